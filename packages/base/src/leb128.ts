@@ -1,0 +1,41 @@
+/** Unsigned and signed LEB128 of arbitrary size (interface spec, "Hash of data" and "State tree" encodings). */
+import { OrreryError } from "./errors.ts";
+
+/** Longest encoding accepted: 19 bytes hold 128 bits. */
+const LEB128_BYTES_MAX = 19;
+
+export function encodeUleb128(value: bigint | number): Uint8Array {
+  let v = BigInt(value);
+  if (v < 0n) throw new OrreryError("leb128_invalid", `unsigned LEB128 of a negative number: ${v}`);
+  const out: number[] = [];
+  do {
+    const low = Number(v & 0x7fn);
+    v >>= 7n;
+    out.push(v === 0n ? low : low | 0x80);
+  } while (v !== 0n);
+  return Uint8Array.from(out);
+}
+
+export function encodeSleb128(value: bigint | number): Uint8Array {
+  let v = BigInt(value);
+  const out: number[] = [];
+  for (;;) {
+    const low = Number(v & 0x7fn);
+    v >>= 7n;
+    const last = (v === 0n && (low & 0x40) === 0) || (v === -1n && (low & 0x40) !== 0);
+    out.push(last ? low : low | 0x80);
+    if (last) return Uint8Array.from(out);
+  }
+}
+
+/** Decodes at `offset`; `next` is the offset after it. Refuses truncated input and more than 19 bytes. */
+export function decodeUleb128(bytes: Uint8Array, offset = 0): { value: bigint; next: number } {
+  let value = 0n;
+  for (let i = 0; i < LEB128_BYTES_MAX; i++) {
+    const b = bytes[offset + i];
+    if (b === undefined) break;
+    value |= BigInt(b & 0x7f) << BigInt(7 * i);
+    if ((b & 0x80) === 0) return { value, next: offset + i + 1 };
+  }
+  throw new OrreryError("leb128_invalid", `truncated or overlong LEB128 at offset ${offset}`);
+}

@@ -1,0 +1,101 @@
+/**
+ * What consensus orders and execution consumes: Block, Batch, and their one codec. The block log is the truth of a node;
+ * state is a checkpoint plus replay of these. Encodings are deterministic CBOR with one-letter keys in a fixed order.
+ */
+import type { TimeNs } from "./capabilities.ts";
+import { type CborMap, type CborValue, decodeCbor, encodeCborBare } from "./cbor.ts";
+import { OrreryError } from "./errors.ts";
+
+/** Number of a block, batch and state. Bounded by 2^53: at ten blocks a second that is 28 million years. */
+export type Height = number;
+
+/** SHA-256 of the representation-independent encoding of a request's content. */
+export type RequestId = Uint8Array;
+
+export interface BlockContext {
+  readonly registryVersion: number;
+  /** Height whose certified state the maker had when it made the block; never decreases along a chain. */
+  readonly certifiedHeight: Height;
+  /** Strictly increasing along a chain. */
+  readonly time: TimeNs;
+}
+
+/** Inputs of one round, as ordered. Further sections (streams, consensus responses) become fields of their own. */
+export interface BlockPayload {
+  /** Envelopes as received (tag 55799 CBOR), already validated by the maker. At most `INGRESS_PER_BLOCK_MAX`. */
+  readonly ingress: readonly Uint8Array[];
+}
+
+export interface Block {
+  readonly version: 1;
+  /** SHA-256 of the parent's encoding; 32 zero bytes for the block after genesis. */
+  readonly parent: Uint8Array;
+  readonly height: Height;
+  readonly rank: number;
+  readonly context: BlockContext;
+  readonly payload: BlockPayload;
+}
+
+/** One finalized block handed to execution, with the randomness that did not exist when the block was made. */
+export interface Batch {
+  readonly height: Height;
+  readonly time: TimeNs;
+  readonly registryVersion: number;
+  /** 32 bytes: hash of the random tape of this height. */
+  readonly randomness: Uint8Array;
+  readonly ingress: readonly Uint8Array[];
+}
+
+/** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
+export const INGRESS_PER_BLOCK_MAX = 1_000;
+export const BLOCK_PAYLOAD_BYTES_MAX: number = 4 * 1024 * 1024;
+
+export function encodeBlock(block: Block): Uint8Array {
+  return encodeCborBare({
+    v: block.version,
+    p: block.parent,
+    h: block.height,
+    r: block.rank,
+    g: block.context.registryVersion,
+    c: block.context.certifiedHeight,
+    t: block.context.time,
+    i: block.payload.ingress as readonly CborValue[],
+  });
+}
+
+/** Strict: wrong field types, counts or sizes are `block_invalid`. */
+export function decodeBlock(bytes: Uint8Array): Block {
+  const map = decodeCbor(bytes);
+  if (!(map instanceof Map)) throw blockInvalid("not a map");
+  const fields = map as CborMap;
+  if (fields.get("v") !== 1) throw blockInvalid("version is not 1");
+  const parent = fields.get("p");
+  if (!(parent instanceof Uint8Array) || parent.length !== 32) throw blockInvalid("parent hash is not 32 bytes");
+  const ingress = fields.get("i");
+  if (!Array.isArray(ingress) || ingress.length > INGRESS_PER_BLOCK_MAX) throw blockInvalid("ingress list");
+  for (const message of ingress) if (!(message instanceof Uint8Array)) throw blockInvalid("ingress message");
+  const time = fields.get("t");
+  if (typeof time !== "number" && typeof time !== "bigint") throw blockInvalid("time");
+  return {
+    version: 1,
+    parent,
+    height: natural(fields, "h"),
+    rank: natural(fields, "r"),
+    context: {
+      registryVersion: natural(fields, "g"),
+      certifiedHeight: natural(fields, "c"),
+      time: BigInt(time),
+    },
+    payload: { ingress: ingress as Uint8Array[] },
+  };
+}
+
+function natural(fields: CborMap, key: string): number {
+  const value = fields.get(key);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw blockInvalid(`field ${key}`);
+  return value;
+}
+
+function blockInvalid(why: string): OrreryError {
+  return new OrreryError("block_invalid", `not a block: ${why}`);
+}

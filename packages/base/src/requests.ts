@@ -1,0 +1,194 @@
+/**
+ * Requests of the HTTPS interface as data (interface spec, "Request: Call / Query / Read state", "Authentication") and the
+ * strict decoder of their envelopes. `fields` keeps the content as received: the request id hashes whatever is present.
+ */
+import { utf8Decode } from "./bytes.ts";
+import type { TimeNs } from "./capabilities.ts";
+import { type CborMap, type CborValue, decodeCbor } from "./cbor.ts";
+import { err, ok, type OrreryError, type Result } from "./errors.ts";
+import { type CanisterId, PRINCIPAL_BYTES_MAX, type Principal, type UserId } from "./principal.ts";
+
+export interface SenderInfo {
+  readonly info: Uint8Array;
+  readonly signer: Principal;
+  readonly sig: Uint8Array;
+}
+
+interface RequestCommon {
+  /** Content as decoded, unknown fields included. */
+  readonly fields: CborMap;
+  readonly sender: UserId;
+  readonly ingressExpiry: TimeNs;
+  readonly nonce: Uint8Array | null;
+}
+
+export interface CallRequest extends RequestCommon {
+  readonly kind: "call" | "query";
+  readonly canisterId: CanisterId;
+  readonly methodName: string;
+  readonly arg: Uint8Array;
+  readonly senderInfo: SenderInfo | null;
+}
+
+export interface ReadStateRequest extends RequestCommon {
+  readonly kind: "read_state";
+  readonly paths: readonly (readonly Uint8Array[])[];
+}
+
+export type Request = CallRequest | ReadStateRequest;
+
+export interface Delegation {
+  readonly fields: CborMap;
+  readonly pubkey: Uint8Array;
+  readonly expiration: TimeNs;
+  readonly targets: readonly CanisterId[] | null;
+  readonly permissions: string | null;
+}
+
+export interface SignedDelegation {
+  readonly delegation: Delegation;
+  readonly signature: Uint8Array;
+}
+
+export interface Envelope {
+  readonly content: Request;
+  readonly senderPubkey: Uint8Array | null;
+  readonly senderSig: Uint8Array | null;
+  readonly senderDelegation: readonly SignedDelegation[] | null;
+}
+
+/** Interface spec limits on what a request may hold. */
+export const NONCE_BYTES_MAX = 32;
+export const READ_STATE_PATHS_MAX = 1_000;
+export const READ_STATE_LABELS_MAX = 127;
+export const DELEGATIONS_MAX = 20;
+export const DELEGATION_TARGETS_MAX = 1_000;
+
+class Invalid extends Error {}
+
+function field(map: CborMap, key: string): CborValue {
+  const value = map.get(key);
+  if (value === undefined || value === null) throw new Invalid(`missing field \`${key}\``);
+  return value;
+}
+
+function blob(value: CborValue, key: string): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw new Invalid(`field \`${key}\` is not a byte string`);
+  return value;
+}
+
+function text(value: CborValue, key: string): string {
+  if (typeof value === "string") return value;
+  // Some clients send text as bytes; it must still be UTF-8.
+  if (value instanceof Uint8Array) {
+    const decoded = utf8Decode(value);
+    if (decoded !== null) return decoded;
+  }
+  throw new Invalid(`field \`${key}\` is not text`);
+}
+
+function principal(value: CborValue, key: string): Principal {
+  const bytes = blob(value, key);
+  if (bytes.length > PRINCIPAL_BYTES_MAX) throw new Invalid(`field \`${key}\` is not a principal: over 29 bytes`);
+  return bytes as Principal;
+}
+
+function nat64(value: CborValue, key: string): bigint {
+  if (typeof value !== "number" && typeof value !== "bigint") throw new Invalid(`field \`${key}\` is not an integer`);
+  const n = BigInt(value);
+  if (n < 0n || n >= 1n << 64n) throw new Invalid(`field \`${key}\` is outside nat64`);
+  return n;
+}
+
+function list(value: CborValue, key: string, max: number): readonly CborValue[] {
+  if (!Array.isArray(value)) throw new Invalid(`field \`${key}\` is not an array`);
+  if (value.length > max) throw new Invalid(`field \`${key}\` has ${value.length} entries, at most ${max} are allowed`);
+  return value as readonly CborValue[];
+}
+
+function map(value: CborValue, key: string): CborMap {
+  if (!(value instanceof Map)) throw new Invalid(`field \`${key}\` is not a map`);
+  return value as CborMap;
+}
+
+function optional<T>(fields: CborMap, key: string, read: (value: CborValue, key: string) => T): T | null {
+  const value = fields.get(key);
+  return value === undefined || value === null ? null : read(value, key);
+}
+
+function decodeSenderInfo(value: CborValue, key: string): SenderInfo {
+  const fields = map(value, key);
+  return {
+    info: blob(field(fields, "info"), "info"),
+    signer: principal(field(fields, "signer"), "signer"),
+    sig: blob(field(fields, "sig"), "sig"),
+  };
+}
+
+function decodeContent(fields: CborMap): Request {
+  const kind = text(field(fields, "request_type"), "request_type");
+  const nonce = optional(fields, "nonce", blob);
+  const common = {
+    fields,
+    nonce,
+    sender: principal(field(fields, "sender"), "sender") as UserId,
+    ingressExpiry: nat64(field(fields, "ingress_expiry"), "ingress_expiry"),
+  };
+  if (kind === "call" || kind === "query") {
+    return {
+      kind,
+      ...common,
+      canisterId: principal(field(fields, "canister_id"), "canister_id") as CanisterId,
+      methodName: text(field(fields, "method_name"), "method_name"),
+      arg: blob(field(fields, "arg"), "arg"),
+      senderInfo: optional(fields, "sender_info", decodeSenderInfo),
+    };
+  }
+  if (kind === "read_state") {
+    const paths = list(field(fields, "paths"), "paths", Number.POSITIVE_INFINITY);
+    return {
+      kind,
+      ...common,
+      paths: paths.map((path) => list(path, "path", Number.POSITIVE_INFINITY).map((label) => blob(label, "label"))),
+    };
+  }
+  throw new Invalid(`unknown request_type \`${kind.slice(0, 32)}\``);
+}
+
+function decodeDelegation(value: CborValue): SignedDelegation {
+  const signed = map(value, "sender_delegation");
+  const fields = map(field(signed, "delegation"), "delegation");
+  const targets = optional(fields, "targets", (v, k) => list(v, k, Number.POSITIVE_INFINITY).map((t) => principal(t, k)));
+  return {
+    delegation: {
+      fields,
+      pubkey: blob(field(fields, "pubkey"), "pubkey"),
+      expiration: nat64(field(fields, "expiration"), "expiration"),
+      targets: targets as readonly CanisterId[] | null,
+      permissions: optional(fields, "permissions", text),
+    },
+    signature: blob(field(signed, "signature"), "signature"),
+  };
+}
+
+/**
+ * Decodes an envelope's shape; limits on counts and on the nonce are the validator's, which knows the texts. The error is a
+ * sentence for the client ("missing field `sender`").
+ */
+export function decodeEnvelope(bytes: Uint8Array): Result<Envelope, string> {
+  try {
+    const envelope = map(decodeCbor(bytes), "envelope");
+    return ok({
+      content: decodeContent(map(field(envelope, "content"), "content")),
+      senderPubkey: optional(envelope, "sender_pubkey", blob),
+      senderSig: optional(envelope, "sender_sig", blob),
+      senderDelegation: optional(envelope, "sender_delegation", (v, k) =>
+        list(v, k, Number.POSITIVE_INFINITY).map(decodeDelegation),
+      ),
+    });
+  } catch (cause) {
+    if (cause instanceof Invalid) return err(cause.message);
+    if ((cause as OrreryError).code === "cbor_invalid") return err((cause as OrreryError).message);
+    throw cause;
+  }
+}
