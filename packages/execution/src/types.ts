@@ -1,0 +1,187 @@
+/**
+ * The joints inside execution: what running one message needs and yields (`MessageRunner`, implemented in runner/), what a
+ * round yields (`BatchResult`), what followers are told (`StateDelta`). Scheduling and cycles are on one side, the System API
+ * and Wasm on the other; neither knows the other's insides.
+ */
+import type { Batch, CanisterId, Height, Principal, PrincipalKey, TimeNs } from "@orrery/base";
+import type {
+  CanisterLogRecord,
+  CanisterMeta,
+  CanisterState,
+  IngressEntry,
+  InstalledModule,
+  PageDelta,
+  PageId,
+  RejectCode,
+  ReplicatedState,
+  SubnetInfo,
+  WasmClosure,
+} from "@orrery/state";
+import type { UserError } from "./error-codes.ts";
+
+/** Which export or closure runs, with the arguments that only this context can see (interface spec, "Entry points"). */
+export type EntryPoint =
+  | { readonly kind: "update" | "replicated_query" | "query" | "composite_query"; readonly method: string; readonly arg: Uint8Array }
+  | { readonly kind: "inspect_message"; readonly method: string; readonly arg: Uint8Array }
+  | { readonly kind: "heartbeat" | "global_timer" | "on_low_wasm_memory" }
+  | { readonly kind: "reply_callback" | "composite_reply_callback"; readonly closure: WasmClosure; readonly arg: Uint8Array }
+  | {
+      readonly kind: "reject_callback" | "composite_reject_callback";
+      readonly closure: WasmClosure;
+      readonly code: RejectCode;
+      readonly message: string;
+    }
+  | { readonly kind: "cleanup" | "composite_cleanup"; readonly closure: WasmClosure; readonly rejectCode: RejectCode | 0 };
+
+/** Everything the System API may observe besides the canister itself. */
+export interface MessageContext {
+  readonly subnet: SubnetInfo;
+  readonly time: TimeNs;
+  readonly caller: Principal;
+  readonly callerInfo: { readonly info: Uint8Array; readonly signer: Principal } | null;
+  /** 0n unless this is a best-effort call. */
+  readonly deadline: TimeNs;
+  /** Cycles of the call context that are still to be had. */
+  readonly cyclesAvailable: bigint;
+  /** Cycles that came back with the response; already in the balance. */
+  readonly cyclesRefunded: bigint;
+  /** Whether a response may still be given in this call context. */
+  readonly canRespond: boolean;
+  readonly instructionLimit: bigint;
+  /** Instructions earlier messages of this call context used, for `performance_counter(1)`. */
+  readonly contextInstructions: bigint;
+  /** CBOR certificate for `data_certificate`, non-replicated query entry of the target only. */
+  readonly dataCertificate: Uint8Array | null;
+  /** Memory the canister may still take on this subnet, bytes. */
+  readonly subnetMemoryAvailable: bigint;
+  /** Requests it may still send to `callee`; `call_perform` answers 2 at zero. */
+  requestSlots(callee: CanisterId): number;
+}
+
+/** A call made by a message that ended well. */
+export interface OutgoingCall {
+  readonly callee: CanisterId;
+  readonly methodName: string;
+  readonly payload: Uint8Array;
+  readonly cycles: bigint;
+  readonly reply: WasmClosure;
+  readonly reject: WasmClosure;
+  readonly cleanup: WasmClosure | null;
+  /** Null: guaranteed response. */
+  readonly timeoutSeconds: number | null;
+  readonly prepaidExecution: bigint;
+  readonly prepaidTransmission: bigint;
+  /** Charged for sending the request itself; not refunded. */
+  readonly transmissionCost: bigint;
+}
+
+export type ResponseGiven =
+  | { readonly kind: "reply"; readonly data: Uint8Array }
+  | { readonly kind: "reject"; readonly message: string };
+
+/** What a message did. `effects` is null when it trapped: memory, globals and stable memory are then as before it. */
+export interface MessageOutcome {
+  readonly error: UserError | null;
+  readonly instructions: bigint;
+  readonly effects: MessageEffects | null;
+  /** debug_print and trap texts, kept even when the message trapped. */
+  readonly logs: readonly Uint8Array[];
+  readonly heapPagesTouched: number;
+}
+
+export interface MessageEffects {
+  readonly response: ResponseGiven | null;
+  readonly calls: readonly OutgoingCall[];
+  readonly cyclesAccepted: bigint;
+  readonly cyclesBurned: bigint;
+  readonly certifiedData: Uint8Array | null;
+  /** Null: not set in this message. */
+  readonly globalTimer: TimeNs | null;
+  /** inspect_message only. */
+  readonly accepted: boolean;
+}
+
+export interface InstallRequest {
+  readonly mode: "install" | "reinstall" | "upgrade";
+  readonly skipPreUpgrade: boolean;
+  readonly keepHeap: boolean;
+  readonly module: InstalledModule;
+  readonly arg: Uint8Array;
+}
+
+/**
+ * Runs Wasm. On success it commits pages, globals, heapPages, stablePages into the canister's record (nothing else: balance,
+ * timer, certified data, calls and response are the caller's to apply); on failure it leaves no trace.
+ */
+export interface MessageRunner {
+  /** Replicated execution: commits when it ends well. For `replicated_query` memory is rolled back in any case. */
+  execute(canister: CanisterState, entry: EntryPoint, context: MessageContext): MessageOutcome;
+  /**
+   * Install, reinstall or upgrade as one atomic execution: pre_upgrade of the old code, `(start)`, init or post_upgrade of the
+   * new. Commits memories and globals; `meta.module` stays the caller's to set after success.
+   */
+  install(canister: CanisterState, request: InstallRequest, context: MessageContext): MessageOutcome;
+  /** inspect_message: never commits. */
+  inspect(canister: CanisterState, entry: EntryPoint, context: MessageContext): MessageOutcome;
+  /** Drops a canister's live instance (uninstall, delete, reinstall by another path). */
+  evict(canister: CanisterId): void;
+  /** Validates and compiles uploaded bytes (raw or gzip) into a record, or says why not. Cached by hash. */
+  compile(uploaded: Uint8Array): { readonly ok: true; readonly value: CompiledUpload } | { readonly ok: false; readonly error: UserError };
+}
+
+export interface CompiledUpload {
+  /** Ready to become `meta.module`. */
+  readonly module: InstalledModule;
+  /** Instructions charged for compilation. */
+  readonly instructions: bigint;
+  readonly customSectionBytes: number;
+}
+
+/** Forks and joins independent partitions of a round. Inline today; same result whatever the number of workers. */
+export interface Executor {
+  run<T>(partitions: readonly (() => T)[]): T[];
+}
+
+/** One change of the certified tree; null deletes the path. */
+export interface TreeChange {
+  readonly path: readonly Uint8Array[];
+  readonly value: Uint8Array | null;
+}
+
+/** All that followers (query view, checkpoint writer) need to move from the previous height to this one. Structured-cloneable. */
+export interface StateDelta {
+  readonly height: Height;
+  readonly time: TimeNs;
+  readonly rootHash: Uint8Array;
+  readonly canisters: readonly CanisterDelta[];
+  readonly deleted: readonly PrincipalKey[];
+  readonly tree: readonly TreeChange[];
+  /** Entries that appeared or changed, without reply bytes (those are in the tree), and keys that were pruned. */
+  readonly ingress: readonly Pick<IngressEntry, "requestId" | "sender" | "receiver" | "effectiveId">[];
+  readonly ingressPruned: readonly string[];
+}
+
+export interface CanisterDelta {
+  readonly meta: CanisterMeta;
+  readonly heap: PageDelta;
+  readonly stable: PageDelta;
+  /** Null: unchanged. */
+  readonly logs: readonly CanisterLogRecord[] | null;
+}
+
+export interface BatchResult {
+  readonly height: Height;
+  readonly rootHash: Uint8Array;
+  readonly delta: StateDelta;
+  /** Request ids whose status became terminal in this round. */
+  readonly answered: readonly Uint8Array[];
+  readonly instructions: bigint;
+  /** Work is left over (queued messages, timers due now): the next round should follow without waiting for ingress. */
+  readonly moreWork: boolean;
+  /** Earliest timer that is not due yet, or null. */
+  readonly nextTimer: TimeNs | null;
+}
+
+export type ApplyBatch = (state: ReplicatedState, batch: Batch) => BatchResult;
+
+export type { PageId };

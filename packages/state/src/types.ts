@@ -1,0 +1,329 @@
+/**
+ * The replicated state of a subnet as data (interface spec, "Abstract behaviour"; design §3). Rules that hold everywhere:
+ * - plain mutable records, changed only by the thread that owns the tip, only between `applyBatch` and its return;
+ * - memory contents live in page tables (pages.ts, page-table.ts), code and chunks in the blob store, never inline;
+ * - no consumer depends on a Map's insertion order: whatever reaches a hash, a queue choice or an encoding sorts by key;
+ * - `touch(state, canister)` is called on every canister record that changed, so that deltas cost the changes only.
+ */
+import type { CanisterId, Height, Principal, PrincipalKey, SubnetId, TimeNs, UserId } from "@orrery/base";
+import type { LabelTree } from "@orrery/crypto";
+import type { PageTable } from "./page-table.ts";
+
+/** SHA-256 of a blob as lower-case hexadecimal text. */
+export type BlobKey = string;
+
+export type SubnetType = "application" | "system" | "verified_application" | "cloud_engine";
+
+export type CanisterRange = { readonly start: CanisterId; readonly end: CanisterId };
+
+/** Fixed for the life of a subnet; part of genesis. */
+export interface SubnetInfo {
+  readonly subnetId: SubnetId;
+  readonly type: SubnetType;
+  /** DER, 133 bytes: key under which this subnet's certificates verify. */
+  readonly publicKey: Uint8Array;
+  /** DER root key of the network; equals `publicKey` on the root subnet. */
+  readonly rootKey: Uint8Array;
+  readonly rootSubnetId: SubnetId;
+  /** Canister id ranges of every subnet of the network, the routing table. */
+  readonly routing: readonly { readonly subnetId: SubnetId; readonly ranges: readonly CanisterRange[] }[];
+  /** Range from which ids without `specified_id` are allocated. */
+  readonly allocation: CanisterRange;
+  readonly nodes: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
+  /** Size that fees are computed for (13), whatever the number of nodes that run. */
+  readonly feeSize: number;
+  /** Profile `local`: provisional calls, faucet and time travel exist. */
+  readonly local: boolean;
+}
+
+export type LogVisibility =
+  | { readonly kind: "controllers" }
+  | { readonly kind: "public" }
+  | { readonly kind: "allowed_viewers"; readonly viewers: readonly Principal[] };
+
+/** Interface spec, "Canister settings"; defaults in `settings.ts`. */
+export interface CanisterSettings {
+  controllers: readonly Principal[];
+  computeAllocation: bigint;
+  memoryAllocation: bigint;
+  freezingThreshold: bigint;
+  reservedCyclesLimit: bigint;
+  minimumIncomingCallCycles: bigint;
+  wasmMemoryLimit: bigint;
+  wasmMemoryThreshold: bigint;
+  logMemoryLimit: bigint;
+  logVisibility: LogVisibility;
+  snapshotVisibility: LogVisibility;
+  statusVisibility: LogVisibility;
+  /** Sorted by name (byte order), names unique. */
+  environmentVariables: readonly { readonly name: string; readonly value: string }[];
+}
+
+export type StopRequest =
+  | { readonly kind: "ingress"; readonly requestId: Uint8Array; readonly deadline: TimeNs }
+  | { readonly kind: "call"; readonly from: CanisterId; readonly callbackId: number; readonly cycles: bigint; readonly deadline: TimeNs };
+
+export type CanisterStatus =
+  | { readonly kind: "running" }
+  | { readonly kind: "stopping"; readonly requests: readonly StopRequest[] }
+  | { readonly kind: "stopped" };
+
+export interface CustomSection {
+  readonly name: string;
+  readonly visibility: "public" | "private";
+  readonly content: Uint8Array;
+}
+
+/** What is installed. The uploaded bytes (raw or gzip) are blob `blob`; `hash` is their SHA-256, the public module hash. */
+export interface InstalledModule {
+  readonly blob: BlobKey;
+  readonly hash: Uint8Array;
+  /** Bytes of the uploaded module, for memory accounting. */
+  readonly bytes: number;
+  readonly is64: boolean;
+  readonly metadata: readonly CustomSection[];
+  readonly exports: ModuleExports;
+}
+
+export interface ModuleExports {
+  readonly updates: readonly string[];
+  readonly queries: readonly string[];
+  readonly compositeQueries: readonly string[];
+  readonly init: boolean;
+  readonly preUpgrade: boolean;
+  readonly postUpgrade: boolean;
+  readonly heartbeat: boolean;
+  readonly globalTimer: boolean;
+  readonly inspectMessage: boolean;
+  readonly onLowWasmMemory: boolean;
+}
+
+/** Small, structured-cloneable part of a canister: what queries, read_state and the System API look at. */
+export interface CanisterMeta {
+  readonly id: CanisterId;
+  status: CanisterStatus;
+  settings: CanisterSettings;
+  /** Main balance; `reservedCycles` is apart. Never negative. */
+  cycles: bigint;
+  reservedCycles: bigint;
+  /** `canister_version` of the interface specification. */
+  version: bigint;
+  module: InstalledModule | null;
+  /** Values of the module's mutable globals as raw bits, in the engine's order. */
+  globals: readonly bigint[];
+  /** Wasm pages (64 KiB). */
+  heapPages: number;
+  stablePages: number;
+  certifiedData: Uint8Array;
+  /** 0n = inactive. */
+  globalTimer: TimeNs;
+  lowMemoryHook: "not_satisfied" | "ready" | "executed";
+  createdAt: TimeNs;
+  installedAt: TimeNs | null;
+  /** Bytes held by chunk store, history and snapshots, for memory accounting. */
+  chunkStoreBytes: number;
+  historyBytes: number;
+  customSectionBytes: number;
+  logBytes: number;
+}
+
+export interface WasmMemoryState {
+  readonly heap: PageTable;
+  readonly stable: PageTable;
+}
+
+export type CallOrigin =
+  | { readonly kind: "ingress"; readonly requestId: Uint8Array; readonly sender: UserId }
+  | { readonly kind: "canister"; readonly from: CanisterId; readonly callbackId: number; readonly deadline: TimeNs }
+  | { readonly kind: "task" };
+
+/** Interface spec, "Call contexts". */
+export interface CallContext {
+  readonly id: number;
+  readonly origin: CallOrigin;
+  /** False once replied or rejected; always false for tasks. */
+  needsToRespond: boolean;
+  /** The canister was uninstalled since; late responses are dropped. */
+  deleted: boolean;
+  availableCycles: bigint;
+  instructionsExecuted: bigint;
+  /** Callbacks not yet answered. */
+  outstanding: number;
+  readonly createdAt: TimeNs;
+}
+
+/** A funcref-table closure. `env` is the raw i32 or i64 bits. */
+export interface WasmClosure {
+  readonly fun: number;
+  readonly env: bigint;
+}
+
+export interface Callback {
+  readonly id: number;
+  readonly contextId: number;
+  readonly callee: CanisterId;
+  readonly reply: WasmClosure;
+  readonly reject: WasmClosure;
+  readonly cleanup: WasmClosure | null;
+  readonly cyclesSent: bigint;
+  /** Reserved at `call_perform`, refunded as far as unused. */
+  readonly prepaidExecution: bigint;
+  readonly prepaidTransmission: bigint;
+  /** 0n = guaranteed response. */
+  readonly deadline: TimeNs;
+}
+
+/** Interface spec, "Reject codes". */
+export type RejectCode = 1 | 2 | 3 | 4 | 5 | 6;
+
+export type ResponsePayload =
+  | { readonly kind: "reply"; readonly data: Uint8Array }
+  | { readonly kind: "reject"; readonly code: RejectCode; readonly message: string };
+
+export interface IngressInput {
+  readonly kind: "ingress";
+  readonly requestId: Uint8Array;
+  readonly sender: UserId;
+  readonly methodName: string;
+  readonly arg: Uint8Array;
+  readonly expiry: TimeNs;
+  readonly senderInfo: { readonly info: Uint8Array; readonly signer: Principal } | null;
+}
+
+export interface RequestInput {
+  readonly kind: "request";
+  readonly from: CanisterId;
+  readonly callbackId: number;
+  readonly methodName: string;
+  readonly payload: Uint8Array;
+  readonly cycles: bigint;
+  readonly deadline: TimeNs;
+}
+
+export interface ResponseInput {
+  readonly kind: "response";
+  readonly from: CanisterId;
+  readonly callbackId: number;
+  readonly payload: ResponsePayload;
+  readonly refund: bigint;
+}
+
+export type SystemTask = "heartbeat" | "global_timer" | "on_low_wasm_memory";
+
+/** Messages waiting at a canister. Requests are FIFO per sender, responses before requests, ingress unordered (FIFO here). */
+export interface InputQueues {
+  ingress: IngressInput[];
+  responses: ResponseInput[];
+  /** By sender; requests FIFO. */
+  readonly requests: Map<PrincipalKey, RequestInput[]>;
+}
+
+export interface CanisterLogRecord {
+  readonly idx: bigint;
+  readonly timestamp: TimeNs;
+  readonly content: Uint8Array;
+}
+
+export type HistoryOrigin =
+  | { readonly kind: "user"; readonly userId: Principal }
+  | { readonly kind: "canister"; readonly canisterId: CanisterId; readonly canisterVersion: bigint | null };
+
+export type HistoryDetails =
+  | { readonly kind: "creation"; readonly controllers: readonly Principal[]; readonly environmentVariablesHash: Uint8Array | null }
+  | { readonly kind: "code_uninstall" }
+  | { readonly kind: "code_deployment"; readonly mode: "install" | "reinstall" | "upgrade"; readonly moduleHash: Uint8Array }
+  | { readonly kind: "controllers_change"; readonly controllers: readonly Principal[] };
+
+export interface HistoryChange {
+  readonly timestamp: TimeNs;
+  readonly canisterVersion: bigint;
+  readonly origin: HistoryOrigin;
+  readonly details: HistoryDetails;
+}
+
+export interface CanisterState {
+  readonly meta: CanisterMeta;
+  readonly memory: WasmMemoryState;
+  readonly callContexts: Map<number, CallContext>;
+  readonly callbacks: Map<number, Callback>;
+  nextContextId: number;
+  nextCallbackId: number;
+  readonly queues: InputQueues;
+  /** Requests sent and not yet answered, per callee: bounded by `QUEUE_CAPACITY`. */
+  readonly outstandingByCallee: Map<PrincipalKey, number>;
+  logs: readonly CanisterLogRecord[];
+  nextLogIdx: bigint;
+  history: readonly HistoryChange[];
+  historyTotal: bigint;
+  /** Sorted insertion is not needed: listings sort. Value: blob key and size. */
+  readonly chunks: Map<BlobKey, { readonly bytes: number }>;
+  /** Instructions, calls and bytes answered by queries, aggregated. */
+  queryStats: { calls: bigint; instructions: bigint; requestBytes: bigint; responseBytes: bigint };
+  /** Cycles consumed by use case, for `canister_metrics` and `/subnet/<id>/metrics`. */
+  readonly consumed: Map<string, bigint>;
+  /** Scheduler: rounds since this canister last ran first; ties break by id. */
+  priority: number;
+  /** Time up to which storage and compute have been paid. */
+  chargedUntil: TimeNs;
+}
+
+/** Interface spec, "Request status". */
+export type IngressStatus =
+  | { readonly kind: "received" }
+  | { readonly kind: "processing" }
+  | { readonly kind: "replied"; readonly reply: Uint8Array }
+  | { readonly kind: "rejected"; readonly code: RejectCode; readonly message: string; readonly errorCode: string }
+  | { readonly kind: "done" };
+
+export interface IngressEntry {
+  readonly requestId: Uint8Array;
+  readonly sender: UserId;
+  readonly receiver: CanisterId;
+  /** Effective canister id: what read_state's URL must name. */
+  readonly effectiveId: Principal;
+  status: IngressStatus;
+  readonly expiry: TimeNs;
+  /** When it may be pruned; set when the status becomes terminal. */
+  pruneAt: TimeNs | null;
+}
+
+/** Management call answered in a later round (raw_rand today). */
+export interface PendingManagementCall {
+  readonly kind: "raw_rand";
+  readonly from: CanisterId;
+  readonly callbackId: number;
+  readonly refund: bigint;
+  readonly height: Height;
+}
+
+export interface ReplicatedState {
+  readonly subnet: SubnetInfo;
+  height: Height;
+  time: TimeNs;
+  readonly canisters: Map<PrincipalKey, CanisterState>;
+  readonly ingressHistory: Map<string, IngressEntry>;
+  readonly pendingManagement: PendingManagementCall[];
+  /** Management-canister calls waiting for a free slot in a round. */
+  readonly managementQueue: (RequestInput | IngressInput)[];
+  /** Index of the next canister id to allocate. */
+  nextCanisterIndex: bigint;
+  /** Deterministic generator state: 32 bytes, re-keyed each round from the batch's randomness. */
+  randomness: Uint8Array;
+  updateTransactionsTotal: bigint;
+  consumedCyclesTotal: bigint;
+  /** Certified state tree of `height` (canonical-state.ts keeps it in step with the records). */
+  tree: LabelTree;
+  /** Records changed since the last delta was taken; keys of `canisters` and of `ingressHistory`. */
+  readonly changed: { readonly canisters: Set<PrincipalKey>; readonly ingress: Set<string> };
+}
+
+/** Marks a canister as changed in this round. */
+export function touch(state: ReplicatedState, canister: CanisterState): void {
+  state.changed.canisters.add(canisterKey(canister));
+}
+
+export function canisterKey(canister: CanisterState): PrincipalKey {
+  let key = "";
+  for (const b of canister.meta.id) key += b.toString(16).padStart(2, "0");
+  return key;
+}
