@@ -1,0 +1,171 @@
+/**
+ * A canister's balances (interface spec, "Cycles"; developer documentation, "Cycles costs"): memory in use, idle burn, freezing
+ * threshold, liquid balance, prepayment and refund of executions. Invariants: a balance never goes below zero; whatever leaves it
+ * is either in flight in a message, reserved, or counted in `consumed` and `consumedCyclesTotal`.
+ */
+import { principalToText } from "@orrery/base";
+import type { CanisterMeta, CanisterState, ReplicatedState } from "@orrery/state";
+import { maxOf, minOf } from "./bigints.ts";
+import { ErrorCode, type UserError, userError } from "./error-codes.ts";
+import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
+
+const WASM_PAGE_BYTES = 65_536n;
+const GLOBAL_BYTES = 8n;
+const SECONDS_PER_DAY = 86_400n;
+
+/** What cycles are consumed for; the field names of `canister_metrics`. */
+export type UseCase =
+  | "memory"
+  | "compute_allocation"
+  | "ingress_induction"
+  | "instructions"
+  | "request_and_response_transmission"
+  | "uninstall"
+  | "canister_creation"
+  | "http_outcalls"
+  | "burned_cycles";
+
+/** Bytes that a canister occupies: memories, globals, module, custom sections, history, chunks, logs. */
+export function memoryUsageBytes(meta: CanisterMeta): bigint {
+  return (
+    (BigInt(meta.heapPages) + BigInt(meta.stablePages)) * WASM_PAGE_BYTES +
+    BigInt(meta.globals.length) * GLOBAL_BYTES +
+    BigInt(meta.module === null ? 0 : meta.module.bytes) +
+    BigInt(meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes)
+  );
+}
+
+/** Bytes that storage is charged for: what is in use, at least what is allocated. */
+export function chargedMemoryBytes(meta: CanisterMeta): bigint {
+  return maxOf(memoryUsageBytes(meta), meta.settings.memoryAllocation);
+}
+
+/** Cycles that an idle day costs. */
+export function idleCyclesBurnedPerDay(subnet: FeeSubnet, meta: CanisterMeta): bigint {
+  return (
+    storageCost(subnet, chargedMemoryBytes(meta), SECONDS_PER_DAY) +
+    computeCost(subnet, meta.settings.computeAllocation, SECONDS_PER_DAY)
+  );
+}
+
+/** Balance below which the canister is frozen; what is reserved counts towards it. */
+export function freezingThresholdCycles(subnet: FeeSubnet, meta: CanisterMeta): bigint {
+  const limit = (idleCyclesBurnedPerDay(subnet, meta) * meta.settings.freezingThreshold) / SECONDS_PER_DAY;
+  return limit > meta.reservedCycles ? limit - meta.reservedCycles : 0n;
+}
+
+/** Balance above the freezing threshold; negative when frozen (interface spec, `liquid_balance`). */
+export function liquidBalance(subnet: FeeSubnet, meta: CanisterMeta): bigint {
+  return meta.cycles - freezingThresholdCycles(subnet, meta);
+}
+
+export function isFrozen(subnet: FeeSubnet, meta: CanisterMeta): boolean {
+  return meta.cycles < freezingThresholdCycles(subnet, meta);
+}
+
+/** IC0207 in the replica's words; only controllers are told by how much. */
+export function outOfCycles(
+  meta: CanisterMeta,
+  amount: { readonly requested: bigint; readonly threshold: bigint; readonly reveal: boolean },
+): UserError {
+  const id = principalToText(meta.id);
+  const missing = amount.threshold + amount.requested - meta.cycles;
+  const text = amount.reveal
+    ? `Canister ${id} is out of cycles: please top up the canister with at least ${missing} additional cycles`
+    : `Canister ${id} is out of cycles`;
+  return userError(ErrorCode.CanisterOutOfCycles, text);
+}
+
+/** Books cycles that already left a balance or a message as consumed. */
+export function recordConsumed(
+  state: ReplicatedState,
+  canister: CanisterState | null,
+  amount: bigint,
+  use: UseCase,
+): void {
+  if (amount === 0n) return;
+  state.consumedCyclesTotal += amount;
+  if (canister !== null) canister.consumed.set(use, (canister.consumed.get(use) ?? 0n) + amount);
+}
+
+/**
+ * Takes `amount` from the main balance and books it, or answers IC0207 and changes nothing. `threshold`: what must remain.
+ */
+export function charge(
+  state: ReplicatedState,
+  canister: CanisterState,
+  options: {
+    readonly amount: bigint;
+    readonly use: UseCase;
+    readonly threshold?: bigint;
+    readonly reveal?: boolean;
+  },
+): UserError | null {
+  const { amount, use, threshold = 0n, reveal = false } = options;
+  if (amount === 0n) return null;
+  const { meta } = canister;
+  if (meta.cycles < threshold + amount) return outOfCycles(meta, { requested: amount, threshold, reveal });
+  meta.cycles -= amount;
+  recordConsumed(state, canister, amount, use);
+  return null;
+}
+
+/**
+ * Pays for resources over time: reserved cycles first, then the main balance. False when both together do not suffice: then
+ * all of both is taken, and the caller uninstalls the canister.
+ */
+export function chargeResource(
+  state: ReplicatedState,
+  canister: CanisterState,
+  amount: bigint,
+  use: "memory" | "compute_allocation",
+): boolean {
+  const { meta } = canister;
+  const fromReserved = minOf(meta.reservedCycles, amount);
+  meta.reservedCycles -= fromReserved;
+  const rest = amount - fromReserved;
+  const fromMain = minOf(meta.cycles, rest);
+  meta.cycles -= fromMain;
+  recordConsumed(state, canister, fromReserved + fromMain, use);
+  return fromMain === rest;
+}
+
+/** Cycles held while a message runs; `settleExecution` gives the unused part back. */
+export interface Prepayment {
+  readonly cycles: bigint;
+  readonly instructionLimit: bigint;
+  readonly is64: boolean;
+}
+
+/**
+ * Takes the price of a whole message from the balance, keeping the freezing threshold; IC0207 when there is not enough.
+ */
+export function prepayExecution(
+  subnet: FeeSubnet,
+  canister: CanisterState,
+  options: { readonly instructionLimit: bigint; readonly reveal?: boolean },
+): { readonly ok: true; readonly value: Prepayment } | { readonly ok: false; readonly error: UserError } {
+  const { instructionLimit, reveal = false } = options;
+  const { meta } = canister;
+  const is64 = meta.module?.is64 ?? false;
+  const cycles = executionCost(subnet, instructionLimit, is64);
+  const threshold = freezingThresholdCycles(subnet, meta);
+  if (meta.cycles < threshold + cycles) {
+    return { ok: false, error: outOfCycles(meta, { requested: cycles, threshold, reveal }) };
+  }
+  meta.cycles -= cycles;
+  return { ok: true, value: { cycles, instructionLimit, is64 } };
+}
+
+/** Refunds what a message did not use and books the rest. */
+export function settleExecution(
+  state: ReplicatedState,
+  canister: CanisterState,
+  prepaid: Prepayment,
+  instructions: bigint,
+): void {
+  const unused = instructions < prepaid.instructionLimit ? prepaid.instructionLimit - instructions : 0n;
+  const refund = minOf(instructionsCost(state.subnet, unused, prepaid.is64), prepaid.cycles);
+  canister.meta.cycles += refund;
+  recordConsumed(state, canister, prepaid.cycles - refund, "instructions");
+}

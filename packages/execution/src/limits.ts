@@ -1,0 +1,99 @@
+/**
+ * Limits of execution and messaging (interface spec, "Resource limits"; the replica's configuration of an application subnet).
+ * Each is a bound that some loop, queue or message has; those that a test or a subnet may choose are fields of
+ * `ExecutionLimits`.
+ */
+
+/** Instructions of one update, heartbeat, timer or callback. */
+export const INSTRUCTIONS_PER_MESSAGE_MAX = 40_000_000_000n;
+/** Instructions of one installation, hooks and compilation included. */
+export const INSTRUCTIONS_PER_INSTALL_MAX = 300_000_000_000n;
+/** Instructions of one query, replicated or not. */
+export const INSTRUCTIONS_PER_QUERY_MAX = 5_000_000_000n;
+/** Instructions of `canister_inspect_message`. */
+export const INSTRUCTIONS_PER_INSPECT_MAX = 200_000_000n;
+/** Share of a message's instructions kept for the cleanup callback, so that it can run after the limit was hit. */
+export const CLEANUP_INSTRUCTIONS_SHARE = 5n;
+
+/** Request or response between canisters, bytes: what every subnet accepts. */
+export const INTER_CANISTER_PAYLOAD_BYTES_MAX = 2_097_152;
+/** Request to a canister of the same subnet, bytes. */
+export const SAME_SUBNET_PAYLOAD_BYTES_MAX: number = 10 * 1024 * 1024;
+/** Reply of a replicated message, bytes. */
+export const RESPONSE_BYTES_MAX = 2_097_152;
+/** Reply of a non-replicated query, bytes. */
+export const QUERY_RESPONSE_BYTES_MAX = 3_145_728;
+/** Method name in a call, bytes. */
+export const METHOD_NAME_BYTES_MAX = 20_000;
+/** Requests in flight between one pair of canisters. */
+export const QUEUE_CAPACITY = 500;
+/** Ingress messages waiting at one canister; the replica bounds its ingress queues through the history's memory. */
+export const INGRESS_QUEUE_CAPACITY = 5_000;
+/** Reject texts are cut to this many bytes before they travel. */
+export const REJECT_TEXT_BYTES_MAX = 8_192;
+
+/** Longest lifetime of an ingress message, ns. */
+export const INGRESS_TTL_NS = 300_000_000_000n;
+/** How long a terminal status stays at least, ns. */
+export const INGRESS_STATUS_KEPT_NS = 300_000_000_000n;
+/** `stop_canister` gives up after this time, ns. */
+export const STOP_TIMEOUT_NS = 300_000_000_000n;
+/** Longest time that a best-effort call may ask for, seconds. */
+export const CALL_TIMEOUT_SECONDS_MAX = 300;
+/** Storage and compute are charged in steps of this length, ns. */
+export const CHARGE_INTERVAL_NS = 10_000_000_000n;
+/** Grid of heartbeats on a node, ns of block time. */
+export const HEARTBEAT_INTERVAL_NS = 1_000_000_000n;
+
+/** Subnet memory for canisters, bytes. */
+export const SUBNET_MEMORY_BYTES_MAX: bigint = 2n << 40n;
+/** Canisters on one subnet. */
+export const CANISTERS_PER_SUBNET_MAX = 120_000;
+/** Compute that all canisters of a subnet may reserve together, percent. */
+export const SUBNET_COMPUTE_PERCENT_MAX = 299n;
+
+export const CONTROLLERS_MAX = 10;
+export const VIEWERS_MAX = 10;
+export const ENVIRONMENT_VARIABLES_MAX = 20;
+export const ENVIRONMENT_VARIABLE_BYTES_MAX = 128;
+export const WASM_MEMORY_LIMIT_MAX: bigint = 1n << 48n;
+export const MEMORY_ALLOCATION_MAX: bigint = 1n << 48n;
+export const LOG_MEMORY_LIMIT_MIN = 4_096n;
+export const LOG_MEMORY_LIMIT_MAX: bigint = 2n << 20n;
+
+/** Chunk store: pieces per canister and bytes per piece, each accounted as a full piece. */
+export const CHUNKS_MAX = 100;
+export const CHUNK_BYTES_MAX: number = 1024 * 1024;
+/** Changes kept in a canister's history. */
+export const HISTORY_ENTRIES_MAX = 20;
+/** Instructions that storing a chunk counts for. */
+export const UPLOAD_CHUNK_INSTRUCTIONS = 200_000_000n;
+/** Uploaded module, uncompressed or not, bytes. */
+export const WASM_MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
+
+/** Balance of provisionally created canisters when no amount is given. */
+export const PROVISIONAL_CYCLES_DEFAULT = 100_000_000_000_000n;
+
+export interface ExecutionLimits {
+  /** A round stops starting messages once it executed this many instructions. */
+  readonly instructionsPerRound: bigint;
+  /** Installations stop for the round once they executed this many instructions; the first always runs. */
+  readonly installInstructionsPerRound: bigint;
+  readonly instructionsPerMessage: bigint;
+  readonly instructionsPerInstall: bigint;
+  readonly instructionsPerQuery: bigint;
+  /** A round stops starting messages after this many, whatever they cost: bounds the time between two heights. */
+  readonly messagesPerRound: number;
+  /** 0n: heartbeats run every round. */
+  readonly heartbeatIntervalNs: bigint;
+}
+
+export const DEFAULT_LIMITS: ExecutionLimits = {
+  instructionsPerRound: 4_000_000_000n,
+  installInstructionsPerRound: 2_000_000_000n,
+  instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,
+  instructionsPerInstall: INSTRUCTIONS_PER_INSTALL_MAX,
+  instructionsPerQuery: INSTRUCTIONS_PER_QUERY_MAX,
+  messagesPerRound: 20_000,
+  heartbeatIntervalNs: HEARTBEAT_INTERVAL_NS,
+};
