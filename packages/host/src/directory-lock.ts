@@ -1,0 +1,73 @@
+/**
+ * One process per state directory. The lock file names its holder by pid and, where the system tells it, by the
+ * process's start time, so that a lock left by a killed process is taken over and a recycled pid does not look alive.
+ */
+import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { OrreryError } from "@orrery/base";
+
+export const LOCK_FILE = "lock.json";
+
+interface Holder {
+  readonly pid: number;
+  readonly startedAt: string | null;
+}
+
+export interface DirectoryLock {
+  release(): void;
+}
+
+/** Field 22 of /proc/<pid>/stat: start time in clock ticks since boot; null where there is no /proc. */
+function processStart(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function isAlive(holder: Holder): boolean {
+  try {
+    process.kill(holder.pid, 0);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "EPERM") return false;
+  }
+  const start = processStart(holder.pid);
+  return holder.startedAt === null || start === null || start === holder.startedAt;
+}
+
+function readHolder(path: string): Holder | null {
+  try {
+    const value = JSON.parse(readFileSync(path, "utf8")) as Partial<Holder>;
+    return typeof value.pid === "number" ? { pid: value.pid, startedAt: value.startedAt ?? null } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Takes the lock or throws `state_dir_locked` naming the process that holds it. */
+export function lockDirectory(directory: string): DirectoryLock {
+  const path = join(directory, LOCK_FILE);
+  for (let attemptsLeft = 3; attemptsLeft > 0; attemptsLeft--) {
+    try {
+      const fd = openSync(path, "wx", 0o600);
+      const holder: Holder = { pid: process.pid, startedAt: processStart(process.pid) };
+      writeSync(fd, `${JSON.stringify(holder)}\n`);
+      closeSync(fd);
+      return { release: () => unlinkSync(path) };
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
+    }
+    const holder = readHolder(path);
+    if (holder !== null && isAlive(holder)) {
+      throw new OrreryError(
+        "state_dir_locked",
+        `${directory} is in use by process ${holder.pid}; stop that network first, or choose another state directory`,
+        { data: { pid: holder.pid } },
+      );
+    }
+    unlinkSync(path);
+  }
+  throw new OrreryError("state_dir_locked", `${directory} is being locked by several processes at once; try again`);
+}

@@ -1,0 +1,127 @@
+/** The adapters on real files, sockets and threads. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { MessageChannel } from "node:worker_threads";
+import { OrreryError } from "@orrery/base";
+import {
+  BODY_BYTES_MAX,
+  createChannel,
+  createFileDisk,
+  createStreamLogger,
+  inflateGzip,
+  lockDirectory,
+  LOCK_FILE,
+  nodeSha256,
+  startHttpServer,
+} from "./index.ts";
+
+function inTemp<T>(action: (directory: string) => T): T {
+  const directory = mkdtempSync(join(tmpdir(), "orrery-host-"));
+  try {
+    return action(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const codeOf = (code: string) => (error: unknown) => error instanceof OrreryError && error.code === code;
+
+test("a file reads back what was written, across rename and reopening", () => {
+  inTemp((directory) => {
+    const disk = createFileDisk(directory);
+    assert.throws(() => disk.open("a", { create: false }), codeOf("file_missing"));
+    const file = disk.open("a", { create: true });
+    file.write(0, Uint8Array.of(1, 2, 3, 4));
+    file.write(2, Uint8Array.of(9));
+    file.truncate(3);
+    file.sync();
+    file.close();
+    disk.rename("a", "b");
+    disk.syncDirectory();
+    assert.deepEqual(disk.list(), ["b"]);
+    const again = disk.open("b", { create: false });
+    assert.deepEqual([...again.read(0, 100)], [1, 2, 9]);
+    assert.equal(again.size, 3);
+    again.close();
+    disk.remove("b");
+    assert.deepEqual(disk.list(), []);
+  });
+});
+
+test("a directory is held by one process, and a dead holder's lock is taken over", () => {
+  inTemp((directory) => {
+    const lock = lockDirectory(directory);
+    assert.throws(() => lockDirectory(directory), codeOf("state_dir_locked"));
+    lock.release();
+    writeFileSync(join(directory, LOCK_FILE), JSON.stringify({ pid: 2 ** 22 + 1, startedAt: null }));
+    lockDirectory(directory).release();
+    // The same pid with another start time is another process.
+    writeFileSync(join(directory, LOCK_FILE), JSON.stringify({ pid: process.pid, startedAt: "0" }));
+    if (process.platform === "linux") lockDirectory(directory).release();
+  });
+});
+
+test("a taken port names a free one", async () => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
+  const { port } = taken.address() as { port: number };
+  const options = { port, bind: "127.0.0.1", handle: () => ({ status: 200, headers: {}, body: "" }), onError: () => {} };
+  await assert.rejects(startHttpServer(options), (error: OrreryError) => {
+    assert.equal(error.code, "port_taken");
+    assert.match(error.message, /use --port \d+/);
+    return true;
+  });
+  taken.close();
+});
+
+test("bodies arrive whole and are bounded", async () => {
+  const server = await startHttpServer({
+    port: 0,
+    bind: "127.0.0.1",
+    handle: (request) => ({ status: 200, headers: { "content-type": "text/plain" }, body: String(request.body.length) }),
+    onError: () => {},
+  });
+  const url = `http://127.0.0.1:${server.port}/`;
+  const fine = await fetch(url, { method: "POST", body: new Uint8Array(3_000_000) });
+  assert.equal(await fine.text(), "3000000");
+  const tooLarge = await fetch(url, { method: "POST", body: new Uint8Array(BODY_BYTES_MAX + 1) }).then(
+    (response) => response.status,
+    () => 413, // the server may close the connection before the client has sent everything
+  );
+  assert.equal(tooLarge, 413);
+  await server.close();
+});
+
+test("a channel carries posts, answers and coded errors", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const posts: string[] = [];
+  const a = createChannel<string, never, number>(port1, { onPost: () => {} });
+  createChannel<never, string, never, number>(port2, {
+    onPost: (message) => posts.push(message),
+    onCall: (n) => {
+      if (n < 0) throw new OrreryError("negative", "no negative numbers");
+      return n % 2 === 0 ? n / 2 : Promise.resolve(3 * n + 1);
+    },
+  });
+  a.post("hello");
+  assert.equal(await a.call(10), 5);
+  assert.equal(await a.call(5), 16);
+  await assert.rejects(a.call(-1), codeOf("negative"));
+  assert.deepEqual(posts, ["hello"]);
+  port1.close();
+});
+
+test("inflation is bounded, hashes agree, log lines carry fields", () => {
+  assert.throws(() => inflateGzip(Uint8Array.of(1, 2, 3), 100), codeOf("gzip_invalid"));
+  assert.equal(nodeSha256(new Uint8Array(0))[0], 0xe3);
+  const lines: string[] = [];
+  const log = createStreamLogger({ write: (line) => lines.push(line), level: "info" }).child({ thread: "main" });
+  log.log("debug", "hidden");
+  log.log("info", "shown", { height: 3, text: "a b" });
+  assert.equal(lines.length, 1);
+  assert.match(lines[0] as string, /info {2}shown thread=main height=3 text="a b"\n$/);
+});

@@ -1,0 +1,7 @@
+/** Floor 5: every Node.js adapter. */
+export * from "./directory-lock.ts";
+export * from "./fast-crypto.ts";
+export * from "./file-disk.ts";
+export * from "./http-server.ts";
+export * from "./port-channel.ts";
+export * from "./world.ts";

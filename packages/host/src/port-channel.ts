@@ -1,0 +1,103 @@
+/**
+ * Typed messages between the threads of a node: fire-and-forget posts and calls with an answer over one MessagePort. A thread
+ * that fails takes the node down (`onFatal`): half a node never goes on.
+ */
+import type { Transferable } from "node:worker_threads";
+import { OrreryError } from "@orrery/base";
+
+/** What both a Worker and a MessagePort offer. */
+export interface Port {
+  postMessage(message: unknown, transfer?: readonly Transferable[]): void;
+  on(event: "message", listener: (message: never) => void): unknown;
+}
+
+interface CallFrame {
+  readonly call: number;
+  readonly body: unknown;
+}
+
+interface AnswerFrame {
+  readonly answer: number;
+  readonly body?: unknown;
+  readonly error?: { readonly code: string; readonly message: string; readonly stack: string };
+}
+
+interface PostFrame {
+  readonly post: unknown;
+}
+
+type Frame = CallFrame | AnswerFrame | PostFrame;
+
+/** Errors cross threads as data: structured cloning would drop their code. */
+export function describeError(error: unknown): { readonly code: string; readonly message: string; readonly stack: string } {
+  if (error instanceof OrreryError) return { code: error.code, message: error.message, stack: error.stack ?? "" };
+  if (error instanceof Error) return { code: "internal", message: error.message, stack: error.stack ?? "" };
+  return { code: "internal", message: String(error), stack: "" };
+}
+
+export interface Channel<Out, In, Call = never> {
+  post(message: Out, transfer?: readonly Transferable[]): void;
+  /** Sends a message that is answered; rejects when the other side's handler threw. */
+  call<T>(message: Call, transfer?: readonly Transferable[]): Promise<T>;
+  /** Calls under way from this side. */
+  readonly pending: number;
+  readonly _in?: In;
+}
+
+export interface ChannelHandlers<In, InCall> {
+  onPost(message: In): void;
+  /** Result (or promise of it) goes back to the caller. */
+  onCall?(message: InCall): unknown;
+}
+
+/** Wires both directions of a port. */
+export function createChannel<Out, In, Call = never, InCall = never>(
+  port: Port,
+  handlers: ChannelHandlers<In, InCall>,
+): Channel<Out, In, Call> {
+  const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
+  let next = 1;
+
+  function answerCall(frame: CallFrame): void {
+    const fail = (error: unknown): void => port.postMessage({ answer: frame.call, error: describeError(error) });
+    try {
+      const result = handlers.onCall?.(frame.body as InCall);
+      if (result instanceof Promise) {
+        result.then((body) => port.postMessage({ answer: frame.call, body }), fail);
+      } else {
+        port.postMessage({ answer: frame.call, body: result });
+      }
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  port.on("message", (frame: Frame) => {
+    if ("post" in frame) {
+      handlers.onPost(frame.post as In);
+    } else if ("call" in frame) {
+      answerCall(frame);
+    } else {
+      const waiter = waiting.get(frame.answer);
+      waiting.delete(frame.answer);
+      if (frame.error === undefined) waiter?.resolve(frame.body);
+      else waiter?.reject(new OrreryError(frame.error.code, frame.error.message, { cause: frame.error.stack }));
+    }
+  });
+
+  return {
+    post(message, transfer = []): void {
+      port.postMessage({ post: message }, transfer);
+    },
+    call<T>(message: Call, transfer: readonly Transferable[] = []): Promise<T> {
+      const id = next++;
+      return new Promise<T>((resolve, reject) => {
+        waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
+        port.postMessage({ call: id, body: message }, transfer);
+      });
+    },
+    get pending(): number {
+      return waiting.size;
+    },
+  };
+}
