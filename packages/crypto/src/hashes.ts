@@ -1,0 +1,74 @@
+/**
+ * Hash functions and domain separators (interface spec, "Signatures" and "Certification"). SHA-256 runs on the pure
+ * implementation until the host installs a faster one; an installed back end is checked against the pure one first, since
+ * a wrong hash would silently fork the network. Every function is deterministic whatever the back end.
+ */
+import { hkdf } from "@noble/hashes/hkdf.js";
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha224 as nobleSha224, sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
+import { concatBytes, equalBytes, OrreryError, utf8 } from "@orrery/base";
+
+/** One-shot SHA-256; must not keep or change its argument, must return 32 fresh bytes. */
+export type Sha256 = (data: Uint8Array) => Uint8Array;
+
+/** The oracle: SHA-256 in plain TypeScript, never replaced. */
+export const sha256Pure: Sha256 = (data) => nobleSha256(data);
+
+let sha256Backend: Sha256 = sha256Pure;
+
+/** SHA-256 of the concatenation of the parts. */
+export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  return sha256Backend(parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(...parts));
+}
+
+export function sha224(data: Uint8Array): Uint8Array {
+  return nobleSha224(data);
+}
+
+export function sha512(data: Uint8Array): Uint8Array {
+  return nobleSha512(data);
+}
+
+export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
+  return hmac(nobleSha256, key, data);
+}
+
+/** HKDF-SHA256 (RFC 5869): `length` bytes from key material, a salt and a context string. */
+export function hkdfSha256(material: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+  return hkdf(nobleSha256, material, salt, info, length);
+}
+
+/** Lengths around SHA-256's padding and block edges, where a wrong implementation shows. */
+const SELF_TEST_LENGTHS: readonly number[] = [0, 1, 31, 32, 55, 56, 63, 64, 65, 81, 119, 127, 128, 1_000, 4_096, 65_537];
+
+/**
+ * Makes `backend` the implementation behind `sha256`, process-wide. It is first compared with the pure one on lengths around
+ * the block edges; a difference is `sha256_backend_wrong` and leaves the old back end in place.
+ */
+export function installSha256Backend(backend: Sha256): void {
+  for (const length of SELF_TEST_LENGTHS) {
+    const data = Uint8Array.from({ length }, (_, i) => (i * 131 + length) & 0xff);
+    if (!equalBytes(backend(data), sha256Pure(data))) {
+      throw new OrreryError(
+        "sha256_backend_wrong",
+        `the SHA-256 back end differs from the reference on ${length} bytes; it was not installed`,
+        { data: { length } },
+      );
+    }
+  }
+  sha256Backend = backend;
+}
+
+const separators = new Map<string, Uint8Array>();
+
+/** `|name| · name`: the domain separator of the interface specification. `name` has at most 255 bytes. */
+export function domainSep(name: string): Uint8Array {
+  let separator = separators.get(name);
+  if (separator === undefined) {
+    const bytes = utf8(name);
+    if (bytes.length > 255) throw new OrreryError("domain_separator_invalid", `domain separator over 255 bytes: ${name}`);
+    separator = concatBytes(Uint8Array.of(bytes.length), bytes);
+    separators.set(name, separator);
+  }
+  return separator;
+}

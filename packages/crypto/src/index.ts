@@ -1,0 +1,93 @@
+/** Floor 1: hashes, trees, signatures, certificates, envelope validation. The public surface, one line a module. */
+export { createMclBls } from "./bls-mcl.ts";
+export {
+  BLS_DST,
+  BLS_ORDER,
+  BLS_SECRET_BYTES,
+  BLS_SIGNATURE_BYTES,
+  type Bls,
+  nobleBls,
+  type SignatureShare,
+  secretFromSeed,
+} from "./bls.ts";
+export {
+  type Certificate,
+  type CertificateDelegation,
+  type CertificateError,
+  type CertificateErrorCode,
+  type CertificateScope,
+  decodeCertificate,
+  decodeNat,
+  encodeCertificate,
+  stateRootMessage,
+  type VerifiedCertificate,
+  type VerifyCertificateOptions,
+  verifyCertificate,
+} from "./certificate.ts";
+export {
+  BLS_DER_BYTES,
+  BLS_KEY_BYTES,
+  blsFromDer,
+  blsToDer,
+  canisterSignatureKeyToDer,
+  coseToDer,
+  ECDSA_POINT_BYTES,
+  ED25519_KEY_BYTES,
+  ed25519ToDer,
+  p256ToDer,
+  type PublicKey,
+  parsePublicKeyDer,
+  secp256k1ToDer,
+} from "./der.ts";
+export {
+  decodeHashTree,
+  EMPTY_TREE,
+  encodeHashTree,
+  flattenForks,
+  HASH_BYTES,
+  HASH_TREE_DEPTH_MAX,
+  type HashTree,
+  hashTreeFromCbor,
+  hashTreeToCbor,
+  type Lookup,
+  listLabels,
+  lookupAll,
+  lookupPath,
+  lookupSubtree,
+  reconstruct,
+} from "./hash-tree.ts";
+export {
+  domainSep,
+  hkdfSha256,
+  hmacSha256,
+  installSha256Backend,
+  type Sha256,
+  sha224,
+  sha256,
+  sha256Pure,
+  sha512,
+} from "./hashes.ts";
+export {
+  emptyTree,
+  type LabelEntry,
+  type LabelTree,
+  treeDelete,
+  treeEntries,
+  treeFloor,
+  treeGet,
+  treeHash,
+  treeSet,
+  treeSize,
+} from "./label-tree.ts";
+export {
+  type CanisterRange,
+  decodeRanges,
+  encodeRanges,
+  RANGES_PER_SHARD_MAX,
+  type RangeShard,
+  rangesContain,
+  shardRanges,
+} from "./ranges.ts";
+export { hashOfMap, requestId } from "./request-id.ts";
+export { createSoleSigner, createThresholdSigner, type ThresholdSigner, type ThresholdSignerOptions } from "./threshold.ts";
+export { revealAll, witness } from "./witness.ts";

@@ -1,0 +1,62 @@
+/**
+ * Representation-independent hashing of structured data and request ids (interface spec, "Representation-independent
+ * hashing of structured data", "Request ids"). The result does not depend on the order or the encoding of fields; whatever
+ * field is present counts, known or not.
+ */
+import {
+  type CborMap,
+  type CborValue,
+  compareBytes,
+  concatBytes,
+  encodeSleb128,
+  encodeUleb128,
+  OrreryError,
+  type RequestId,
+  utf8,
+} from "@orrery/base";
+import { sha256 } from "./hashes.ts";
+
+/** Nested maps and arrays deeper than this are refused; requests nest three levels. */
+const HASH_DEPTH_MAX = 64;
+
+function invalid(what: string): OrreryError {
+  return new OrreryError("request_hash_invalid", `not hashable as structured data: ${what}`);
+}
+
+function hashOfValue(value: CborValue, depth: number): Uint8Array {
+  if (depth > HASH_DEPTH_MAX) throw invalid(`nesting over ${HASH_DEPTH_MAX} levels`);
+  if (value instanceof Uint8Array) return sha256(value);
+  if (typeof value === "string") return sha256(utf8(value));
+  if (typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value))) {
+    return sha256(value < 0 ? encodeSleb128(value) : encodeUleb128(value));
+  }
+  if (Array.isArray(value)) return sha256(...value.map((inner: CborValue) => hashOfValue(inner, depth + 1)));
+  if (value instanceof Map) return hashOfEntries([...value], depth);
+  if (typeof value === "object" && value !== null) {
+    return hashOfEntries(Object.entries(value as Readonly<Record<string, CborValue>>), depth);
+  }
+  throw invalid(`a value of type ${value === null ? "null" : typeof value}`);
+}
+
+function hashOfEntries(entries: readonly (readonly [string, CborValue])[], depth: number): Uint8Array {
+  const hashed: Uint8Array[] = [];
+  for (const [name, value] of entries) {
+    // An omitted optional field and an explicit null or undefined are the same thing.
+    if (value === undefined || value === null) continue;
+    hashed.push(concatBytes(sha256(utf8(name)), hashOfValue(value, depth + 1)));
+  }
+  return sha256(...hashed.sort(compareBytes));
+}
+
+/**
+ * Hash of a map: 32 bytes. Blobs are hashed as they are, text as UTF-8, naturals as shortest unsigned and negative integers
+ * as shortest signed LEB128, arrays and maps recursively. Booleans and floats are `request_hash_invalid`.
+ */
+export function hashOfMap(fields: CborMap): Uint8Array {
+  return hashOfEntries([...fields], 0);
+}
+
+/** The request id of a request's content. */
+export function requestId(fields: CborMap): RequestId {
+  return hashOfMap(fields);
+}

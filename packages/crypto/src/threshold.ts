@@ -1,0 +1,51 @@
+/**
+ * Threshold signing by one member of a subnet: every member makes a share with its value of the secret polynomial, any
+ * `threshold` shares give the one signature of the subnet's key. A subnet of one node is the case threshold 1, index 1, on
+ * the same code.
+ */
+import { err, ok, type Result } from "@orrery/base";
+import type { Bls, SignatureShare } from "./bls.ts";
+
+export interface ThresholdSigner {
+  /** The subnet's key, 96 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly threshold: number;
+  /** This member's share of the signature on `message`. */
+  signShare(message: Uint8Array): SignatureShare;
+  /** The subnet's 48-byte signature from at least `threshold` shares; it is the caller's to verify shares or result. */
+  combine(shares: readonly SignatureShare[]): Result<Uint8Array, string>;
+  verify(message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+export interface ThresholdSignerOptions {
+  readonly bls: Bls;
+  readonly publicKey: Uint8Array;
+  readonly threshold: number;
+  /** This member's index, from 1, and its 32-byte share of the secret. */
+  readonly index: number;
+  readonly secretShare: Uint8Array;
+}
+
+export function createThresholdSigner(options: ThresholdSignerOptions): ThresholdSigner {
+  const { bls, publicKey, threshold, index, secretShare } = options;
+  return {
+    publicKey,
+    threshold,
+    signShare: (message) => ({ index, signature: bls.sign(secretShare, message) }),
+    combine(shares) {
+      if (shares.length < threshold) return err(`${shares.length} shares where ${threshold} are needed`);
+      try {
+        return ok(bls.combine(shares.slice(0, threshold)));
+      } catch (cause) {
+        return err((cause as Error).message);
+      }
+    },
+    verify: (message, signature) => bls.verify(publicKey, message, signature),
+  };
+}
+
+/** The signer of a subnet of one node, whose share is the whole secret. */
+export function createSoleSigner(options: { readonly bls: Bls; readonly secret: Uint8Array }): ThresholdSigner {
+  const { bls, secret } = options;
+  return createThresholdSigner({ bls, publicKey: bls.publicKey(secret), threshold: 1, index: 1, secretShare: secret });
+}
