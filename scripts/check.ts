@@ -1,0 +1,95 @@
+/**
+ * `npm run check` and, with `--all`, `npm test`: the quick checks side by side, then one run of the test runner, last, so that its summary
+ * closes the output. `check` runs the unit tests (of `packages/` and `scripts/`, but not `*.slow.test.ts`), `--all` every test. Further arguments
+ * pick the test files whose path contains one of them.
+ */
+import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { openRepository, REPOSITORY_ROOT } from "./repository.ts";
+
+/** A test that takes longer hangs. */
+const TEST_TIMEOUT_MS = 600_000;
+
+interface Step {
+  readonly name: string;
+  /** Arguments of the runtime. */
+  readonly args: readonly string[];
+}
+
+const QUICK_STEPS: readonly Step[] = [
+  {
+    name: "lint",
+    args: ["node_modules/@biomejs/biome/bin/biome", "ci", "--error-on-warnings", "--colors=off", "."],
+  },
+  { name: "types", args: ["scripts/typecheck.ts"] },
+  { name: "tidy", args: ["scripts/tidy.ts"] },
+  {
+    name: "dead code",
+    args: ["node_modules/knip/bin/knip.js", "--treat-config-hints-as-errors", "--no-progress"],
+  },
+];
+
+/** Runs a step; its output is held back and printed whole, so that steps side by side stay legible. */
+function runQuick({ name, args }: Step): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, args, { cwd: REPOSITORY_ROOT, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+    });
+  }
+  child.on("close", (code) => {
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    console.log(`${code === 0 ? "✔" : "✖"} ${name} (${seconds} s)`);
+    if (code !== 0) console.log(output.trimEnd());
+    resolve(code === 0);
+  });
+  return promise;
+}
+
+function testFiles(isAll: boolean, picks: readonly string[]): string[] {
+  return openRepository(REPOSITORY_ROOT)
+    .paths.filter((path) => path.endsWith(".test.ts") && !path.includes("/fixtures/"))
+    .filter((path) => isAll || (/^(packages|scripts)\//.test(path) && !path.endsWith(".slow.test.ts")))
+    .filter((path) => picks.length === 0 || picks.some((pick) => path.includes(pick)));
+}
+
+/** One run over all files, each in its own process. */
+function runTests(files: readonly string[]): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const args = [
+    "--test",
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    `--test-concurrency=${availableParallelism()}`,
+    ...files,
+  ];
+  const child = spawn(process.execPath, args, {
+    cwd: REPOSITORY_ROOT,
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  child.on("close", (code) => resolve(code ?? 1));
+  return promise;
+}
+
+const [flags, picks] = [
+  process.argv.slice(2),
+  process.argv.slice(2).filter((word) => !word.startsWith("--")),
+];
+const queue = [...QUICK_STEPS];
+let isGood = true;
+await Promise.all(
+  Array.from({ length: availableParallelism() }, async () => {
+    for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
+      if (!(await runQuick(step))) isGood = false;
+    }
+  }),
+);
+if (!isGood) {
+  console.log("The quick checks failed; no test was run.");
+  process.exitCode = 1;
+} else {
+  const files = testFiles(flags.includes("--all"), picks);
+  process.exitCode = await runTests(files);
+}

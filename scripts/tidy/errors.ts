@@ -1,0 +1,148 @@
+/**
+ * docs/errors.md lists every stable error code, and nothing else. A code is the first argument of `new OrreryError(…)`: a literal,
+ * a choice between literals, a parameter of the enclosing function, whose callers then pass the literal, or the `.code` of an error
+ * that is passed on.
+ */
+import type { Repository } from "../repository.ts";
+import { resolve } from "./floors.ts";
+import type { Problem, Rule } from "./rule.ts";
+import { isTest, type Node, type Source, sourcesOf, walk } from "./source.ts";
+
+export const ERRORS_PAGE = "docs/errors.md";
+
+export const errors: Rule = {
+  name: "errors",
+  check(repository: Repository): Problem[] {
+    const { codes, problems } = codesOf(repository);
+    const listed = listedCodes(repository.text(ERRORS_PAGE) ?? "");
+    for (const [code, { path, line }] of codes) {
+      if (!listed.has(code))
+        problems.push({ path, line, message: `error code ${code} is not listed in ${ERRORS_PAGE}` });
+    }
+    let previous = "";
+    for (const [code, line] of listed) {
+      if (!codes.has(code))
+        problems.push({ path: ERRORS_PAGE, line, message: `${code} is listed but no source uses it` });
+      if (code < previous)
+        problems.push({ path: ERRORS_PAGE, line, message: `${code} is out of alphabetical order` });
+      previous = code;
+    }
+    return problems;
+  },
+};
+
+interface Site {
+  readonly path: string;
+  readonly line: number;
+}
+
+/** Every code with the place that uses it first, and the arguments that cannot be read. */
+export function codesOf(repository: Repository): { codes: Map<string, Site>; problems: Problem[] } {
+  const codes = new Map<string, Site>();
+  const problems: Problem[] = [];
+  const sources = sourcesOf(repository).filter(
+    ({ path }) => /^(packages|apps)\//.test(path) && !isTest(path),
+  );
+  /** `path#function` → position of its parameter that is the code. */
+  const makers = new Map<string, number>();
+  const seen = new Set<Node>();
+  for (let before = -1; before !== makers.size; ) {
+    before = makers.size;
+    for (const source of sources) visitCalls(source, makers, seen, { codes, problems });
+  }
+  return { codes, problems };
+}
+
+function visitCalls(
+  source: Source,
+  makers: Map<string, number>,
+  seen: Set<Node>,
+  out: { codes: Map<string, Site>; problems: Problem[] },
+): void {
+  const imported = importedNames(source);
+  walk(source.program, (node, ancestors) => {
+    if (node.type !== "NewExpression" && node.type !== "CallExpression") return;
+    const callee = (node["callee"] as Node)["name"] as string | undefined;
+    const position = callee === undefined ? undefined : positionOf(callee, source.path, imported, makers);
+    if (position === undefined || seen.has(node)) return;
+    seen.add(node);
+    const site = { path: source.path, line: source.lineOf(node.start) };
+    const argument = (node["arguments"] as Node[])[position];
+    const literals = argument === undefined ? [] : literalsOf(argument);
+    for (const code of literals) if (!out.codes.has(code)) out.codes.set(code, site);
+    if (literals.length > 0 || isPassedOn(argument)) return;
+    const maker =
+      argument?.type === "Identifier" ? makerOf(argument["name"] as string, ancestors) : undefined;
+    if (maker === undefined)
+      out.problems.push({ ...site, message: "error code is neither a literal nor a parameter" });
+    else makers.set(`${source.path}#${maker.name}`, maker.position);
+  });
+}
+
+/** Where the code stands in a call of `callee`: a maker of the same file, or one imported from the file or package that has it. */
+function positionOf(
+  callee: string,
+  path: string,
+  imported: ReadonlyMap<string, string>,
+  makers: ReadonlyMap<string, number>,
+): number | undefined {
+  if (callee === "OrreryError") return 0;
+  const own = makers.get(`${path}#${callee}`);
+  const specifier = imported.get(callee);
+  if (own !== undefined || specifier === undefined) return own;
+  if (specifier.startsWith(".")) return makers.get(`${resolve(path, specifier)}#${callee}`);
+  const folder = specifier.replace(/^@orrery\//, "packages/");
+  for (const [key, position] of makers) {
+    if (key.startsWith(`${folder}/`) && key.endsWith(`#${callee}`)) return position;
+  }
+  return undefined;
+}
+
+function importedNames(source: Source): Map<string, string> {
+  const names = new Map<string, string>();
+  walk(source.program, (node) => {
+    if (node.type !== "ImportDeclaration") return;
+    const specifier = (node["source"] as Node)["value"] as string;
+    for (const item of node["specifiers"] as Node[])
+      names.set((item["local"] as Node)["name"] as string, specifier);
+  });
+  return names;
+}
+
+function isPassedOn(argument: Node | undefined): boolean {
+  return argument?.type === "MemberExpression" && (argument["property"] as Node)["name"] === "code";
+}
+
+function literalsOf(node: Node): string[] {
+  if (node.type === "Literal" && typeof node["value"] === "string") return [node["value"]];
+  if (node.type !== "ConditionalExpression") return [];
+  const choices = [literalsOf(node["consequent"] as Node), literalsOf(node["alternate"] as Node)];
+  return choices.every((choice) => choice.length > 0) ? choices.flat() : [];
+}
+
+/** The named function around the call that takes `parameter`, and its position. */
+function makerOf(
+  parameter: string,
+  ancestors: readonly Node[],
+): { name: string; position: number } | undefined {
+  for (let at = ancestors.length - 1; at >= 0; at--) {
+    const node = ancestors[at] as Node;
+    if (!Array.isArray(node["params"])) continue;
+    const position = (node["params"] as Node[]).findIndex((item) => item["name"] === parameter);
+    if (position === -1) continue;
+    const outer = ancestors[at - 1];
+    const name = ((node["id"] ?? outer?.["id"] ?? outer?.["key"]) as Node | null | undefined)?.["name"];
+    return typeof name === "string" ? { name, position } : undefined;
+  }
+  return undefined;
+}
+
+/** Codes in the first column of the page's tables, with their lines. */
+export function listedCodes(page: string): Map<string, number> {
+  const listed = new Map<string, number>();
+  for (const [index, line] of page.split("\n").entries()) {
+    const code = /^\| `([a-z0-9_]+)` \|/.exec(line)?.[1];
+    if (code !== undefined) listed.set(code, index + 1);
+  }
+  return listed;
+}
