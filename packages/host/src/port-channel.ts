@@ -2,14 +2,17 @@
  * Typed messages between the threads of a node: fire-and-forget posts and calls with an answer over one MessagePort. A thread
  * that fails takes the node down (`onFatal`): half a node never goes on.
  */
-import type { Transferable } from "node:worker_threads";
+import type { MessagePort, Transferable, Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 
 /** What both a Worker and a MessagePort offer. */
-export interface Port {
+/** What `MessagePort` and `Worker` share; a union of the two has no callable overload. */
+interface Endpoint {
   postMessage(message: unknown, transfer?: readonly Transferable[]): void;
-  on(event: "message", listener: (message: never) => void): unknown;
+  on(event: "message", listener: (frame: Frame) => void): unknown;
 }
+
+export type Port = MessagePort | Worker;
 
 interface CallFrame {
   readonly call: number;
@@ -52,9 +55,10 @@ export interface ChannelHandlers<In, InCall> {
 
 /** Wires both directions of a port. */
 export function createChannel<Out, In, Call = never, InCall = never>(
-  port: Port,
+  endpoint: Port,
   handlers: ChannelHandlers<In, InCall>,
 ): Channel<Out, In, Call> {
+  const port = endpoint as Endpoint;
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   let next = 1;
 
