@@ -1,0 +1,123 @@
+/**
+ * When a node makes a block (design §3 "Rounds are driven by work"): as soon as there is work and the pipeline has room; for a
+ * due timer; on the one-second grid while canisters have heartbeats; and for fresh time when somebody asks after a pause. An
+ * idle network makes none, so a sleeping laptop's disk stays asleep. Time and scheduling come in from outside: no timers here.
+ */
+import type { Height, TimeNs } from "@orrery/base";
+
+/** Blocks handed to execution and not executed: one runs, one waits, so that execution never idles between rounds. */
+export const PIPELINE_MAX = 2;
+/** Blocks executed or executing whose log record is not durable: bounds what a power cut can force to be replayed by peers. */
+export const UNDURABLE_MAX = 64;
+/** Certified time older than this is renewed before an answer when nothing else is under way, which costs one empty round. */
+export const FRESHNESS_NS = 1_000_000_000n;
+/** Older than this nobody is answered even while a long round runs: clients refuse certificates older than minutes. */
+export const STALENESS_MAX_NS = 60_000_000_000n;
+const SECOND_NS = 1_000_000_000n;
+
+export interface RoundInputs {
+  readonly now: TimeNs;
+  readonly poolSize: number;
+}
+
+export class RoundDriver {
+  /** Last block handed out, executed, durable and published. */
+  #made: Height;
+  #executed: Height;
+  #durable: Height;
+  #published: Height;
+  #lastTime: TimeNs;
+  #publishedTime: TimeNs;
+  /** Times of blocks made and not published, oldest first; at most `UNDURABLE_MAX + PIPELINE_MAX`. */
+  #times: { readonly height: Height; readonly time: TimeNs }[] = [];
+  #moreWork = true;
+  #nextTimer: TimeNs | null = null;
+  #heartbeats = false;
+  #freshWanted = false;
+
+  constructor(tip: { readonly height: Height; readonly time: TimeNs }) {
+    this.#made = tip.height;
+    this.#executed = tip.height;
+    this.#durable = tip.height;
+    this.#published = tip.height;
+    this.#lastTime = tip.time;
+    this.#publishedTime = tip.time;
+  }
+
+  get published(): Height {
+    return this.#published;
+  }
+
+  get made(): Height {
+    return this.#made;
+  }
+
+  onMade(height: Height, time: TimeNs): void {
+    this.#made = height;
+    this.#lastTime = time;
+    this.#times.push({ height, time });
+    this.#freshWanted = false;
+    this.#moreWork = false;
+  }
+
+  onExecuted(report: {
+    readonly height: Height;
+    readonly moreWork: boolean;
+    readonly nextTimer: TimeNs | null;
+    readonly heartbeats: boolean;
+  }): void {
+    this.#executed = report.height;
+    this.#moreWork = report.moreWork;
+    this.#nextTimer = report.nextTimer;
+    this.#heartbeats = report.heartbeats;
+  }
+
+  onDurable(height: Height): void {
+    this.#durable = height;
+  }
+
+  /** Heights that became durable and executed since the last call: `publish(h)` is due for each, in order. */
+  takePublishable(): readonly Height[] {
+    const upTo = Math.min(this.#executed, this.#durable);
+    const heights: Height[] = [];
+    for (let h = this.#published + 1; h <= upTo; h++) heights.push(h);
+    this.#published = Math.max(this.#published, upTo);
+    while (this.#times.length > 0 && (this.#times[0] as { height: Height }).height <= upTo) {
+      this.#publishedTime = (this.#times.shift() as { time: TimeNs }).time;
+    }
+    return heights;
+  }
+
+  /**
+   * Somebody is to be shown certified state: true when a publication must be awaited first for its time to be fresh. Asks for
+   * a round where none is under way.
+   */
+  mustWaitForFresh(now: TimeNs): boolean {
+    const age = now - this.#publishedTime;
+    if (age <= FRESHNESS_NS) return false;
+    if (now - this.#lastTime > FRESHNESS_NS) this.#freshWanted = true;
+    return this.#made === this.#published || age > STALENESS_MAX_NS;
+  }
+
+  shouldMakeBlock(inputs: RoundInputs): boolean {
+    if (this.#made - this.#executed >= PIPELINE_MAX || this.#made - this.#durable >= UNDURABLE_MAX) return false;
+    if (inputs.poolSize > 0 || this.#freshWanted) return true;
+    // Leftover work and timers are known only once everything handed out has been executed.
+    if (this.#made !== this.#executed) return false;
+    if (this.#moreWork) return true;
+    const due = this.#nextDue();
+    return due !== null && due <= inputs.now;
+  }
+
+  /** When to look again without any event, or null. */
+  nextWake(now: TimeNs): TimeNs | null {
+    const due = this.#nextDue();
+    return due === null ? null : due > now ? due : now;
+  }
+
+  #nextDue(): TimeNs | null {
+    const heartbeat = this.#heartbeats ? (this.#lastTime / SECOND_NS + 1n) * SECOND_NS : null;
+    if (heartbeat === null) return this.#nextTimer;
+    return this.#nextTimer === null || heartbeat < this.#nextTimer ? heartbeat : this.#nextTimer;
+  }
+}
