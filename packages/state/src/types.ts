@@ -7,6 +7,7 @@
  */
 import type { CanisterId, Height, Principal, PrincipalKey, SubnetId, TimeNs, UserId } from "@orrery/base";
 import type { LabelTree } from "@orrery/crypto";
+import type { BlobStore } from "./blob-store.ts";
 import type { PageTable } from "./page-table.ts";
 
 /** SHA-256 of a blob as lower-case hexadecimal text. */
@@ -15,6 +16,15 @@ export type BlobKey = string;
 export type SubnetType = "application" | "system" | "verified_application" | "cloud_engine";
 
 export type CanisterRange = { readonly start: CanisterId; readonly end: CanisterId };
+
+/** One subnet of the network as the state tree shows it; this subnet's own key and type are those of `SubnetInfo`. */
+export interface RoutingEntry {
+  readonly subnetId: SubnetId;
+  readonly ranges: readonly CanisterRange[];
+  /** DER, 133 bytes; the root subnet's defaults to `rootKey`. */
+  readonly publicKey?: Uint8Array;
+  readonly type?: SubnetType;
+}
 
 /** Fixed for the life of a subnet; part of genesis. */
 export interface SubnetInfo {
@@ -26,7 +36,7 @@ export interface SubnetInfo {
   readonly rootKey: Uint8Array;
   readonly rootSubnetId: SubnetId;
   /** Canister id ranges of every subnet of the network, the routing table. */
-  readonly routing: readonly { readonly subnetId: SubnetId; readonly ranges: readonly CanisterRange[] }[];
+  readonly routing: readonly RoutingEntry[];
   /** Range from which ids without `specified_id` are allocated. */
   readonly allocation: CanisterRange;
   readonly nodes: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
@@ -305,6 +315,8 @@ export interface ReplicatedState {
   readonly pendingManagement: PendingManagementCall[];
   /** Management-canister calls waiting for a free slot in a round. */
   readonly managementQueue: (RequestInput | IngressInput)[];
+  /** Uploaded modules and chunks; each record that names one holds a reference. */
+  readonly blobs: BlobStore;
   /** Index of the next canister id to allocate. */
   nextCanisterIndex: bigint;
   /** Deterministic generator state: 32 bytes, re-keyed each round from the batch's randomness. */

@@ -1,0 +1,281 @@
+/**
+ * The certified state tree, kept in step with the records (interface spec, "The system state tree"). Invariants: the tree is a
+ * function of the records alone, so that stepping it round by round and building it from scratch give the same root hash; a
+ * round costs the records it changed; levels without labels do not exist.
+ */
+import {
+  compareBytes,
+  concatBytes,
+  encodeCbor,
+  encodeUleb128,
+  equalBytes,
+  fromHex,
+  type Principal,
+  type PrincipalKey,
+  type TimeNs,
+  utf8,
+} from "@orrery/base";
+import { emptyTree, encodeRanges, type LabelTree, shardRanges, treeDelete, treeGet, treeSet } from "@orrery/crypto";
+import type { CanisterMeta, CanisterState, IngressStatus, ReplicatedState, SubnetInfo } from "./types.ts";
+
+/** One change of the certified tree; null deletes the path with all that is below it. */
+export interface TreeChange {
+  readonly path: readonly Uint8Array[];
+  readonly value: Uint8Array | null;
+}
+
+type Leaf = readonly [name: string, value: Uint8Array];
+
+const LABELS = {
+  time: utf8("time"),
+  subnet: utf8("subnet"),
+  canister: utf8("canister"),
+  canisterRanges: utf8("canister_ranges"),
+  requestStatus: utf8("request_status"),
+  metadata: utf8("metadata"),
+  metrics: utf8("metrics"),
+  moduleHash: utf8("module_hash"),
+  node: utf8("node"),
+  publicKey: utf8("public_key"),
+  type: utf8("type"),
+} as const;
+
+/** Every label that may stand below `/canister/<id>` and `/request_status/<id>`, apart from metadata. */
+const CANISTER_LEAVES = [
+  "canister_creation_timestamp",
+  "certified_data",
+  "controllers",
+  "last_install_timestamp",
+  "module_hash",
+] as const;
+const STATUS_LEAVES = ["error_code", "reject_code", "reject_message", "reply", "status"] as const;
+const labelCache: ReadonlyMap<string, Uint8Array> = new Map(
+  [...CANISTER_LEAVES, ...STATUS_LEAVES].map((name) => [name, utf8(name)]),
+);
+
+function labelOf(name: string): Uint8Array {
+  return labelCache.get(name) ?? utf8(name);
+}
+
+/** Collects changes and applies each to the tree at once, leaving out those that change nothing. */
+class TreeEditor {
+  tree: LabelTree;
+  readonly changes: TreeChange[] = [];
+
+  constructor(tree: LabelTree) {
+    this.tree = tree;
+  }
+
+  set(path: readonly Uint8Array[], value: Uint8Array): void {
+    const old = treeGet(this.tree, path);
+    if (old instanceof Uint8Array && equalBytes(old, value)) return;
+    this.tree = treeSet(this.tree, path, value);
+    this.changes.push({ path, value });
+  }
+
+  delete(path: readonly Uint8Array[]): void {
+    if (treeGet(this.tree, path) === null) return;
+    this.tree = treeDelete(this.tree, path, { pruneEmpty: true });
+    this.changes.push({ path, value: null });
+  }
+
+  /** Makes the leaves among `names` below `path` exactly `leaves`. */
+  setLeaves(path: readonly Uint8Array[], names: readonly string[], leaves: readonly Leaf[]): void {
+    if (treeGet(this.tree, path) !== null) {
+      const present = new Set(leaves.map(([name]) => name));
+      for (const name of names) if (!present.has(name)) this.delete([...path, labelOf(name)]);
+    }
+    for (const [name, value] of leaves) this.set([...path, labelOf(name)], value);
+  }
+}
+
+/** Tagged CBOR list of controllers in byte order. */
+export function encodeControllers(controllers: readonly Principal[]): Uint8Array {
+  return encodeCbor([...controllers].sort(compareBytes));
+}
+
+function canisterLeaves(meta: CanisterMeta): Leaf[] {
+  const leaves: Leaf[] = [
+    ["controllers", encodeControllers(meta.settings.controllers)],
+    ["canister_creation_timestamp", encodeUleb128(meta.createdAt)],
+  ];
+  if (meta.module === null) return leaves;
+  leaves.push(["certified_data", meta.certifiedData], ["module_hash", meta.module.hash]);
+  if (meta.installedAt !== null) leaves.push(["last_install_timestamp", encodeUleb128(meta.installedAt)]);
+  return leaves;
+}
+
+function editCanister(editor: TreeEditor, meta: CanisterMeta): void {
+  const path = [LABELS.canister, meta.id];
+  const oldHash = treeGet(editor.tree, [...path, LABELS.moduleHash]);
+  const newHash = meta.module?.hash ?? null;
+  // The sections are part of the module: the same hash has the same ones.
+  const sameModule = oldHash instanceof Uint8Array && newHash !== null && equalBytes(oldHash, newHash);
+  if (!sameModule) {
+    editor.delete([...path, LABELS.metadata]);
+    for (const section of meta.module?.metadata ?? []) {
+      editor.set([...path, LABELS.metadata, utf8(section.name)], section.content);
+    }
+  }
+  editor.setLeaves(path, CANISTER_LEAVES, canisterLeaves(meta));
+}
+
+function statusLeaves(status: IngressStatus): Leaf[] {
+  const leaves: Leaf[] = [["status", utf8(status.kind)]];
+  if (status.kind === "replied") leaves.push(["reply", status.reply]);
+  if (status.kind === "rejected") {
+    leaves.push(
+      ["reject_code", encodeUleb128(status.code)],
+      ["reject_message", utf8(status.message)],
+      ["error_code", utf8(status.errorCode)],
+    );
+  }
+  return leaves;
+}
+
+function editStatus(editor: TreeEditor, requestId: Uint8Array, status: IngressStatus): void {
+  editor.setLeaves([LABELS.requestStatus, requestId], STATUS_LEAVES, statusLeaves(status));
+}
+
+/** What does not change in the life of a subnet: keys, types, ranges and nodes. */
+function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
+  const others = subnet.routing.filter(({ subnetId }) => !equalBytes(subnetId, subnet.subnetId));
+  const ownRanges = subnet.routing.find(({ subnetId }) => equalBytes(subnetId, subnet.subnetId))?.ranges ?? [];
+  const own = { subnetId: subnet.subnetId, ranges: ownRanges, publicKey: subnet.publicKey, type: subnet.type };
+  for (const entry of [own, ...others]) {
+    const { subnetId, ranges, type } = entry;
+    const publicKey = entry.publicKey ?? (equalBytes(subnetId, subnet.rootSubnetId) ? subnet.rootKey : undefined);
+    const path = [LABELS.subnet, subnetId];
+    if (publicKey !== undefined) editor.set([...path, LABELS.publicKey], publicKey);
+    if (type !== undefined) editor.set([...path, LABELS.type], utf8(type));
+    editor.set([...path, LABELS.canisterRanges], encodeRanges(ranges));
+    for (const shard of shardRanges(ranges)) {
+      editor.set([LABELS.canisterRanges, subnetId, shard.label], encodeRanges(shard.ranges));
+    }
+  }
+  for (const { nodeId, publicKey } of subnet.nodes) {
+    editor.set([LABELS.subnet, subnet.subnetId, LABELS.node, nodeId, LABELS.publicKey], publicKey);
+  }
+}
+
+/** Bytes that the subnet metrics count for a canister: memories, globals, module, sections, history, chunks, logs. */
+export function canisterStateBytes(meta: CanisterMeta): bigint {
+  return (
+    BigInt(meta.heapPages + meta.stablePages) * 65_536n +
+    BigInt(meta.globals.length * 8 + (meta.module?.bytes ?? 0)) +
+    BigInt(meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes)
+  );
+}
+
+/** Sum of the canisters' bytes with each one's part in it, so that a round looks at the changed ones only. */
+interface StateBytes {
+  readonly parts: Map<PrincipalKey, bigint>;
+  total: bigint;
+}
+
+const stateBytes = new WeakMap<ReplicatedState, StateBytes>();
+
+function countBytes(sum: StateBytes, key: PrincipalKey, canister: CanisterState | undefined): void {
+  const now = canister === undefined ? 0n : canisterStateBytes(canister.meta);
+  sum.total += now - (sum.parts.get(key) ?? 0n);
+  if (canister === undefined) sum.parts.delete(key);
+  else sum.parts.set(key, now);
+}
+
+function totalStateBytes(state: ReplicatedState): bigint {
+  let sum = stateBytes.get(state);
+  if (sum === undefined) {
+    sum = { parts: new Map(), total: 0n };
+    stateBytes.set(state, sum);
+    for (const [key, canister] of state.canisters) countBytes(sum, key, canister);
+    return sum.total;
+  }
+  for (const key of state.changed.canisters) countBytes(sum, key, state.canisters.get(key));
+  return sum.total;
+}
+
+function cborUint(value: bigint): Uint8Array {
+  return encodeCbor(value).subarray(3);
+}
+
+export interface SubnetMetrics {
+  readonly canisters: number;
+  readonly canisterStateBytes: bigint;
+  readonly consumedCyclesTotal: bigint;
+  readonly updateTransactionsTotal: bigint;
+}
+
+/** CBOR map with the integer keys 0–3 in declaration order; the cycles are `{0: low, 1: high}`, without `high` below 2^64. */
+export function encodeSubnetMetrics(metrics: SubnetMetrics): Uint8Array {
+  const low = cborUint(metrics.consumedCyclesTotal & 0xffff_ffff_ffff_ffffn);
+  const high = metrics.consumedCyclesTotal >> 64n;
+  const cycles =
+    high === 0n
+      ? concatBytes(Uint8Array.of(0xa1, 0), low)
+      : concatBytes(Uint8Array.of(0xa2, 0), low, Uint8Array.of(1), cborUint(high));
+  return concatBytes(
+    Uint8Array.of(0xa4, 0),
+    cborUint(BigInt(metrics.canisters)),
+    Uint8Array.of(1),
+    cborUint(metrics.canisterStateBytes),
+    Uint8Array.of(2),
+    cycles,
+    Uint8Array.of(3),
+    cborUint(metrics.updateTransactionsTotal),
+  );
+}
+
+function editRound(editor: TreeEditor, state: ReplicatedState, time: TimeNs, bytes: bigint): void {
+  editor.set([LABELS.time], encodeUleb128(time));
+  const metrics = encodeSubnetMetrics({
+    canisters: state.canisters.size,
+    canisterStateBytes: bytes,
+    consumedCyclesTotal: state.consumedCyclesTotal,
+    updateTransactionsTotal: state.updateTransactionsTotal,
+  });
+  editor.set([LABELS.subnet, state.subnet.subnetId, LABELS.metrics], metrics);
+}
+
+/**
+ * Brings `state.tree` in step with the records named in `state.changed`, the time and the metrics, and returns what it changed,
+ * in an order in which a mirror can apply it. `state.changed` stays the caller's to clear. Cost: the changed records.
+ */
+export function updateTree(state: ReplicatedState): TreeChange[] {
+  const editor = new TreeEditor(state.tree);
+  for (const key of [...state.changed.canisters].sort()) {
+    const canister = state.canisters.get(key);
+    if (canister === undefined) editor.delete([LABELS.canister, fromHex(key)]);
+    else editCanister(editor, canister.meta);
+  }
+  for (const key of [...state.changed.ingress].sort()) {
+    const entry = state.ingressHistory.get(key);
+    if (entry === undefined) editor.delete([LABELS.requestStatus, fromHex(key)]);
+    else editStatus(editor, entry.requestId, entry.status);
+  }
+  editRound(editor, state, state.time, totalStateBytes(state));
+  state.tree = editor.tree;
+  return editor.changes;
+}
+
+/** A mirror's tree moved forward by what `updateTree` returned: the same root hash as the state's. */
+export function applyTreeChanges(tree: LabelTree, changes: readonly TreeChange[]): LabelTree {
+  let at = tree;
+  for (const { path, value } of changes) {
+    at = value === null ? treeDelete(at, path, { pruneEmpty: true }) : treeSet(at, path, value);
+  }
+  return at;
+}
+
+/** The tree of a state from its records alone; the state itself is not changed. Cost: the whole state. */
+export function fullTree(state: ReplicatedState): LabelTree {
+  const editor = new TreeEditor(emptyTree());
+  editSubnets(editor, state.subnet);
+  let bytes = 0n;
+  for (const canister of state.canisters.values()) {
+    editCanister(editor, canister.meta);
+    bytes += canisterStateBytes(canister.meta);
+  }
+  for (const entry of state.ingressHistory.values()) editStatus(editor, entry.requestId, entry.status);
+  editRound(editor, state, state.time, bytes);
+  return editor.tree;
+}
