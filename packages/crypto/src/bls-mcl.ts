@@ -42,7 +42,8 @@ function parseG1(bytes: Uint8Array): mcl.G1 | null {
   } catch {
     return null;
   }
-  const good = point.isValid() && !point.isZero() && point.isValidOrder() && equalBytes(point.serialize(), bytes);
+  const good =
+    point.isValid() && !point.isZero() && point.isValidOrder() && equalBytes(point.serialize(), bytes);
   return good ? point : null;
 }
 
@@ -54,7 +55,8 @@ function parseG2(bytes: Uint8Array): mcl.G2 | null {
   } catch {
     return null;
   }
-  const good = point.isValid() && !point.isZero() && point.isValidOrder() && equalBytes(point.serialize(), bytes);
+  const good =
+    point.isValid() && !point.isZero() && point.isValidOrder() && equalBytes(point.serialize(), bytes);
   return good ? point : null;
 }
 
@@ -71,12 +73,14 @@ function setDomainSeparationTag(): void {
   module.HEAP8.set(dst, at);
   const code = module._mclBnG1_setDst(at, dst.length);
   module._free(at);
-  if (code !== 0) throw new OrreryError("bls_backend_wrong", `the BLS back end refused the ciphersuite (code ${code})`);
+  if (code !== 0)
+    throw new OrreryError("bls_backend_wrong", `the BLS back end refused the ciphersuite (code ${code})`);
 }
 
 function build(): Bls {
   const generator = parseG2(G2_GENERATOR);
-  if (generator === null) throw new OrreryError("bls_backend_wrong", "the BLS back end refused the generator of G2");
+  if (generator === null)
+    throw new OrreryError("bls_backend_wrong", "the BLS back end refused the generator of G2");
   const minusGenerator = new mcl.PrecomputedG2(mcl.neg(generator));
   const keys = new Map<string, mcl.PrecomputedG2>();
 
@@ -122,7 +126,12 @@ function build(): Bls {
         if (point === null) throw sharesInvalid(`share ${share.index} is not a point of the group`);
         return point;
       });
-      return mcl.mulVec(points, coefficients.map((c) => scalar(bigintToBytes(c, 32)))).serialize();
+      return mcl
+        .mulVec(
+          points,
+          coefficients.map((c) => scalar(bigintToBytes(c, 32))),
+        )
+        .serialize();
     },
   };
 }
@@ -144,7 +153,11 @@ function selfTest(bls: Bls): void {
     equalBytes(bls.publicKey(KNOWN_SECRET), KNOWN_KEY) &&
     equalBytes(bls.sign(KNOWN_SECRET, message), KNOWN_SIGNATURE) &&
     bls.verify(KNOWN_KEY, message, KNOWN_SIGNATURE);
-  if (!good) throw new OrreryError("bls_backend_wrong", "the BLS back end differs from the reference; it cannot be used");
+  if (!good)
+    throw new OrreryError(
+      "bls_backend_wrong",
+      "the BLS back end differs from the reference; it cannot be used",
+    );
 }
 
 let instance: Promise<Bls> | null = null;

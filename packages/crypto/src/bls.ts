@@ -53,7 +53,8 @@ export function bigintToBytes(value: bigint, length: number): Uint8Array {
 
 /** A secret key from at least 32 bytes of randomness: HKDF to 384 bits, reduced, never 0; the bias is below 2^-128. */
 export function secretFromSeed(seed: Uint8Array): Uint8Array {
-  if (seed.length < 32) throw new OrreryError("bls_secret_invalid", `a seed has at least 32 bytes, this one ${seed.length}`);
+  if (seed.length < 32)
+    throw new OrreryError("bls_secret_invalid", `a seed has at least 32 bytes, this one ${seed.length}`);
   const wide = hkdfSha256(seed, utf8("orrery bls12-381 secret key"), new Uint8Array(0), 48);
   return bigintToBytes((bigintFromBytes(wide) % (BLS_ORDER - 1n)) + 1n, BLS_SECRET_BYTES);
 }
@@ -74,7 +75,8 @@ export function sharesInvalid(why: string): OrreryError {
 export function lagrangeAtZero(indices: readonly number[]): readonly bigint[] {
   const { Fr } = bls12_381.fields;
   if (indices.length === 0) throw sharesInvalid("there are none");
-  if (indices.some((i) => !Number.isSafeInteger(i) || i < 1)) throw sharesInvalid("an index is not a positive integer");
+  if (indices.some((i) => !Number.isSafeInteger(i) || i < 1))
+    throw sharesInvalid("an index is not a positive integer");
   if (new Set(indices).size !== indices.length) throw sharesInvalid("an index appears twice");
   return indices.map((i) => {
     let numerator = Fr.ONE;
@@ -118,7 +120,11 @@ export const nobleBls: Bls = {
   },
   verify(publicKey, message, signature) {
     try {
-      return signatures.verify(g1FromBytes(signature), signatures.hash(message, BLS_DST), g2FromBytes(publicKey));
+      return signatures.verify(
+        g1FromBytes(signature),
+        signatures.hash(message, BLS_DST),
+        g2FromBytes(publicKey),
+      );
     } catch {
       // The only failures of these calls are malformed points.
       return false;

@@ -25,7 +25,14 @@ import {
 } from "@orrery/base";
 import { BLS_SIGNATURE_BYTES, type Bls } from "./bls.ts";
 import { blsFromDer } from "./der.ts";
-import { type HashTree, hashTreeFromCbor, hashTreeToCbor, lookupAll, lookupPath, reconstruct } from "./hash-tree.ts";
+import {
+  type HashTree,
+  hashTreeFromCbor,
+  hashTreeToCbor,
+  lookupAll,
+  lookupPath,
+  reconstruct,
+} from "./hash-tree.ts";
 import { domainSep } from "./hashes.ts";
 import { decodeRanges, rangesContain } from "./ranges.ts";
 
@@ -93,11 +100,17 @@ export function encodeCertificate(certificate: Certificate): Uint8Array {
   return encodeCbor({
     tree: hashTreeToCbor(tree),
     signature,
-    delegation: delegation === null ? undefined : { subnet_id: delegation.subnetId, certificate: delegation.certificate },
+    delegation:
+      delegation === null
+        ? undefined
+        : { subnet_id: delegation.subnetId, certificate: delegation.certificate },
   });
 }
 
-function refuse(code: CertificateErrorCode, message: string): { readonly ok: false; readonly error: CertificateError } {
+function refuse(
+  code: CertificateErrorCode,
+  message: string,
+): { readonly ok: false; readonly error: CertificateError } {
   return err({ code, message });
 }
 
@@ -107,7 +120,8 @@ function decodeDelegation(value: CborValue | undefined): CertificateDelegation |
   const fields = value as CborMap;
   const subnetId = fields.get("subnet_id");
   const certificate = fields.get("certificate");
-  if (!(subnetId instanceof Uint8Array) || subnetId.length > PRINCIPAL_BYTES_MAX) return "its delegation names no subnet";
+  if (!(subnetId instanceof Uint8Array) || subnetId.length > PRINCIPAL_BYTES_MAX)
+    return "its delegation names no subnet";
   if (!(certificate instanceof Uint8Array)) return "its delegation holds no certificate";
   return { subnetId: subnetId as SubnetId, certificate };
 }
@@ -118,7 +132,8 @@ export function decodeCertificate(
   options: { readonly allowUntagged?: boolean } = {},
 ): Result<Certificate, CertificateError> {
   const malformed = (why: string) => refuse("certificate_malformed", `not a certificate: ${why}`);
-  if (!hasSelfDescribeTag(bytes) && options.allowUntagged !== true) return malformed("it lacks the CBOR tag 55799");
+  if (!hasSelfDescribeTag(bytes) && options.allowUntagged !== true)
+    return malformed("it lacks the CBOR tag 55799");
   let value: CborValue;
   let tree: HashTree;
   try {
@@ -170,11 +185,15 @@ function checkRanges(
     if (flat.kind === "found") blobs.push(flat.value);
   }
   if (blobs.length === 0) {
-    return refuse("certificate_no_ranges", `the delegation shows no canister ranges of subnet ${principalToText(subnetId)}`);
+    return refuse(
+      "certificate_no_ranges",
+      `the delegation shows no canister ranges of subnet ${principalToText(subnetId)}`,
+    );
   }
   for (const blob of blobs) {
     const ranges = decodeRanges(blob);
-    if (!ranges.ok) return refuse("certificate_malformed", `canister ranges of the delegation: ${ranges.error}`);
+    if (!ranges.ok)
+      return refuse("certificate_malformed", `canister ranges of the delegation: ${ranges.error}`);
     if (rangesContain(ranges.value, canister)) return ok(null);
   }
   return refuse(
@@ -203,16 +222,25 @@ function signingKey(
   const { scope, bls, ranges = "either" } = options;
   if (delegation === null) {
     // The root subnet answers for itself, and its word counts for every canister.
-    const covered = "subnet" in scope ? checkSubnet(scope.subnet, selfAuthenticating(options.rootKeyDer) as Uint8Array as SubnetId) : ok(null);
+    const covered =
+      "subnet" in scope
+        ? checkSubnet(scope.subnet, selfAuthenticating(options.rootKeyDer) as Uint8Array as SubnetId)
+        : ok(null);
     return covered.ok ? ok({ key: rootKey, delegation: null }) : covered;
   }
   const inner = decodeCertificate(delegation.certificate, { allowUntagged: options.allowUntagged ?? false });
   if (!inner.ok) return refuse(inner.error.code, `delegation: ${inner.error.message}`);
   if (inner.value.delegation !== null) {
-    return refuse("certificate_too_many_delegations", "too many delegations: a delegation's certificate has one of its own");
+    return refuse(
+      "certificate_too_many_delegations",
+      "too many delegations: a delegation's certificate has one of its own",
+    );
   }
   if (!signatureHolds(bls, rootKey, inner.value)) {
-    return refuse("certificate_bad_signature", "the delegation's signature does not verify under the root key");
+    return refuse(
+      "certificate_bad_signature",
+      "the delegation's signature does not verify under the root key",
+    );
   }
   const { tree } = inner.value;
   const covered =
@@ -222,7 +250,8 @@ function signingKey(
   if (!covered.ok) return covered;
   const der = lookupPath(tree, [utf8("subnet"), delegation.subnetId, utf8("public_key")]);
   const key = der.kind === "found" ? blsFromDer(der.value) : err("none is shown");
-  if (!key.ok) return refuse("certificate_no_subnet_key", `no usable subnet key in the delegation: ${key.error}`);
+  if (!key.ok)
+    return refuse("certificate_no_subnet_key", `no usable subnet key in the delegation: ${key.error}`);
   return ok({ key: key.value, delegation: { subnetId: delegation.subnetId, tree } });
 }
 
@@ -232,7 +261,10 @@ function certifiedTime(tree: HashTree, options: VerifyCertificateOptions): Resul
   if (time === null) return refuse("certificate_no_time", "the certificate shows no time");
   const { now, maxAgeNs } = options;
   if (now !== undefined && maxAgeNs !== undefined && (time + maxAgeNs < now || time > now + maxAgeNs)) {
-    return refuse("certificate_not_fresh", `the certificate's time ${time} is over ${maxAgeNs} ns away from ${now}`);
+    return refuse(
+      "certificate_not_fresh",
+      `the certificate's time ${time} is over ${maxAgeNs} ns away from ${now}`,
+    );
   }
   return ok(time);
 }
@@ -241,7 +273,9 @@ function certifiedTime(tree: HashTree, options: VerifyCertificateOptions): Resul
  * Decodes and verifies a certificate for a scope. On success the tree can be trusted, and pruned or absent parts of it are
  * to be looked up with `lookupPath`. Nothing in the error's text is trusted data.
  */
-export function verifyCertificate(options: VerifyCertificateOptions): Result<VerifiedCertificate, CertificateError> {
+export function verifyCertificate(
+  options: VerifyCertificateOptions,
+): Result<VerifiedCertificate, CertificateError> {
   const rootKey = blsFromDer(options.rootKeyDer);
   if (!rootKey.ok) return refuse("root_key_invalid", `the root key is not a DER BLS key: ${rootKey.error}`);
   const certificate = decodeCertificate(options.bytes, { allowUntagged: options.allowUntagged ?? false });

@@ -9,8 +9,8 @@ import {
   equalBytes,
   err,
   fromHex,
-  ok,
   OrreryError,
+  ok,
   PRINCIPAL_BYTES_MAX,
   type Principal,
   type Result,
@@ -131,7 +131,8 @@ export function parsePublicKeyDer(der: Uint8Array): Result<PublicKey, string> {
     if (der.length < prefix.length || !equalBytes(der.subarray(0, prefix.length), prefix)) continue;
     const key = der.slice(prefix.length);
     if (key.length !== keyBytes) return err(`key of ${key.length} bytes where ${keyBytes} are expected`);
-    if (keyBytes === ECDSA_POINT_BYTES && key[0] !== 4) return err("elliptic curve point is not uncompressed");
+    if (keyBytes === ECDSA_POINT_BYTES && key[0] !== 4)
+      return err("elliptic curve point is not uncompressed");
     return ok(scheme.make(key));
   }
   const cose = unwrapBitString(der, WEBAUTHN_ALGORITHM);
@@ -145,5 +146,7 @@ export function parsePublicKeyDer(der: Uint8Array): Result<PublicKey, string> {
 export function blsFromDer(der: Uint8Array): Result<Uint8Array, string> {
   const parsed = parsePublicKeyDer(der);
   if (!parsed.ok) return parsed;
-  return parsed.value.kind === "bls" ? ok(parsed.value.key) : err(`a ${parsed.value.kind} key, not a BLS key`);
+  return parsed.value.kind === "bls"
+    ? ok(parsed.value.key)
+    : err(`a ${parsed.value.kind} key, not a BLS key`);
 }

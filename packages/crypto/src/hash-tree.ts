@@ -145,7 +145,11 @@ export function lookupPath(tree: HashTree, path: readonly Uint8Array[]): Lookup<
 }
 
 function invalid(why: string, cause?: unknown): OrreryError {
-  return new OrreryError("hash_tree_invalid", `not a hash tree: ${why}`, cause === undefined ? {} : { cause });
+  return new OrreryError(
+    "hash_tree_invalid",
+    `not a hash tree: ${why}`,
+    cause === undefined ? {} : { cause },
+  );
 }
 
 function bytesOf(value: CborValue, what: string): Uint8Array {
@@ -164,7 +168,8 @@ function fromCbor(value: CborValue, depth: number, forest: Forest): HashTree {
   if (!Array.isArray(value)) throw invalid("a node is not an array");
   const node = value as readonly CborValue[];
   const arity = [1, 3, 3, 2, 2][node[0] as number];
-  if (typeof node[0] !== "number" || arity !== node.length) throw invalid("unknown node type or wrong number of parts");
+  if (typeof node[0] !== "number" || arity !== node.length)
+    throw invalid("unknown node type or wrong number of parts");
   switch (node[0]) {
     case 0:
       return EMPTY_TREE;
@@ -175,7 +180,8 @@ function fromCbor(value: CborValue, depth: number, forest: Forest): HashTree {
     }
     case 2: {
       const label = bytesOf(node[1], "a label");
-      if (forest.last !== null && compareBytes(forest.last, label) >= 0) throw invalid("labels do not increase");
+      if (forest.last !== null && compareBytes(forest.last, label) >= 0)
+        throw invalid("labels do not increase");
       forest.last = label;
       return { kind: "labeled", label, tree: fromCbor(node[2], depth + 1, { last: null, alone: true }) };
     }
@@ -184,7 +190,8 @@ function fromCbor(value: CborValue, depth: number, forest: Forest): HashTree {
       return { kind: "leaf", value: bytesOf(node[1], "a leaf") };
     default: {
       const hash = bytesOf(node[1], "a pruned hash");
-      if (hash.length !== HASH_BYTES) throw invalid(`a pruned hash has ${hash.length} bytes, not ${HASH_BYTES}`);
+      if (hash.length !== HASH_BYTES)
+        throw invalid(`a pruned hash has ${hash.length} bytes, not ${HASH_BYTES}`);
       return { kind: "pruned", hash };
     }
   }

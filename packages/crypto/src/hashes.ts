@@ -34,12 +34,19 @@ export function hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array {
 }
 
 /** HKDF-SHA256 (RFC 5869): `length` bytes from key material, a salt and a context string. */
-export function hkdfSha256(material: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array {
+export function hkdfSha256(
+  material: Uint8Array,
+  salt: Uint8Array,
+  info: Uint8Array,
+  length: number,
+): Uint8Array {
   return hkdf(nobleSha256, material, salt, info, length);
 }
 
 /** Lengths around SHA-256's padding and block edges, where a wrong implementation shows. */
-const SELF_TEST_LENGTHS: readonly number[] = [0, 1, 31, 32, 55, 56, 63, 64, 65, 81, 119, 127, 128, 1_000, 4_096, 65_537];
+const SELF_TEST_LENGTHS: readonly number[] = [
+  0, 1, 31, 32, 55, 56, 63, 64, 65, 81, 119, 127, 128, 1_000, 4_096, 65_537,
+];
 
 /**
  * Makes `backend` the implementation behind `sha256`, process-wide. It is first compared with the pure one on lengths around
@@ -66,7 +73,8 @@ export function domainSep(name: string): Uint8Array {
   let separator = separators.get(name);
   if (separator === undefined) {
     const bytes = utf8(name);
-    if (bytes.length > 255) throw new OrreryError("domain_separator_invalid", `domain separator over 255 bytes: ${name}`);
+    if (bytes.length > 255)
+      throw new OrreryError("domain_separator_invalid", `domain separator over 255 bytes: ${name}`);
     separator = concatBytes(Uint8Array.of(bytes.length), bytes);
     separators.set(name, separator);
   }

@@ -1,5 +1,5 @@
 /** Floor 1: hashes, trees, signatures, certificates, envelope validation. The public surface, one line a module. */
-export { createMclBls } from "./bls-mcl.ts";
+
 export {
   BLS_DST,
   BLS_ORDER,
@@ -10,6 +10,7 @@ export {
   type SignatureShare,
   secretFromSeed,
 } from "./bls.ts";
+export { createMclBls } from "./bls-mcl.ts";
 export {
   type Certificate,
   type CertificateDelegation,
@@ -34,8 +35,8 @@ export {
   ECDSA_POINT_BYTES,
   ED25519_KEY_BYTES,
   ed25519ToDer,
-  p256ToDer,
   type PublicKey,
+  p256ToDer,
   parsePublicKeyDer,
   secp256k1ToDer,
 } from "./der.ts";
@@ -68,6 +69,15 @@ export {
   sha512,
 } from "./hashes.ts";
 export {
+  INGRESS_DRIFT_NS_MAX,
+  INGRESS_TTL_NS_MAX,
+  type InvalidRequest,
+  type InvalidRequestCode,
+  type ValidateEnvelopeOptions,
+  type ValidRequest,
+  validateEnvelope,
+} from "./ingress.ts";
+export {
   emptyTree,
   type LabelEntry,
   type LabelTree,
@@ -80,6 +90,13 @@ export {
   treeSize,
 } from "./label-tree.ts";
 export {
+  type NodeSignature,
+  type QueryResponse,
+  queryResponseHash,
+  signQueryResponse,
+  verifyQueryResponse,
+} from "./query-signature.ts";
+export {
   type CanisterRange,
   decodeRanges,
   encodeRanges,
@@ -89,5 +106,24 @@ export {
   shardRanges,
 } from "./ranges.ts";
 export { hashOfMap, requestId } from "./request-id.ts";
-export { createSoleSigner, createThresholdSigner, type ThresholdSigner, type ThresholdSignerOptions } from "./threshold.ts";
+export {
+  type BasicSignatures,
+  createSignatureVerifier,
+  ed25519Signer,
+  nobleSignatures,
+  p256Signer,
+  SIGNATURE_BYTES,
+  type SignatureInput,
+  type SignatureVerifier,
+  type SignatureVerifierOptions,
+  type Signer,
+  secp256k1Signer,
+} from "./signatures.ts";
+export {
+  createSoleSigner,
+  createThresholdSigner,
+  type ThresholdSigner,
+  type ThresholdSignerOptions,
+} from "./threshold.ts";
+export { timeToText } from "./time-text.ts";
 export { revealAll, witness } from "./witness.ts";

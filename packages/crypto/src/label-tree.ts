@@ -99,7 +99,9 @@ function makeBranch(bit: number, left: TrieNode, right: TrieNode): Branch {
 
 function putTip(node: TrieNode, tip: Tip, critical: number): TrieNode {
   if (node.kind === "tip" ? critical >= 0 : critical >= 0 && critical < node.bit) {
-    return labelBit(tip.label, critical) === 1 ? makeBranch(critical, node, tip) : makeBranch(critical, tip, node);
+    return labelBit(tip.label, critical) === 1
+      ? makeBranch(critical, node, tip)
+      : makeBranch(critical, tip, node);
   }
   if (node.kind === "tip") return tip;
   return labelBit(tip.label, node.bit) === 1
@@ -144,11 +146,20 @@ export function treeGet(tree: LabelTree, path: readonly Uint8Array[]): Uint8Arra
 }
 
 /** The same tree with `value` at `path`; levels that are missing on the way are made, a value on the way is an error. */
-export function treeSet(tree: LabelTree, path: readonly Uint8Array[], value: Uint8Array | LabelTree): LabelTree {
+export function treeSet(
+  tree: LabelTree,
+  path: readonly Uint8Array[],
+  value: Uint8Array | LabelTree,
+): LabelTree {
   return setFrom(tree, path, 0, value);
 }
 
-function setFrom(tree: LabelTree, path: readonly Uint8Array[], at: number, value: Uint8Array | LabelTree): LabelTree {
+function setFrom(
+  tree: LabelTree,
+  path: readonly Uint8Array[],
+  at: number,
+  value: Uint8Array | LabelTree,
+): LabelTree {
   const label = path[at];
   assert(label !== undefined, "a tree's value is set under at least one label");
   if (at === path.length - 1) return put(tree, label, value);
@@ -169,7 +180,12 @@ export function treeDelete(
   return deleteFrom(tree, path, 0, options.pruneEmpty ?? false);
 }
 
-function deleteFrom(tree: LabelTree, path: readonly Uint8Array[], at: number, pruneEmpty: boolean): LabelTree {
+function deleteFrom(
+  tree: LabelTree,
+  path: readonly Uint8Array[],
+  at: number,
+  pruneEmpty: boolean,
+): LabelTree {
   const label = path[at];
   assert(label !== undefined, "a tree's value is deleted under at least one label");
   const tip = findTip(tree, label);

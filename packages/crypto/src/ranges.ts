@@ -5,8 +5,8 @@
  */
 import {
   type CanisterId,
-  canisterIdFromIndex,
   type CborValue,
+  canisterIdFromIndex,
   compareBytes,
   decodeCbor,
   encodeCbor,
@@ -57,14 +57,17 @@ export function decodeRanges(bytes: Uint8Array): Result<readonly CanisterRange[]
     if (start === null || end === null) return err("the end of a canister range is not a principal");
     if (compareBytes(start, end) > 0) return err("a canister range ends before it starts");
     const previous = ranges.at(-1);
-    if (previous !== undefined && compareBytes(previous.end, start) >= 0) return err("canister ranges are out of order");
+    if (previous !== undefined && compareBytes(previous.end, start) >= 0)
+      return err("canister ranges are out of order");
     ranges.push({ start, end });
   }
   return ok(ranges);
 }
 
 export function rangesContain(ranges: readonly CanisterRange[], canisterId: Uint8Array): boolean {
-  return ranges.some(({ start, end }) => compareBytes(start, canisterId) <= 0 && compareBytes(canisterId, end) <= 0);
+  return ranges.some(
+    ({ start, end }) => compareBytes(start, canisterId) <= 0 && compareBytes(canisterId, end) <= 0,
+  );
 }
 
 /** Cuts ranges into shards; no ranges make one empty shard labelled by the first canister id. */

@@ -45,7 +45,16 @@ export function createThresholdSigner(options: ThresholdSignerOptions): Threshol
 }
 
 /** The signer of a subnet of one node, whose share is the whole secret. */
-export function createSoleSigner(options: { readonly bls: Bls; readonly secret: Uint8Array }): ThresholdSigner {
+export function createSoleSigner(options: {
+  readonly bls: Bls;
+  readonly secret: Uint8Array;
+}): ThresholdSigner {
   const { bls, secret } = options;
-  return createThresholdSigner({ bls, publicKey: bls.publicKey(secret), threshold: 1, index: 1, secretShare: secret });
+  return createThresholdSigner({
+    bls,
+    publicKey: bls.publicKey(secret),
+    threshold: 1,
+    index: 1,
+    secretShare: secret,
+  });
 }

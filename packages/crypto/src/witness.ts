@@ -5,7 +5,17 @@
  */
 import { toHex } from "@orrery/base";
 import { EMPTY_TREE, type HashTree } from "./hash-tree.ts";
-import { findTip, type LabelTree, labelBit, neighbours, nodeHash, type Tip, treeHash, type TrieNode, valueHash } from "./label-tree.ts";
+import {
+  findTip,
+  type LabelTree,
+  labelBit,
+  neighbours,
+  nodeHash,
+  type Tip,
+  type TrieNode,
+  treeHash,
+  valueHash,
+} from "./label-tree.ts";
 
 /** The asked paths as a trie of labels; `all` asks for everything from here on. */
 interface Asked {
@@ -46,7 +56,8 @@ function keptTips(tree: LabelTree, asked: Asked): readonly Kept[] {
       continue;
     }
     const { floor, above } = neighbours(tree, label);
-    for (const side of [floor, above]) if (side !== null && !kept.has(side)) kept.set(side, { tip: side, asked: null });
+    for (const side of [floor, above])
+      if (side !== null && !kept.has(side)) kept.set(side, { tip: side, asked: null });
   }
   return [...kept.values()];
 }
@@ -75,8 +86,10 @@ function levelWitness(tree: LabelTree, asked: Asked): HashTree {
 }
 
 function revealNode(node: TrieNode): HashTree {
-  if (node.kind === "branch") return { kind: "fork", left: revealNode(node.left), right: revealNode(node.right) };
-  const tree: HashTree = node.value instanceof Uint8Array ? { kind: "leaf", value: node.value } : revealAll(node.value);
+  if (node.kind === "branch")
+    return { kind: "fork", left: revealNode(node.left), right: revealNode(node.right) };
+  const tree: HashTree =
+    node.value instanceof Uint8Array ? { kind: "leaf", value: node.value } : revealAll(node.value);
   return { kind: "labeled", label: node.label, tree };
 }
 
