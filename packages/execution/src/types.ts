@@ -94,6 +94,8 @@ export interface MessageEffects {
   readonly calls: readonly OutgoingCall[];
   readonly cyclesAccepted: bigint;
   readonly cyclesBurned: bigint;
+  /** `mint_cycles`: the cycles minting canister only. */
+  readonly cyclesMinted: bigint;
   readonly certifiedData: Uint8Array | null;
   /** Null: not set in this message. */
   readonly globalTimer: TimeNs | null;
