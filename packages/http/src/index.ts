@@ -1,0 +1,14 @@
+/** Floor 4: the HTTPS interface as functions from request to response. The public surface. */
+export { type Api, type ApiOptions, createApi, type Fallback } from "./api.ts";
+export {
+  type ApiLimits,
+  BODY_BYTES_MAX,
+  DEFAULT_API_LIMITS,
+  type EffectiveCanisterId,
+  type Validate,
+  validateWith,
+} from "./context.ts";
+export { createFetchHandler } from "./fetch-adapter.ts";
+export { hostAllowed } from "./host-check.ts";
+export { type Awaitable, chain, type HttpRequest, type HttpResponse, settle } from "./messages.ts";
+export type * from "./replica-view.ts";
