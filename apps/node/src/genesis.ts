@@ -14,7 +14,7 @@ import {
   type SubnetId,
   type TimeNs,
 } from "@orrery/base";
-import { type Bls, blsToDer, ed25519KeyPair, hkdfSha256, secretFromSeed } from "@orrery/crypto";
+import { type Bls, blsToDer, ed25519Signer, hkdfSha256, secretFromSeed } from "@orrery/crypto";
 import type { CanisterRange, SubnetInfo, SubnetType } from "@orrery/state";
 
 export interface Genesis {
@@ -29,6 +29,9 @@ export interface Genesis {
 
 /** Ids without `specified_id` start where projects are used to see them: tqzl2-p7777-77776-aaaaa-cai. */
 const ALLOCATION_START: bigint = (2n ** 44n - 4n) * 2n ** 20n;
+
+/** Default effective canister id. */
+export const FIRST_CANISTER: CanisterId = canisterIdFromIndex(ALLOCATION_START);
 
 export const ALL_CANISTERS: CanisterRange = {
   start: canisterIdFromIndex(0n),
@@ -78,14 +81,15 @@ function derive(seed: Uint8Array, purpose: string): Uint8Array {
 export function deriveKeys(genesis: Genesis, bls: Bls): NodeKeys {
   const subnetSecret = secretFromSeed(derive(genesis.seed, "subnet 0 threshold key"));
   const subnetPublicKey = blsToDer(bls.publicKey(subnetSecret));
-  const node = ed25519KeyPair(derive(genesis.seed, "subnet 0 node 0 key"));
+  const nodeSecret = derive(genesis.seed, "subnet 0 node 0 key");
+  const nodePublicKey = ed25519Signer(nodeSecret).publicKeyDer;
   return {
     subnetSecret,
     subnetPublicKey,
     subnetId: selfAuthenticating(subnetPublicKey) as SubnetId,
-    nodeSecret: node.secret,
-    nodePublicKey: node.publicKeyDer,
-    nodeId: selfAuthenticating(node.publicKeyDer) as NodeId,
+    nodeSecret,
+    nodePublicKey,
+    nodeId: selfAuthenticating(nodePublicKey) as NodeId,
   };
 }
 
@@ -97,7 +101,7 @@ export function subnetInfo(genesis: Genesis, keys: NodeKeys): SubnetInfo {
     rootKey: keys.subnetPublicKey,
     rootSubnetId: keys.subnetId,
     routing: [{ subnetId: keys.subnetId, ranges: [ALL_CANISTERS] }],
-    allocation: { start: canisterIdFromIndex(ALLOCATION_START) as CanisterId, end: ALL_CANISTERS.end },
+    allocation: { start: FIRST_CANISTER, end: ALL_CANISTERS.end },
     nodes: [{ nodeId: keys.nodeId, publicKey: keys.nodePublicKey }],
     feeSize: genesis.feeSize,
     local: genesis.profile === "local",

@@ -3,69 +3,109 @@
  * the mutable tip. View: answers queries and read_state from the certified mirror. Storage: block log and checkpoint writes.
  * Everything is plain data; pages travel as ids into shared slabs.
  */
-import type { Batch, Height, TimeNs } from "@orrery/base";
-import type { StateDelta } from "@orrery/execution";
-import type { CheckpointInput, Slab } from "@orrery/state";
 import type { MessagePort } from "node:worker_threads";
+import type { Batch, Height, LogLevel, RequestId, TimeNs } from "@orrery/base";
+import type { StateDelta, ViewSnapshot } from "@orrery/execution";
+import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
+import type { CheckpointInput, Slab } from "@orrery/state";
 
+/** `workerData` of every thread. */
 export interface WorkerStart {
   readonly stateDirectory: string;
-  readonly genesis: Uint8Array;
-  readonly logLevel: "debug" | "info" | "warn" | "error";
+  readonly logLevel: LogLevel;
 }
 
-/** Main → execution. */
-export type ExecutionCall = {
-  readonly kind: "start";
-  readonly view: MessagePort;
-  readonly storage: MessagePort;
-  /** Finalized records after the checkpoint, oldest first, as the log holds them. */
-  readonly records: readonly { readonly height: Height; readonly record: Uint8Array }[];
-};
-
-export type ExecutionPost = { readonly kind: "batch"; readonly batch: Batch } | { readonly kind: "shutdown" };
-
-export interface ExecutionStarted {
+/** A finalized block as the log holds it. */
+export interface LogRecord {
   readonly height: Height;
-  readonly hash: Uint8Array;
-  readonly time: TimeNs;
-  readonly replayed: number;
+  readonly record: Uint8Array;
 }
 
-/** Execution → main. */
-export type ExecutionReport =
-  | {
-      readonly kind: "executed";
-      readonly height: Height;
-      /** Hex request ids that became terminal. */
-      readonly answered: readonly string[];
-      readonly moreWork: boolean;
-      readonly nextTimer: TimeNs | null;
-      readonly heartbeats: boolean;
-      readonly durationMs: number;
-    }
-  | { readonly kind: "shut_down" };
+// ---- storage ----
 
-/** Execution → view. `slabs` are those made since the last message. */
-export type ViewFeed =
-  | { readonly kind: "snapshot"; readonly snapshot: unknown; readonly slabs: readonly Slab[]; readonly certification: Certification }
-  | { readonly kind: "delta"; readonly delta: StateDelta; readonly slabs: readonly Slab[]; readonly modules: readonly unknown[]; readonly certification: Certification };
+export type StorageCall =
+  /** Opens the store, creating it when the directory is empty; answers with `StorageOpened`. */
+  | { readonly kind: "open"; readonly freshGenesis: Uint8Array; readonly networkId: Uint8Array }
+  | { readonly kind: "close" };
 
-export interface Certification {
-  readonly signature: Uint8Array;
+export interface StorageOpened {
+  readonly genesis: Uint8Array;
+  readonly hasCheckpoint: boolean;
+  /** After the checkpoint, oldest first. */
+  readonly records: readonly LogRecord[];
 }
 
-/** View → execution: everything up to `height` is applied, older page versions may go. */
-export type ViewAcknowledgement = { readonly kind: "applied"; readonly height: Height };
+export type StoragePost =
+  | { readonly kind: "append"; readonly record: LogRecord }
+  | { readonly kind: "feed"; readonly port: MessagePort };
+export type StorageReport = { readonly kind: "durable"; readonly height: Height };
 
-/** Execution → storage. */
-export type StorageFeed = { readonly kind: "checkpoint"; readonly input: CheckpointInput; readonly slabs: readonly Slab[] };
-
-/** Storage → execution. */
+/** Execution → storage, and what it gets back once the checkpoint is current. */
+export type StorageFeed = {
+  readonly kind: "checkpoint";
+  readonly input: CheckpointInput;
+  readonly slabs: readonly Slab[];
+};
 export type StorageAcknowledgement = { readonly kind: "checkpointed"; readonly height: Height };
 
-/** Main → storage. */
-export type StoragePost = { readonly kind: "append"; readonly height: Height; readonly record: Uint8Array };
+// ---- execution ----
 
-/** Storage → main. */
-export type StorageReport = { readonly kind: "durable"; readonly height: Height };
+export type ExecutionCall =
+  | {
+      readonly kind: "start";
+      readonly genesis: Uint8Array;
+      readonly hasCheckpoint: boolean;
+      readonly records: readonly LogRecord[];
+      readonly view: MessagePort;
+      readonly storage: MessagePort;
+    }
+  /** Writes what is left to a checkpoint, so that the next start replays nothing. */
+  | { readonly kind: "shutdown" };
+
+export interface ExecutionStarted {
+  readonly tip: { readonly height: Height; readonly hash: Uint8Array; readonly time: TimeNs };
+  readonly replayed: number;
+  readonly wake: Wake;
+}
+
+export interface Wake {
+  readonly moreWork: boolean;
+  readonly nextTimer: TimeNs | null;
+  readonly heartbeats: boolean;
+}
+
+export type ExecutionPost = { readonly kind: "batch"; readonly batch: Batch };
+
+export type ExecutionReport = {
+  readonly kind: "executed";
+  readonly height: Height;
+  /** Hex request ids that became terminal. */
+  readonly answered: readonly string[];
+  readonly wake: Wake;
+  readonly instructions: bigint;
+  readonly durationMs: number;
+};
+
+// ---- view ----
+
+/** Execution → view. `slabs` are those made since the last message; publication is main's to order. */
+export type ViewFeed =
+  | { readonly kind: "snapshot"; readonly snapshot: ViewSnapshot; readonly slabs: readonly Slab[]; readonly signature: Uint8Array }
+  | { readonly kind: "delta"; readonly delta: StateDelta; readonly slabs: readonly Slab[]; readonly signature: Uint8Array };
+
+/** View → execution: queries see `height`; page versions retired before may be reclaimed. */
+export type ViewAcknowledgement = { readonly kind: "applied"; readonly height: Height };
+
+/** Main → view, handled strictly in order: an answer after `publish(h)` sees at least h. */
+export type ViewPost = { readonly kind: "publish"; readonly height: Height } | { readonly kind: "feed"; readonly port: MessagePort };
+
+export type ViewCall =
+  | { readonly kind: "query"; readonly query: UserQuery }
+  | { readonly kind: "read_state"; readonly query: StateQuery }
+  | {
+      readonly kind: "request_certificate";
+      readonly requestId: RequestId;
+      readonly destination: Destination;
+      readonly ranges: RangesForm;
+    }
+  | { readonly kind: "inspect"; readonly envelope: Uint8Array; readonly requestId: RequestId; readonly destination: Destination };

@@ -7,14 +7,17 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
+import { ed25519Signer, p256Signer, parsePublicKeyDer, secp256k1Signer } from "@orrery/crypto";
 import {
   BODY_BYTES_MAX,
   createChannel,
+  createNodeSigner,
   createFileDisk,
   createStreamLogger,
   inflateGzip,
   lockDirectory,
   LOCK_FILE,
+  nodeSignatures,
   nodeSha256,
   startHttpServer,
 } from "./index.ts";
@@ -124,4 +127,29 @@ test("inflation is bounded, hashes agree, log lines carry fields", () => {
   log.log("info", "shown", { height: 3, text: "a b" });
   assert.equal(lines.length, 1);
   assert.match(lines[0] as string, /info {2}shown thread=main height=3 text="a b"\n$/);
+});
+
+test("OpenSSL and the pure curves give the same verdicts", () => {
+  const message = new TextEncoder().encode("message");
+  for (const [scheme, signer] of [
+    ["ed25519", ed25519Signer],
+    ["p256", p256Signer],
+    ["secp256k1", secp256k1Signer],
+  ] as const) {
+    const pair = signer(new Uint8Array(32).fill(7));
+    const signature = pair.sign(message);
+    const parsed = parsePublicKeyDer(pair.publicKeyDer);
+    assert(parsed.ok && parsed.value.kind === scheme);
+    const key = parsed.value.kind === "ed25519" ? parsed.value.key : parsed.value.point;
+    assert.equal(nodeSignatures[scheme](key, message, signature), true, scheme);
+    for (const at of [0, 31, 32, 63]) {
+      const bent = signature.slice();
+      bent[at] = (bent[at] as number) ^ 1;
+      assert.equal(nodeSignatures[scheme](key, message, bent), false, scheme);
+    }
+    assert.equal(nodeSignatures[scheme](key, new Uint8Array(1), signature), false, scheme);
+    assert.equal(nodeSignatures[scheme](new Uint8Array(key.length), message, signature), false, scheme);
+  }
+  const seed = new Uint8Array(32).fill(9);
+  assert.deepEqual(createNodeSigner(seed)(message), ed25519Signer(seed).sign(message));
 });

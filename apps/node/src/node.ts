@@ -1,0 +1,232 @@
+/**
+ * A node put together: four threads, the round loop, and the replica that the HTTPS interface asks. Main does HTTP, envelope
+ * validation, consensus steps and nothing longer; a thread that fails takes the node down, since half a node must not go on.
+ */
+import { MessageChannel, Worker } from "node:worker_threads";
+import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
+import { createMclBls } from "@orrery/crypto";
+import { describeError, type HttpServer, installFastHashes, startHttpServer } from "@orrery/host";
+import { createApi } from "@orrery/http";
+import { type Channel, createChannel } from "@orrery/host";
+import { decodeGenesis, deriveKeys, encodeGenesis, type Genesis, type NodeKeys } from "./genesis.ts";
+import type {
+  ExecutionCall,
+  ExecutionPost,
+  ExecutionReport,
+  ExecutionStarted,
+  StorageCall,
+  StorageOpened,
+  StoragePost,
+  StorageReport,
+  ViewCall,
+  ViewPost,
+  WorkerStart,
+} from "./protocol.ts";
+import { createReplica, type Replica } from "./replica.ts";
+import { createRounds, type Rounds } from "./rounds.ts";
+import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
+
+/** Stack of the threads that run Wasm: above what instrumented code may use before its own bound stops it. */
+export const EXECUTION_STACK_MB = 64;
+/** Cold V8 compile tiers and page slabs are outside the JavaScript heap; this bounds records and trees. */
+const EXECUTION_HEAP_MB = 4_096;
+
+export interface NodeOptions {
+  readonly stateDir: string;
+  readonly port: number;
+  readonly bind: string;
+  readonly clean: boolean;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly rng: Rng;
+  /** Called once when the node cannot go on; the process should end with a failure. */
+  readonly onFatal: (error: OrreryError) => void;
+}
+
+export interface NodeStatus {
+  readonly healthy: boolean;
+  readonly height: number;
+}
+
+export interface NodeHandle {
+  readonly url: string;
+  readonly port: number;
+  /** DER, hexadecimal. */
+  readonly rootKeyHex: string;
+  readonly subnetId: string;
+  readonly subnetKind: string;
+  readonly nodeId: string;
+  /** First id that canisters are created at: the default effective canister id. */
+  readonly defaultEffectiveCanisterId: string;
+  status(): NodeStatus;
+  stop(): Promise<void>;
+}
+
+interface Threads {
+  readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
+  readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
+  readonly view: Channel<ViewPost, never, ViewCall>;
+  terminate(): Promise<void>;
+}
+
+interface Listeners {
+  onDurable(height: number): void;
+  onExecuted(report: ExecutionReport): void;
+  onFailure(thread: string, error: unknown): void;
+}
+
+function startThreads(start: WorkerStart, listeners: Listeners): Threads {
+  const spawn = (name: string, file: URL, wasm: boolean): Worker => {
+    const worker = new Worker(file, {
+      name,
+      workerData: start,
+      resourceLimits: wasm ? { stackSizeMb: EXECUTION_STACK_MB, maxOldGenerationSizeMb: EXECUTION_HEAP_MB } : {},
+    });
+    worker.on("error", (error) => listeners.onFailure(name, error));
+    return worker;
+  };
+  const storage = spawn("storage", new URL("./storage-worker.ts", import.meta.url), false);
+  const execution = spawn("execution", new URL("./execution-worker.ts", import.meta.url), true);
+  const view = spawn("view", new URL("./view-worker.ts", import.meta.url), true);
+  return {
+    storage: createChannel(storage, { onPost: (report: StorageReport) => listeners.onDurable(report.height) }),
+    execution: createChannel(execution, { onPost: (report: ExecutionReport) => listeners.onExecuted(report) }),
+    view: createChannel(view, { onPost: () => {} }),
+    async terminate(): Promise<void> {
+      await Promise.all([storage.terminate(), execution.terminate(), view.terminate()]);
+    },
+  };
+}
+
+function newGenesis(options: NodeOptions): Genesis {
+  return {
+    version: 1,
+    seed: options.rng.bytes(32),
+    time: options.clock.now(),
+    subnetType: "application",
+    feeSize: 13,
+    profile: "local",
+  };
+}
+
+async function startExecution(threads: Threads, opened: StorageOpened): Promise<ExecutionStarted> {
+  const view = new MessageChannel();
+  const storage = new MessageChannel();
+  threads.view.post({ kind: "feed", port: view.port1 }, [view.port1]);
+  threads.storage.post({ kind: "feed", port: storage.port1 }, [storage.port1]);
+  const started = await threads.execution.call<ExecutionStarted>(
+    {
+      kind: "start",
+      genesis: opened.genesis,
+      hasCheckpoint: opened.hasCheckpoint,
+      records: opened.records,
+      view: view.port2,
+      storage: storage.port2,
+    },
+    [view.port2, storage.port2],
+  );
+  threads.view.post({ kind: "publish", height: started.tip.height });
+  return started;
+}
+
+/** Starts a node; resolves when it answers. Errors carry codes of docs/errors.md; nothing is left running then. */
+export async function startNode(options: NodeOptions): Promise<NodeHandle> {
+  installFastHashes();
+  const directory = openStateDirectory({ path: options.stateDir, clean: options.clean });
+  let server: HttpServer | null = null;
+  let threads: Threads | null = null;
+  try {
+    const fatal = createFatal(options);
+    let replica: Replica | null = null;
+    let rounds: Rounds | null = null;
+    // The port is taken before anything is written: a taken one leaves the directory as it was.
+    let handler: ReturnType<typeof createApi> | null = null;
+    server = await startHttpServer({
+      port: options.port,
+      bind: options.bind,
+      handle: (request) => (handler === null ? STARTING : handler(request)),
+      onError: (error) => options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
+    });
+    threads = startThreads(
+      { stateDirectory: directory.store, logLevel: "info" },
+      {
+        onDurable: (height) => rounds?.onDurable(height),
+        onExecuted: (report) => rounds?.onExecuted(report),
+        onFailure: fatal.raise,
+      },
+    );
+    const [bls, opened] = await Promise.all([
+      createMclBls(),
+      threads.storage.call<StorageOpened>({ kind: "open", freshGenesis: encodeGenesis(newGenesis(options)) }),
+    ]);
+    const genesis = decodeGenesis(opened.genesis);
+    const keys = deriveKeys(genesis, bls);
+    const started = await startExecution(threads, opened);
+    rounds = createRounds({ keys, bls, started, threads, clock: options.clock, logger: options.logger, onFailure: fatal.raise });
+    replica = createReplica({ keys, rounds, view: threads.view, clock: options.clock, rng: options.rng, onFailure: fatal.raise });
+    handler = createApi(replica, { bind: options.bind });
+    rounds.poke();
+    return handle({ options, directory, server, threads, rounds, replica, keys, genesis });
+  } catch (error) {
+    await server?.close();
+    await threads?.terminate();
+    directory.lock.release();
+    throw error;
+  }
+}
+
+const STARTING = {
+  status: 503,
+  headers: { "content-type": "text/plain", "access-control-allow-origin": "*" },
+  body: "The node is starting; try again in a moment.",
+} as const;
+
+interface Fatal {
+  raise(thread: string, error: unknown): void;
+}
+
+function createFatal(options: NodeOptions): Fatal {
+  let raised = false;
+  return {
+    raise(thread, error): void {
+      if (raised) return;
+      raised = true;
+      const { code, message, stack } = describeError(error);
+      options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
+      options.onFatal(error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error }));
+    },
+  };
+}
+
+function handle(parts: {
+  readonly options: NodeOptions;
+  readonly directory: StateDirectory;
+  readonly server: HttpServer;
+  readonly threads: Threads;
+  readonly rounds: Rounds;
+  readonly replica: Replica;
+  readonly keys: NodeKeys;
+  readonly genesis: Genesis;
+}): NodeHandle {
+  const { options, directory, server, threads, rounds, keys, genesis } = parts;
+  const host = options.bind === "0.0.0.0" || options.bind === "::" ? "127.0.0.1" : options.bind;
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
+    port: server.port,
+    rootKeyHex: toHex(keys.subnetPublicKey),
+    subnetId: principalToText(keys.subnetId),
+    subnetKind: genesis.subnetType,
+    nodeId: principalToText(keys.nodeId),
+    defaultEffectiveCanisterId: principalToText(parts.replica.firstCanisterId),
+    status: () => ({ healthy: true, height: rounds.publishedHeight() }),
+    async stop(): Promise<void> {
+      await server.close();
+      rounds.stop();
+      await threads.execution.call({ kind: "shutdown" });
+      await threads.storage.call({ kind: "close" });
+      await threads.terminate();
+      directory.lock.release();
+    },
+  };
+}
+

@@ -1,0 +1,78 @@
+/** The replica that the HTTPS interface asks, over the node's threads. */
+import { type CanisterId, type Clock, type Principal, type Rng, type SubnetId, type TimeNs } from "@orrery/base";
+import { type Channel, createNodeSigner } from "@orrery/host";
+import type { AnsweredQuery, Ingress, ReplicaStatus, ReplicaView, StateAnswer, SubmitOutcome, UserError } from "@orrery/http";
+import { ALL_CANISTERS, FIRST_CANISTER, type NodeKeys } from "./genesis.ts";
+import type { ViewCall, ViewPost } from "./protocol.ts";
+import type { Rounds } from "./rounds.ts";
+
+/** Calls to the view thread under way; more means it is behind and clients are told so. */
+const VIEW_CALLS_MAX = 5_000;
+
+export interface Replica extends ReplicaView {
+  readonly firstCanisterId: CanisterId;
+}
+
+export interface ReplicaOptions {
+  readonly keys: NodeKeys;
+  readonly rounds: Rounds;
+  readonly view: Channel<ViewPost, never, ViewCall>;
+  readonly clock: Clock;
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+export function createReplica(options: ReplicaOptions): Replica {
+  const { keys, rounds, view, clock } = options;
+  const sign = createNodeSigner(keys.nodeSecret);
+
+  /** Runs a call on a state whose certified time is fresh. */
+  function onFresh<T>(call: ViewCall): Promise<T> {
+    const wait = rounds.fresh();
+    return wait === null ? view.call<T>(call) : wait.then(() => view.call<T>(call));
+  }
+
+  return {
+    firstCanisterId: FIRST_CANISTER,
+    nodeId: keys.nodeId as Principal,
+    status: (): ReplicaStatus => ({
+      health: "healthy",
+      rootKey: keys.subnetPublicKey,
+      certifiedHeight: rounds.publishedHeight(),
+      implVersion: IMPLEMENTATION_VERSION,
+      implHash: null,
+    }),
+    now: (): TimeNs => clock.now(),
+    servesCanister: (id: CanisterId) => id.length === ALL_CANISTERS.start.length && id[8] === 1 && id[9] === 1,
+    servesSubnet: (id: SubnetId) => sameBytes(id, keys.subnetId),
+    ingressFull: () => view.pending > VIEW_CALLS_MAX,
+    inspect: (ingress: Ingress): Promise<UserError | null> =>
+      view.call({
+        kind: "inspect",
+        envelope: ingress.bytes,
+        requestId: ingress.requestId,
+        destination: ingress.destination,
+      }),
+    submit(ingress: Ingress): SubmitOutcome {
+      const outcome = rounds.pool.insert({
+        requestId: ingress.requestId,
+        expiry: ingress.envelope.content.ingressExpiry,
+        envelope: ingress.bytes,
+      });
+      if (outcome === "full") return "overloaded";
+      rounds.poke();
+      return outcome === "added" ? "accepted" : "duplicate";
+    },
+    watch: (requestId, timeoutMs) => rounds.watchers.watch(requestId, timeoutMs),
+    requestCertificate: (requestId, destination, ranges) =>
+      view.call({ kind: "request_certificate", requestId, destination, ranges }),
+    query: (query): Promise<AnsweredQuery | null> => onFresh({ kind: "query", query }),
+    readState: (query): Promise<StateAnswer> => onFresh({ kind: "read_state", query }),
+    signQueryResponse: (message) => sign(message),
+  };
+}
+
+/** Shown by `/api/v2/status`. */
+export const IMPLEMENTATION_VERSION = "orrery-0.1.0";
