@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { after, test } from "node:test";
+import { bundle } from "./bundle.ts";
+
+const root = realpathSync(mkdtempSync(join(tmpdir(), "orrery-bundle-")));
+after(() => rmSync(root, { recursive: true }));
+
+const SOURCES: Readonly<Record<string, string>> = {
+  "main.ts": `
+    import { Worker } from "node:worker_threads";
+    import { readFileSync } from "node:fs";
+    import { shared } from "./shared.ts";
+    const worker = new Worker(new URL("./threads/counter.ts", import.meta.url));
+    worker.once("message", (answer: number) => {
+      const text = readFileSync(new URL("../data/text.txt", import.meta.url), "utf8");
+      const folder = readFileSync(new URL("deep.txt", new URL("../data/folder/", import.meta.url)), "utf8");
+      console.log(shared(answer), text, folder);
+    });
+  `,
+  "threads/counter.ts": `
+    import { parentPort } from "node:worker_threads";
+    import { shared } from "../shared.ts";
+    export const restart = new URL("../main.ts", import.meta.url);
+    parentPort?.postMessage(shared(20));
+  `,
+  "shared.ts": "export function shared(x: number): number { return x + 1; }",
+};
+
+function write(path: string, text: string): void {
+  mkdirSync(dirname(join(root, path)), { recursive: true });
+  writeFileSync(join(root, path), text);
+}
+
+test("threads named at run time become entries, other files assets, and the result runs", async () => {
+  for (const [path, text] of Object.entries(SOURCES)) write(`src/${path}`, text);
+  write("data/text.txt", "text");
+  write("data/folder/deep.txt", "deep");
+  const outdir = join(root, "out");
+  const entries = { "command-x": join(root, "src/main.ts") };
+  const result = await bundle({ root, entries, outdir, target: "node24" });
+  assert.deepEqual(result.entries, ["command-x", "counter"]);
+  assert.deepEqual(result.assets, ["assets/folder", "assets/text.txt"]);
+  assert.ok(existsSync(join(outdir, "counter.js")));
+  assert.match(
+    readFileSync(join(outdir, "counter.js"), "utf8"),
+    /new URL\("\.\/command-x\.js", import\.meta\.url\)/,
+  );
+  rmSync(join(root, "src"), { recursive: true });
+  rmSync(join(root, "data"), { recursive: true });
+  const run = spawnSync(process.execPath, [join(outdir, "command-x.js")], { encoding: "utf8" });
+  assert.equal(run.stdout, "22 text deep\n", run.stderr);
+});
+
+test("two threads of one name and a file that is not there are refused", async () => {
+  const outdir = join(root, "out2");
+  write(
+    "src2/a.ts",
+    'export const u = [new URL("./x/w.ts", import.meta.url), new URL("./y/w.ts", import.meta.url)];',
+  );
+  write("src2/x/w.ts", "export const x = 1;");
+  write("src2/y/w.ts", "export const y = 1;");
+  const twice = bundle({ root, entries: { a: join(root, "src2/a.ts") }, outdir, target: "node24" });
+  await assert.rejects(twice, /is the second file to become w: rename one/);
+  write("src2/b.ts", 'export const u = new URL("./gone.ts", import.meta.url);');
+  const gone = bundle({ root, entries: { b: join(root, "src2/b.ts") }, outdir, target: "node24" });
+  await assert.rejects(gone, /names \.\/gone\.ts, which does not exist/);
+});
