@@ -12,11 +12,15 @@ import {
   bigintToBytes,
   checkedSecret,
   lagrangeAtZero,
+  nobleBls,
   sharesInvalid,
 } from "./bls.ts";
 
 /** Precomputed keys kept, some 20 KiB each: a node meets its own subnet's and the root's, a client a few more. */
 const KEY_CACHE_MAX = 64;
+
+/** The library copies messages to a 1 MiB stack; longer ones than this, which nothing here signs, go to the oracle. */
+const MESSAGE_BYTES_MAX = 65_536;
 
 /** Map-to-curve mode of RFC 9380, in the library's numbering. */
 const MAP_TO_MODE_RFC9380 = 5;
@@ -109,9 +113,11 @@ function build(): Bls {
       return mcl.mul(generator, scalar(checkedSecret(secret))).serialize();
     },
     sign(secret, message) {
+      if (message.length > MESSAGE_BYTES_MAX) return nobleBls.sign(secret, message);
       return mcl.mul(mcl.hashAndMapToG1(message), scalar(checkedSecret(secret))).serialize();
     },
     verify(publicKey, message, signature) {
+      if (message.length > MESSAGE_BYTES_MAX) return nobleBls.verify(publicKey, message, signature);
       const key = precomputed(publicKey);
       const point = parseG1(signature);
       if (key === null || point === null) return false;
