@@ -104,9 +104,9 @@ function isNode(value: unknown): value is Node {
   );
 }
 
-/** Tests, fuzzers and benchmarks run on Node whatever floor they test. */
+/** Tests, what they share, fuzzers and benchmarks run on Node whatever floor they test. */
 export function isTest(path: string): boolean {
-  return /\.(test|fuzz|bench)\.ts$/.test(path);
+  return /\.(test|testkit|fuzz|bench)\.ts$/.test(path);
 }
 
 /** Inputs of tests, not code of ours. */
