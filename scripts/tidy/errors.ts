@@ -8,7 +8,7 @@ import { resolve } from "./floors.ts";
 import type { Problem, Rule } from "./rule.ts";
 import { isTest, type Node, type Source, sourcesOf, walk } from "./source.ts";
 
-export const ERRORS_PAGE = "docs/errors.md";
+const ERRORS_PAGE = "docs/errors.md";
 
 export const errors: Rule = {
   name: "errors",
@@ -37,7 +37,7 @@ interface Site {
 }
 
 /** Every code with the place that uses it first, and the arguments that cannot be read. */
-export function codesOf(repository: Repository): { codes: Map<string, Site>; problems: Problem[] } {
+function codesOf(repository: Repository): { codes: Map<string, Site>; problems: Problem[] } {
   const codes = new Map<string, Site>();
   const problems: Problem[] = [];
   const sources = sourcesOf(repository).filter(
@@ -138,7 +138,7 @@ function makerOf(
 }
 
 /** Codes in the first column of the page's tables, with their lines. */
-export function listedCodes(page: string): Map<string, number> {
+function listedCodes(page: string): Map<string, number> {
   const listed = new Map<string, number>();
   for (const [index, line] of page.split("\n").entries()) {
     const code = /^\| `([a-z0-9_]+)` \|/.exec(line)?.[1];

@@ -9,7 +9,7 @@ import { isTest, sourcesOf } from "./source.ts";
 
 /** Floor of each folder. Folders at `TOP` import anything and are imported by nobody. */
 const TOP = 8;
-export const FLOORS: Readonly<Record<string, number>> = {
+const FLOORS: Readonly<Record<string, number>> = {
   "packages/base": 0,
   "packages/crypto": 1,
   "packages/wasm": 1,
@@ -34,24 +34,23 @@ export const FLOORS: Readonly<Record<string, number>> = {
 export const HOST_FLOOR = 5;
 
 /** Third-party packages that the pure floors may depend on: small, pure, pinned, without dependencies that do input or output. */
-export const PURE_DEPENDENCIES: Readonly<
-  Record<string, { readonly in: readonly string[]; readonly why: string }>
-> = {
-  "@noble/hashes": { in: ["base", "crypto"], why: "SHA-2, SHA-3, HMAC and HKDF; audited" },
-  "@noble/curves": {
-    in: ["crypto"],
-    why: "Ed25519, P-256, secp256k1 and BLS12-381, the oracle of faster back ends",
-  },
-  cborg: { in: ["base", "crypto", "http"], why: "CBOR with strict decoding; base wraps it with bounds" },
-  "mcl-wasm": {
-    in: ["crypto"],
-    why: "BLS12-381 in Wasm behind the back-end interface, ten times the pure one",
-  },
-  "@icp-sdk/core": {
-    in: ["execution"],
-    why: "Candid encoding of the management canister; no network code is reached",
-  },
-};
+const PURE_DEPENDENCIES: Readonly<Record<string, { readonly in: readonly string[]; readonly why: string }>> =
+  {
+    "@noble/hashes": { in: ["base", "crypto"], why: "SHA-2, SHA-3, HMAC and HKDF; audited" },
+    "@noble/curves": {
+      in: ["crypto"],
+      why: "Ed25519, P-256, secp256k1 and BLS12-381, the oracle of faster back ends",
+    },
+    cborg: { in: ["base", "crypto", "http"], why: "CBOR with strict decoding; base wraps it with bounds" },
+    "mcl-wasm": {
+      in: ["crypto"],
+      why: "BLS12-381 in Wasm behind the back-end interface, ten times the pure one",
+    },
+    "@icp-sdk/core": {
+      in: ["execution"],
+      why: "Candid encoding of the management canister; no network code is reached",
+    },
+  };
 
 /** Folder of the package that a path belongs to, if any. */
 export function packageOf(path: string): string | undefined {

@@ -4,7 +4,7 @@ import { resolve } from "./floors.ts";
 import type { Problem, Rule } from "./rule.ts";
 import { isFixture, sourcesOf } from "./source.ts";
 
-export const SPEC_MAP = "docs/spec-map.md";
+const SPEC_MAP = "docs/spec-map.md";
 const HEADINGS = ["Owns", "Does not own", "Invariants", "Spec sections", "How it is tested"];
 
 /** Relative links of every Markdown page, and the code spans of the specification map, name things that exist. */

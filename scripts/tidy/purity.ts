@@ -40,7 +40,7 @@ const BANNED_METHODS: Readonly<Record<string, string>> = {
 const SYNCHRONOUS_FLOOR_MAX = 3;
 
 /** Files of the synchronous floors that may be asynchronous, each with its reason. */
-export const ASYNCHRONOUS_FILES: Readonly<Record<string, string>> = {
+const ASYNCHRONOUS_FILES: Readonly<Record<string, string>> = {
   "packages/crypto/src/bls-mcl.ts": "its Wasm starts asynchronously, once, before anything uses it",
 };
 
