@@ -1,0 +1,108 @@
+/**
+ * Canister code on the host's WebAssembly: compile once, instantiate over an imported memory, run messages. Synchronous, one
+ * engine for each thread. An engine runs one message at a time: its instances share the page map.
+ */
+import { err, OrreryError, ok, type Result } from "@orrery/base";
+import type { Form } from "./body.ts";
+import { decodeModule } from "./decode.ts";
+import { type InitialImage, initialImage } from "./image.ts";
+import { CanisterInstance, type InstanceHooks } from "./instance.ts";
+import { instrument } from "./instrument.ts";
+import { MemoryPool } from "./memory-pool.ts";
+import { PageMap } from "./page-map.ts";
+import type { ModuleInfo, WasmValidationError } from "./types.ts";
+import { validateModule } from "./validate.ts";
+
+/** Bytes of canister frames, by the estimate of body.ts, before a stack overflow; the replica's limit for its own frames. */
+export const STACK_BYTES: number = 5 * 1024 * 1024;
+/** Native stack (MiB) of a thread that runs canisters so that `STACK_BYTES` is reached before the engine's own limit. */
+export const ENGINE_STACK_MB = 32;
+/** Instructions charged at install for each operator compiled. */
+export const COMPILE_INSTRUCTIONS_PER_OPERATOR = 6_000n;
+
+/** Plain data; may be posted to other threads and used by their engines. */
+export interface CompiledCanister {
+  /** The module as decoded (not gzipped, not instrumented). */
+  readonly wasm: Uint8Array;
+  readonly info: ModuleInfo;
+  /** The fast form. */
+  readonly module: WebAssembly.Module;
+  /** Initial memory; written by whoever installs. */
+  readonly image: InitialImage;
+  readonly compileInstructions: bigint;
+}
+
+export interface InstantiateOptions {
+  /** Of the kind and at least the size the module declares; null when it declares none. */
+  readonly memory: WebAssembly.Memory | null;
+  /** The System API: every function in `info.imports`. */
+  readonly ic0: Readonly<Record<string, (...args: never[]) => unknown>>;
+  readonly hooks?: InstanceHooks;
+  readonly form?: Form;
+}
+
+export interface EngineOptions {
+  readonly stackBytes?: number;
+}
+
+export class Engine {
+  readonly memories: MemoryPool = new MemoryPool();
+  readonly #map: PageMap = new PageMap();
+  readonly #stackBytes: number;
+  readonly #exact: WeakMap<Uint8Array, WebAssembly.Module> = new WeakMap();
+
+  constructor(options: EngineOptions = {}) {
+    this.#stackBytes = options.stackBytes ?? STACK_BYTES;
+  }
+
+  /** Validates, instruments and compiles. The bytes are kept and must not change. */
+  compile(wasm: Uint8Array): Result<CompiledCanister, WasmValidationError> {
+    const validated = validateModule(wasm);
+    if (!validated.ok) return err(validated.error);
+    const info = validated.value;
+    const decoded = decodeModule(wasm);
+    return ok({
+      wasm,
+      info,
+      module: new WebAssembly.Module(instrument(decoded, { form: "fast" })),
+      image: initialImage(decoded),
+      compileInstructions: COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(info.compileOperators),
+    });
+  }
+
+  /** Instantiates over `memory`, which the caller has filled; the start function does not run. */
+  instantiate(compiled: CompiledCanister, options: InstantiateOptions): CanisterInstance {
+    const form = options.form ?? "fast";
+    for (const name of compiled.info.imports) {
+      if (typeof options.ic0[name] !== "function") {
+        throw new OrreryError(
+          "wasm_import_missing",
+          `the host does not provide ic0.${name}: pass it in the ic0 record`,
+        );
+      }
+    }
+    return new CanisterInstance({
+      compiled,
+      module: form === "fast" ? compiled.module : this.#exactModule(compiled),
+      form,
+      memory: options.memory,
+      map: this.#map,
+      ic0: options.ic0,
+      hooks: options.hooks ?? {},
+      stackBytes: this.#stackBytes,
+    });
+  }
+
+  #exactModule(compiled: CompiledCanister): WebAssembly.Module {
+    let module = this.#exact.get(compiled.wasm);
+    if (module === undefined) {
+      module = new WebAssembly.Module(instrument(decodeModule(compiled.wasm), { form: "exact" }));
+      this.#exact.set(compiled.wasm, module);
+    }
+    return module;
+  }
+}
+
+export function createEngine(options: EngineOptions = {}): Engine {
+  return new Engine(options);
+}

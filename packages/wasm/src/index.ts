@@ -1,0 +1,33 @@
+/** Floor 1: canister modules, from bytes to running instances. */
+export type { Form } from "./body.ts";
+export { type DecodedModule, decodeModule, functionNames } from "./decode.ts";
+export {
+  COMPILE_INSTRUCTIONS_PER_OPERATOR,
+  type CompiledCanister,
+  createEngine,
+  ENGINE_STACK_MB,
+  Engine,
+  type EngineOptions,
+  type InstantiateOptions,
+  STACK_BYTES,
+} from "./engine.ts";
+export { IC0_IMPORTS, type Ic0Signature, type Ic0Type, SYSTEM_API_COSTS } from "./ic0-imports.ts";
+export { type InitialImage, OS_PAGE_BYTES } from "./image.ts";
+export { CanisterInstance, type InstanceHooks } from "./instance.ts";
+export { type InstrumentOptions, instrument } from "./instrument.ts";
+export { originalFunction } from "./layout.ts";
+export { MEMORY32_PAGES_MAX, MEMORY64_PAGES_MAX } from "./limits.ts";
+export { MemoryPool, type MemoryRequest } from "./memory-pool.ts";
+export { TRAP_TEXTS, type TrapKind, WasmTrap } from "./traps.ts";
+export type {
+  CustomSection,
+  GlobalType,
+  HookName,
+  MemoryInfo,
+  ModuleInfo,
+  ValueType,
+  WasmValidationError,
+  WasmValidationKind,
+} from "./types.ts";
+export { HOOK_NAMES } from "./types.ts";
+export { validateModule } from "./validate.ts";

@@ -1,0 +1,97 @@
+/**
+ * Names and index spaces of an instrumented module, shared by the rewriter and the engine.
+ *
+ * Functions: hooks of the host, the canister's imports, the canister's functions, then what is generated. The canister's
+ * calls to an import go to a generated wrapper that makes the import's static charge first, in tables and exports too.
+ */
+import type { DecodedModule } from "./decode.ts";
+
+/** Import module of the host's hooks and memories; exports that begin with it are generated. */
+export const RESERVED = "~";
+
+export const IMPORT_MEMORY = "memory";
+export const IMPORT_MAP = "map";
+
+export const HOOK_OUT_OF_INSTRUCTIONS = 0;
+export const HOOK_MEMORY_GROWN = 1;
+export const HOOK_TRAP = 2;
+export const HOOKS = ["out_of_instructions", "memory_grown", "trap"] as const;
+
+/** Operands of the trap hook. */
+export const TRAP_STACK_OVERFLOW = 1;
+export const TRAP_INDIRECT_CALL_TO_NULL = 2;
+export const TRAP_HOST_MEMORY = 3;
+
+export const EXPORT_START = "~start";
+export const EXPORT_TABLE = "~table";
+export const EXPORT_STACK = "~stack";
+export const EXPORT_COUNTER_GET = "~counter_get";
+export const EXPORT_COUNTER_SET = "~counter_set";
+export const EXPORT_CHARGE = "~charge";
+export const EXPORT_CALLBACK = "~callback";
+/** Followed by the global's index: a global of type i32 or i64, or accessor functions for the others. */
+export const EXPORT_GLOBAL = "~g";
+export const EXPORT_GLOBAL_GET = "~get";
+export const EXPORT_GLOBAL_SET = "~set";
+
+/**
+ * The page map, a memory shared by all instances of an engine: a byte for each 4 KiB page of the canister's memory (1 when
+ * dirty), then the list of dirty pages (u32 each, in order of first marking), then their number. Sized for 18 GiB of heap.
+ */
+export const MAP_PAGES_MAX: number = (18 * 1024 * 1024) / 4;
+export const MAP_LIST_OFFSET: number = MAP_PAGES_MAX;
+export const MAP_COUNT_OFFSET: number = MAP_LIST_OFFSET + 4 * MAP_PAGES_MAX;
+export const MAP_WASM_PAGES: number = MAP_COUNT_OFFSET / 65_536 + 1;
+
+/** Which index a generated thing has in the instrumented module. */
+export interface Layout {
+  readonly importCount: number;
+  readonly functionCount: number;
+  readonly wrapperBase: number;
+  readonly fnCharge: number;
+  readonly fnGrow: number;
+  readonly fnMark: number;
+  readonly fnMarkRange: number;
+  /** The first function that only the host calls. */
+  readonly fnHostBase: number;
+  readonly counterGlobal: number;
+  readonly stackGlobal: number;
+  /** Type `(I) -> ()`, the first of the added types. */
+  readonly callbackType: number;
+  readonly is64: boolean;
+  readonly hasMemory: boolean;
+}
+
+export function layoutOf(m: DecodedModule): Layout {
+  const importCount = m.importedFunctions.length;
+  const functionCount = m.functions.length;
+  const hasMemory = m.memories.length > 0;
+  const wrapperBase = HOOKS.length + importCount + functionCount;
+  const fnCharge = wrapperBase + importCount;
+  return {
+    importCount,
+    functionCount,
+    wrapperBase,
+    fnCharge,
+    fnGrow: fnCharge + 1,
+    fnMark: fnCharge + 2,
+    fnMarkRange: fnCharge + 3,
+    fnHostBase: fnCharge + (hasMemory ? 4 : 1),
+    counterGlobal: m.globals.length,
+    stackGlobal: m.globals.length + 1,
+    callbackType: m.types.length,
+    is64: m.memories[0]?.is64 === true,
+    hasMemory,
+  };
+}
+
+/** Where the canister's function `index` is in the instrumented module. */
+export function mapFunction(layout: Layout, index: number): number {
+  return index < layout.importCount ? layout.wrapperBase + index : HOOKS.length + index;
+}
+
+/** The canister's function behind function `index` of the instrumented module, null for generated ones; for backtraces. */
+export function originalFunction(importCount: number, functionCount: number, index: number): number | null {
+  const original = index - HOOKS.length;
+  return original >= importCount && original < importCount + functionCount ? original : null;
+}

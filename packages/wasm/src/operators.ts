@@ -1,0 +1,130 @@
+/** Reading one instruction: its opcode number (opcodes.ts) and its immediates, bounded and strict. */
+import {
+  IMM_BLOCK,
+  IMM_BYTES16,
+  IMM_DATA,
+  IMM_DATA_MEMORY,
+  IMM_ELEM,
+  IMM_ELEM_TABLE,
+  IMM_F32,
+  IMM_F64,
+  IMM_FUNCTION,
+  IMM_GLOBAL,
+  IMM_I32,
+  IMM_I64,
+  IMM_ILLEGAL,
+  IMM_INDIRECT,
+  IMM_LABEL,
+  IMM_LABELS,
+  IMM_LANE,
+  IMM_LOCAL,
+  IMM_MEMARG,
+  IMM_MEMARG_LANE,
+  IMM_MEMORY,
+  IMM_MEMORY_MEMORY,
+  IMM_NONE,
+  IMM_REF_TYPE,
+  IMM_SELECT_TYPES,
+  IMM_TABLE,
+  IMM_TABLE_TABLE,
+  immediates,
+  PREFIX_FC,
+  PREFIX_SIMD,
+} from "./opcodes.ts";
+import type { Reader } from "./reader.ts";
+
+/** Locals of one function, parameters not counted; the engines' own limit. */
+export const LOCALS_MAX = 50_000;
+
+/** Reads an opcode and refuses those that canisters may not use; the immediates follow. */
+export function readOpcode(r: Reader): number {
+  let op = r.u8();
+  if (op >= 0xfb) {
+    const sub = r.u32();
+    const prefix = op === 0xfc ? PREFIX_FC : op === 0xfd ? PREFIX_SIMD : -1;
+    if (prefix < 0 || sub > 0xff) throw r.fail(`unsupported instruction 0x${op.toString(16)} ${sub}`);
+    op = prefix + sub;
+  }
+  if (immediates[op] === IMM_ILLEGAL) throw r.fail(`unsupported instruction 0x${op.toString(16)}`);
+  return op;
+}
+
+/** Skips the immediates of kind `immediate`. */
+export function skipImmediates(r: Reader, immediate: number): void {
+  switch (immediate) {
+    case IMM_NONE:
+      return;
+    case IMM_BLOCK:
+      r.s33();
+      return;
+    case IMM_LABEL:
+    case IMM_FUNCTION:
+    case IMM_LOCAL:
+    case IMM_GLOBAL:
+    case IMM_TABLE:
+    case IMM_MEMORY:
+    case IMM_DATA:
+    case IMM_ELEM:
+      r.u32();
+      return;
+    case IMM_INDIRECT:
+    case IMM_DATA_MEMORY:
+    case IMM_MEMORY_MEMORY:
+    case IMM_ELEM_TABLE:
+    case IMM_TABLE_TABLE:
+      r.u32();
+      r.u32();
+      return;
+    case IMM_LABELS:
+      for (let n = r.count("br_table"); n >= 0; n--) r.u32();
+      return;
+    case IMM_MEMARG:
+      if (r.u32() > 31) throw r.fail("malformed memop flags");
+      r.u64();
+      return;
+    case IMM_MEMARG_LANE:
+      if (r.u32() > 31) throw r.fail("malformed memop flags");
+      r.u64();
+      r.u8();
+      return;
+    case IMM_I32:
+      r.s32();
+      return;
+    case IMM_I64:
+      r.skipLeb(10);
+      return;
+    case IMM_F32:
+      r.skip(4);
+      return;
+    case IMM_F64:
+      r.skip(8);
+      return;
+    case IMM_SELECT_TYPES:
+      for (let n = r.count("select"); n > 0; n--) r.u8();
+      return;
+    case IMM_REF_TYPE:
+    case IMM_LANE:
+      r.u8();
+      return;
+    case IMM_BYTES16:
+      r.skip(16);
+      return;
+    default:
+      throw r.fail("unsupported instruction");
+  }
+}
+
+/** Reads the local declarations: calls `declare(count, type)` for each group. Returns the number of locals. */
+export function readLocals(r: Reader, declare?: (count: number, type: number) => void): number {
+  let total = 0;
+  for (let n = r.count("local declarations"); n > 0; n--) {
+    const count = r.u32();
+    total += count;
+    if (total > LOCALS_MAX) throw r.fail(`too many locals: more than ${LOCALS_MAX}`);
+    const type = r.u8();
+    if (!((type >= 0x7b && type <= 0x7f) || type === 0x70 || type === 0x6f))
+      throw r.fail("invalid local type");
+    declare?.(count, type);
+  }
+  return total;
+}

@@ -1,0 +1,65 @@
+/** Traps of canister code with the replica's texts, and how the engine's own errors map to them. */
+
+export type TrapKind =
+  | "unreachable"
+  | "heap_out_of_bounds"
+  | "table_out_of_bounds"
+  | "integer_division_by_zero"
+  | "stack_overflow"
+  | "bad_signature"
+  | "function_not_found"
+  | "out_of_instructions"
+  | "other";
+
+/** What follows "Canister trapped: "; for the kinds that are reported in another way, a description. */
+export const TRAP_TEXTS: Readonly<Record<TrapKind, string>> = {
+  unreachable: "unreachable",
+  heap_out_of_bounds: "heap out of bounds",
+  table_out_of_bounds: "table out of bounds",
+  integer_division_by_zero: "integer division by 0",
+  stack_overflow: "stack overflow",
+  bad_signature: "function invocation does not match its signature",
+  function_not_found: "non-existent Wasm function",
+  out_of_instructions: "out of instructions",
+  other: "unknown",
+};
+
+/** Canister code trapped. Exceptions thrown by System API functions are not wrapped in it; they pass as they are. */
+export class WasmTrap extends Error {
+  readonly kind: TrapKind;
+  /** The counter is the replica's at this trap and `kind` is final; false asks for a run in the exact form. */
+  readonly exactCounter: boolean;
+
+  constructor(kind: TrapKind, exactCounter: boolean, cause?: unknown) {
+    super(TRAP_TEXTS[kind], cause === undefined ? undefined : { cause });
+    this.name = "WasmTrap";
+    this.kind = kind;
+    this.exactCounter = exactCounter;
+  }
+}
+
+/** Patterns of engine messages: V8's first, then SpiderMonkey's and JavaScriptCore's wordings. */
+const PATTERNS: readonly (readonly [RegExp, TrapKind])[] = [
+  [/unreachable/i, "unreachable"],
+  [
+    /table index is out of bounds|table access|out of bounds (table|call_indirect)|table index/i,
+    "table_out_of_bounds",
+  ],
+  [/memory access out of bounds|index out of bounds|out of bounds memory/i, "heap_out_of_bounds"],
+  [/data segment|memory/i, "heap_out_of_bounds"],
+  [/divide by zero|remainder by zero|division by zero/i, "integer_division_by_zero"],
+  [/signature/i, "bad_signature"],
+];
+
+/**
+ * The trap behind an error that came out of an instance, or null when it is not a trap but an exception of the host.
+ * In the fast form the counter was written back before calls and `unreachable` only, and a null table entry looks like a
+ * wrong type; such traps have `exactCounter` false.
+ */
+export function classifyTrap(error: unknown, form: "fast" | "exact"): WasmTrap | null {
+  if (error instanceof RangeError && /call stack/i.test(error.message))
+    return new WasmTrap("stack_overflow", false, error);
+  if (!(error instanceof WebAssembly.RuntimeError)) return null;
+  const kind = PATTERNS.find(([pattern]) => pattern.test(error.message))?.[1] ?? "other";
+  return new WasmTrap(kind, form === "exact" || kind === "unreachable", error);
+}
