@@ -3,4 +3,15 @@ export * from "./cycles.ts";
 export * from "./error-codes.ts";
 export * from "./fees.ts";
 export * from "./limits.ts";
+export type { CanisterImage, Draft } from "./runner/image.ts";
+export { checkPersistence, persistenceError } from "./runner/install.ts";
+export { LIVE_INSTANCES_MAX } from "./runner/instances.ts";
+export { COMPILED_MODULES_MAX, type Inflate, type ModuleSource } from "./runner/modules.ts";
+export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
+export {
+  cleanupError,
+  type ExecutionError,
+  type Failure,
+  formatExecutionError,
+} from "./system-api/failure.ts";
 export type * from "./types.ts";

@@ -1,0 +1,295 @@
+/**
+ * Installing code as one atomic execution (interface spec, "Install code": install, reinstall, upgrade): pre_upgrade of the old
+ * module, `(start)` and `canister_init` or `canister_post_upgrade` of the new one. Memories and globals are committed at the
+ * end or not at all. The instruction limit is shared by all parts.
+ */
+import { assert, principalKey } from "@orrery/base";
+import { type CanisterState, type InstalledModule, PAGE_BYTES, type PageArena } from "@orrery/state";
+import type { CompiledCanister } from "@orrery/wasm";
+import type { UserError } from "../error-codes.ts";
+import { type Failure, formatExecutionError } from "../system-api/failure.ts";
+import { MessageFrame } from "../system-api/frame.ts";
+import type { InstallRequest, MessageContext, MessageOutcome } from "../types.ts";
+import type { Draft } from "./image.ts";
+import { heapPagesOf, type InstancePool, type Live } from "./instances.ts";
+import type { ModuleCache } from "./modules.ts";
+import { clearTable, storePage } from "./page-commit.ts";
+import { type RunResult, runTarget, type Target } from "./run.ts";
+import { StableOverlay } from "./stable-overlay.ts";
+
+/** Private custom section of modules whose heap outlives upgrades. */
+const PERSISTENCE_SECTION = "enhanced-orthogonal-persistence";
+
+export interface InstallTask {
+  readonly canister: CanisterState;
+  readonly request: InstallRequest;
+  readonly context: MessageContext;
+  readonly arena: PageArena;
+  readonly pool: InstancePool;
+  readonly modules: ModuleCache;
+}
+
+/** What the parts of an installation hand on. */
+interface Progress {
+  readonly instructions: bigint;
+  readonly frame: MessageFrame | null;
+  /** Memory after pre_upgrade; null when it did not run. */
+  readonly draft: Draft | null;
+}
+
+function declaresPersistence(module: InstalledModule): boolean {
+  return module.metadata.some((one) => one.visibility === "private" && one.name === PERSISTENCE_SECTION);
+}
+
+/**
+ * The upgrade option `wasm_memory_persistence` against what the two modules declare (interface spec, "Install code"): null when
+ * they agree, otherwise why not. Checked after pre_upgrade, so a failing pre_upgrade is reported first.
+ */
+export function checkPersistence(
+  current: InstalledModule,
+  next: InstalledModule,
+  option: "keep" | "replace" | null,
+): Failure | null {
+  if (option === null && declaresPersistence(current)) {
+    return {
+      kind: "user_violation",
+      text: "Missing upgrade option: Enhanced orthogonal persistence requires the `wasm_memory_persistence` upgrade option.",
+      suggestion: "",
+      doc: "",
+    };
+  }
+  if (option === "keep" && !declaresPersistence(next)) {
+    return {
+      kind: "user_violation",
+      text:
+        "Invalid upgrade option: The `wasm_memory_persistence: opt Keep` upgrade option requires that the new canister " +
+        "module supports enhanced orthogonal persistence.",
+      suggestion: "",
+      doc: "",
+    };
+  }
+  return null;
+}
+
+/** The same as an error for the user. */
+export function persistenceError(
+  canister: Pick<CanisterState, "meta">,
+  next: InstalledModule,
+  option: "keep" | "replace" | null,
+): UserError | null {
+  const current = canister.meta.module;
+  const failure = current === null ? null : checkPersistence(current, next, option);
+  return failure === null ? null : formatExecutionError(canister.meta.id, failure);
+}
+
+function emptyOverlay(task: InstallTask): StableOverlay {
+  return new StableOverlay({ table: null, reader: task.arena }, 0);
+}
+
+function currentOverlay({ canister, arena }: InstallTask): StableOverlay {
+  return new StableOverlay({ table: canister.memory.stable, reader: arena }, canister.meta.stablePages);
+}
+
+/** Runs pre_upgrade of the installed module; its memory comes back as a draft, the instance as it was. */
+function preUpgrade(task: InstallTask): { readonly result: RunResult; readonly draft: Draft | null } | null {
+  const { canister, context, pool, modules } = task;
+  const { module } = canister.meta;
+  assert(module !== null, "an upgrade needs an installed module");
+  if (task.request.skipPreUpgrade || !module.exports.preUpgrade) return null;
+  const target: Target = { kind: "export", name: "canister_pre_upgrade" };
+  const frame = (): MessageFrame =>
+    new MessageFrame({
+      mode: "pre_upgrade",
+      meta: canister.meta,
+      context,
+      stable: currentOverlay(task),
+      heapPages: canister.meta.heapPages,
+      instructionLimit: context.instructionLimit,
+    });
+  const live = pool.acquire(canister, modules.compiled(module));
+  live.instance.writeGlobals(canister.meta.globals);
+  live.instance.clearDirty();
+  const result = runTarget(live, target, frame());
+  const draft = result.failure === null ? draftOf(live, result.frame) : null;
+  if (pool.restoreDirty(live, canister, null) && live.compiled.info.freshInstancePerMessage)
+    pool.discard(live);
+  if (result.exact) return { result, draft };
+  const again = pool.acquire(canister, modules.compiled(module));
+  const twin = pool.exactTwin(again);
+  twin.instance.writeGlobals(canister.meta.globals);
+  twin.instance.clearDirty();
+  const exact = runTarget(twin, target, frame());
+  pool.restoreDirty(again, canister, null);
+  return { result: exact, draft: null };
+}
+
+function draftOf(live: Live, frame: MessageFrame): Draft {
+  const bytes = live.instance.memoryBytes();
+  const pages = new Map<number, Uint8Array>();
+  for (const index of live.instance.dirtyPages()) {
+    pages.set(index, bytes.slice(index * PAGE_BYTES, (index + 1) * PAGE_BYTES));
+  }
+  return {
+    pages,
+    globals: live.instance.readGlobals(),
+    heapPages: heapPagesOf(live),
+    stable: frame.stable,
+  };
+}
+
+/** A fresh instance of the new module over its first memory: its own image, or the old heap when that is kept. */
+function newInstance(
+  task: InstallTask,
+  compiled: CompiledCanister,
+  options: { readonly draft: Draft | null; readonly form: "fast" | "exact" },
+): Live {
+  const { canister, request, pool } = task;
+  const minPages = compiled.info.memory?.minPages ?? 0;
+  const keptPages = request.keepHeap ? (options.draft?.heapPages ?? canister.meta.heapPages) : 0;
+  const live = pool.create({
+    key: principalKey(canister.meta.id),
+    blob: request.module.blob,
+    compiled,
+    pages: Math.max(minPages, keptPages),
+    form: options.form,
+  });
+  const memory = live.instance.memoryBytes();
+  if (request.keepHeap) {
+    for (const [index, id] of canister.memory.heap.entries()) {
+      task.arena.read(id, memory, index * PAGE_BYTES);
+      live.touched.add(index);
+    }
+    if (options.draft !== null) pool.applyDraft(live, options.draft);
+  } else {
+    for (const [i, index] of compiled.image.pages.entries()) {
+      memory.set(compiled.image.bytes[i] as Uint8Array, index * PAGE_BYTES);
+      live.touched.add(index);
+    }
+  }
+  live.instance.clearDirty();
+  return live;
+}
+
+/** `(start)`, then `canister_init` or `canister_post_upgrade`. Null: neither exists. */
+function runHooks(task: InstallTask, live: Live, progress: Progress): { result: RunResult; used: bigint } {
+  const { canister, request, context } = task;
+  const upgrade = request.mode === "upgrade";
+  const stable = upgrade ? (progress.draft?.stable.fork() ?? currentOverlay(task)) : emptyOverlay(task);
+  const meta = {
+    ...canister.meta,
+    module: request.module,
+    version: canister.meta.version + 1n,
+    globals: live.instance.readGlobals(),
+    heapPages: heapPagesOf(live),
+    stablePages: stable.pages,
+  };
+  let used = progress.instructions;
+  const frame = (mode: "start" | "init", previous: MessageFrame | null): MessageFrame =>
+    new MessageFrame({
+      mode,
+      meta,
+      context,
+      stable,
+      heapPages: heapPagesOf(live),
+      instructionLimit: context.instructionLimit - used,
+      argument: request.arg,
+      previous,
+    });
+  const targets: ["start" | "init", Target][] = [];
+  if (live.compiled.info.hasStart) targets.push(["start", { kind: "start" }]);
+  const present = upgrade ? request.module.exports.postUpgrade : request.module.exports.init;
+  const name = upgrade ? "canister_post_upgrade" : "canister_init";
+  if (present) targets.push(["init", { kind: "export", name }]);
+  let result: RunResult = {
+    frame: frame("init", progress.frame),
+    failure: null,
+    instructions: 0n,
+    exact: true,
+  };
+  for (const [mode, target] of targets) {
+    const previous = mode === "start" || targets.length === 1 ? progress.frame : result.frame;
+    result = runTarget(live, target, frame(mode, previous));
+    used += result.instructions;
+    if (result.failure !== null) break;
+  }
+  return { result, used };
+}
+
+function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
+  const { canister, request, arena, pool } = task;
+  const { meta, memory } = canister;
+  if (!request.keepHeap) clearTable(memory.heap, arena);
+  if (request.mode !== "upgrade") clearTable(memory.stable, arena);
+  for (const index of live.instance.dirtyPages()) live.touched.add(index);
+  const bytes = live.instance.memoryBytes();
+  for (const index of live.touched.values()) storePage(memory.heap, arena, index, bytes, index * PAGE_BYTES);
+  frame.stable.commit(memory.stable, arena);
+  meta.globals = live.instance.readGlobals();
+  meta.heapPages = heapPagesOf(live);
+  meta.stablePages = frame.stable.pages;
+  if (live.compiled.info.freshInstancePerMessage) {
+    pool.evict(meta.id);
+    pool.discard(live);
+  } else {
+    live.instance.clearDirty();
+    pool.keep(live);
+  }
+}
+
+function failed(
+  task: InstallTask,
+  failure: Failure,
+  progress: { instructions: bigint; logs: readonly Uint8Array[] },
+): MessageOutcome {
+  return {
+    error: formatExecutionError(task.canister.meta.id, failure),
+    instructions: progress.instructions,
+    effects: null,
+    logs: progress.logs,
+    heapPagesTouched: 0,
+  };
+}
+
+export function runInstall(task: InstallTask): MessageOutcome {
+  const { canister, request, modules, pool } = task;
+  let progress: Progress = { instructions: 0n, frame: null, draft: null };
+  if (request.mode === "upgrade") {
+    assert(canister.meta.module !== null, "an upgrade needs an installed module");
+    const before = preUpgrade(task);
+    if (before !== null) {
+      const { result, draft } = before;
+      if (result.failure !== null) {
+        return failed(task, result.failure, { instructions: result.instructions, logs: result.frame.logs });
+      }
+      progress = { instructions: result.instructions, frame: result.frame, draft };
+    }
+    const disagreement = request.keepHeap
+      ? checkPersistence(canister.meta.module, request.module, "keep")
+      : null;
+    if (disagreement !== null) {
+      const logs = progress.frame?.logs ?? [];
+      return failed(task, disagreement, { instructions: progress.instructions, logs });
+    }
+  }
+  const compiled = modules.compiled(request.module);
+  const live = newInstance(task, compiled, { draft: progress.draft, form: "fast" });
+  const { result, used } = runHooks(task, live, progress);
+  if (result.failure === null) {
+    const heapPagesTouched = live.instance.dirtyPages().length;
+    commit(task, live, result.frame);
+    return {
+      error: null,
+      instructions: used,
+      effects: result.frame.effects(),
+      logs: result.frame.logs,
+      heapPagesTouched,
+    };
+  }
+  pool.discard(live);
+  if (result.exact) return failed(task, result.failure, { instructions: used, logs: result.frame.logs });
+  const again = newInstance(task, compiled, { draft: progress.draft, form: "exact" });
+  const exact = runHooks(task, again, progress);
+  pool.discard(again);
+  assert(exact.result.failure !== null, "an installation trapped in the fast form and not in the exact one");
+  return failed(task, exact.result.failure, { instructions: exact.used, logs: exact.result.frame.logs });
+}

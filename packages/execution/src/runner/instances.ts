@@ -1,0 +1,195 @@
+/**
+ * Live Wasm instances: a bounded pool over pooled memories (design §3 "Pages"). State lives in page tables; an instance is a cache
+ * of it and may be dropped at any time. Invariant: between messages the memory of a pooled instance equals the canister's
+ * table (dirty pages are committed or restored), and its size is the record's `heapPages`.
+ */
+import { assert, type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
+import { PAGE_BYTES, type PageDelta, type PageReader } from "@orrery/state";
+import type { CanisterInstance, CompiledCanister, Engine } from "@orrery/wasm";
+import { Host } from "../system-api/host.ts";
+import { systemApi } from "../system-api/imports.ts";
+import { type CanisterImage, type Draft, PageSet } from "./image.ts";
+import { loadPage } from "./page-commit.ts";
+
+/** Instances kept: creation slows with the number of live memories, so a few hundred is where reuse stops paying. */
+export const LIVE_INSTANCES_MAX = 200;
+const WASM_PAGE_BYTES = 65_536;
+
+type WasmMemory = NonNullable<CanisterInstance["memory"]>;
+
+export interface Live {
+  readonly key: PrincipalKey;
+  /** Blob key of the module it runs. */
+  readonly blob: string;
+  readonly compiled: CompiledCanister;
+  readonly instance: CanisterInstance;
+  readonly host: Host;
+  /** Pages that may hold something else than zeros; what must be cleared before the memory is used again. */
+  readonly touched: PageSet;
+}
+
+export class InstancePool {
+  readonly #engine: Engine;
+  readonly #reader: PageReader;
+  readonly #max: number;
+  /** Least recently used first. */
+  readonly #live = new Map<PrincipalKey, Live>();
+
+  constructor(options: { readonly engine: Engine; readonly reader: PageReader; readonly max: number }) {
+    this.#engine = options.engine;
+    this.#reader = options.reader;
+    this.#max = options.max;
+  }
+
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** The canister's instance, restored from its pages when there is none or it is out of step. */
+  acquire(image: CanisterImage, compiled: CompiledCanister): Live {
+    const { meta } = image;
+    assert(meta.module !== null, "an empty canister has no instance");
+    const key = principalKey(meta.id);
+    const found = this.#live.get(key);
+    if (found !== undefined && found.blob === meta.module.blob && heapPagesOf(found) === meta.heapPages) {
+      this.#live.delete(key);
+      this.#live.set(key, found);
+      return found;
+    }
+    if (found !== undefined) this.#drop(found);
+    const live = this.create({ key, blob: meta.module.blob, compiled, pages: meta.heapPages });
+    this.#restore(live, image);
+    this.keep(live);
+    return live;
+  }
+
+  /** An instance outside the pool over a zero memory of `pages` Wasm pages; `keep` or `discard` it. */
+  create(options: {
+    readonly key: PrincipalKey;
+    readonly blob: string;
+    readonly compiled: CompiledCanister;
+    readonly pages: number;
+    readonly form?: "fast" | "exact";
+  }): Live {
+    const { compiled } = options;
+    const memory =
+      compiled.info.memory === null
+        ? null
+        : this.#engine.memories.acquire({ is64: compiled.info.memory.is64, pages: options.pages });
+    return this.#instantiate({ ...options, form: options.form ?? "fast", memory, touched: new PageSet() });
+  }
+
+  /** The same module in the exact form over the same memory, for running a message again. */
+  exactTwin(live: Live): Live {
+    return this.#instantiate({ ...live, form: "exact", memory: live.instance.memory });
+  }
+
+  /** Puts an instance into the pool in place of the canister's former one. */
+  keep(live: Live): void {
+    const former = this.#live.get(live.key);
+    if (former !== undefined && former !== live) this.#drop(former);
+    this.#live.set(live.key, live);
+    if (this.#live.size <= this.#max) return;
+    const [oldest] = this.#live.values();
+    if (oldest !== undefined && oldest !== live) this.#drop(oldest);
+  }
+
+  /** Gives up an instance, pooled or not, right after it ran: whatever it dirtied is cleared with the rest. */
+  discard(live: Live): void {
+    for (const index of live.instance.dirtyPages()) live.touched.add(index);
+    this.#drop(live);
+  }
+
+  evict(canisterId: CanisterId): void {
+    const live = this.#live.get(principalKey(canisterId));
+    if (live !== undefined) this.#drop(live);
+  }
+
+  /** Undoes a message: dirty pages get back what the table (and `draft` below it) says. False when the instance is lost. */
+  restoreDirty(live: Live, image: CanisterImage, draft: Draft | null): boolean {
+    if (heapPagesOf(live) !== image.meta.heapPages) {
+      this.discard(live);
+      return false;
+    }
+    const memory = live.instance.memoryBytes();
+    for (const index of live.instance.dirtyPages()) loadPage(image.memory.heap, this.#reader, index, memory);
+    if (draft !== null) {
+      for (const index of draft.pages.keys()) loadPage(image.memory.heap, this.#reader, index, memory);
+    }
+    live.instance.clearDirty();
+    return true;
+  }
+
+  /** Brings a pooled instance of a mirrored canister up to a delta that was applied to its table. */
+  refresh(image: CanisterImage, delta: PageDelta): void {
+    const live = this.#live.get(principalKey(image.meta.id));
+    if (live === undefined) return;
+    if (live.blob !== image.meta.module?.blob || heapPagesOf(live) !== image.meta.heapPages) {
+      this.#drop(live);
+      return;
+    }
+    const memory = live.instance.memoryBytes();
+    for (let i = 0; i < delta.length; i += 2) {
+      const index = delta[i] as number;
+      loadPage(image.memory.heap, this.#reader, index, memory);
+      live.touched.add(index);
+    }
+  }
+
+  /** Lays a draft over an instance that equals its image. */
+  applyDraft(live: Live, draft: Draft): void {
+    const missing = draft.heapPages - heapPagesOf(live);
+    if (missing > 0) growMemory(live, missing);
+    const memory = live.instance.memoryBytes();
+    for (const [index, page] of draft.pages) {
+      memory.set(page, index * PAGE_BYTES);
+      live.touched.add(index);
+    }
+  }
+
+  #restore(live: Live, image: CanisterImage): void {
+    const memory = live.instance.memoryBytes();
+    for (const [index, id] of image.memory.heap.entries()) {
+      this.#reader.read(id, memory, index * PAGE_BYTES);
+      live.touched.add(index);
+    }
+  }
+
+  #instantiate(options: {
+    readonly key: PrincipalKey;
+    readonly blob: string;
+    readonly compiled: CompiledCanister;
+    readonly form: "fast" | "exact";
+    readonly memory: WasmMemory | null;
+    readonly touched: PageSet;
+  }): Live {
+    const host = new Host(options.compiled.info.is64);
+    const instance = this.#engine.instantiate(options.compiled, {
+      memory: options.memory,
+      ic0: systemApi(host),
+      hooks: { memoryGrown: (previous: number, delta: number) => host.frame.growHeap(previous, delta) },
+      form: options.form,
+    });
+    host.attach(instance);
+    const { key, blob, compiled, touched } = options;
+    return { key, blob, compiled, instance, host, touched };
+  }
+
+  #drop(live: Live): void {
+    if (this.#live.get(live.key) === live) this.#live.delete(live.key);
+    const { memory } = live.instance;
+    if (memory === null) return;
+    this.#engine.memories.release(memory, live.compiled.info.memory?.is64 === true, live.touched.values());
+  }
+}
+
+/** Size of an instance's memory in Wasm pages. */
+export function heapPagesOf(live: Live): number {
+  return live.instance.memoryBytes().length / WASM_PAGE_BYTES;
+}
+
+function growMemory(live: Live, pages: number): void {
+  const { memory } = live.instance;
+  assert(memory !== null, "a draft grew a memory that does not exist");
+  memory.grow(live.compiled.info.memory?.is64 === true ? BigInt(pages) : pages);
+}

@@ -1,0 +1,139 @@
+/**
+ * Uploaded bytes to runnable modules (interface spec, "Canister module format"): raw or gzip, at most 100 MiB inflated, validated
+ * and instrumented by the engine, cached by the hash of the uploaded bytes. Nothing here decides who may install what.
+ */
+import { assert, err, OrreryError, ok, type Result, toHex } from "@orrery/base";
+import { sha256 } from "@orrery/crypto";
+import type { BlobKey, InstalledModule, ModuleExports } from "@orrery/state";
+import type { CompiledCanister, Engine } from "@orrery/wasm";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { WASM_MODULE_BYTES_MAX } from "../limits.ts";
+import type { CompiledUpload } from "../types.ts";
+
+/** Compiled modules kept: each holds its bytes and machine code, so the bound is on memory. */
+export const COMPILED_MODULES_MAX = 128;
+
+/** Where the uploaded bytes of installed modules are found. */
+export interface ModuleSource {
+  get(key: BlobKey): Uint8Array | null;
+}
+
+/** Inflates gzip; throws when the data is broken or holds more than `maxBytes`. */
+export type Inflate = (bytes: Uint8Array, maxBytes: number) => Uint8Array;
+
+function invalid(text: string): UserError {
+  return userError(ErrorCode.CanisterInvalidWasm, `Canister's Wasm module is not valid: ${text}`);
+}
+
+function startsWith(bytes: Uint8Array, prefix: readonly number[]): boolean {
+  return prefix.every((byte, i) => bytes[i] === byte);
+}
+
+function exportsOf({ methods, hooks }: CompiledCanister["info"]): ModuleExports {
+  return {
+    updates: methods.update,
+    queries: methods.query,
+    compositeQueries: methods.compositeQuery,
+    init: hooks.includes("canister_init"),
+    preUpgrade: hooks.includes("canister_pre_upgrade"),
+    postUpgrade: hooks.includes("canister_post_upgrade"),
+    heartbeat: hooks.includes("canister_heartbeat"),
+    globalTimer: hooks.includes("canister_global_timer"),
+    inspectMessage: hooks.includes("canister_inspect_message"),
+    onLowWasmMemory: hooks.includes("canister_on_low_wasm_memory"),
+  };
+}
+
+export class ModuleCache {
+  readonly #engine: Engine;
+  readonly #source: ModuleSource;
+  readonly #inflate: Inflate;
+  /** Least recently used first. */
+  readonly #compiled = new Map<BlobKey, CompiledCanister>();
+
+  constructor(options: {
+    readonly engine: Engine;
+    readonly source: ModuleSource;
+    readonly inflate: Inflate;
+  }) {
+    this.#engine = options.engine;
+    this.#source = options.source;
+    this.#inflate = options.inflate;
+  }
+
+  /** What an upload is, or IC0505 with the reason. */
+  compileUpload(uploaded: Uint8Array): Result<CompiledUpload, UserError> {
+    const hash = sha256(uploaded);
+    const key = toHex(hash);
+    const compiled = this.#compile(key, uploaded);
+    if (!compiled.ok) return compiled;
+    const { info, compileInstructions } = compiled.value;
+    const customSectionBytes = info.customSections.reduce(
+      (sum, one) => sum + one.name.length + one.content.length,
+      0,
+    );
+    const module: InstalledModule = {
+      blob: key,
+      hash,
+      bytes: uploaded.length,
+      is64: info.is64,
+      metadata: info.customSections,
+      exports: exportsOf(info),
+    };
+    return ok({ module, instructions: compileInstructions, customSectionBytes });
+  }
+
+  /** The runnable form of an installed module; its bytes must be in the source. */
+  compiled(module: InstalledModule): CompiledCanister {
+    const cached = this.#touch(module.blob);
+    if (cached !== null) return cached;
+    const uploaded = this.#source.get(module.blob);
+    assert(uploaded !== null, `the bytes of installed module ${module.blob} are missing from the blob store`);
+    const compiled = this.#compile(module.blob, uploaded);
+    assert(compiled.ok, `installed module ${module.blob} no longer compiles`);
+    return compiled.value;
+  }
+
+  #touch(key: BlobKey): CompiledCanister | null {
+    const found = this.#compiled.get(key);
+    if (found === undefined) return null;
+    this.#compiled.delete(key);
+    this.#compiled.set(key, found);
+    return found;
+  }
+
+  #compile(key: BlobKey, uploaded: Uint8Array): Result<CompiledCanister, UserError> {
+    const cached = this.#touch(key);
+    if (cached !== null) return ok(cached);
+    const wasm = this.#decode(uploaded);
+    if (!wasm.ok) return wasm;
+    const compiled = this.#engine.compile(wasm.value);
+    if (!compiled.ok) return err(invalid(compiled.error.message));
+    this.#compiled.set(key, compiled.value);
+    if (this.#compiled.size > COMPILED_MODULES_MAX) {
+      const [oldest] = this.#compiled.keys();
+      if (oldest !== undefined) this.#compiled.delete(oldest);
+    }
+    return compiled;
+  }
+
+  #decode(uploaded: Uint8Array): Result<Uint8Array, UserError> {
+    if (startsWith(uploaded, [0x1f, 0x8b, 0x08])) {
+      try {
+        return ok(this.#inflate(uploaded, WASM_MODULE_BYTES_MAX));
+      } catch (cause) {
+        // Whatever an inflater has to say about bytes from outside is an answer to their sender, not a fault of ours.
+        const why = cause instanceof OrreryError || cause instanceof Error ? cause.message : String(cause);
+        return err(invalid(`Failed to decode wasm module: ${why}`));
+      }
+    }
+    if (!startsWith(uploaded, [0x00, 0x61, 0x73, 0x6d])) {
+      return err(invalid("Failed to decode wasm module: unsupported canister module format"));
+    }
+    if (uploaded.length > WASM_MODULE_BYTES_MAX) {
+      const text = `Wasm module is too large: ${uploaded.length} bytes, at most ${WASM_MODULE_BYTES_MAX} are allowed`;
+      return err(invalid(`Failed to decode wasm module: ${text}`));
+    }
+    return ok(uploaded);
+  }
+}

@@ -1,0 +1,62 @@
+/**
+ * Putting page contents into a page table (design §3 "Pages"): a page that did not change keeps its version, one made in this
+ * epoch is overwritten in place, any other gets a new version and its old one is retired. The zero page is id 0.
+ */
+import { PAGE_BYTES, type PageArena, type PageReader, type PageTable } from "@orrery/state";
+
+const WORDS = PAGE_BYTES / 8;
+
+function words(bytes: Uint8Array, offset: number): BigUint64Array {
+  const at = bytes.byteOffset + offset;
+  if (at % 8 === 0) return new BigUint64Array(bytes.buffer, at, WORDS);
+  return new BigUint64Array(bytes.slice(offset, offset + PAGE_BYTES).buffer);
+}
+
+function isZero(source: Uint8Array, offset: number): boolean {
+  const page = words(source, offset);
+  for (let i = 0; i < WORDS; i++) if (page[i] !== 0n) return false;
+  return true;
+}
+
+function sameAs(source: Uint8Array, offset: number, version: Uint8Array): boolean {
+  const a = words(source, offset);
+  const b = words(version, 0);
+  for (let i = 0; i < WORDS; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Stores the page at `source[offset…]` at `index`; true when it differs from what stood there. */
+export function storePage(
+  table: PageTable,
+  arena: PageArena,
+  index: number,
+  source: Uint8Array,
+  offset: number,
+): boolean {
+  const old = table.get(index);
+  if (old === 0 ? isZero(source, offset) : sameAs(source, offset, arena.view(old))) return false;
+  if (old !== 0 && arena.isFresh(old)) {
+    arena.writable(old).set(source.subarray(offset, offset + PAGE_BYTES));
+    table.set(index, old);
+    return true;
+  }
+  const id = isZero(source, offset) ? 0 : arena.allocate(source, offset);
+  arena.retire(table.set(index, id));
+  return true;
+}
+
+/** Empties a table, giving every version back. */
+export function clearTable(table: PageTable, arena: PageArena): void {
+  for (const id of table.clear()) arena.retire(id);
+}
+
+/** Writes the page that stands at `index` into `target`; zeros when there is none. */
+export function loadPage(
+  table: PageTable | null,
+  reader: PageReader,
+  index: number,
+  target: Uint8Array,
+): void {
+  const offset = index * PAGE_BYTES;
+  reader.read(table === null ? 0 : table.get(index), target, offset);
+}

@@ -1,0 +1,85 @@
+/**
+ * One call into one instance: sets the counter, runs, and turns whatever comes back into a result. Only the two kinds of
+ * exceptions that stand for a canister's failure are caught; any other is a bug of ours and goes on.
+ */
+import { utf8 } from "@orrery/base";
+import type { WasmClosure } from "@orrery/state";
+import { type CanisterInstance, WasmTrap } from "@orrery/wasm";
+import { maxOf, minOf } from "../bigints.ts";
+import { CanisterFailure, type Failure, trapLogText } from "../system-api/failure.ts";
+import type { MessageFrame } from "../system-api/frame.ts";
+import type { Live } from "./instances.ts";
+
+/** What is called: an export, a closure of the table, or the start function. */
+export type Target =
+  | { readonly kind: "export"; readonly name: string }
+  | { readonly kind: "closure"; readonly closure: WasmClosure }
+  | { readonly kind: "start" };
+
+export interface RunResult {
+  readonly frame: MessageFrame;
+  readonly failure: Failure | null;
+  /** Never more than the frame's limit. */
+  readonly instructions: bigint;
+  /** False when the count is a lower bound: the trap was native and the form fast. */
+  readonly exact: boolean;
+}
+
+function invoke(instance: CanisterInstance, target: Target): void {
+  switch (target.kind) {
+    case "export":
+      return instance.call(target.name);
+    case "start":
+      return instance.start();
+    case "closure": {
+      const { fun, env } = target.closure;
+      const is64 = instance.compiled.info.is64;
+      return instance.callTable(fun, is64 ? BigInt.asIntN(64, env) : Number(BigInt.asIntN(32, env)));
+    }
+  }
+}
+
+function failureOf(trap: WasmTrap, target: Target, frame: MessageFrame): Failure {
+  switch (trap.kind) {
+    case "out_of_instructions":
+      return { kind: "instruction_limit", limit: frame.context.instructionLimit };
+    case "bad_signature":
+      return { kind: "toolchain_violation", text: trap.message };
+    case "function_not_found":
+      return {
+        kind: "function_not_found",
+        table: 0,
+        index: target.kind === "closure" ? target.closure.fun : 0,
+      };
+    default:
+      return { kind: "trapped", code: trap.message };
+  }
+}
+
+/** Runs `target` with `frame`'s limit. Dirty pages are cleared before; afterwards they are the caller's to keep or undo. */
+export function runTarget(live: Live, target: Target, frame: MessageFrame): RunResult {
+  const { instance, host } = live;
+  instance.setCounter(frame.instructionLimit);
+  host.enter(frame);
+  let failure: Failure | null = null;
+  let exact = true;
+  try {
+    invoke(instance, target);
+    frame.dropPending();
+  } catch (cause) {
+    if (cause instanceof CanisterFailure) failure = cause.failure;
+    else if (cause instanceof WasmTrap) {
+      failure = failureOf(cause, target, frame);
+      exact = cause.exactCounter;
+    } else throw cause;
+  } finally {
+    host.leave();
+  }
+  if (failure !== null) {
+    const text = trapLogText(failure);
+    if (text !== null) frame.logs.push(utf8(text));
+  }
+  const used = frame.instructionLimit - instance.counter();
+  const instructions = maxOf(0n, minOf(used, frame.instructionLimit));
+  return { frame, failure, instructions, exact };
+}

@@ -1,0 +1,274 @@
+/**
+ * Runs canisters (design §3): one message on one instance, committed or without a trace. The same code serves the execution
+ * thread, which commits into the canister's record through its page arena, and a query view, which has only a reader of pages
+ * and never commits. A native trap is run again in the exact form, so that its instruction count is the replica's.
+ */
+import { assert, type CanisterId } from "@orrery/base";
+import {
+  type CanisterState,
+  PAGE_BYTES,
+  type PageArena,
+  type PageDelta,
+  type PageReader,
+} from "@orrery/state";
+import type { CompiledCanister, Engine } from "@orrery/wasm";
+import { type Failure, formatExecutionError } from "../system-api/failure.ts";
+import { MessageFrame } from "../system-api/frame.ts";
+import type { EntryPoint, InstallRequest, MessageContext, MessageOutcome, MessageRunner } from "../types.ts";
+import { type Plan, planEntry } from "./entry.ts";
+import type { CanisterImage, Draft } from "./image.ts";
+import { runInstall } from "./install.ts";
+import { heapPagesOf, InstancePool, LIVE_INSTANCES_MAX, type Live } from "./instances.ts";
+import { type Inflate, ModuleCache, type ModuleSource } from "./modules.ts";
+import { storePage } from "./page-commit.ts";
+import { type RunResult, runTarget } from "./run.ts";
+import { StableOverlay } from "./stable-overlay.ts";
+
+export interface RunnerOptions {
+  readonly engine: Engine;
+  /** The arena of the thread that owns the tip, or a follower's reader, with which nothing can be committed. */
+  readonly pages: PageArena | PageReader;
+  readonly modules: ModuleSource;
+  readonly inflate: Inflate;
+  readonly instancesMax?: number;
+}
+
+/** A run whose memory goes on living as a draft: a composite query that waits for answers. */
+export interface QueryRun {
+  readonly outcome: MessageOutcome;
+  readonly draft: Draft | null;
+}
+
+type Disposition = "commit" | "draft" | "discard";
+
+interface Attempt {
+  readonly image: CanisterImage;
+  readonly compiled: CompiledCanister;
+  readonly plan: Plan;
+  readonly context: MessageContext;
+  readonly draft: Draft | null;
+}
+
+const NO_EFFECTS = {
+  response: null,
+  calls: [],
+  cyclesAccepted: 0n,
+  cyclesBurned: 0n,
+  cyclesMinted: 0n,
+  certifiedData: null,
+  globalTimer: null,
+} as const;
+
+export class WasmRunner implements MessageRunner {
+  readonly #pages: PageArena | PageReader;
+  readonly #pool: InstancePool;
+  readonly #modules: ModuleCache;
+
+  constructor(options: RunnerOptions) {
+    this.#pages = options.pages;
+    this.#modules = new ModuleCache({
+      engine: options.engine,
+      source: options.modules,
+      inflate: options.inflate,
+    });
+    this.#pool = new InstancePool({
+      engine: options.engine,
+      reader: options.pages,
+      max: options.instancesMax ?? LIVE_INSTANCES_MAX,
+    });
+  }
+
+  execute(canister: CanisterState, entry: EntryPoint, context: MessageContext): MessageOutcome {
+    return this.#run(canister, entry, { context, draft: null, disposition: "commit" }).outcome;
+  }
+
+  inspect(canister: CanisterImage, entry: EntryPoint, context: MessageContext): MessageOutcome {
+    return this.#run(canister, entry, { context, draft: null, disposition: "discard" }).outcome;
+  }
+
+  /**
+   * Non-replicated execution: never commits. With `keepDraft` the memory after a successful run comes back as a draft, from
+   * which the next message of the same composite query goes on.
+   */
+  query(
+    canister: CanisterImage,
+    entry: EntryPoint,
+    options: {
+      readonly context: MessageContext;
+      readonly draft?: Draft | null;
+      readonly keepDraft?: boolean;
+    },
+  ): QueryRun {
+    const disposition = options.keepDraft === true ? "draft" : "discard";
+    return this.#run(canister, entry, {
+      context: options.context,
+      draft: options.draft ?? null,
+      disposition,
+    });
+  }
+
+  install(canister: CanisterState, request: InstallRequest, context: MessageContext): MessageOutcome {
+    return runInstall({
+      canister,
+      request,
+      context,
+      arena: this.#arena(),
+      pool: this.#pool,
+      modules: this.#modules,
+    });
+  }
+
+  evict(canister: CanisterId): void {
+    this.#pool.evict(canister);
+  }
+
+  compile(uploaded: Uint8Array): ReturnType<MessageRunner["compile"]> {
+    return this.#modules.compileUpload(uploaded);
+  }
+
+  /** A mirrored canister's tables moved on by `heap`: its live instance follows. */
+  refresh(canister: CanisterImage, heap: PageDelta): void {
+    this.#pool.refresh(canister, heap);
+  }
+
+  get liveInstances(): number {
+    return this.#pool.size;
+  }
+
+  #arena(): PageArena {
+    assert("writable" in this.#pages, "a runner without an arena cannot commit");
+    return this.#pages;
+  }
+
+  #run(
+    image: CanisterImage,
+    entry: EntryPoint,
+    options: {
+      readonly context: MessageContext;
+      readonly draft: Draft | null;
+      readonly disposition: Disposition;
+    },
+  ): QueryRun {
+    const { meta } = image;
+    if (meta.module === null) return notRun(image, { kind: "wasm_module_not_found" });
+    const planned = planEntry(meta.module.exports, entry);
+    if (planned.kind === "failure") return notRun(image, planned.failure);
+    if (planned.kind === "nothing") return nothingToRun();
+    const { plan } = planned;
+    const compiled = this.#modules.compiled(meta.module);
+    const attempt: Attempt = { image, compiled, plan, context: options.context, draft: options.draft };
+    const live = this.#prepare(attempt);
+    const frame = this.#frame(attempt, options.disposition === "draft");
+    const result = runTarget(live, plan.target, frame);
+    const heapPagesTouched = live.instance.dirtyPages().length;
+    if (result.failure !== null) {
+      const exact = this.#rollback(live, attempt, result);
+      return { outcome: outcomeOf(image, exact, heapPagesTouched), draft: null };
+    }
+    const outcome = outcomeOf(image, result, heapPagesTouched);
+    const discard = options.disposition === "discard" || plan.mode === "replicated_query";
+    if (options.disposition === "draft") return { outcome, draft: this.#extract(live, attempt, frame) };
+    if (discard) this.#release(live, attempt);
+    else this.#commit(live, image as CanisterState, frame);
+    return { outcome, draft: null };
+  }
+
+  #prepare({ image, compiled, draft }: Attempt): Live {
+    const live = this.#pool.acquire(image, compiled);
+    if (draft !== null) this.#pool.applyDraft(live, draft);
+    live.instance.writeGlobals(draft?.globals ?? image.meta.globals);
+    live.instance.clearDirty();
+    return live;
+  }
+
+  #frame({ image, plan, context, draft }: Attempt, ownStable: boolean): MessageFrame {
+    const base = { table: image.memory.stable, reader: this.#pages };
+    const stable = draft?.stable.fork() ?? new StableOverlay(base, image.meta.stablePages);
+    if (ownStable) stable.resetAccess();
+    return new MessageFrame({
+      ...plan,
+      meta: image.meta,
+      context,
+      stable,
+      heapPages: draft?.heapPages ?? image.meta.heapPages,
+      instructionLimit: context.instructionLimit,
+    });
+  }
+
+  /** Undoes a failed run; returns its result with the exact count, for which it may have to run again. */
+  #rollback(live: Live, attempt: Attempt, result: RunResult): RunResult {
+    this.#release(live, attempt);
+    if (result.exact) return result;
+    const again = this.#prepare(attempt);
+    const twin = this.#pool.exactTwin(again);
+    twin.instance.writeGlobals(attempt.draft?.globals ?? attempt.image.meta.globals);
+    twin.instance.clearDirty();
+    const exact = runTarget(twin, attempt.plan.target, this.#frame(attempt, false));
+    assert(exact.failure !== null, "a message trapped in the fast form and not in the exact one");
+    this.#release(again, attempt);
+    return exact;
+  }
+
+  /** The memory goes back to what the image says. */
+  #release(live: Live, { image, draft }: Attempt): void {
+    if (live.compiled.info.freshInstancePerMessage) this.#pool.discard(live);
+    else this.#pool.restoreDirty(live, image, draft);
+  }
+
+  #commit(live: Live, canister: CanisterState, frame: MessageFrame): void {
+    const arena = this.#arena();
+    const { meta, memory } = canister;
+    const bytes = live.instance.memoryBytes();
+    for (const index of live.instance.dirtyPages()) {
+      storePage(memory.heap, arena, index, bytes, index * PAGE_BYTES);
+      live.touched.add(index);
+    }
+    frame.stable.commit(memory.stable, arena);
+    meta.globals = live.instance.readGlobals();
+    meta.heapPages = heapPagesOf(live);
+    meta.stablePages = frame.stable.pages;
+    if (live.compiled.info.freshInstancePerMessage) this.#pool.discard(live);
+    else live.instance.clearDirty();
+  }
+
+  /** Takes the memory after a run as a draft and undoes it in the instance. */
+  #extract(live: Live, attempt: Attempt, frame: MessageFrame): Draft {
+    const bytes = live.instance.memoryBytes();
+    const indices = new Set(attempt.draft?.pages.keys());
+    for (const index of live.instance.dirtyPages()) indices.add(index);
+    const pages = new Map<number, Uint8Array>();
+    for (const index of indices) {
+      pages.set(index, bytes.slice(index * PAGE_BYTES, (index + 1) * PAGE_BYTES));
+    }
+    const draft: Draft = {
+      pages,
+      globals: live.instance.readGlobals(),
+      heapPages: heapPagesOf(live),
+      stable: frame.stable,
+    };
+    this.#release(live, attempt);
+    return draft;
+  }
+}
+
+export function outcomeOf(image: CanisterImage, result: RunResult, heapPagesTouched: number): MessageOutcome {
+  const { failure, frame, instructions } = result;
+  return {
+    error: failure === null ? null : formatExecutionError(image.meta.id, failure),
+    instructions,
+    effects: failure === null ? frame.effects() : null,
+    logs: frame.logs,
+    heapPagesTouched,
+  };
+}
+
+function notRun(image: CanisterImage, failure: Failure): QueryRun {
+  const error = formatExecutionError(image.meta.id, failure);
+  return { outcome: { error, instructions: 0n, effects: null, logs: [], heapPagesTouched: 0 }, draft: null };
+}
+
+/** A canister without the hook: tasks do nothing, and every message is accepted. */
+function nothingToRun(): QueryRun {
+  const effects = { ...NO_EFFECTS, accepted: true };
+  return { outcome: { error: null, instructions: 0n, effects, logs: [], heapPagesTouched: 0 }, draft: null };
+}

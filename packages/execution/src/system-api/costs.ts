@@ -1,0 +1,55 @@
+/** Imports that tell what something would cost (interface spec, "Cost estimation"). */
+import { utf8Decode, utf8DecodeLossy } from "@orrery/base";
+import { costCall, costCreateCanister, costHttpRequest, costSign } from "../fees.ts";
+import { toolchainViolation } from "./failure.ts";
+import type { Host, HostFunction, Pointer } from "./host.ts";
+import type { ImportName } from "./modes.ts";
+
+const RETURN_CODES = { ok: 0, unknown_curve_or_algorithm: 1, unknown_key: 2 } as const;
+
+function signature(
+  host: Host,
+  name: "cost_sign_with_ecdsa" | "cost_sign_with_schnorr" | "cost_vetkd_derive_key",
+  scheme: "ecdsa" | "schnorr" | "vetkd",
+): Record<string, HostFunction> {
+  return {
+    [name satisfies ImportName]: (src: Pointer, size: Pointer, code: number, dst: Pointer) => {
+      const frame = host.allow(name);
+      const bytes = host.viewBytes(`ic0.${name} heap`, src, size);
+      const key = utf8Decode(bytes);
+      if (key === null) throw toolchainViolation(`Failed to decode key name ${utf8DecodeLossy(bytes)}`);
+      const cost = costSign(frame.context.subnet, { scheme, code: code >>> 0, name: key });
+      if (cost.status === "ok") host.writeCycles(`ic0_${name}`, dst, cost.cycles);
+      return RETURN_CODES[cost.status];
+    },
+  };
+}
+
+export function costImports(host: Host): Record<string, HostFunction> {
+  return {
+    cost_call: (methodNameSize: bigint, payloadSize: bigint, dst: Pointer) => {
+      const frame = host.allow("cost_call");
+      const cycles = costCall(frame.context.subnet, {
+        methodNameBytes: BigInt.asUintN(64, methodNameSize),
+        payloadBytes: BigInt.asUintN(64, payloadSize),
+        is64: host.is64,
+      });
+      host.writeCycles("ic0_cost_call", dst, cycles);
+      return undefined;
+    },
+    cost_create_canister: (dst: Pointer) => {
+      const frame = host.allow("cost_create_canister");
+      host.writeCycles("ic0_cost_create_canister", dst, costCreateCanister(frame.context.subnet));
+      return undefined;
+    },
+    cost_http_request: (requestSize: bigint, maxResponseBytes: bigint, dst: Pointer) => {
+      const { subnet } = host.allow("cost_http_request").context;
+      const sizes = [BigInt.asUintN(64, requestSize), BigInt.asUintN(64, maxResponseBytes)] as const;
+      host.writeCycles("ic0_cost_http_request", dst, costHttpRequest(subnet, ...sizes));
+      return undefined;
+    },
+    ...signature(host, "cost_sign_with_ecdsa", "ecdsa"),
+    ...signature(host, "cost_sign_with_schnorr", "schnorr"),
+    ...signature(host, "cost_vetkd_derive_key", "vetkd"),
+  };
+}

@@ -1,0 +1,59 @@
+/**
+ * Imports for debugging (interface spec, "Debugging aids"). `debug_print` never fails because of its arguments; what it costs
+ * depends on how much of the message the canister's log can hold.
+ */
+import { utf8, utf8DecodeLossy } from "@orrery/base";
+import { CanisterFailure } from "./failure.ts";
+import type { MessageFrame } from "./frame.ts";
+import type { Host, HostFunction, Pointer } from "./host.ts";
+import { unsigned } from "./host.ts";
+
+/** Longest text taken from a `trap`. */
+const TRAP_TEXT_BYTES_MAX: number = 32 * 1024;
+/** Bytes that a log record takes besides its content. */
+const LOG_RECORD_BYTES = 40;
+const ALLOCATED_BYTE_INSTRUCTIONS = 2;
+const STORED_BYTE_INSTRUCTIONS = 50;
+
+function printPrice(frame: MessageFrame, bytes: number): number {
+  const capacity = Number(frame.meta.settings.logMemoryLimit);
+  const free = Math.max(0, capacity - frame.logBytes);
+  return (
+    ALLOCATED_BYTE_INSTRUCTIONS * Math.min(bytes, capacity) + STORED_BYTE_INSTRUCTIONS * Math.min(bytes, free)
+  );
+}
+
+function print(host: Host, frame: MessageFrame, src: Pointer, size: Pointer): void {
+  const start = unsigned(src);
+  const bytes = unsigned(size);
+  const memory = host.instance.memoryBytes();
+  const capacity = Number(frame.meta.settings.logMemoryLimit);
+  if (capacity === 0) return;
+  const content =
+    start + bytes > memory.length
+      ? utf8("(debug_print message out of memory bounds)")
+      : memory.slice(start, start + Math.min(bytes, capacity));
+  frame.logs.push(content);
+  frame.logBytes += LOG_RECORD_BYTES + content.length;
+}
+
+export function debugImports(host: Host): Record<string, HostFunction> {
+  return {
+    debug_print: (src: Pointer, size: Pointer) => {
+      const { frame } = host;
+      host.charge(printPrice(frame, unsigned(size)));
+      print(host, frame, src, size);
+      return undefined;
+    },
+    trap: (src: Pointer, size: Pointer) => {
+      const start = unsigned(src);
+      const bytes = Math.min(unsigned(size), TRAP_TEXT_BYTES_MAX);
+      const memory = host.instance.memoryBytes();
+      const message =
+        start + bytes > memory.length
+          ? "(trap message out of memory bounds)"
+          : utf8DecodeLossy(memory.slice(start, start + bytes));
+      throw new CanisterFailure({ kind: "called_trap", message });
+    },
+  };
+}

@@ -1,0 +1,295 @@
+/**
+ * What one message execution changes besides memory (interface spec, "Abstract behaviour", the System API's state): balances,
+ * response, calls, certified data, timer, logs. A frame lives for one run of one entry point; when the run fails it is dropped
+ * with everything in it. Nothing here touches the canister's record.
+ */
+import {
+  type CanisterId,
+  compareBytes,
+  type Principal,
+  type PrincipalKey,
+  principalKey,
+  type TimeNs,
+} from "@orrery/base";
+import type { CanisterMeta, RejectCode, WasmClosure } from "@orrery/state";
+import { minOf } from "../bigints.ts";
+import { chargedMemoryBytes, freezingThresholdCycles, memoryUsageBytes } from "../cycles.ts";
+import { callCost } from "../fees.ts";
+import { QUERY_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX } from "../limits.ts";
+import type { StableOverlay } from "../runner/stable-overlay.ts";
+import type { MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
+import { CanisterFailure } from "./failure.ts";
+import {
+  FREEZING_CHECK_MODES,
+  MEMORY_LIMIT_MODES,
+  type Mode,
+  type ModeMask,
+  maskOf,
+  modeMask,
+  SUBNET_MEMORY_MODES,
+} from "./modes.ts";
+
+const WASM_PAGE_BYTES = 65_536n;
+/** Modes whose response goes to a user only and may be larger. */
+const LARGE_RESPONSE_MODES: ModeMask = modeMask("NRQ CQ");
+const EMPTY = new Uint8Array(0);
+
+/** A call between `call_new` and `call_perform`. */
+export interface PendingCall {
+  readonly callee: CanisterId;
+  readonly methodName: string;
+  readonly methodNameBytes: number;
+  readonly parts: Uint8Array[];
+  payloadBytes: number;
+  cycles: bigint;
+  readonly reply: WasmClosure;
+  readonly reject: WasmClosure;
+  cleanup: WasmClosure | null;
+  timeoutSeconds: number | null;
+}
+
+export interface FrameOptions {
+  readonly mode: Mode;
+  /** The canister as it is before the message; read only. */
+  readonly meta: CanisterMeta;
+  readonly context: MessageContext;
+  readonly stable: StableOverlay;
+  readonly heapPages: number;
+  /** Instructions that this run may use: the context's limit, less what earlier parts of the same execution used. */
+  readonly instructionLimit: bigint;
+  readonly argument?: Uint8Array;
+  readonly methodName?: string;
+  readonly rejectCode?: RejectCode | 0;
+  readonly rejectMessage?: Uint8Array;
+  /** Carried over from an earlier part of the same execution (pre_upgrade before post_upgrade). */
+  readonly previous?: MessageFrame | null;
+}
+
+export class MessageFrame {
+  readonly mode: Mode;
+  readonly mask: ModeMask;
+  readonly meta: CanisterMeta;
+  readonly context: MessageContext;
+  readonly stable: StableOverlay;
+  readonly instructionLimit: bigint;
+  readonly argument: Uint8Array;
+  readonly methodName: string;
+  readonly rejectCode: RejectCode | 0;
+  readonly rejectMessage: Uint8Array;
+  readonly responseBytesMax: number;
+
+  balance: bigint;
+  accepted: bigint;
+  burned: bigint;
+  minted = 0n;
+  certifiedData: Uint8Array | null = null;
+  globalTimer: TimeNs | null = null;
+  response: ResponseGiven | null = null;
+  messageAccepted = false;
+  pending: PendingCall | null = null;
+  readonly calls: OutgoingCall[] = [];
+  readonly logs: Uint8Array[];
+  logBytes = 0;
+
+  #heapPages: number;
+  #subnetMemoryTaken = 0n;
+  #replyParts: Uint8Array[] = [];
+  #replyBytes = 0;
+  readonly #slotsUsed = new Map<PrincipalKey, number>();
+
+  constructor(options: FrameOptions) {
+    const { previous = null } = options;
+    this.mode = options.mode;
+    this.mask = maskOf(options.mode);
+    this.meta = options.meta;
+    this.context = options.context;
+    this.stable = options.stable;
+    this.instructionLimit = options.instructionLimit;
+    this.argument = options.argument ?? EMPTY;
+    this.methodName = options.methodName ?? "";
+    this.rejectCode = options.rejectCode ?? 0;
+    this.rejectMessage = options.rejectMessage ?? EMPTY;
+    this.responseBytesMax =
+      (this.mask & LARGE_RESPONSE_MODES) !== 0 ? QUERY_RESPONSE_BYTES_MAX : RESPONSE_BYTES_MAX;
+    this.#heapPages = options.heapPages;
+    this.balance = previous?.balance ?? options.meta.cycles;
+    this.accepted = previous?.accepted ?? 0n;
+    this.burned = previous?.burned ?? 0n;
+    this.certifiedData = previous?.certifiedData ?? null;
+    this.logs = previous === null ? [] : [...previous.logs];
+  }
+
+  get heapPages(): number {
+    return this.#heapPages;
+  }
+
+  get cyclesAvailable(): bigint {
+    return this.context.cyclesAvailable - this.accepted;
+  }
+
+  /** What `global_timer_set` answers first: installation and post_upgrade begin without a timer. */
+  get timerBefore(): TimeNs {
+    return this.mode === "init" ? 0n : this.meta.globalTimer;
+  }
+
+  callerIsController(): boolean {
+    return isAmong(this.meta.settings.controllers, this.context.caller);
+  }
+
+  /** The record as this message has changed it so far, for what depends on balance and memory in use. */
+  #current(extraPages = 0): CanisterMeta {
+    return {
+      ...this.meta,
+      cycles: this.balance,
+      heapPages: this.#heapPages + extraPages,
+      stablePages: this.stable.pages,
+    };
+  }
+
+  /** Balance above the freezing threshold, zero when frozen. */
+  liquidBalance(): bigint {
+    const threshold = freezingThresholdCycles(this.context.subnet, this.#current());
+    return this.balance > threshold ? this.balance - threshold : 0n;
+  }
+
+  /** Takes cycles that are to travel or burn; false when the freezing threshold would be touched. */
+  withdraw(amount: bigint): boolean {
+    if (this.balance < freezingThresholdCycles(this.context.subnet, this.#current()) + amount) return false;
+    this.balance -= amount;
+    return true;
+  }
+
+  accept(max: bigint): bigint {
+    const amount = minOf(max, this.cyclesAvailable);
+    this.accepted += amount;
+    this.balance += amount;
+    return amount;
+  }
+
+  burn(max: bigint): bigint {
+    const amount = minOf(max, this.liquidBalance());
+    this.burned += amount;
+    this.balance -= amount;
+    return amount;
+  }
+
+  mint(amount: bigint): void {
+    this.minted += amount;
+    this.balance += amount;
+  }
+
+  appendReply(part: Uint8Array): void {
+    this.#replyParts.push(part);
+    this.#replyBytes += part.length;
+  }
+
+  get replyBytes(): number {
+    return this.#replyBytes;
+  }
+
+  reply(): void {
+    this.response = { kind: "reply", data: joined(this.#replyParts, this.#replyBytes) };
+    this.#replyParts = [];
+  }
+
+  /** Gives back the cycles of a call that will not be performed. */
+  dropPending(): void {
+    if (this.pending !== null) this.balance += this.pending.cycles;
+    this.pending = null;
+  }
+
+  /** Sends the pending call: 0, or 2 when there is no room or not enough cycles, in which case it leaves no trace. */
+  perform(call: PendingCall): 0 | 2 {
+    const { callee } = call;
+    const cost = callCost(this.context.subnet, {
+      methodNameBytes: call.methodNameBytes,
+      payloadBytes: call.payloadBytes,
+      is64: this.meta.module?.is64 ?? false,
+    });
+    const key = principalKey(callee);
+    const used = this.#slotsUsed.get(key) ?? 0;
+    const total = cost.prepaidExecution + cost.prepaidTransmission + cost.transmissionCost;
+    if (used >= this.context.requestSlots(callee) || !this.withdraw(total)) {
+      this.balance += call.cycles;
+      return 2;
+    }
+    this.#slotsUsed.set(key, used + 1);
+    this.calls.push({
+      callee,
+      methodName: call.methodName,
+      payload: joined(call.parts, call.payloadBytes),
+      cycles: call.cycles,
+      reply: call.reply,
+      reject: call.reject,
+      cleanup: call.cleanup,
+      timeoutSeconds: call.timeoutSeconds,
+      ...cost,
+    });
+    return 0;
+  }
+
+  /** `memory.grow` happened: refuses (throws) when limits of the canister or the subnet say so. */
+  growHeap(previousPages: number, deltaPages: number): void {
+    const limit = this.meta.settings.wasmMemoryLimit;
+    const bytes = BigInt(previousPages + deltaPages) * WASM_PAGE_BYTES;
+    if ((this.mask & MEMORY_LIMIT_MODES) !== 0 && limit !== 0n && bytes > limit) {
+      throw new CanisterFailure({ kind: "wasm_memory_limit", bytes, limit });
+    }
+    this.allocate(deltaPages);
+    this.#heapPages = previousPages + deltaPages;
+  }
+
+  /** Accounts for more Wasm pages of either memory, before they are counted; throws when they may not be had. */
+  allocate(deltaPages: number): void {
+    const before = this.#current();
+    const after = this.#current(deltaPages);
+    const added = chargedMemoryBytes(after) - chargedMemoryBytes(before);
+    const reserved = memoryUsageBytes(after) <= this.meta.settings.memoryAllocation;
+    if ((this.mask & FREEZING_CHECK_MODES) !== 0 && added > 0n && !reserved) {
+      const threshold = freezingThresholdCycles(this.context.subnet, after);
+      if (this.balance < threshold) {
+        throw new CanisterFailure({
+          kind: "memory_grow_cycles",
+          bytes: added,
+          available: this.balance,
+          threshold,
+          reveal: this.callerIsController(),
+        });
+      }
+    }
+    if ((this.mask & SUBNET_MEMORY_MODES) !== 0) {
+      if (this.#subnetMemoryTaken + added > this.context.subnetMemoryAvailable) {
+        throw new CanisterFailure({ kind: "out_of_memory" });
+      }
+      this.#subnetMemoryTaken += added;
+    }
+  }
+
+  effects(): MessageEffects {
+    return {
+      response: this.response,
+      calls: this.calls,
+      cyclesAccepted: this.accepted,
+      cyclesBurned: this.burned,
+      cyclesMinted: this.minted,
+      certifiedData: this.certifiedData,
+      globalTimer: this.globalTimer,
+      accepted: this.messageAccepted,
+    };
+  }
+}
+
+export function isAmong(principals: readonly Principal[], principal: Uint8Array): boolean {
+  return principals.some((one) => compareBytes(one, principal) === 0);
+}
+
+function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  if (parts.length === 1) return parts[0] as Uint8Array;
+  const out = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
