@@ -1,5 +1,5 @@
 /**
- * `npm run pack`: makes `dist/ic-orrery-<version>.tgz`, what users install: plain JavaScript with types, the command, the threads'
+ * `npm run pack` (or with a folder to put it in): makes `dist/ic-orrery-<version>.tgz`, what users install: plain JavaScript with types, the command, the threads'
  * entries, the system canisters; no dependencies, since everything is bundled, and no runtime.
  */
 import { spawnSync } from "node:child_process";
@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { bundle } from "./pack/bundle.ts";
 import { emitTypes } from "./pack/types.ts";
 import { REPOSITORY_ROOT } from "./repository.ts";
@@ -133,6 +133,6 @@ function npmPack(folder: string, outdir: string): void {
 }
 
 if (import.meta.main) {
-  const tarball = await pack(join(REPOSITORY_ROOT, "dist"));
+  const tarball = await pack(resolve(process.argv[2] ?? join(REPOSITORY_ROOT, "dist")));
   console.log(tarball);
 }
