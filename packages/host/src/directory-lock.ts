@@ -71,3 +71,9 @@ export function lockDirectory(directory: string): DirectoryLock {
   }
   throw new OrreryError("state_dir_locked", `${directory} is being locked by several processes at once; try again`);
 }
+
+/** The living process that holds the directory's lock, or null. */
+export function lockHolder(directory: string): { readonly pid: number } | null {
+  const holder = readHolder(join(directory, LOCK_FILE));
+  return holder !== null && isAlive(holder) ? { pid: holder.pid } : null;
+}
