@@ -45,7 +45,17 @@ test("codes are read through choices, helper functions and helpers of helpers in
 });
 
 test("an error passed on with its own code is fine, a computed code is found", () => {
-  assert.deepEqual(messages({ [path]: 'new OrreryError(received.code, "");', "docs/errors.md": page() }), []);
+  for (const text of [
+    'new OrreryError(received.code, "");',
+    'const { code } = x; new OrreryError(code, "");',
+  ]) {
+    assert.deepEqual(messages({ [path]: text, "docs/errors.md": page() }), [], text);
+  }
+  const local = messages({
+    [path]: 'const code = x(); new OrreryError(code, "");',
+    "docs/errors.md": page(),
+  });
+  assert.match(local[0] ?? "", /neither a literal nor a parameter/);
   const found = messages({ [path]: 'new OrreryError("a_" + kind, "");', "docs/errors.md": page() });
   assert.match(found[0] ?? "", /neither a literal nor a parameter/);
 });

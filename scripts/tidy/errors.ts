@@ -70,7 +70,7 @@ function visitCalls(
     const argument = (node["arguments"] as Node[])[position];
     const literals = argument === undefined ? [] : literalsOf(argument);
     for (const code of literals) if (!out.codes.has(code)) out.codes.set(code, site);
-    if (literals.length > 0 || isPassedOn(argument)) return;
+    if (literals.length > 0 || isPassedOn(argument, source.program)) return;
     const maker =
       argument?.type === "Identifier" ? makerOf(argument["name"] as string, ancestors) : undefined;
     if (maker === undefined)
@@ -109,7 +109,17 @@ function importedNames(source: Source): Map<string, string> {
   return names;
 }
 
-function isPassedOn(argument: Node | undefined): boolean {
+/** `error.code`, or `code` taken from an error by destructuring. */
+function isPassedOn(argument: Node | undefined, program: Node): boolean {
+  if (argument?.type === "Identifier" && argument["name"] === "code") {
+    let isTaken = false;
+    walk(program, (node) => {
+      if (node.type !== "VariableDeclarator") return;
+      const properties = ((node["id"] as Node)["properties"] ?? []) as Node[];
+      isTaken ||= properties.some((property) => (property["key"] as Node | undefined)?.["name"] === "code");
+    });
+    return isTaken;
+  }
   return argument?.type === "MemberExpression" && (argument["property"] as Node)["name"] === "code";
 }
 
