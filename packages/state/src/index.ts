@@ -1,8 +1,15 @@
 /** Floor 2: replicated state, paged memories, their durable form. */
 export * from "./blob-store.ts";
 export * from "./canonical-state.ts";
+export * from "./checkpoint-collector.ts";
+export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
+export { type CheckpointInfo, shouldCompact } from "./checkpoint-writer.ts";
+export { checksum } from "./checksum.ts";
+export * from "./codec/records.ts";
 export type * from "./disk.ts";
+export type { LogRecord } from "./durable-format.ts";
 export * from "./new-state.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";
+export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
 export * from "./types.ts";

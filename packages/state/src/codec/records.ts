@@ -1,0 +1,332 @@
+/**
+ * Durable form of the records of state/types.ts: a canister (all but its pages and blobs), an ingress entry, the system record
+ * (everything else). Field by field; the building blocks see to determinism and strictness.
+ */
+import type { CanisterId, NodeId, Principal, SubnetId, UserId } from "@orrery/base";
+import type {
+  CallContext,
+  Callback,
+  CallOrigin,
+  CanisterLogRecord,
+  CanisterMeta,
+  CanisterRange,
+  CanisterSettings,
+  CanisterState,
+  CanisterStatus,
+  CustomSection,
+  HistoryChange,
+  HistoryDetails,
+  HistoryOrigin,
+  IngressEntry,
+  IngressInput,
+  IngressStatus,
+  InputQueues,
+  InstalledModule,
+  LogVisibility,
+  ModuleExports,
+  PendingManagementCall,
+  RejectCode,
+  ReplicatedState,
+  RequestInput,
+  ResponseInput,
+  ResponsePayload,
+  RoutingEntry,
+  StopRequest,
+  SubnetInfo,
+  SubnetType,
+  WasmClosure,
+} from "../types.ts";
+import {
+  bigInteger,
+  bool,
+  branded,
+  bytes,
+  type Codec,
+  decodeWith,
+  encodeWith,
+  integer,
+  list,
+  literal,
+  nullable,
+  numberedMap,
+  optional,
+  record,
+  text,
+  textMap,
+  union,
+} from "./codec.ts";
+
+const principal = branded<Principal>();
+const canisterId = branded<CanisterId>();
+const userId = branded<UserId>();
+const subnetType = literal<SubnetType>("application", "system", "verified_application", "cloud_engine");
+const rejectCode = integer as Codec<RejectCode>;
+
+const canisterRange = record<CanisterRange>({ start: canisterId, end: canisterId });
+
+const routingEntry = record<RoutingEntry>({
+  subnetId: branded<SubnetId>(),
+  ranges: list(canisterRange),
+  publicKey: optional(bytes),
+  type: optional(subnetType),
+} as { [K in keyof Required<RoutingEntry>]: Codec<Required<RoutingEntry>[K]> });
+
+export const subnetInfoCodec: Codec<SubnetInfo> = record<SubnetInfo>({
+  subnetId: branded<SubnetId>(),
+  type: subnetType,
+  publicKey: bytes,
+  rootKey: bytes,
+  rootSubnetId: branded<SubnetId>(),
+  routing: list(routingEntry),
+  allocation: canisterRange,
+  nodes: list(record<SubnetInfo["nodes"][number]>({ nodeId: branded<NodeId>(), publicKey: bytes })),
+  feeSize: integer,
+  local: bool,
+});
+
+const visibility = union<LogVisibility>({ controllers: {}, public: {}, allowed_viewers: { viewers: list(principal) } });
+
+const settings = record<CanisterSettings>({
+  controllers: list(principal),
+  computeAllocation: bigInteger,
+  memoryAllocation: bigInteger,
+  freezingThreshold: bigInteger,
+  reservedCyclesLimit: bigInteger,
+  minimumIncomingCallCycles: bigInteger,
+  wasmMemoryLimit: bigInteger,
+  wasmMemoryThreshold: bigInteger,
+  logMemoryLimit: bigInteger,
+  logVisibility: visibility,
+  snapshotVisibility: visibility,
+  statusVisibility: visibility,
+  environmentVariables: list(record<{ readonly name: string; readonly value: string }>({ name: text, value: text })),
+});
+
+const stopRequest = union<StopRequest>({
+  ingress: { requestId: bytes, deadline: bigInteger },
+  call: { from: canisterId, callbackId: integer, cycles: bigInteger, deadline: bigInteger },
+});
+
+const canisterStatus = union<CanisterStatus>({ running: {}, stopping: { requests: list(stopRequest) }, stopped: {} });
+
+const moduleExports = record<ModuleExports>({
+  updates: list(text),
+  queries: list(text),
+  compositeQueries: list(text),
+  init: bool,
+  preUpgrade: bool,
+  postUpgrade: bool,
+  heartbeat: bool,
+  globalTimer: bool,
+  inspectMessage: bool,
+  onLowWasmMemory: bool,
+});
+
+const installedModule = record<InstalledModule>({
+  blob: text,
+  hash: bytes,
+  bytes: integer,
+  is64: bool,
+  metadata: list(
+    record<CustomSection>({ name: text, visibility: literal<CustomSection["visibility"]>("public", "private"), content: bytes }),
+  ),
+  exports: moduleExports,
+});
+
+const canisterMeta = record<CanisterMeta>({
+  id: canisterId,
+  status: canisterStatus,
+  settings,
+  cycles: bigInteger,
+  reservedCycles: bigInteger,
+  version: bigInteger,
+  module: nullable(installedModule),
+  globals: list(bigInteger),
+  heapPages: integer,
+  stablePages: integer,
+  certifiedData: bytes,
+  globalTimer: bigInteger,
+  lowMemoryHook: literal<CanisterMeta["lowMemoryHook"]>("not_satisfied", "ready", "executed"),
+  createdAt: bigInteger,
+  installedAt: nullable(bigInteger),
+  chunkStoreBytes: integer,
+  historyBytes: integer,
+  customSectionBytes: integer,
+  logBytes: integer,
+});
+
+const callOrigin = union<CallOrigin>({
+  ingress: { requestId: bytes, sender: userId },
+  canister: { from: canisterId, callbackId: integer, deadline: bigInteger },
+  task: {},
+});
+
+const callContext = record<CallContext>({
+  id: integer,
+  origin: callOrigin,
+  needsToRespond: bool,
+  deleted: bool,
+  availableCycles: bigInteger,
+  instructionsExecuted: bigInteger,
+  outstanding: integer,
+  createdAt: bigInteger,
+});
+
+const closure = record<WasmClosure>({ fun: integer, env: bigInteger });
+
+const callback = record<Callback>({
+  id: integer,
+  contextId: integer,
+  callee: canisterId,
+  reply: closure,
+  reject: closure,
+  cleanup: nullable(closure),
+  cyclesSent: bigInteger,
+  prepaidExecution: bigInteger,
+  prepaidTransmission: bigInteger,
+  deadline: bigInteger,
+});
+
+const responsePayload = union<ResponsePayload>({ reply: { data: bytes }, reject: { code: rejectCode, message: text } });
+
+const senderInfo = record<NonNullable<IngressInput["senderInfo"]>>({ info: bytes, signer: principal });
+
+const ingressInput = {
+  requestId: bytes,
+  sender: userId,
+  methodName: text,
+  arg: bytes,
+  expiry: bigInteger,
+  senderInfo: nullable(senderInfo),
+};
+
+const requestInput = {
+  from: canisterId,
+  callbackId: integer,
+  methodName: text,
+  payload: bytes,
+  cycles: bigInteger,
+  deadline: bigInteger,
+};
+
+const ingressInputCodec = union<IngressInput>({ ingress: ingressInput });
+const requestInputCodec = union<RequestInput>({ request: requestInput });
+
+const responseInput = union<ResponseInput>({
+  response: { from: canisterId, callbackId: integer, payload: responsePayload, refund: bigInteger },
+});
+
+const queues = record<InputQueues>({
+  ingress: list(ingressInputCodec),
+  responses: list(responseInput),
+  requests: textMap(list(requestInputCodec)),
+});
+
+const historyOrigin = union<HistoryOrigin>({
+  user: { userId: principal },
+  canister: { canisterId, canisterVersion: nullable(bigInteger) },
+});
+
+const historyDetails = union<HistoryDetails>({
+  creation: { controllers: list(principal), environmentVariablesHash: nullable(bytes) },
+  code_uninstall: {},
+  code_deployment: {
+    mode: literal<"install" | "reinstall" | "upgrade">("install", "reinstall", "upgrade"),
+    moduleHash: bytes,
+  },
+  controllers_change: { controllers: list(principal) },
+});
+
+type CanisterRecord = Omit<CanisterState, "memory">;
+
+const canisterCodec = record<CanisterRecord>({
+  meta: canisterMeta,
+  callContexts: numberedMap(callContext),
+  callbacks: numberedMap(callback),
+  nextContextId: integer,
+  nextCallbackId: integer,
+  queues,
+  outstandingByCallee: textMap(integer),
+  logs: list(record<CanisterLogRecord>({ idx: bigInteger, timestamp: bigInteger, content: bytes })),
+  nextLogIdx: bigInteger,
+  history: list(
+    record<HistoryChange>({
+      timestamp: bigInteger,
+      canisterVersion: bigInteger,
+      origin: historyOrigin,
+      details: historyDetails,
+    }),
+  ),
+  historyTotal: bigInteger,
+  chunks: textMap(record<{ readonly bytes: number }>({ bytes: integer })),
+  queryStats: record<CanisterState["queryStats"]>({
+    calls: bigInteger,
+    instructions: bigInteger,
+    requestBytes: bigInteger,
+    responseBytes: bigInteger,
+  }),
+  consumed: textMap(bigInteger),
+  priority: integer,
+  chargedUntil: bigInteger,
+});
+
+const ingressEntryCodec = record<IngressEntry>({
+  requestId: bytes,
+  sender: userId,
+  receiver: canisterId,
+  effectiveId: principal,
+  status: union<IngressStatus>({
+    received: {},
+    processing: {},
+    replied: { reply: bytes },
+    rejected: { code: rejectCode, message: text, errorCode: text },
+    done: {},
+  }),
+  expiry: bigInteger,
+  pruneAt: nullable(bigInteger),
+});
+
+/** All of a state that is neither a canister, an ingress entry, a blob, nor computed from those. */
+export type SystemRecord = Omit<ReplicatedState, "canisters" | "ingressHistory" | "blobs" | "tree" | "changed">;
+
+const systemCodec = record<SystemRecord>({
+  subnet: subnetInfoCodec,
+  height: integer,
+  time: bigInteger,
+  pendingManagement: list(
+    union<PendingManagementCall>({
+      raw_rand: { from: canisterId, callbackId: integer, refund: bigInteger, height: integer },
+    }),
+  ),
+  managementQueue: list(union<RequestInput | IngressInput>({ request: requestInput, ingress: ingressInput })),
+  nextCanisterIndex: bigInteger,
+  randomness: bytes,
+  updateTransactionsTotal: bigInteger,
+  consumedCyclesTotal: bigInteger,
+});
+
+/** A canister without the contents of its memories. */
+export function encodeCanister(canister: CanisterState): Uint8Array {
+  return encodeWith(canisterCodec, canister);
+}
+
+/** The memories are the caller's to attach. */
+export function decodeCanister(record: Uint8Array, memory: CanisterState["memory"]): CanisterState {
+  return { ...decodeWith(canisterCodec, record), memory };
+}
+
+export function encodeIngressEntry(entry: IngressEntry): Uint8Array {
+  return encodeWith(ingressEntryCodec, entry);
+}
+
+export function decodeIngressEntry(record: Uint8Array): IngressEntry {
+  return decodeWith(ingressEntryCodec, record);
+}
+
+export function encodeSystem(state: SystemRecord): Uint8Array {
+  return encodeWith(systemCodec, state);
+}
+
+export function decodeSystem(record: Uint8Array): SystemRecord {
+  return decodeWith(systemCodec, record);
+}
