@@ -1,0 +1,47 @@
+/**
+ * `node.log`: appended to by the node, bounded by starting over when it reaches its limit. Opened only in a directory that is
+ * new, empty or ours, so that a refused start leaves a foreign directory as it was.
+ */
+import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { LOG_FILE } from "./state-files.ts";
+
+/** Some 200,000 lines: days of an active node, and little beside its store. */
+export const LOG_BYTES_MAX: number = 32 * 1024 * 1024;
+
+/** Entries that tell a state directory, as the node itself checks them when it opens one. */
+const OWN_ENTRIES: ReadonlySet<string> = new Set(["store", "lock.json", "node.json", LOG_FILE]);
+
+export interface LogFile {
+  readonly fd: number;
+  write(line: string): void;
+  close(): void;
+}
+
+/** Null when the directory cannot be made, cannot be written or is not ours: the node's own check says why. */
+export function openLogFile(stateDir: string): LogFile | null {
+  let fd: number;
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    if (readdirSync(stateDir).some((name) => !OWN_ENTRIES.has(name))) return null;
+    fd = openSync(join(stateDir, LOG_FILE), "a", 0o600);
+  } catch {
+    return null;
+  }
+  let bytes = fstatSync(fd).size;
+  return {
+    fd,
+    write(line) {
+      try {
+        if (bytes >= LOG_BYTES_MAX) {
+          ftruncateSync(fd, 0);
+          bytes = 0;
+        }
+        bytes += writeSync(fd, line);
+      } catch {
+        // A full disk must not take the node down through its log; the store reports it with its own code.
+      }
+    },
+    close: () => closeSync(fd),
+  };
+}

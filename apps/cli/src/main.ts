@@ -1,0 +1,12 @@
+/**
+ * Process entry of the `orrery` command. Nothing but the compile cache is set up before the command line is read, and each
+ * command loads its own modules, so that a start pays for nothing that it does not use.
+ */
+import { enableCompileCache } from "node:module";
+
+enableCompileCache();
+const { processIo } = await import("./io.ts");
+const { run } = await import("./run.ts");
+const code = await run(process.argv.slice(2), processIo());
+// Pipes flush asynchronously on some systems; threads that outlive a failed start must not keep the process.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));

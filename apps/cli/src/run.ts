@@ -1,0 +1,110 @@
+/**
+ * The command line (`orrery --help`): options, usage errors (exit 2), and how failures are told (exit 1): one paragraph that
+ * says what is wrong and what to do, or a JSON document with `error` under `--json`.
+ */
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { describeFailure } from "./failure.ts";
+import { type Io, jsonDocument } from "./io.ts";
+import type { LogsOptions } from "./logs.ts";
+import type { StartOptions } from "./start.ts";
+import { DEFAULT_STATE_DIR } from "./state-files.ts";
+import type { StatusOptions } from "./status.ts";
+import type { StopOptions } from "./stop.ts";
+import { VERSION } from "./version.ts";
+
+export const EXIT_OK = 0;
+export const EXIT_FAILURE = 1;
+export const EXIT_USAGE = 2;
+
+const PORT_MAX = 65_535;
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > PORT_MAX) {
+    throw new InvalidArgumentError(`expected a number from 0 to ${PORT_MAX}; 0 takes any free port.`);
+  }
+  return port;
+}
+
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(count))
+    throw new InvalidArgumentError("expected a whole number.");
+  return count;
+}
+
+const stateDir = (): Option =>
+  new Option("--state-dir <dir>", "directory that holds the network").default(DEFAULT_STATE_DIR);
+const json = (): Option => new Option("--json", "print one JSON document");
+
+function createProgram(io: Io, done: (code: number) => void): Command {
+  const program = new Command("orrery")
+    .description(
+      "A local Internet Computer: one command starts it, every tool that speaks its protocol works on it.",
+    )
+    .version(VERSION, "-V, --version", "print the version")
+    .helpOption("-h, --help", "show help")
+    .exitOverride()
+    .configureOutput({ writeOut: io.out, writeErr: (text) => io.err(io.style("red", text)) })
+    .showHelpAfterError("(orrery --help lists commands and options)");
+  program
+    .command("start")
+    .description("start a network and keep it running; with -d in the background")
+    .addOption(stateDir())
+    .addOption(
+      new Option("--port <port>", "port of the API and the gateway; 0 takes any")
+        .argParser(parsePort)
+        .default(8000),
+    )
+    .addOption(new Option("--bind <address>", "address to listen on").default("127.0.0.1"))
+    .option("--clean", "discard the network in the state directory and begin a new one")
+    .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
+    .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))
+    .addOption(json())
+    .action(async (options: StartOptions) => done(await (await import("./start.ts")).start(options, io)));
+  program
+    .command("stop")
+    .description("stop the network of a state directory")
+    .addOption(stateDir())
+    .addOption(json())
+    .action(async (options: StopOptions) => done(await (await import("./stop.ts")).stop(options, io)));
+  program
+    .command("status")
+    .description("show the network of a state directory: URLs, root key, subnets, nodes, heights")
+    .addOption(stateDir())
+    .addOption(json())
+    .action(async (options: StatusOptions) => done(await (await import("./status.ts")).status(options, io)));
+  program
+    .command("logs")
+    .description("print the log of a network's node")
+    .addOption(stateDir())
+    .addOption(new Option("-n, --lines <count>", "only the last lines").argParser(parseCount))
+    .addOption(new Option("-f, --follow", "print what is added until interrupted").conflicts("json"))
+    .addOption(json())
+    .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
+  return program;
+}
+
+/** Runs one command line (without the program's name) and resolves to the exit code. Never rejects. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  let code = EXIT_OK;
+  const program = createProgram(io, (value) => {
+    code = value;
+  });
+  if (argv.length === 0) {
+    io.err(program.helpInformation());
+    return EXIT_USAGE;
+  }
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    const failure = describeFailure(error);
+    if (argv.includes("--json"))
+      io.out(jsonDocument({ error: { code: failure.code, message: failure.message } }));
+    io.err(`${io.style("red", "error:")} ${failure.message}\n`);
+    if (failure.detail !== null) io.err(`${io.style("dim", failure.detail)}\n`);
+    return EXIT_FAILURE;
+  }
+}

@@ -1,0 +1,204 @@
+/** `orrery start`: runs a network in this process, or starts one in the background and waits until it answers. */
+import { fork } from "node:child_process";
+import { isIP } from "node:net";
+import { OrreryError } from "@orrery/base";
+import type { NodeHandle } from "@orrery/node";
+import { type Io, jsonDocument, table } from "./io.ts";
+import { writeLauncherStatus } from "./launcher-status.ts";
+import { type LogFile, openLogFile } from "./log-file.ts";
+import { icpYaml } from "./stanza.ts";
+import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo } from "./state-files.ts";
+
+export interface StartOptions {
+  readonly stateDir: string;
+  readonly port: number;
+  readonly bind: string;
+  readonly clean?: true;
+  readonly background?: true;
+  readonly statusDir?: string;
+  readonly json?: true;
+}
+
+/** What the background process tells the one that started it. */
+type Report =
+  | { readonly kind: "ready"; readonly info: NetworkInfo }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string };
+
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Marks the process that `-d` starts. */
+const BACKGROUND_VARIABLE = "ORRERY_BACKGROUND";
+
+function isLoopback(bind: string): boolean {
+  return bind === "localhost" || bind === "::1" || (isIP(bind) === 4 && bind.startsWith("127."));
+}
+
+function describeNetwork(handle: NodeHandle): NetworkInfo {
+  const { url, rootKeyHex, subnetId, subnetKind, nodeId, defaultEffectiveCanisterId } = handle;
+  const { pid } = process;
+  return {
+    pid,
+    gateway_url: url,
+    api_url: url,
+    root_key: rootKeyHex,
+    default_effective_canister_id: defaultEffectiveCanisterId,
+    subnets: [{ id: subnetId, kind: subnetKind, nodes: [{ id: nodeId, pid, url }] }],
+  };
+}
+
+function announce(options: StartOptions, io: Io, info: NetworkInfo): void {
+  const stateDir = resolveStateDir(io.cwd, options.stateDir);
+  if (options.json === true) {
+    io.out(jsonDocument({ ...info, state_dir: stateDir, icp_yaml: icpYaml(info) }));
+    return;
+  }
+  const background = options.background === true;
+  const rows = [
+    ["API and gateway", info.gateway_url],
+    ["canisters", `${info.gateway_url.replace(/\/\/[^/]*?(?=:\d+$)/, "//<canister id>.localhost")}/`],
+    ["state", stateDir],
+    ...(background ? [["process", `${info.pid}`]] : []),
+  ];
+  io.out(`${io.style("green", "The network is running.", "out")}\n\n${table(rows, "  ")}\n`);
+  io.out(`To make it the network "local" of a project, put this into its icp.yaml:\n\n${icpYaml(info)}\n`);
+  const stop = options.stateDir === ".orrery" ? "orrery stop" : `orrery stop --state-dir ${options.stateDir}`;
+  io.out(background ? `Stop it with: ${stop}\n` : "Stop it with Ctrl-C.\n");
+}
+
+/** Resolves at the first signal to stop; a second one ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let received = false;
+    for (const signal of STOP_SIGNALS) {
+      process.on(signal, () => {
+        if (received) process.exit(1);
+        received = true;
+        resolve();
+      });
+    }
+  });
+}
+
+/** Tells the process that waits in the foreground, if there is one. */
+async function report(message: Report): Promise<void> {
+  const send = process.send?.bind(process);
+  if (send === undefined || !process.connected) return;
+  await new Promise((resolve) => send(message, undefined, undefined, resolve));
+  if (process.connected) process.disconnect();
+}
+
+async function runNode(
+  options: StartOptions,
+  io: Io,
+  log: LogFile | null,
+  inBackground: boolean,
+): Promise<number> {
+  const [{ startNode }, { createStreamLogger, systemClock, systemRng }] = await Promise.all([
+    import("@orrery/node"),
+    import("@orrery/host"),
+  ]);
+  const stateDir = resolveStateDir(io.cwd, options.stateDir);
+  const stopping = stopSignal();
+  const fatal = Promise.withResolvers<never>();
+  fatal.promise.catch(() => {});
+  const logger = createStreamLogger({
+    level: "info",
+    write(line) {
+      log?.write(line);
+      if (!inBackground) io.err(io.style("dim", line));
+    },
+  });
+  const handle = await startNode({
+    stateDir,
+    port: options.port,
+    bind: options.bind,
+    clean: options.clean === true,
+    logger,
+    clock: systemClock,
+    rng: systemRng,
+    onFatal: (error) => fatal.reject(error),
+  });
+  const info = describeNetwork(handle);
+  try {
+    writeNetworkInfo(stateDir, info);
+    if (options.statusDir !== undefined) writeLauncherStatus(options.statusDir, info);
+    if (inBackground) await report({ kind: "ready", info });
+    else announce(options, io, info);
+    await Promise.race([stopping, fatal.promise]);
+    if (!inBackground) io.err("Stopping the network.\n");
+  } finally {
+    removeNetworkInfo(stateDir);
+    await handle.stop();
+  }
+  return 0;
+}
+
+async function runInForeground(options: StartOptions, io: Io, inBackground: boolean): Promise<number> {
+  const log = openLogFile(resolveStateDir(io.cwd, options.stateDir));
+  try {
+    return await runNode(options, io, log, inBackground);
+  } catch (error) {
+    const { describeFailure } = await import("./failure.ts");
+    const { code, message, detail } = describeFailure(error);
+    log?.write(
+      `${new Date().toISOString()} error the node ended code=${code} message=${JSON.stringify(message)}\n`,
+    );
+    if (detail !== null) log?.write(`${detail}\n`);
+    await report({ kind: "failed", code, message });
+    throw error;
+  } finally {
+    log?.close();
+  }
+}
+
+/** Arguments of the background process; paths are absolute, `--json` and `-d` are this process's business. */
+function backgroundArguments(options: StartOptions, stateDir: string): readonly string[] {
+  return [
+    "start",
+    ...["--state-dir", stateDir, "--port", `${options.port}`, "--bind", options.bind],
+    ...(options.clean === true ? ["--clean"] : []),
+    ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
+  ];
+}
+
+async function startInBackground(options: StartOptions, io: Io): Promise<number> {
+  const stateDir = resolveStateDir(io.cwd, options.stateDir);
+  const log = openLogFile(stateDir);
+  const sink = log === null ? "ignore" : log.fd;
+  // The script that runs now: the sources here, the bundle where the command is installed.
+  const child = fork(process.argv[1] as string, backgroundArguments(options, stateDir), {
+    detached: true,
+    stdio: ["ignore", sink, sink, "ipc"],
+    env: { ...process.env, [BACKGROUND_VARIABLE]: "1" },
+  });
+  const outcome = await new Promise<Report>((resolve) => {
+    child.once("message", (message) => resolve(message as Report));
+    child.once("error", (error) => resolve({ kind: "failed", code: "start_failed", message: error.message }));
+    child.once("exit", (code, signal) =>
+      resolve({
+        kind: "failed",
+        code: "start_failed",
+        message: `the node ended before it answered (${signal ?? `exit code ${code}`}); its log is in ${stateDir}`,
+      }),
+    );
+  });
+  log?.close();
+  if (outcome.kind === "failed") throw new OrreryError(outcome.code, outcome.message);
+  if (child.connected) child.disconnect();
+  child.unref();
+  announce(options, io, outcome.info);
+  return 0;
+}
+
+export async function start(given: StartOptions, io: Io): Promise<number> {
+  const options =
+    given.statusDir === undefined ? given : { ...given, statusDir: resolveStateDir(io.cwd, given.statusDir) };
+  const inBackground = process.env[BACKGROUND_VARIABLE] === "1" && process.send !== undefined;
+  if (!inBackground && !isLoopback(options.bind)) {
+    const warning = `listening on ${options.bind}: whoever reaches this machine can use the network, its faucet included.`;
+    io.err(`${io.style("yellow", "warning:")} ${warning}\n`);
+  }
+  return options.background === true
+    ? startInBackground(options, io)
+    : runInForeground(options, io, inBackground);
+}

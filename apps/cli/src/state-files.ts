@@ -1,0 +1,79 @@
+/**
+ * What the command line keeps in a state directory beside the network's store: `node.json`, which describes the running node
+ * to `stop` and `status`, and `node.log`. A description is believed only while the process that holds the lock lives.
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { OrreryError } from "@orrery/base";
+
+export const DEFAULT_STATE_DIR = ".orrery";
+export const NODE_FILE = "node.json";
+export const LOG_FILE = "node.log";
+
+/** A running network, as `node.json` and `--json` show it. */
+export interface NetworkInfo {
+  readonly pid: number;
+  readonly gateway_url: string;
+  readonly api_url: string;
+  /** DER, hexadecimal. */
+  readonly root_key: string;
+  readonly default_effective_canister_id: string;
+  readonly subnets: readonly SubnetDescription[];
+}
+
+export interface SubnetDescription {
+  readonly id: string;
+  readonly kind: string;
+  readonly nodes: readonly { readonly id: string; readonly pid: number; readonly url: string }[];
+}
+
+export function resolveStateDir(cwd: string, stateDir: string): string {
+  return resolve(cwd, stateDir);
+}
+
+/** Writes a file whole or not at all, so that a reader never sees half of it. */
+export function writeWhole(path: string, content: string): void {
+  const draft = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(draft, content, { mode: 0o600 });
+    renameSync(draft, path);
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  }
+}
+
+export function writeNetworkInfo(stateDir: string, info: NetworkInfo): void {
+  // Written in place: a draft beside it could outlive a crash and make the directory look foreign. A torn file reads as none.
+  writeFileSync(join(stateDir, NODE_FILE), `${JSON.stringify({ v: "1", ...info })}\n`, { mode: 0o600 });
+}
+
+export function removeNetworkInfo(stateDir: string): void {
+  rmSync(join(stateDir, NODE_FILE), { force: true });
+}
+
+function readNetworkInfo(stateDir: string): NetworkInfo | null {
+  try {
+    const info = JSON.parse(readFileSync(join(stateDir, NODE_FILE), "utf8")) as NetworkInfo & {
+      readonly v: string;
+    };
+    return info.v === "1" ? info : null;
+  } catch {
+    return null;
+  }
+}
+
+/** The network that runs from a state directory, or null. */
+export async function runningNetwork(stateDir: string): Promise<NetworkInfo | null> {
+  const info = readNetworkInfo(stateDir);
+  if (info === null) return null;
+  const { lockHolder } = await import("@orrery/host");
+  return lockHolder(stateDir)?.pid === info.pid ? info : null;
+}
+
+export function notRunning(stateDir: string): OrreryError {
+  return new OrreryError(
+    "not_running",
+    `no network is running from ${stateDir}; start one with "orrery start", or name its directory with --state-dir`,
+  );
+}
