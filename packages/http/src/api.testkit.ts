@@ -15,6 +15,7 @@ import {
   equalBytes,
   hasSelfDescribeTag,
   type NodeId,
+  ok,
   principalToText,
   selfAuthenticating,
   type UserId,
@@ -142,7 +143,7 @@ export function createTestApi(world: World, options: Partial<ApiOptions> = {}): 
   return createApi(world.view, {
     validate: validateWith(verifier),
     // Stands in for the argument decoder: the argument is the canister id itself, an empty one names none.
-    effectiveCanisterId: (_method, arg) => (arg.length === 0 ? null : (arg as typeof CANISTER)),
+    effectiveCanisterId: (_method, arg) => ok(arg.length === 0 ? null : (arg as CanisterId)),
     ...options,
   });
 }

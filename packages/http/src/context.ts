@@ -20,7 +20,7 @@ import {
   validateEnvelope,
 } from "@orrery/crypto";
 import { type Awaitable, type HttpRequest, type HttpResponse, textResponse } from "./messages.ts";
-import type { Destination, ReplicaView } from "./replica-view.ts";
+import type { Destination, ReplicaView, UserError } from "./replica-view.ts";
 import { unhealthyText } from "./status.ts";
 
 /** Decides whether an envelope is authentic now. A host may run it on its crypto worker. */
@@ -32,10 +32,13 @@ export function validateWith(verifier: SignatureVerifier): Validate {
 }
 
 /**
- * The canister that a management call acts on, by method and argument; null when the argument names none (creation, unknown
- * methods, arguments that do not decode): execution judges those.
+ * The canister that a management call acts on, by method and argument; null when any effective id may be given (creation), an
+ * error when the method is unknown or the argument does not decode.
  */
-export type EffectiveCanisterId = (methodName: string, arg: Uint8Array) => Principal | null;
+export type EffectiveCanisterId = (
+  methodName: string,
+  arg: Uint8Array,
+) => Result<Principal | null, UserError>;
 
 export interface ApiLimits {
   /** Whole envelope of an update call, bytes: the replica's `max_ingress_bytes_per_message` of application subnets. */
@@ -115,7 +118,9 @@ export function refuseMisdirected(
   urlId: Principal,
   effectiveCanisterId: EffectiveCanisterId,
 ): HttpResponse | null {
-  const target = canisterId.length === 0 ? effectiveCanisterId(methodName, arg) : canisterId;
+  // A management call without a target (creation) may come through any id; one that is no call is the replica's to refuse.
+  const effective = canisterId.length === 0 ? effectiveCanisterId(methodName, arg) : ok(canisterId);
+  const target = effective.ok ? effective.value : null;
   if (target === null || equalBytes(target, urlId)) return null;
   return textResponse(
     400,
