@@ -1,7 +1,6 @@
 /** `orrery start`: runs a network in this process, or starts one in the background and waits until it answers. */
 import { fork } from "node:child_process";
 import { isIP } from "node:net";
-import { promisify } from "node:util";
 import { OrreryError } from "@orrery/base";
 import type { NodeHandle } from "@orrery/node";
 import { type Io, jsonDocument, table } from "./io.ts";
@@ -82,8 +81,9 @@ function stopSignal(): Promise<void> {
 
 /** Tells the process that waits in the foreground, if there is one. */
 async function report(message: Report): Promise<void> {
-  if (process.send === undefined || !process.connected) return;
-  await promisify<Report, void>(process.send.bind(process))(message);
+  const send = process.send as ((message: Report, sent: () => void) => boolean) | undefined;
+  if (send === undefined || !process.connected) return;
+  await new Promise<void>((resolve) => void send.call(process, message, resolve));
   if (process.connected) process.disconnect();
 }
 
