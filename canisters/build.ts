@@ -11,17 +11,17 @@
  * may not.
  */
 
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { Worker } from 'node:worker_threads';
-import { gunzipSync, gzipSync } from 'node:zlib';
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { gunzipSync, gzipSync } from "node:zlib";
 
-import type { CompileReply, CompileRequest } from './compile-worker.ts';
-import type { MotokoTarget, Target, WatTarget } from './manifest.ts';
-import { targets } from './manifest.ts';
+import type { CompileReply, CompileRequest } from "./compile-worker.ts";
+import type { MotokoTarget, Target, WatTarget } from "./manifest.ts";
+import { targets } from "./manifest.ts";
 
 /** The two hashes of one committed artifact. */
 export interface ArtifactHashes {
@@ -44,7 +44,7 @@ interface Built {
 }
 
 const root = dirname(fileURLToPath(import.meta.url));
-const lockPath = join(root, 'hashes.json');
+const lockPath = join(root, "hashes.json");
 /** The compiler recurses deeply on long functions; the usual four megabytes are not enough. */
 const COMPILER_STACK_MIB = 64;
 const GZIP_LEVEL = 9;
@@ -53,8 +53,8 @@ const GZIP_OS_OFFSET = 9;
 const GZIP_OS_UNKNOWN = 255;
 
 async function main(argv: readonly string[]): Promise<number> {
-  const check = argv.includes('--check');
-  const words = argv.filter((word) => !word.startsWith('--'));
+  const check = argv.includes("--check");
+  const words = argv.filter((word) => !word.startsWith("--"));
   const started = performance.now();
   const chosen = targets().filter(
     (target) => words.length === 0 || words.some((word) => target.wasmGzip.includes(word)),
@@ -68,41 +68,51 @@ async function main(argv: readonly string[]): Promise<number> {
     if (built.compiler !== null) compiler = `motoko ${motokoVersion()} (moc ${built.compiler})`;
     if (check) problems.push(...compare(built, lock));
     else artifacts[target.wasmGzip] = write(built);
-    process.stdout.write(`${check ? 'checked' : 'built'} ${target.wasmGzip} (${built.wasm.length} bytes)\n`);
+    process.stdout.write(`${check ? "checked" : "built"} ${target.wasmGzip} (${built.wasm.length} bytes)\n`);
   }
   if (check && compiler !== lock.compiler) {
-    problems.push(`hashes.json was made with ${lock.compiler}, this is ${compiler}: run the build without --check`);
+    problems.push(
+      `hashes.json was made with ${lock.compiler}, this is ${compiler}: run the build without --check`,
+    );
   }
   if (!check) writeLock({ compiler, artifacts });
   for (const problem of problems) process.stderr.write(`${problem}\n`);
-  process.stdout.write(`${chosen.length} targets in ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+  process.stdout.write(
+    `${chosen.length} targets in ${((performance.now() - started) / 1000).toFixed(1)} s\n`,
+  );
   return problems.length === 0 ? 0 : 1;
 }
 
 function build(target: Target): Promise<Built> {
-  return target.kind === 'motoko' ? buildMotoko(target) : buildWat(target);
+  return target.kind === "motoko" ? buildMotoko(target) : buildWat(target);
 }
 
 async function buildMotoko(target: MotokoTarget): Promise<Built> {
   const request: CompileRequest = { source: target.source, mode: target.mode };
   const reply = await new Promise<CompileReply>((resolve, reject) => {
-    const worker = new Worker(new URL('./compile-worker.ts', import.meta.url), {
+    const worker = new Worker(new URL("./compile-worker.ts", import.meta.url), {
       workerData: request,
       resourceLimits: { stackSizeMb: COMPILER_STACK_MIB },
     });
-    worker.once('message', resolve);
-    worker.once('error', reject);
-    worker.once('exit', (code) => reject(new Error(`the compiler ended with code ${code} on ${target.source}`)));
+    worker.once("message", resolve);
+    worker.once("error", reject);
+    worker.once("exit", (code) =>
+      reject(new Error(`the compiler ended with code ${code} on ${target.source}`)),
+    );
   });
-  if (!reply.ok) throw new Error(`${target.source} does not compile:\n${reply.errors.join('\n')}`);
+  if (!reply.ok) throw new Error(`${target.source} does not compile:\n${reply.errors.join("\n")}`);
   return { target, wasm: reply.wasm, candid: reply.candid, compiler: reply.compiler };
 }
 
 async function buildWat(target: WatTarget): Promise<Built> {
-  const { default: loadWabt } = await import('wabt');
+  const { default: loadWabt } = await import("wabt");
   const wabt = await loadWabt();
   const source = readFileSync(join(root, target.source));
-  const module = wabt.parseWat(target.source, source, { memory64: true, multi_memory: true, bulk_memory: true });
+  const module = wabt.parseWat(target.source, source, {
+    memory64: true,
+    multi_memory: true,
+    bulk_memory: true,
+  });
   const wasm = module.toBinary({}).buffer;
   module.destroy();
   return { target, wasm, candid: null, compiler: null };
@@ -119,22 +129,25 @@ function write(built: Built): ArtifactHashes {
 function compare(built: Built, lock: HashLock): readonly string[] {
   const path = built.target.wasmGzip;
   const locked = lock.artifacts[path];
-  if (locked === undefined || !existsSync(join(root, path))) return [`${path} is not committed: run the build`];
+  if (locked === undefined || !existsSync(join(root, path)))
+    return [`${path} is not committed: run the build`];
   const problems: string[] = [];
   const committed = readFileSync(join(root, path));
   if (sha256(committed) !== locked.gzipSha256) problems.push(`${path} does not have the hash in hashes.json`);
   if (!gunzipSync(committed).equals(built.wasm)) {
-    problems.push(`${path} is not what ${built.target.source} compiles to: run the build and commit the result`);
+    problems.push(
+      `${path} is not what ${built.target.source} compiles to: run the build and commit the result`,
+    );
   }
   const did = didOf(built);
-  if (did !== null && readFileSync(join(root, did.path), 'utf8') !== did.text) {
+  if (did !== null && readFileSync(join(root, did.path), "utf8") !== did.text) {
     problems.push(`${did.path} is not the interface of ${built.target.source}: run the build`);
   }
   return problems;
 }
 
 function didOf(built: Built): { readonly path: string; readonly text: string } | null {
-  if (built.target.kind !== 'motoko' || built.target.did === null || built.candid === null) return null;
+  if (built.target.kind !== "motoko" || built.target.did === null || built.candid === null) return null;
   return { path: built.target.did, text: `${built.candid.trimEnd()}\n` };
 }
 
@@ -152,8 +165,8 @@ function writeArtifact(path: string, content: Uint8Array | string): void {
 }
 
 function readLock(): HashLock {
-  if (!existsSync(lockPath)) return { compiler: '', artifacts: {} };
-  return JSON.parse(readFileSync(lockPath, 'utf8')) as HashLock;
+  if (!existsSync(lockPath)) return { compiler: "", artifacts: {} };
+  return JSON.parse(readFileSync(lockPath, "utf8")) as HashLock;
 }
 
 function writeLock(lock: HashLock): void {
@@ -165,11 +178,11 @@ function writeLock(lock: HashLock): void {
 
 function motokoVersion(): string {
   const require = createRequire(import.meta.url);
-  return (require('motoko/package.json') as { readonly version: string }).version;
+  return (require("motoko/package.json") as { readonly version: string }).version;
 }
 
 function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -5,13 +5,13 @@
  * Input (`workerData`): {@link CompileRequest}. Output: one message, {@link CompileReply}.
  */
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parentPort, workerData } from 'node:worker_threads';
+import { readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parentPort, workerData } from "node:worker_threads";
 
-import type { PersistenceMode } from './manifest.ts';
+import type { PersistenceMode } from "./manifest.ts";
 
 /** What to compile; `source` is relative to this folder. */
 export interface CompileRequest {
@@ -32,7 +32,7 @@ interface Motoko {
   setPublicMetadata(names: readonly string[]): void;
   write(path: string, content: string): void;
   check(path: string): readonly Diagnostic[];
-  wasm(path: string, format: 'ic'): { readonly wasm: Uint8Array; readonly candid: string };
+  wasm(path: string, format: "ic"): { readonly wasm: Uint8Array; readonly candid: string };
 }
 
 interface Diagnostic {
@@ -44,29 +44,29 @@ interface Diagnostic {
 
 const ERROR_SEVERITY = 1;
 /** Read by tools of anybody who calls the canister, so not for controllers alone. */
-const PUBLIC_METADATA = ['candid:service', 'candid:args', 'motoko:stable-types', 'motoko:compiler'];
+const PUBLIC_METADATA = ["candid:service", "candid:args", "motoko:stable-types", "motoko:compiler"];
 
 const root = dirname(fileURLToPath(import.meta.url));
 
 function compile(request: CompileRequest): CompileReply {
   const require = createRequire(import.meta.url);
-  const motoko = require('motoko') as Motoko;
-  motoko.loadPackage(require('motoko/packages/latest/core.json'));
+  const motoko = require("motoko") as Motoko;
+  motoko.loadPackage(require("motoko/packages/latest/core.json"));
   motoko.setPublicMetadata(PUBLIC_METADATA);
-  motoko.compiler.gcFlags(request.mode === 'enhanced' ? 'enhancedOP' : 'classicOP');
-  for (const path of sources()) motoko.write(path, readFileSync(join(root, path), 'utf8'));
+  motoko.compiler.gcFlags(request.mode === "enhanced" ? "enhancedOP" : "classicOP");
+  for (const path of sources()) motoko.write(path, readFileSync(join(root, path), "utf8"));
   const diagnostics = motoko.check(request.source);
   const errors = diagnostics.filter((diagnostic) => diagnostic.severity === ERROR_SEVERITY).map(describe);
   if (errors.length > 0) return { ok: false, errors };
-  const { wasm, candid } = motoko.wasm(request.source, 'ic');
+  const { wasm, candid } = motoko.wasm(request.source, "ic");
   return { ok: true, wasm: Uint8Array.from(wasm), candid, compiler: motoko.version };
 }
 
 function sources(): readonly string[] {
-  return ['system', 'fixtures/motoko'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .map((name) => `${folder}/${name.replaceAll('\\', '/')}`)
-      .filter((path) => path.endsWith('.mo')),
+  return ["system", "fixtures/motoko"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .map((name) => `${folder}/${name.replaceAll("\\", "/")}`)
+      .filter((path) => path.endsWith(".mo")),
   );
 }
 

@@ -6,11 +6,11 @@
  */
 
 /** Motoko's two ways to keep the heap over an upgrade: 64-bit memory kept as is, or 32-bit memory serialised. */
-export type PersistenceMode = 'enhanced' | 'classic';
+export type PersistenceMode = "enhanced" | "classic";
 
 /** One Motoko actor to compile. */
 export interface MotokoTarget {
-  readonly kind: 'motoko';
+  readonly kind: "motoko";
   /** Source of the actor. */
   readonly source: string;
   readonly mode: PersistenceMode;
@@ -22,7 +22,7 @@ export interface MotokoTarget {
 
 /** One WebAssembly text module to assemble. */
 export interface WatTarget {
-  readonly kind: 'wat';
+  readonly kind: "wat";
   readonly source: string;
   readonly wasmGzip: string;
 }
@@ -30,10 +30,10 @@ export interface WatTarget {
 export type Target = MotokoTarget | WatTarget;
 
 /** System canisters, by folder under `system/`. */
-export const SYSTEM_CANISTERS = ['icp-ledger', 'cycles-ledger', 'cycles-minting'] as const;
+export const SYSTEM_CANISTERS = ["icp-ledger", "cycles-ledger", "cycles-minting"] as const;
 
 /** Motoko fixtures, by file under `fixtures/motoko/`. */
-export const MOTOKO_FIXTURES = ['counter'] as const;
+export const MOTOKO_FIXTURES = ["counter"] as const;
 
 /** WebAssembly text fixtures, by file under `fixtures/wat/`. */
 export const WAT_FIXTURES = [] as const;
@@ -50,9 +50,9 @@ export function targets(): readonly Target[] {
 function systemTarget(name: string): MotokoTarget {
   const folder = `system/${name}`;
   return {
-    kind: 'motoko',
+    kind: "motoko",
     source: `${folder}/main.mo`,
-    mode: 'enhanced',
+    mode: "enhanced",
     wasmGzip: `${folder}/${name}.wasm.gz`,
     did: `${folder}/${name}.did`,
   };
@@ -62,11 +62,11 @@ function fixtureTargets(name: string): readonly MotokoTarget[] {
   const source = `fixtures/motoko/${name}.mo`;
   const built = `fixtures/built/${name}`;
   return [
-    { kind: 'motoko', source, mode: 'enhanced', wasmGzip: `${built}.eop.wasm.gz`, did: `${built}.did` },
-    { kind: 'motoko', source, mode: 'classic', wasmGzip: `${built}.classic.wasm.gz`, did: null },
+    { kind: "motoko", source, mode: "enhanced", wasmGzip: `${built}.eop.wasm.gz`, did: `${built}.did` },
+    { kind: "motoko", source, mode: "classic", wasmGzip: `${built}.classic.wasm.gz`, did: null },
   ];
 }
 
 function watTarget(name: string): WatTarget {
-  return { kind: 'wat', source: `fixtures/wat/${name}.wat`, wasmGzip: `fixtures/built/${name}.wasm.gz` };
+  return { kind: "wat", source: `fixtures/wat/${name}.wat`, wasmGzip: `fixtures/built/${name}.wasm.gz` };
 }
