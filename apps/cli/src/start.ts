@@ -84,7 +84,7 @@ async function report(message: Report): Promise<void> {
   const send = process.send as ((message: Report, sent: () => void) => boolean) | undefined;
   if (send === undefined || !process.connected) return;
   await new Promise<void>((resolve) => void send.call(process, message, resolve));
-  if (process.connected) process.disconnect();
+  process.disconnect?.();
 }
 
 async function runNode(
