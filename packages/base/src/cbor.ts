@@ -1,8 +1,10 @@
 /**
  * CBOR as the HTTPS interface uses it (interface spec, "CBOR encoding of requests and responses"): tag 55799, text keys, no
- * duplicates, bounded size and depth. `CborMap` keeps unknown fields, since they are part of a request's hash.
+ * duplicates, bounded size and depth. `CborMap` keeps unknown fields, since they are part of a request's hash. The decoder is
+ * our own because a lenient one loses what is hashed: byte order marks, bytes that are not UTF-8, floats beside integers.
  */
-import { decode, encode, rfc8949EncodeOptions, Token, Type } from "cborg";
+import { encode, rfc8949EncodeOptions, Token, Type } from "cborg";
+import { utf8Decode } from "./bytes.ts";
 import { OrreryError } from "./errors.ts";
 
 export type CborValue =
@@ -23,88 +25,145 @@ export const CBOR_DEPTH_MAX = 512;
 
 const SELF_DESCRIBE: Uint8Array = Uint8Array.of(0xd9, 0xd9, 0xf7);
 
-function bignum(): (value: () => Uint8Array) => bigint {
-  return (inner) => {
-    const value = inner() as unknown;
-    if (!(value instanceof Uint8Array)) throw new Error("tag 2 must hold a byte string");
-    if (value.length > 32) throw new Error("bignum over 32 bytes");
-    let n = 0n;
-    for (const b of value) n = (n << 8n) | BigInt(b);
-    return n;
-  };
+/** Longest big number accepted (tag 2): 256 bits, above every number of the protocol. */
+const BIGNUM_BYTES_MAX = 32;
+const TAG_BIGNUM = 2;
+const TAG_SELF_DESCRIBE = 55_799;
+/** Texts up to this length are tried as ASCII first: most map keys are shorter. */
+const ASCII_LENGTH_MAX = 32;
+
+/** The bytes as a `Uint8Array` proper: a subclass of the host may have a `slice` that does not copy. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** Scans lengths and nesting without building anything, so that a bomb costs one pass over the bytes that are really there. */
-function checkBounds(bytes: Uint8Array): void {
-  const pending: number[] = [1];
-  let at = 0;
-  while (pending.length > 0) {
-    const top = pending.length - 1;
-    if ((pending[top] as number) === 0) {
-      pending.pop();
-      continue;
-    }
-    pending[top] = (pending[top] as number) - 1;
-    if (pending.length > CBOR_DEPTH_MAX) throw new Error(`nesting over ${CBOR_DEPTH_MAX} levels`);
-    const initial = bytes[at++];
-    if (initial === undefined) throw new Error("truncated");
-    const major = initial >> 5;
-    const info = initial & 31;
-    if (info > 27) throw new Error("indefinite or reserved length");
-    let length = info;
-    if (info >= 24) {
-      const n = 1 << (info - 24);
-      if (at + n > bytes.length) throw new Error("truncated");
-      length = 0;
-      for (let i = 0; i < n; i++) length = length * 256 + (bytes[at + i] as number);
-      at += n;
-    }
-    if (major === 2 || major === 3) {
-      if (length > bytes.length - at) throw new Error("string longer than the input");
-      at += length;
-    } else if (major === 4 || major === 5) {
-      const items = major === 5 ? 2 * length : length;
-      if (items > bytes.length - at) throw new Error("collection longer than the input");
-      pending.push(items);
-    } else if (major === 6) {
-      pending.push(1);
-    }
+interface Reader {
+  readonly bytes: Uint8Array;
+  at: number;
+}
+
+function readHead(reader: Reader, info: number): number | bigint {
+  if (info < 24) return info;
+  if (info > 27) throw new Error("indefinite or reserved length");
+  const size = 1 << (info - 24);
+  const start = reader.at;
+  if (start + size > reader.bytes.length) throw new Error("truncated");
+  reader.at += size;
+  let value = 0;
+  for (let i = start; i < Math.min(start + size, start + 4); i++)
+    value = value * 256 + (reader.bytes[i] as number);
+  if (size < 8) return value;
+  let low = 0;
+  for (let i = start + 4; i < start + 8; i++) low = low * 256 + (reader.bytes[i] as number);
+  const wide = value * 0x1_0000_0000 + low;
+  return Number.isSafeInteger(wide) ? wide : (BigInt(value) << 32n) | BigInt(low);
+}
+
+/** A length that the rest of the input can hold, so that a short message cannot ask for much memory. */
+function readLength(reader: Reader, info: number, bytesEach: number, what: string): number {
+  const length = readHead(reader, info);
+  if (length > (reader.bytes.length - reader.at) / bytesEach)
+    throw new Error(`${what} longer than the input`);
+  return length as number;
+}
+
+function readText(reader: Reader, info: number): string {
+  const length = readLength(reader, info, 1, "string");
+  const start = reader.at;
+  reader.at += length;
+  if (length <= ASCII_LENGTH_MAX) {
+    let out = "";
+    let i = start;
+    for (; i < reader.at && (reader.bytes[i] as number) < 0x80; i++)
+      out += String.fromCharCode(reader.bytes[i] as number);
+    if (i === reader.at) return out;
   }
-  if (at !== bytes.length) throw new Error("trailing bytes");
+  // A copy, since memory may be shared and text decoders refuse that.
+  const text = utf8Decode(reader.bytes.slice(start, reader.at));
+  if (text === null) throw new Error("text is not UTF-8");
+  return text;
 }
 
-function requireTextKeys(value: unknown): void {
-  if (value instanceof Map) {
-    for (const [key, inner] of value) {
-      if (typeof key !== "string") throw new Error("a map key is not text");
-      requireTextKeys(inner);
+function readMap(reader: Reader, info: number, depth: number): CborMap {
+  const length = readLength(reader, info, 2, "map");
+  const map = new Map<string, CborValue>();
+  for (let i = 0; i < length; i++) {
+    const initial = reader.bytes[reader.at++];
+    if (initial === undefined) throw new Error("truncated");
+    if (initial >> 5 !== 3) throw new Error("a map key is not text");
+    const key = readText(reader, initial & 31);
+    if (map.has(key)) throw new Error(`map key "${key.slice(0, 32)}" appears twice`);
+    map.set(key, readItem(reader, depth + 1));
+  }
+  return map;
+}
+
+function readTagged(reader: Reader, info: number, depth: number): CborValue {
+  const tag = readHead(reader, info);
+  if (tag !== TAG_BIGNUM && tag !== TAG_SELF_DESCRIBE) throw new Error(`tag ${tag} is not supported`);
+  const value = readItem(reader, depth + 1);
+  if (tag === TAG_SELF_DESCRIBE) return value;
+  if (!(value instanceof Uint8Array)) throw new Error("tag 2 must hold a byte string");
+  if (value.length > BIGNUM_BYTES_MAX) throw new Error(`big number over ${BIGNUM_BYTES_MAX} bytes`);
+  let n = 0n;
+  for (const b of value) n = (n << 8n) | BigInt(b);
+  return n;
+}
+
+function readSimple(info: number): boolean | null | undefined {
+  if (info === 20 || info === 21) return info === 21;
+  if (info === 22) return null;
+  if (info === 23) return undefined;
+  throw new Error("floating-point number or unknown simple value");
+}
+
+function readItem(reader: Reader, depth: number): CborValue {
+  if (depth > CBOR_DEPTH_MAX) throw new Error(`nesting over ${CBOR_DEPTH_MAX} levels`);
+  const initial = reader.bytes[reader.at++];
+  if (initial === undefined) throw new Error("truncated");
+  const info = initial & 31;
+  switch (initial >> 5) {
+    case 0:
+      return readHead(reader, info);
+    case 1: {
+      const value = readHead(reader, info);
+      return typeof value === "number" && value < Number.MAX_SAFE_INTEGER ? -1 - value : -1n - BigInt(value);
     }
-  } else if (Array.isArray(value)) {
-    for (const inner of value) requireTextKeys(inner);
+    case 2: {
+      const length = readLength(reader, info, 1, "string");
+      reader.at += length;
+      return reader.bytes.slice(reader.at - length, reader.at);
+    }
+    case 3:
+      return readText(reader, info);
+    case 4: {
+      const length = readLength(reader, info, 1, "array");
+      const items: CborValue[] = [];
+      for (let i = 0; i < length; i++) items.push(readItem(reader, depth + 1));
+      return items;
+    }
+    case 5:
+      return readMap(reader, info, depth);
+    case 6:
+      return readTagged(reader, info, depth);
+    default:
+      return readSimple(info);
   }
 }
 
 /**
- * Decodes one CBOR item, with or without the self-describing tag; maps come back as `Map` with text keys, bignums as bigint.
- * Refuses (code `cbor_invalid`) truncation, trailing bytes, indefinite lengths, duplicate or non-text keys, depth over 512.
+ * Decodes one CBOR item, with or without the self-describing tag; maps come back as `Map` with text keys, integers beyond
+ * 2^53 and big numbers (tag 2, at most 32 bytes) as bigint, byte strings as copies. Refuses (code `cbor_invalid`) truncation,
+ * trailing bytes, indefinite lengths, other tags, floating-point numbers, text that is not UTF-8, duplicate or non-text
+ * keys, nesting over 512. Never allocates more than a small multiple of the input.
  */
 export function decodeCbor(bytes: Uint8Array): CborValue {
-  let at = 0;
-  while (at < 9 && bytes[at] === 0xd9 && bytes[at + 1] === 0xd9 && bytes[at + 2] === 0xf7) at += 3;
-  const body = at === 0 ? bytes : bytes.subarray(at);
+  const reader: Reader = { bytes: plain(bytes), at: 0 };
   try {
-    checkBounds(body);
-    const value = decode(body, {
-      useMaps: true,
-      allowIndefinite: false,
-      allowBigInt: true,
-      allowNaN: false,
-      allowInfinity: false,
-      rejectDuplicateMapKeys: true,
-      strict: false,
-      tags: { 2: bignum() as never, 55799: ((inner: () => unknown) => inner()) as never },
-    }) as CborValue;
-    requireTextKeys(value);
+    const value = readItem(reader, 1);
+    if (reader.at !== bytes.length) throw new Error("trailing bytes");
     return value;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -118,16 +177,15 @@ export function hasSelfDescribeTag(bytes: Uint8Array): boolean {
 }
 
 const encoders = {
-  bigint: (value: bigint): Token[] | null => {
-    if (value >= 0n && value < 1n << 64n) return null;
-    throw new OrreryError("cbor_invalid", `integer outside u64: ${value}`);
-  },
   undefined: (): Token[] => [new Token(Type.null, null)],
 };
 
-/** Deterministic encoding (RFC 8949 §4.2.1) without the tag. Objects drop fields whose value is undefined. */
+/**
+ * Deterministic encoding (RFC 8949 §4.2.1) without the tag. Objects and maps drop fields whose value is undefined; numbers
+ * that are not integers of CBOR's range, exactly held, are `cbor_invalid`.
+ */
 export function encodeCborBare(value: CborValue): Uint8Array {
-  return encode(prune(value), { ...rfc8949EncodeOptions, typeEncoders: encoders as never });
+  return plain(encode(prune(value), { ...rfc8949EncodeOptions, typeEncoders: encoders as never }));
 }
 
 /** The same with the self-describing tag 55799 in front. */
@@ -139,7 +197,14 @@ export function encodeCbor(value: CborValue): Uint8Array {
   return out;
 }
 
+const INTEGER_LIMIT: bigint = 1n << 64n;
+
+/** The value with undefined fields dropped; refuses numbers that would lose their value. */
 function prune(value: CborValue): CborValue {
+  const inexact = typeof value === "number" && !Number.isSafeInteger(value);
+  if (inexact || (typeof value === "bigint" && (value >= INTEGER_LIMIT || value < -INTEGER_LIMIT))) {
+    throw new OrreryError("cbor_invalid", `not an integer that CBOR holds in 64 bits: ${value}`);
+  }
   if (value === null || typeof value !== "object" || value instanceof Uint8Array) return value;
   if (Array.isArray(value)) return value.map(prune);
   const entries = value instanceof Map ? [...value] : Object.entries(value as Record<string, CborValue>);

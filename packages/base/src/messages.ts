@@ -2,6 +2,7 @@
  * What consensus orders and execution consumes: Block, Batch, and their one codec. The block log is the truth of a node;
  * state is a checkpoint plus replay of these. Encodings are deterministic CBOR with one-letter keys in a fixed order.
  */
+import { equalBytes } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
 import { type CborMap, type CborValue, decodeCbor, encodeCborBare } from "./cbor.ts";
 import { OrreryError } from "./errors.ts";
@@ -63,20 +64,17 @@ export function encodeBlock(block: Block): Uint8Array {
   });
 }
 
-/** Strict: wrong field types, counts or sizes are `block_invalid`. */
+/**
+ * Strict: wrong field types, counts or sizes are `block_invalid`, and so is any encoding but the one that `encodeBlock` makes,
+ * since a block is known by the hash of its bytes.
+ */
 export function decodeBlock(bytes: Uint8Array): Block {
-  const map = decodeCbor(bytes);
-  if (!(map instanceof Map)) throw blockInvalid("not a map");
-  const fields = map as CborMap;
+  const fields = decodeFields(bytes);
   if (fields.get("v") !== 1) throw blockInvalid("version is not 1");
   const parent = fields.get("p");
-  if (!(parent instanceof Uint8Array) || parent.length !== 32) throw blockInvalid("parent hash is not 32 bytes");
-  const ingress = fields.get("i");
-  if (!Array.isArray(ingress) || ingress.length > INGRESS_PER_BLOCK_MAX) throw blockInvalid("ingress list");
-  for (const message of ingress) if (!(message instanceof Uint8Array)) throw blockInvalid("ingress message");
-  const time = fields.get("t");
-  if (typeof time !== "number" && typeof time !== "bigint") throw blockInvalid("time");
-  return {
+  if (!(parent instanceof Uint8Array) || parent.length !== 32)
+    throw blockInvalid("parent hash is not 32 bytes");
+  const block: Block = {
     version: 1,
     parent,
     height: natural(fields, "h"),
@@ -84,18 +82,50 @@ export function decodeBlock(bytes: Uint8Array): Block {
     context: {
       registryVersion: natural(fields, "g"),
       certifiedHeight: natural(fields, "c"),
-      time: BigInt(time),
+      time: decodeTime(fields.get("t")),
     },
-    payload: { ingress: ingress as Uint8Array[] },
+    payload: { ingress: decodeIngress(fields.get("i")) },
   };
+  if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");
+  return block;
+}
+
+function decodeFields(bytes: Uint8Array): CborMap {
+  let value: CborValue;
+  try {
+    value = decodeCbor(bytes);
+  } catch (cause) {
+    throw blockInvalid((cause as OrreryError).message, cause);
+  }
+  if (!(value instanceof Map)) throw blockInvalid("not a map");
+  return value as CborMap;
+}
+
+function decodeTime(value: CborValue): TimeNs {
+  if (typeof value !== "number" && typeof value !== "bigint") throw blockInvalid("time");
+  const time = BigInt(value);
+  if (time < 0n || time >= 1n << 64n) throw blockInvalid("time is outside 64 bits");
+  return time;
+}
+
+function decodeIngress(value: CborValue): readonly Uint8Array[] {
+  if (!Array.isArray(value) || value.length > INGRESS_PER_BLOCK_MAX) throw blockInvalid("ingress list");
+  let total = 0;
+  for (const message of value as readonly CborValue[]) {
+    if (!(message instanceof Uint8Array)) throw blockInvalid("ingress message");
+    total += message.length;
+  }
+  if (total > BLOCK_PAYLOAD_BYTES_MAX) throw blockInvalid(`payload over ${BLOCK_PAYLOAD_BYTES_MAX} bytes`);
+  return value as Uint8Array[];
 }
 
 function natural(fields: CborMap, key: string): number {
   const value = fields.get(key);
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw blockInvalid(`field ${key}`);
+  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0)
+    throw blockInvalid(`field ${key}`);
   return value;
 }
 
-function blockInvalid(why: string): OrreryError {
-  return new OrreryError("block_invalid", `not a block: ${why}`);
+function blockInvalid(why: string, cause?: unknown): OrreryError {
+  return new OrreryError("block_invalid", `not a block: ${why}`, cause === undefined ? {} : { cause });
 }

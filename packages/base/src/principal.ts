@@ -76,7 +76,8 @@ export function principalFromText(text: string): Principal {
   let acc = 0;
   for (const ch of raw) {
     const v = BASE32.indexOf(ch);
-    if (v < 0) throw new OrreryError("principal_invalid", `not a textual principal (character "${ch}"): ${text}`);
+    if (v < 0)
+      throw new OrreryError("principal_invalid", `not a textual principal (character "${ch}"): ${text}`);
     acc = ((acc << 5) | v) & 0xfff;
     bits += 5;
     if (bits >= 8) {
@@ -86,7 +87,10 @@ export function principalFromText(text: string): Principal {
   }
   const principal = Uint8Array.from(out.slice(4));
   if (out.length < 4 || principal.length > PRINCIPAL_BYTES_MAX || principalToText(principal) !== text) {
-    throw new OrreryError("principal_invalid", `not a textual principal (checksum, length or grouping): ${text}`);
+    throw new OrreryError(
+      "principal_invalid",
+      `not a textual principal (checksum, length or grouping): ${text}`,
+    );
   }
   return principal as Principal;
 }

@@ -5,7 +5,7 @@
 import { utf8Decode } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
 import { type CborMap, type CborValue, decodeCbor } from "./cbor.ts";
-import { err, ok, type OrreryError, type Result } from "./errors.ts";
+import { err, type OrreryError, ok, type Result } from "./errors.ts";
 import { type CanisterId, PRINCIPAL_BYTES_MAX, type Principal, type UserId } from "./principal.ts";
 
 export interface SenderInfo {
@@ -89,12 +89,14 @@ function text(value: CborValue, key: string): string {
 
 function principal(value: CborValue, key: string): Principal {
   const bytes = blob(value, key);
-  if (bytes.length > PRINCIPAL_BYTES_MAX) throw new Invalid(`field \`${key}\` is not a principal: over 29 bytes`);
+  if (bytes.length > PRINCIPAL_BYTES_MAX)
+    throw new Invalid(`field \`${key}\` is not a principal: over 29 bytes`);
   return bytes as Principal;
 }
 
 function nat64(value: CborValue, key: string): bigint {
-  if (typeof value !== "number" && typeof value !== "bigint") throw new Invalid(`field \`${key}\` is not an integer`);
+  if (typeof value !== "number" && typeof value !== "bigint")
+    throw new Invalid(`field \`${key}\` is not an integer`);
   const n = BigInt(value);
   if (n < 0n || n >= 1n << 64n) throw new Invalid(`field \`${key}\` is outside nat64`);
   return n;
@@ -102,7 +104,8 @@ function nat64(value: CborValue, key: string): bigint {
 
 function list(value: CborValue, key: string, max: number): readonly CborValue[] {
   if (!Array.isArray(value)) throw new Invalid(`field \`${key}\` is not an array`);
-  if (value.length > max) throw new Invalid(`field \`${key}\` has ${value.length} entries, at most ${max} are allowed`);
+  if (value.length > max)
+    throw new Invalid(`field \`${key}\` has ${value.length} entries, at most ${max} are allowed`);
   return value as readonly CborValue[];
 }
 
@@ -149,7 +152,9 @@ function decodeContent(fields: CborMap): Request {
     return {
       kind,
       ...common,
-      paths: paths.map((path) => list(path, "path", Number.POSITIVE_INFINITY).map((label) => blob(label, "label"))),
+      paths: paths.map((path) =>
+        list(path, "path", Number.POSITIVE_INFINITY).map((label) => blob(label, "label")),
+      ),
     };
   }
   throw new Invalid(`unknown request_type \`${kind.slice(0, 32)}\``);
@@ -158,7 +163,9 @@ function decodeContent(fields: CborMap): Request {
 function decodeDelegation(value: CborValue): SignedDelegation {
   const signed = map(value, "sender_delegation");
   const fields = map(field(signed, "delegation"), "delegation");
-  const targets = optional(fields, "targets", (v, k) => list(v, k, Number.POSITIVE_INFINITY).map((t) => principal(t, k)));
+  const targets = optional(fields, "targets", (v, k) =>
+    list(v, k, Number.POSITIVE_INFINITY).map((t) => principal(t, k)),
+  );
   return {
     delegation: {
       fields,

@@ -1,0 +1,102 @@
+/** The block codec: one encoding a block, hostile ones refused. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type CborValue, decodeCbor, encodeCbor, encodeCborBare } from "./cbor.ts";
+import {
+  BLOCK_PAYLOAD_BYTES_MAX,
+  type Block,
+  decodeBlock,
+  encodeBlock,
+  INGRESS_PER_BLOCK_MAX,
+} from "./messages.ts";
+
+const natural = fc.maxSafeNat();
+const block: fc.Arbitrary<Block> = fc.record({
+  version: fc.constant(1 as const),
+  parent: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+  height: natural,
+  rank: natural,
+  context: fc.record({
+    registryVersion: natural,
+    certifiedHeight: natural,
+    time: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+  }),
+  payload: fc.record({ ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }) }),
+});
+
+test("blocks survive encoding", () => {
+  fc.assert(
+    fc.property(block, (one) => {
+      const decoded = decodeBlock(encodeBlock(one));
+      assert.deepEqual(JSON.stringify(decoded, big), JSON.stringify(one, big));
+    }),
+  );
+});
+
+const big = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? value.toString() : value);
+
+const EXAMPLE: Block = {
+  version: 1,
+  parent: new Uint8Array(32),
+  height: 3,
+  rank: 0,
+  context: { registryVersion: 1, certifiedHeight: 2, time: 5n },
+  payload: { ingress: [Uint8Array.of(1)] },
+};
+
+test("wrong fields are refused", () => {
+  const fields = decodeCbor(encodeBlock(EXAMPLE)) as ReadonlyMap<string, CborValue>;
+  const wrong: readonly (readonly [string, CborValue])[] = [
+    ["v", 2],
+    ["p", new Uint8Array(31)],
+    ["p", "text"],
+    ["h", -1],
+    ["h", 1n << 60n],
+    ["r", null],
+    ["g", "1"],
+    ["c", undefined],
+    ["t", -1],
+    ["t", "5"],
+    ["i", 1],
+    ["i", ["text"]],
+    ["i", Array(INGRESS_PER_BLOCK_MAX + 1).fill(new Uint8Array(0))],
+    ["i", [new Uint8Array(BLOCK_PAYLOAD_BYTES_MAX + 1)]],
+    ["x", 1],
+  ];
+  for (const [key, value] of wrong) {
+    const bytes = encodeCborBare(new Map([...fields, [key, value]]));
+    assert.throws(() => decodeBlock(bytes), { code: "block_invalid" }, `${key} = ${typeof value}`);
+  }
+});
+
+test("a second encoding of the same block is refused", () => {
+  const canonical = encodeBlock(EXAMPLE);
+  const fields = decodeCbor(canonical);
+  assert.throws(() => decodeBlock(encodeCbor(fields)), { code: "block_invalid" }, "tagged");
+  const [head, ...rest] = canonical;
+  assert.throws(
+    () => decodeBlock(Uint8Array.of(0xb8, (head as number) & 31, ...rest)),
+    { code: "block_invalid" },
+    "long length",
+  );
+});
+
+test("damaged blocks are block_invalid or other blocks with other bytes", () => {
+  fc.assert(
+    fc.property(block, fc.nat(), fc.nat(255), (one, at, byte) => {
+      const bytes = encodeBlock(one);
+      bytes[at % bytes.length] = byte;
+      try {
+        assert.deepEqual(encodeBlock(decodeBlock(bytes)), bytes);
+      } catch (error) {
+        assert.equal((error as { code?: string }).code, "block_invalid");
+      }
+    }),
+  );
+  fc.assert(
+    fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) =>
+      assert.throws(() => decodeBlock(bytes), { code: "block_invalid" }),
+    ),
+  );
+});
