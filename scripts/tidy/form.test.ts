@@ -69,6 +69,7 @@ test("paths of one machine, registries, work items and talk of the work are foun
     'const file = "/t_mp/state";',
     "https://registry.n_pmjs.org/x",
     "fixed in is_sue #12",
+    "see des_ign §3",
     "as the previous ses_sion, found",
     "a sub_agent wrote this",
   ];

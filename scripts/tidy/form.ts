@@ -95,6 +95,10 @@ function skippedTests(source: Source): Problem[] {
 const FOREIGN_WORDS: readonly { readonly pattern: RegExp; readonly what: string }[] = [
   { pattern: /(?<![\w.-])\/(?:work|root|tmp|home)\/[\w.]/, what: "path of one machine" },
   { pattern: /registry[.]npmjs|deb[.]debian[.]org/i, what: "address of a package registry" },
+  {
+    pattern: /\bdesign(?:[.]md)? §/i,
+    what: "reference to a page outside: name a section of docs/ARCHITECTURE.md",
+  },
   { pattern: /\bissue #?[0-9]+\b/i, what: "number of a work item" },
   {
     pattern: /\b(?:previous|this|last|coding) session[ ,.]|\bsub-?agents?\b|\bthe brief\b|\bL[L]M\b/i,
