@@ -1,7 +1,7 @@
 /**
  * The durable side of a node in one object, for the thread that owns the disk (design §3 "One truth"): genesis record, block log,
- * checkpoints. State is the current checkpoint plus replay of the blocks after it. Opening finishes what a crash interrupted and
- * checks everything it relies on; nothing is changed before all checks passed.
+ * checkpoints. State is the current checkpoint plus replay of the blocks after it. Opening finishes what a crash interrupted
+ * (drops a torn tail, removes files that nothing names) and refuses what it cannot account for.
  */
 import { assert, equalBytes, type Height, OrreryError } from "@orrery/base";
 import { BlockLog } from "./block-log.ts";
@@ -86,6 +86,8 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
     ignore: options.ignore ?? IGNORED_DEFAULT,
   });
   const { networkId } = identity;
+  // A killed process may have left names that are seen but not durable: nothing may be built on them before they are.
+  disk.syncDirectory();
   const network = networkTag(networkId);
   let genesis = readGenesis(disk, network);
   const height = readManifest(disk, network)?.height ?? null;

@@ -1,0 +1,211 @@
+/**
+ * A replicated state that lives through made-up rounds, each a function of seed and height alone: whoever knows the height knows
+ * what every record, page and blob must be. It drives the real store in the power-cut and damage tests and stands in for
+ * execution there.
+ */
+import {
+  type CanisterId,
+  canisterIdFromIndex,
+  concatBytes,
+  type Height,
+  type Principal,
+  type SubnetId,
+  toHex,
+  u64be,
+  utf8,
+} from "@orrery/base";
+import { sha256, treeHash } from "@orrery/crypto";
+import {
+  type CanisterState,
+  canisterKey,
+  encodeCanister,
+  encodeIngressEntry,
+  encodeSystem,
+  newCanister,
+  newState,
+  PAGE_BYTES,
+  PageArena,
+  type PageTable,
+  type ReplicatedState,
+  type RoundChanges,
+  type SubnetInfo,
+  touch,
+  updateTree,
+} from "@orrery/state";
+import { type Random, seededRandom } from "./random.ts";
+
+const CANISTERS = 5;
+const PAGES = 24;
+const START_TIME = 1_700_000_000_000_000_000n;
+
+export interface World {
+  readonly state: ReplicatedState;
+  readonly arena: PageArena;
+}
+
+export function workloadSubnet(seed: number): SubnetInfo {
+  const subnetId = sha256(utf8(`subnet ${seed}`)).subarray(0, 29) as SubnetId;
+  const allocation = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(0xfffffn) };
+  return {
+    subnetId,
+    type: "application",
+    publicKey: utf8("public key"),
+    rootKey: utf8("public key"),
+    rootSubnetId: subnetId,
+    routing: [{ subnetId, ranges: [allocation] }],
+    allocation,
+    nodes: [{ nodeId: utf8("node") as Principal, publicKey: utf8("node key") }],
+    feeSize: 13,
+    local: true,
+  };
+}
+
+export function newWorld(seed: number): World {
+  return { state: newState({ subnet: workloadSubnet(seed), time: START_TIME }), arena: new PageArena() };
+}
+
+/** The block of a height; a few bytes or a few kilobytes. */
+export function blockOf(seed: number, height: Height): Uint8Array {
+  const random = seededRandom(seed, height, 7);
+  const filler = new Uint8Array(random.chance(0.2) ? random.below(5_000) : random.below(200)).fill(height);
+  return concatBytes(utf8(`block ${seed} ${height}`), filler);
+}
+
+/** Executes the round of `state.height + 1` and returns what it changed. */
+export function runRound(world: World, seed: number): RoundChanges {
+  const { state, arena } = world;
+  const height = state.height + 1;
+  const random = seededRandom(seed, height);
+  arena.advance(height);
+  state.height = height;
+  state.time += 1_000_000_000n;
+  state.randomness = sha256(u64be(BigInt(height)));
+  state.updateTransactionsTotal += 1n;
+  state.consumedCyclesTotal += 1n << BigInt(random.below(70));
+  const deleted: string[] = [];
+  for (let i = 0; i < 1 + random.below(3); i++) changeCanister(world, random, deleted);
+  changeIngress(state, random);
+  updateTree(state);
+  const ingress = [...state.changed.ingress].sort();
+  const changes: RoundChanges = {
+    deleted,
+    canisters: [...state.changed.canisters].sort().flatMap((key) => {
+      const canister = state.canisters.get(key);
+      if (canister === undefined) return [];
+      const { heap, stable } = canister.memory;
+      return [{ meta: canister.meta, heap: heap.takeDelta(), stable: stable.takeDelta() }];
+    }),
+    ingress: ingress.flatMap((key) => state.ingressHistory.get(key) ?? []),
+    ingressPruned: ingress.filter((key) => !state.ingressHistory.has(key)),
+  };
+  state.changed.canisters.clear();
+  state.changed.ingress.clear();
+  return changes;
+}
+
+function changeCanister(world: World, random: Random, deleted: string[]): void {
+  const { state, arena } = world;
+  const id = canisterIdFromIndex(BigInt(random.below(CANISTERS)));
+  const key = toHex(id);
+  let canister = state.canisters.get(key);
+  if (canister !== undefined && random.chance(0.06)) {
+    clearPages(arena, canister);
+    dropModule(state, canister);
+    state.canisters.delete(key);
+    state.changed.canisters.add(key);
+    deleted.push(key);
+    return;
+  }
+  if (canister === undefined) {
+    canister = newCanister({ id, controllers: [utf8("user") as Principal], cycles: 10n ** 12n, time: state.time });
+    state.canisters.set(key, canister);
+  }
+  if (canister.meta.module === null || random.chance(0.1)) install(state, canister, random);
+  if (random.chance(0.05)) clearPages(arena, canister);
+  canister.meta.cycles -= 1n;
+  canister.meta.version += 1n;
+  canister.meta.certifiedData = random.bytes(8);
+  for (const memory of [canister.memory.heap, canister.memory.stable]) {
+    for (let i = 0; i < random.below(4); i++) changePage(arena, memory, random);
+  }
+  touch(state, canister);
+}
+
+function changePage(arena: PageArena, table: PageTable, random: Random): void {
+  const index = random.chance(0.1) ? 70_000 + random.below(4) : random.below(PAGES);
+  const page = new Uint8Array(PAGE_BYTES).fill(random.below(256), random.below(PAGE_BYTES));
+  const id = random.chance(0.1) ? 0 : arena.allocate(page);
+  arena.retire(table.set(index, id));
+}
+
+function clearPages(arena: PageArena, canister: CanisterState): void {
+  for (const table of [canister.memory.heap, canister.memory.stable]) for (const id of table.clear()) arena.retire(id);
+}
+
+function dropModule(state: ReplicatedState, canister: CanisterState): void {
+  if (canister.meta.module !== null) state.blobs.release(canister.meta.module.blob);
+  canister.meta.module = null;
+}
+
+function install(state: ReplicatedState, canister: CanisterState, random: Random): void {
+  dropModule(state, canister);
+  const code = utf8(`module ${random.below(6)}`.repeat(40));
+  canister.meta.module = {
+    blob: state.blobs.put(code),
+    hash: sha256(code),
+    bytes: code.length,
+    is64: false,
+    metadata: [{ name: "candid:service", visibility: "public", content: code.subarray(0, 12) }],
+    exports: {
+      updates: ["go"],
+      queries: [],
+      compositeQueries: [],
+      init: true,
+      preUpgrade: false,
+      postUpgrade: false,
+      heartbeat: false,
+      globalTimer: false,
+      inspectMessage: false,
+      onLowWasmMemory: false,
+    },
+  };
+  canister.meta.installedAt = state.time;
+}
+
+function changeIngress(state: ReplicatedState, random: Random): void {
+  const requestId = sha256(u64be(BigInt(random.below(12))));
+  const key = toHex(requestId);
+  state.changed.ingress.add(key);
+  if (state.ingressHistory.has(key) && random.chance(0.3)) {
+    state.ingressHistory.delete(key);
+    return;
+  }
+  state.ingressHistory.set(key, {
+    requestId,
+    sender: utf8("user") as Principal,
+    receiver: canisterIdFromIndex(0n) as CanisterId,
+    effectiveId: canisterIdFromIndex(0n),
+    status: random.chance(0.5) ? { kind: "processing" } : { kind: "replied", reply: random.bytes(20) },
+    expiry: state.time,
+    pruneAt: null,
+  });
+}
+
+/** Hash of everything that a state is: records, page contents, blobs, certified tree. */
+export function stateDigest({ state, arena }: World): string {
+  const parts: Uint8Array[] = [encodeSystem(state), treeHash(state.tree)];
+  for (const key of [...state.canisters.keys()].sort()) {
+    const canister = state.canisters.get(key) as CanisterState;
+    parts.push(utf8(canisterKey(canister)), encodeCanister(canister));
+    for (const table of [canister.memory.heap, canister.memory.stable]) {
+      for (const [index, id] of table.entries()) parts.push(u64be(BigInt(index)), arena.view(id));
+      parts.push(utf8("end"));
+    }
+  }
+  for (const key of [...state.ingressHistory.keys()].sort()) {
+    const entry = state.ingressHistory.get(key);
+    if (entry !== undefined) parts.push(encodeIngressEntry(entry));
+  }
+  for (const key of state.blobs.keys()) parts.push(utf8(key), state.blobs.get(key));
+  return toHex(sha256(...parts));
+}
