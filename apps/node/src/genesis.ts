@@ -10,6 +10,7 @@ import {
   encodeCborBare,
   type NodeId,
   OrreryError,
+  type Principal,
   selfAuthenticating,
   type SubnetId,
   type TimeNs,
@@ -86,10 +87,10 @@ export function deriveKeys(genesis: Genesis, bls: Bls): NodeKeys {
   return {
     subnetSecret,
     subnetPublicKey,
-    subnetId: selfAuthenticating(subnetPublicKey) as SubnetId,
+    subnetId: selfAuthenticating(subnetPublicKey) as Principal as SubnetId,
     nodeSecret,
     nodePublicKey,
-    nodeId: selfAuthenticating(nodePublicKey) as NodeId,
+    nodeId: selfAuthenticating(nodePublicKey) as Principal as NodeId,
   };
 }
 

@@ -4,10 +4,18 @@
  */
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
-import { createMclBls } from "@orrery/crypto";
-import { describeError, type HttpServer, installFastHashes, startHttpServer } from "@orrery/host";
-import { createApi } from "@orrery/http";
-import { type Channel, createChannel } from "@orrery/host";
+import { createMclBls, createSignatureVerifier } from "@orrery/crypto";
+import { effectiveCanisterId } from "@orrery/execution";
+import {
+  type Channel,
+  createChannel,
+  describeError,
+  type HttpServer,
+  installFastHashes,
+  nodeSignatures,
+  startHttpServer,
+} from "@orrery/host";
+import { createApi, validateWith } from "@orrery/http";
 import { decodeGenesis, deriveKeys, encodeGenesis, type Genesis, type NodeKeys } from "./genesis.ts";
 import type {
   ExecutionCall,
@@ -118,7 +126,8 @@ async function startExecution(threads: Threads, opened: StorageOpened): Promise<
     {
       kind: "start",
       genesis: opened.genesis,
-      hasCheckpoint: opened.hasCheckpoint,
+      networkId: opened.networkId,
+      checkpointBlock: opened.checkpointBlock,
       records: opened.records,
       view: view.port2,
       storage: storage.port2,
@@ -157,14 +166,22 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     );
     const [bls, opened] = await Promise.all([
       createMclBls(),
-      threads.storage.call<StorageOpened>({ kind: "open", freshGenesis: encodeGenesis(newGenesis(options)) }),
+      threads.storage.call<StorageOpened>({
+        kind: "open",
+        freshGenesis: encodeGenesis(newGenesis(options)),
+        salt: options.rng.bytes(16),
+      }),
     ]);
     const genesis = decodeGenesis(opened.genesis);
     const keys = deriveKeys(genesis, bls);
     const started = await startExecution(threads, opened);
     rounds = createRounds({ keys, bls, started, threads, clock: options.clock, logger: options.logger, onFailure: fatal.raise });
-    replica = createReplica({ keys, rounds, view: threads.view, clock: options.clock, rng: options.rng, onFailure: fatal.raise });
-    handler = createApi(replica, { bind: options.bind });
+    replica = createReplica({ keys, rounds, view: threads.view, clock: options.clock });
+    handler = createApi(replica, {
+      validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures: { rootKeyDer: keys.subnetPublicKey, bls } })),
+      effectiveCanisterId,
+      hosts: [options.bind],
+    });
     rounds.poke();
     return handle({ options, directory, server, threads, rounds, replica, keys, genesis });
   } catch (error) {

@@ -7,7 +7,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { Batch, Height, LogLevel, RequestId, TimeNs } from "@orrery/base";
 import type { StateDelta, ViewSnapshot } from "@orrery/execution";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
-import type { CheckpointInput, Slab } from "@orrery/state";
+import type { CheckpointInfo, CheckpointInput, LogRecord, Slab } from "@orrery/state";
 
 /** `workerData` of every thread. */
 export interface WorkerStart {
@@ -15,22 +15,18 @@ export interface WorkerStart {
   readonly logLevel: LogLevel;
 }
 
-/** A finalized block as the log holds it. */
-export interface LogRecord {
-  readonly height: Height;
-  readonly record: Uint8Array;
-}
-
 // ---- storage ----
 
 export type StorageCall =
   /** Opens the store, creating it when the directory is empty; answers with `StorageOpened`. */
-  | { readonly kind: "open"; readonly freshGenesis: Uint8Array; readonly networkId: Uint8Array }
+  | { readonly kind: "open"; readonly freshGenesis: Uint8Array; readonly salt: Uint8Array }
   | { readonly kind: "close" };
 
 export interface StorageOpened {
   readonly genesis: Uint8Array;
-  readonly hasCheckpoint: boolean;
+  readonly networkId: Uint8Array;
+  /** The block of the checkpoint's height, where the chain goes on; null at genesis. */
+  readonly checkpointBlock: Uint8Array | null;
   /** After the checkpoint, oldest first. */
   readonly records: readonly LogRecord[];
 }
@@ -46,7 +42,7 @@ export type StorageFeed = {
   readonly input: CheckpointInput;
   readonly slabs: readonly Slab[];
 };
-export type StorageAcknowledgement = { readonly kind: "checkpointed"; readonly height: Height };
+export type StorageAcknowledgement = { readonly kind: "checkpointed"; readonly info: CheckpointInfo };
 
 // ---- execution ----
 
@@ -54,7 +50,8 @@ export type ExecutionCall =
   | {
       readonly kind: "start";
       readonly genesis: Uint8Array;
-      readonly hasCheckpoint: boolean;
+      readonly networkId: Uint8Array;
+      readonly checkpointBlock: Uint8Array | null;
       readonly records: readonly LogRecord[];
       readonly view: MessagePort;
       readonly storage: MessagePort;
@@ -70,8 +67,8 @@ export interface ExecutionStarted {
 
 export interface Wake {
   readonly moreWork: boolean;
+  /** When something is due by itself: timers, heartbeats, deadlines. */
   readonly nextTimer: TimeNs | null;
-  readonly heartbeats: boolean;
 }
 
 export type ExecutionPost = { readonly kind: "batch"; readonly batch: Batch };

@@ -1,5 +1,5 @@
 /** The replica that the HTTPS interface asks, over the node's threads. */
-import { type CanisterId, type Clock, type Principal, type Rng, type SubnetId, type TimeNs } from "@orrery/base";
+import { type CanisterId, type Clock, type Principal, type SubnetId, type TimeNs } from "@orrery/base";
 import { type Channel, createNodeSigner } from "@orrery/host";
 import type { AnsweredQuery, Ingress, ReplicaStatus, ReplicaView, StateAnswer, SubmitOutcome, UserError } from "@orrery/http";
 import { ALL_CANISTERS, FIRST_CANISTER, type NodeKeys } from "./genesis.ts";
@@ -46,6 +46,8 @@ export function createReplica(options: ReplicaOptions): Replica {
     }),
     now: (): TimeNs => clock.now(),
     servesCanister: (id: CanisterId) => id.length === ALL_CANISTERS.start.length && id[8] === 1 && id[9] === 1,
+    // Subnet administrators exist on rented subnets only.
+    isSubnetAdmin: () => false,
     servesSubnet: (id: SubnetId) => sameBytes(id, keys.subnetId),
     ingressFull: () => view.pending > VIEW_CALLS_MAX,
     inspect: (ingress: Ingress): Promise<UserError | null> =>

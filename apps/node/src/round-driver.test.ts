@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { FRESHNESS_NS, PIPELINE_MAX, RoundDriver, STALENESS_MAX_NS } from "./round-driver.ts";
 
 const S = 1_000_000_000n;
-const idle = { moreWork: false, nextTimer: null, heartbeats: false };
+const idle = { moreWork: false, nextTimer: null };
 
 function driver(): RoundDriver {
   const d = new RoundDriver({ height: 5, time: 100n * S });
@@ -41,16 +41,14 @@ test("a height is published once, when executed and durable, in order", () => {
   assert.deepEqual(d.takePublishable(), []);
 });
 
-test("leftover work, due timers and heartbeats follow without ingress", () => {
+test("leftover work, due timers follow without ingress", () => {
   const d = driver();
-  d.onExecuted({ height: 5, moreWork: true, nextTimer: null, heartbeats: false });
+  d.onExecuted({ height: 5, moreWork: true, nextTimer: null });
   assert.equal(d.shouldMakeBlock({ now: 100n * S, poolSize: 0 }), true);
-  d.onExecuted({ height: 5, moreWork: false, nextTimer: 130n * S, heartbeats: false });
+  d.onExecuted({ height: 5, moreWork: false, nextTimer: 130n * S });
   assert.equal(d.shouldMakeBlock({ now: 129n * S, poolSize: 0 }), false);
   assert.equal(d.nextWake(120n * S), 130n * S);
   assert.equal(d.shouldMakeBlock({ now: 130n * S, poolSize: 0 }), true);
-  d.onExecuted({ height: 5, moreWork: false, nextTimer: 130n * S, heartbeats: true });
-  assert.equal(d.nextWake(100n * S + 1n), 101n * S);
 });
 
 test("after a pause fresh time is certified before an answer; a busy node answers from what it has", () => {

@@ -1,7 +1,7 @@
 /**
  * When a node makes a block (design §3 "Rounds are driven by work"): as soon as there is work and the pipeline has room; for a
- * due timer; on the one-second grid while canisters have heartbeats; and for fresh time when somebody asks after a pause. An
- * idle network makes none, so a sleeping laptop's disk stays asleep. Time and scheduling come in from outside: no timers here.
+ * due instant that execution named (timers, the one-second grid of heartbeats, deadlines); and for fresh time when somebody asks
+ * after a pause. An idle network makes none, so a sleeping laptop's disk stays asleep. Time and scheduling come in from outside: no timers here.
  */
 import type { Height, TimeNs } from "@orrery/base";
 
@@ -13,7 +13,6 @@ export const UNDURABLE_MAX = 64;
 export const FRESHNESS_NS = 1_000_000_000n;
 /** Older than this nobody is answered even while a long round runs: clients refuse certificates older than minutes. */
 export const STALENESS_MAX_NS = 60_000_000_000n;
-const SECOND_NS = 1_000_000_000n;
 
 export interface RoundInputs {
   readonly now: TimeNs;
@@ -32,7 +31,6 @@ export class RoundDriver {
   #times: { readonly height: Height; readonly time: TimeNs }[] = [];
   #moreWork = true;
   #nextTimer: TimeNs | null = null;
-  #heartbeats = false;
   #freshWanted = false;
 
   constructor(tip: { readonly height: Height; readonly time: TimeNs }) {
@@ -64,12 +62,10 @@ export class RoundDriver {
     readonly height: Height;
     readonly moreWork: boolean;
     readonly nextTimer: TimeNs | null;
-    readonly heartbeats: boolean;
   }): void {
     this.#executed = report.height;
     this.#moreWork = report.moreWork;
     this.#nextTimer = report.nextTimer;
-    this.#heartbeats = report.heartbeats;
   }
 
   onDurable(height: Height): void {
@@ -105,19 +101,12 @@ export class RoundDriver {
     // Leftover work and timers are known only once everything handed out has been executed.
     if (this.#made !== this.#executed) return false;
     if (this.#moreWork) return true;
-    const due = this.#nextDue();
-    return due !== null && due <= inputs.now;
+    return this.#nextTimer !== null && this.#nextTimer <= inputs.now;
   }
 
   /** When to look again without any event, or null. */
   nextWake(now: TimeNs): TimeNs | null {
-    const due = this.#nextDue();
+    const due = this.#nextTimer;
     return due === null ? null : due > now ? due : now;
-  }
-
-  #nextDue(): TimeNs | null {
-    const heartbeat = this.#heartbeats ? (this.#lastTime / SECOND_NS + 1n) * SECOND_NS : null;
-    if (heartbeat === null) return this.#nextTimer;
-    return this.#nextTimer === null || heartbeat < this.#nextTimer ? heartbeat : this.#nextTimer;
   }
 }

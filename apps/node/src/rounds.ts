@@ -77,7 +77,7 @@ export function createRounds(options: RoundsOptions): Rounds {
           break;
         }
         case "persist":
-          threads.storage.post({ kind: "append", record: { height: effect.height, record: effect.record } });
+          threads.storage.post({ kind: "append", record: { height: effect.height, bytes: effect.record } });
           break;
         case "deliver":
           driver.onMade(effect.batch.height, effect.batch.time);

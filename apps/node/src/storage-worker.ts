@@ -4,10 +4,10 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert } from "@orrery/base";
-import { createChannel, createFileDisk } from "@orrery/host";
-import { openStore, PageReader, type Store } from "@orrery/state";
+import { sha256 } from "@orrery/crypto";
+import { createChannel, createFileDisk, installFastHashes } from "@orrery/host";
+import { type LogRecord, openStore, PageReader, type Store } from "@orrery/state";
 import type {
-  LogRecord,
   StorageAcknowledgement,
   StorageCall,
   StorageFeed,
@@ -17,7 +17,11 @@ import type {
   WorkerStart,
 } from "./protocol.ts";
 
+/** The file that makes a directory a store. */
+const STORE_IDENTITY_FILE = "ORRERY";
+
 const { stateDirectory } = workerData as WorkerStart;
+installFastHashes();
 const reader = new PageReader();
 let store: Store | null = null;
 let waiting: LogRecord[] = [];
@@ -46,10 +50,22 @@ const main = createChannel<StorageReport, StoragePost, never, StorageCall>(paren
   },
 });
 
+/** Opens what is there, or begins a network with the genesis that main offers. */
 function open(call: Extract<StorageCall, { kind: "open" }>): StorageOpened {
   const disk = createFileDisk(stateDirectory);
-  store = openStore(disk, { networkId: call.networkId, freshGenesis: call.freshGenesis });
-  return { genesis: store.genesis, hasCheckpoint: store.hasCheckpoint, records: store.records };
+  const existing = disk.list().includes(STORE_IDENTITY_FILE);
+  const networkId = existing ? null : sha256(call.freshGenesis);
+  const opened = openStore(disk, { networkId, createIfMissing: !existing, salt: call.salt });
+  if (opened.genesis === null) opened.writeGenesis(call.freshGenesis);
+  store = opened;
+  const { checkpoint } = opened.recovered;
+  const first = checkpoint === null || checkpoint.height === 0 ? null : [...opened.blocksFrom(checkpoint.height)][0];
+  return {
+    genesis: opened.genesis ?? call.freshGenesis,
+    networkId: opened.networkId,
+    checkpointBlock: first?.bytes ?? null,
+    records: [...opened.recovered.blocks],
+  };
 }
 
 function commit(): void {
@@ -57,7 +73,7 @@ function commit(): void {
   if (waiting.length === 0 || store === null) return;
   const batch = waiting;
   waiting = [];
-  for (const { height, record } of batch) store.append(height, record);
+  store.appendBlocks(batch);
   store.sync();
   main.post({ kind: "durable", height: (batch.at(-1) as LogRecord).height });
 }
@@ -68,8 +84,7 @@ function acceptFeed(port: MessagePort): void {
       for (const slab of slabs) reader.addSlab(slab);
       assert(store !== null, "a checkpoint arrives only while the store is open");
       commit();
-      store.writeCheckpoint(input, reader);
-      execution.post({ kind: "checkpointed", height: input.height });
+      execution.post({ kind: "checkpointed", info: store.writeCheckpoint(input, reader) });
     },
   });
 }

@@ -2,6 +2,7 @@
 export * from "./cycles.ts";
 export * from "./error-codes.ts";
 export * from "./fees.ts";
+export { type GenesisCanister, installGenesis } from "./genesis.ts";
 export * from "./limits.ts";
 export type { CanisterImage, Draft } from "./runner/image.ts";
 export { checkPersistence, persistenceError } from "./runner/install.ts";

@@ -1,0 +1,133 @@
+/**
+ * The tip that the execution thread owns: state, pages, runner and what the next checkpoint needs, moved on by one batch at a
+ * time. The same for live rounds and replay. Checkpoints are due by work done, so that the time to start again is bounded.
+ */
+import { type Batch, type Height, type Logger, type Principal, principalFromText, principalToText, type TimeNs } from "@orrery/base";
+import { systemCanisters } from "@orrery/canisters";
+import {
+  type BatchResult,
+  createExecution,
+  type Execution,
+  type GenesisCanister,
+  installGenesis,
+  WasmRunner,
+} from "@orrery/execution";
+import { inflateGzip } from "@orrery/host";
+import {
+  CheckpointCollector,
+  type CheckpointInput,
+  type Disk,
+  loadCheckpoint,
+  newState,
+  PageArena,
+  type ReplicatedState,
+  shouldCompact,
+  type SubnetInfo,
+} from "@orrery/state";
+import { createEngine } from "@orrery/wasm";
+
+/** Replaying this many instructions takes about two seconds. */
+const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
+/** Rounds cost something even when little is executed. */
+const CHECKPOINT_ROUNDS = 1_000;
+/** Controllers of the system canisters: the root canister of the public network's governance. */
+const SYSTEM_CONTROLLER = "r7inp-6aaaa-aaaaa-aaabq-cai";
+
+export interface Tip {
+  readonly state: ReplicatedState;
+  readonly arena: PageArena;
+  apply(batch: Batch): BatchResult;
+  /** The checkpoint that is due, or null: too little was done since the last one, or it is still being written. */
+  collect(options: { readonly force: boolean }): CheckpointInput | null;
+  checkpointed(info: { readonly height: Height; readonly chainBytes: number; readonly liveBytes: number; readonly chainFiles: number }): void;
+  readonly checkpointInFlight: boolean;
+  /** Reclaims page versions that neither the view (at `viewHeight`) nor a checkpoint can name any more. */
+  reclaim(viewHeight: Height): void;
+}
+
+export interface TipOptions {
+  readonly disk: Disk;
+  readonly networkId: Uint8Array;
+  readonly subnet: SubnetInfo;
+  readonly genesisTime: TimeNs;
+  readonly logger: Logger;
+}
+
+interface Loaded {
+  readonly state: ReplicatedState;
+  readonly arena: PageArena;
+  readonly base: Height | null;
+}
+
+function genesisCanisters(subnet: SubnetInfo): GenesisCanister[] {
+  const genesis = { subnetId: principalToText(subnet.subnetId) };
+  return systemCanisters().map((canister) => ({
+    id: principalFromText(canister.canisterId),
+    controllers: [principalFromText(SYSTEM_CONTROLLER) as Principal],
+    cycles: canister.cycles(genesis),
+    wasm: canister.wasmGzip(),
+    arg: canister.initArg(genesis),
+  }));
+}
+
+function load(options: TipOptions): Loaded | null {
+  const loaded = loadCheckpoint(options.disk, { networkId: options.networkId });
+  return loaded === null ? null : { state: loaded.state, arena: loaded.arena, base: loaded.info.height };
+}
+
+/** Loads the current checkpoint, or makes the genesis state when there is none. */
+export function openTip(options: TipOptions): Tip {
+  const loaded = load(options) ?? {
+    state: newState({ subnet: options.subnet, time: options.genesisTime }),
+    arena: new PageArena(),
+    base: null,
+  };
+  const { state, arena, base } = loaded;
+  const runner = new WasmRunner({
+    engine: createEngine(),
+    pages: arena,
+    modules: state.blobs,
+    inflate: inflateGzip,
+  });
+  if (base === null) installGenesis(state, runner, genesisCanisters(options.subnet));
+  const execution: Execution = createExecution(state, { runner, arena, log: options.logger });
+  const collector = new CheckpointCollector(state, base);
+  let instructions = 0n;
+  let rounds = 0;
+  let inFlight = false;
+  let everWritten = base !== null;
+  let compact = false;
+
+  return {
+    state,
+    arena,
+    get checkpointInFlight(): boolean {
+      return inFlight;
+    },
+    apply(batch): BatchResult {
+      arena.advance(batch.height);
+      const result = execution.applyBatch(batch);
+      collector.absorb(result.delta);
+      instructions += result.instructions;
+      rounds++;
+      return result;
+    },
+    collect({ force }): CheckpointInput | null {
+      const due = !everWritten || instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= CHECKPOINT_ROUNDS;
+      if (inFlight || !(due || (force && rounds > 0))) return null;
+      inFlight = true;
+      everWritten = true;
+      instructions = 0n;
+      rounds = 0;
+      return collector.collect(state, compact ? "full" : "delta", arena);
+    },
+    checkpointed(info): void {
+      collector.finished();
+      inFlight = false;
+      compact = shouldCompact(info);
+    },
+    reclaim(viewHeight): void {
+      arena.reclaim(Math.min(viewHeight, collector.reclaimLimit()));
+    },
+  };
+}
