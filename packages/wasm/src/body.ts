@@ -33,6 +33,12 @@ import {
   OP_CALL_INDIRECT,
   OP_ELSE,
   OP_END,
+  OP_I32_ADD,
+  OP_I32_CONST,
+  OP_I32_SUB,
+  OP_I64_ADD,
+  OP_I64_CONST,
+  OP_I64_SUB,
   OP_IF,
   OP_LOCAL_GET,
   OP_LOCAL_SET,
@@ -78,13 +84,21 @@ const PAGE_BYTES = 4096;
 const NAN_F32 = [0x00, 0x00, 0xc0, 0x7f];
 const NAN_F64 = [0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf8, 0x7f];
 
-/** A check waiting to be put before its first store: base local, bytes `[min, max)` from it, page cache or -1. */
+/** What is known of an operand: nothing, a constant, or (0 and above) a local's value plus a constant. */
+const UNKNOWN = -1;
+const CONSTANT = -2;
+
+/** A check waiting to be put before its first store: the stores write bytes `[min, max)` counted from `base`. */
 interface Mark {
   at: number;
-  local: number;
+  /** A local, or `CONSTANT` for absolute addresses. */
+  base: number;
   min: number;
   max: number;
-  cache: number;
+  /** In a loop. */
+  loops: boolean;
+  /** All stores are of this many bytes, at `min`; 0 for a group. */
+  single: number;
 }
 
 interface Block {
@@ -131,9 +145,10 @@ export class BodyRewriter {
   #nextLocal = 0;
   #extraLocals: number[] = [];
   #named: Map<string, number> = new Map();
-  /** Local that pushed each operand (or -1) and its version then. */
+  /** What is known of each operand: where it comes from, that local's version then, the constant (added). */
   #origins: number[] = [];
   #originVersions: number[] = [];
+  #constants: number[] = [];
   #versions: number[] = [];
   #marks: Mark[] = [];
   #openMarks: Map<number, Mark> = new Map();
@@ -325,7 +340,7 @@ export class BodyRewriter {
   // ---- operands
 
   #push(count: number): void {
-    for (let i = 0; i < count; i++) this.#origins[this.#height + i] = -1;
+    for (let i = 0; i < count; i++) this.#origins[this.#height + i] = UNKNOWN;
     this.#height += count;
     if (this.#height > this.#heightMax) this.#heightMax = this.#height;
   }
@@ -389,6 +404,16 @@ export class BodyRewriter {
       case OP_LOCAL_SET:
       case OP_LOCAL_TEE:
         this.#local(op, start);
+        return;
+      case OP_I32_CONST:
+      case OP_I64_CONST:
+        this.#constant(op, start);
+        return;
+      case OP_I32_ADD:
+      case OP_I32_SUB:
+      case OP_I64_ADD:
+      case OP_I64_SUB:
+        this.#add(op);
         return;
       case OP_MEMORY_GROW:
         r.u32();
@@ -555,8 +580,41 @@ export class BodyRewriter {
       if (op === OP_LOCAL_SET) return;
     }
     this.#push(1);
-    this.#origins[this.#height - 1] = local;
-    this.#originVersions[this.#height - 1] = this.#versions[local] ?? 0;
+    this.#know(local, 0, this.#versions[local] ?? 0);
+  }
+
+  #constant(op: number, start: number): void {
+    const r = this.#reader;
+    const wide = op === OP_I64_CONST;
+    const value = wide ? r.s64Small() : r.s32();
+    this.#run.copy(r.bytes, start, r.at);
+    this.#push(1);
+    if (wide === this.#is64 && Math.abs(value) <= 2 ** 31) this.#know(CONSTANT, value);
+  }
+
+  /** Addition and subtraction; those of addresses with constants are followed, modulo the address range. */
+  #add(op: number): void {
+    this.#run.u8(op);
+    const left = this.#height - 2;
+    const right = this.#height - 1;
+    const [a, b] = [this.#origins[left], this.#origins[right]];
+    const wide = op === OP_I64_ADD || op === OP_I64_SUB;
+    const minus = op === OP_I32_SUB || op === OP_I64_SUB;
+    const sum = (this.#constants[left] ?? 0) + (minus ? -1 : 1) * (this.#constants[right] ?? 0);
+    const base = b === CONSTANT ? a : a === CONSTANT && !minus ? b : UNKNOWN;
+    const version = this.#originVersions[base === a ? left : right] ?? 0;
+    this.#pop(2);
+    this.#push(1);
+    if (wide !== this.#is64 || base === undefined || base === UNKNOWN) return;
+    const value = wide ? sum : sum | 0;
+    if (Math.abs(value) <= 2 ** 31) this.#know(base, value, version);
+  }
+
+  /** Notes what the operand on top is. */
+  #know(origin: number, constant: number, version = 0): void {
+    this.#origins[this.#height - 1] = origin;
+    this.#constants[this.#height - 1] = constant;
+    this.#originVersions[this.#height - 1] = version;
   }
 
   #canonicalise(kind: number): void {
@@ -620,23 +678,24 @@ export class BodyRewriter {
     if (op >= PREFIX_SIMD + 88) r.u8();
     const size = storeBytes[op] as number;
     const slot = this.#height - 2;
-    const local = this.#origins[slot] ?? -1;
-    const known = local >= 0 && this.#originVersions[slot] === this.#versions[local];
+    const base = this.#origins[slot] ?? UNKNOWN;
+    const known = base === CONSTANT || (base >= 0 && this.#originVersions[slot] === this.#versions[base]);
     if (offset >= 2 ** 31) this.#farStore(op, start, offset, size);
     else if (known) {
-      this.#groupStore(local, offset, size);
+      this.#groupStore(base, (this.#constants[slot] ?? 0) + offset, size);
       this.#run.copy(r.bytes, start, r.at);
     } else this.#computedStore(op, start, offset, size);
     this.#pop(2);
   }
 
-  /** A store whose address is the value of `local`: one check for all of its kind in this run. */
-  #groupStore(local: number, offset: number, size: number): void {
-    const open = this.#openMarks.get(local);
+  /** A store at a constant distance from `base`: one check for all of its kind in this run. */
+  #groupStore(base: number, offset: number, size: number): void {
+    const open = this.#openMarks.get(base);
     if (open !== undefined) {
       const min = Math.min(open.min, offset);
       const max = Math.max(open.max, offset + size);
       if (max - min <= GROUP_BYTES_MAX) {
+        if (open.min !== offset || open.single !== size) open.single = 0;
         open.min = min;
         open.max = max;
         return;
@@ -644,29 +703,25 @@ export class BodyRewriter {
     }
     const mark = {
       at: this.#run.length,
-      local,
+      base,
       min: offset,
       max: offset + size,
-      cache: this.#cacheFor(local),
+      loops: this.#loops > 0,
+      single: size,
     };
     this.#marks.push(mark);
-    this.#openMarks.set(local, mark);
+    this.#openMarks.set(base, mark);
   }
 
   #computedStore(op: number, start: number, offset: number, size: number): void {
     const r = this.#reader;
     const type = storeType[op] as number;
     const value = this.#scratch(`value${type}`, type);
-    const address = this.#scratch("address", this.#addressType);
+    const base = this.#scratch("address", this.#addressType);
     this.#run.op(OP_LOCAL_SET, value);
-    this.#run.op(OP_LOCAL_TEE, address);
-    this.#marks.push({
-      at: this.#run.length,
-      local: address,
-      min: offset,
-      max: offset + size,
-      cache: this.#cacheFor(-1),
-    });
+    this.#run.op(OP_LOCAL_TEE, base);
+    const mark = { at: this.#run.length, base, min: offset, max: offset + size, loops: false, single: size };
+    this.#marks.push(mark);
     this.#run.op(OP_LOCAL_GET, value);
     this.#run.copy(r.bytes, start, r.at);
   }
@@ -693,9 +748,10 @@ export class BodyRewriter {
     w.copy(r.bytes, start, r.at);
   }
 
-  #cacheFor(local: number): number {
-    if (this.#loops === 0) return -1;
-    const known = local < 0 ? undefined : this.#cacheOfLocal.get(local);
+  /** The local that remembers the last page marked for `base`, -1 outside loops, where it would not pay. */
+  #cacheFor(base: number, loops: boolean): number {
+    if (!loops || base === CONSTANT) return -1;
+    const known = this.#cacheOfLocal.get(base);
     if (known !== undefined) return known;
     let cache = this.#caches[this.#nextCache];
     if (cache === undefined) {
@@ -703,63 +759,80 @@ export class BodyRewriter {
       this.#caches.push(cache);
     }
     this.#nextCache = (this.#nextCache + 1) % PAGE_CACHES_MAX;
-    if (local >= 0) this.#cacheOfLocal.set(local, cache);
+    this.#cacheOfLocal.set(base, cache);
     return cache;
   }
 
-  /** The address of a mark plus `extra`, on the stack. */
+  /** The first address of a mark plus `extra`, on the stack. */
   #markAddress(mark: Mark, extra: number): void {
     const w = this.#out;
-    w.op(OP_LOCAL_GET, mark.local);
     const offset = mark.min + extra;
+    if (mark.base === CONSTANT) {
+      this.#addressConstant(offset);
+      return;
+    }
+    w.op(OP_LOCAL_GET, mark.base);
     if (offset === 0) return;
-    if (this.#is64) w.i64Const(offset);
-    else w.i32Const(offset);
-    w.u8(this.#is64 ? 0x7c : 0x6a);
+    this.#addressConstant(offset);
+    w.u8(this.#is64 ? OP_I64_ADD : OP_I32_ADD);
+  }
+
+  #addressConstant(value: number): void {
+    if (this.#is64) this.#out.i64Const(value);
+    else this.#out.i32Const(value);
   }
 
   #writeMark(mark: Mark): void {
     const w = this.#out;
     const span = mark.max - mark.min;
-    if (mark.cache >= 0) {
-      this.#markAddress(mark, 0);
-      w.op(OP_LOCAL_GET, mark.cache);
-      if (this.#is64) {
-        w.u8(0x7d);
-        w.i64Const(PAGE_BYTES - span);
-        w.u8(0x56);
-      } else {
-        w.u8(0x6b);
-        w.i32Const(PAGE_BYTES - span);
-        w.u8(0x4b);
-      }
-    } else {
+    const cache = mark.single === 0 ? this.#cacheFor(mark.base, mark.loops) : -1;
+    if (mark.single !== 0) this.#unmarkedOrUnaligned(mark, span);
+    else if (cache >= 0) this.#outsidePage(mark, span, cache);
+    else {
       this.#loadMap(mark, 0);
-      if (span > 1) {
-        this.#loadMap(mark, span - 1);
-        w.u8(0x71);
-      }
-      w.u8(0x45);
+      this.#loadMap(mark, span - 1);
+      w.code(0x71, 0x45); // and, eqz
     }
     this.#unlikelyIf();
     this.#markAddress(mark, 0);
     w.i32Const(span);
     w.op(OP_CALL, this.#context.layout.fnMark);
-    if (mark.cache >= 0) w.op(OP_LOCAL_SET, mark.cache);
+    if (cache >= 0) w.op(OP_LOCAL_SET, cache);
     else w.u8(0x1a);
     w.u8(OP_END);
   }
 
+  /** Whether the mark's bytes do not all lie in the page that its cache remembers. */
+  #outsidePage(mark: Mark, span: number, cache: number): void {
+    const w = this.#out;
+    this.#markAddress(mark, 0);
+    w.op(OP_LOCAL_GET, cache);
+    w.u8(this.#is64 ? OP_I64_SUB : OP_I32_SUB);
+    this.#addressConstant(PAGE_BYTES - span);
+    w.u8(this.#is64 ? 0x56 : 0x4b);
+  }
+
+  /** Whether the page is unmarked or the address is not a multiple of the store's size, so that it may reach the next page. */
+  #unmarkedOrUnaligned(mark: Mark, size: number): void {
+    const w = this.#out;
+    this.#loadMap(mark, 0);
+    if (size === 1) {
+      w.u8(0x45);
+      return;
+    }
+    this.#markAddress(mark, 0);
+    if (this.#is64) w.u8(0xa7);
+    w.i32Const(size - 1);
+    w.code(0x71, 0x4d); // and, <=
+  }
+
+  /** The map's byte for the page of the mark's first address plus `extra`. */
   #loadMap(mark: Mark, extra: number): void {
     const w = this.#out;
     this.#markAddress(mark, extra);
-    if (this.#is64) {
-      w.i64Const(PAGE_SHIFT);
-      w.code(0x88, 0xa7);
-    } else {
-      w.i32Const(PAGE_SHIFT);
-      w.u8(0x76);
-    }
+    this.#addressConstant(PAGE_SHIFT);
+    if (this.#is64) w.code(0x88, 0xa7);
+    else w.u8(0x76);
     w.code(0x2d, 0x40, 0x01, 0x00); // i32.load8_u of memory 1
   }
 }

@@ -29,8 +29,6 @@ import { Writer } from "./writer.ts";
 
 export interface InstrumentOptions {
   readonly form: Form;
-  /** Tell the engine which branches are rarely taken (the code metadata proposal). */
-  readonly branchHints?: boolean;
 }
 
 /** Instruments a valid module; see the file's header. The result imports from "~" and "ic0" only. */
@@ -63,7 +61,7 @@ export function instrument(m: DecodedModule, options: InstrumentOptions): Uint8A
     count.u32(m.data.length);
     out.section(12, count);
   }
-  if (options.branchHints === true && hints.length > 0) out.section(0, hints);
+  if (hints.length > 0) out.section(0, hints);
   out.section(10, code);
   if (m.data.length > 0) out.section(11, dataSection(m));
   return out.view().slice();

@@ -124,6 +124,21 @@ export class Reader {
     throw this.fail("invalid LEB128 of 64 bits");
   }
 
+  /** A signed 64-bit number when it is small (below 2^48 in size), NaN otherwise. */
+  s64Small(): number {
+    let value = 0;
+    let scale = 1;
+    for (let i = 0; i < 10; i++) {
+      const b = this.u8();
+      if (i < 7) {
+        value += (b & 0x7f) * scale;
+        scale *= 128;
+      }
+      if (b < 0x80) return i >= 7 ? Number.NaN : (b & 0x40) === 0 ? value : value - scale;
+    }
+    throw this.fail("invalid LEB128 of 64 bits");
+  }
+
   /** Skips a signed LEB128 of at most `bytesMax` bytes. */
   skipLeb(bytesMax: number): void {
     for (let i = 0; i < bytesMax; i++) if (this.u8() < 0x80) return;
