@@ -4,6 +4,18 @@ export * from "./error-codes.ts";
 export * from "./fees.ts";
 export { type GenesisCanister, installGenesis } from "./genesis.ts";
 export * from "./limits.ts";
+export type { ReadStateQuery } from "./query/read-state.ts";
+export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts";
+export {
+  type Certification,
+  CertifiedView,
+  type RangesForm,
+  type ReadStateAnswer,
+  type ViewAnswer,
+  type ViewOptions,
+  type ViewQuery,
+  type ViewQueryOutcome,
+} from "./query/view.ts";
 export type { CanisterImage, Draft } from "./runner/image.ts";
 export { checkPersistence, persistenceError } from "./runner/install.ts";
 export { LIVE_INSTANCES_MAX } from "./runner/instances.ts";

@@ -5,6 +5,7 @@
  */
 import type { Batch, CanisterId, Height, Principal, PrincipalKey, TimeNs } from "@orrery/base";
 import type {
+  BlobKey,
   CanisterLogRecord,
   CanisterMeta,
   CanisterState,
@@ -161,6 +162,13 @@ export interface StateDelta {
   /** Entries that appeared or changed, without reply bytes (those are in the tree), and keys that were pruned. */
   readonly ingress: readonly Pick<IngressEntry, "requestId" | "sender" | "receiver" | "effectiveId">[];
   readonly ingressPruned: readonly string[];
+  /** Uploaded bytes of modules that were installed in this round (`newModules`). */
+  readonly modules: readonly ModuleBytes[];
+}
+
+export interface ModuleBytes {
+  readonly key: BlobKey;
+  readonly bytes: Uint8Array;
 }
 
 export interface CanisterDelta {

@@ -124,10 +124,12 @@ export class InstancePool {
   refresh(image: CanisterImage, delta: PageDelta): void {
     const live = this.#live.get(principalKey(image.meta.id));
     if (live === undefined) return;
-    if (live.blob !== image.meta.module?.blob || heapPagesOf(live) !== image.meta.heapPages) {
+    const missing = image.meta.heapPages - heapPagesOf(live);
+    if (live.blob !== image.meta.module?.blob || missing < 0) {
       this.#drop(live);
       return;
     }
+    if (missing > 0) growMemory(live, missing);
     const memory = live.instance.memoryBytes();
     for (let i = 0; i < delta.length; i += 2) {
       const index = delta[i] as number;

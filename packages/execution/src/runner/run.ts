@@ -28,13 +28,15 @@ export interface RunResult {
 function invoke(instance: CanisterInstance, target: Target): void {
   switch (target.kind) {
     case "export":
-      return instance.call(target.name);
+      instance.call(target.name);
+      break;
     case "start":
-      return instance.start();
+      instance.start();
+      break;
     case "closure": {
       const { fun, env } = target.closure;
       const is64 = instance.compiled.info.is64;
-      return instance.callTable(fun, is64 ? BigInt.asIntN(64, env) : Number(BigInt.asIntN(32, env)));
+      instance.callTable(fun, is64 ? BigInt.asIntN(64, env) : Number(BigInt.asIntN(32, env)));
     }
   }
 }

@@ -29,6 +29,7 @@ export type Failure =
   | { readonly kind: "called_trap"; readonly message: string }
   | { readonly kind: "composite_query_replicated" }
   | { readonly kind: "wasm_module_not_found" }
+  | { readonly kind: "message_rejected" }
   | { readonly kind: "invalid_wasm"; readonly text: string }
   | { readonly kind: "out_of_memory" }
   | { readonly kind: "invalid_principal" }
@@ -113,6 +114,8 @@ export function describeFailure(failure: Failure): string {
       return "Composite query cannot be called in replicated mode";
     case "wasm_module_not_found":
       return "Attempted to execute a message, but the canister contains no Wasm module.";
+    case "message_rejected":
+      return "Canister rejected the message";
     case "invalid_wasm":
       return `Canister's Wasm module is not valid: ${failure.text}`;
     case "out_of_memory":
@@ -198,6 +201,7 @@ function helpFor(failure: Failure): string {
         "wasm-memory-limit-exceeded",
       );
     case "composite_query_replicated":
+    case "message_rejected":
     case "insufficient_cycles":
     case "environment_index":
     case "environment_name":
@@ -231,6 +235,8 @@ function codeOf(failure: Failure): ErrorCode {
       return ErrorCode.CompositeQueryCalledInReplicatedMode;
     case "wasm_module_not_found":
       return ErrorCode.CanisterWasmModuleNotFound;
+    case "message_rejected":
+      return ErrorCode.CanisterRejectedMessage;
     case "invalid_wasm":
       return ErrorCode.CanisterInvalidWasm;
     case "out_of_memory":

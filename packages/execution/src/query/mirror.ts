@@ -1,0 +1,148 @@
+/**
+ * The records of one certified height, kept by following deltas: what a view answers from. Invariant: after `apply` the hash of
+ * the mirrored tree is the delta's root hash, otherwise the view must not answer anything more.
+ */
+import { assert, equalBytes, type PrincipalKey, principalKey, type TimeNs, toHex } from "@orrery/base";
+import { type LabelTree, treeHash } from "@orrery/crypto";
+import {
+  applyTreeChanges,
+  type BlobKey,
+  type CanisterLogRecord,
+  type CanisterMeta,
+  type PageDelta,
+  PageTable,
+  type SubnetInfo,
+} from "@orrery/state";
+import type { CanisterImage } from "../runner/image.ts";
+import type { ModuleSource } from "../runner/modules.ts";
+import type { StateDelta } from "../types.ts";
+import type { IngressSummary, ViewSnapshot } from "./snapshot.ts";
+
+export interface MirroredCanister extends CanisterImage {
+  meta: CanisterMeta;
+  logs: readonly CanisterLogRecord[];
+}
+
+/** Told which canisters moved, so that live instances can follow. */
+export interface MirrorObserver {
+  moved(canister: MirroredCanister, heap: PageDelta): void;
+  removed(canister: MirroredCanister): void;
+}
+
+interface HeldModule {
+  readonly bytes: Uint8Array;
+  references: number;
+}
+
+export class Mirror implements ModuleSource {
+  readonly subnet: SubnetInfo;
+  readonly canisters: Map<PrincipalKey, MirroredCanister> = new Map();
+  /** By request id in hexadecimal. */
+  readonly ingress: Map<string, IngressSummary> = new Map();
+  readonly #modules = new Map<BlobKey, HeldModule>();
+  #tree: LabelTree;
+  #time: TimeNs;
+  #height: number;
+
+  constructor(snapshot: ViewSnapshot) {
+    this.subnet = snapshot.subnet;
+    this.#tree = snapshot.tree;
+    this.#time = snapshot.time;
+    this.#height = snapshot.height;
+    for (const { key, bytes } of snapshot.modules) this.#modules.set(key, { bytes, references: 0 });
+    for (const { meta, heap, stable, logs } of snapshot.canisters) {
+      const canister = newCanister(meta, logs);
+      canister.memory.heap.applyDelta(heap);
+      canister.memory.stable.applyDelta(stable);
+      this.canisters.set(principalKey(meta.id), canister);
+      this.#retain(meta);
+    }
+    for (const entry of snapshot.ingress) this.ingress.set(toHex(entry.requestId), entry);
+    this.#check(snapshot.rootHash);
+  }
+
+  get tree(): LabelTree {
+    return this.#tree;
+  }
+
+  get time(): TimeNs {
+    return this.#time;
+  }
+
+  get height(): number {
+    return this.#height;
+  }
+
+  canister(id: Uint8Array): MirroredCanister | null {
+    return this.canisters.get(principalKey(id)) ?? null;
+  }
+
+  /** Bytes of an installed module. */
+  get(key: BlobKey): Uint8Array | null {
+    return this.#modules.get(key)?.bytes ?? null;
+  }
+
+  apply(delta: StateDelta, observer: MirrorObserver): void {
+    assert(delta.height === this.#height + 1, `delta ${delta.height} does not follow height ${this.#height}`);
+    this.#height = delta.height;
+    this.#time = delta.time;
+    this.#tree = applyTreeChanges(this.#tree, delta.tree);
+    this.#check(delta.rootHash);
+    for (const { key, bytes } of delta.modules) {
+      if (!this.#modules.has(key)) this.#modules.set(key, { bytes, references: 0 });
+    }
+    for (const change of delta.canisters) this.#applyCanister(change, observer);
+    for (const key of delta.deleted) {
+      const canister = this.canisters.get(key);
+      if (canister === undefined) continue;
+      this.canisters.delete(key);
+      observer.removed(canister);
+      this.#release(canister.meta);
+    }
+    for (const entry of delta.ingress) this.ingress.set(toHex(entry.requestId), entry);
+    for (const key of delta.ingressPruned) this.ingress.delete(key);
+  }
+
+  #applyCanister(change: StateDelta["canisters"][number], observer: MirrorObserver): void {
+    const key = principalKey(change.meta.id);
+    let canister = this.canisters.get(key);
+    this.#retain(change.meta);
+    if (canister === undefined) {
+      canister = newCanister(change.meta, []);
+      this.canisters.set(key, canister);
+    } else {
+      this.#release(canister.meta);
+      canister.meta = change.meta;
+    }
+    canister.memory.heap.applyDelta(change.heap);
+    canister.memory.stable.applyDelta(change.stable);
+    if (change.logs !== null) canister.logs = change.logs;
+    observer.moved(canister, change.heap);
+  }
+
+  #retain({ module }: CanisterMeta): void {
+    if (module === null) return;
+    const held = this.#modules.get(module.blob);
+    assert(held !== undefined, `the bytes of module ${module.blob} did not come with its installation`);
+    held.references++;
+  }
+
+  #release({ module }: CanisterMeta): void {
+    const held = module === null ? undefined : this.#modules.get(module.blob);
+    if (module === null || held === undefined) return;
+    held.references--;
+    if (held.references === 0) this.#modules.delete(module.blob);
+  }
+
+  #check(rootHash: Uint8Array): void {
+    const actual = treeHash(this.#tree);
+    assert(
+      equalBytes(actual, rootHash),
+      `the mirror of height ${this.#height} has root hash ${toHex(actual)}, the state has ${toHex(rootHash)}`,
+    );
+  }
+}
+
+function newCanister(meta: CanisterMeta, logs: readonly CanisterLogRecord[]): MirroredCanister {
+  return { meta, memory: { heap: new PageTable(), stable: new PageTable() }, logs };
+}

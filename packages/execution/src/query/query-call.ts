@@ -1,0 +1,209 @@
+/**
+ * Query calls on one certified state (interface spec, "Request: Query call", "Composite queries"). A composite query's calls are
+ * followed depth first, each callee on its own state of that height; the caller's changes live in a draft that its callbacks
+ * see and nobody else. Depth and instructions of the whole call graph are bounded.
+ */
+import { assert, type CanisterId, type Principal, principalToText } from "@orrery/base";
+import type { RejectCode, ResponsePayload, SubnetInfo } from "@orrery/state";
+import { minOf } from "../bigints.ts";
+import { isFrozen } from "../cycles.ts";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { INSTRUCTIONS_PER_QUERY_MAX, QUEUE_CAPACITY } from "../limits.ts";
+import { didNotReply, notFound, rejectFromError, stopped, stopping } from "../messaging/reject.ts";
+import type { Draft } from "../runner/image.ts";
+import type { WasmRunner } from "../runner/runner.ts";
+import { cleanupError } from "../system-api/failure.ts";
+import type { EntryPoint, MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
+import type { Mirror, MirroredCanister } from "./mirror.ts";
+
+/** Calls nested in one another, the user's own not counted. */
+export const QUERY_CALL_DEPTH_MAX = 6;
+/** Instructions of a whole call graph. */
+export const QUERY_CALL_GRAPH_INSTRUCTIONS_MAX: bigint = INSTRUCTIONS_PER_QUERY_MAX;
+/** What each call counts besides its instructions. */
+export const QUERY_CALL_OVERHEAD_INSTRUCTIONS = 50_000_000n;
+
+export interface QueryCall {
+  readonly canisterId: CanisterId;
+  readonly methodName: string;
+  readonly arg: Uint8Array;
+  readonly caller: Principal;
+  readonly callerInfo: MessageContext["callerInfo"];
+}
+
+/** Answers the management canister's queries for a caller. */
+export type ManagementQuery = (
+  caller: Principal,
+  methodName: string,
+  arg: Uint8Array,
+) => { readonly ok: true; readonly value: Uint8Array } | { readonly ok: false; readonly error: UserError };
+
+export interface QueryEnvironment {
+  readonly mirror: Mirror;
+  readonly runner: WasmRunner;
+  readonly management: ManagementQuery;
+  readonly dataCertificate: (canisterId: CanisterId) => Uint8Array;
+}
+
+export type QueryResult =
+  | { readonly ok: true; readonly value: ResponseGiven }
+  | { readonly ok: false; readonly error: UserError };
+
+/** Ends the whole call graph, whatever canister is running. */
+class GraphLimit extends Error {
+  readonly error: UserError;
+
+  constructor(error: UserError) {
+    super(error.message);
+    this.error = error;
+  }
+}
+
+/** A call context of the graph. */
+interface QueryContext {
+  readonly canister: MirroredCanister;
+  readonly call: QueryCall;
+  readonly certificate: Uint8Array | null;
+  readonly depth: number;
+  draft: Draft | null;
+  instructions: bigint;
+}
+
+type Step = { readonly error: UserError } | { readonly error: null; readonly effects: MessageEffects };
+
+export function runQuery(environment: QueryEnvironment, call: QueryCall): QueryResult {
+  const graph = new CallGraph(environment);
+  try {
+    return graph.call(call, environment.dataCertificate(call.canisterId), 0);
+  } catch (cause) {
+    if (cause instanceof GraphLimit) return { ok: false, error: cause.error };
+    throw cause;
+  }
+}
+
+class CallGraph {
+  readonly #environment: QueryEnvironment;
+  #instructionsLeft = QUERY_CALL_GRAPH_INSTRUCTIONS_MAX;
+
+  constructor(environment: QueryEnvironment) {
+    this.#environment = environment;
+  }
+
+  call(call: QueryCall, certificate: Uint8Array | null, depth: number): QueryResult {
+    const canister = this.#environment.mirror.canister(call.canisterId);
+    if (canister === null) return { ok: false, error: notFound(call.canisterId) };
+    const refused = refusal(this.#environment.mirror.subnet, canister);
+    if (refused !== null) return { ok: false, error: refused };
+    const context: QueryContext = { canister, call, certificate, depth, draft: null, instructions: 0n };
+    const entry: EntryPoint = { kind: "query", method: call.methodName, arg: call.arg };
+    const first = this.#execute(context, entry);
+    if (depth > 0) this.#instructionsLeft -= QUERY_CALL_OVERHEAD_INSTRUCTIONS;
+    if (first.error !== null) return { ok: false, error: first.error };
+    if (first.effects.response !== null) return { ok: true, value: first.effects.response };
+    return this.#follow(context, [...first.effects.calls]);
+  }
+
+  /** Answers the calls of a context one by one, until one of its callbacks responds. */
+  #follow(context: QueryContext, calls: OutgoingCall[]): QueryResult {
+    for (let next = calls.shift(); next !== undefined; next = calls.shift()) {
+      this.#checkLimits(context.depth);
+      const payload = this.#answer(context, next);
+      this.#checkLimits(context.depth);
+      const step = this.#callback(context, next, payload);
+      if (step.error === null) {
+        if (step.effects.response !== null) return { ok: true, value: step.effects.response };
+        calls.push(...step.effects.calls);
+      } else if (calls.length === 0) {
+        return { ok: false, error: step.error };
+      }
+    }
+    return { ok: false, error: didNotReply(context.canister.meta.id) };
+  }
+
+  #answer(context: QueryContext, call: OutgoingCall): ResponsePayload {
+    const caller = context.canister.meta.id;
+    if (call.callee.length === 0) {
+      const answer = this.#environment.management(caller, call.methodName, call.payload);
+      return answer.ok ? { kind: "reply", data: answer.value } : rejectFromError(answer.error);
+    }
+    const { callee: canisterId, methodName, payload: arg } = call;
+    const inner: QueryCall = { canisterId, methodName, arg, caller, callerInfo: null };
+    const result = this.call(inner, null, context.depth + 1);
+    if (!result.ok) return rejectFromError(result.error);
+    if (result.value.kind === "reply") return result.value;
+    return { kind: "reject", code: 4, message: result.value.message };
+  }
+
+  #callback(context: QueryContext, call: OutgoingCall, payload: ResponsePayload): Step {
+    const entry: EntryPoint =
+      payload.kind === "reply"
+        ? { kind: "composite_reply_callback", closure: call.reply, arg: payload.data }
+        : {
+            kind: "composite_reject_callback",
+            closure: call.reject,
+            code: payload.code,
+            message: payload.message,
+          };
+    const step = this.#execute(context, entry);
+    if (step.error === null || call.cleanup === null) return step;
+    const rejectCode: RejectCode | 0 = payload.kind === "reject" ? payload.code : 0;
+    const cleanup = this.#execute(context, { kind: "composite_cleanup", closure: call.cleanup, rejectCode });
+    if (cleanup.error === null) return step;
+    return { error: cleanupError(context.canister.meta.id, step.error, cleanup.error) };
+  }
+
+  #execute(context: QueryContext, entry: EntryPoint): Step {
+    const { runner, mirror } = this.#environment;
+    const { canister, call } = context;
+    const composite = canister.meta.module?.exports.compositeQueries.includes(call.methodName) ?? false;
+    const entering = entry.kind === "query";
+    const { outcome, draft } = runner.query(canister, entry, {
+      draft: context.draft,
+      keepDraft: composite,
+      context: {
+        subnet: mirror.subnet,
+        time: mirror.time,
+        caller: call.caller,
+        callerInfo: call.callerInfo,
+        deadline: 0n,
+        cyclesAvailable: 0n,
+        cyclesRefunded: 0n,
+        canRespond: true,
+        instructionLimit: minOf(INSTRUCTIONS_PER_QUERY_MAX, this.#instructionsLeft),
+        contextInstructions: context.instructions,
+        dataCertificate: entering ? context.certificate : null,
+        subnetMemoryAvailable: 0n,
+        requestSlots: () => QUEUE_CAPACITY,
+      },
+    });
+    this.#instructionsLeft -= outcome.instructions;
+    context.instructions += outcome.instructions;
+    if (outcome.error !== null) return { error: outcome.error };
+    assert(outcome.effects !== null, "a query ended well without effects");
+    if (composite) context.draft = draft;
+    return { error: null, effects: outcome.effects };
+  }
+
+  #checkLimits(depth: number): void {
+    if (depth >= QUERY_CALL_DEPTH_MAX) {
+      const text = "Composite query calls exceeded the maximum call depth.";
+      throw new GraphLimit(userError(ErrorCode.QueryCallGraphTooDeep, text));
+    }
+    if (this.#instructionsLeft <= 0n) {
+      const text = "Composite query calls exceeded the instruction limit.";
+      throw new GraphLimit(userError(ErrorCode.QueryCallGraphTotalInstructionLimitExceeded, text));
+    }
+  }
+}
+
+function refusal(subnet: SubnetInfo, { meta }: MirroredCanister): UserError | null {
+  if (meta.status.kind === "stopped") return stopped(meta.id);
+  if (meta.status.kind === "stopping") return stopping(meta.id);
+  // An empty canister says so itself; it has nothing to freeze.
+  if (meta.module === null || !isFrozen(subnet, meta)) return null;
+  return userError(
+    ErrorCode.CanisterOutOfCycles,
+    `Canister ${principalToText(meta.id)} is unable to process query calls because it's frozen. ` +
+      "Please top up the canister with cycles and try again.",
+  );
+}

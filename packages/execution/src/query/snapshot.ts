@@ -1,0 +1,79 @@
+/**
+ * How a certified view begins and what it needs of a round besides records and pages: everything as plain data that can be sent
+ * to another thread. Page contents travel as ids into shared slabs.
+ */
+import type { Height, TimeNs } from "@orrery/base";
+import { type LabelTree, treeHash } from "@orrery/crypto";
+import type {
+  BlobKey,
+  CanisterLogRecord,
+  CanisterMeta,
+  IngressEntry,
+  PageDelta,
+  PageTable,
+  ReplicatedState,
+  SubnetInfo,
+} from "@orrery/state";
+import type { ModuleBytes } from "../types.ts";
+
+/** A canister as a view holds it. */
+export interface CanisterSnapshot {
+  readonly meta: CanisterMeta;
+  readonly heap: PageDelta;
+  readonly stable: PageDelta;
+  readonly logs: readonly CanisterLogRecord[];
+}
+
+export type IngressSummary = Pick<IngressEntry, "requestId" | "sender" | "receiver" | "effectiveId">;
+
+export interface ViewSnapshot {
+  readonly subnet: SubnetInfo;
+  readonly height: Height;
+  readonly time: TimeNs;
+  readonly rootHash: Uint8Array;
+  readonly tree: LabelTree;
+  readonly canisters: readonly CanisterSnapshot[];
+  readonly ingress: readonly IngressSummary[];
+  readonly modules: readonly ModuleBytes[];
+}
+
+function allPages(table: PageTable): PageDelta {
+  const pairs: number[] = [];
+  for (const [index, id] of table.entries()) pairs.push(index, id);
+  return Uint32Array.from(pairs);
+}
+
+/** The state between two rounds, as a view takes it over. Cost: the whole state, page contents apart. */
+export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
+  const modules = new Map<BlobKey, ModuleBytes>();
+  const canisters: CanisterSnapshot[] = [];
+  for (const { meta, memory, logs } of state.canisters.values()) {
+    canisters.push({ meta: { ...meta }, heap: allPages(memory.heap), stable: allPages(memory.stable), logs });
+    const key = meta.module?.blob;
+    if (key !== undefined && !modules.has(key)) modules.set(key, { key, bytes: state.blobs.get(key) });
+  }
+  const ingress: IngressSummary[] = [];
+  for (const { requestId, sender, receiver, effectiveId } of state.ingressHistory.values()) {
+    ingress.push({ requestId, sender, receiver, effectiveId });
+  }
+  return {
+    subnet: state.subnet,
+    height: state.height,
+    time: state.time,
+    rootHash: treeHash(state.tree),
+    tree: state.tree,
+    canisters,
+    ingress,
+    modules: [...modules.values()],
+  };
+}
+
+/** For a delta: the bytes of modules that were installed at the state's time, whether or not a follower has them already. */
+export function newModules(state: ReplicatedState, metas: Iterable<CanisterMeta>): ModuleBytes[] {
+  const modules = new Map<BlobKey, ModuleBytes>();
+  for (const { module, installedAt } of metas) {
+    if (module === null || installedAt !== state.time || modules.has(module.blob)) continue;
+    modules.set(module.blob, { key: module.blob, bytes: state.blobs.get(module.blob) });
+  }
+  return [...modules.values()];
+}

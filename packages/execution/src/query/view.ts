@@ -1,0 +1,220 @@
+/**
+ * What a query thread holds (design §3 "Queries"): one certified state, from which it answers queries, state reads, request
+ * statuses and ingress inspection. Plain data in, plain data out; no answer changes anything. `apply` moves to the next height.
+ */
+import {
+  assert,
+  type CanisterId,
+  decodeEnvelope,
+  type Height,
+  type Principal,
+  type SubnetId,
+  type TimeNs,
+  utf8,
+  utf8Decode,
+} from "@orrery/base";
+import { encodeCertificate, treeGet, witness } from "@orrery/crypto";
+import type { PageReader } from "@orrery/state";
+import { createEngine, type Engine } from "@orrery/wasm";
+import { ErrorCode, errorCodeText, rejectCodeOf, type UserError } from "../error-codes.ts";
+import { boundedText } from "../messaging/reject.ts";
+import type { Inflate } from "../runner/modules.ts";
+import { WasmRunner } from "../runner/runner.ts";
+import type { StateDelta } from "../types.ts";
+import { inspectCall } from "./inspect.ts";
+import { answerManagementQuery } from "./management-query.ts";
+import { Mirror } from "./mirror.ts";
+import { runQuery } from "./query-call.ts";
+import { authorizePaths, type Path, type ReadStateQuery, revealedPaths } from "./read-state.ts";
+import type { ViewSnapshot } from "./snapshot.ts";
+
+/** Form of canister ranges in a certificate's delegation. */
+export type RangesForm = "flat" | "sharded";
+
+/** The subnet's signature of a height's root hash, and the root subnet's word for its key; null on the root subnet. */
+export interface Certification {
+  readonly signature: Uint8Array;
+  readonly delegation: {
+    readonly subnetId: SubnetId;
+    /** Encoded certificates of the root subnet, one for each form. */
+    readonly flat: Uint8Array;
+    readonly sharded: Uint8Array;
+  } | null;
+}
+
+export interface ViewOptions {
+  readonly snapshot: ViewSnapshot;
+  readonly certification: Certification;
+  /** Reader over the slabs of the arena that the snapshot's page ids name. */
+  readonly pages: PageReader;
+  readonly inflate: Inflate;
+  /** Of this thread; made when not given. */
+  readonly engine?: Engine;
+  readonly instancesMax?: number;
+}
+
+export interface ViewQuery {
+  readonly sender: Principal;
+  readonly senderInfo: { readonly info: Uint8Array; readonly signer: Principal } | null;
+  readonly canisterId: CanisterId;
+  readonly methodName: string;
+  readonly arg: Uint8Array;
+  /** For the delegation inside the data certificate; sharded when not given. */
+  readonly ranges?: RangesForm;
+}
+
+export type ViewQueryOutcome =
+  | { readonly status: "replied"; readonly reply: Uint8Array }
+  | {
+      readonly status: "rejected";
+      readonly rejectCode: number;
+      readonly rejectMessage: string;
+      readonly errorCode: string;
+    };
+
+/** An outcome and the time of the state that it was computed on. */
+export interface ViewAnswer {
+  readonly outcome: ViewQueryOutcome;
+  readonly timestamp: TimeNs;
+}
+
+export type ReadStateAnswer =
+  | { readonly kind: "certificate"; readonly certificate: Uint8Array }
+  | { readonly kind: "refused"; readonly status: number; readonly text: string };
+
+const LABEL = {
+  time: utf8("time"),
+  canister: utf8("canister"),
+  certifiedData: utf8("certified_data"),
+  requestStatus: utf8("request_status"),
+  status: utf8("status"),
+} as const;
+const TERMINAL: ReadonlySet<string> = new Set(["replied", "rejected", "done"]);
+
+export class CertifiedView {
+  readonly #mirror: Mirror;
+  readonly #runner: WasmRunner;
+  #certification: Certification;
+
+  constructor(options: ViewOptions) {
+    const { pages, inflate, instancesMax } = options;
+    this.#mirror = new Mirror(options.snapshot);
+    this.#certification = options.certification;
+    this.#runner = new WasmRunner({
+      engine: options.engine ?? createEngine(),
+      pages,
+      modules: this.#mirror,
+      inflate,
+      ...(instancesMax === undefined ? {} : { instancesMax }),
+    });
+  }
+
+  get height(): Height {
+    return this.#mirror.height;
+  }
+
+  get time(): TimeNs {
+    return this.#mirror.time;
+  }
+
+  /** Moves to the delta's height; a delta that does not fit is a broken invariant. */
+  apply(delta: StateDelta, certification: Certification): void {
+    this.#mirror.apply(delta, {
+      moved: (canister, heap) => this.#runner.refresh(canister, heap),
+      removed: (canister) => this.#runner.evict(canister.meta.id),
+    });
+    this.#certification = certification;
+  }
+
+  query(query: ViewQuery): ViewAnswer {
+    return { outcome: this.#query(query), timestamp: this.#mirror.time };
+  }
+
+  readState(query: ReadStateQuery): ReadStateAnswer {
+    const refusal = authorizePaths(this.#mirror, query);
+    if (refusal !== null) return { kind: "refused", ...refusal };
+    const paths = revealedPaths(this.#mirror, query);
+    return { kind: "certificate", certificate: this.#certificate(paths, query.ranges) };
+  }
+
+  /** Certificate of a request's status and whether that is final; null when the state knows nothing of the request. */
+  statusCertificate(
+    requestId: Uint8Array,
+    ranges: RangesForm = "sharded",
+  ): { readonly certificate: Uint8Array; readonly terminal: boolean } | null {
+    const path = [LABEL.requestStatus, requestId];
+    const status = treeGet(this.#mirror.tree, [...path, LABEL.status]);
+    if (!(status instanceof Uint8Array)) return null;
+    const terminal = TERMINAL.has(utf8Decode(status) ?? "");
+    return { certificate: this.#certificate([path, [LABEL.time]], ranges), terminal };
+  }
+
+  /** The certificate alone, whatever the status. */
+  requestCertificate(requestId: Uint8Array, ranges: RangesForm = "sharded"): Uint8Array | null {
+    return this.statusCertificate(requestId, ranges)?.certificate ?? null;
+  }
+
+  /** The checks before an envelope, already authenticated, is submitted; null accepts it. */
+  inspect(envelope: Uint8Array): UserError | null {
+    const decoded = decodeEnvelope(envelope);
+    assert(decoded.ok && decoded.value.content.kind === "call", "inspection is for validated update calls");
+    return inspectCall(this.#mirror, this.#runner, decoded.value.content);
+  }
+
+  #query(query: ViewQuery): ViewQueryOutcome {
+    const { canisterId, methodName, arg, sender, senderInfo, ranges = "sharded" } = query;
+    if (canisterId.length === 0) {
+      const answer = answerManagementQuery(this.#mirror, sender, methodName, arg);
+      return answer.ok ? { status: "replied", reply: answer.value } : rejected(answer.error);
+    }
+    const result = runQuery(
+      {
+        mirror: this.#mirror,
+        runner: this.#runner,
+        management: (caller, method, argument) =>
+          answerManagementQuery(this.#mirror, caller, method, argument),
+        dataCertificate: (id) => this.#dataCertificate(id, ranges),
+      },
+      {
+        canisterId,
+        methodName,
+        arg,
+        caller: sender,
+        callerInfo: senderInfo === null ? null : { info: senderInfo.info, signer: senderInfo.signer },
+      },
+    );
+    if (!result.ok) return rejected(result.error);
+    if (result.value.kind === "reply") return { status: "replied", reply: result.value.data };
+    return {
+      status: "rejected",
+      rejectCode: 4,
+      rejectMessage: boundedText(result.value.message),
+      errorCode: errorCodeText(ErrorCode.CanisterRejectedMessage),
+    };
+  }
+
+  #dataCertificate(canisterId: CanisterId, ranges: RangesForm): Uint8Array {
+    return this.#certificate([[LABEL.canister, canisterId, LABEL.certifiedData], [LABEL.time]], ranges);
+  }
+
+  #certificate(paths: readonly Path[], ranges: RangesForm): Uint8Array {
+    const { signature, delegation } = this.#certification;
+    return encodeCertificate({
+      tree: witness(this.#mirror.tree, paths),
+      signature,
+      delegation:
+        delegation === null ? null : { subnetId: delegation.subnetId, certificate: delegation[ranges] },
+    });
+  }
+}
+
+/** Rejected queries carry the code in their text, as the replica sends them. */
+function rejected(error: UserError): ViewQueryOutcome {
+  const errorCode = errorCodeText(error.code);
+  return {
+    status: "rejected",
+    rejectCode: rejectCodeOf(error.code),
+    rejectMessage: boundedText(`${errorCode}: ${error.message}`),
+    errorCode,
+  };
+}
