@@ -1,0 +1,119 @@
+/**
+ * A real network for tests: the `orrery` command as a process of its own on a free port, with a state directory that goes away
+ * with it, and agents of the published client library that verify every certificate and query signature.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
+import { AnonymousIdentity, HttpAgent, type Identity } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
+
+const REPOSITORY: string = fileURLToPath(new URL("../../", import.meta.url));
+const COMMAND: string = join(REPOSITORY, "apps/cli/src/main.ts");
+const FIXTURES: string = join(REPOSITORY, "canisters/fixtures/built");
+
+/** The document of `orrery start --json`. */
+export interface StartDocument {
+  readonly v: "1";
+  readonly pid: number;
+  readonly gateway_url: string;
+  readonly api_url: string;
+  readonly root_key: string;
+  readonly default_effective_canister_id: string;
+  readonly icp_yaml: string;
+  readonly subnets: readonly { readonly id: string; readonly nodes: readonly { readonly id: string }[] }[];
+}
+
+export interface Network {
+  readonly url: string;
+  readonly rootKey: Uint8Array;
+  readonly stateDir: string;
+  readonly document: StartDocument;
+  /** Any id of the network's range: where canisters are created. */
+  readonly effectiveCanisterId: Principal;
+  /** Standard error so far: progress and the node's log. */
+  log(): string;
+  /** Ends the process with a signal and waits for its end; resolves to the exit code, null after a kill. */
+  end(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): Promise<number | null>;
+}
+
+export interface NetworkOptions {
+  /** Kept after the process ends; by default a new one that is removed. */
+  readonly stateDir?: string;
+  readonly arguments?: readonly string[];
+}
+
+function firstLine(child: ChildProcess, log: () => string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.stdout?.on("data", (chunk: string) => {
+      text += chunk;
+      const end = text.indexOf("\n");
+      if (end >= 0) resolve(text.slice(0, end));
+    });
+    child.once("exit", (code, signal) =>
+      reject(new Error(`the network ended with ${signal ?? code}:\n${log()}`)),
+    );
+    child.once("error", reject);
+  });
+}
+
+/** Starts a network and resolves once it answers. */
+export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
+  const kept = options.stateDir !== undefined;
+  const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), "orrery-network-"));
+  const argv = ["start", "--json", "--port", "0", "--state-dir", stateDir, ...(options.arguments ?? [])];
+  const child = spawn(process.execPath, [COMMAND, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+  let errors = "";
+  child.stdout.setEncoding("utf8");
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  const ended = once(child, "exit") as Promise<[number | null]>;
+  const document = JSON.parse(await firstLine(child, () => errors)) as StartDocument;
+  return {
+    url: document.api_url,
+    rootKey: new Uint8Array(Buffer.from(document.root_key, "hex")),
+    stateDir,
+    document,
+    effectiveCanisterId: Principal.fromText(document.default_effective_canister_id),
+    log: () => errors,
+    async end(signal) {
+      child.kill(signal);
+      const [code] = await ended;
+      if (!kept) rmSync(stateDir, { recursive: true, force: true });
+      return code;
+    },
+  };
+}
+
+/** The unmodified client, with everything that it can verify verified. */
+export function agentFor(network: Network, identity: Identity = new AnonymousIdentity()): HttpAgent {
+  return HttpAgent.createSync({
+    host: network.url,
+    identity,
+    rootKey: network.rootKey,
+    verifyQuerySignatures: true,
+    // A refusal must show as one, not as the last of several.
+    retryTimes: 0,
+  });
+}
+
+/** Bytes of a module built from `canisters/fixtures`, inflated. */
+export function fixtureModule(name: string): Uint8Array {
+  return new Uint8Array(gunzipSync(readFileSync(join(FIXTURES, `${name}.wasm.gz`))));
+}
+
+/** The same as committed: gzip, which the network takes too. */
+export function fixtureGzip(name: string): Uint8Array {
+  return new Uint8Array(readFileSync(join(FIXTURES, `${name}.wasm.gz`)));
+}
+
+/** Path of a committed module. */
+export function fixturePath(name: string): string {
+  return join(FIXTURES, `${name}.wasm.gz`);
+}
