@@ -1,6 +1,7 @@
 /**
- * Byte-string helpers. Everything in Orrery is `Uint8Array`; no `Buffer`, no hex strings except as map keys and in text
- * meant for people. Comparison is lexicographic by unsigned byte, the order of the state tree (interface spec, "Certification").
+ * Byte-string helpers. Everything in Orrery is `Uint8Array`; no `Buffer`, no hex strings except as map keys
+ * and in text meant for people. Comparison is lexicographic by unsigned byte, the order of the state tree
+ * (interface spec, "Certification").
  */
 import { OrreryError } from "./errors.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What the world lends the core: time, randomness, logging. Declared here, implemented by `host` on a node and by
- * `sim` under test, passed in explicitly; nothing below floor 5 reaches for a global.
+ * What the world lends the core: time, randomness, logging. Declared here, implemented by `host` on a node
+ * and by `sim` under test, passed in explicitly; nothing below floor 5 reaches for a global.
  */
 
 /** Nanoseconds since 1970-01-01 as in the state tree's `/time`. */

@@ -1,7 +1,8 @@
 /**
- * CBOR as the HTTPS interface uses it (interface spec, "CBOR encoding of requests and responses"): tag 55799, text keys, no
- * duplicates, bounded size and depth. `CborMap` keeps unknown fields, since they are part of a request's hash. The decoder is
- * our own because a lenient one loses what is hashed: byte order marks, bytes that are not UTF-8, floats beside integers.
+ * CBOR as the HTTPS interface uses it (interface spec, "CBOR encoding of requests and responses"): tag 55799,
+ * text keys, no duplicates, bounded size and depth. `CborMap` keeps unknown fields, since they are part of a
+ * request's hash. The decoder is our own because a lenient one loses what is hashed: byte order marks, bytes
+ * that are not UTF-8, floats beside integers.
  */
 import { encode, rfc8949EncodeOptions, Token, Type } from "cborg";
 import { utf8Decode } from "./bytes.ts";
@@ -154,10 +155,11 @@ function readItem(reader: Reader, depth: number): CborValue {
 }
 
 /**
- * Decodes one CBOR item, with or without the self-describing tag; maps come back as `Map` with text keys, integers beyond
- * 2^53 and big numbers (tag 2, at most 32 bytes) as bigint, byte strings as copies. Refuses (code `cbor_invalid`) truncation,
- * trailing bytes, indefinite lengths, other tags, floating-point numbers, text that is not UTF-8, duplicate or non-text
- * keys, nesting over 512. Never allocates more than a small multiple of the input.
+ * Decodes one CBOR item, with or without the self-describing tag; maps come back as `Map` with text keys,
+ * integers beyond 2^53 and big numbers (tag 2, at most 32 bytes) as bigint, byte strings as copies. Refuses
+ * (code `cbor_invalid`) truncation, trailing bytes, indefinite lengths, other tags, floating-point numbers,
+ * text that is not UTF-8, duplicate or non-text keys, nesting over 512. Never allocates more than a small
+ * multiple of the input.
  */
 export function decodeCbor(bytes: Uint8Array): CborValue {
   const reader: Reader = { bytes: plain(bytes), at: 0 };
@@ -181,8 +183,8 @@ const encoders = {
 };
 
 /**
- * Deterministic encoding (RFC 8949 §4.2.1) without the tag. Objects and maps drop fields whose value is undefined; numbers
- * that are not integers of CBOR's range, exactly held, are `cbor_invalid`.
+ * Deterministic encoding (RFC 8949 §4.2.1) without the tag. Objects and maps drop fields whose value is
+ * undefined; numbers that are not integers of CBOR's range, exactly held, are `cbor_invalid`.
  */
 export function encodeCborBare(value: CborValue): Uint8Array {
   return plain(encode(prune(value), { ...rfc8949EncodeOptions, typeEncoders: encoders as never }));

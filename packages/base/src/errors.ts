@@ -1,11 +1,15 @@
 /**
- * The one error base class and the invariant check. Expected failures are results (`Result`), outside input that cannot be
- * accepted is an `OrreryError` with a stable code (docs/errors.md), a broken invariant is an `AssertionError` and crashes.
+ * The one error base class and the invariant check. Expected failures are results (`Result`), outside input
+ * that cannot be accepted is an `OrreryError` with a stable code (docs/errors.md), a broken invariant is an
+ * `AssertionError` and crashes.
  */
 
 export type ErrorData = Readonly<Record<string, string | number | bigint | boolean | null>>;
 
-/** Base of every error thrown on purpose. `message` says value, expectation and remedy; `code` is stable and documented. */
+/**
+ * Base of every error thrown on purpose. `message` says value, expectation and remedy; `code` is stable and
+ * documented.
+ */
 export class OrreryError extends Error {
   readonly code: string;
   readonly data: ErrorData;

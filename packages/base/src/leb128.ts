@@ -1,4 +1,6 @@
-/** Unsigned and signed LEB128 of arbitrary size (interface spec, "Hash of data" and "State tree" encodings). */
+/**
+ * Unsigned and signed LEB128 of arbitrary size (interface spec, "Hash of data" and "State tree" encodings).
+ */
 import { OrreryError } from "./errors.ts";
 
 /** Longest encoding accepted: 19 bytes hold 128 bits. */

@@ -1,6 +1,7 @@
 /**
- * What consensus orders and execution consumes: Block, Batch, and their one codec. The block log is the truth of a node;
- * state is a checkpoint plus replay of these. Encodings are deterministic CBOR with one-letter keys in a fixed order.
+ * What consensus orders and execution consumes: Block, Batch, and their one codec. The block log is the truth
+ * of a node; state is a checkpoint plus replay of these. Encodings are deterministic CBOR with one-letter
+ * keys in a fixed order.
  */
 import { equalBytes } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
@@ -21,9 +22,14 @@ export interface BlockContext {
   readonly time: TimeNs;
 }
 
-/** Inputs of one round, as ordered. Further sections (streams, consensus responses) become fields of their own. */
+/**
+ * Inputs of one round, as ordered. Further sections (streams, consensus responses) become fields of their
+ * own.
+ */
 export interface BlockPayload {
-  /** Envelopes as received (tag 55799 CBOR), already validated by the maker. At most `INGRESS_PER_BLOCK_MAX`. */
+  /**
+   * Envelopes as received (tag 55799 CBOR), already validated by the maker. At most `INGRESS_PER_BLOCK_MAX`.
+   */
   readonly ingress: readonly Uint8Array[];
 }
 
@@ -37,7 +43,9 @@ export interface Block {
   readonly payload: BlockPayload;
 }
 
-/** One finalized block handed to execution, with the randomness that did not exist when the block was made. */
+/**
+ * One finalized block handed to execution, with the randomness that did not exist when the block was made.
+ */
 export interface Batch {
   readonly height: Height;
   readonly time: TimeNs;
@@ -65,8 +73,8 @@ export function encodeBlock(block: Block): Uint8Array {
 }
 
 /**
- * Strict: wrong field types, counts or sizes are `block_invalid`, and so is any encoding but the one that `encodeBlock` makes,
- * since a block is known by the hash of its bytes.
+ * Strict: wrong field types, counts or sizes are `block_invalid`, and so is any encoding but the one that
+ * `encodeBlock` makes, since a block is known by the hash of its bytes.
  */
 export function decodeBlock(bytes: Uint8Array): Block {
   const fields = decodeFields(bytes);

@@ -1,6 +1,7 @@
 /**
- * Principals (interface spec, "Principals"): at most 29 bytes; textual form is lower-case base32 of CRC32 and bytes in groups
- * of five. Brands tell the roles apart at compile time; `principalKey` is the map key whose string order is the byte order.
+ * Principals (interface spec, "Principals"): at most 29 bytes; textual form is lower-case base32 of CRC32 and
+ * bytes in groups of five. Brands tell the roles apart at compile time; `principalKey` is the map key whose
+ * string order is the byte order.
  */
 import { sha224 } from "@noble/hashes/sha2.js";
 import { concatBytes, toHex } from "./bytes.ts";

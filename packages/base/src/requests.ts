@@ -1,6 +1,7 @@
 /**
- * Requests of the HTTPS interface as data (interface spec, "Request: Call / Query / Read state", "Authentication") and the
- * strict decoder of their envelopes. `fields` keeps the content as received: the request id hashes whatever is present.
+ * Requests of the HTTPS interface as data (interface spec, "Request: Call / Query / Read state",
+ * "Authentication") and the strict decoder of their envelopes. `fields` keeps the content as received: the
+ * request id hashes whatever is present.
  */
 import { utf8Decode } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
@@ -179,8 +180,8 @@ function decodeDelegation(value: CborValue): SignedDelegation {
 }
 
 /**
- * Decodes an envelope's shape; limits on counts and on the nonce are the validator's, which knows the texts. The error is a
- * sentence for the client ("missing field `sender`").
+ * Decodes an envelope's shape; limits on counts and on the nonce are the validator's, which knows the texts.
+ * The error is a sentence for the client ("missing field `sender`").
  */
 export function decodeEnvelope(bytes: Uint8Array): Result<Envelope, string> {
   try {

@@ -1,7 +1,8 @@
 /**
- * BLS12-381 on mcl compiled to WebAssembly: the same bytes as the pure implementation (bls.ts), several times faster. The
- * library keeps its mode in module globals, set once here; a parsed and precomputed public key is cached, because a subnet
- * verifies under the same few keys again and again. Scalar multiplication is not constant time.
+ * BLS12-381 on mcl compiled to WebAssembly: the same bytes as the pure implementation (bls.ts), several times
+ * faster. The library keeps its mode in module globals, set once here; a parsed and precomputed public key is
+ * cached, because a subnet verifies under the same few keys again and again. Scalar multiplication is not
+ * constant time.
  */
 import { equalBytes, fromHex, OrreryError, toHex, utf8 } from "@orrery/base";
 import mcl from "mcl-wasm";
@@ -16,10 +17,15 @@ import {
   sharesInvalid,
 } from "./bls.ts";
 
-/** Precomputed keys kept, some 20 KiB each: a node meets its own subnet's and the root's, a client a few more. */
+/**
+ * Precomputed keys kept, some 20 KiB each: a node meets its own subnet's and the root's, a client a few more.
+ */
 const KEY_CACHE_MAX = 64;
 
-/** The library copies messages to a 1 MiB stack; longer ones than this, which nothing here signs, go to the oracle. */
+/**
+ * The library copies messages to a 1 MiB stack; longer ones than this, which nothing here signs, go to the
+ * oracle.
+ */
 const MESSAGE_BYTES_MAX = 65_536;
 
 /** Map-to-curve mode of RFC 9380, in the library's numbering. */
@@ -142,7 +148,10 @@ function build(): Bls {
   };
 }
 
-/** Key and signature of the pure implementation for one secret and "self-test": the oracle itself takes 100 ms to start. */
+/**
+ * Key and signature of the pure implementation for one secret and "self-test": the oracle itself takes 100 ms
+ * to start.
+ */
 const KNOWN_SECRET: Uint8Array = fromHex("6d937270d633afd6bd49ad4bc0f6859ffaa3411826d5db3b4fce6c035bb8e8b6");
 const KNOWN_KEY: Uint8Array = fromHex(
   "96811d0dfbf2dce1ad46babd0699be13381df4af1061f391f1ae1205fa36bb2f4132a1163eb1f42bb9b841b85c066f09" +

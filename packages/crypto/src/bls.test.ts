@@ -1,4 +1,6 @@
-/** The fast BLS back end against the pure oracle: same bytes, same verdicts, on good and on hostile points. */
+/**
+ * The fast BLS back end against the pure oracle: same bytes, same verdicts, on good and on hostile points.
+ */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { bls12_381 } from "@noble/curves/bls12-381.js";

@@ -1,8 +1,8 @@
 /**
- * BLS12-381 signatures as subnets make them (interface spec, "Certificate"): signatures in G1 (48 bytes), public keys in G2
- * (96 bytes), both compressed, ciphersuite BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_. This file holds the interface and
- * the pure implementation, which is slow and the oracle for the fast one (bls-mcl.ts). Points at infinity, outside their
- * subgroup or not canonically encoded are refused everywhere.
+ * BLS12-381 signatures as subnets make them (interface spec, "Certificate"): signatures in G1 (48 bytes),
+ * public keys in G2 (96 bytes), both compressed, ciphersuite BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_.
+ * This file holds the interface and the pure implementation, which is slow and the oracle for the fast one
+ * (bls-mcl.ts). Points at infinity, outside their subgroup or not canonically encoded are refused everywhere.
  */
 import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { OrreryError, utf8 } from "@orrery/base";
@@ -29,8 +29,9 @@ export interface Bls {
   /** False for anything but a good signature: malformed keys and signatures included. Never throws. */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /**
-   * Interpolates shares at distinct indices to the signature of the shared secret: right when there are at least as many as
-   * the threshold. Malformed points, no shares, index 0 and repeated indices are `bls_shares_invalid`.
+   * Interpolates shares at distinct indices to the signature of the shared secret: right when there are at
+   * least as many as the threshold. Malformed points, no shares, index 0 and repeated indices are
+   * `bls_shares_invalid`.
    */
   combine(shares: readonly SignatureShare[]): Uint8Array;
 }
@@ -51,7 +52,10 @@ export function bigintToBytes(value: bigint, length: number): Uint8Array {
   return out;
 }
 
-/** A secret key from at least 32 bytes of randomness: HKDF to 384 bits, reduced, never 0; the bias is below 2^-128. */
+/**
+ * A secret key from at least 32 bytes of randomness: HKDF to 384 bits, reduced, never 0; the bias is below
+ * 2^-128.
+ */
 export function secretFromSeed(seed: Uint8Array): Uint8Array {
   if (seed.length < 32)
     throw new OrreryError("bls_secret_invalid", `a seed has at least 32 bytes, this one ${seed.length}`);

@@ -1,7 +1,8 @@
 /**
- * Canister signatures (interface spec, "Canister signatures"): a canister signs by putting `sig/H(seed)/H(message)` into the
- * tree whose root hash is its certified data; the signature is a certificate of that data plus the tree. Time is not judged:
- * a signature stays good after its certificate has aged.
+ * Canister signatures (interface spec, "Canister signatures"): a canister signs by putting
+ * `sig/H(seed)/H(message)` into the tree whose root hash is its certified data; the signature is a
+ * certificate of that data plus the tree. Time is not judged: a signature stays good after its certificate
+ * has aged.
  */
 import {
   type CanisterId,
@@ -48,7 +49,9 @@ function decode(signature: Uint8Array): Result<Parts, string> {
   }
 }
 
-/** A delegated subnet must state its type, and canisters of a cloud engine cannot sign for users elsewhere. */
+/**
+ * A delegated subnet must state its type, and canisters of a cloud engine cannot sign for users elsewhere.
+ */
 function checkSubnetType(delegation: VerifiedCertificate["delegation"]): Result<null, string> {
   if (delegation === null) return ok(null);
   const found = lookupPath(delegation.tree, [utf8("subnet"), delegation.subnetId, utf8("type")]);

@@ -1,4 +1,7 @@
-/** Certificates against the running mainnet's (vectors beside the repository) and against our own root of trust. */
+/**
+ * Certificates against the running mainnet's (vectors beside the repository) and against our own root of
+ * trust.
+ */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { before, test } from "node:test";
@@ -36,9 +39,9 @@ import { witness } from "./witness.ts";
 
 /** The mainnet's root key, as every client has it. */
 const MAINNET_ROOT_KEY: Uint8Array = fromHex(
-  "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100814c0e6ec71fab583b08bd81373c255c" +
-    "3c371b2e84863c98a4f1e08b74235d14fb5d9c0cd546d9685f913a0c0b2cc5341583bf4b4392e467db96d65b9bb4cb717112f8472e0d5a4d14505ffd7484" +
-    "b01291091c5f87b98883463f98091a0baaae",
+  "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100814c0e6ec71fab583b08bd" +
+    "81373c255c3c371b2e84863c98a4f1e08b74235d14fb5d9c0cd546d9685f913a0c0b2cc5341583bf4b4392e467db96d6" +
+    "5b9bb4cb717112f8472e0d5a4d14505ffd7484b01291091c5f87b98883463f98091a0baaae",
 );
 
 const VECTORS = new URL("../../../../shared/vectors/", import.meta.url);

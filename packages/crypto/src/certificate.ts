@@ -1,7 +1,8 @@
 /**
- * Certificates (interface spec, "Certificate", "Delegation", "Encoding of certificates"): the data, the codec and the one
- * verifier. Trust starts at the root key alone. A delegation goes one level deep, names one subnet, and counts for a canister
- * only when the canister is visibly in that subnet's ranges: ranges that are pruned or missing refuse, never allow.
+ * Certificates (interface spec, "Certificate", "Delegation", "Encoding of certificates"): the data, the codec
+ * and the one verifier. Trust starts at the root key alone. A delegation goes one level deep, names one
+ * subnet, and counts for a canister only when the canister is visibly in that subnet's ranges: ranges that
+ * are pruned or missing refuse, never allow.
  */
 import {
   type CanisterId,
@@ -75,7 +76,10 @@ export interface VerifyCertificateOptions {
   readonly rootKeyDer: Uint8Array;
   readonly scope: CertificateScope;
   readonly bls: Bls;
-  /** With `maxAgeNs`: the certificate's time must be within that distance of `now`. Without them time is not judged. */
+  /**
+   * With `maxAgeNs`: the certificate's time must be within that distance of `now`. Without them time is not
+   * judged.
+   */
   readonly now?: TimeNs;
   readonly maxAgeNs?: bigint;
   /** Let certificates pass that lack the self-describing tag 55799, at every level. */
@@ -213,7 +217,9 @@ interface SigningKey {
   readonly delegation: VerifiedCertificate["delegation"];
 }
 
-/** The key that must have signed the certificate, after checking the delegation and that it covers the scope. */
+/**
+ * The key that must have signed the certificate, after checking the delegation and that it covers the scope.
+ */
 function signingKey(
   rootKey: Uint8Array,
   delegation: CertificateDelegation | null,
@@ -270,8 +276,8 @@ function certifiedTime(tree: HashTree, options: VerifyCertificateOptions): Resul
 }
 
 /**
- * Decodes and verifies a certificate for a scope. On success the tree can be trusted, and pruned or absent parts of it are
- * to be looked up with `lookupPath`. Nothing in the error's text is trusted data.
+ * Decodes and verifies a certificate for a scope. On success the tree can be trusted, and pruned or absent
+ * parts of it are to be looked up with `lookupPath`. Nothing in the error's text is trusted data.
  */
 export function verifyCertificate(
   options: VerifyCertificateOptions,

@@ -1,7 +1,7 @@
 /**
- * Public keys as DER SubjectPublicKeyInfo (interface spec, "Signatures"; RFC 8410, RFC 5480). Each scheme has one encoding,
- * so parsing is comparing a prefix: minimal lengths, no unused bits, uncompressed points, nothing after the key. Points are
- * not checked to be on their curve here; verification does that.
+ * Public keys as DER SubjectPublicKeyInfo (interface spec, "Signatures"; RFC 8410, RFC 5480). Each scheme has
+ * one encoding, so parsing is comparing a prefix: minimal lengths, no unused bits, uncompressed points,
+ * nothing after the key. Points are not checked to be on their curve here; verification does that.
  */
 import {
   type CanisterId,
@@ -38,7 +38,10 @@ const SECP256K1_PREFIX: Uint8Array = fromHex("3056301006072a8648ce3d020106052b81
 const BLS_PREFIX: Uint8Array = fromHex(
   "308182301d060d2b0601040182dc7c0503010201060c2b0601040182dc7c05030201036100",
 );
-/** AlgorithmIdentifier SEQUENCE { OID 1.3.6.1.4.1.56387.1.1 } (WebAuthn) and .2 (canister signatures), no parameters. */
+/**
+ * AlgorithmIdentifier SEQUENCE { OID 1.3.6.1.4.1.56387.1.1 } (WebAuthn) and .2 (canister signatures), no
+ * parameters.
+ */
 const WEBAUTHN_ALGORITHM: Uint8Array = fromHex("300c060a2b0601040183b8430101");
 const CANISTER_ALGORITHM: Uint8Array = fromHex("300c060a2b0601040183b8430102");
 

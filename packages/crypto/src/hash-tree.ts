@@ -1,7 +1,7 @@
 /**
- * Hash trees (interface spec, "Certificate", "Lookup", "Encoding of certificates"): the data, its root hash, the strict codec
- * and the lookups, which follow the specification's text to the letter, pruned nodes included. A decoded tree is well
- * formed: labels strictly increase along a forest and leaves stand alone.
+ * Hash trees (interface spec, "Certificate", "Lookup", "Encoding of certificates"): the data, its root hash,
+ * the strict codec and the lookups, which follow the specification's text to the letter, pruned nodes
+ * included. A decoded tree is well formed: labels strictly increase along a forest and leaves stand alone.
  */
 import {
   assertNever,
@@ -93,7 +93,10 @@ const ABSENT: { readonly kind: "absent" } = { kind: "absent" };
 const UNKNOWN: { readonly kind: "unknown" } = { kind: "unknown" };
 const ERROR: { readonly kind: "error" } = { kind: "error" };
 
-/** The specification's `find_label`: absence is proved only by two adjacent labels, an end of the forest or a lone leaf. */
+/**
+ * The specification's `find_label`: absence is proved only by two adjacent labels, an end of the forest or a
+ * lone leaf.
+ */
 function findLabel(label: Uint8Array, forest: readonly HashTree[]): Lookup<HashTree> {
   if (forest.length === 0) return ABSENT;
   if (forest.length === 1 && forest[0]?.kind === "leaf") return ABSENT;
@@ -202,7 +205,9 @@ export function hashTreeFromCbor(value: CborValue): HashTree {
   return fromCbor(value, 0, { last: null, alone: true });
 }
 
-/** Decodes a tree, with or without the self-describing tag; `hash_tree_invalid` when it is not well formed. */
+/**
+ * Decodes a tree, with or without the self-describing tag; `hash_tree_invalid` when it is not well formed.
+ */
 export function decodeHashTree(bytes: Uint8Array): HashTree {
   let value: CborValue;
   try {
@@ -236,7 +241,10 @@ export function encodeHashTree(tree: HashTree): Uint8Array {
   return encodeCborBare(hashTreeToCbor(tree));
 }
 
-/** Every visible value under `prefix` with its path, in order (the specification's `lookup*` keeps the values only). */
+/**
+ * Every visible value under `prefix` with its path, in order (the specification's `lookup*` keeps the values
+ * only).
+ */
 export function lookupAll(
   tree: HashTree,
   prefix: readonly Uint8Array[],

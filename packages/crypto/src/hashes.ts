@@ -1,7 +1,8 @@
 /**
- * Hash functions and domain separators (interface spec, "Signatures" and "Certification"). SHA-256 runs on the pure
- * implementation until the host installs a faster one; an installed back end is checked against the pure one first, since
- * a wrong hash would silently fork the network. Every function is deterministic whatever the back end.
+ * Hash functions and domain separators (interface spec, "Signatures" and "Certification"). SHA-256 runs on
+ * the pure implementation until the host installs a faster one; an installed back end is checked against the
+ * pure one first, since a wrong hash would silently fork the network. Every function is deterministic
+ * whatever the back end.
  */
 import { hkdf } from "@noble/hashes/hkdf.js";
 import { hmac } from "@noble/hashes/hmac.js";
@@ -49,8 +50,9 @@ const SELF_TEST_LENGTHS: readonly number[] = [
 ];
 
 /**
- * Makes `backend` the implementation behind `sha256`, process-wide. It is first compared with the pure one on lengths around
- * the block edges; a difference is `sha256_backend_wrong` and leaves the old back end in place.
+ * Makes `backend` the implementation behind `sha256`, process-wide. It is first compared with the pure one on
+ * lengths around the block edges; a difference is `sha256_backend_wrong` and leaves the old back end in
+ * place.
  */
 export function installSha256Backend(backend: Sha256): void {
   for (const length of SELF_TEST_LENGTHS) {

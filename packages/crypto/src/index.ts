@@ -1,4 +1,7 @@
-/** Floor 1: hashes, trees, signatures, certificates, envelope validation. The public surface, one line a module. */
+/**
+ * Floor 1: hashes, trees, signatures, certificates, envelope validation. The public surface, one line a
+ * module.
+ */
 
 export {
   BLS_DST,

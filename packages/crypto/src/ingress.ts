@@ -1,8 +1,8 @@
 /**
- * The one validator of request envelopes (interface spec, "Authentication"): HTTP endpoints, block makers and block validators
- * call this and nothing else. A request that passes was made by its sender, now, and may act on `targets`. What the content
- * asks for is not judged here. Checks run in the replica's order, cheap ones before signatures; texts are the replica's where
- * known, and go to the client as they are.
+ * The one validator of request envelopes (interface spec, "Authentication"): HTTP endpoints, block makers and
+ * block validators call this and nothing else. A request that passes was made by its sender, now, and may act
+ * on `targets`. What the content asks for is not judged here. Checks run in the replica's order, cheap ones
+ * before signatures; texts are the replica's where known, and go to the client as they are.
  */
 import {
   ANONYMOUS,
@@ -38,7 +38,10 @@ import { hashOfMap } from "./request-id.ts";
 import type { SignatureVerifier } from "./signatures.ts";
 import { timeToText } from "./time-text.ts";
 
-/** How far ahead of the validator's clock a request may expire: the clients' 5 minutes and 30 s of clock drift. */
+/**
+ * How far ahead of the validator's clock a request may expire: the clients' 5 minutes and 30 s of clock
+ * drift.
+ */
 export const INGRESS_TTL_NS_MAX = 300_000_000_000n;
 export const INGRESS_DRIFT_NS_MAX = 30_000_000_000n;
 
@@ -169,8 +172,8 @@ function checkChain(
   for (const { delegation } of chain) {
     const { targets, permissions } = delegation;
     if (targets !== null && targets.length > DELEGATION_TARGETS_MAX) {
-      const limit = `expected at most ${DELEGATION_TARGETS_MAX} targets per delegation, but got ${targets.length}`;
-      return invalid(`Delegation target error: ${limit}`);
+      const limit = `at most ${DELEGATION_TARGETS_MAX} targets per delegation`;
+      return invalid(`Delegation target error: expected ${limit}, but got ${targets.length}`);
     }
     if (permissions !== null && permissions !== "all" && permissions !== "queries") {
       return invalid(
@@ -233,7 +236,8 @@ function checkSender(
     return refuse("signature_missing", `Missing signature from user: ${principalToText(sender)}`);
   }
   if (!equalBytes(selfAuthenticating(senderPubkey), sender)) {
-    const text = `The user id '${principalToText(sender)}' does not match the public key '${toHex(senderPubkey)}'`;
+    const user = principalToText(sender);
+    const text = `The user id '${user}' does not match the public key '${toHex(senderPubkey)}'`;
     return refuse("sender_key_mismatch", text);
   }
   const chain = senderDelegation ?? [];
@@ -254,7 +258,10 @@ function checkTarget(request: Request, targets: ReadonlySet<PrincipalKey> | null
   return refuse("canister_not_in_targets", text);
 }
 
-/** Attested facts about the sender: signed by the canister whose key is the sender's, the delegated keys do not count. */
+/**
+ * Attested facts about the sender: signed by the canister whose key is the sender's, the delegated keys do
+ * not count.
+ */
 function checkSenderInfo(
   info: SenderInfo,
   senderPubkey: Uint8Array | null,
@@ -278,8 +285,9 @@ function checkSenderInfo(
 }
 
 /**
- * Validates a decoded envelope at time `now`. Deterministic: validators with the same time and root key agree. `targets` is
- * already checked for calls and queries; for a read_state the caller compares it with what the paths touch.
+ * Validates a decoded envelope at time `now`. Deterministic: validators with the same time and root key
+ * agree. `targets` is already checked for calls and queries; for a read_state the caller compares it with
+ * what the paths touch.
  */
 export function validateEnvelope(
   envelope: Envelope,

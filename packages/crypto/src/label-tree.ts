@@ -1,10 +1,11 @@
 /**
- * The labelled tree behind the certified state (interface spec, "The system state tree"): persistent, structure-sharing, with
- * cached hashes. One level is a crit-bit trie over its labels, so its shape, and with it the root hash, is a function of the
- * set of labels alone and never of the order in which they came. A label reads as bits: before each byte a 1 ("goes on"),
- * after the last a 0 ("ends"), so that a prefix sorts before its extensions and bit order is byte order.
- * An update makes new nodes on its path only; hashing afterwards costs the changes times log n. Nodes never change, except
- * that their hashes are filled in on first use; labels and values given to a tree must not be changed afterwards.
+ * The labelled tree behind the certified state (interface spec, "The system state tree"): persistent,
+ * structure-sharing, with cached hashes. One level is a crit-bit trie over its labels, so its shape, and with
+ * it the root hash, is a function of the set of labels alone and never of the order in which they came. A
+ * label reads as bits: before each byte a 1 ("goes on"), after the last a 0 ("ends"), so that a prefix sorts
+ * before its extensions and bit order is byte order. An update makes new nodes on its path only; hashing
+ * afterwards costs the changes times log n. Nodes never change, except that their hashes are filled in on
+ * first use; labels and values given to a tree must not be changed afterwards.
  */
 import { assert, compareBytes } from "@orrery/base";
 import { emptyHash, forkHash, labeledHash, leafHash } from "./hash-tree.ts";
@@ -145,7 +146,10 @@ export function treeGet(tree: LabelTree, path: readonly Uint8Array[]): Uint8Arra
   return at;
 }
 
-/** The same tree with `value` at `path`; levels that are missing on the way are made, a value on the way is an error. */
+/**
+ * The same tree with `value` at `path`; levels that are missing on the way are made, a value on the way is an
+ * error.
+ */
 export function treeSet(
   tree: LabelTree,
   path: readonly Uint8Array[],
@@ -169,8 +173,8 @@ function setFrom(
 }
 
 /**
- * The same tree without what is at `path`; the tree itself when nothing is there. With `pruneEmpty`, levels on the path that
- * are left without labels disappear too; otherwise they stay as empty subtrees.
+ * The same tree without what is at `path`; the tree itself when nothing is there. With `pruneEmpty`, levels
+ * on the path that are left without labels disappear too; otherwise they stay as empty subtrees.
  */
 export function treeDelete(
   tree: LabelTree,

@@ -1,6 +1,7 @@
 /**
- * Signatures of nodes on query answers (interface spec, "Query response signatures"): each node signs what it answered, to which request
- * and when, with its Ed25519 key, which the state tree shows under `/subnet/<id>/node/<id>/public_key`.
+ * Signatures of nodes on query answers (interface spec, "Query response signatures"): each node signs what it
+ * answered, to which request and when, with its Ed25519 key, which the state tree shows under
+ * `/subnet/<id>/node/<id>/public_key`.
  */
 import {
   type CborMap,
@@ -68,7 +69,10 @@ export function signQueryResponse(
   return { timestamp, identity, signature: node.sign(message(options)) };
 }
 
-/** Checks one node's signature under the key that a certificate shows for it; freshness is the caller's to judge. */
+/**
+ * Checks one node's signature under the key that a certificate shows for it; freshness is the caller's to
+ * judge.
+ */
 export function verifyQueryResponse(options: {
   readonly response: QueryResponse;
   readonly requestId: RequestId;

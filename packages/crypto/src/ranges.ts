@@ -1,7 +1,7 @@
 /**
- * Canister ranges in the state tree (interface spec, "Canister ranges"): inclusive ranges of canister ids, as one blob under
- * `/subnet/<id>/canister_ranges` or in shards under `/canister_ranges/<id>/<first id of the shard>`. Ranges are disjoint
- * and in order.
+ * Canister ranges in the state tree (interface spec, "Canister ranges"): inclusive ranges of canister ids, as
+ * one blob under `/subnet/<id>/canister_ranges` or in shards under `/canister_ranges/<id>/<first id of the
+ * shard>`. Ranges are disjoint and in order.
  */
 import {
   type CanisterId,

@@ -1,7 +1,7 @@
 /**
- * Representation-independent hashing of structured data and request ids (interface spec, "Representation-independent
- * hashing of structured data", "Request ids"). The result does not depend on the order or the encoding of fields; whatever
- * field is present counts, known or not.
+ * Representation-independent hashing of structured data and request ids (interface spec,
+ * "Representation-independent hashing of structured data", "Request ids"). The result does not depend on the
+ * order or the encoding of fields; whatever field is present counts, known or not.
  */
 import {
   type CborMap,
@@ -49,8 +49,9 @@ function hashOfEntries(entries: readonly (readonly [string, CborValue])[], depth
 }
 
 /**
- * Hash of a map: 32 bytes. Blobs are hashed as they are, text as UTF-8, naturals as shortest unsigned and negative integers
- * as shortest signed LEB128, arrays and maps recursively. Booleans and floats are `request_hash_invalid`.
+ * Hash of a map: 32 bytes. Blobs are hashed as they are, text as UTF-8, naturals as shortest unsigned and
+ * negative integers as shortest signed LEB128, arrays and maps recursively. Booleans and floats are
+ * `request_hash_invalid`.
  */
 export function hashOfMap(fields: CborMap): Uint8Array {
   return hashOfEntries([...fields], 0);

@@ -1,4 +1,7 @@
-/** Request signatures of every scheme: the platform's own signatures, hostile ones, canister signatures end to end. */
+/**
+ * Request signatures of every scheme: the platform's own signatures, hostile ones, canister signatures end to
+ * end.
+ */
 import assert from "node:assert/strict";
 import { createPrivateKey, generateKeyPairSync, type KeyObject, sign as platformSign } from "node:crypto";
 import { before, test } from "node:test";

@@ -1,7 +1,8 @@
 /**
- * Request signatures (interface spec, "Signatures"): one verifier for every scheme that a public key can name. The curve
- * arithmetic sits behind `BasicSignatures`, so that a host can bring faster code while parsing and error texts stay in one place.
- * Ed25519 follows ZIP 215 and ECDSA accepts either `s`, as the replica does.
+ * Request signatures (interface spec, "Signatures"): one verifier for every scheme that a public key can
+ * name. The curve arithmetic sits behind `BasicSignatures`, so that a host can bring faster code while
+ * parsing and error texts stay in one place. Ed25519 follows ZIP 215 and ECDSA accepts either `s`, as the
+ * replica does.
  */
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256 } from "@noble/curves/nist.js";
@@ -21,14 +22,18 @@ export interface SignatureInput {
 }
 
 export interface SignatureVerifier {
-  /** The error is a sentence for the client that opens with its class ("Invalid basic signature: …"). Never throws. */
+  /**
+   * The error is a sentence for the client that opens with its class ("Invalid basic signature: …"). Never
+   * throws.
+   */
   verify(input: SignatureInput): Result<null, string>;
 }
 
 /**
- * Curve primitives: raw 32-byte or 65-byte uncompressed keys, 64-byte signatures (for ECDSA r · s, message hashed with
- * SHA-256). False for anything malformed; never throws. An implementation that is stricter than the pure one about
- * unusual keys or signatures must ask the pure one before it says no, or nodes would disagree.
+ * Curve primitives: raw 32-byte or 65-byte uncompressed keys, 64-byte signatures (for ECDSA r · s, message
+ * hashed with SHA-256). False for anything malformed; never throws. An implementation that is stricter than
+ * the pure one about unusual keys or signatures must ask the pure one before it says no, or nodes would
+ * disagree.
  */
 export interface BasicSignatures {
   ed25519(key: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;

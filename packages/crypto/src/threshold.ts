@@ -1,7 +1,7 @@
 /**
- * Threshold signing by one member of a subnet: every member makes a share with its value of the secret polynomial, any
- * `threshold` shares give the one signature of the subnet's key. A subnet of one node is the case threshold 1, index 1, on
- * the same code.
+ * Threshold signing by one member of a subnet: every member makes a share with its value of the secret
+ * polynomial, any `threshold` shares give the one signature of the subnet's key. A subnet of one node is the
+ * case threshold 1, index 1, on the same code.
  */
 import { err, ok, type Result } from "@orrery/base";
 import type { Bls, SignatureShare } from "./bls.ts";
@@ -12,7 +12,10 @@ export interface ThresholdSigner {
   readonly threshold: number;
   /** This member's share of the signature on `message`. */
   signShare(message: Uint8Array): SignatureShare;
-  /** The subnet's 48-byte signature from at least `threshold` shares; it is the caller's to verify shares or result. */
+  /**
+   * The subnet's 48-byte signature from at least `threshold` shares; it is the caller's to verify shares or
+   * result.
+   */
   combine(shares: readonly SignatureShare[]): Result<Uint8Array, string>;
   verify(message: Uint8Array, signature: Uint8Array): boolean;
 }

@@ -1,4 +1,7 @@
-/** WebAuthn: signatures of real authenticators (the replica's public test vectors), own ones of each algorithm, hostile ones. */
+/**
+ * WebAuthn: signatures of real authenticators (the replica's public test vectors), own ones of each
+ * algorithm, hostile ones.
+ */
 import assert from "node:assert/strict";
 import { constants, generateKeyPairSync, type KeyObject, sign as platformSign } from "node:crypto";
 import { test } from "node:test";

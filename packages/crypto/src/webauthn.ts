@@ -1,6 +1,7 @@
 /**
- * WebAuthn signatures (interface spec, "Web Authentication"): the authenticator signs its own data and the hash of a JSON text
- * whose `challenge` is the message. Keys are COSE (RFC 9052, RFC 9053): ES256 on P-256, EdDSA on Ed25519, RS256.
+ * WebAuthn signatures (interface spec, "Web Authentication"): the authenticator signs its own data and the
+ * hash of a JSON text whose `challenge` is the message. Keys are COSE (RFC 9052, RFC 9053): ES256 on P-256,
+ * EdDSA on Ed25519, RS256.
  */
 import {
   type CborMap,

@@ -1,7 +1,8 @@
 /**
- * Pruned views of a labelled tree (interface spec, "Certificate": a partial state tree with the root hash of the whole). A
- * witness reveals everything under each asked path; for a path that is not there it reveals the labels on both sides, and
- * nothing else, so that the specification's lookup answers Absent and never Unknown.
+ * Pruned views of a labelled tree (interface spec, "Certificate": a partial state tree with the root hash of
+ * the whole). A witness reveals everything under each asked path; for a path that is not there it reveals the
+ * labels on both sides, and nothing else, so that the specification's lookup answers Absent and never
+ * Unknown.
  */
 import { toHex } from "@orrery/base";
 import { EMPTY_TREE, type HashTree } from "./hash-tree.ts";
@@ -65,7 +66,8 @@ function keptTips(tree: LabelTree, asked: Asked): readonly Kept[] {
 function valueWitness({ tip, asked }: Kept): HashTree {
   if (asked === null) return { kind: "pruned", hash: valueHash(tip) };
   if (!(tip.value instanceof Uint8Array)) return levelWitness(tip.value, asked);
-  // A path that goes on below a value is shown absent by the value itself, which stands where labels would be.
+  // A path that goes on below a value is shown absent by the value itself, which stands where labels would
+  // be.
   return { kind: "leaf", value: tip.value };
 }
 
@@ -99,8 +101,9 @@ export function revealAll(tree: LabelTree): HashTree {
 }
 
 /**
- * The tree pruned to what proves the answer for every path: its root hash is the tree's, a lookup of an asked path in it is
- * Found with everything below, or Absent. The empty path reveals the whole tree; no path at all gives one pruned node.
+ * The tree pruned to what proves the answer for every path: its root hash is the tree's, a lookup of an asked
+ * path in it is Found with everything below, or Absent. The empty path reveals the whole tree; no path at all
+ * gives one pruned node.
  */
 export function witness(tree: LabelTree, paths: readonly (readonly Uint8Array[])[]): HashTree {
   return levelWitness(tree, collect(paths));
