@@ -222,7 +222,7 @@ test("values survive encoding", () => {
   );
 });
 
-test("random bytes and damaged encodings give a value or cbor_invalid, and what decodes the oracle decodes alike", () => {
+test("random bytes and damaged encodings give a value or cbor_invalid, which the oracle shares", () => {
   const attempt = (bytes: Uint8Array): void => {
     let mine: CborValue;
     try {

@@ -1,4 +1,7 @@
-/** What the unmodified client library makes and checks: its envelopes pass our validator, our certificates pass its verifier. */
+/**
+ * What the unmodified client library makes and checks: its envelopes pass our validator, our certificates
+ * pass its verifier.
+ */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Certificate, HttpAgent, type Identity } from "@icp-sdk/core/agent";
