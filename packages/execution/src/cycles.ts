@@ -4,7 +4,7 @@
  * is either in flight in a message, reserved, or counted in `consumed` and `consumedCyclesTotal`.
  */
 import { principalToText } from "@orrery/base";
-import type { CanisterMeta, CanisterState, ReplicatedState } from "@orrery/state";
+import type { CanisterMeta, CanisterState } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { ErrorCode, type UserError, userError } from "./error-codes.ts";
 import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
@@ -76,15 +76,20 @@ export function outOfCycles(
   return userError(ErrorCode.CanisterOutOfCycles, text);
 }
 
+/** The subnet-wide total, in the state or in what a partition of a round adds to it. */
+export interface ConsumptionTotal {
+  consumedCyclesTotal: bigint;
+}
+
 /** Books cycles that already left a balance or a message as consumed. */
 export function recordConsumed(
-  state: ReplicatedState,
+  total: ConsumptionTotal,
   canister: CanisterState | null,
   amount: bigint,
   use: UseCase,
 ): void {
   if (amount === 0n) return;
-  state.consumedCyclesTotal += amount;
+  total.consumedCyclesTotal += amount;
   if (canister !== null) canister.consumed.set(use, (canister.consumed.get(use) ?? 0n) + amount);
 }
 
@@ -92,7 +97,7 @@ export function recordConsumed(
  * Takes `amount` from the main balance and books it, or answers IC0207 and changes nothing. `threshold`: what must remain.
  */
 export function charge(
-  state: ReplicatedState,
+  total: ConsumptionTotal,
   canister: CanisterState,
   options: {
     readonly amount: bigint;
@@ -106,7 +111,7 @@ export function charge(
   const { meta } = canister;
   if (meta.cycles < threshold + amount) return outOfCycles(meta, { requested: amount, threshold, reveal });
   meta.cycles -= amount;
-  recordConsumed(state, canister, amount, use);
+  recordConsumed(total, canister, amount, use);
   return null;
 }
 
@@ -115,7 +120,7 @@ export function charge(
  * all of both is taken, and the caller uninstalls the canister.
  */
 export function chargeResource(
-  state: ReplicatedState,
+  total: ConsumptionTotal,
   canister: CanisterState,
   amount: bigint,
   use: "memory" | "compute_allocation",
@@ -126,7 +131,7 @@ export function chargeResource(
   const rest = amount - fromReserved;
   const fromMain = minOf(meta.cycles, rest);
   meta.cycles -= fromMain;
-  recordConsumed(state, canister, fromReserved + fromMain, use);
+  recordConsumed(total, canister, fromReserved + fromMain, use);
   return fromMain === rest;
 }
 
@@ -159,13 +164,13 @@ export function prepayExecution(
 
 /** Refunds what a message did not use and books the rest. */
 export function settleExecution(
-  state: ReplicatedState,
+  options: { readonly subnet: FeeSubnet; readonly total: ConsumptionTotal; readonly prepaid: Prepayment },
   canister: CanisterState,
-  prepaid: Prepayment,
   instructions: bigint,
 ): void {
+  const { subnet, total, prepaid } = options;
   const unused = instructions < prepaid.instructionLimit ? prepaid.instructionLimit - instructions : 0n;
-  const refund = minOf(instructionsCost(state.subnet, unused, prepaid.is64), prepaid.cycles);
+  const refund = minOf(instructionsCost(subnet, unused, prepaid.is64), prepaid.cycles);
   canister.meta.cycles += refund;
-  recordConsumed(state, canister, prepaid.cycles - refund, "instructions");
+  recordConsumed(total, canister, prepaid.cycles - refund, "instructions");
 }

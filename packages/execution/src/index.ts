@@ -1,9 +1,22 @@
 /** Floor 3: from a batch to the next certified state. */
+export { createExecution, type Execution, type ExecutionOptions } from "./apply-batch.ts";
 export * from "./cycles.ts";
 export * from "./error-codes.ts";
 export * from "./fees.ts";
 export { type GenesisCanister, installGenesis } from "./genesis.ts";
 export * from "./limits.ts";
+export {
+  acceptManagementIngress,
+  effectiveCanisterId,
+  isController,
+} from "./management/effective-id.ts";
+export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
+export {
+  canisterMetadata,
+  encodeCanisterMetrics,
+  encodeCanisterStatus,
+  fetchCanisterLogs,
+} from "./management/status.ts";
 export type { ReadStateQuery } from "./query/read-state.ts";
 export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts";
 export {
@@ -21,6 +34,7 @@ export { checkPersistence, persistenceError } from "./runner/install.ts";
 export { LIVE_INSTANCES_MAX } from "./runner/instances.ts";
 export { COMPILED_MODULES_MAX, type Inflate, type ModuleSource } from "./runner/modules.ts";
 export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
+export { inlineExecutor } from "./scheduler/round.ts";
 export {
   cleanupError,
   type ExecutionError,

@@ -75,15 +75,17 @@ export const WASM_MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
 export const PROVISIONAL_CYCLES_DEFAULT = 100_000_000_000_000n;
 
 export interface ExecutionLimits {
-  /** A round stops starting messages once it executed this many instructions. */
+  /** A partition of a round stops starting messages once it executed this many instructions. */
   readonly instructionsPerRound: bigint;
   /** Installations stop for the round once they executed this many instructions; the first always runs. */
   readonly installInstructionsPerRound: bigint;
   readonly instructionsPerMessage: bigint;
   readonly instructionsPerInstall: bigint;
   readonly instructionsPerQuery: bigint;
-  /** A round stops starting messages after this many, whatever they cost: bounds the time between two heights. */
-  readonly messagesPerRound: number;
+  /** Added to every message when a round counts: bounds how many cheap messages a round runs. */
+  readonly overheadPerMessage: bigint;
+  /** Groups of canisters that a round runs side by side; each has `instructionsPerRound`. Part of the result, not of the host. */
+  readonly partitions: number;
   /** 0n: heartbeats run every round. */
   readonly heartbeatIntervalNs: bigint;
 }
@@ -94,6 +96,7 @@ export const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,
   instructionsPerInstall: INSTRUCTIONS_PER_INSTALL_MAX,
   instructionsPerQuery: INSTRUCTIONS_PER_QUERY_MAX,
-  messagesPerRound: 20_000,
+  overheadPerMessage: 2_000_000n,
+  partitions: 4,
   heartbeatIntervalNs: HEARTBEAT_INTERVAL_NS,
 };

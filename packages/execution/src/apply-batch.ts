@@ -1,0 +1,194 @@
+/**
+ * From a batch to the next state (design §3, `applyBatch`): synchronous, deterministic, a function of state and batch alone. The
+ * order of a round: time and randomness, expiries, charges, answers of the round before, induction, turns, certified tree, delta.
+ */
+import { assert, type Batch, type Logger, MANAGEMENT_CANISTER, silentLogger, u64be } from "@orrery/base";
+import { domainSep, sha256, treeHash } from "@orrery/crypto";
+import { type CanisterState, type PageArena, type ReplicatedState, updateTree } from "@orrery/state";
+import { maxOf, minOf } from "./bigints.ts";
+import { DEFAULT_LIMITS, type ExecutionLimits } from "./limits.ts";
+import { encodeBlob } from "./management/types.ts";
+import { answerRequest, expireCalls } from "./messaging/delivery.ts";
+import { expireIngress, inductIngress } from "./messaging/induction.ts";
+import { pruneIngress } from "./messaging/ingress-history.ts";
+import { newModules } from "./query/snapshot.ts";
+import { chargeResources } from "./scheduler/charges.ts";
+import { ExecutionIndex } from "./scheduler/execution-index.ts";
+import { type ExecutionEnv, inlineExecutor, type Round } from "./scheduler/round.ts";
+import { runRound } from "./scheduler/run-round.ts";
+import { expireStops } from "./scheduler/stopping.ts";
+import type { BatchResult, CanisterDelta, Executor, MessageRunner, StateDelta } from "./types.ts";
+
+export interface ExecutionOptions {
+  readonly runner: MessageRunner;
+  /** Where page versions that canisters gave up go. */
+  readonly arena: Pick<PageArena, "retire">;
+  /** Inline by default. */
+  readonly executor?: Executor;
+  readonly limits?: Partial<ExecutionLimits>;
+  readonly log?: Logger;
+}
+
+/** Execution over one state, which it owns from now on. */
+export interface Execution {
+  /** Applies the next batch: its height is the state's plus one, its time later than the state's. */
+  applyBatch(batch: Batch): BatchResult;
+}
+
+/** Builds the index over `state` (cost: the whole state) and returns what applies batches to it. */
+export function createExecution(state: ReplicatedState, options: ExecutionOptions): Execution {
+  const env: ExecutionEnv = {
+    runner: options.runner,
+    arena: options.arena,
+    executor: options.executor ?? inlineExecutor,
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    log: options.log ?? silentLogger,
+  };
+  const index = new ExecutionIndex(state);
+  return { applyBatch: (batch) => applyBatch(state, batch, { env, index }) };
+}
+
+function applyBatch(
+  state: ReplicatedState,
+  batch: Batch,
+  options: { readonly env: ExecutionEnv; readonly index: ExecutionIndex },
+): BatchResult {
+  const { env, index } = options;
+  assert(batch.height === state.height + 1, `batch ${batch.height} does not follow height ${state.height}`);
+  assert(batch.time >= state.time, `the time of batch ${batch.height} runs backwards`);
+  const round: Round = { ...env, state, index, previousTime: state.time, answered: [], instructions: 0n };
+  state.height = batch.height;
+  state.time = batch.time;
+  state.randomness = sha256(
+    domainSep("orrery-round-randomness"),
+    batch.randomness,
+    u64be(BigInt(batch.height)),
+  );
+  pruneIngress(state, index);
+  expireIngress(round);
+  chargeResources(round);
+  expireCalls(round);
+  expireStops(round);
+  answerPending(round);
+  inductIngress(round, batch.ingress);
+  runRound(round);
+  return finishRound(round);
+}
+
+/** Answers `raw_rand` of earlier rounds with randomness that did not exist when it was asked for. */
+function answerPending(round: Round): void {
+  const { state } = round;
+  const due = state.pendingManagement.splice(0, state.pendingManagement.length);
+  for (const call of due) {
+    answerRequest(round, call, {
+      from: MANAGEMENT_CANISTER,
+      payload: { kind: "reply", data: encodeBlob(nextRandom(state)) },
+      refund: call.refund,
+    });
+  }
+}
+
+/** 32 bytes of the round's generator. */
+function nextRandom(state: ReplicatedState): Uint8Array {
+  const out = sha256(domainSep("orrery-random-output"), state.randomness);
+  state.randomness = sha256(domainSep("orrery-random-step"), state.randomness);
+  return out;
+}
+
+function finishRound(round: Round): BatchResult {
+  const { state } = round;
+  const tree = updateTree(state);
+  const rootHash = treeHash(state.tree);
+  const delta = takeDelta(round, { rootHash, tree });
+  return {
+    height: state.height,
+    rootHash,
+    delta,
+    answered: round.answered,
+    instructions: round.instructions,
+    moreWork: hasMoreWork(round),
+    nextTimer: nextInstant(round),
+  };
+}
+
+/** The changes of this round as plain data; `state.changed` is empty afterwards. */
+function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): StateDelta {
+  const { state, index } = round;
+  const canisters: CanisterDelta[] = [];
+  const deleted: string[] = [];
+  for (const key of [...state.changed.canisters].sort()) {
+    const canister = state.canisters.get(key);
+    if (canister === undefined) {
+      deleted.push(key);
+      index.forget(key);
+    } else {
+      canisters.push(canisterDelta(canister, index.logsChanged.has(key)));
+    }
+  }
+  const ingress: StateDelta["ingress"][number][] = [];
+  const ingressPruned: string[] = [];
+  for (const key of [...state.changed.ingress].sort()) {
+    const entry = state.ingressHistory.get(key);
+    if (entry === undefined) {
+      ingressPruned.push(key);
+    } else {
+      const { requestId, sender, receiver, effectiveId } = entry;
+      ingress.push({ requestId, sender, receiver, effectiveId });
+    }
+  }
+  state.changed.canisters.clear();
+  state.changed.ingress.clear();
+  index.logsChanged.clear();
+  const modules = newModules(
+    state,
+    canisters.map(({ meta }) => meta),
+  );
+  return {
+    height: state.height,
+    time: state.time,
+    ...tip,
+    canisters,
+    deleted,
+    ingress,
+    ingressPruned,
+    modules,
+  };
+}
+
+/** Nested records of a meta are replaced, never changed in place, so a copy of its fields is a snapshot. */
+function canisterDelta(canister: CanisterState, logsChanged: boolean): CanisterDelta {
+  return {
+    meta: { ...canister.meta },
+    heap: canister.memory.heap.takeDelta(),
+    stable: canister.memory.stable.takeDelta(),
+    logs: logsChanged ? canister.logs : null,
+  };
+}
+
+function hasMoreWork(round: Round): boolean {
+  const { state, index } = round;
+  if (index.runnable.size > 0 || state.managementQueue.length > 0 || state.pendingManagement.length > 0)
+    return true;
+  const timer = index.nextTimer();
+  return timer !== null && timer <= state.time;
+}
+
+/** Earliest block time at which something is due by itself: timers, heartbeats, deadlines of calls and of stop requests. */
+function nextInstant(round: Round): bigint | null {
+  const { state, index, limits } = round;
+  const candidates: bigint[] = [];
+  const timer = index.nextTimer();
+  if (timer !== null && timer > state.time) candidates.push(timer);
+  if (index.heartbeats.size > 0) {
+    const interval = maxOf(limits.heartbeatIntervalNs, 1n);
+    candidates.push((state.time / interval + 1n) * interval);
+  }
+  const deadline = index.callDeadlines.peek();
+  if (deadline !== null) candidates.push(deadline.time);
+  for (const key of index.stopping) {
+    const status = state.canisters.get(key)?.meta.status;
+    if (status?.kind === "stopping") candidates.push(...status.requests.map((request) => request.deadline));
+  }
+  const future = candidates.filter((time) => time > state.time);
+  return future.length === 0 ? null : future.reduce(minOf);
+}

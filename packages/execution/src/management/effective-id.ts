@@ -1,0 +1,99 @@
+/**
+ * Effective canister ids of management calls (interface spec, "Effective canister id") and what is accepted as ingress ("Request:
+ * Call", replica-side checks), for the HTTP interface and for induction.
+ */
+import { err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
+import type { CanisterMeta, SubnetInfo } from "@orrery/state";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { notFound } from "../messaging/reject.ts";
+import { decodeRecord, readPrincipal, required } from "./candid-decode.ts";
+import {
+  ingressCallable,
+  invalidPayload,
+  managementMethod,
+  onlyCanisters,
+  onlyQueries,
+  unknownMethod,
+} from "./methods.ts";
+
+/** The canister that a management call is about; null when any effective canister id may be given (creation). */
+export function effectiveCanisterId(
+  methodName: string,
+  arg: Uint8Array,
+): Result<Principal | null, UserError> {
+  const method = managementMethod(methodName);
+  if (method === null) return err(unknownMethod(methodName));
+  if (method.effective === "any") return ok(null);
+  const name = method.effective;
+  const decoded = decodeRecord(arg, (record) => required(record, name, readPrincipal));
+  return decoded.ok ? ok(decoded.value) : err(invalidPayload(decoded.error));
+}
+
+export function isController(meta: CanisterMeta, principal: Principal): boolean {
+  const key = principalKey(principal);
+  return meta.settings.controllers.some((controller) => principalKey(controller) === key);
+}
+
+/** IC0512 in the replica's words. */
+export function invalidController(meta: CanisterMeta, sender: Principal): UserError {
+  const controllers = meta.settings.controllers.map(principalToText).join(" ");
+  return userError(
+    ErrorCode.CanisterInvalidController,
+    `Only the controllers of the canister ${principalToText(meta.id)} can control it.\n` +
+      `Canister's controllers: ${controllers}\nSender's ID: ${principalToText(sender)}`,
+  );
+}
+
+/** Provisional calls exist on local networks only; elsewhere they look as if they did not exist. */
+export function notAuthorized(): UserError {
+  return userError(ErrorCode.CanisterMethodNotFound, "Sender not authorized to use method.");
+}
+
+/** The canister itself may read its status and use its chunk store beside its controllers. */
+const OPEN_TO_ITSELF: ReadonlySet<string> = new Set([
+  "canister_status",
+  "upload_chunk",
+  "clear_chunk_store",
+  "stored_chunks",
+]);
+
+/** Whether `sender` may call `method` on the canister; null: yes. Viewers of the status are let through too. */
+export function authorize(meta: CanisterMeta, sender: Principal, methodName: string): UserError | null {
+  if (isController(meta, sender)) return null;
+  const key = principalKey(sender);
+  if (OPEN_TO_ITSELF.has(methodName) && principalKey(meta.id) === key) return null;
+  if (methodName === "canister_status") {
+    const { statusVisibility } = meta.settings;
+    if (statusVisibility.kind === "public") return null;
+    if (
+      statusVisibility.kind === "allowed_viewers" &&
+      statusVisibility.viewers.some((v) => principalKey(v) === key)
+    ) {
+      return null;
+    }
+  }
+  return invalidController(meta, sender);
+}
+
+/**
+ * The checks before an ingress message to the management canister is accepted. Null: accepted; otherwise what the user is told
+ * without the message being submitted.
+ */
+export function acceptManagementIngress(
+  view: { readonly subnet: SubnetInfo; readonly canister: (id: Principal) => CanisterMeta | null },
+  call: { readonly sender: Principal; readonly methodName: string; readonly arg: Uint8Array },
+): UserError | null {
+  const method = managementMethod(call.methodName);
+  if (method === null) return unknownMethod(call.methodName);
+  if (!ingressCallable(call.methodName)) {
+    return method.update ? onlyCanisters(call.methodName) : onlyQueries(call.methodName);
+  }
+  const provisional = call.methodName.startsWith("provisional_");
+  if (provisional && !view.subnet.local) return notAuthorized();
+  const effective = effectiveCanisterId(call.methodName, call.arg);
+  if (!effective.ok) return effective.error;
+  if (effective.value === null) return null;
+  const meta = view.canister(effective.value);
+  if (meta === null) return notFound(effective.value);
+  return provisional ? null : authorize(meta, call.sender, call.methodName);
+}

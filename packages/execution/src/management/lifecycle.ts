@@ -1,0 +1,135 @@
+/** Settings, start, stop, uninstall, delete (interface spec, the management methods of these names). */
+import { principalKey, principalToText } from "@orrery/base";
+import { type CanisterState, type StopRequest, touch } from "@orrery/state";
+import { recordConsumed } from "../cycles.ts";
+import { ErrorCode, userError } from "../error-codes.ts";
+import { STOP_TIMEOUT_NS } from "../limits.ts";
+import { trimLogs } from "../messaging/logs.ts";
+import { updateLowMemoryHook } from "../messaging/low-memory.ts";
+import { clearChunks, releaseMemory, uninstallCode } from "../messaging/uninstall.ts";
+import type { Round } from "../scheduler/round.ts";
+import { answerStop, completeStop, EMPTY_REPLY } from "../scheduler/stopping.ts";
+import { controlled, failure, type Handler, historyOrigin } from "./call.ts";
+import { optional, readNat64, required } from "./candid-decode.ts";
+import { recordChange } from "./history.ts";
+import { readSettings, validateSettings } from "./settings.ts";
+
+const DONE = { kind: "reply", data: EMPTY_REPLY } as const;
+
+export const updateSettings: Handler = (round, call) => {
+  const { state, index } = round;
+  const found = controlled(round, call, (record) => ({
+    given: required(record, "settings", readSettings),
+    senderVersion: optional(record, "sender_canister_version", readNat64),
+  }));
+  if (!found.ok) return failure(found.error);
+  const { canister, args } = found.value;
+  const { meta } = canister;
+  const settings = validateSettings(state, meta, { given: args.given, memoryUsed: index.memoryUsed });
+  if (!settings.ok) return failure(settings.error);
+  const logLimitChanged = settings.value.logMemoryLimit !== meta.settings.logMemoryLimit;
+  meta.settings = settings.value;
+  meta.version++;
+  if (logLimitChanged) {
+    trimLogs(canister);
+    index.logsChanged.add(principalKey(meta.id));
+  }
+  updateLowMemoryHook(meta);
+  if (args.given.controllers !== undefined) {
+    recordChange(canister, {
+      time: state.time,
+      origin: historyOrigin(call, args.senderVersion),
+      details: { kind: "controllers_change", controllers: settings.value.controllers },
+    });
+  }
+  changed(round, canister);
+  return DONE;
+};
+
+function changed(round: Round, canister: CanisterState): void {
+  touch(round.state, canister);
+  round.index.refresh(principalKey(canister.meta.id), canister);
+}
+
+export const startCanister: Handler = (round, call) => {
+  const found = controlled(round, call, () => null);
+  if (!found.ok) return failure(found.error);
+  const { canister } = found.value;
+  const { meta } = canister;
+  const { status } = meta;
+  meta.status = { kind: "running" };
+  meta.version++;
+  changed(round, canister);
+  if (status.kind === "stopping") {
+    const text = `Canister ${principalToText(meta.id)}'s stop request was cancelled`;
+    for (const request of status.requests) {
+      answerStop(round, request, userError(ErrorCode.CanisterStoppingCancelled, text));
+    }
+  }
+  return DONE;
+};
+
+export const stopCanister: Handler = (round, call) => {
+  const found = controlled(round, call, () => null);
+  if (!found.ok) return failure(found.error);
+  const { canister } = found.value;
+  const { meta } = canister;
+  if (meta.status.kind === "stopped") return DONE;
+  const deadline = round.state.time + STOP_TIMEOUT_NS;
+  const request: StopRequest =
+    call.origin.kind === "ingress"
+      ? { kind: "ingress", requestId: call.origin.requestId, deadline }
+      : { ...call.origin, kind: "call", cycles: call.cycles, deadline };
+  if (meta.status.kind === "running") meta.version++;
+  const before = meta.status.kind === "stopping" ? meta.status.requests : [];
+  meta.status = { kind: "stopping", requests: [...before, request] };
+  changed(round, canister);
+  completeStop(round, canister);
+  return { kind: "pending" };
+};
+
+export const uninstall: Handler = (round, call) => {
+  const found = controlled(round, call, (record) => optional(record, "sender_canister_version", readNat64));
+  if (!found.ok) return failure(found.error);
+  const { canister, args: senderVersion } = found.value;
+  const hadCode = canister.meta.module !== null;
+  uninstallCode(round, canister);
+  if (hadCode) {
+    recordChange(canister, {
+      time: round.state.time,
+      origin: historyOrigin(call, senderVersion),
+      details: { kind: "code_uninstall" },
+    });
+  }
+  changed(round, canister);
+  return DONE;
+};
+
+export const deleteCanister: Handler = (round, call) => {
+  const { state, index } = round;
+  const found = controlled(round, call, () => null);
+  if (!found.ok) return failure(found.error);
+  const { canister } = found.value;
+  const { meta, queues } = canister;
+  const id = principalToText(meta.id);
+  const key = principalKey(meta.id);
+  if (principalKey(call.sender) === key) {
+    return failure(userError(ErrorCode.CanisterInvalidController, `Canister ${id} cannot delete itself.`));
+  }
+  if (meta.status.kind !== "stopped") {
+    return failure(
+      userError(ErrorCode.CanisterNotStopped, `Canister ${id} must be stopped before it is deleted.`),
+    );
+  }
+  if (queues.ingress.length > 0 || queues.responses.length > 0 || queues.requests.size > 0) {
+    const text = `Canister ${id} has messages in its queues and cannot be deleted now. Please retry after some time.`;
+    return failure(userError(ErrorCode.CanisterQueueNotEmpty, text));
+  }
+  clearChunks(round, canister);
+  releaseMemory(round, canister);
+  recordConsumed(state, null, meta.cycles + meta.reservedCycles, "burned_cycles");
+  state.canisters.delete(key);
+  touch(state, canister);
+  index.forget(key);
+  return DONE;
+};

@@ -1,0 +1,116 @@
+/**
+ * The methods of the management canister (interface specification, "The IC management canister"): which exist, who may call them
+ * how, and which this subnet answers. A method that exists but is not answered yet rejects by name, never silently.
+ */
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+
+export interface ManagementMethod {
+  /** Accepted as an ingress message. */
+  readonly ingress: boolean;
+  /** Accepted as a non-replicated query. */
+  readonly query: boolean;
+  /** Callable by canisters in replicated execution. */
+  readonly update: boolean;
+  /** How its effective canister id is found. */
+  readonly effective: "canister_id" | "target_canister" | "any";
+  readonly supported: boolean;
+}
+
+function method(options: Partial<ManagementMethod>): ManagementMethod {
+  return { ingress: true, query: false, update: true, effective: "canister_id", supported: true, ...options };
+}
+
+const canisterOnly: ManagementMethod = method({ ingress: false, effective: "any" });
+const later: ManagementMethod = method({ supported: false });
+const canisterOnlyLater: ManagementMethod = method({ ingress: false, effective: "any", supported: false });
+
+const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
+  ["create_canister", canisterOnly],
+  ["update_settings", method({})],
+  ["upload_chunk", method({})],
+  ["clear_chunk_store", method({})],
+  ["stored_chunks", method({})],
+  ["install_code", method({})],
+  ["install_chunked_code", method({ effective: "target_canister" })],
+  ["uninstall_code", method({})],
+  ["start_canister", method({})],
+  ["stop_canister", method({})],
+  ["canister_status", method({ query: true })],
+  ["canister_metrics", method({ query: true })],
+  ["canister_info", canisterOnly],
+  ["canister_metadata", canisterOnly],
+  ["delete_canister", method({})],
+  ["deposit_cycles", canisterOnly],
+  ["raw_rand", canisterOnly],
+  ["fetch_canister_logs", method({ ingress: false, query: true, update: false })],
+  ["provisional_create_canister_with_cycles", method({ effective: "any" })],
+  ["provisional_top_up_canister", method({})],
+  ["http_request", canisterOnlyLater],
+  ["ecdsa_public_key", canisterOnlyLater],
+  ["sign_with_ecdsa", canisterOnlyLater],
+  ["schnorr_public_key", canisterOnlyLater],
+  ["sign_with_schnorr", canisterOnlyLater],
+  ["vetkd_public_key", canisterOnlyLater],
+  ["vetkd_derive_key", canisterOnlyLater],
+  ["node_metrics_history", canisterOnlyLater],
+  ["subnet_info", canisterOnlyLater],
+  ["subnet_metrics", canisterOnlyLater],
+  ["take_canister_snapshot", later],
+  ["load_canister_snapshot", later],
+  ["list_canister_snapshots", later],
+  ["read_canister_snapshot_metadata", later],
+  ["read_canister_snapshot_data", later],
+  ["upload_canister_snapshot_metadata", later],
+  ["upload_canister_snapshot_data", later],
+  ["delete_canister_snapshot", later],
+  [
+    "list_canisters",
+    method({ ingress: false, query: true, update: false, effective: "any", supported: false }),
+  ],
+  ["bitcoin_get_balance", canisterOnlyLater],
+  ["bitcoin_get_utxos", canisterOnlyLater],
+  ["bitcoin_send_transaction", canisterOnlyLater],
+  ["bitcoin_get_current_fee_percentiles", canisterOnlyLater],
+  ["bitcoin_get_block_headers", canisterOnlyLater],
+]);
+
+/** `update_settings` messages up to this size are charged after they ran, so that a frozen canister can be thawed by one. */
+const DELAYED_INDUCTION_BYTES_MAX = 267;
+
+export function managementMethod(name: string): ManagementMethod | null {
+  return METHODS.get(name) ?? null;
+}
+
+export function ingressCallable(name: string): boolean {
+  return METHODS.get(name)?.ingress === true;
+}
+
+export function delaysInductionCost(name: string, arg: Uint8Array): boolean {
+  return name === "update_settings" && arg.length <= DELAYED_INDUCTION_BYTES_MAX;
+}
+
+export function unknownMethod(name: string): UserError {
+  return userError(ErrorCode.CanisterMethodNotFound, `Management canister has no method '${name}'`);
+}
+
+export function unsupportedMethod(name: string): UserError {
+  return userError(
+    ErrorCode.CanisterRejectedMessage,
+    `The management canister method '${name}' is not supported by this subnet yet`,
+  );
+}
+
+export function onlyCanisters(name: string): UserError {
+  return userError(ErrorCode.CanisterRejectedMessage, `Only canisters can call ic00 method ${name}`);
+}
+
+export function onlyQueries(name: string): UserError {
+  return userError(
+    ErrorCode.CanisterRejectedMessage,
+    `${name} API is only accessible in non-replicated mode`,
+  );
+}
+
+export function invalidPayload(why: string): UserError {
+  return userError(ErrorCode.InvalidManagementPayload, `Error decoding candid: ${why}`);
+}

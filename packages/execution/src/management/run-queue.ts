@@ -1,0 +1,219 @@
+/**
+ * The management canister's queue (design §3): calls run in the order in which they came, within the round's instructions; after
+ * the first installation, others wait for the next round once the round's share for installations is used up.
+ */
+import { assert, MANAGEMENT_CANISTER, toHex, utf8 } from "@orrery/base";
+import { type IngressInput, type RequestInput, touch } from "@orrery/state";
+import { minOf } from "../bigints.ts";
+import { charge } from "../cycles.ts";
+import { ingressInductionCost } from "../fees.ts";
+import { answerRequest } from "../messaging/delivery.ts";
+import { setStatus } from "../messaging/ingress-history.ts";
+import { rejectFromError, statusFromError } from "../messaging/reject.ts";
+import type { Round } from "../scheduler/round.ts";
+import {
+  controlled,
+  decodeArg,
+  failure,
+  findCanister,
+  type Handler,
+  type ManagementAnswer,
+  type ManagementCall,
+} from "./call.ts";
+import { optional, readNat64, readPrincipal, readText, required } from "./candid-decode.ts";
+import { clearChunkStore, storedChunks, uploadChunk } from "./chunks.ts";
+import { createCanister, depositCycles, provisionalCreateCanister, provisionalTopUp } from "./create.ts";
+import { effectiveCanisterId } from "./effective-id.ts";
+import { installChunkedCode, installCode } from "./install.ts";
+import { deleteCanister, startCanister, stopCanister, uninstall, updateSettings } from "./lifecycle.ts";
+import {
+  delaysInductionCost,
+  managementMethod,
+  onlyCanisters,
+  onlyQueries,
+  unknownMethod,
+  unsupportedMethod,
+} from "./methods.ts";
+import {
+  canisterMetadata,
+  encodeCanisterInfo,
+  encodeCanisterMetrics,
+  encodeCanisterStatus,
+} from "./status.ts";
+import { encodeMetadata } from "./types.ts";
+
+export interface ManagementBudget {
+  /** Instructions left for management calls in this round. */
+  instructions: bigint;
+  /** Instructions left for installations in this round. */
+  install: bigint;
+}
+
+const canisterStatus: Handler = (round, call) => {
+  const found = controlled(round, call, () => null);
+  if (!found.ok) return failure(found.error);
+  const { meta, queryStats } = found.value.canister;
+  return { kind: "reply", data: encodeCanisterStatus(round.state.subnet, meta, queryStats) };
+};
+
+const canisterMetrics: Handler = (round, call) => {
+  const found = controlled(round, call, () => null);
+  if (!found.ok) return failure(found.error);
+  return { kind: "reply", data: encodeCanisterMetrics(found.value.canister.consumed) };
+};
+
+const canisterInfo: Handler = (round, call) => {
+  const decoded = decodeArg(call, (record) => ({
+    id: required(record, "canister_id", readPrincipal),
+    requested: optional(record, "num_requested_changes", readNat64) ?? 0n,
+  }));
+  if (!decoded.ok) return failure(decoded.error);
+  const canister = findCanister(round, decoded.value.id);
+  if (!canister.ok) return failure(canister.error);
+  return { kind: "reply", data: encodeCanisterInfo(canister.value, decoded.value.requested) };
+};
+
+const metadata: Handler = (round, call) => {
+  const decoded = decodeArg(call, (record) => ({
+    id: required(record, "canister_id", readPrincipal),
+    name: required(record, "name", readText),
+  }));
+  if (!decoded.ok) return failure(decoded.error);
+  const canister = findCanister(round, decoded.value.id);
+  if (!canister.ok) return failure(canister.error);
+  const section = canisterMetadata(canister.value.meta, call.sender, decoded.value.name);
+  return section.ok ? { kind: "reply", data: encodeMetadata(section.value.content) } : failure(section.error);
+};
+
+/** Randomness of the round after the one in which it was asked for: nobody could know it then. */
+const rawRand: Handler = (round, call) => {
+  assert(call.origin.kind === "call", "raw_rand is for canisters only");
+  const { from, callbackId } = call.origin;
+  const { state } = round;
+  state.pendingManagement.push({
+    kind: "raw_rand",
+    from,
+    callbackId,
+    refund: call.cycles,
+    height: state.height,
+  });
+  return { kind: "pending" };
+};
+
+const HANDLERS: ReadonlyMap<string, Handler> = new Map([
+  ["create_canister", createCanister],
+  ["update_settings", updateSettings],
+  ["upload_chunk", uploadChunk],
+  ["clear_chunk_store", clearChunkStore],
+  ["stored_chunks", storedChunks],
+  ["install_code", installCode],
+  ["install_chunked_code", installChunkedCode],
+  ["uninstall_code", uninstall],
+  ["start_canister", startCanister],
+  ["stop_canister", stopCanister],
+  ["canister_status", canisterStatus],
+  ["canister_metrics", canisterMetrics],
+  ["canister_info", canisterInfo],
+  ["canister_metadata", metadata],
+  ["delete_canister", deleteCanister],
+  ["deposit_cycles", depositCycles],
+  ["raw_rand", rawRand],
+  ["provisional_create_canister_with_cycles", provisionalCreateCanister],
+  ["provisional_top_up_canister", provisionalTopUp],
+]);
+
+function isInstallation(method: string): boolean {
+  return method === "install_code" || method === "install_chunked_code";
+}
+
+export function runManagement(round: Round, budget: ManagementBudget): void {
+  const queue = round.state.managementQueue;
+  let done = 0;
+  while (done < queue.length && budget.instructions > 0n) {
+    const input = queue[done] as IngressInput | RequestInput;
+    const installs = isInstallation(input.methodName);
+    if (installs && budget.install <= 0n) break;
+    done++;
+    const instructions = executeManagement(round, input);
+    budget.instructions -= instructions + round.limits.overheadPerMessage;
+    if (installs) budget.install -= instructions;
+  }
+  queue.splice(0, done);
+}
+
+/** Runs one call and answers it; returns the instructions it counts for. */
+function executeManagement(round: Round, input: IngressInput | RequestInput): bigint {
+  const call: ManagementCall =
+    input.kind === "ingress"
+      ? {
+          method: input.methodName,
+          arg: input.arg,
+          sender: input.sender,
+          cycles: 0n,
+          origin: { kind: "ingress", requestId: input.requestId },
+        }
+      : {
+          method: input.methodName,
+          arg: input.payload,
+          sender: input.from,
+          cycles: input.cycles,
+          origin: { kind: "call", from: input.from, callbackId: input.callbackId },
+        };
+  const answer = dispatch(round, call);
+  if (input.kind === "ingress" && delaysInductionCost(input.methodName, input.arg))
+    chargeDelayed(round, input);
+  give(round, call, answer);
+  return answer.kind === "pending" ? 0n : (answer.instructions ?? 0n);
+}
+
+function dispatch(round: Round, call: ManagementCall): ManagementAnswer {
+  const method = managementMethod(call.method);
+  if (method === null) return failure(unknownMethod(call.method));
+  if (!method.update) return failure(onlyQueries(call.method));
+  if (call.origin.kind === "ingress" && !method.ingress) return failure(onlyCanisters(call.method));
+  const handler = HANDLERS.get(call.method);
+  if (!method.supported || handler === undefined) return failure(unsupportedMethod(call.method));
+  return handler(round, call);
+}
+
+function give(round: Round, call: ManagementCall, answer: ManagementAnswer): void {
+  const { state, index } = round;
+  const { origin } = call;
+  if (answer.kind === "pending") {
+    if (origin.kind === "ingress") markProcessing(round, origin.requestId);
+    return;
+  }
+  if (origin.kind === "ingress") {
+    const status =
+      answer.kind === "reply"
+        ? ({ kind: "replied", reply: answer.data } as const)
+        : statusFromError(answer.error);
+    if (setStatus(state, index, origin.requestId, status)) round.answered.push(origin.requestId);
+    return;
+  }
+  const keeps = answer.kind === "reply" ? (answer.keeps ?? 0n) : 0n;
+  answerRequest(round, origin, {
+    from: MANAGEMENT_CANISTER,
+    payload: answer.kind === "reply" ? { kind: "reply", data: answer.data } : rejectFromError(answer.error),
+    refund: call.cycles - keeps,
+  });
+}
+
+/** A call that is answered later shows as processing, unless it was answered at once. */
+function markProcessing(round: Round, requestId: Uint8Array): void {
+  const entry = round.state.ingressHistory.get(toHex(requestId));
+  if (entry?.status.kind !== "received") return;
+  setStatus(round.state, round.index, requestId, { kind: "processing" });
+}
+
+/** What induction did not charge, as far as the canister can pay it. */
+function chargeDelayed(round: Round, input: IngressInput): void {
+  const effective = effectiveCanisterId(input.methodName, input.arg);
+  if (!effective.ok || effective.value === null) return;
+  const canister = findCanister(round, effective.value);
+  if (!canister.ok) return;
+  const bytes = input.arg.length + utf8(input.methodName).length;
+  const amount = minOf(ingressInductionCost(round.state.subnet, bytes), canister.value.meta.cycles);
+  charge(round.state, canister.value, { amount, use: "ingress_induction" });
+  touch(round.state, canister.value);
+}

@@ -1,0 +1,250 @@
+/**
+ * Canister settings (interface spec, "Canister settings"): reading them from an argument, validating them as a whole, applying
+ * them. Nothing is changed unless everything is valid; texts are the replica's.
+ */
+import { compareBytes, err, ok, type Principal, principalKey, type Result, utf8 } from "@orrery/base";
+import type { CanisterMeta, CanisterSettings, LogVisibility, ReplicatedState } from "@orrery/state";
+import { freezingThresholdCycles, memoryUsageBytes } from "../cycles.ts";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import {
+  CONTROLLERS_MAX,
+  ENVIRONMENT_VARIABLE_BYTES_MAX,
+  ENVIRONMENT_VARIABLES_MAX,
+  LOG_MEMORY_LIMIT_MAX,
+  LOG_MEMORY_LIMIT_MIN,
+  MEMORY_ALLOCATION_MAX,
+  SUBNET_COMPUTE_PERCENT_MAX,
+  SUBNET_MEMORY_BYTES_MAX,
+  VIEWERS_MAX,
+  WASM_MEMORY_LIMIT_MAX,
+} from "../limits.ts";
+import {
+  type CandidRecord,
+  optional,
+  type Read,
+  readNat,
+  readPrincipal,
+  readRecord,
+  readText,
+  readVariant,
+  readVec,
+  required,
+} from "./candid-decode.ts";
+
+const NAT64_MAX: bigint = (1n << 64n) - 1n;
+const NAT128_MAX: bigint = (1n << 128n) - 1n;
+
+const readVisibility: Read<LogVisibility> = readVariant<LogVisibility>({
+  controllers: () => ({ kind: "controllers" }),
+  public: () => ({ kind: "public" }),
+  allowed_viewers: (value, what) => ({
+    kind: "allowed_viewers",
+    viewers: readVec(readPrincipal)(value, what),
+  }),
+});
+
+const readVariable: Read<{ name: string; value: string }> = (value, what) => {
+  const record = readRecord(value, what);
+  return { name: required(record, "name", readText), value: required(record, "value", readText) };
+};
+
+/** Reads `canister_settings`; absent fields are not in the result. */
+export const readSettings: Read<Partial<CanisterSettings>> = (value, what) =>
+  settingsOf(readRecord(value, what));
+
+function settingsOf(record: CandidRecord): Partial<CanisterSettings> {
+  const given: { [K in keyof CanisterSettings]: CanisterSettings[K] | null } = {
+    controllers: optional(record, "controllers", readVec(readPrincipal)),
+    computeAllocation: optional(record, "compute_allocation", readNat),
+    memoryAllocation: optional(record, "memory_allocation", readNat),
+    freezingThreshold: optional(record, "freezing_threshold", readNat),
+    reservedCyclesLimit: optional(record, "reserved_cycles_limit", readNat),
+    minimumIncomingCallCycles: optional(record, "minimum_incoming_canister_call_cycles", readNat),
+    wasmMemoryLimit: optional(record, "wasm_memory_limit", readNat),
+    wasmMemoryThreshold: optional(record, "wasm_memory_threshold", readNat),
+    logMemoryLimit: optional(record, "log_memory_limit", readNat),
+    logVisibility: optional(record, "log_visibility", readVisibility),
+    snapshotVisibility: optional(record, "snapshot_visibility", readVisibility),
+    statusVisibility: optional(record, "status_visibility", readVisibility),
+    environmentVariables: optional(record, "environment_variables", readVec(readVariable)),
+  };
+  return Object.fromEntries(
+    Object.entries(given).filter(([, value]) => value !== null),
+  ) as Partial<CanisterSettings>;
+}
+
+function violation(message: string): UserError {
+  return userError(ErrorCode.CanisterContractViolation, message);
+}
+
+function invalidSettings(message: string): UserError {
+  return violation(`Could not validate the settings: ${message} `);
+}
+
+function rangeError(given: Partial<CanisterSettings>): UserError | null {
+  const over = (value: bigint | undefined, max: bigint): value is bigint =>
+    value !== undefined && value > max;
+  if (over(given.computeAllocation, 100n)) {
+    return violation(
+      `ComputeAllocation expected to be in the range [0..100], got ${given.computeAllocation}`,
+    );
+  }
+  if (over(given.memoryAllocation, MEMORY_ALLOCATION_MAX)) {
+    const range = `[0..${MEMORY_ALLOCATION_MAX}]`;
+    return violation(`MemoryAllocation expected to be in the range ${range}, got ${given.memoryAllocation}`);
+  }
+  const ranges: readonly (readonly [bigint | undefined, bigint, string, string])[] = [
+    [given.freezingThreshold, NAT64_MAX, "Freezing threshold", "2^64-1"],
+    [given.reservedCyclesLimit, NAT128_MAX, "Reserved cycles limit", "2^128-1"],
+    [given.minimumIncomingCallCycles, NAT128_MAX, "Minimum incoming canister call cycles", "2^128-1"],
+    [given.wasmMemoryLimit, WASM_MEMORY_LIMIT_MAX, "Wasm memory limit", "2^48"],
+    [given.wasmMemoryThreshold, WASM_MEMORY_LIMIT_MAX, "Wasm memory threshold", "2^48"],
+    [given.logMemoryLimit, LOG_MEMORY_LIMIT_MAX, "Log memory limit", `${LOG_MEMORY_LIMIT_MAX}`],
+  ];
+  for (const [value, max, name, text] of ranges) {
+    if (over(value, max))
+      return violation(`${name} expected to be in the range of [0..${text}], got ${value}`);
+  }
+  const log = given.logMemoryLimit;
+  if (log !== undefined && log > 0n && log < LOG_MEMORY_LIMIT_MIN) {
+    return violation(`Log memory limit expected to be 0 or at least ${LOG_MEMORY_LIMIT_MIN}, got ${log}`);
+  }
+  return null;
+}
+
+function listError(given: Partial<CanisterSettings>): UserError | null {
+  if (given.controllers !== undefined && given.controllers.length > CONTROLLERS_MAX) {
+    return invalidSettings(
+      `Invalid settings: 'controllers' length exceeds maximum size allowed of ${CONTROLLERS_MAX}.`,
+    );
+  }
+  const visibilities = [
+    ["log_visibility", given.logVisibility],
+    ["snapshot_visibility", given.snapshotVisibility],
+    ["status_visibility", given.statusVisibility],
+  ] as const;
+  for (const [name, visibility] of visibilities) {
+    if (visibility?.kind === "allowed_viewers" && visibility.viewers.length > VIEWERS_MAX) {
+      const text = `Invalid settings: '${name}' has ${visibility.viewers.length} allowed viewers`;
+      return invalidSettings(`${text}, at most ${VIEWERS_MAX} are allowed.`);
+    }
+  }
+  return given.environmentVariables === undefined ? null : variablesError(given.environmentVariables);
+}
+
+function variablesError(variables: CanisterSettings["environmentVariables"]): UserError | null {
+  const payload = (text: string): UserError => userError(ErrorCode.InvalidManagementPayload, text);
+  if (variables.length > ENVIRONMENT_VARIABLES_MAX) {
+    return payload(`Too many environment variables: ${variables.length} (max: ${ENVIRONMENT_VARIABLES_MAX})`);
+  }
+  if (new Set(variables.map(({ name }) => name)).size !== variables.length) {
+    return payload("Duplicate environment variables are not allowed");
+  }
+  const max = ENVIRONMENT_VARIABLE_BYTES_MAX;
+  for (const { name, value } of variables) {
+    if (utf8(name).length > max) {
+      return payload(`Environment variable name "${name}" exceeds the maximum allowed length of ${max}.`);
+    }
+    if (utf8(value).length > max) {
+      return payload(`Environment variable value "${value}" exceeds the maximum allowed length of ${max}.`);
+    }
+  }
+  return null;
+}
+
+/** Sorted and without duplicates, as sets are kept. */
+export function principalSet(principals: readonly Principal[]): readonly Principal[] {
+  const byKey = new Map(principals.map((one) => [principalKey(one), one.slice() as Principal]));
+  return [...byKey.values()].sort(compareBytes);
+}
+
+function normalVisibility(visibility: LogVisibility): LogVisibility {
+  if (visibility.kind !== "allowed_viewers") return visibility;
+  return { kind: "allowed_viewers", viewers: principalSet(visibility.viewers) };
+}
+
+function normalSettings(settings: CanisterSettings): CanisterSettings {
+  return {
+    ...settings,
+    controllers: principalSet(settings.controllers),
+    logVisibility: normalVisibility(settings.logVisibility),
+    snapshotVisibility: normalVisibility(settings.snapshotVisibility),
+    statusVisibility: normalVisibility(settings.statusVisibility),
+    environmentVariables: [...settings.environmentVariables].sort((a, b) =>
+      compareBytes(utf8(a.name), utf8(b.name)),
+    ),
+  };
+}
+
+/**
+ * The settings that result from `given` over the canister's own, or why they are refused: ranges, subnet capacity, and whether
+ * the canister can pay for them.
+ */
+export function validateSettings(
+  state: ReplicatedState,
+  meta: CanisterMeta,
+  options: { readonly given: Partial<CanisterSettings>; readonly memoryUsed: bigint },
+): Result<CanisterSettings, UserError> {
+  const { given, memoryUsed } = options;
+  const invalid = rangeError(given) ?? listError(given);
+  if (invalid !== null) return err(invalid);
+  const next = normalSettings({ ...meta.settings, ...given });
+  const refusal = capacityError(state, meta, { next, memoryUsed }) ?? affordError(state, meta, next);
+  return refusal === null ? ok(next) : err(refusal);
+}
+
+function capacityError(
+  state: ReplicatedState,
+  meta: CanisterMeta,
+  options: { readonly next: CanisterSettings; readonly memoryUsed: bigint },
+): UserError | null {
+  const { next, memoryUsed } = options;
+  const old = meta.settings;
+  if (next.computeAllocation > old.computeAllocation) {
+    let taken = 0n;
+    for (const canister of state.canisters.values()) taken += canister.meta.settings.computeAllocation;
+    // Of the allocatable compute one percent always stays unallocated.
+    const available =
+      SUBNET_COMPUTE_PERCENT_MAX -
+      (taken - (state.canisters.has(principalKey(meta.id)) ? old.computeAllocation : 0n));
+    if (next.computeAllocation > available) {
+      return userError(
+        ErrorCode.SubnetOversubscribed,
+        `Canister requested a compute allocation of ${next.computeAllocation}% which cannot be satisfied because ` +
+          `the Subnet's remaining compute capacity is ${available}%.`,
+      );
+    }
+  }
+  const needed = next.memoryAllocation - memoryUsageBytes(meta);
+  if (next.memoryAllocation > old.memoryAllocation && needed > SUBNET_MEMORY_BYTES_MAX - memoryUsed) {
+    return userError(
+      ErrorCode.SubnetOversubscribed,
+      `Canister requested ${next.memoryAllocation} B of memory but only ${SUBNET_MEMORY_BYTES_MAX - memoryUsed} B are ` +
+        "available in the subnet.",
+    );
+  }
+  return null;
+}
+
+function affordError(state: ReplicatedState, meta: CanisterMeta, next: CanisterSettings): UserError | null {
+  if (next.reservedCyclesLimit < meta.reservedCycles) {
+    return userError(
+      ErrorCode.ReservedCyclesLimitIsTooLow,
+      `Cannot set the reserved cycles limit ${next.reservedCyclesLimit} below the reserved cycles balance of ` +
+        `the canister ${meta.reservedCycles}.`,
+    );
+  }
+  const old = meta.settings;
+  const threshold = freezingThresholdCycles(state.subnet, { ...meta, settings: next });
+  if (meta.cycles >= threshold) return null;
+  const missing = `due to insufficient cycles. At least ${threshold - meta.cycles} additional cycles are required.`;
+  if (next.computeAllocation > old.computeAllocation) {
+    const text = `Cannot increase compute allocation to ${next.computeAllocation}% ${missing}`;
+    return userError(ErrorCode.InsufficientCyclesInComputeAllocation, text);
+  }
+  if (next.memoryAllocation > old.memoryAllocation) {
+    const text = `Cannot increase memory allocation to ${next.memoryAllocation} ${missing}`;
+    return userError(ErrorCode.InsufficientCyclesInMemoryAllocation, text);
+  }
+  return null;
+}

@@ -1,0 +1,61 @@
+/**
+ * The ingress history (interface spec, "Request status", "Replay"): one entry per inducted request, terminal exactly once, kept
+ * until its expiry has passed and for at least `INGRESS_STATUS_KEPT_NS` after it became terminal.
+ */
+import { assert, type TimeNs, toHex } from "@orrery/base";
+import type { IngressEntry, IngressStatus, ReplicatedState } from "@orrery/state";
+import { maxOf } from "../bigints.ts";
+import { INGRESS_STATUS_KEPT_NS } from "../limits.ts";
+import type { ExecutionIndex } from "../scheduler/execution-index.ts";
+
+export function isTerminal(status: IngressStatus): boolean {
+  return status.kind !== "received" && status.kind !== "processing";
+}
+
+export function addIngress(
+  state: ReplicatedState,
+  index: ExecutionIndex,
+  entry: Omit<IngressEntry, "status" | "pruneAt">,
+): void {
+  const key = toHex(entry.requestId);
+  const added: IngressEntry = { ...entry, status: { kind: "received" }, pruneAt: null };
+  state.ingressHistory.set(key, added);
+  state.changed.ingress.add(key);
+  index.noteIngress(key, added);
+}
+
+/** Sets a status. A terminal status is final; true when this made it terminal. */
+export function setStatus(
+  state: ReplicatedState,
+  index: ExecutionIndex,
+  requestId: Uint8Array,
+  status: IngressStatus,
+): boolean {
+  const key = toHex(requestId);
+  const entry = state.ingressHistory.get(key);
+  assert(entry !== undefined, `request ${key} is not in the ingress history`);
+  assert(!isTerminal(entry.status), `request ${key} was answered before`);
+  entry.status = status;
+  state.changed.ingress.add(key);
+  if (!isTerminal(status)) return false;
+  entry.pruneAt = maxOf(state.time + INGRESS_STATUS_KEPT_NS, entry.expiry);
+  index.noteIngress(key, entry);
+  return true;
+}
+
+/** Removes entries whose time has come. */
+export function pruneIngress(state: ReplicatedState, index: ExecutionIndex): void {
+  for (;;) {
+    const due = index.pruning.popUntil(before(state.time));
+    if (due === null) return;
+    const entry = state.ingressHistory.get(due.key);
+    if (entry === undefined || entry.pruneAt !== due.time) continue;
+    state.ingressHistory.delete(due.key);
+    state.changed.ingress.add(due.key);
+  }
+}
+
+/** Heaps pop up to and including a time; what ends at `time` still holds at `time`. */
+export function before(time: TimeNs): TimeNs {
+  return time - 1n;
+}

@@ -1,0 +1,36 @@
+/**
+ * What one canister's turn in a round leaves for others. A turn changes its own canister's record and its outbox, nothing else,
+ * so that turns can run side by side; the round then applies the outboxes one after the other in canister order.
+ */
+import type { CanisterId } from "@orrery/base";
+import type { IngressStatus, RequestInput, ResponseInput } from "@orrery/state";
+
+export type OutboundMessage =
+  | { readonly kind: "request"; readonly callee: CanisterId; readonly input: RequestInput }
+  | { readonly kind: "response"; readonly to: CanisterId; readonly input: ResponseInput };
+
+export interface Outbox {
+  /** In the order in which they were sent. */
+  readonly messages: OutboundMessage[];
+  readonly statuses: { readonly requestId: Uint8Array; readonly status: IngressStatus }[];
+  /** Cycles that this turn consumed; added to the subnet's total afterwards. */
+  consumedCyclesTotal: bigint;
+  instructions: bigint;
+  /** Messages and tasks executed. */
+  executions: number;
+  logsChanged: boolean;
+  /** Best-effort callbacks made, for the index of deadlines. */
+  readonly deadlines: { readonly callbackId: number; readonly deadline: bigint }[];
+}
+
+export function newOutbox(): Outbox {
+  return {
+    messages: [],
+    statuses: [],
+    consumedCyclesTotal: 0n,
+    instructions: 0n,
+    executions: 0,
+    logsChanged: false,
+    deadlines: [],
+  };
+}

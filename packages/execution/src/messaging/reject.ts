@@ -1,0 +1,115 @@
+/**
+ * How failures are told (interface spec, "Reject codes"; texts as the replica words them). A user sees code and text apart; a
+ * canister whose callee failed in execution sees the code as a prefix of the text. Rejects made in routing have no prefix.
+ */
+import { type CanisterId, principalToText, utf8, utf8DecodeLossy } from "@orrery/base";
+import type { IngressStatus, RejectCode, ResponsePayload } from "@orrery/state";
+import { ErrorCode, errorCodeText, rejectCodeOf, type UserError, userError } from "../error-codes.ts";
+import { REJECT_TEXT_BYTES_MAX } from "../limits.ts";
+
+/** Of a text that is too long, three quarters of the room show its head and one quarter its tail. */
+export function boundedText(text: string): string {
+  if (text.length * 3 <= REJECT_TEXT_BYTES_MAX) return text;
+  const bytes = utf8(text);
+  if (bytes.length <= REJECT_TEXT_BYTES_MAX) return text;
+  const ellipsis = "...";
+  const head = Math.floor((REJECT_TEXT_BYTES_MAX * 3) / 4);
+  const tail = REJECT_TEXT_BYTES_MAX - head - ellipsis.length;
+  const headText = utf8DecodeLossy(bytes.subarray(0, characterStart(bytes, head)));
+  const tailText = utf8DecodeLossy(bytes.subarray(characterStart(bytes, bytes.length - tail + 3)));
+  return `${headText}${ellipsis}${tailText}`;
+}
+
+/** The start of the character that byte `at` belongs to. */
+function characterStart(bytes: Uint8Array, at: number): number {
+  let start = at;
+  while (start > 0 && ((bytes[start] ?? 0) & 0xc0) === 0x80) start--;
+  return start;
+}
+
+/** What a calling canister is told about an error in its callee's execution. */
+export function rejectFromError(error: UserError): ResponsePayload {
+  return {
+    kind: "reject",
+    code: rejectCodeOf(error.code),
+    message: boundedText(`${errorCodeText(error.code)}: ${error.message}`),
+  };
+}
+
+/** The request status that tells an error to a user. */
+export function statusFromError(error: UserError): IngressStatus {
+  return {
+    kind: "rejected",
+    code: rejectCodeOf(error.code),
+    message: boundedText(error.message),
+    errorCode: errorCodeText(error.code),
+  };
+}
+
+/** A reject that the canister itself gave by `msg_reject`. */
+export function statusFromCanisterReject(message: string): IngressStatus {
+  return {
+    kind: "rejected",
+    code: 4,
+    message: boundedText(message),
+    errorCode: errorCodeText(ErrorCode.CanisterRejectedMessage),
+  };
+}
+
+export function routingReject(code: RejectCode, message: string): ResponsePayload {
+  return { kind: "reject", code, message: boundedText(message) };
+}
+
+export function didNotReply(canister: CanisterId): UserError {
+  return userError(
+    ErrorCode.CanisterDidNotReply,
+    `Canister ${principalToText(canister)} did not reply to the call`,
+  );
+}
+
+export function notFound(canister: CanisterId): UserError {
+  return userError(ErrorCode.CanisterNotFound, `Canister ${principalToText(canister)} not found`);
+}
+
+export function stopped(canister: CanisterId): UserError {
+  return userError(ErrorCode.CanisterStopped, `Canister ${principalToText(canister)} is stopped`);
+}
+
+export function stopping(canister: CanisterId): UserError {
+  return userError(ErrorCode.CanisterStopping, `Canister ${principalToText(canister)} is stopping`);
+}
+
+/** Wraps what went wrong inside a canister, with the advice that the replica adds. */
+export function executionError(
+  canister: CanisterId,
+  options: { readonly code: ErrorCode; readonly what: string; readonly help?: string },
+): UserError {
+  const text = `Error from Canister ${principalToText(canister)}: ${options.what}`;
+  return userError(options.code, options.help === undefined ? text : `${text}.\n${options.help}`);
+}
+
+const ERRORS_PAGE = "https://internetcomputer.org/docs/current/references/execution-errors";
+
+export function noModule(canister: CanisterId): UserError {
+  return executionError(canister, {
+    code: ErrorCode.CanisterWasmModuleNotFound,
+    what: "Attempted to execute a message, but the canister contains no Wasm module.",
+    help:
+      "Please install code to the canister before proceeding with any messages. " +
+      `See documentation: ${ERRORS_PAGE}#wasm-module-not-found`,
+  });
+}
+
+export function methodNotFound(
+  canister: CanisterId,
+  kind: "update" | "query" | "composite_query",
+  name: string,
+): UserError {
+  return executionError(canister, {
+    code: ErrorCode.CanisterMethodNotFound,
+    what: `Canister has no ${kind} method '${name}'.`,
+    help:
+      "Check that the method being called is exported by the target canister. " +
+      `See documentation: ${ERRORS_PAGE}#method-not-found`,
+  });
+}

@@ -1,0 +1,304 @@
+/**
+ * Execution of one message or task in a canister (interface spec, "Message execution"): checks, prepayment, the run itself, its
+ * effects, its response. Works on one canister and its outbox only. Every cycle that a message touches is afterwards in a
+ * balance, in a call context, in a message under way, reserved by a callback, or consumed.
+ */
+import { assert, type CanisterId, err, ok, principalKey, type Result, type TimeNs } from "@orrery/base";
+import type {
+  CallContext,
+  CallOrigin,
+  CanisterState,
+  IngressInput,
+  RequestInput,
+  SubnetInfo,
+  SystemTask,
+} from "@orrery/state";
+import { type Prepayment, prepayExecution, recordConsumed, settleExecution } from "../cycles.ts";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { CALL_TIMEOUT_SECONDS_MAX, type ExecutionLimits, QUEUE_CAPACITY } from "../limits.ts";
+import type {
+  EntryPoint,
+  MessageContext,
+  MessageEffects,
+  MessageOutcome,
+  MessageRunner,
+  OutgoingCall,
+} from "../types.ts";
+import { answerOrigin, callerOf, closeIfDone, deadlineOf, openContext, respond } from "./contexts.ts";
+import { appendLogs } from "./logs.ts";
+import { updateLowMemoryHook } from "./low-memory.ts";
+import type { Outbox } from "./outbox.ts";
+import { didNotReply, executionError, methodNotFound, noModule, stopped, stopping } from "./reject.ts";
+
+/** What a turn needs besides its canister. */
+export interface TurnEnv {
+  readonly subnet: SubnetInfo;
+  readonly time: TimeNs;
+  readonly runner: MessageRunner;
+  readonly limits: ExecutionLimits;
+  readonly subnetMemoryAvailable: bigint;
+  readonly outbox: Outbox;
+}
+
+interface RunOptions {
+  readonly context: CallContext | null;
+  readonly entry: EntryPoint;
+  readonly instructionLimit: bigint;
+  readonly cyclesRefunded?: bigint;
+  readonly callerInfo?: IngressInput["senderInfo"];
+}
+
+/** Builds the System API's view of a message. */
+export function messageContext(env: TurnEnv, canister: CanisterState, options: RunOptions): MessageContext {
+  const { context } = options;
+  const origin: CallOrigin = context?.origin ?? { kind: "task" };
+  return {
+    subnet: env.subnet,
+    time: env.time,
+    caller: callerOf(origin),
+    callerInfo: options.callerInfo ?? null,
+    deadline: deadlineOf(origin),
+    cyclesAvailable: context?.availableCycles ?? 0n,
+    cyclesRefunded: options.cyclesRefunded ?? 0n,
+    canRespond: context?.needsToRespond ?? false,
+    instructionLimit: options.instructionLimit,
+    contextInstructions: context?.instructionsExecuted ?? 0n,
+    dataCertificate: null,
+    subnetMemoryAvailable: env.subnetMemoryAvailable,
+    requestSlots(callee: CanisterId): number {
+      return QUEUE_CAPACITY - (canister.outstandingByCallee.get(principalKey(callee)) ?? 0);
+    },
+  };
+}
+
+/** Runs Wasm in a context and books instructions and logs; effects are the caller's to apply. */
+export function runEntry(env: TurnEnv, canister: CanisterState, options: RunOptions): MessageOutcome {
+  const outcome = env.runner.execute(canister, options.entry, messageContext(env, canister, options));
+  if (options.context !== null) options.context.instructionsExecuted += outcome.instructions;
+  env.outbox.instructions += outcome.instructions;
+  if (appendLogs(canister, outcome.logs, env.time)) env.outbox.logsChanged = true;
+  return outcome;
+}
+
+/** Applies what a message did besides its memory: cycles, timer, certified data, calls. */
+export function applyEffects(
+  env: TurnEnv,
+  canister: CanisterState,
+  context: CallContext | null,
+  effects: MessageEffects,
+): void {
+  const { meta } = canister;
+  if (effects.cyclesAccepted > 0n) {
+    assert(
+      context !== null && effects.cyclesAccepted <= context.availableCycles,
+      "accepted more cycles than were available",
+    );
+    context.availableCycles -= effects.cyclesAccepted;
+    meta.cycles += effects.cyclesAccepted;
+  }
+  for (const call of effects.calls) {
+    assert(context !== null, "a call was made outside of a call context");
+    sendCall(env, canister, context, call);
+  }
+  meta.cycles += effects.cyclesMinted;
+  meta.cycles -= effects.cyclesBurned;
+  recordConsumed(env.outbox, canister, effects.cyclesBurned, "burned_cycles");
+  assert(meta.cycles >= 0n, "a message spent more cycles than the canister had");
+  if (effects.certifiedData !== null) meta.certifiedData = effects.certifiedData;
+  if (effects.globalTimer !== null) meta.globalTimer = effects.globalTimer;
+  updateLowMemoryHook(meta);
+}
+
+function sendCall(env: TurnEnv, canister: CanisterState, context: CallContext, call: OutgoingCall): void {
+  const id = canister.nextCallbackId++;
+  const deadline = call.timeoutSeconds === null ? 0n : deadlineAfter(env.time, call.timeoutSeconds);
+  canister.meta.cycles -=
+    call.cycles + call.prepaidExecution + call.prepaidTransmission + call.transmissionCost;
+  recordConsumed(env.outbox, canister, call.transmissionCost, "request_and_response_transmission");
+  canister.callbacks.set(id, {
+    id,
+    contextId: context.id,
+    callee: call.callee,
+    reply: call.reply,
+    reject: call.reject,
+    cleanup: call.cleanup,
+    cyclesSent: call.cycles,
+    prepaidExecution: call.prepaidExecution,
+    prepaidTransmission: call.prepaidTransmission,
+    deadline,
+  });
+  context.outstanding++;
+  const key = principalKey(call.callee);
+  canister.outstandingByCallee.set(key, (canister.outstandingByCallee.get(key) ?? 0) + 1);
+  if (deadline !== 0n) env.outbox.deadlines.push({ callbackId: id, deadline });
+  env.outbox.messages.push({
+    kind: "request",
+    callee: call.callee,
+    input: {
+      kind: "request",
+      from: canister.meta.id,
+      callbackId: id,
+      methodName: call.methodName,
+      payload: call.payload,
+      cycles: call.cycles,
+      deadline,
+    },
+  });
+}
+
+/** Deadlines are whole seconds, at most `CALL_TIMEOUT_SECONDS_MAX` from the second that has begun. */
+function deadlineAfter(time: TimeNs, timeoutSeconds: number): TimeNs {
+  const seconds = Math.min(timeoutSeconds, CALL_TIMEOUT_SECONDS_MAX);
+  return (time / 1_000_000_000n + BigInt(seconds)) * 1_000_000_000n;
+}
+
+/** After a message ran: its response, or the starvation rule, or nothing yet. */
+export function finishInContext(
+  env: TurnEnv,
+  canister: CanisterState,
+  context: CallContext,
+  outcome: { readonly error: UserError | null; readonly effects: MessageEffects | null },
+): void {
+  const response = outcome.effects?.response ?? null;
+  if (response !== null) {
+    respond(env.outbox, canister, context, response);
+  } else if (context.outstanding === 0 && context.needsToRespond) {
+    const error = outcome.error ?? didNotReply(canister.meta.id);
+    respond(env.outbox, canister, context, { kind: "error", error });
+  }
+  closeIfDone(canister, context);
+}
+
+/** Which export a replicated call runs: updates first, then queries. */
+function replicatedEntry(canister: CanisterState, method: string, arg: Uint8Array): EntryPoint | UserError {
+  const { module, id } = canister.meta;
+  if (module === null) return noModule(id);
+  if (module.exports.updates.includes(method)) return { kind: "update", method, arg };
+  if (module.exports.queries.includes(method)) return { kind: "replicated_query", method, arg };
+  if (module.exports.compositeQueries.includes(method)) {
+    return userError(
+      ErrorCode.CompositeQueryCalledInReplicatedMode,
+      `Composite query cannot be called in replicated mode`,
+    );
+  }
+  return methodNotFound(id, "update", method);
+}
+
+function statusError(canister: CanisterState): UserError | null {
+  const { status, id } = canister.meta;
+  if (status.kind === "stopped") return stopped(id);
+  return status.kind === "stopping" ? stopping(id) : null;
+}
+
+/** Other canisters' calls must bring what the canister asks for; its own calls and ingress are exempt. */
+function incomingCyclesError(canister: CanisterState, input: RequestInput): UserError | null {
+  const minimum = canister.meta.settings.minimumIncomingCallCycles;
+  if (input.cycles >= minimum || principalKey(input.from) === principalKey(canister.meta.id)) return null;
+  return executionError(canister.meta.id, {
+    code: ErrorCode.InsufficientCyclesInCall,
+    what: `Canister requires at least ${minimum} cycles to be attached to a call, but only ${input.cycles} were attached`,
+  });
+}
+
+interface Admission {
+  readonly prepaid: Prepayment;
+  readonly entry: EntryPoint;
+}
+
+/** The checks before a call runs, in the replica's order; what is admitted is paid for. */
+function admit(
+  env: TurnEnv,
+  canister: CanisterState,
+  input: IngressInput | RequestInput,
+): Result<Admission, UserError> {
+  const early =
+    statusError(canister) ?? (input.kind === "request" ? incomingCyclesError(canister, input) : null);
+  if (early !== null) return err(early);
+  const prepaid = prepayExecution(env.subnet, canister, {
+    instructionLimit: env.limits.instructionsPerMessage,
+  });
+  if (!prepaid.ok) return prepaid;
+  const arg = input.kind === "request" ? input.payload : input.arg;
+  const entry = replicatedEntry(canister, input.methodName, arg);
+  if ("kind" in entry) return ok({ prepaid: prepaid.value, entry });
+  settle(env, canister, prepaid.value, 0n);
+  return err(entry);
+}
+
+function originOf(input: IngressInput | RequestInput): CallOrigin {
+  if (input.kind === "ingress") return { kind: "ingress", requestId: input.requestId, sender: input.sender };
+  return { kind: "canister", from: input.from, callbackId: input.callbackId, deadline: input.deadline };
+}
+
+/** Runs a public method for a user or a canister. */
+export function executeCall(env: TurnEnv, canister: CanisterState, input: IngressInput | RequestInput): void {
+  env.outbox.executions++;
+  const origin = originOf(input);
+  const cycles = input.kind === "request" ? input.cycles : 0n;
+  const admitted = admit(env, canister, input);
+  if (!admitted.ok) {
+    const answer = { kind: "error", error: admitted.error } as const;
+    answerOrigin(env.outbox, origin, answer, { from: canister.meta.id, refund: cycles });
+    return;
+  }
+  const { entry, prepaid } = admitted.value;
+  const context = openContext(canister, { origin, cycles, time: env.time });
+  const { instructionsPerMessage, instructionsPerQuery } = env.limits;
+  const outcome = runEntry(env, canister, {
+    context,
+    entry,
+    instructionLimit: entry.kind === "update" ? instructionsPerMessage : instructionsPerQuery,
+    callerInfo: input.kind === "ingress" ? input.senderInfo : null,
+  });
+  if (outcome.effects !== null) {
+    applyEffects(env, canister, context, outcome.effects);
+    canister.meta.version++;
+  }
+  settle(env, canister, prepaid, outcome.instructions);
+  finishInContext(env, canister, context, outcome);
+  if (origin.kind === "ingress" && context.needsToRespond) {
+    env.outbox.statuses.push({ requestId: origin.requestId, status: { kind: "processing" } });
+  }
+}
+
+export function settle(
+  env: TurnEnv,
+  canister: CanisterState,
+  prepaid: Prepayment,
+  instructions: bigint,
+): void {
+  settleExecution({ subnet: env.subnet, total: env.outbox, prepaid }, canister, instructions);
+}
+
+/** Runs a heartbeat, the global timer or the low-memory hook; a canister that cannot pay skips it. */
+export function executeTask(env: TurnEnv, canister: CanisterState, task: SystemTask): void {
+  const { meta } = canister;
+  if (meta.status.kind !== "running") return;
+  env.outbox.executions++;
+  if (task === "global_timer") meta.globalTimer = 0n;
+  if (task === "on_low_wasm_memory") meta.lowMemoryHook = "executed";
+  if (!exportsTask(canister, task)) return;
+  const prepaid = prepayExecution(env.subnet, canister, {
+    instructionLimit: env.limits.instructionsPerMessage,
+  });
+  if (!prepaid.ok) return;
+  const context = openContext(canister, { origin: { kind: "task" }, cycles: 0n, time: env.time });
+  const outcome = runEntry(env, canister, {
+    context,
+    entry: { kind: task },
+    instructionLimit: env.limits.instructionsPerMessage,
+  });
+  if (outcome.effects !== null) {
+    applyEffects(env, canister, context, outcome.effects);
+    meta.version++;
+  }
+  settle(env, canister, prepaid.value, outcome.instructions);
+  finishInContext(env, canister, context, outcome);
+}
+
+function exportsTask(canister: CanisterState, task: SystemTask): boolean {
+  const exports = canister.meta.module?.exports;
+  if (exports === undefined) return false;
+  if (task === "heartbeat") return exports.heartbeat;
+  return task === "global_timer" ? exports.globalTimer : exports.onLowWasmMemory;
+}

@@ -1,0 +1,48 @@
+/**
+ * Storage and compute over time (developer documentation, "Cycles costs"): paid on a grid of `CHARGE_INTERVAL_NS` of block time,
+ * for the whole seconds since the last payment. A canister that cannot pay any more is uninstalled.
+ */
+import type { PrincipalKey } from "@orrery/base";
+import { type CanisterState, touch } from "@orrery/state";
+import { chargedMemoryBytes, chargeResource } from "../cycles.ts";
+import { computeCost, storageCost } from "../fees.ts";
+import { CHARGE_INTERVAL_NS } from "../limits.ts";
+import { uninstallCode } from "../messaging/uninstall.ts";
+import type { Round } from "./round.ts";
+
+const NS_PER_SECOND = 1_000_000_000n;
+
+export function chargeResources(round: Round): void {
+  const { state, previousTime } = round;
+  if (state.time / CHARGE_INTERVAL_NS === previousTime / CHARGE_INTERVAL_NS) return;
+  const depleted: PrincipalKey[] = [];
+  for (const [key, canister] of state.canisters) {
+    if (!payUntilNow(round, canister)) depleted.push(key);
+  }
+  for (const key of depleted.sort()) dropDepleted(round, state.canisters.get(key) as CanisterState);
+}
+
+/** Charges the seconds since the last payment; false when the cycles did not suffice. */
+export function payUntilNow(round: Round, canister: CanisterState): boolean {
+  const { state } = round;
+  const seconds = (state.time - canister.chargedUntil) / NS_PER_SECOND;
+  if (seconds <= 0n) return true;
+  canister.chargedUntil += seconds * NS_PER_SECOND;
+  const memory = storageCost(state.subnet, chargedMemoryBytes(canister.meta), seconds);
+  const compute = computeCost(state.subnet, canister.meta.settings.computeAllocation, seconds);
+  if (memory + compute === 0n) return true;
+  touch(state, canister);
+  const memoryPaid = chargeResource(state, canister, memory, "memory");
+  return chargeResource(state, canister, compute, "compute_allocation") && memoryPaid;
+}
+
+/** Code, history and allocations go; the id and its controllers stay. */
+function dropDepleted(round: Round, canister: CanisterState): void {
+  const { meta } = canister;
+  if (meta.module !== null || canister.callContexts.size > 0) uninstallCode(round, canister);
+  meta.settings = { ...meta.settings, computeAllocation: 0n, memoryAllocation: 0n };
+  canister.history = [];
+  meta.historyBytes = 0;
+  touch(round.state, canister);
+  round.log.log("info", "uninstalled a canister that ran out of cycles", {});
+}

@@ -1,0 +1,122 @@
+/**
+ * What the scheduler must find without looking at every canister: who has work, whose timer is due, which deadlines pass. A cache
+ * of the state, rebuilt when a state is loaded and kept in step by `refresh`; nothing here is state of its own, and nothing here
+ * decides an order by the order of insertion.
+ */
+import type { PrincipalKey, TimeNs } from "@orrery/base";
+import type { CanisterState, IngressEntry, ReplicatedState } from "@orrery/state";
+import { memoryUsageBytes } from "../cycles.ts";
+import { InstantHeap } from "./heap.ts";
+
+export class ExecutionIndex {
+  /** Canisters with a queued message or a low-memory hook that is ready. */
+  readonly runnable: Set<PrincipalKey> = new Set();
+  readonly heartbeats: Set<PrincipalKey> = new Set();
+  readonly stopping: Set<PrincipalKey> = new Set();
+  /** Global timers, by canister key. */
+  readonly timers: InstantHeap = new InstantHeap();
+  /** Best-effort callbacks, by "canister key:callback id". */
+  readonly callDeadlines: InstantHeap = new InstantHeap();
+  /** Ingress that may not have started by then, by request id in hexadecimal. */
+  readonly ingressExpiry: InstantHeap = new InstantHeap();
+  /** Terminal ingress statuses, by request id in hexadecimal. */
+  readonly pruning: InstantHeap = new InstantHeap();
+  /** Canisters whose logs changed since the last delta. */
+  readonly logsChanged: Set<PrincipalKey> = new Set();
+  /** Memory that all canisters use, bytes. */
+  memoryUsed = 0n;
+  readonly #memoryOf = new Map<PrincipalKey, bigint>();
+  readonly #timerOf = new Map<PrincipalKey, TimeNs>();
+
+  constructor(state: ReplicatedState) {
+    for (const [key, canister] of state.canisters) {
+      this.refresh(key, canister);
+      for (const callback of canister.callbacks.values()) {
+        if (callback.deadline !== 0n)
+          this.callDeadlines.push(callback.deadline, deadlineKey(key, callback.id));
+      }
+    }
+    for (const [key, entry] of state.ingressHistory) this.noteIngress(key, entry);
+  }
+
+  /** Brings everything about one canister in step with its record. */
+  refresh(key: PrincipalKey, canister: CanisterState): void {
+    const { meta } = canister;
+    setMember(this.runnable, key, hasWork(canister));
+    setMember(
+      this.heartbeats,
+      key,
+      meta.status.kind === "running" && meta.module?.exports.heartbeat === true,
+    );
+    setMember(this.stopping, key, meta.status.kind === "stopping");
+    const timer = meta.status.kind === "running" ? meta.globalTimer : 0n;
+    if (this.#timerOf.get(key) !== timer) {
+      if (timer === 0n) {
+        this.#timerOf.delete(key);
+      } else {
+        this.#timerOf.set(key, timer);
+        this.timers.push(timer, key);
+      }
+    }
+    const used = memoryUsageBytes(meta);
+    this.memoryUsed += used - (this.#memoryOf.get(key) ?? 0n);
+    this.#memoryOf.set(key, used);
+  }
+
+  forget(key: PrincipalKey): void {
+    this.runnable.delete(key);
+    this.heartbeats.delete(key);
+    this.stopping.delete(key);
+    this.logsChanged.delete(key);
+    this.#timerOf.delete(key);
+    this.memoryUsed -= this.#memoryOf.get(key) ?? 0n;
+    this.#memoryOf.delete(key);
+  }
+
+  /** Takes the next timer that is due, or null. Until `refresh` is called on its canister, the timer is not in the index. */
+  takeTimer(until: TimeNs): PrincipalKey | null {
+    this.#dropStaleTimers();
+    const due = this.timers.popUntil(until);
+    if (due === null) return null;
+    this.#timerOf.delete(due.key);
+    return due.key;
+  }
+
+  /** The earliest timer of a running canister. */
+  nextTimer(): TimeNs | null {
+    this.#dropStaleTimers();
+    return this.timers.peek()?.time ?? null;
+  }
+
+  #dropStaleTimers(): void {
+    for (;;) {
+      const first = this.timers.peek();
+      if (first === null || this.#timerOf.get(first.key) === first.time) return;
+      this.timers.popUntil(first.time);
+    }
+  }
+
+  noteIngress(key: string, entry: IngressEntry): void {
+    if (entry.status.kind === "received") this.ingressExpiry.push(entry.expiry, key);
+    if (entry.pruneAt !== null) this.pruning.push(entry.pruneAt, key);
+  }
+}
+
+function setMember(set: Set<PrincipalKey>, key: PrincipalKey, member: boolean): void {
+  if (member) set.add(key);
+  else set.delete(key);
+}
+
+export function hasWork(canister: CanisterState): boolean {
+  const { queues, meta } = canister;
+  if (queues.ingress.length > 0 || queues.responses.length > 0 || queues.requests.size > 0) return true;
+  return (
+    meta.lowMemoryHook === "ready" &&
+    meta.status.kind === "running" &&
+    meta.module?.exports.onLowWasmMemory === true
+  );
+}
+
+export function deadlineKey(canister: PrincipalKey, callbackId: number): string {
+  return `${canister}:${callbackId}`;
+}

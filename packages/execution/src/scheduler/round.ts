@@ -1,0 +1,35 @@
+/**
+ * What all steps of one round share: the state, its index, the environment, and what the round has done so far. Created by
+ * `applyBatch`, dropped when it returns.
+ */
+import type { Logger, TimeNs } from "@orrery/base";
+import type { PageArena, ReplicatedState } from "@orrery/state";
+import type { ExecutionLimits } from "../limits.ts";
+import type { Executor, MessageRunner } from "../types.ts";
+import type { ExecutionIndex } from "./execution-index.ts";
+
+export interface ExecutionEnv {
+  readonly runner: MessageRunner;
+  readonly executor: Executor;
+  /** Where page versions of uninstalled canisters are given back. */
+  readonly arena: Pick<PageArena, "retire">;
+  readonly limits: ExecutionLimits;
+  readonly log: Logger;
+}
+
+export interface Round extends ExecutionEnv {
+  readonly state: ReplicatedState;
+  readonly index: ExecutionIndex;
+  /** Block time of the round before. */
+  readonly previousTime: TimeNs;
+  /** Requests whose status became terminal. */
+  readonly answered: Uint8Array[];
+  instructions: bigint;
+}
+
+/** Runs partitions one after the other on the calling thread. */
+export const inlineExecutor: Executor = {
+  run<T>(partitions: readonly (() => T)[]): T[] {
+    return partitions.map((partition) => partition());
+  },
+};
