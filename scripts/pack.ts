@@ -23,6 +23,9 @@ export const NODE_MAJOR_MIN = 24;
 
 const COMMANDS: Readonly<Record<string, string>> = { orrery: "apps/cli/src/main.ts" };
 
+/** The system canisters ship as built; their sources are in the repository. */
+const CANISTER_SOURCES = /\.mo$|\/system\/lib(\/|$)/;
+
 interface Manifest {
   readonly name: string;
   readonly version: string;
@@ -60,7 +63,13 @@ export async function pack(outdir: string): Promise<string> {
   }
 
   const target = `node${NODE_MAJOR_MIN}`;
-  const bundled = await bundle({ root: REPOSITORY_ROOT, entries, outdir: join(folder, "lib"), target });
+  const bundled = await bundle({
+    root: REPOSITORY_ROOT,
+    entries,
+    outdir: join(folder, "lib"),
+    omit: CANISTER_SOURCES,
+    target,
+  });
   emitTypes({
     root: REPOSITORY_ROOT,
     entries: publicSources,

@@ -38,6 +38,9 @@ export interface LockedArtifact {
   readonly wasmBytes: number;
 }
 
+/** Named as a whole and literally: packaging copies the folder and points here at the copy. */
+const SYSTEM_FOLDER = new URL("../system/", import.meta.url);
+
 /** For running and storage: thousands of years of an idle canister. */
 const OPERATING_CYCLES = 10n ** 16n;
 
@@ -71,11 +74,11 @@ export function lockedArtifacts(): Readonly<Record<string, LockedArtifact>> {
   return (JSON.parse(text) as { readonly artifacts: Readonly<Record<string, LockedArtifact>> }).artifacts;
 }
 
-/** Reads a committed module and compares it with the lock; `path` is relative to this workspace. */
-export function readLockedGzip(path: string): Uint8Array {
+/** Reads a committed module and compares it with the lock; `path` is its name there, relative to this workspace. */
+export function readLockedGzip(path: string, url: URL): Uint8Array {
   const locked = lockedArtifacts()[path];
   if (locked === undefined) throw new Error(`${path} is not in hashes.json: build it first`);
-  const bytes = Uint8Array.from(readFileSync(new URL(`../${path}`, import.meta.url)));
+  const bytes = Uint8Array.from(readFileSync(url));
   const hash = createHash("sha256").update(bytes).digest("hex");
   if (hash !== locked.gzipSha256) {
     throw new Error(
@@ -89,11 +92,11 @@ function located(
   name: string,
   canisterId: string,
 ): Pick<SystemCanister, "name" | "canisterId" | "wasmGzipUrl" | "wasmGzip"> {
-  const path = `system/${name}/${name}.wasm.gz`;
+  const url = new URL(`${name}/${name}.wasm.gz`, SYSTEM_FOLDER);
   return {
     name,
     canisterId,
-    wasmGzipUrl: new URL(`../${path}`, import.meta.url),
-    wasmGzip: () => readLockedGzip(path),
+    wasmGzipUrl: url,
+    wasmGzip: () => readLockedGzip(`system/${name}/${name}.wasm.gz`, url),
   };
 }

@@ -47,12 +47,14 @@ test("threads named at run time become entries, other files assets, and the resu
   for (const [path, text] of Object.entries(SOURCES)) write(`src/${path}`, text);
   write("data/text.txt", "text");
   write("data/folder/deep.txt", "deep");
+  write("data/folder/deep.md", "left out");
   const outdir = join(root, "out");
   const entries = { "command-x": join(root, "src/main.ts") };
-  const result = await bundle({ root, entries, outdir, target: "node24" });
+  const result = await bundle({ root, entries, outdir, target: "node24", omit: /\.md$/ });
   assert.deepEqual(result.entries, ["command-x", "counter"]);
   assert.deepEqual(result.assets, ["assets/folder", "assets/text.txt"]);
   assert.ok(existsSync(join(outdir, "counter.js")));
+  assert.ok(!existsSync(join(outdir, "assets/folder/deep.md")));
   assert.match(
     readFileSync(join(outdir, "counter.js"), "utf8"),
     /new URL\("\.\/command-x\.js", import\.meta\.url\)/,
@@ -63,7 +65,7 @@ test("threads named at run time become entries, other files assets, and the resu
   assert.equal(run.stdout, "22 text deep\n", run.stderr);
 });
 
-test("two threads of one name and a file that is not there are refused", async () => {
+test("two threads of one name, a computed name and a file that is not there are refused", async () => {
   const outdir = join(root, "out2");
   write(
     "src2/a.ts",
@@ -71,9 +73,30 @@ test("two threads of one name and a file that is not there are refused", async (
   );
   write("src2/x/w.ts", "export const x = 1;");
   write("src2/y/w.ts", "export const y = 1;");
-  const twice = bundle({ root, entries: { a: join(root, "src2/a.ts") }, outdir, target: "node24" });
+  const twice = bundle({
+    root,
+    entries: { a: join(root, "src2/a.ts") },
+    outdir,
+    target: "node24",
+    omit: /\.md$/,
+  });
   await assert.rejects(twice, /is the second file to become w: rename one/);
+  write("src2/c.ts", 'const name = "./x.txt"; export const u = new URL(name, import.meta.url);');
+  const computed = bundle({
+    root,
+    entries: { c: join(root, "src2/c.ts") },
+    outdir,
+    target: "node24",
+    omit: /\.md$/,
+  });
+  await assert.rejects(computed, /must be a literal/);
   write("src2/b.ts", 'export const u = new URL("./gone.ts", import.meta.url);');
-  const gone = bundle({ root, entries: { b: join(root, "src2/b.ts") }, outdir, target: "node24" });
+  const gone = bundle({
+    root,
+    entries: { b: join(root, "src2/b.ts") },
+    outdir,
+    target: "node24",
+    omit: /\.md$/,
+  });
   await assert.rejects(gone, /names \.\/gone\.ts, which does not exist/);
 });

@@ -6,7 +6,7 @@
  * entry of its own (a thread or a process to spawn), anything else is copied as an asset; the text is rewritten to the new place.
  * Modules that several entries share go to shared files, once.
  */
-import { cpSync, existsSync, readFileSync, statSync } from "node:fs";
+import { cpSync, existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build, type Plugin } from "esbuild";
@@ -16,8 +16,10 @@ export interface BundleOptions {
   readonly root: string;
   /** Name of an output file (without `.js`) → absolute path of its source. */
   readonly entries: Readonly<Record<string, string>>;
-  /** Output folder. */
+  /** Output folder; emptied first. */
   readonly outdir: string;
+  /** Files of copied folders that are left out. */
+  readonly omit: RegExp;
   /** Oldest runtime that must understand the output. */
   readonly target: string;
 }
@@ -32,6 +34,8 @@ export interface BundleResult {
 }
 
 const RUNTIME_URL = /new URL\(\s*"(\.[^"]*)"\s*,\s*import\.meta\.url\s*,?\s*\)/g;
+/** What the convention does not allow, since its target is known at run time only. */
+const OTHER_RUNTIME_URL = /new URL\([^()"]*import\.meta\.url/;
 const ASSET_FOLDER = "assets";
 
 export async function bundle(options: BundleOptions): Promise<BundleResult> {
@@ -40,6 +44,7 @@ export async function bundle(options: BundleOptions): Promise<BundleResult> {
   const assets = new Map<string, string>();
   for (;;) {
     const known = entryBySource.size;
+    rmSync(options.outdir, { recursive: true, force: true });
     const result = await build({
       entryPoints: [...entryBySource].map(([source, name]) => ({ in: source, out: name })),
       outdir: options.outdir,
@@ -57,7 +62,10 @@ export async function bundle(options: BundleOptions): Promise<BundleResult> {
       plugins: [runtimeFiles(entryBySource, assets)],
     });
     if (entryBySource.size > known) continue;
-    for (const [source, name] of assets) cpSync(source, join(options.outdir, name), { recursive: true });
+    const filter = (path: string): boolean => !options.omit.test(path);
+    for (const [source, name] of assets) {
+      cpSync(source, join(options.outdir, name), { recursive: true, filter });
+    }
     return {
       entries: [...entryBySource.values()].sort(),
       assets: [...assets.values()].sort(),
@@ -75,7 +83,7 @@ function runtimeFiles(entryBySource: Map<string, string>, assets: Map<string, st
     name: "runtime-files",
     setup(pluginBuild): void {
       pluginBuild.onLoad({ filter: /\.ts$/ }, ({ path }) => {
-        if (path.includes("/node_modules/")) return undefined;
+        if (path.includes("/node_modules/")) return;
         const errors: { text: string }[] = [];
         const contents = readFileSync(path, "utf8").replace(RUNTIME_URL, (whole, reference: string) => {
           const target = fileURLToPath(new URL(reference, pathToFileURL(path)));
@@ -93,6 +101,11 @@ function runtimeFiles(entryBySource: Map<string, string>, assets: Map<string, st
           const isFolder = statSync(target).isDirectory();
           return whole.replace(reference, `./${place}${isFolder ? "/" : ""}`);
         });
+        if (OTHER_RUNTIME_URL.test(contents)) {
+          errors.push({
+            text: `${path}: the first argument of new URL(…, import.meta.url) must be a literal`,
+          });
+        }
         return { contents, errors, loader: "ts", resolveDir: dirname(path) };
       });
     },
