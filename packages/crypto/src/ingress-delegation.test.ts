@@ -21,7 +21,7 @@ import {
   sign,
   signed,
   USER,
-} from "./ingress.fixture.ts";
+} from "./ingress.testkit.ts";
 import { p256Signer, type Signer, secp256k1Signer } from "./signatures.ts";
 
 test("delegations pass on authority, across schemes, up to twenty", () => {

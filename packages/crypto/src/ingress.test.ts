@@ -33,7 +33,7 @@ import {
   sign,
   signed,
   USER,
-} from "./ingress.fixture.ts";
+} from "./ingress.testkit.ts";
 import { type InvalidRequest, type ValidRequest, validateEnvelope } from "./ingress.ts";
 import { requestId } from "./request-id.ts";
 import { p256Signer, type Signer, secp256k1Signer } from "./signatures.ts";
