@@ -52,9 +52,7 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .description("start a network and keep it running; with -d in the background")
     .addOption(stateDir())
     .addOption(
-      new Option("--port <port>", "port of the API and the gateway; 0 takes any")
-        .argParser(parsePort)
-        .default(8000),
+      new Option("--port <port>", "port to serve; 0 takes any free one").argParser(parsePort).default(8000),
     )
     .addOption(new Option("--bind <address>", "address to listen on").default("127.0.0.1"))
     .option("--clean", "discard the network in the state directory and begin a new one")

@@ -54,8 +54,7 @@ function announce(options: StartOptions, io: Io, info: NetworkInfo): void {
   }
   const background = options.background === true;
   const rows = [
-    ["API and gateway", info.gateway_url],
-    ["canisters", `${info.gateway_url.replace(/\/\/[^/]*?(?=:\d+$)/, "//<canister id>.localhost")}/`],
+    ["API", info.api_url],
     ["state", stateDir],
     ...(background ? [["process", `${info.pid}`]] : []),
   ];

@@ -64,7 +64,7 @@ export async function status(options: StatusOptions, io: Io): Promise<number> {
   }
   const rows = [
     ["health", healthy ? io.style("green", "healthy", "out") : io.style("red", "not healthy", "out")],
-    ["API and gateway", gateway_url],
+    ["API", api_url],
     ["root key", root_key],
   ];
   io.out(`${table(rows)}\n`);

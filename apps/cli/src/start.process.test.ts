@@ -1,0 +1,254 @@
+/** The `orrery` command as a process: starting, stopping, and every start that is refused. Free ports, temporary directories. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+const directory = mkdtempSync(join(tmpdir(), "orrery-start-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  /** Resolves to what stdout holds once it holds a match. */
+  readonly seen: (pattern: RegExp) => Promise<string>;
+  readonly ended: Promise<Outcome>;
+}
+
+function launch(...argv: readonly string[]): Running {
+  const child = spawn(process.execPath, [MAIN, ...argv], {
+    cwd: directory,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const written = { out: "", err: "" };
+  const waiting: (() => void)[] = [];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    written.out += text;
+    for (const check of waiting) check();
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    written.err += text;
+  });
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, ...written }));
+  return {
+    child,
+    ended,
+    seen: (pattern) =>
+      new Promise((resolve, reject) => {
+        const check = (): void => {
+          if (pattern.test(written.out)) resolve(written.out);
+        };
+        waiting.push(check);
+        check();
+        void ended.then(({ code, err }) => reject(new Error(`ended with ${code} before ${pattern}: ${err}`)));
+      }),
+  };
+}
+
+const orrery = (...argv: readonly string[]): Promise<Outcome> => launch(...argv).ended;
+
+let named = 0;
+const newStateDir = (): string => join(directory, `state-${named++}`);
+
+async function startForeground(stateDir: string, ...argv: readonly string[]) {
+  const running = launch("start", "--json", "--port", "0", "--state-dir", stateDir, ...argv);
+  const document = JSON.parse(await running.seen(/\n/));
+  return { ...running, document, port: Number(new URL(document.gateway_url).port) };
+}
+
+describe("orrery start", () => {
+  test("in the foreground: answers, describes itself, stops on SIGINT with its state kept", async () => {
+    const stateDir = newStateDir();
+    const statusDir = join(directory, "status");
+    const first = await startForeground(stateDir, "--status-dir", statusDir);
+    assert.equal(first.document.v, "1");
+    assert.match(first.document.root_key, /^[0-9a-f]{266}$/);
+    assert.equal((await fetch(`${first.document.api_url}/api/v2/status`)).status, 200);
+
+    const file = readFileSync(join(statusDir, "status.json"), "utf8");
+    assert.ok(file.endsWith("\n"));
+    assert.deepEqual(JSON.parse(file), {
+      v: "1",
+      gateway_port: first.port,
+      root_key: first.document.root_key,
+      default_effective_canister_id: first.document.default_effective_canister_id,
+    });
+
+    const status = JSON.parse((await orrery("status", "--json", "--state-dir", stateDir)).out);
+    assert.equal(status.v, "1");
+    assert.equal(status.healthy, true);
+    assert.equal(status.root_key, first.document.root_key);
+    assert.equal(status.subnets[0].nodes[0].pid, first.child.pid);
+    assert.equal(typeof status.subnets[0].height, "number");
+
+    first.child.kill("SIGINT");
+    assert.equal((await first.ended).code, 0);
+    assert.ok(!existsSync(join(stateDir, "node.json")));
+    assert.equal((await orrery("status", "--state-dir", stateDir)).code, 1);
+
+    const second = await startForeground(stateDir);
+    assert.equal(second.document.root_key, first.document.root_key);
+    second.child.kill("SIGTERM");
+    assert.equal((await second.ended).code, 0);
+
+    const cleaned = await startForeground(stateDir, "--clean");
+    assert.notEqual(cleaned.document.root_key, first.document.root_key);
+    cleaned.child.kill("SIGTERM");
+    assert.equal((await cleaned.ended).code, 0);
+  });
+
+  test("for people: URLs, the stanza, how to stop", async () => {
+    const running = launch("start", "--port", "0", "--state-dir", newStateDir());
+    const text = await running.seen(/Ctrl-C/);
+    assert.match(text, /API +http:\/\/127\.0\.0\.1:\d+\n/);
+    assert.match(
+      text,
+      /networks:\n {2}- name: local\n {4}mode: connected\n {4}url: http:\/\/127\.0\.0\.1:\d+\n {4}root-key: fetch\n/,
+    );
+    running.child.kill("SIGTERM");
+    assert.equal((await running.ended).code, 0);
+  });
+
+  test("in the background: returns once it answers; stop, status and logs find it", async () => {
+    const stateDir = newStateDir();
+    const started = await orrery("start", "-d", "--json", "--port", "0", "--state-dir", stateDir);
+    assert.equal(started.code, 0, started.err);
+    const document = JSON.parse(started.out);
+    assert.equal((await fetch(`${document.api_url}/api/v2/status`)).status, 200);
+    const again = await orrery("start", "-d", "--port", "0", "--state-dir", stateDir);
+    assert.equal(again.code, 1);
+    assert.match(again.err, new RegExp(`in use by process ${document.pid}`));
+    assert.equal((await orrery("status", "--state-dir", stateDir)).code, 0);
+    const stopped = await orrery("stop", "--json", "--state-dir", stateDir);
+    assert.deepEqual(JSON.parse(stopped.out), { v: "1", stopped: true, pid: document.pid });
+    await assert.rejects(fetch(`${document.api_url}/api/v2/status`));
+    assert.equal((await orrery("logs", "--state-dir", stateDir)).code, 0);
+  });
+
+  test("after a kill: the lock left behind does not hinder", async () => {
+    const stateDir = newStateDir();
+    const first = await startForeground(stateDir);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    assert.equal((await orrery("status", "--state-dir", stateDir)).code, 1);
+    const second = await startForeground(stateDir);
+    assert.equal(second.document.root_key, first.document.root_key);
+    second.child.kill("SIGTERM");
+    assert.equal((await second.ended).code, 0);
+  });
+});
+
+describe("refused starts", () => {
+  /** Exit 1, one paragraph on stderr, the code in the JSON document. */
+  async function refused(code: string, text: RegExp, ...argv: readonly string[]): Promise<void> {
+    for (const background of [[], ["-d"]]) {
+      const outcome = await orrery("start", "--json", ...argv, ...background);
+      assert.equal(outcome.code, 1, outcome.err);
+      const { error } = JSON.parse(outcome.out);
+      assert.equal(error.code, code);
+      assert.match(error.message, text);
+      assert.match(outcome.err, /^error: [^\n]+\n$/m);
+    }
+  }
+
+  test("a taken port: the error names a free one", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    try {
+      await refused(
+        "port_taken",
+        new RegExp(`port ${port} on 127\\.0\\.0\\.1 is taken .*use --port \\d+`),
+        "--port",
+        `${port}`,
+        "--state-dir",
+        newStateDir(),
+      );
+    } finally {
+      server.close();
+    }
+  });
+
+  test("a locked state directory: the error names the process, which goes on", async () => {
+    const stateDir = newStateDir();
+    const running = await startForeground(stateDir);
+    await refused(
+      "state_dir_locked",
+      new RegExp(`in use by process ${running.child.pid}`),
+      "--port",
+      "0",
+      "--state-dir",
+      stateDir,
+    );
+    assert.equal((await fetch(`${running.document.api_url}/api/v2/status`)).status, 200);
+    running.child.kill("SIGTERM");
+    assert.equal((await running.ended).code, 0);
+  });
+
+  test("a foreign directory: nothing is added to it", async () => {
+    const foreign = mkdtempSync(join(directory, "foreign-"));
+    writeFileSync(join(foreign, "thesis.txt"), "chapter one");
+    await refused("state_dir_foreign", /thesis\.txt/, "--port", "0", "--state-dir", foreign);
+    await refused("state_dir_foreign", /thesis\.txt/, "--port", "0", "--clean", "--state-dir", foreign);
+    assert.deepEqual(readdirSync(foreign), ["thesis.txt"]);
+  });
+
+  test("a directory that cannot be made", async () => {
+    const file = join(directory, "a-file");
+    writeFileSync(file, "");
+    await refused(
+      "state_dir_unwritable",
+      /choose another with --state-dir/,
+      "--port",
+      "0",
+      "--state-dir",
+      join(file, "state"),
+    );
+  });
+
+  test("a state directory of a newer version: refused, unchanged", async () => {
+    const stateDir = newStateDir();
+    const running = await startForeground(stateDir);
+    running.child.kill("SIGTERM");
+    await running.ended;
+    const identity = join(stateDir, "store", "ORRERY");
+    const changed = readFileSync(identity, "utf8").replace(/format \d+/, "format 999999");
+    writeFileSync(identity, changed);
+    await refused("store_newer", /newer/, "--port", "0", "--state-dir", stateDir);
+    assert.equal(readFileSync(identity, "utf8"), changed);
+  });
+
+  test("an address that is not this machine's", async () => {
+    await refused(
+      "listen_failed",
+      /check --bind/,
+      "--port",
+      "0",
+      "--bind",
+      "192.0.2.1",
+      "--state-dir",
+      newStateDir(),
+    );
+  });
+});
+
+test("a warning when others can reach the network", async () => {
+  const running = launch("start", "--port", "0", "--bind", "0.0.0.0", "--state-dir", newStateDir());
+  await running.seen(/Ctrl-C/);
+  running.child.kill("SIGTERM");
+  assert.match(
+    (await running.ended).err,
+    /warning: listening on 0\.0\.0\.0: whoever reaches this machine can use the network/,
+  );
+});
