@@ -1,7 +1,7 @@
 /** Hash trees against the specification's vectors, and the codec against hostile input. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeCborBare, fromHex, toHex, utf8 } from "@orrery/base";
+import { compareBytes, encodeCborBare, fromHex, toHex, utf8 } from "@orrery/base";
 import fc from "fast-check";
 import {
   decodeHashTree,
@@ -88,6 +88,73 @@ test("a label with a sibling as its prefix is found", () => {
   assert.equal(look(tree, "candid"), "found 1");
   assert.equal(look(tree, "candid:service"), "found 2");
   assert.equal(look(tree, "candid:"), "absent");
+});
+
+/** The specification's patterns of `find_label` and `lookup_path`, tried one after the other as they are written. */
+function literalLookup(path: readonly Uint8Array[], tree: HashTree): string {
+  const [label, ...rest] = path;
+  if (label === undefined) {
+    if (tree.kind === "leaf") return `found ${toHex(tree.value)}`;
+    return tree.kind === "empty" ? "absent" : tree.kind === "pruned" ? "unknown" : "error";
+  }
+  const flatten = (node: HashTree): readonly HashTree[] =>
+    node.kind === "empty"
+      ? []
+      : node.kind === "fork"
+        ? [...flatten(node.left), ...flatten(node.right)]
+        : [node];
+  const trees = flatten(tree);
+  const order = (node: HashTree | undefined): number | null =>
+    node?.kind === "labeled" ? Math.sign(compareBytes(label, node.label)) : null;
+  const found = trees.find((node) => order(node) === 0);
+  if (found?.kind === "labeled") return literalLookup(rest, found.tree);
+  const between = trees.some((node, i) => order(node) === 1 && order(trees[i + 1]) === -1);
+  const atEnd = order(trees[0]) === -1 || order(trees.at(-1)) === 1;
+  const loneLeaf = trees.length === 1 && trees[0]?.kind === "leaf";
+  return between || atEnd || loneLeaf || trees.length === 0 ? "absent" : "unknown";
+}
+
+test("lookups agree with the specification's patterns on any pruned tree", () => {
+  const label = fc.uint8Array({ maxLength: 2 }).map((bytes) => bytes.map((b) => b & 3));
+  const pruned: fc.Arbitrary<HashTree> = fc.constant({ kind: "pruned", hash: new Uint8Array(32) });
+  /** A balanced or lopsided forest of the given nodes, with empty ones strewn in. */
+  const forest = (nodes: readonly HashTree[], shape: number): HashTree => {
+    const [only] = nodes;
+    if (only === undefined) return { kind: "empty" };
+    if (nodes.length === 1)
+      return shape % 3 === 0 ? { kind: "fork", left: only, right: { kind: "empty" } } : only;
+    const at = 1 + (shape % (nodes.length - 1));
+    return {
+      kind: "fork",
+      left: forest(nodes.slice(0, at), shape),
+      right: forest(nodes.slice(at), shape >> 1),
+    };
+  };
+  const level = (below: fc.Arbitrary<HashTree>): fc.Arbitrary<HashTree> =>
+    fc
+      .tuple(fc.array(fc.tuple(label, fc.option(below), fc.boolean()), { maxLength: 5 }), fc.nat(1_000))
+      .map(([entries, shape]) => {
+        const byLabel = new Map(entries.map((entry) => [toHex(entry[0]), entry]));
+        const sorted = [...byLabel.values()].sort(([a], [b]) => compareBytes(a, b));
+        const nodes = sorted.map(([name, tree, hidden]): HashTree => {
+          if (hidden) return { kind: "pruned", hash: new Uint8Array(32) };
+          return { kind: "labeled", label: name, tree: tree ?? { kind: "leaf", value: Uint8Array.of(7) } };
+        });
+        return forest(nodes, shape);
+      });
+  const leaf: fc.Arbitrary<HashTree> = fc.constant({ kind: "leaf", value: Uint8Array.of(1) });
+  const tree = level(fc.oneof(leaf, pruned, level(fc.oneof(leaf, pruned))));
+  fc.assert(
+    fc.property(tree, fc.array(label, { maxLength: 3 }), (any, path) => {
+      const seen = lookupPath(any, path);
+      assert.equal(
+        seen.kind === "found" ? `found ${toHex(seen.value)}` : seen.kind,
+        literalLookup(path, any),
+      );
+      assert.equal(toHex(encodeHashTree(decodeHashTree(encodeHashTree(any)))), toHex(encodeHashTree(any)));
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test("trees that are not well formed are refused", () => {
