@@ -86,7 +86,7 @@ function answer(call: ViewCall): unknown {
     case "read_state":
       return view.readState(call.query);
     case "request_certificate":
-      return view.requestCertificate(call.requestId);
+      return view.requestCertificate(call.requestId, call.ranges);
     case "inspect":
       return view.inspect(call.envelope);
     default:
