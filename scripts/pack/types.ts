@@ -33,7 +33,9 @@ export function emitTypes(options: TypesOptions): void {
   const include = [...options.folderByName.values()].map((folder) =>
     join(options.root, folder, "src/**/*.ts"),
   );
-  const exclude = ["test", "testkit", "fuzz", "bench"].map((kind) => join(options.root, `**/*.${kind}.ts`));
+  const exclude = ["test", "testkit", "testing", "fuzz", "bench"].map((kind) =>
+    join(options.root, `**/*.${kind}.ts`),
+  );
   const settings = { extends: join(options.root, "tsconfig.json"), compilerOptions, include, exclude };
   mkdirSync(scratch, { recursive: true });
   writeFileSync(config, JSON.stringify(settings));

@@ -106,7 +106,7 @@ function isNode(value: unknown): value is Node {
 
 /** Tests, what they share, fuzzers and benchmarks run on Node whatever floor they test. */
 export function isTest(path: string): boolean {
-  return /\.(test|testkit|fuzz|bench)\.ts$|(^|\/)testing(\/|\.ts$)/.test(path);
+  return /\.(test|testkit|testing|fuzz|bench)\.ts$|(^|\/)testing(\/|\.ts$)/.test(path);
 }
 
 /** Inputs of tests, not code of ours. */
