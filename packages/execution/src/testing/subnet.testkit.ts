@@ -32,13 +32,14 @@ import { createEngine } from "@orrery/wasm";
 import { createExecution, type Execution } from "../apply-batch.ts";
 import type { ExecutionLimits } from "../limits.ts";
 import { WasmRunner } from "../runner/runner.ts";
-import type { BatchResult, MessageRunner } from "../types.ts";
+import { inlineExecutor } from "../scheduler/round.ts";
+import type { BatchResult, Executor, MessageRunner } from "../types.ts";
 import { SUBNET, wat } from "./harness.test.ts";
 
 export const START_TIME = 1_700_000_000_000_000_000n;
 const SECOND = 1_000_000_000n;
 
-const SUBNET_ID: SubnetId = selfAuthenticating(utf8("test subnet")) as SubnetId;
+const SUBNET_ID: SubnetId = selfAuthenticating(utf8("test subnet")) as Principal as SubnetId;
 const [HOSTED] = SUBNET.routing;
 assert.ok(HOSTED !== undefined);
 const ONE_SUBNET: Partial<SubnetInfo> = {
@@ -86,10 +87,11 @@ export class TestSubnet {
   }
 
   /** A new execution over the same state: what a restart does to the index. */
-  reload(runner: MessageRunner): Execution {
+  reload(runner: MessageRunner, executor: Executor = inlineExecutor): Execution {
     const { limits } = this.#options;
     this.execution = createExecution(this.state, {
       runner,
+      executor,
       arena: this.arena,
       ...(limits === undefined ? {} : { limits }),
     });
@@ -224,6 +226,10 @@ export class TestSubnet {
     const status = this.install(id, text, options);
     assert.equal(status.kind, "replied", JSON.stringify(status));
     return id;
+  }
+
+  manageEnvelope(method: string, id: CanisterId): { readonly bytes: Uint8Array; readonly id: Uint8Array } {
+    return this.envelope({ method, arg: idArg(id) });
   }
 
   /** A management call whose argument is `{canister_id}`. */

@@ -1,0 +1,227 @@
+/**
+ * Properties of whole rounds over random call graphs: cycles are conserved, every call is answered exactly once, nothing is left
+ * behind, and the root hash depends neither on the workers nor on the order of Map insertion.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { type CanisterId, canisterIdFromIndex, principalKey } from "@orrery/base";
+import type { ReplicatedState } from "@orrery/state";
+import fc from "fast-check";
+import type { Script, ScriptedCall } from "../testing/scripted-runner.testkit.ts";
+import { encodeScript, ScriptedRunner } from "../testing/scripted-runner.testkit.ts";
+import { TestSubnet } from "../testing/subnet.testkit.ts";
+
+const CANISTERS = 4;
+const START_CYCLES = 4_000_000_000_000n;
+const MODULE = Uint8Array.of(1, 2, 3);
+
+/** Every cycle of the subnet, wherever it is. */
+function totalCycles(state: ReplicatedState): bigint {
+  let total = state.consumedCyclesTotal;
+  for (const { meta, callContexts, callbacks, queues } of state.canisters.values()) {
+    total += meta.cycles + meta.reservedCycles;
+    for (const context of callContexts.values()) total += context.availableCycles;
+    for (const callback of callbacks.values())
+      total += callback.prepaidExecution + callback.prepaidTransmission;
+    for (const response of queues.responses) total += response.refund;
+    for (const requests of queues.requests.values()) for (const request of requests) total += request.cycles;
+    if (meta.status.kind === "stopping") {
+      for (const request of meta.status.requests) if (request.kind === "call") total += request.cycles;
+    }
+  }
+  for (const input of state.managementQueue) if (input.kind === "request") total += input.cycles;
+  for (const pending of state.pendingManagement) total += pending.refund;
+  return total;
+}
+
+const leaf: fc.Arbitrary<Script> = fc.record({
+  accept: fc.integer({ min: 0, max: 2_000_000 }),
+  burn: fc.integer({ min: 0, max: 1_000 }),
+  calls: fc.constant([]),
+  respond: fc.constantFrom("reply", "reject", "nothing"),
+  trap: fc.boolean(),
+  instructions: fc.integer({ min: 1, max: 1_000_000 }),
+});
+
+const target = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc
+      .integer({ min: 0, max: CANISTERS })
+      .map((i) => ({ to: principalKey(canisterIdFromIndex(BigInt(i))), method: "run" })),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .constantFrom("raw_rand", "deposit_cycles", "no_such_method")
+      .map((method) => ({ to: "", method })),
+  },
+);
+
+function call(script: fc.Arbitrary<Script>): fc.Arbitrary<ScriptedCall> {
+  return fc
+    .record({
+      target,
+      cycles: fc.integer({ min: 0, max: 5_000_000 }),
+      payload: script,
+      onReply: script,
+      onReject: script,
+      cleanup: fc.boolean(),
+      timeoutSeconds: fc.option(fc.integer({ min: 0, max: 3 })),
+    })
+    .map(({ target: { to, method }, ...rest }) => ({ to, method, ...rest }));
+}
+
+function scripts(depth: number): fc.Arbitrary<Script> {
+  if (depth === 0) return leaf;
+  const inner = scripts(depth - 1);
+  return fc.oneof(
+    leaf,
+    fc.record({
+      accept: fc.integer({ min: 0, max: 2_000_000 }),
+      burn: fc.integer({ min: 0, max: 1_000 }),
+      calls: fc.array(call(inner), { maxLength: 3 }),
+      respond: fc.constantFrom("reply", "reject", "nothing", "nothing"),
+      trap: fc.constant(false),
+      instructions: fc.integer({ min: 1, max: 3_000_000_000 }),
+    }),
+  );
+}
+
+type Step =
+  | { readonly kind: "run"; readonly canister: number; readonly script: Script }
+  | { readonly kind: "manage"; readonly canister: number; readonly method: string }
+  | { readonly kind: "wait"; readonly ns: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({ kind: fc.constant("run"), canister: fc.nat(CANISTERS - 1), script: scripts(2) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("manage"),
+      canister: fc.nat(CANISTERS - 1),
+      method: fc.constantFrom("stop_canister", "start_canister", "uninstall_code", "canister_status"),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant("wait"), ns: fc.integer({ min: 1, max: 4_000_000_000 }) }),
+  },
+) as fc.Arbitrary<Step>;
+
+interface Prepared {
+  readonly subnet: TestSubnet;
+  readonly runner: ScriptedRunner;
+  readonly ids: readonly CanisterId[];
+}
+
+function prepare(partitions: number): Prepared {
+  const runner = new ScriptedRunner();
+  const subnet = new TestSubnet({ runner, limits: { partitions, instructionsPerRound: 4_000_000_000n } });
+  const ids = Array.from({ length: CANISTERS }, () => subnet.installed(MODULE, { cycles: START_CYCLES }));
+  return { subnet, runner, ids };
+}
+
+/** Plays the steps, a batch each two, then rounds until nothing is left; returns the ids of all messages. */
+function play({ subnet, ids }: Prepared, steps: readonly Step[], check: () => void): Uint8Array[] {
+  const sent: Uint8Array[] = [];
+  let batch: Uint8Array[] = [];
+  for (const [i, one] of steps.entries()) {
+    const id = one.kind === "wait" ? null : (ids[one.canister] as CanisterId);
+    if (one.kind === "wait") subnet.round(batch, BigInt(one.ns));
+    else {
+      const message =
+        one.kind === "run"
+          ? subnet.envelope({ canisterId: id as CanisterId, method: "run", arg: encodeScript(one.script) })
+          : subnet.manageEnvelope(one.method, id as CanisterId);
+      batch.push(message.bytes);
+      sent.push(message.id);
+      if (i % 2 === 0) continue;
+      subnet.round(batch);
+    }
+    batch = [];
+    check();
+  }
+  subnet.round(batch);
+  for (let i = 0; i < 200 && subnet.results.at(-1)?.moreWork === true; i++) {
+    subnet.round();
+    check();
+  }
+  // Best-effort deadlines, and stop requests that can no longer complete, pass.
+  for (let i = 0; i < 10; i++) {
+    subnet.round([], i === 0 ? 5_000_000_000n : 1_000_000n);
+    check();
+  }
+  return sent;
+}
+
+test("cycles are conserved and every call is answered exactly once", () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 12 }), (steps) => {
+      const prepared = prepare(2);
+      const { subnet, runner } = prepared;
+      const total = totalCycles(subnet.state);
+      const sent = play(prepared, steps, () => assert.equal(totalCycles(subnet.state), total));
+      assert.deepEqual(runner.wrong, []);
+      for (const id of sent) assert.ok(["replied", "rejected"].includes(subnet.status(id)?.kind ?? "none"));
+      for (const canister of subnet.state.canisters.values()) {
+        assert.equal(canister.callContexts.size, 0);
+        assert.equal(canister.callbacks.size, 0);
+        assert.equal(canister.outstandingByCallee.size, 0);
+        assert.equal(canister.queues.requests.size, 0);
+        assert.notEqual(canister.meta.status.kind, "stopping");
+      }
+      const answered = subnet.results.flatMap((result) => result.answered.map((id) => principalKey(id)));
+      assert.equal(new Set(answered).size, answered.length);
+    }),
+    { numRuns: 150 },
+  );
+});
+
+/** An executor that runs partitions last to first: what they do must not depend on each other. */
+const backwards = {
+  run<T>(partitions: readonly (() => T)[]): T[] {
+    const results: T[] = [];
+    for (let i = partitions.length - 1; i >= 0; i--) results[i] = (partitions[i] as () => T)();
+    return results;
+  },
+};
+
+test("the root hash depends on the batches alone", () => {
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 1, maxLength: 10 }), (steps) => {
+      const one = prepare(3);
+      const two = prepare(3);
+      two.subnet.reload(two.runner, backwards);
+      play(one, steps, () => {});
+      play(two, steps, () => shuffle(two));
+      const hashes = (subnet: TestSubnet): string[] =>
+        subnet.results.map(({ rootHash }) => principalKey(rootHash));
+      assert.deepEqual(hashes(two.subnet), hashes(one.subnet));
+      assert.equal(two.subnet.state.consumedCyclesTotal, one.subnet.state.consumedCyclesTotal);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+/** Reverses the insertion order of every map of the state and rebuilds the index, as loading a checkpoint might. */
+function shuffle({ subnet, runner }: Prepared): void {
+  reverse(subnet.state.canisters);
+  reverse(subnet.state.ingressHistory);
+  for (const canister of subnet.state.canisters.values()) {
+    reverse(canister.callContexts);
+    reverse(canister.callbacks);
+    reverse(canister.queues.requests);
+    reverse(canister.outstandingByCallee);
+  }
+  subnet.reload(runner, backwards);
+}
+
+function reverse<K, V>(map: Map<K, V>): void {
+  const entries = [...map].reverse();
+  map.clear();
+  for (const [key, value] of entries) map.set(key, value);
+}
