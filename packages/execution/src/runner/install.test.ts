@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toHex, utf8 } from "@orrery/base";
 import type { CanisterState } from "@orrery/state";
-import { Bench, reply, wat } from "../testing/harness.test.ts";
+import { Bench, reply, wat } from "../testing/bench.testkit.ts";
 import { persistenceError } from "./install.ts";
 
 /** Memory 0: a letter that init or post_upgrade sets; stable memory and a global count hooks. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toHex, utf8 } from "@orrery/base";
 import type { CanisterState } from "@orrery/state";
-import { Bench, context, reply } from "../testing/harness.test.ts";
+import { Bench, context, reply } from "../testing/bench.testkit.ts";
 import type { MessageOutcome } from "../types.ts";
 
 /** A canister that does what its argument says: one letter a method, state in memory, a global and stable memory. */

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { IC0_IMPORTS, type Ic0Signature } from "@orrery/wasm";
 import type { UserError } from "../error-codes.ts";
-import { Bench, context } from "../testing/harness.test.ts";
+import { Bench, context } from "../testing/bench.testkit.ts";
 import type { EntryPoint, MessageContext } from "../types.ts";
 import { Host } from "./host.ts";
 import { systemApi } from "./imports.ts";

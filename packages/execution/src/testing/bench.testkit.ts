@@ -1,9 +1,8 @@
 /**
  * What tests of running canisters share: a subnet, a runner over an arena, modules from WebAssembly text, and a canister that is
- * installed and called without a scheduler. The one test here keeps the harness itself honest.
+ * installed and called without a scheduler.
  */
 import assert from "node:assert/strict";
-import test from "node:test";
 import { type CanisterId, canisterIdFromIndex, type Principal, principalFromText, utf8 } from "@orrery/base";
 import { type CanisterState, newCanister, PageArena, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
@@ -145,23 +144,3 @@ export function reply(outcome: MessageOutcome): Uint8Array {
   assert.equal(outcome.effects?.response?.kind, "reply");
   return outcome.effects?.response?.kind === "reply" ? outcome.effects.response.data : new Uint8Array(0);
 }
-
-test("an installed canister answers an update and a query", () => {
-  const bench = new Bench();
-  const canister = bench.installed(`(module
-    (import "ic0" "msg_reply" (func $reply))
-    (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
-    (import "ic0" "msg_arg_data_size" (func $arg_size (result i32)))
-    (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
-    (memory 1)
-    (data (i32.const 0) "hello ")
-    (func (export "canister_update greet")
-      (call $arg_copy (i32.const 6) (i32.const 0) (call $arg_size))
-      (call $append (i32.const 0) (i32.add (i32.const 6) (call $arg_size)))
-      (call $reply))
-    (func (export "canister_query read")
-      (call $append (i32.const 0) (i32.const 10))
-      (call $reply)))`);
-  assert.deepEqual(reply(bench.update(canister, "greet", "world")), utf8("hello world"));
-  assert.deepEqual(reply(bench.query(canister, "read")), utf8("hello worl"));
-});

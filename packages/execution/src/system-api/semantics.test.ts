@@ -1,0 +1,496 @@
+/** What the imports do, one group at a time: responses, calls, cycles, stable memory, environment, certified data. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { toHex, utf8 } from "@orrery/base";
+import type { CanisterState } from "@orrery/state";
+import { callCost } from "../fees.ts";
+import { Bench, context, OTHER, reply, SUBNET } from "../testing/bench.testkit.ts";
+import type { MessageContext, MessageOutcome } from "../types.ts";
+
+const PRELUDE = `
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))`;
+
+/** A module with one update (and query) `run`; `imports` are `name params -> results`. */
+function moduleText(imports: readonly string[], body: string, extra = ""): string {
+  const declared = imports.map((line) => {
+    const [, name = "", params = "", results = ""] = /^(\w+)\(([^)]*)\)(.*)$/.exec(line) ?? [];
+    const param = params.trim() === "" ? "" : `(param ${params})`;
+    const result = results.trim() === "" ? "" : `(result ${results})`;
+    return `(import "ic0" "${name}" (func $${name} ${param} ${result}))`;
+  });
+  return `(module ${PRELUDE} ${declared.join("\n")} (memory 1) ${extra}
+    (func $run ${body}) (export "canister_update run" (func $run)) (export "canister_query run_q" (func $run)))`;
+}
+
+interface Ran {
+  readonly bench: Bench;
+  readonly canister: CanisterState;
+  readonly outcome: MessageOutcome;
+}
+
+function ran(
+  text: string,
+  overrides: Partial<MessageContext> = {},
+  change: (canister: CanisterState) => void = () => {},
+): Ran {
+  const bench = new Bench();
+  const canister = bench.installed(text);
+  change(canister);
+  return { bench, canister, outcome: bench.update(canister, "run", "", overrides) };
+}
+
+function failure(text: string, overrides: Partial<MessageContext> = {}): string {
+  const { outcome } = ran(text, overrides);
+  assert.notEqual(outcome.error, null);
+  return outcome.error?.message ?? "";
+}
+
+function little(bytes: Uint8Array): bigint {
+  return BigInt(`0x${toHex(bytes.slice().reverse())}`);
+}
+
+describe("responses", () => {
+  test("are given once, and only when one is due", () => {
+    assert.match(
+      failure(moduleText([], "(call $reply) (call $reply)")),
+      /ic0\.msg_reply: the call is already replied/,
+    );
+    assert.match(failure(moduleText([], "(call $reply)"), { canRespond: false }), /already replied/);
+    const appended = failure(moduleText([], "(call $reply) (call $append (i32.const 0) (i32.const 1))"));
+    assert.match(appended, /ic0\.msg_reply_data_append: the call is already replied\./);
+  });
+
+  test("data without msg_reply is dropped", () => {
+    assert.equal(
+      ran(moduleText([], "(call $append (i32.const 0) (i32.const 3))")).outcome.effects?.response,
+      null,
+    );
+  });
+
+  test("are bounded: 2 MiB, 3 MiB for queries", () => {
+    const body = (n: number) =>
+      `(memory.grow (i32.const 60)) drop (call $append (i32.const 0) (i32.const ${n})) (call $reply)`;
+    assert.match(
+      failure(moduleText([], body(2_097_153))),
+      /application payload size \(2097153\) cannot be larger than 2097152\.\.\nConsider checking/,
+    );
+    assert.equal(reply(ran(moduleText([], body(2_097_152))).outcome).length, 2_097_152);
+    const bench = new Bench();
+    assert.equal(
+      reply(bench.query(bench.installed(moduleText([], body(3_145_728))), "run_q")).length,
+      3_145_728,
+    );
+    assert.notEqual(bench.query(bench.installed(moduleText([], body(3_145_729))), "run_q").error, null);
+  });
+
+  test("rejects carry text", () => {
+    const reject = moduleText(
+      ["msg_reject(i32 i32)"],
+      "(call $msg_reject (i32.const 0) (i32.const 2))",
+      '(data (i32.const 0) "no")',
+    );
+    assert.deepEqual(ran(reject).outcome.effects?.response, { kind: "reject", message: "no" });
+    const bad = moduleText(
+      ["msg_reject(i32 i32)"],
+      "(call $msg_reject (i32.const 0) (i32.const 1))",
+      '(data (i32.const 0) "\\ff")',
+    );
+    assert.match(failure(bad), /ic0\.msg_reject: invalid UTF-8 string provided/);
+  });
+});
+
+const CALLS = [
+  "call_new(i32 i32 i32 i32 i32 i32 i32 i32)",
+  "call_data_append(i32 i32)",
+  "call_on_cleanup(i32 i32)",
+  "call_cycles_add128(i64 i64)",
+  "call_with_best_effort_response(i32)",
+  "call_perform() i32",
+];
+const NEW = `(call $call_new (i32.const 0) (i32.const 10) (i32.const 16) (i32.const 4) (i32.const 1) (i32.const 2) (i32.const 3) (i32.const 4))`;
+const DATA = `(data (i32.const 0) "\\00\\00\\00\\00\\00\\00\\00\\09\\01\\01") (data (i32.const 16) "meth")`;
+/** Replies with the answer of call_perform. */
+const PERFORM = `(i32.store (i32.const 100) (call $call_perform)) (call $append (i32.const 100) (i32.const 4)) (call $reply)`;
+
+function calling(body: string): string {
+  return moduleText(CALLS, body, DATA);
+}
+
+describe("calls", () => {
+  test("are recorded with their callbacks, payload, cycles and costs", () => {
+    const { outcome } = ran(
+      calling(`${NEW} (call $call_data_append (i32.const 16) (i32.const 2)) (call $call_data_append (i32.const 18) (i32.const 2))
+        (call $call_on_cleanup (i32.const 5) (i32.const 6)) (call $call_cycles_add128 (i64.const 0) (i64.const 1000)) ${PERFORM}`),
+    );
+    assert.equal(reply(outcome)[0], 0);
+    const [call] = outcome.effects?.calls ?? [];
+    assert.equal(toHex(call?.callee ?? new Uint8Array(0)), "00000000000000090101");
+    assert.equal(call?.methodName, "meth");
+    assert.deepEqual(call?.payload, utf8("meth"));
+    assert.equal(call?.cycles, 1000n);
+    assert.deepEqual(call?.reply, { fun: 1, env: 2n });
+    assert.deepEqual(call?.reject, { fun: 3, env: 4n });
+    assert.deepEqual(call?.cleanup, { fun: 5, env: 6n });
+    assert.equal(call?.timeoutSeconds, null);
+    const cost = callCost(SUBNET, { methodNameBytes: 4, payloadBytes: 4, is64: false });
+    assert.equal(call?.prepaidExecution, cost.prepaidExecution);
+    assert.equal(call?.transmissionCost, cost.transmissionCost);
+  });
+
+  test("best-effort timeouts are capped", () => {
+    const { outcome } = ran(
+      calling(`${NEW} (call $call_with_best_effort_response (i32.const 1000)) ${PERFORM}`),
+    );
+    assert.equal(outcome.effects?.calls[0]?.timeoutSeconds, 300);
+  });
+
+  test("full queues and thin balances answer 2 and leave no trace", () => {
+    const add = "(call $call_cycles_add128 (i64.const 0) (i64.const 7))";
+    const full = ran(calling(`${NEW} ${add} ${PERFORM}`), { requestSlots: () => 0 });
+    assert.equal(reply(full.outcome)[0], 2);
+    assert.deepEqual(full.outcome.effects?.calls, []);
+    const second = ran(calling(`${NEW} ${PERFORM.replace("(call $reply)", "")} ${NEW} ${PERFORM}`), {
+      requestSlots: () => 1,
+    });
+    assert.deepEqual([...reply(second.outcome)], [0, 0, 0, 0, 2, 0, 0, 0]);
+    const poor = ran(calling(`${NEW} ${PERFORM}`), {}, (canister) => {
+      canister.meta.cycles = 1_000_000n;
+    });
+    assert.equal(reply(poor.outcome)[0], 2);
+  });
+
+  test("cycles of a call that is dropped return to the balance", () => {
+    const balance = "canister_cycle_balance128(i32)";
+    const text = moduleText(
+      [...CALLS, balance],
+      `${NEW} (call $call_cycles_add128 (i64.const 0) (i64.const 500)) ${NEW}
+        (call $canister_cycle_balance128 (i32.const 200)) (call $append (i32.const 200) (i32.const 16)) (call $reply)`,
+      DATA,
+    );
+    const { outcome, canister } = ran(text);
+    assert.equal(little(reply(outcome)), canister.meta.cycles);
+  });
+
+  test("what breaks the protocol traps", () => {
+    assert.match(failure(calling(PERFORM)), /ic0\.call_perform called when no call is under construction\./);
+    assert.match(
+      failure(calling("(call $call_data_append (i32.const 0) (i32.const 0))")),
+      /ic0\.call_data_append called when no call/,
+    );
+    const twice = "(call $call_on_cleanup (i32.const 0) (i32.const 0))";
+    assert.match(
+      failure(calling(`${NEW} ${twice} ${twice}`)),
+      /ic0\.call_on_cleanup can be called at most once/,
+    );
+    const timeout = "(call $call_with_best_effort_response (i32.const 1))";
+    assert.match(failure(calling(`${NEW} ${timeout} ${timeout}`)), /a timeout is already set\./);
+    assert.match(
+      failure(calling(NEW.replace("(i32.const 10)", "(i32.const 30)"))),
+      /Canister provided invalid principal id/,
+    );
+    const rich = failure(calling(`${NEW} (call $call_cycles_add128 (i64.const 1) (i64.const 0))`));
+    assert.match(rich, /^Error from Canister [a-z0-9-]+: Canister [a-z0-9-]+ is out of cycles$/);
+    const long = failure(
+      calling(NEW.replace("(i32.const 4) (i32.const 1)", "(i32.const 20001) (i32.const 1)")),
+    );
+    assert.match(long, /Size of method_name 20001 exceeds the allowed limit of 20000\./);
+    const big = failure(
+      calling(
+        `(drop (memory.grow (i32.const 200))) ${NEW} (call $call_data_append (i32.const 0) (i32.const 10485757))`,
+      ),
+    );
+    assert.match(big, /has a payload size of 10485761, which exceeds the allowed limit of 10485760\./);
+  });
+});
+
+describe("cycles", () => {
+  test("accepting takes what is there, at most what is asked for", () => {
+    const text = moduleText(
+      ["msg_cycles_accept128(i64 i64 i32)", "msg_cycles_available128(i32)", "msg_cycles_accept(i64) i64"],
+      `(call $msg_cycles_accept128 (i64.const 0) (i64.const 30) (i32.const 0))
+       (drop (call $msg_cycles_accept (i64.const 1000)))
+       (call $msg_cycles_available128 (i32.const 16)) (call $append (i32.const 0) (i32.const 32)) (call $reply)`,
+    );
+    const { outcome } = ran(text, { cyclesAvailable: 100n });
+    assert.equal(little(reply(outcome).subarray(0, 16)), 30n);
+    assert.equal(little(reply(outcome).subarray(16)), 0n);
+    assert.equal(outcome.effects?.cyclesAccepted, 100n);
+  });
+
+  test("burning stops at the freezing threshold", () => {
+    const text = moduleText(
+      ["cycles_burn128(i64 i64 i32)", "canister_liquid_cycle_balance128(i32)"],
+      `(call $canister_liquid_cycle_balance128 (i32.const 0)) (call $cycles_burn128 (i64.const -1) (i64.const -1) (i32.const 16))
+       (call $append (i32.const 0) (i32.const 32)) (call $reply)`,
+    );
+    const { outcome, canister } = ran(text);
+    const bytes = reply(outcome);
+    assert.equal(little(bytes.subarray(0, 16)), little(bytes.subarray(16)));
+    assert.ok((outcome.effects?.cyclesBurned ?? 0n) < canister.meta.cycles);
+  });
+
+  test("64-bit getters trap above 2^64", () => {
+    const text = moduleText(["canister_cycle_balance() i64"], "(drop (call $canister_cycle_balance))");
+    const { outcome } = ran(text, {}, (canister) => {
+      canister.meta.cycles = 1n << 64n;
+    });
+    assert.equal(outcome.error?.code, 502);
+    assert.match(outcome.error?.message ?? "", /cycles amount exceeds 64-bit representation/);
+  });
+
+  test("only the cycles minting canister mints", () => {
+    const text = moduleText(
+      ["mint_cycles128(i64 i64 i32)"],
+      "(call $mint_cycles128 (i64.const 0) (i64.const 1) (i32.const 0))",
+    );
+    assert.match(
+      failure(text),
+      /ic0\.mint_cycles128 cannot be executed on non Cycles Minting Canister: .* != rkp4c-7iaaa-aaaaa-aaaca-cai/,
+    );
+  });
+});
+
+describe("stable memory", () => {
+  const STABLE = [
+    "stable64_grow(i64) i64",
+    "stable64_size() i64",
+    "stable64_write(i64 i64 i64)",
+    "stable64_read(i64 i64 i64)",
+    "stable_size() i32",
+    "stable_grow(i32) i32",
+    "stable_write(i32 i32 i32)",
+    "stable_read(i32 i32 i32)",
+  ];
+  const stable = (body: string): string => moduleText(STABLE, body, '(data (i32.const 0) "abcdefgh")');
+
+  test("is sparse up to 500 GiB", () => {
+    const text = stable(`(drop (call $stable64_grow (i64.const 8192000)))
+      (call $stable64_write (i64.const 536870911996) (i64.const 0) (i64.const 4))
+      (call $stable64_read (i64.const 64) (i64.const 536870911994) (i64.const 6))
+      (i64.store (i32.const 72) (call $stable64_grow (i64.const 1)))
+      (call $append (i32.const 64) (i32.const 16)) (call $reply)`);
+    const { outcome, canister, bench } = ran(text, { subnetMemoryAvailable: 1n << 50n }, (one) => {
+      one.meta.cycles = 1n << 80n;
+    });
+    const bytes = reply(outcome);
+    assert.deepEqual(bytes.subarray(0, 6), Uint8Array.of(0, 0, 97, 98, 99, 100));
+    assert.equal(little(bytes.subarray(8)), (1n << 64n) - 1n);
+    assert.equal(canister.meta.stablePages, 8_192_000);
+    assert.equal(canister.memory.stable.pageCount, 1);
+    assert.ok(bench.arena.livePages < 10);
+  });
+
+  test("bounds are checked on both sides", () => {
+    const out = /Canister trapped: stable memory out of bounds/;
+    assert.match(failure(stable("(call $stable64_write (i64.const 0) (i64.const 0) (i64.const 1))")), out);
+    assert.match(
+      failure(
+        stable(
+          "(drop (call $stable64_grow (i64.const 1))) (call $stable64_read (i64.const 0) (i64.const -1) (i64.const 2))",
+        ),
+      ),
+      out,
+    );
+    const heap = /Canister trapped: heap out of bounds/;
+    assert.match(
+      failure(
+        stable(
+          "(drop (call $stable64_grow (i64.const 2))) (call $stable64_write (i64.const 0) (i64.const 65530) (i64.const 10))",
+        ),
+      ),
+      heap,
+    );
+    assert.match(
+      failure(
+        stable(
+          "(drop (call $stable64_grow (i64.const 2))) (call $stable_read (i32.const 65530) (i32.const 0) (i32.const 10))",
+        ),
+      ),
+      heap,
+    );
+    ran(stable("(call $stable64_read (i64.const 0) (i64.const 0) (i64.const 0)) (call $reply)"));
+  });
+
+  test("32-bit functions refuse more than 4 GiB", () => {
+    const grow = "(drop (call $stable64_grow (i64.const 65537)))";
+    assert.match(
+      failure(stable(`${grow} (drop (call $stable_size))`)),
+      /32 bit stable memory api used on a memory larger than 4GB/,
+    );
+    const full =
+      stable(`(drop (call $stable_grow (i32.const 65536))) (i32.store (i32.const 64) (call $stable_grow (i32.const 1)))
+      (i32.store (i32.const 68) (call $stable_size)) (call $append (i32.const 64) (i32.const 8)) (call $reply)`);
+    assert.equal(toHex(reply(ran(full).outcome)), "ffffffff00000100");
+  });
+
+  test("growth that the subnet cannot hold answers -1", () => {
+    const text = stable(
+      "(i64.store (i32.const 64) (call $stable64_grow (i64.const 9))) (call $append (i32.const 64) (i32.const 8)) (call $reply)",
+    );
+    assert.equal(little(reply(ran(text, { subnetMemoryAvailable: 500_000n }).outcome)), (1n << 64n) - 1n);
+  });
+});
+
+describe("environment", () => {
+  test("ids, time, version, status, controllers, root key", () => {
+    const text = moduleText(
+      [
+        "canister_self_copy(i32 i32 i32)",
+        "subnet_self_size() i32",
+        "time() i64",
+        "canister_version() i64",
+        "canister_status() i32",
+        "is_controller(i32 i32) i32",
+        "msg_caller_copy(i32 i32 i32)",
+        "root_key_size() i32",
+        "in_replicated_execution() i32",
+      ],
+      `(call $canister_self_copy (i32.const 0) (i32.const 0) (i32.const 10))
+       (i32.store8 (i32.const 10) (call $subnet_self_size)) (i32.store8 (i32.const 11) (call $canister_status))
+       (call $msg_caller_copy (i32.const 64) (i32.const 0) (i32.const 1))
+       (i32.store8 (i32.const 12) (call $is_controller (i32.const 64) (i32.const 1)))
+       (i32.store8 (i32.const 13) (call $is_controller (i32.const 64) (i32.const 2)))
+       (i32.store8 (i32.const 14) (call $root_key_size)) (i32.store8 (i32.const 15) (call $in_replicated_execution))
+       (i64.store (i32.const 16) (call $time)) (i64.store (i32.const 24) (call $canister_version))
+       (call $append (i32.const 0) (i32.const 32)) (call $reply)`,
+    );
+    const { outcome, canister } = ran(text, { time: 77n });
+    const bytes = reply(outcome);
+    assert.deepEqual(bytes.slice(0, 10), new Uint8Array(canister.meta.id));
+    assert.deepEqual([...bytes.subarray(10, 16)], [SUBNET.subnetId.length, 1, 1, 0, 133, 1]);
+    assert.equal(little(bytes.subarray(16, 24)), 77n);
+    assert.equal(little(bytes.subarray(24, 32)), 1n);
+    assert.match(
+      failure(
+        moduleText(
+          ["is_controller(i32 i32) i32"],
+          "(drop (call $is_controller (i32.const 0) (i32.const 30)))",
+        ),
+      ),
+      /provided invalid principal id/,
+    );
+  });
+
+  test("caller and caller info", () => {
+    const text = moduleText(
+      [
+        "msg_caller_size() i32",
+        "msg_caller_info_data_size() i32",
+        "msg_caller_info_signer_copy(i32 i32 i32)",
+      ],
+      `(i32.store8 (i32.const 0) (call $msg_caller_size)) (i32.store8 (i32.const 1) (call $msg_caller_info_data_size))
+       (call $msg_caller_info_signer_copy (i32.const 2) (i32.const 0) (i32.const 2)) (call $append (i32.const 0) (i32.const 4)) (call $reply)`,
+    );
+    const { outcome } = ran(text, { caller: OTHER, callerInfo: { info: new Uint8Array(5), signer: OTHER } });
+    assert.deepEqual([...reply(outcome)], [OTHER.length, 5, 0xab, 0xcd]);
+  });
+
+  test("the timer answers its previous value", () => {
+    const text = moduleText(
+      ["global_timer_set(i64) i64"],
+      `(i64.store (i32.const 0) (call $global_timer_set (i64.const 5))) (i64.store (i32.const 8) (call $global_timer_set (i64.const 0)))
+       (call $append (i32.const 0) (i32.const 16)) (call $reply)`,
+    );
+    const { outcome } = ran(text, {}, (canister) => {
+      canister.meta.globalTimer = 3n;
+    });
+    assert.equal(little(reply(outcome).subarray(0, 8)), 3n);
+    assert.equal(little(reply(outcome).subarray(8)), 5n);
+    assert.equal(outcome.effects?.globalTimer, 0n);
+  });
+
+  test("certified data of at most 32 bytes, certificates in queries only", () => {
+    const set = (n: number): string =>
+      moduleText(
+        ["certified_data_set(i32 i32)"],
+        `(call $certified_data_set (i32.const 0) (i32.const ${n}))`,
+      );
+    assert.equal(ran(set(32)).outcome.effects?.certifiedData?.length, 32);
+    assert.match(failure(set(33)), /no larger than 32 bytes\. Found 33 bytes\.\.\nTry certifying/);
+    const bench = new Bench();
+    const certificate = utf8("certificate");
+    const canister = bench.installed(
+      moduleText(
+        [
+          "data_certificate_present() i32",
+          "data_certificate_size() i32",
+          "data_certificate_copy(i32 i32 i32)",
+        ],
+        `(drop (call $data_certificate_present)) (call $data_certificate_copy (i32.const 0) (i32.const 4) (i32.const 7))
+         (call $append (i32.const 0) (i32.const 7)) (call $reply)`,
+      ),
+    );
+    assert.deepEqual(
+      reply(bench.query(canister, "run_q", "", { dataCertificate: certificate })),
+      utf8("ificate"),
+    );
+    assert.match(
+      bench.query(canister, "run_q").error?.message ?? "",
+      /"ic0_data_certificate_copy" cannot be executed in non replicated query mode/,
+    );
+  });
+
+  test("environment variables by index and by name", () => {
+    const imports = [
+      "env_var_count() i32",
+      "env_var_name_size(i32) i32",
+      "env_var_name_copy(i32 i32 i32 i32)",
+      "env_var_name_exists(i32 i32) i32",
+      "env_var_value_size(i32 i32) i32",
+      "env_var_value_copy(i32 i32 i32 i32 i32)",
+    ];
+    const set = (canister: CanisterState): void => {
+      const environmentVariables = [
+        { name: "A", value: "one" },
+        { name: "Bee", value: "two" },
+      ];
+      canister.meta.settings = { ...canister.meta.settings, environmentVariables };
+    };
+    const text = moduleText(
+      imports,
+      `(i32.store8 (i32.const 64) (call $env_var_count)) (i32.store8 (i32.const 65) (call $env_var_name_size (i32.const 1)))
+       (i32.store8 (i32.const 66) (call $env_var_name_exists (i32.const 0) (i32.const 3)))
+       (i32.store8 (i32.const 67) (call $env_var_name_exists (i32.const 0) (i32.const 2)))
+       (call $env_var_name_copy (i32.const 1) (i32.const 68) (i32.const 0) (i32.const 3))
+       (call $env_var_value_copy (i32.const 0) (i32.const 3) (i32.const 71) (i32.const 0) (i32.const 3))
+       (call $append (i32.const 64) (i32.const 10)) (call $reply)`,
+      '(data (i32.const 0) "Bee")',
+    );
+    assert.equal(toHex(reply(ran(text, {}, set).outcome)), `02030100${toHex(utf8("Beetwo"))}`);
+    const missing = moduleText(
+      imports,
+      "(drop (call $env_var_value_size (i32.const 0) (i32.const 3)))",
+      '(data (i32.const 0) "Nil")',
+    );
+    assert.match(failure(missing), /^Error from Canister [a-z0-9-]+: Environment variable Nil not found\.$/);
+    assert.match(
+      failure(moduleText(imports, "(drop (call $env_var_name_size (i32.const 4)))")),
+      /Environment variable index 4 is out of bounds/,
+    );
+    const long = moduleText(imports, "(drop (call $env_var_name_exists (i32.const 0) (i32.const 129)))");
+    assert.match(failure(long), /ic0\.env_var_name_exists: Variable name is too large\./);
+  });
+
+  test("inspection sees the method and accepts once", () => {
+    const bench = new Bench();
+    const text = (body: string): string => `(module
+      (import "ic0" "accept_message" (func $accept)) (import "ic0" "msg_method_name_size" (func $size (result i32)))
+      (memory 1) (func (export "canister_inspect_message") ${body}))`;
+    const inspect = (body: string, method: string): MessageOutcome => {
+      const canister = bench.installed(text(body));
+      return bench.runner.inspect(
+        canister,
+        { kind: "inspect_message", method, arg: new Uint8Array(0) },
+        context({ canRespond: false }),
+      );
+    };
+    const onlyShort = "(if (i32.lt_u (call $size) (i32.const 4)) (then (call $accept)))";
+    assert.equal(inspect(onlyShort, "abc").effects?.accepted, true);
+    assert.equal(inspect(onlyShort, "abcd").effects?.accepted, false);
+    assert.match(
+      inspect("(call $accept) (call $accept)", "a").error?.message ?? "",
+      /ic0\.accept_message: the function was already called\./,
+    );
+  });
+});
