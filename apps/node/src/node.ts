@@ -141,7 +141,7 @@ async function startExecution(threads: Threads, opened: StorageOpened): Promise<
 /** Starts a node; resolves when it answers. Errors carry codes of docs/errors.md; nothing is left running then. */
 export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   installFastHashes();
-  const directory = openStateDirectory({ path: options.stateDir, clean: options.clean });
+  const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean });
   let server: HttpServer | null = null;
   let threads: Threads | null = null;
   try {

@@ -21,8 +21,24 @@ function fail(code: string, path: string, text: string, cause?: unknown): Orrery
   return new OrreryError(code, `state directory ${path}: ${text}`, { data: { path }, cause });
 }
 
+/** A killed process may take this long to be gone when its memory is large. */
+const DYING_HOLDER_MS_MAX = 2_000;
+const LOCK_RETRY_MS = 50;
+
+async function lockPatiently(path: string): Promise<DirectoryLock> {
+  const deadline = Date.now() + DYING_HOLDER_MS_MAX;
+  for (;;) {
+    try {
+      return lockDirectory(path);
+    } catch (error) {
+      if (!(error instanceof OrreryError) || error.code !== "state_dir_locked" || Date.now() > deadline) throw error;
+    }
+    await new Promise((done) => setTimeout(done, LOCK_RETRY_MS));
+  }
+}
+
 /** Opens or makes the directory; `clean` empties it first. */
-export function openStateDirectory(options: { readonly path: string; readonly clean: boolean }): StateDirectory {
+export async function openStateDirectory(options: { readonly path: string; readonly clean: boolean }): Promise<StateDirectory> {
   const path = resolve(options.path);
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
@@ -38,7 +54,7 @@ export function openStateDirectory(options: { readonly path: string; readonly cl
       `holds files that are not a network's (${strangers.slice(0, 3).join(", ")}); choose an empty or another directory with --state-dir`,
     );
   }
-  const lock = lockDirectory(path);
+  const lock = await lockPatiently(path);
   try {
     const store = join(path, STORE_DIRECTORY);
     if (options.clean && existsSync(store)) rmSync(store, { recursive: true });

@@ -17,11 +17,19 @@ export interface DirectoryLock {
   release(): void;
 }
 
-/** Field 22 of /proc/<pid>/stat: start time in clock ticks since boot; null where there is no /proc. */
-function processStart(pid: number): string | null {
+interface ProcessStat {
+  /** "Z": ended, and nobody has taken note of it yet. */
+  readonly state: string;
+  /** In clock ticks since boot. */
+  readonly startedAt: string | null;
+}
+
+/** Fields 3 and 22 of /proc/<pid>/stat; null where there is no /proc or no such process. */
+function processStat(pid: number): ProcessStat | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? null;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state: fields[0] ?? "", startedAt: fields[19] ?? null };
   } catch {
     return null;
   }
@@ -33,8 +41,9 @@ function isAlive(holder: Holder): boolean {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "EPERM") return false;
   }
-  const start = processStart(holder.pid);
-  return holder.startedAt === null || start === null || start === holder.startedAt;
+  const stat = processStat(holder.pid);
+  if (stat === null) return true;
+  return stat.state !== "Z" && (holder.startedAt === null || stat.startedAt === holder.startedAt);
 }
 
 function readHolder(path: string): Holder | null {
@@ -52,7 +61,7 @@ export function lockDirectory(directory: string): DirectoryLock {
   for (let attemptsLeft = 3; attemptsLeft > 0; attemptsLeft--) {
     try {
       const fd = openSync(path, "wx", 0o600);
-      const holder: Holder = { pid: process.pid, startedAt: processStart(process.pid) };
+      const holder: Holder = { pid: process.pid, startedAt: processStat(process.pid)?.startedAt ?? null };
       writeSync(fd, `${JSON.stringify(holder)}\n`);
       closeSync(fd);
       return { release: () => unlinkSync(path) };
