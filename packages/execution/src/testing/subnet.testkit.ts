@@ -34,7 +34,7 @@ import type { ExecutionLimits } from "../limits.ts";
 import { WasmRunner } from "../runner/runner.ts";
 import { inlineExecutor } from "../scheduler/round.ts";
 import type { BatchResult, Executor, MessageRunner } from "../types.ts";
-import { SUBNET, wat } from "./harness.test.ts";
+import { SUBNET, wat } from "./bench.testkit.ts";
 
 export const START_TIME = 1_700_000_000_000_000_000n;
 const SECOND = 1_000_000_000n;
