@@ -19,10 +19,10 @@ const NETWORK: Uint8Array = utf8("drill network");
 const GENESIS: Uint8Array = utf8("genesis record of the drill");
 /** Small, so that segments are rotated and pruned within a drill. */
 const SEGMENT_BYTES = 6_000;
-const CHECKPOINT_EVERY = 5;
+const CHECKPOINT_EVERY = 6;
 const FULL_EVERY = 3;
 /** Rounds executed between collecting a checkpoint and writing it, as on a node where another thread writes. */
-const WRITE_DELAY_ROUNDS = 2;
+const WRITE_DELAY_ROUNDS = 4;
 
 /** Digest of the state at each height from 0 to `rounds`, from an undisturbed run. */
 export function referenceDigests(seed: number, rounds: number): readonly string[] {

@@ -18,6 +18,7 @@ import { sha256, treeHash } from "@orrery/crypto";
 import {
   type CanisterState,
   canisterKey,
+  checksum,
   encodeCanister,
   encodeIngressEntry,
   encodeSystem,
@@ -191,14 +192,16 @@ function changeIngress(state: ReplicatedState, random: Random): void {
   });
 }
 
-/** Hash of everything that a state is: records, page contents, blobs, certified tree. */
+/** Hash of everything that a state is: records, checksums of pages, blobs, certified tree. */
 export function stateDigest({ state, arena }: World): string {
   const parts: Uint8Array[] = [encodeSystem(state), treeHash(state.tree)];
   for (const key of [...state.canisters.keys()].sort()) {
     const canister = state.canisters.get(key) as CanisterState;
     parts.push(utf8(canisterKey(canister)), encodeCanister(canister));
     for (const table of [canister.memory.heap, canister.memory.stable]) {
-      for (const [index, id] of table.entries()) parts.push(u64be(BigInt(index)), arena.view(id));
+      for (const [index, id] of table.entries()) {
+        parts.push(u64be((BigInt(index) << 32n) | BigInt(checksum(arena.view(id)))));
+      }
       parts.push(utf8("end"));
     }
   }

@@ -109,7 +109,8 @@ export function decodeFileHeader(
   const version = view.getUint32(8, true);
   const sum = view.getUint32(length - 8, true);
   const whole = checksum(bytes.subarray(0, length - 8)) === sum && view.getUint32(length - 4, true) === 0;
-  if (version > STORE_FORMAT && (whole || view.getUint32(12, true) !== expected.fields)) throw newer(name, version);
+  if (whole && version > STORE_FORMAT) throw newer(name, version);
+  // A later format with another kind of header is told by the directory's identity file, which is read before any other.
   if (!whole || version !== STORE_FORMAT || view.getUint32(12, true) !== expected.fields) throw corrupt(name, "its header");
   const network = bytes.subarray(16, 48);
   if (toHex(network) !== toHex(expected.network)) throw foreign(name, "belongs to another network");
