@@ -70,12 +70,13 @@ export async function pack(outdir: string): Promise<string> {
     omit: CANISTER_SOURCES,
     target,
   });
-  emitTypes({
-    root: REPOSITORY_ROOT,
-    entries: publicSources,
-    outdir: join(folder, "types"),
-    folderByName: workspaceFolders(),
-  });
+  if (publicSources.length > 0)
+    emitTypes({
+      root: REPOSITORY_ROOT,
+      entries: publicSources,
+      outdir: join(folder, "types"),
+      folderByName: workspaceFolders(),
+    });
   writeFileSync(join(folder, "THIRD_PARTY_LICENSES.txt"), licensesOf(bundled.packages));
   for (const page of ["LICENSE", "CHANGELOG.md", "README.md"]) {
     if (existsSync(join(REPOSITORY_ROOT, page))) cpSync(join(REPOSITORY_ROOT, page), join(folder, page));
