@@ -162,6 +162,7 @@ function canisterDelta(canister: CanisterState, logsChanged: boolean): CanisterD
     heap: canister.memory.heap.takeDelta(),
     stable: canister.memory.stable.takeDelta(),
     logs: logsChanged ? canister.logs : null,
+    consumed: new Map(canister.consumed),
   };
 }
 

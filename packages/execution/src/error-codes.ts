@@ -27,6 +27,7 @@ export const ErrorCode = {
   UnknownManagementMessage: 407,
   InvalidManagementPayload: 408,
   CanisterSnapshotImmutable: 409,
+  InvalidSubnetAdmin: 410,
   CanisterTrapped: 502,
   CanisterCalledTrap: 503,
   CanisterContractViolation: 504,

@@ -177,6 +177,8 @@ export interface CanisterDelta {
   readonly stable: PageDelta;
   /** Null: unchanged. */
   readonly logs: readonly CanisterLogRecord[] | null;
+  /** Cycles consumed by use case, for `canister_metrics` as a query. */
+  readonly consumed: ReadonlyMap<string, bigint>;
 }
 
 export interface BatchResult {

@@ -21,6 +21,7 @@ import type { IngressSummary, ViewSnapshot } from "./snapshot.ts";
 export interface MirroredCanister extends CanisterImage {
   meta: CanisterMeta;
   logs: readonly CanisterLogRecord[];
+  consumed: ReadonlyMap<string, bigint>;
 }
 
 /** Told which canisters moved, so that live instances can follow. */
@@ -50,8 +51,8 @@ export class Mirror implements ModuleSource {
     this.#time = snapshot.time;
     this.#height = snapshot.height;
     for (const { key, bytes } of snapshot.modules) this.#modules.set(key, { bytes, references: 0 });
-    for (const { meta, heap, stable, logs } of snapshot.canisters) {
-      const canister = newCanister(meta, logs);
+    for (const { meta, heap, stable, logs, consumed } of snapshot.canisters) {
+      const canister = newCanister(meta, logs, consumed);
       canister.memory.heap.applyDelta(heap);
       canister.memory.stable.applyDelta(stable);
       this.canisters.set(principalKey(meta.id), canister);
@@ -108,11 +109,12 @@ export class Mirror implements ModuleSource {
     let canister = this.canisters.get(key);
     this.#retain(change.meta);
     if (canister === undefined) {
-      canister = newCanister(change.meta, []);
+      canister = newCanister(change.meta, [], change.consumed);
       this.canisters.set(key, canister);
     } else {
       this.#release(canister.meta);
       canister.meta = change.meta;
+      canister.consumed = change.consumed;
     }
     canister.memory.heap.applyDelta(change.heap);
     canister.memory.stable.applyDelta(change.stable);
@@ -143,6 +145,10 @@ export class Mirror implements ModuleSource {
   }
 }
 
-function newCanister(meta: CanisterMeta, logs: readonly CanisterLogRecord[]): MirroredCanister {
-  return { meta, memory: { heap: new PageTable(), stable: new PageTable() }, logs };
+function newCanister(
+  meta: CanisterMeta,
+  logs: readonly CanisterLogRecord[],
+  consumed: ReadonlyMap<string, bigint>,
+): MirroredCanister {
+  return { meta, memory: { heap: new PageTable(), stable: new PageTable() }, logs, consumed };
 }

@@ -14,6 +14,7 @@ import type { Draft } from "../runner/image.ts";
 import type { WasmRunner } from "../runner/runner.ts";
 import { cleanupError } from "../system-api/failure.ts";
 import type { EntryPoint, MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
+import { answerManagementQuery } from "./management-query.ts";
 import type { Mirror, MirroredCanister } from "./mirror.ts";
 
 /** Calls nested in one another, the user's own not counted. */
@@ -31,17 +32,9 @@ export interface QueryCall {
   readonly callerInfo: MessageContext["callerInfo"];
 }
 
-/** Answers the management canister's queries for a caller. */
-export type ManagementQuery = (
-  caller: Principal,
-  methodName: string,
-  arg: Uint8Array,
-) => { readonly ok: true; readonly value: Uint8Array } | { readonly ok: false; readonly error: UserError };
-
 export interface QueryEnvironment {
   readonly mirror: Mirror;
   readonly runner: WasmRunner;
-  readonly management: ManagementQuery;
   readonly dataCertificate: (canisterId: CanisterId) => Uint8Array;
 }
 
@@ -123,7 +116,11 @@ class CallGraph {
   #answer(context: QueryContext, call: OutgoingCall): ResponsePayload {
     const caller = context.canister.meta.id;
     if (call.callee.length === 0) {
-      const answer = this.#environment.management(caller, call.methodName, call.payload);
+      const answer = answerManagementQuery(this.#environment.mirror, {
+        sender: caller,
+        methodName: call.methodName,
+        arg: call.payload,
+      });
       return answer.ok ? { kind: "reply", data: answer.value } : rejectFromError(answer.error);
     }
     const { callee: canisterId, methodName, payload: arg } = call;

@@ -22,6 +22,7 @@ export interface CanisterSnapshot {
   readonly heap: PageDelta;
   readonly stable: PageDelta;
   readonly logs: readonly CanisterLogRecord[];
+  readonly consumed: ReadonlyMap<string, bigint>;
 }
 
 export type IngressSummary = Pick<IngressEntry, "requestId" | "sender" | "receiver" | "effectiveId">;
@@ -47,8 +48,14 @@ function allPages(table: PageTable): PageDelta {
 export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
   const modules = new Map<BlobKey, ModuleBytes>();
   const canisters: CanisterSnapshot[] = [];
-  for (const { meta, memory, logs } of state.canisters.values()) {
-    canisters.push({ meta: { ...meta }, heap: allPages(memory.heap), stable: allPages(memory.stable), logs });
+  for (const { meta, memory, logs, consumed } of state.canisters.values()) {
+    canisters.push({
+      meta: { ...meta },
+      heap: allPages(memory.heap),
+      stable: allPages(memory.stable),
+      logs,
+      consumed: new Map(consumed),
+    });
     const key = meta.module?.blob;
     if (key !== undefined && !modules.has(key)) modules.set(key, { key, bytes: state.blobs.get(key) });
   }

@@ -164,15 +164,13 @@ export class CertifiedView {
   #query(query: ViewQuery): ViewQueryOutcome {
     const { canisterId, methodName, arg, sender, senderInfo, ranges = "sharded" } = query;
     if (canisterId.length === 0) {
-      const answer = answerManagementQuery(this.#mirror, sender, methodName, arg);
+      const answer = answerManagementQuery(this.#mirror, { sender, methodName, arg });
       return answer.ok ? { status: "replied", reply: answer.value } : rejected(answer.error);
     }
     const result = runQuery(
       {
         mirror: this.#mirror,
         runner: this.#runner,
-        management: (caller, method, argument) =>
-          answerManagementQuery(this.#mirror, caller, method, argument),
         dataCertificate: (id) => this.#dataCertificate(id, ranges),
       },
       {
