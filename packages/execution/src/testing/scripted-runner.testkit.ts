@@ -106,7 +106,8 @@ export class ScriptedRunner implements MessageRunner {
         cyclesAccepted: accepted,
         cyclesBurned: burned,
         cyclesMinted: 0n,
-        certifiedData: null,
+        // Chained, so that the certified tree tells in which order messages ran.
+        certifiedData: sha256(canister.meta.certifiedData, utf8(JSON.stringify(script))),
         globalTimer: null,
         accepted: true,
       },
