@@ -5,7 +5,8 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert, type Batch, type Height, OrreryError, toHex } from "@orrery/base";
 import { batchOf, decodeFinalizedBlock, initialConsensus, replay } from "@orrery/consensus";
-import { createMclBls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
+import { createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
+import { createMclBls } from "@orrery/crypto/mcl";
 import { takeSnapshot } from "@orrery/execution";
 import { type Channel, createChannel, createFileDisk, createStreamLogger, installFastHashes } from "@orrery/host";
 import { decodeGenesis, deriveKeys, subnetInfo } from "./genesis.ts";

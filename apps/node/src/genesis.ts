@@ -15,7 +15,8 @@ import {
   type SubnetId,
   type TimeNs,
 } from "@orrery/base";
-import { type Bls, blsToDer, ed25519Signer, hkdfSha256, secretFromSeed } from "@orrery/crypto";
+import { type Bls, blsToDer, hkdfSha256, secretFromSeed } from "@orrery/crypto";
+import { nodePublicKeyDer } from "@orrery/host";
 import type { CanisterRange, SubnetInfo, SubnetType } from "@orrery/state";
 
 export interface Genesis {
@@ -83,7 +84,7 @@ export function deriveKeys(genesis: Genesis, bls: Bls): NodeKeys {
   const subnetSecret = secretFromSeed(derive(genesis.seed, "subnet 0 threshold key"));
   const subnetPublicKey = blsToDer(bls.publicKey(subnetSecret));
   const nodeSecret = derive(genesis.seed, "subnet 0 node 0 key");
-  const nodePublicKey = ed25519Signer(nodeSecret).publicKeyDer;
+  const nodePublicKey = nodePublicKeyDer(nodeSecret);
   return {
     subnetSecret,
     subnetPublicKey,

@@ -4,19 +4,14 @@
  */
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
-import { createMclBls, createSignatureVerifier } from "@orrery/crypto";
-import { effectiveCanisterId } from "@orrery/execution";
 import {
   type Channel,
   createChannel,
   describeError,
   type HttpServer,
-  installFastHashes,
-  nodeSignatures,
   startHttpServer,
 } from "@orrery/host";
-import { createApi, validateWith } from "@orrery/http";
-import { decodeGenesis, deriveKeys, encodeGenesis, type Genesis, type NodeKeys } from "./genesis.ts";
+import { decodeGenesis, encodeGenesis, FIRST_CANISTER, type Genesis, type NodeKeys } from "./genesis.ts";
 import type {
   ExecutionCall,
   ExecutionPost,
@@ -30,8 +25,8 @@ import type {
   ViewPost,
   WorkerStart,
 } from "./protocol.ts";
-import { createReplica, type Replica } from "./replica.ts";
-import { createRounds, type Rounds } from "./rounds.ts";
+import type { Rounds } from "./rounds.ts";
+import type { Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 
 /** Stack of the threads that run Wasm: above what instrumented code may use before its own bound stops it. */
@@ -138,22 +133,23 @@ async function startExecution(threads: Threads, opened: StorageOpened): Promise<
   return started;
 }
 
-/** Starts a node; resolves when it answers. Errors carry codes of docs/errors.md; nothing is left running then. */
+/** Starts a node; resolves when it answers everything. Errors carry codes of docs/errors.md; nothing is left running then. */
 export async function startNode(options: NodeOptions): Promise<NodeHandle> {
-  installFastHashes();
   const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean });
   let server: HttpServer | null = null;
   let threads: Threads | null = null;
   try {
     const fatal = createFatal(options);
-    let replica: Replica | null = null;
     let rounds: Rounds | null = null;
-    // The port is taken before anything is written: a taken one leaves the directory as it was.
-    let handler: ReturnType<typeof createApi> | null = null;
+    // Requests that come before the node can answer wait for it. The port is taken before anything is written, so that a taken
+    // one leaves the directory as it was.
+    const serving = Promise.withResolvers<Service>();
+    serving.promise.catch(() => {});
+    let service: Service | null = null;
     server = await startHttpServer({
       port: options.port,
       bind: options.bind,
-      handle: (request) => (handler === null ? STARTING : handler(request)),
+      handle: (request) => (service === null ? serving.promise.then((it) => it.handle(request)) : service.handle(request)),
       onError: (error) => options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
     });
     threads = startThreads(
@@ -164,26 +160,21 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         onFailure: fatal.raise,
       },
     );
-    const [bls, opened] = await Promise.all([
-      createMclBls(),
+    // The threads load their code while this one loads its own.
+    const [{ createService }, opened] = await Promise.all([
+      import("./service.ts"),
       threads.storage.call<StorageOpened>({
         kind: "open",
         freshGenesis: encodeGenesis(newGenesis(options)),
         salt: options.rng.bytes(16),
       }),
     ]);
+    const execution = startExecution(threads, opened);
     const genesis = decodeGenesis(opened.genesis);
-    const keys = deriveKeys(genesis, bls);
-    const started = await startExecution(threads, opened);
-    rounds = createRounds({ keys, bls, started, threads, clock: options.clock, logger: options.logger, onFailure: fatal.raise });
-    replica = createReplica({ keys, rounds, view: threads.view, clock: options.clock });
-    handler = createApi(replica, {
-      validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures: { rootKeyDer: keys.subnetPublicKey, bls } })),
-      effectiveCanisterId,
-      hosts: [options.bind],
-    });
-    rounds.poke();
-    return handle({ options, directory, server, threads, rounds, replica, keys, genesis });
+    service = await createService({ genesis, threads, clock: options.clock, hosts: [options.bind] });
+    serving.resolve(service);
+    rounds = service.begin({ started: await execution, threads, logger: options.logger, onFailure: fatal.raise });
+    return handle({ options, directory, server, threads, rounds, keys: service.keys, genesis });
   } catch (error) {
     await server?.close();
     await threads?.terminate();
@@ -191,12 +182,6 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     throw error;
   }
 }
-
-const STARTING = {
-  status: 503,
-  headers: { "content-type": "text/plain", "access-control-allow-origin": "*" },
-  body: "The node is starting; try again in a moment.",
-} as const;
 
 interface Fatal {
   raise(thread: string, error: unknown): void;
@@ -221,7 +206,6 @@ function handle(parts: {
   readonly server: HttpServer;
   readonly threads: Threads;
   readonly rounds: Rounds;
-  readonly replica: Replica;
   readonly keys: NodeKeys;
   readonly genesis: Genesis;
 }): NodeHandle {
@@ -234,7 +218,7 @@ function handle(parts: {
     subnetId: principalToText(keys.subnetId),
     subnetKind: genesis.subnetType,
     nodeId: principalToText(keys.nodeId),
-    defaultEffectiveCanisterId: principalToText(parts.replica.firstCanisterId),
+    defaultEffectiveCanisterId: principalToText(FIRST_CANISTER),
     status: () => ({ healthy: true, height: rounds.publishedHeight() }),
     async stop(): Promise<void> {
       await server.close();

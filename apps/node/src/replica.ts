@@ -1,21 +1,22 @@
 /** The replica that the HTTPS interface asks, over the node's threads. */
-import { type CanisterId, type Clock, type Principal, type SubnetId, type TimeNs } from "@orrery/base";
+import { assert, type CanisterId, type Clock, type Principal, type SubnetId, type TimeNs } from "@orrery/base";
 import { type Channel, createNodeSigner } from "@orrery/host";
 import type { AnsweredQuery, Ingress, ReplicaStatus, ReplicaView, StateAnswer, SubmitOutcome, UserError } from "@orrery/http";
-import { ALL_CANISTERS, FIRST_CANISTER, type NodeKeys } from "./genesis.ts";
+import { ALL_CANISTERS, type NodeKeys } from "./genesis.ts";
 import type { ViewCall, ViewPost } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
 
 /** Calls to the view thread under way; more means it is behind and clients are told so. */
 const VIEW_CALLS_MAX = 5_000;
 
-export interface Replica extends ReplicaView {
-  readonly firstCanisterId: CanisterId;
+/** Null until execution is ready; only status is asked before. */
+export interface LateRounds {
+  current: Rounds | null;
 }
 
 export interface ReplicaOptions {
   readonly keys: NodeKeys;
-  readonly rounds: Rounds;
+  readonly rounds: LateRounds;
   readonly view: Channel<ViewPost, never, ViewCall>;
   readonly clock: Clock;
 }
@@ -24,23 +25,27 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-export function createReplica(options: ReplicaOptions): Replica {
-  const { keys, rounds, view, clock } = options;
+export function createReplica(options: ReplicaOptions): ReplicaView {
+  const { keys, view, clock } = options;
   const sign = createNodeSigner(keys.nodeSecret);
+
+  function rounds(): Rounds {
+    assert(options.rounds.current !== null, "only status is asked before execution is ready");
+    return options.rounds.current;
+  }
 
   /** Runs a call on a state whose certified time is fresh. */
   function onFresh<T>(call: ViewCall): Promise<T> {
-    const wait = rounds.fresh();
+    const wait = rounds().fresh();
     return wait === null ? view.call<T>(call) : wait.then(() => view.call<T>(call));
   }
 
   return {
-    firstCanisterId: FIRST_CANISTER,
     nodeId: keys.nodeId as Principal,
     status: (): ReplicaStatus => ({
-      health: "healthy",
+      health: options.rounds.current === null ? "starting" : "healthy",
       rootKey: keys.subnetPublicKey,
-      certifiedHeight: rounds.publishedHeight(),
+      certifiedHeight: options.rounds.current?.publishedHeight() ?? null,
       implVersion: IMPLEMENTATION_VERSION,
       implHash: null,
     }),
@@ -58,16 +63,16 @@ export function createReplica(options: ReplicaOptions): Replica {
         destination: ingress.destination,
       }),
     submit(ingress: Ingress): SubmitOutcome {
-      const outcome = rounds.pool.insert({
+      const outcome = rounds().pool.insert({
         requestId: ingress.requestId,
         expiry: ingress.envelope.content.ingressExpiry,
         envelope: ingress.bytes,
       });
       if (outcome === "full") return "overloaded";
-      rounds.poke();
+      rounds().poke();
       return outcome === "added" ? "accepted" : "duplicate";
     },
-    watch: (requestId, timeoutMs) => rounds.watchers.watch(requestId, timeoutMs),
+    watch: (requestId, timeoutMs) => rounds().watchers.watch(requestId, timeoutMs),
     requestCertificate: (requestId, destination, ranges) =>
       view.call({ kind: "request_certificate", requestId, destination, ranges }),
     query: (query): Promise<AnsweredQuery | null> => onFresh({ kind: "query", query }),

@@ -16,15 +16,17 @@ const ALARM_MS_MAX = 60_000;
 /** Registry versions follow governance; a network without it stays at the first. */
 const REGISTRY_VERSION = 1;
 
+export interface RoundThreads {
+  readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
+  readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
+  readonly view: Channel<ViewPost, never, ViewCall>;
+}
+
 export interface RoundsOptions {
   readonly keys: NodeKeys;
   readonly bls: Bls;
   readonly started: ExecutionStarted;
-  readonly threads: {
-    readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
-    readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
-    readonly view: Channel<ViewPost, never, ViewCall>;
-  };
+  readonly threads: RoundThreads;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onFailure: (thread: string, error: unknown) => void;

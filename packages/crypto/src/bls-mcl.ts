@@ -13,7 +13,6 @@ import {
   bigintToBytes,
   checkedSecret,
   lagrangeAtZero,
-  nobleBls,
   sharesInvalid,
 } from "./bls.ts";
 
@@ -22,10 +21,7 @@ import {
  */
 const KEY_CACHE_MAX = 64;
 
-/**
- * The library copies messages to a 1 MiB stack; longer ones than this, which nothing here signs, go to the
- * oracle.
- */
+/** The library copies messages to a 1 MiB stack. What subnets sign is below 200 bytes; longer ones are refused. */
 const MESSAGE_BYTES_MAX = 65_536;
 
 /** Map-to-curve mode of RFC 9380, in the library's numbering. */
@@ -119,11 +115,16 @@ function build(): Bls {
       return mcl.mul(generator, scalar(checkedSecret(secret))).serialize();
     },
     sign(secret, message) {
-      if (message.length > MESSAGE_BYTES_MAX) return nobleBls.sign(secret, message);
+      if (message.length > MESSAGE_BYTES_MAX) {
+        throw new OrreryError(
+          "bls_message_too_long",
+          `a message of ${message.length} bytes cannot be signed; at most ${MESSAGE_BYTES_MAX}: sign its hash`,
+        );
+      }
       return mcl.mul(mcl.hashAndMapToG1(message), scalar(checkedSecret(secret))).serialize();
     },
     verify(publicKey, message, signature) {
-      if (message.length > MESSAGE_BYTES_MAX) return nobleBls.verify(publicKey, message, signature);
+      if (message.length > MESSAGE_BYTES_MAX) return false;
       const key = precomputed(publicKey);
       const point = parseG1(signature);
       if (key === null || point === null) return false;

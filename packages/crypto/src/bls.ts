@@ -4,7 +4,6 @@
  * This file holds the interface and the pure implementation, which is slow and the oracle for the fast one
  * (bls-mcl.ts). Points at infinity, outside their subgroup or not canonically encoded are refused everywhere.
  */
-import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { OrreryError, utf8 } from "@orrery/base";
 import { hkdfSha256 } from "./hashes.ts";
 
@@ -13,7 +12,7 @@ export const BLS_SIGNATURE_BYTES = 48;
 /** Domain separation tag of the ciphersuite. */
 export const BLS_DST = "BLS_SIG_BLS12381G1_XMD:SHA-256_SSWU_RO_NUL_";
 /** Order of the groups. */
-export const BLS_ORDER: bigint = bls12_381.fields.Fr.ORDER;
+export const BLS_ORDER = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001n;
 
 /** A signature share: made with the secret polynomial's value at `index`, which is never 0. */
 export interface SignatureShare {
@@ -77,75 +76,35 @@ export function sharesInvalid(why: string): OrreryError {
 
 /** Lagrange coefficients at 0 for distinct indices above 0. */
 export function lagrangeAtZero(indices: readonly number[]): readonly bigint[] {
-  const { Fr } = bls12_381.fields;
   if (indices.length === 0) throw sharesInvalid("there are none");
   if (indices.some((i) => !Number.isSafeInteger(i) || i < 1))
     throw sharesInvalid("an index is not a positive integer");
   if (new Set(indices).size !== indices.length) throw sharesInvalid("an index appears twice");
   return indices.map((i) => {
-    let numerator = Fr.ONE;
-    let denominator = Fr.ONE;
+    let numerator = 1n;
+    let denominator = 1n;
     for (const j of indices) {
       if (j === i) continue;
-      numerator = Fr.mul(numerator, BigInt(j));
-      denominator = Fr.mul(denominator, Fr.create(BigInt(j - i)));
+      numerator = modOrder(numerator * BigInt(j));
+      denominator = modOrder(denominator * BigInt(j - i));
     }
-    return Fr.mul(numerator, Fr.inv(denominator));
+    return modOrder(numerator * inverseModOrder(denominator));
   });
 }
 
-const signatures = bls12_381.shortSignatures;
-const G1 = bls12_381.G1.Point;
-const G2 = bls12_381.G2.Point;
-
-function g1FromBytes(bytes: Uint8Array): InstanceType<typeof G1> {
-  if (bytes.length !== BLS_SIGNATURE_BYTES) throw new Error("not 48 bytes");
-  const point = G1.fromBytes(bytes);
-  point.assertValidity();
-  if (point.is0() || !point.isTorsionFree()) throw new Error("infinity or outside the subgroup");
-  return point;
+function modOrder(n: bigint): bigint {
+  const r = n % BLS_ORDER;
+  return r < 0n ? r + BLS_ORDER : r;
 }
 
-function g2FromBytes(bytes: Uint8Array): InstanceType<typeof G2> {
-  if (bytes.length !== 96) throw new Error("not 96 bytes");
-  const point = G2.fromBytes(bytes);
-  point.assertValidity();
-  if (point.is0() || !point.isTorsionFree()) throw new Error("infinity or outside the subgroup");
-  return point;
+/** By the extended Euclidean algorithm; `n` is not 0 modulo the order, which is prime. */
+function inverseModOrder(n: bigint): bigint {
+  let [a, b] = [BLS_ORDER, modOrder(n)];
+  let [x, y] = [0n, 1n];
+  while (b !== 0n) {
+    const q = a / b;
+    [a, b] = [b, a - q * b];
+    [x, y] = [y, x - q * y];
+  }
+  return modOrder(x);
 }
-
-/** The pure implementation: tens of milliseconds a verification. */
-export const nobleBls: Bls = {
-  publicKey(secret) {
-    return signatures.getPublicKey(checkedSecret(secret)).toBytes();
-  },
-  sign(secret, message) {
-    return signatures.sign(signatures.hash(message, BLS_DST), checkedSecret(secret)).toBytes();
-  },
-  verify(publicKey, message, signature) {
-    try {
-      return signatures.verify(
-        g1FromBytes(signature),
-        signatures.hash(message, BLS_DST),
-        g2FromBytes(publicKey),
-      );
-    } catch {
-      // The only failures of these calls are malformed points.
-      return false;
-    }
-  },
-  combine(shares) {
-    const coefficients = lagrangeAtZero(shares.map((share) => share.index));
-    let sum = G1.ZERO;
-    for (const [i, share] of shares.entries()) {
-      let point: InstanceType<typeof G1>;
-      try {
-        point = g1FromBytes(share.signature);
-      } catch {
-        throw sharesInvalid(`share ${share.index} is not a point of the group`);
-      }
-      sum = sum.add(point.multiply(coefficients[i] as bigint));
-    }
-    return sum.toBytes();
-  },
-};

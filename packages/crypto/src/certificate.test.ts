@@ -20,7 +20,8 @@ import {
   toHex,
   utf8,
 } from "@orrery/base";
-import { type Bls, nobleBls, secretFromSeed } from "./bls.ts";
+import { type Bls, secretFromSeed } from "./bls.ts";
+import { nobleBls } from "./curves.ts";
 import { createMclBls } from "./bls-mcl.ts";
 import {
   type CertificateDelegation,

@@ -9,11 +9,9 @@ export {
   BLS_SECRET_BYTES,
   BLS_SIGNATURE_BYTES,
   type Bls,
-  nobleBls,
   type SignatureShare,
   secretFromSeed,
 } from "./bls.ts";
-export { createMclBls } from "./bls-mcl.ts";
 export {
   type Certificate,
   type CertificateDelegation,
@@ -112,15 +110,11 @@ export { hashOfMap, requestId } from "./request-id.ts";
 export {
   type BasicSignatures,
   createSignatureVerifier,
-  ed25519Signer,
-  nobleSignatures,
-  p256Signer,
   SIGNATURE_BYTES,
   type SignatureInput,
   type SignatureVerifier,
   type SignatureVerifierOptions,
   type Signer,
-  secp256k1Signer,
 } from "./signatures.ts";
 export {
   createSoleSigner,

@@ -22,7 +22,8 @@ import {
   signed,
   USER,
 } from "./ingress.testkit.ts";
-import { p256Signer, type Signer, secp256k1Signer } from "./signatures.ts";
+import { type Signer } from "./signatures.ts";
+import { p256Signer, secp256k1Signer } from "./curves.ts";
 
 test("delegations pass on authority, across schemes, up to twenty", () => {
   const chain = [

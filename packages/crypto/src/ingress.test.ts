@@ -36,7 +36,8 @@ import {
 } from "./ingress.testkit.ts";
 import { type InvalidRequest, type ValidRequest, validateEnvelope } from "./ingress.ts";
 import { requestId } from "./request-id.ts";
-import { p256Signer, type Signer, secp256k1Signer } from "./signatures.ts";
+import { type Signer } from "./signatures.ts";
+import { p256Signer, secp256k1Signer } from "./curves.ts";
 
 test("anonymous requests need no signature and may carry none", () => {
   for (const kind of KINDS) {

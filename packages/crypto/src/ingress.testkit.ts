@@ -18,13 +18,15 @@ import {
 import { domainSep } from "./hashes.ts";
 import { type InvalidRequest, type ValidRequest, validateEnvelope } from "./ingress.ts";
 import { hashOfMap, requestId } from "./request-id.ts";
-import { createSignatureVerifier, ed25519Signer, type SignatureVerifier, type Signer } from "./signatures.ts";
+import { nobleSignatures } from "./curves.ts";
+import { createSignatureVerifier, type SignatureVerifier, type Signer } from "./signatures.ts";
+import { ed25519Signer } from "./curves.ts";
 
 export const NOW: bigint = 1_700_000_000_000_000_000n;
 export const SECOND: bigint = 1_000_000_000n;
 export const CANISTER: CanisterId = canisterIdFromIndex(1n);
 export const OTHER: CanisterId = canisterIdFromIndex(2n);
-const verifier: SignatureVerifier = createSignatureVerifier();
+const verifier: SignatureVerifier = createSignatureVerifier({ basic: nobleSignatures });
 
 export const key = (i: number): Signer => ed25519Signer(new Uint8Array(32).fill(i));
 export const USER: Signer = key(1);

@@ -20,6 +20,7 @@ import { encodeCertificate, stateRootMessage } from "./certificate.ts";
 import { blsToDer } from "./der.ts";
 import { validateEnvelope } from "./ingress.ts";
 import { emptyTree, treeHash, treeSet } from "./label-tree.ts";
+import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier } from "./signatures.ts";
 import { createSoleSigner } from "./threshold.ts";
 import { witness } from "./witness.ts";
@@ -70,7 +71,7 @@ test("envelopes of the library's identities pass the validator", async () => {
       const envelope = decodeEnvelope(body);
       assert.ok(envelope.ok);
       const now = BigInt(Date.now()) * 1_000_000n;
-      const valid = validateEnvelope(envelope.value, { now, verifier: createSignatureVerifier() });
+      const valid = validateEnvelope(envelope.value, { now, verifier: createSignatureVerifier({ basic: nobleSignatures }) });
       assert.ok(valid.ok, valid.ok ? "" : valid.error.text);
       const sender = identity?.getPrincipal() ?? Principal.anonymous();
       assert.equal(toHex(valid.value.sender), sender.toHex().toLowerCase());

@@ -9,13 +9,15 @@ import {
   verifyQueryResponse,
 } from "./query-signature.ts";
 import { hashOfMap } from "./request-id.ts";
-import { createSignatureVerifier, ed25519Signer } from "./signatures.ts";
+import { nobleSignatures } from "./curves.ts";
+import { createSignatureVerifier } from "./signatures.ts";
+import { ed25519Signer } from "./curves.ts";
 
 const node = ed25519Signer(new Uint8Array(32).fill(8));
 const identity = selfAuthenticating(node.publicKeyDer) as Uint8Array as NodeId;
 const requestId = new Uint8Array(32).fill(1);
 const timestamp = 1_700_000_000_000_000_000n;
-const verifier = createSignatureVerifier();
+const verifier = createSignatureVerifier({ basic: nobleSignatures });
 
 const REPLIED: QueryResponse = { status: "replied", arg: utf8("DIDL") };
 const REJECTED: QueryResponse = {

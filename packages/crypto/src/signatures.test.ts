@@ -24,10 +24,12 @@ import { hashTreeToCbor } from "./hash-tree.ts";
 import { sha256 } from "./hashes.ts";
 import { emptyTree, type LabelTree, treeHash, treeSet } from "./label-tree.ts";
 import { type CanisterRange, encodeRanges } from "./ranges.ts";
-import { createSignatureVerifier, ed25519Signer, p256Signer, secp256k1Signer } from "./signatures.ts";
+import { nobleSignatures } from "./curves.ts";
+import { createSignatureVerifier } from "./signatures.ts";
+import { ed25519Signer, p256Signer, secp256k1Signer } from "./curves.ts";
 import { witness } from "./witness.ts";
 
-const verifier = createSignatureVerifier();
+const verifier = createSignatureVerifier({ basic: nobleSignatures });
 const message = utf8("a message");
 const SEED = new Uint8Array(32).fill(3);
 
@@ -206,7 +208,7 @@ function canisterSigned(text: Uint8Array, options: Options = {}): Uint8Array {
 
 function judge(signature: Uint8Array, id: CanisterId = CANISTER, text = message): string {
   const rootKeyDer = blsToDer(bls.publicKey(ROOT));
-  const withRoot = createSignatureVerifier({ canisterSignatures: { rootKeyDer, bls } });
+  const withRoot = createSignatureVerifier({ basic: nobleSignatures, canisterSignatures: { rootKeyDer, bls } });
   const publicKeyDer = canisterSignatureKeyToDer(id, IDENTITY_SEED);
   const result = withRoot.verify({ publicKeyDer, message: text, signature });
   return result.ok ? "verifies" : result.error;

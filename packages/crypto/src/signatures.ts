@@ -4,13 +4,10 @@
  * parsing and error texts stay in one place. Ed25519 follows ZIP 215 and ECDSA accepts either `s`, as the
  * replica does.
  */
-import { ed25519 } from "@noble/curves/ed25519.js";
-import { p256 } from "@noble/curves/nist.js";
-import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { assertNever, err, ok, type Result, toHex } from "@orrery/base";
 import type { Bls } from "./bls.ts";
 import { verifyCanisterSignature } from "./canister-signature.ts";
-import { ed25519ToDer, p256ToDer, parsePublicKeyDer, secp256k1ToDer } from "./der.ts";
+import { parsePublicKeyDer } from "./der.ts";
 import { verifyWebAuthn } from "./webauthn.ts";
 
 export interface SignatureInput {
@@ -43,29 +40,9 @@ export interface BasicSignatures {
 
 export const SIGNATURE_BYTES = 64;
 
-function safely(verify: () => boolean): boolean {
-  try {
-    return verify();
-  } catch {
-    // The curves' only errors on inputs of the right type are malformed points and scalars.
-    return false;
-  }
-}
-
-const ECDSA_OPTIONS = { lowS: false, prehash: true, format: "compact" } as const;
-
-/** The pure implementation, the oracle of every other. */
-export const nobleSignatures: BasicSignatures = {
-  ed25519: (key, message, signature) =>
-    safely(() => ed25519.verify(signature, message, key, { zip215: true })),
-  p256: (point, message, signature) => safely(() => p256.verify(signature, message, point, ECDSA_OPTIONS)),
-  secp256k1: (point, message, signature) =>
-    safely(() => secp256k1.verify(signature, message, point, ECDSA_OPTIONS)),
-};
-
 export interface SignatureVerifierOptions {
-  /** Curve primitives; the pure ones by default. */
-  readonly basic?: BasicSignatures;
+  /** Curve primitives: `nobleSignatures` of the package's `curves` entry, or a host's faster ones. */
+  readonly basic: BasicSignatures;
   /** What canister signatures are checked with; without it they are refused. */
   readonly canisterSignatures?: { readonly rootKeyDer: Uint8Array; readonly bls: Bls };
 }
@@ -94,8 +71,8 @@ function basicResult(
 }
 
 /** The verifier of every supported scheme. */
-export function createSignatureVerifier(options: SignatureVerifierOptions = {}): SignatureVerifier {
-  const { basic = nobleSignatures, canisterSignatures } = options;
+export function createSignatureVerifier(options: SignatureVerifierOptions): SignatureVerifier {
+  const { basic, canisterSignatures } = options;
   return {
     verify(input) {
       const parsed = parsePublicKeyDer(input.publicKeyDer);
@@ -143,32 +120,8 @@ export function createSignatureVerifier(options: SignatureVerifierOptions = {}):
   };
 }
 
-/** A key that can sign: node keys, and identities under test. */
+/** A key pair that signs. */
 export interface Signer {
   readonly publicKeyDer: Uint8Array;
   sign(message: Uint8Array): Uint8Array;
-}
-
-/** Ed25519 from a 32-byte seed. */
-export function ed25519Signer(seed: Uint8Array): Signer {
-  return {
-    publicKeyDer: ed25519ToDer(ed25519.getPublicKey(seed)),
-    sign: (message) => ed25519.sign(message, seed),
-  };
-}
-
-/** ECDSA on P-256 from a 32-byte secret; deterministic (RFC 6979). */
-export function p256Signer(secret: Uint8Array): Signer {
-  return {
-    publicKeyDer: p256ToDer(p256.getPublicKey(secret, false)),
-    sign: (message) => p256.sign(message, secret, ECDSA_OPTIONS),
-  };
-}
-
-/** ECDSA on secp256k1 from a 32-byte secret; deterministic (RFC 6979). */
-export function secp256k1Signer(secret: Uint8Array): Signer {
-  return {
-    publicKeyDer: secp256k1ToDer(secp256k1.getPublicKey(secret, false)),
-    sign: (message) => secp256k1.sign(message, secret, ECDSA_OPTIONS),
-  };
 }

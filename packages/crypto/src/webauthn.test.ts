@@ -10,10 +10,11 @@ import fc from "fast-check";
 import { coseToDer } from "./der.ts";
 import { domainSep, sha256 } from "./hashes.ts";
 import { hashOfMap } from "./request-id.ts";
+import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier } from "./signatures.ts";
 import { base64UrlDecode, ecdsaSignatureFromDer, parseCoseKey, verifyRs256 } from "./webauthn.ts";
 
-const verifier = createSignatureVerifier();
+const verifier = createSignatureVerifier({ basic: nobleSignatures });
 
 function judge(publicKeyDer: Uint8Array, message: Uint8Array, signature: Uint8Array): string {
   const result = verifier.verify({ publicKeyDer, message, signature });

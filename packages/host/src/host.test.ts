@@ -7,20 +7,22 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { MessageChannel } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
-import { ed25519Signer, p256Signer, parsePublicKeyDer, secp256k1Signer } from "@orrery/crypto";
+import { parsePublicKeyDer } from "@orrery/crypto";
+import { ed25519Signer, p256Signer, secp256k1Signer } from "@orrery/crypto/curves";
 import {
   BODY_BYTES_MAX,
   createChannel,
   createNodeSigner,
+  nodePublicKeyDer,
   createFileDisk,
   createStreamLogger,
   inflateGzip,
   lockDirectory,
   LOCK_FILE,
-  nodeSignatures,
   nodeSha256,
   startHttpServer,
 } from "./index.ts";
+import { nodeSignatures } from "./signatures.ts";
 
 function inTemp<T>(action: (directory: string) => T): T {
   const directory = mkdtempSync(join(tmpdir(), "orrery-host-"));
@@ -151,5 +153,6 @@ test("OpenSSL and the pure curves give the same verdicts", () => {
     assert.equal(nodeSignatures[scheme](new Uint8Array(key.length), message, signature), false, scheme);
   }
   const seed = new Uint8Array(32).fill(9);
+  assert.deepEqual(nodePublicKeyDer(seed), ed25519Signer(seed).publicKeyDer);
   assert.deepEqual(createNodeSigner(seed)(message), ed25519Signer(seed).sign(message));
 });

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type CborMap, type NodeId, toHex, utf8 } from "@orrery/base";
-import { ed25519Signer, requestId, verifyQueryResponse } from "@orrery/crypto";
+import { requestId, verifyQueryResponse } from "@orrery/crypto";
+import { ed25519Signer } from "@orrery/crypto/curves";
 import {
   ADMIN,
   alice,

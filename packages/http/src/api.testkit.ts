@@ -22,17 +22,8 @@ import {
   utf8,
   utf8DecodeLossy,
 } from "@orrery/base";
-import {
-  createSignatureVerifier,
-  domainSep,
-  ed25519Signer,
-  hashOfMap,
-  p256Signer,
-  requestId,
-  type SignatureVerifier,
-  type Signer,
-  secp256k1Signer,
-} from "@orrery/crypto";
+import { createSignatureVerifier, domainSep, hashOfMap, requestId, type SignatureVerifier, type Signer } from "@orrery/crypto";
+import { ed25519Signer, p256Signer, secp256k1Signer, nobleSignatures } from "@orrery/crypto/curves";
 import {
   type AnsweredQuery,
   type Api,
@@ -56,7 +47,7 @@ export const OTHER: CanisterId = canisterIdFromIndex(8n);
 export const ELSEWHERE: CanisterId = canisterIdFromIndex(1_000_000n);
 export const SUBNET: UserId = selfAuthenticating(utf8("the subnet's key"));
 export const CERTIFICATE: Uint8Array = utf8("certificate");
-export const verifier: SignatureVerifier = createSignatureVerifier();
+export const verifier: SignatureVerifier = createSignatureVerifier({ basic: nobleSignatures });
 
 export const seed = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
 export const NODE: Signer = ed25519Signer(seed(99));

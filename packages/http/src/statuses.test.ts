@@ -14,7 +14,7 @@ import {
   selfAuthenticating,
   utf8,
 } from "@orrery/base";
-import { ed25519Signer } from "@orrery/crypto";
+import { ed25519Signer } from "@orrery/crypto/curves";
 import {
   alice,
   bob,
