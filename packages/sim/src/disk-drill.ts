@@ -1,5 +1,5 @@
 /**
- * Power-cut and damage drills on the real store (design §3 "One truth"): a node's storage life (append, sync, execute, checkpoint)
+ * Power-cut and damage drills on the real store: a node's storage life (append, sync, execute, checkpoint)
  * over a faulty disk, killed where the caller says, started again, and compared with what must be there. A drill throws when
  * something acknowledged is missing, something is half there, or a state is not the model's.
  */
@@ -79,7 +79,8 @@ function open(disk: FaultyDisk): Store {
 function live(options: DrillOptions, told: Told): void {
   const { seed, disk, rounds } = options;
   const store = open(disk);
-  if (told.genesis && (store.genesis === null || !equalBytes(store.genesis, GENESIS))) fail("the genesis record is lost");
+  if (told.genesis && (store.genesis === null || !equalBytes(store.genesis, GENESIS)))
+    fail("the genesis record is lost");
   if (store.genesis === null) store.writeGenesis(GENESIS);
   told.genesis = true;
   const { world, collector } = recover(store, options, told);
@@ -87,7 +88,9 @@ function live(options: DrillOptions, told: Told): void {
   while (world.state.height < rounds) {
     const group = Math.min(1 + (world.state.height % 3), rounds - world.state.height);
     const from = world.state.height + 1;
-    store.appendBlocks(Array.from({ length: group }, (_, i) => ({ height: from + i, bytes: blockOf(seed, from + i) })));
+    store.appendBlocks(
+      Array.from({ length: group }, (_, i) => ({ height: from + i, bytes: blockOf(seed, from + i) })),
+    );
     const durable = store.sync();
     assert(durable === from + group - 1, `sync answered ${durable}, not ${from + group - 1}`);
     told.height = durable;
@@ -122,12 +125,17 @@ function writeCheckpoint(
 }
 
 /** Loads and replays as a node does, checking everything against the model and against what was told. */
-function recover(store: Store, options: DrillOptions, told: Told): { world: World; collector: CheckpointCollector } {
+function recover(
+  store: Store,
+  options: DrillOptions,
+  told: Told,
+): { world: World; collector: CheckpointCollector } {
   const { seed, digests } = options;
   const loaded = store.loadState();
   const world: World = loaded ?? newWorld(seed);
   if (world.state.height < told.checkpoint) fail(`the checkpoint of height ${told.checkpoint} is lost`);
-  if (stateDigest(world) !== digests[world.state.height]) fail(`the checkpoint of height ${world.state.height} is wrong`);
+  if (stateDigest(world) !== digests[world.state.height])
+    fail(`the checkpoint of height ${world.state.height} is wrong`);
   const collector = new CheckpointCollector(world.state, loaded === null ? null : world.state.height);
   for (const record of store.recovered.blocks) {
     checkBlock(record, world.state.height + 1, seed);
@@ -154,7 +162,10 @@ export type DamageVerdict = "detected" | "harmless";
  * Opens a damaged store that had reached `height` and reads everything. "detected": refused with a documented code; "harmless":
  * every block from the checkpoint on, the state and the genesis record are exactly right. Anything else throws.
  */
-export function readDamaged(disk: FaultyDisk, expected: { readonly seed: number; readonly height: Height; readonly digest: string }): DamageVerdict {
+export function readDamaged(
+  disk: FaultyDisk,
+  expected: { readonly seed: number; readonly height: Height; readonly digest: string },
+): DamageVerdict {
   const { seed, height, digest } = expected;
   try {
     const store = open(disk);
@@ -163,7 +174,8 @@ export function readDamaged(disk: FaultyDisk, expected: { readonly seed: number;
       checkBlock(record, world.state.height + 1, seed);
       runRound(world, seed);
     }
-    if (world.state.height !== height || stateDigest(world) !== digest) fail(`the state of height ${world.state.height} is wrong`);
+    if (world.state.height !== height || stateDigest(world) !== digest)
+      fail(`the state of height ${world.state.height} is wrong`);
     if (store.genesis === null || !equalBytes(store.genesis, GENESIS)) fail("the genesis record is wrong");
     store.close();
     return "harmless";

@@ -118,7 +118,12 @@ function changeCanister(world: World, random: Random, deleted: string[]): void {
     return;
   }
   if (canister === undefined) {
-    canister = newCanister({ id, controllers: [utf8("user") as Principal], cycles: 10n ** 12n, time: state.time });
+    canister = newCanister({
+      id,
+      controllers: [utf8("user") as Principal],
+      cycles: 10n ** 12n,
+      time: state.time,
+    });
     state.canisters.set(key, canister);
   }
   if (canister.meta.module === null || random.chance(0.1)) install(state, canister, random);
@@ -140,7 +145,8 @@ function changePage(arena: PageArena, table: PageTable, random: Random): void {
 }
 
 function clearPages(arena: PageArena, canister: CanisterState): void {
-  for (const table of [canister.memory.heap, canister.memory.stable]) for (const id of table.clear()) arena.retire(id);
+  for (const table of [canister.memory.heap, canister.memory.stable])
+    for (const id of table.clear()) arena.retire(id);
 }
 
 function dropModule(state: ReplicatedState, canister: CanisterState): void {

@@ -1,5 +1,5 @@
 /**
- * A disk in memory with the guarantees of `Disk` and no more, and everything that they allow to go wrong (design §3 "One truth"):
+ * A disk in memory with the guarantees of `Disk` and no more, and everything that they allow to go wrong:
  * a power cut at a chosen operation keeps, drops or tears each unsynced write on its own and each unsynced change of the directory
  * on its own; a killed process keeps them all, still unsynced; bits flip on demand; space runs out. One seed, one outcome.
  */
@@ -218,7 +218,8 @@ export class FaultyDisk implements Disk {
       write: (offset, bytes) => {
         const room = this.#roomFor(inode, offset, bytes.length);
         if (room > 0 || bytes.length === 0) change({ kind: "write", offset, bytes: bytes.slice(0, room) });
-        if (room < bytes.length) throw new OrreryError("disk_full", "the disk is full: writing a file failed");
+        if (room < bytes.length)
+          throw new OrreryError("disk_full", "the disk is full: writing a file failed");
       },
       truncate: (length) => change({ kind: "truncate", length }),
       sync: () => {

@@ -1,5 +1,5 @@
 /**
- * Uploaded modules and chunks by content (design §3 "Pages": code is never inline in a record). One reference is held by every
+ * Uploaded modules and chunks by content (code is never inline in a record). One reference is held by every
  * record that names a blob: a canister's installed module and each entry of its chunk store. Counts are not durable; they are
  * what the records say, so loading recounts them. Invariant: a key's bytes never change and must not be written to.
  */
@@ -91,9 +91,13 @@ export class BlobStore {
       }
       const bytes = blobs.get(key);
       if (bytes === undefined || toHex(sha256(bytes)) !== key) {
-        throw new OrreryError("store_corrupt", `blob ${key} is ${bytes === undefined ? "missing" : "not what its name says"}`, {
-          data: { blob: key },
-        });
+        throw new OrreryError(
+          "store_corrupt",
+          `blob ${key} is ${bytes === undefined ? "missing" : "not what its name says"}`,
+          {
+            data: { blob: key },
+          },
+        );
       }
       store.#entries.set(key, { bytes, references: 1 });
       store.#bytes += bytes.length;

@@ -1,41 +1,35 @@
 /**
- * The block log: the truth of a node, in segments of consecutive heights (design §3 "One truth"). Records carry chained checksums
+ * The block log: the truth of a node, in segments of consecutive heights (docs/ARCHITECTURE.md, "One truth"). Records carry chained checksums
  * and the length known to be durable when they were written, so that after a power cut a torn tail (dropped: nobody was told of
  * it) is told from damage to what had been synced (`store_corrupt`: never skipped). Invariants: a segment's header is durable
  * before its first record, a segment is wholly durable before the next one exists, heights are consecutive across segments.
  */
-import { assert, type Height, OrreryError } from "@orrery/base";
-import { checksum } from "./checksum.ts";
+import { assert, concatBytes, type Height, OrreryError } from "@orrery/base";
+import {
+  KIND_BLOCK,
+  KIND_MARK,
+  LOG_MAGIC,
+  LOG_PREFIX,
+  LOG_RECORD_BYTES_MAX,
+  RECORD_HEADER_BYTES,
+  type RecordHeader,
+  readRecordHeader,
+  recordSum,
+  SEGMENT_BYTES_DEFAULT,
+  SEGMENT_HEADER_BYTES,
+  sealRecord,
+} from "./block-log-format.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import {
   corrupt,
   decodeFileHeader,
   encodeFileHeader,
-  fileHeaderBytes,
-  getU64,
   type LogRecord,
   numberedName,
   numberOf,
-  putU64,
   STREAM_BYTES,
-  viewOf,
   WindowReader,
 } from "./durable-format.ts";
-
-const PREFIX = "blocks-";
-const MAGIC = "ORRERYBL";
-/** Fields: first height, checksum of the last record of the segment before. */
-const SEGMENT_HEADER_BYTES: number = fileHeaderBytes(2);
-/** kind 4 · payload length 4 · height 8 · durable length 8 · checksum of the record before 4 · checksum 4. */
-const RECORD_HEADER_BYTES = 32;
-const KIND_BLOCK = 0x4b4c4231;
-/** Says only what is durable; follows each sync without being waited for. */
-const KIND_MARK = 0x4b52414d;
-
-/** A block is at most 4 MiB of payload with its envelope; longer cannot be a record. */
-export const LOG_RECORD_BYTES_MAX: number = 64 << 20;
-/** A segment is closed once it is this long: pruning frees the disk in such pieces. */
-export const SEGMENT_BYTES_DEFAULT: number = 64 << 20;
 
 export interface BlockLogOptions {
   /** `networkTag` of the network. */
@@ -60,31 +54,6 @@ interface SegmentScan {
   readonly end: number;
   readonly chain: number;
   readonly nextHeight: Height;
-}
-
-interface RecordHeader {
-  readonly kind: number;
-  readonly length: number;
-  readonly height: Height;
-  readonly durable: number;
-  readonly previous: number;
-  readonly sum: number;
-}
-
-function readHeader(bytes: Uint8Array): RecordHeader | null {
-  if (bytes.length < RECORD_HEADER_BYTES) return null;
-  const view = viewOf(bytes);
-  const kind = view.getUint32(0, true);
-  const length = view.getUint32(4, true);
-  if ((kind !== KIND_BLOCK && kind !== KIND_MARK) || length > LOG_RECORD_BYTES_MAX) return null;
-  return {
-    kind,
-    length,
-    height: getU64(view, 8),
-    durable: getU64(view, 16),
-    previous: view.getUint32(24, true),
-    sum: view.getUint32(28, true),
-  };
 }
 
 export class BlockLog {
@@ -129,7 +98,10 @@ export class BlockLog {
   /** Queues a record; it is durable once `sync` returned. Heights are consecutive. */
   append(record: LogRecord): void {
     this.#checkUsable();
-    assert(record.bytes.length <= LOG_RECORD_BYTES_MAX, `a log record of ${record.bytes.length} bytes is over the limit`);
+    assert(
+      record.bytes.length <= LOG_RECORD_BYTES_MAX,
+      `a log record of ${record.bytes.length} bytes is over the limit`,
+    );
     assert(
       this.#nextHeight === null || record.height === this.#nextHeight,
       `the log continues with height ${this.#nextHeight}, not ${record.height}`,
@@ -166,7 +138,7 @@ export class BlockLog {
       const end = next === undefined ? this.#durable : segment.file.size;
       const reader = new WindowReader(segment.file);
       for (let at = SEGMENT_HEADER_BYTES; at < end; ) {
-        const header = readHeader(reader.read(at, RECORD_HEADER_BYTES));
+        const header = readRecordHeader(reader.read(at, RECORD_HEADER_BYTES));
         assert(header !== null, `a checked record of ${segment.name} is gone at ${at}`);
         const length = header.length;
         if (header.kind === KIND_BLOCK && header.height >= height) {
@@ -229,25 +201,22 @@ export class BlockLog {
   }
 
   #queue(kind: number, height: Height, payload: Uint8Array): void {
-    const out = new Uint8Array(RECORD_HEADER_BYTES + payload.length);
-    const view = viewOf(out);
-    view.setUint32(0, kind, true);
-    view.setUint32(4, payload.length, true);
-    putU64(view, 8, height);
-    putU64(view, 16, this.#durable);
-    view.setUint32(24, this.#chain, true);
-    out.set(payload, RECORD_HEADER_BYTES);
-    this.#chain = recordSum(out, this.#options.seed);
-    view.setUint32(28, this.#chain, true);
-    this.#pending.push(out);
-    this.#pendingBytes += out.length;
-    this.#end += out.length;
+    const out = sealRecord(payload, {
+      kind,
+      height,
+      durable: this.#durable,
+      previous: this.#chain,
+      seed: this.#options.seed,
+    });
+    this.#chain = out.sum;
+    this.#pending.push(out.bytes);
+    this.#pendingBytes += out.bytes.length;
+    this.#end += out.bytes.length;
   }
 
   #flush(): void {
     if (this.#pending.length === 0) return;
-    const bytes = this.#pending.length === 1 ? (this.#pending[0] as Uint8Array) : join(this.#pending, this.#pendingBytes);
-    this.#last().file.write(this.#end - this.#pendingBytes, bytes);
+    this.#last().file.write(this.#end - this.#pendingBytes, concatBytes(...this.#pending));
     this.#pending = [];
     this.#pendingBytes = 0;
   }
@@ -264,10 +233,10 @@ export class BlockLog {
   }
 
   #openSegment(firstHeight: Height): void {
-    const name = numberedName(PREFIX, firstHeight);
+    const name = numberedName(LOG_PREFIX, firstHeight);
     const file = this.#disk.open(name, { create: true });
     const header = encodeFileHeader({
-      magic: MAGIC,
+      magic: LOG_MAGIC,
       network: this.#options.network,
       fields: [firstHeight, this.#chain],
     });
@@ -283,9 +252,9 @@ export class BlockLog {
   #recover(): void {
     const names = this.#disk
       .list()
-      .filter((name) => numberOf(PREFIX, name) !== null)
+      .filter((name) => numberOf(LOG_PREFIX, name) !== null)
       .sort();
-    const heights = names.map((name) => numberOf(PREFIX, name) as number);
+    const heights = names.map((name) => numberOf(LOG_PREFIX, name) as number);
     const first = Math.max(
       0,
       heights.findLastIndex((height) => height <= this.#options.keepFrom),
@@ -297,7 +266,10 @@ export class BlockLog {
       const segment = this.#openExisting(name, isLast);
       if (segment === null) continue;
       const before = scans.at(-1);
-      if (before !== undefined && (before.nextHeight !== segment.firstHeight || before.chain !== segment.chain)) {
+      if (
+        before !== undefined &&
+        (before.nextHeight !== segment.firstHeight || before.chain !== segment.chain)
+      ) {
         throw corrupt(name, `it does not continue the log, which goes on with height ${before.nextHeight}`);
       }
       const scan = this.#scan(segment);
@@ -339,13 +311,13 @@ export class BlockLog {
       return null;
     }
     const [firstHeight, chain] = this.#header(name, file) as [number, number];
-    if (firstHeight !== numberOf(PREFIX, name)) throw corrupt(name, `it begins at height ${firstHeight}`);
+    if (firstHeight !== numberOf(LOG_PREFIX, name)) throw corrupt(name, `it begins at height ${firstHeight}`);
     return { name, firstHeight, file, chain };
   }
 
   #header(name: string, file: DiskFile): readonly number[] {
     const bytes = file.read(0, SEGMENT_HEADER_BYTES);
-    return decodeFileHeader(name, bytes, { magic: MAGIC, network: this.#options.network, fields: 2 });
+    return decodeFileHeader(name, bytes, { magic: LOG_MAGIC, network: this.#options.network, fields: 2 });
   }
 
   #hasWholeHeader(name: string, file: DiskFile): boolean {
@@ -375,7 +347,7 @@ export class BlockLog {
 
   /** The record at `at` if its own checksum holds, whatever stands before it. */
   #validRecord(reader: WindowReader, at: number): RecordHeader | null {
-    const header = readHeader(reader.read(at, RECORD_HEADER_BYTES));
+    const header = readRecordHeader(reader.read(at, RECORD_HEADER_BYTES));
     if (header === null || at + RECORD_HEADER_BYTES + header.length > reader.size) return null;
     const bytes = reader.read(at, RECORD_HEADER_BYTES + header.length);
     return recordSum(bytes, this.#options.seed) === header.sum ? header : null;
@@ -389,22 +361,8 @@ export class BlockLog {
       const isMagic = start[0] === (KIND_BLOCK & 0xff) || start[0] === (KIND_MARK & 0xff);
       if (!isMagic) continue;
       const header = this.#validRecord(reader, at);
-      if (header !== null && header.durable > bad) throw corrupt(segment.name, `a record at byte ${bad}, which had been synced`);
+      if (header !== null && header.durable > bad)
+        throw corrupt(segment.name, `a record at byte ${bad}, which had been synced`);
     }
   }
-}
-
-/** Checksum over everything but the checksum's own field. */
-function recordSum(bytes: Uint8Array, seed: number): number {
-  return checksum(bytes.subarray(RECORD_HEADER_BYTES), checksum(bytes.subarray(0, 28), seed));
-}
-
-function join(parts: readonly Uint8Array[], length: number): Uint8Array {
-  const out = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

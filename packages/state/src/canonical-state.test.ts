@@ -1,7 +1,25 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ANONYMOUS, type CanisterId, canisterIdFromIndex, decodeCbor, encodeUleb128, type Principal, type SubnetId, toHex, utf8 } from "@orrery/base";
-import { decodeRanges, emptyTree, type LabelTree, sha256, treeEntries, treeGet, treeHash } from "@orrery/crypto";
+import {
+  ANONYMOUS,
+  type CanisterId,
+  canisterIdFromIndex,
+  decodeCbor,
+  encodeUleb128,
+  type Principal,
+  type SubnetId,
+  toHex,
+  utf8,
+} from "@orrery/base";
+import {
+  decodeRanges,
+  emptyTree,
+  type LabelTree,
+  sha256,
+  treeEntries,
+  treeGet,
+  treeHash,
+} from "@orrery/crypto";
 import fc from "fast-check";
 import { applyTreeChanges, encodeSubnetMetrics, fullTree, updateTree } from "./canonical-state.ts";
 import { newCanister, newState } from "./new-state.ts";
@@ -72,7 +90,13 @@ test("the tree of a fresh subnet", () => {
   assert.deepEqual(at(tree, "subnet", OWN, "public_key"), utf8("own key"));
   assert.deepEqual(at(tree, "subnet", OWN, "type"), utf8("application"));
   assert.deepEqual(at(tree, "subnet", OWN, "node", "node", "public_key"), utf8("node key"));
-  assert.deepEqual(labels(at(tree, "subnet", OWN)), ["canister_ranges", "metrics", "node", "public_key", "type"]);
+  assert.deepEqual(labels(at(tree, "subnet", OWN)), [
+    "canister_ranges",
+    "metrics",
+    "node",
+    "public_key",
+    "type",
+  ]);
   assert.deepEqual(labels(at(tree, "subnet", ROOT)), ["canister_ranges", "public_key", "type"]);
   assert.deepEqual(at(tree, "subnet", ROOT, "public_key"), utf8("root key"));
   const flat = decodeRanges(at(tree, "subnet", OWN, "canister_ranges") as Uint8Array);
@@ -90,13 +114,19 @@ test("range shards hold at most five ranges and begin at their label", () => {
   });
   assert.deepEqual(ranges, [5, 2]);
   const empty = [...treeEntries(at(tree, "canister_ranges", ROOT) as LabelTree)];
-  assert.deepEqual(empty.map(({ label }) => label), [canisterIdFromIndex(0n)]);
+  assert.deepEqual(
+    empty.map(({ label }) => label),
+    [canisterIdFromIndex(0n)],
+  );
   assert.deepEqual(decodeRanges(empty[0]?.value as Uint8Array), { ok: true, value: [] });
 });
 
 test("subnet metrics use integer keys, with a high word only from 2^64 on", () => {
   const metrics = { canisters: 2, canisterStateBytes: 300n, updateTransactionsTotal: 7n };
-  assert.equal(toHex(encodeSubnetMetrics({ ...metrics, consumedCyclesTotal: 5n })), "a400020119012c02a100050307");
+  assert.equal(
+    toHex(encodeSubnetMetrics({ ...metrics, consumedCyclesTotal: 5n })),
+    "a400020119012c02a100050307",
+  );
   assert.equal(
     toHex(encodeSubnetMetrics({ ...metrics, consumedCyclesTotal: (3n << 64n) + 5n })),
     "a400020119012c02a2000501030307",
@@ -115,8 +145,14 @@ test("a canister without a module shows controllers and creation time only", () 
   state.canisters.set(key, canister);
   state.changed.canisters.add(key);
   updateTree(state);
-  assert.deepEqual(labels(at(state.tree, "canister", canister.meta.id)), ["canister_creation_timestamp", "controllers"]);
-  assert.deepEqual(decodeCbor(at(state.tree, "canister", canister.meta.id, "controllers") as Uint8Array), [utf8("a"), utf8("b")]);
+  assert.deepEqual(labels(at(state.tree, "canister", canister.meta.id)), [
+    "canister_creation_timestamp",
+    "controllers",
+  ]);
+  assert.deepEqual(decodeCbor(at(state.tree, "canister", canister.meta.id, "controllers") as Uint8Array), [
+    utf8("a"),
+    utf8("b"),
+  ]);
   canister.meta.module = moduleOf("one");
   canister.meta.installedAt = 10n;
   updateTree(state);
@@ -136,14 +172,24 @@ test("a canister without a module shows controllers and creation time only", () 
 test("a rejected request shows code, message and error code; done shows the status alone", () => {
   const state = newState({ subnet, time: 1n });
   const requestId = sha256(utf8("request"));
-  const common = { requestId, sender: utf8("u") as Principal, receiver: utf8("c") as Principal, effectiveId: utf8("c") as Principal };
+  const common = {
+    requestId,
+    sender: utf8("u") as Principal,
+    receiver: utf8("c") as Principal,
+    effectiveId: utf8("c") as Principal,
+  };
   const put = (status: IngressStatus): void => {
     state.ingressHistory.set(toHex(requestId), { ...common, status, expiry: 5n, pruneAt: null });
     state.changed.ingress.add(toHex(requestId));
     updateTree(state);
   };
   put({ kind: "rejected", code: 5, message: "no", errorCode: "IC0503" });
-  assert.deepEqual(labels(at(state.tree, "request_status", requestId)), ["error_code", "reject_code", "reject_message", "status"]);
+  assert.deepEqual(labels(at(state.tree, "request_status", requestId)), [
+    "error_code",
+    "reject_code",
+    "reject_message",
+    "status",
+  ]);
   assert.deepEqual(at(state.tree, "request_status", requestId, "reject_code"), Uint8Array.of(5));
   put({ kind: "done" });
   assert.deepEqual(labels(at(state.tree, "request_status", requestId)), ["status"]);
@@ -153,7 +199,13 @@ test("a rejected request shows code, message and error code; done shows the stat
 });
 
 type Step =
-  | { readonly kind: "canister"; readonly n: number; readonly module: number | null; readonly data: Uint8Array; readonly pages: number }
+  | {
+      readonly kind: "canister";
+      readonly n: number;
+      readonly module: number | null;
+      readonly data: Uint8Array;
+      readonly pages: number;
+    }
   | { readonly kind: "delete"; readonly n: number }
   | { readonly kind: "ingress"; readonly n: number; readonly status: IngressStatus | null }
   | { readonly kind: "round" };
@@ -191,7 +243,14 @@ function apply(state: ReplicatedState, change: Exclude<Step, { kind: "round" }>)
   } else if (change.kind === "ingress") {
     if (change.status === null) state.ingressHistory.delete(key);
     else {
-      const entry = { requestId: sha256(id), sender: ANONYMOUS, receiver: id, effectiveId: id, expiry: 0n, pruneAt: null };
+      const entry = {
+        requestId: sha256(id),
+        sender: ANONYMOUS,
+        receiver: id,
+        effectiveId: id,
+        expiry: 0n,
+        pruneAt: null,
+      };
       state.ingressHistory.set(key, { ...entry, status: change.status });
     }
   } else {

@@ -15,7 +15,15 @@ import {
   type TimeNs,
   utf8,
 } from "@orrery/base";
-import { emptyTree, encodeRanges, type LabelTree, shardRanges, treeDelete, treeGet, treeSet } from "@orrery/crypto";
+import {
+  emptyTree,
+  encodeRanges,
+  type LabelTree,
+  shardRanges,
+  treeDelete,
+  treeGet,
+  treeSet,
+} from "@orrery/crypto";
 import type { CanisterMeta, CanisterState, IngressStatus, ReplicatedState, SubnetInfo } from "./types.ts";
 
 /** One change of the certified tree; null deletes the path with all that is below it. */
@@ -140,11 +148,18 @@ function editStatus(editor: TreeEditor, requestId: Uint8Array, status: IngressSt
 /** What does not change in the life of a subnet: keys, types, ranges and nodes. */
 function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
   const others = subnet.routing.filter(({ subnetId }) => !equalBytes(subnetId, subnet.subnetId));
-  const ownRanges = subnet.routing.find(({ subnetId }) => equalBytes(subnetId, subnet.subnetId))?.ranges ?? [];
-  const own = { subnetId: subnet.subnetId, ranges: ownRanges, publicKey: subnet.publicKey, type: subnet.type };
+  const ownRanges =
+    subnet.routing.find(({ subnetId }) => equalBytes(subnetId, subnet.subnetId))?.ranges ?? [];
+  const own = {
+    subnetId: subnet.subnetId,
+    ranges: ownRanges,
+    publicKey: subnet.publicKey,
+    type: subnet.type,
+  };
   for (const entry of [own, ...others]) {
     const { subnetId, ranges, type } = entry;
-    const publicKey = entry.publicKey ?? (equalBytes(subnetId, subnet.rootSubnetId) ? subnet.rootKey : undefined);
+    const publicKey =
+      entry.publicKey ?? (equalBytes(subnetId, subnet.rootSubnetId) ? subnet.rootKey : undefined);
     const path = [LABELS.subnet, subnetId];
     if (publicKey !== undefined) editor.set([...path, LABELS.publicKey], publicKey);
     if (type !== undefined) editor.set([...path, LABELS.type], utf8(type));

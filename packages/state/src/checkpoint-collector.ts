@@ -172,7 +172,11 @@ export class CheckpointCollector {
       assert(canister !== undefined, `canister ${key} changed and is gone, but was not named as deleted`);
       const pages = changes.canisters.get(key) as ChangedPages;
       canisters.push(
-        canisterInput(canister, standing(canister.memory.heap, pages.heap), standing(canister.memory.stable, pages.stable)),
+        canisterInput(
+          canister,
+          standing(canister.memory.heap, pages.heap),
+          standing(canister.memory.stable, pages.stable),
+        ),
       );
     }
     const keys = [...changes.ingress].sort();
@@ -193,7 +197,9 @@ export class CheckpointCollector {
     const canisters: CanisterInput[] = [];
     for (const key of [...state.canisters.keys()].sort()) {
       const canister = state.canisters.get(key) as CanisterState;
-      canisters.push(canisterInput(canister, allPages(canister.memory.heap), allPages(canister.memory.stable)));
+      canisters.push(
+        canisterInput(canister, allPages(canister.memory.heap), allPages(canister.memory.stable)),
+      );
     }
     return {
       deleted: [],

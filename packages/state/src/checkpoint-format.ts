@@ -138,7 +138,11 @@ export function readFrames(name: string, file: DiskFile, network: Uint8Array): F
   const reader = new WindowReader(file);
   const headerBytes = fileHeaderBytes(HEADER_FIELDS);
   const head = reader.read(0, headerBytes).slice();
-  const [generation, height, parent] = decodeFileHeader(name, head, { magic: MAGIC, network, fields: HEADER_FIELDS });
+  const [generation, height, parent] = decodeFileHeader(name, head, {
+    magic: MAGIC,
+    network,
+    fields: HEADER_FIELDS,
+  });
   let chain = checksum(head);
 
   function frameAt(at: number): Frame {
@@ -149,7 +153,12 @@ export function readFrames(name: string, file: DiskFile, network: Uint8Array): F
     const length = view.getUint32(4, true);
     const bulkBytes = view.getUint32(8, true);
     const payloadAt = at + FRAME_HEADER_BYTES;
-    if (kind === 0 || kind > KIND_MAX || length > PAYLOAD_BYTES_MAX || payloadAt + length + bulkBytes > file.size) {
+    if (
+      kind === 0 ||
+      kind > KIND_MAX ||
+      length > PAYLOAD_BYTES_MAX ||
+      payloadAt + length + bulkBytes > file.size
+    ) {
       throw corrupt(name, `the frame at byte ${at}`);
     }
     const payload = reader.read(payloadAt, length);
@@ -182,7 +191,8 @@ export function decodingFrom<T>(name: string, action: () => T): T {
   try {
     return action();
   } catch (cause) {
-    if (cause instanceof OrreryError && cause.code === "record_invalid") throw corrupt(name, cause.message, cause);
+    if (cause instanceof OrreryError && cause.code === "record_invalid")
+      throw corrupt(name, cause.message, cause);
     throw cause;
   }
 }

@@ -8,8 +8,19 @@ import { emptyTree, treeHash } from "@orrery/crypto";
 import { BlobStore } from "./blob-store.ts";
 import { fullTree } from "./canonical-state.ts";
 import { decodingFrom, type Frame, FrameKind, type FrameReader, readFrames } from "./checkpoint-format.ts";
-import { type CheckpointFile, checkpointFileName, type Manifest, readManifest } from "./checkpoint-manifest.ts";
-import { checkpointInfo, type CheckpointInfo, HEAP_MEMORY, readBlobPayload, STABLE_MEMORY } from "./checkpoint-writer.ts";
+import {
+  type CheckpointFile,
+  checkpointFileName,
+  type Manifest,
+  readManifest,
+} from "./checkpoint-manifest.ts";
+import {
+  type CheckpointInfo,
+  checkpointInfo,
+  HEAP_MEMORY,
+  readBlobPayload,
+  STABLE_MEMORY,
+} from "./checkpoint-writer.ts";
 import { checksum } from "./checksum.ts";
 import { decodeCanister, decodeIngressEntry, decodeSystem } from "./codec/records.ts";
 import type { Disk, DiskFile } from "./disk.ts";
@@ -43,7 +54,10 @@ interface Loading {
 }
 
 /** The state of the current checkpoint, null when none was ever made. */
-export function loadCheckpoint(disk: Disk, options: { readonly networkId: Uint8Array }): LoadedCheckpoint | null {
+export function loadCheckpoint(
+  disk: Disk,
+  options: { readonly networkId: Uint8Array },
+): LoadedCheckpoint | null {
   const network = networkTag(options.networkId);
   const manifest = readManifest(disk, network);
   if (manifest === null) return null;
@@ -62,11 +76,18 @@ export function loadCheckpoint(disk: Disk, options: { readonly networkId: Uint8A
     parent = entry.generation;
   }
   const last = checkpointFileName(parent);
-  if (loading.height !== manifest.height) throw corrupt(last, `it is of height ${loading.height}, not ${manifest.height}`);
+  if (loading.height !== manifest.height)
+    throw corrupt(last, `it is of height ${loading.height}, not ${manifest.height}`);
   return assemble(last, loading, manifest);
 }
 
-function applyFile(disk: Disk, network: Uint8Array, loading: Loading, entry: CheckpointFile, parent: number): void {
+function applyFile(
+  disk: Disk,
+  network: Uint8Array,
+  loading: Loading,
+  entry: CheckpointFile,
+  parent: number,
+): void {
   const name = checkpointFileName(entry.generation);
   let file: DiskFile;
   try {
@@ -77,11 +98,16 @@ function applyFile(disk: Disk, network: Uint8Array, loading: Loading, entry: Che
   try {
     const reader = readFrames(name, file, network);
     const { header } = reader;
-    if (header.generation !== entry.generation || header.parent !== parent || header.height < loading.height) {
+    if (
+      header.generation !== entry.generation ||
+      header.parent !== parent ||
+      header.height < loading.height
+    ) {
       throw corrupt(name, "it does not continue the checkpoint before it");
     }
     for (const frame of reader.frames()) applyFrame(name, reader, frame, loading);
-    if (reader.chain() !== entry.sum || file.size !== entry.bytes) throw corrupt(name, "it is not the file that was written");
+    if (reader.chain() !== entry.sum || file.size !== entry.bytes)
+      throw corrupt(name, "it is not the file that was written");
     loading.height = header.height;
   } finally {
     file.close();
@@ -101,7 +127,8 @@ function applyFrame(name: string, reader: FrameReader, frame: Frame, loading: Lo
       const { key, rest } = splitKey(name, payload);
       const known = loading.canisters.get(key);
       if (known !== undefined) known.record = rest.slice();
-      else loading.canisters.set(key, { record: rest.slice(), heap: new PageTable(), stable: new PageTable() });
+      else
+        loading.canisters.set(key, { record: rest.slice(), heap: new PageTable(), stable: new PageTable() });
       return;
     }
     case FrameKind.canisterDeleted:
@@ -131,7 +158,8 @@ function applyFrame(name: string, reader: FrameReader, frame: Frame, loading: Lo
     case FrameKind.zeroPages: {
       const { table, rest } = memoryOf(name, payload, loading);
       const view = viewOf(rest);
-      for (let i = 0; i + 4 <= rest.length; i += 4) replacePage(loading.arena, table, view.getUint32(i, true), 0);
+      for (let i = 0; i + 4 <= rest.length; i += 4)
+        replacePage(loading.arena, table, view.getUint32(i, true), 0);
       return;
     }
     default:
@@ -174,7 +202,11 @@ function splitKey(name: string, payload: Uint8Array): { readonly key: string; re
   return { key: toHex(payload.subarray(1, end)), rest: payload.subarray(end) };
 }
 
-function memoryOf(name: string, payload: Uint8Array, loading: Loading): { readonly table: PageTable; readonly rest: Uint8Array } {
+function memoryOf(
+  name: string,
+  payload: Uint8Array,
+  loading: Loading,
+): { readonly table: PageTable; readonly rest: Uint8Array } {
   const { key, rest } = splitKey(name, payload);
   const canister = loading.canisters.get(key);
   const memory = rest[0];

@@ -3,11 +3,17 @@
  * deltas on it) with length and checksum of each. What it does not name is left over and may go.
  */
 import type { Height } from "@orrery/base";
-import { checksum } from "./checksum.ts";
 import { CHECKPOINT_PREFIX, decodingFrom } from "./checkpoint-format.ts";
+import { checksum } from "./checksum.ts";
 import { decodeWith, encodeWith, integer, list, record } from "./codec/codec.ts";
 import type { Disk } from "./disk.ts";
-import { corrupt, decodeFileHeader, encodeFileHeader, fileHeaderBytes, numberedName } from "./durable-format.ts";
+import {
+  corrupt,
+  decodeFileHeader,
+  encodeFileHeader,
+  fileHeaderBytes,
+  numberedName,
+} from "./durable-format.ts";
 import { readWhole, writeDurably } from "./small-file.ts";
 
 export const MANIFEST_FILE = "MANIFEST";

@@ -1,12 +1,18 @@
 /**
- * Writes checkpoints (design §3 "One truth"): a file holding the whole state or what changed since the last, then the manifest
+ * Writes checkpoints: a file holding the whole state or what changed since the last, then the manifest
  * that makes it current, then the removal of what that made superfluous. Runs on the storage thread; pages come from shared
  * slabs by id. Invariant: at every instant the manifest on the disk names only whole, durable files.
  */
 import { concatBytes, fromHex, OrreryError, toHex } from "@orrery/base";
 import type { CanisterInput, CheckpointInput } from "./checkpoint-collector.ts";
 import { CHECKPOINT_PREFIX, type Frame, FrameKind, FrameWriter, readFrames } from "./checkpoint-format.ts";
-import { type CheckpointFile, checkpointFileName, type Manifest, readManifest, replaceManifest } from "./checkpoint-manifest.ts";
+import {
+  type CheckpointFile,
+  checkpointFileName,
+  type Manifest,
+  readManifest,
+  replaceManifest,
+} from "./checkpoint-manifest.ts";
 import { checksum } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
 import { corrupt, numberOf, STREAM_BYTES, viewOf } from "./durable-format.ts";
@@ -44,7 +50,9 @@ export function checkpointInfo(manifest: Manifest): CheckpointInfo {
 }
 
 /** Whether the next checkpoint should be a full one: the disk then holds at most about twice the state, plus the slack. */
-export function shouldCompact(info: Pick<CheckpointInfo, "chainBytes" | "liveBytes" | "chainFiles">): boolean {
+export function shouldCompact(
+  info: Pick<CheckpointInfo, "chainBytes" | "liveBytes" | "chainFiles">,
+): boolean {
   return info.chainFiles >= CHAIN_FILES_MAX || info.chainBytes > 2 * info.liveBytes + CHAIN_SLACK_BYTES;
 }
 
@@ -135,7 +143,8 @@ export class CheckpointWriter {
       for (const blob of input.blobs) this.#writeBlob(out, blob);
       for (const canister of input.canisters) writeCanister(out, canister, reader);
       for (const id of input.ingressPruned) out.frame(FrameKind.ingressPruned, keyed(id));
-      for (const { requestId, record } of input.ingress) out.frame(FrameKind.ingress, keyed(requestId, record));
+      for (const { requestId, record } of input.ingress)
+        out.frame(FrameKind.ingress, keyed(requestId, record));
       out.frame(FrameKind.footer, input.rootHash);
       out.finish();
       return { generation, bytes: out.offset, sum: out.chain };

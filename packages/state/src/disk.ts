@@ -1,5 +1,5 @@
 /**
- * The disk as the durable layer sees it (design §3 "One truth"): a flat directory of files, synchronous, with the guarantees
+ * The disk as the durable layer sees it: a flat directory of files, synchronous, with the guarantees
  * of POSIX and no more. Bytes written but not synced may be lost, torn or reordered by a power cut; a created, renamed or removed
  * name is durable only after `syncDirectory`. `host` implements it on files, `sim` with faults.
  */

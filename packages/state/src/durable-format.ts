@@ -1,5 +1,5 @@
 /**
- * What the durable files have in common (design §3 "One truth"): format version, little-endian fields, the header that ties a file
+ * What the durable files have in common: format version, little-endian fields, the header that ties a file
  * to its network, errors that name a file and the way out, a reader that fetches ahead.
  */
 import { type Height, OrreryError, toHex } from "@orrery/base";
@@ -29,9 +29,13 @@ export function corrupt(file: string, what: string, cause?: unknown): OrreryErro
 }
 
 export function foreign(file: string, what: string): OrreryError {
-  return new OrreryError("store_foreign", `${file} ${what}; nothing was changed. Name another state directory`, {
-    data: { file },
-  });
+  return new OrreryError(
+    "store_foreign",
+    `${file} ${what}; nothing was changed. Name another state directory`,
+    {
+      data: { file },
+    },
+  );
 }
 
 export function newer(file: string, version: number): OrreryError {
@@ -83,7 +87,7 @@ export function encodeFileHeader(header: FileHeader): Uint8Array {
   view.setUint32(8, STORE_FORMAT, true);
   view.setUint32(12, header.fields.length, true);
   out.set(header.network, 16);
-  header.fields.forEach((field, i) => putU64(view, 48 + 8 * i, field));
+  for (const [i, field] of header.fields.entries()) putU64(view, 48 + 8 * i, field);
   const end = out.length - 8;
   view.setUint32(end, checksum(out.subarray(0, end)), true);
   return out;
@@ -103,18 +107,23 @@ export function decodeFileHeader(
   expected: { readonly magic: string; readonly network: Uint8Array; readonly fields: number },
 ): readonly number[] {
   const length = fileHeaderBytes(expected.fields);
-  if (bytes.length < length) throw corrupt(name, `${bytes.length} bytes where its header alone has ${length}`);
+  if (bytes.length < length)
+    throw corrupt(name, `${bytes.length} bytes where its header alone has ${length}`);
   const view = viewOf(bytes);
-  for (let i = 0; i < 8; i++) if (bytes[i] !== expected.magic.charCodeAt(i)) throw corrupt(name, "it does not begin as it should");
+  for (let i = 0; i < 8; i++)
+    if (bytes[i] !== expected.magic.charCodeAt(i)) throw corrupt(name, "it does not begin as it should");
   const version = view.getUint32(8, true);
   const sum = view.getUint32(length - 8, true);
   const whole = checksum(bytes.subarray(0, length - 8)) === sum && view.getUint32(length - 4, true) === 0;
   if (whole && version > STORE_FORMAT) throw newer(name, version);
   // A later format with another kind of header is told by the directory's identity file, which is read before any other.
-  if (!whole || version !== STORE_FORMAT || view.getUint32(12, true) !== expected.fields) throw corrupt(name, "its header");
+  if (!whole || version !== STORE_FORMAT || view.getUint32(12, true) !== expected.fields)
+    throw corrupt(name, "its header");
   const network = bytes.subarray(16, 48);
   if (toHex(network) !== toHex(expected.network)) throw foreign(name, "belongs to another network");
-  return expected.fields === 0 ? [] : Array.from({ length: expected.fields }, (_, i) => getU64(view, 48 + 8 * i));
+  return expected.fields === 0
+    ? []
+    : Array.from({ length: expected.fields }, (_, i) => getU64(view, 48 + 8 * i));
 }
 
 /** Reads a file mostly forwards: small reads are served from a window fetched at once. */

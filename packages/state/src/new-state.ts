@@ -96,7 +96,10 @@ export function newState(options: { readonly subnet: SubnetInfo; readonly time: 
   const { subnet, time } = options;
   const first = canisterIndex(subnet.allocation.start);
   if (first === null) {
-    throw new OrreryError("genesis_invalid", "the allocation range starts at a principal that is not a canister id; name a canister id");
+    throw new OrreryError(
+      "genesis_invalid",
+      "the allocation range starts at a principal that is not a canister id; name a canister id",
+    );
   }
   const state: ReplicatedState = {
     subnet,

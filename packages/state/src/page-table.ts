@@ -1,5 +1,5 @@
 /**
- * Page tables: which immutable 4 KiB page version stands at each page of a memory (design §3 "Pages"). Sparse and chunked, so
+ * Page tables: which immutable 4 KiB page version stands at each page of a memory. Sparse and chunked, so
  * 500 GiB of addressable stable memory costs what was written. Id 0 is the all-zero page. Changes since the last `takeDelta`
  * are remembered, which is what deltas and checkpoints cost.
  */

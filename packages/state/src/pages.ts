@@ -1,5 +1,5 @@
 /**
- * The page arena: 4 KiB page versions in shared slabs, readable from any thread by id (design §3 "Pages"). One owner thread
+ * The page arena: 4 KiB page versions in shared slabs, readable from any thread by id (docs/ARCHITECTURE.md, "Pages"). One owner thread
  * writes. A version is immutable once its round is published; it is reclaimed by epoch: `retire` queues it under the current
  * epoch and `reclaim(upTo)` frees what no follower (query view, checkpoint writer) can still name. A version made and retired
  * within one epoch was never seen by anybody and is freed at once.

@@ -48,7 +48,8 @@ function decodeIdentity(bytes: Uint8Array): StoreIdentity {
   if (match === null) throw corrupt(IDENTITY_FILE, "it is not readable");
   const identity = { networkId: fromHex(match[1] as string), seed: Number.parseInt(match[2] as string, 16) };
   // Its words and numbers are exactly what is written for this identity, or it was changed.
-  if (!equalBytes(encodeIdentity(identity.networkId, identity.seed), bytes)) throw corrupt(IDENTITY_FILE, "it was changed");
+  if (!equalBytes(encodeIdentity(identity.networkId, identity.seed), bytes))
+    throw corrupt(IDENTITY_FILE, "it was changed");
   return identity;
 }
 
@@ -61,17 +62,26 @@ export function openIdentity(disk: Disk, options: IdentityOptions): StoreIdentit
   if (bytes !== null) {
     const identity = decodeIdentity(bytes);
     if (options.networkId !== null && !equalBytes(options.networkId, identity.networkId)) {
-      throw foreign(IDENTITY_FILE, `names another network (${toHex(identity.networkId)}, not ${toHex(options.networkId)})`);
+      throw foreign(
+        IDENTITY_FILE,
+        `names another network (${toHex(identity.networkId)}, not ${toHex(options.networkId)})`,
+      );
     }
     return identity;
   }
   const known = new Set([...options.ignore, temporaryName(IDENTITY_FILE)]);
   const others = disk.list().filter((name) => !known.has(name));
   if (others.length > 0) {
-    throw foreign("the directory", `is not empty and not an Orrery state directory: it holds ${(others[0] as string).slice(0, 80)}`);
+    throw foreign(
+      "the directory",
+      `is not empty and not an Orrery state directory: it holds ${(others[0] as string).slice(0, 80)}`,
+    );
   }
   if (!options.createIfMissing || options.networkId === null) {
-    throw new OrreryError("store_missing", `there is no Orrery state here (no file ${IDENTITY_FILE}); start a network in it first`);
+    throw new OrreryError(
+      "store_missing",
+      `there is no Orrery state here (no file ${IDENTITY_FILE}); start a network in it first`,
+    );
   }
   const seed = viewOf(sha256(options.networkId, options.salt ?? new Uint8Array(0))).getUint32(0);
   writeDurably(disk, IDENTITY_FILE, [encodeIdentity(options.networkId, seed)]);

@@ -1,5 +1,5 @@
 /**
- * The durable side of a node in one object, for the thread that owns the disk (design §3 "One truth"): genesis record, block log,
+ * The durable side of a node in one object, for the thread that owns the disk (docs/ARCHITECTURE.md, "One truth"): genesis record, block log,
  * checkpoints. State is the current checkpoint plus replay of the blocks after it. Opening finishes what a crash interrupted
  * (drops a torn tail, removes files that nothing names) and refuses what it cannot account for.
  */
@@ -11,7 +11,14 @@ import { readManifest } from "./checkpoint-manifest.ts";
 import { type CheckpointInfo, CheckpointWriter } from "./checkpoint-writer.ts";
 import { checksum } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
-import { corrupt, decodeFileHeader, encodeFileHeader, fileHeaderBytes, type LogRecord, networkTag } from "./durable-format.ts";
+import {
+  corrupt,
+  decodeFileHeader,
+  encodeFileHeader,
+  fileHeaderBytes,
+  type LogRecord,
+  networkTag,
+} from "./durable-format.ts";
 import type { PageReader } from "./pages.ts";
 import { readWhole, writeDurably } from "./small-file.ts";
 import { openIdentity } from "./store-identity.ts";
@@ -123,7 +130,10 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
     writeGenesis(bytes: Uint8Array): void {
       if (genesis !== null) {
         if (equalBytes(genesis, bytes)) return;
-        throw new OrreryError("store_exists", "this state directory has another genesis record; name an empty directory");
+        throw new OrreryError(
+          "store_exists",
+          "this state directory has another genesis record; name an empty directory",
+        );
       }
       const header = encodeFileHeader({ magic: GENESIS_MAGIC, network, fields: [checksum(bytes)] });
       writeDurably(disk, GENESIS_FILE, [header, bytes]);

@@ -1,5 +1,5 @@
 /**
- * The replicated state of a subnet as data (interface spec, "Abstract behaviour"; design §3). Rules that hold everywhere:
+ * The replicated state of a subnet as data (interface spec, "Abstract behaviour"). Rules that hold everywhere:
  * - plain mutable records, changed only by the thread that owns the tip, only between `applyBatch` and its return;
  * - memory contents live in page tables (pages.ts, page-table.ts), code and chunks in the blob store, never inline;
  * - no consumer depends on a Map's insertion order: whatever reaches a hash, a queue choice or an encoding sorts by key;
@@ -71,7 +71,13 @@ export interface CanisterSettings {
 
 export type StopRequest =
   | { readonly kind: "ingress"; readonly requestId: Uint8Array; readonly deadline: TimeNs }
-  | { readonly kind: "call"; readonly from: CanisterId; readonly callbackId: number; readonly cycles: bigint; readonly deadline: TimeNs };
+  | {
+      readonly kind: "call";
+      readonly from: CanisterId;
+      readonly callbackId: number;
+      readonly cycles: bigint;
+      readonly deadline: TimeNs;
+    };
 
 export type CanisterStatus =
   | { readonly kind: "running" }
@@ -144,7 +150,12 @@ export interface WasmMemoryState {
 
 export type CallOrigin =
   | { readonly kind: "ingress"; readonly requestId: Uint8Array; readonly sender: UserId }
-  | { readonly kind: "canister"; readonly from: CanisterId; readonly callbackId: number; readonly deadline: TimeNs }
+  | {
+      readonly kind: "canister";
+      readonly from: CanisterId;
+      readonly callbackId: number;
+      readonly deadline: TimeNs;
+    }
   | { readonly kind: "task" };
 
 /** Interface spec, "Call contexts". */
@@ -239,9 +250,17 @@ export type HistoryOrigin =
   | { readonly kind: "canister"; readonly canisterId: CanisterId; readonly canisterVersion: bigint | null };
 
 export type HistoryDetails =
-  | { readonly kind: "creation"; readonly controllers: readonly Principal[]; readonly environmentVariablesHash: Uint8Array | null }
+  | {
+      readonly kind: "creation";
+      readonly controllers: readonly Principal[];
+      readonly environmentVariablesHash: Uint8Array | null;
+    }
   | { readonly kind: "code_uninstall" }
-  | { readonly kind: "code_deployment"; readonly mode: "install" | "reinstall" | "upgrade"; readonly moduleHash: Uint8Array }
+  | {
+      readonly kind: "code_deployment";
+      readonly mode: "install" | "reinstall" | "upgrade";
+      readonly moduleHash: Uint8Array;
+    }
   | { readonly kind: "controllers_change"; readonly controllers: readonly Principal[] };
 
 export interface HistoryChange {
@@ -282,7 +301,12 @@ export type IngressStatus =
   | { readonly kind: "received" }
   | { readonly kind: "processing" }
   | { readonly kind: "replied"; readonly reply: Uint8Array }
-  | { readonly kind: "rejected"; readonly code: RejectCode; readonly message: string; readonly errorCode: string }
+  | {
+      readonly kind: "rejected";
+      readonly code: RejectCode;
+      readonly message: string;
+      readonly errorCode: string;
+    }
   | { readonly kind: "done" };
 
 export interface IngressEntry {

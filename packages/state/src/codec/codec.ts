@@ -26,7 +26,8 @@ export function decodeWith<T>(codec: Codec<T>, bytes: Uint8Array): T {
   try {
     value = codec.decode(decodeCbor(bytes));
   } catch (cause) {
-    if (cause instanceof OrreryError && cause.code === "cbor_invalid") throw invalid(`CBOR: ${cause.message}`);
+    if (cause instanceof OrreryError && cause.code === "cbor_invalid")
+      throw invalid(`CBOR: ${cause.message}`);
     throw cause;
   }
   if (!equalBytes(encodeWith(codec, value), bytes)) throw invalid("the deterministic encoding");
@@ -133,7 +134,8 @@ export function record<T extends object>(fields: FieldCodecs<T>): Codec<T> {
   return {
     encode(value) {
       const out = new Map<string, CborValue>();
-      for (const [name, codec] of entries) out.set(name, codec.encode((value as Record<string, unknown>)[name]));
+      for (const [name, codec] of entries)
+        out.set(name, codec.encode((value as Record<string, unknown>)[name]));
       return out;
     },
     decode(value) {
@@ -143,16 +145,19 @@ export function record<T extends object>(fields: FieldCodecs<T>): Codec<T> {
         const field = codec.decode(map.get(name));
         if (field !== undefined) out[name] = field;
       }
-      for (const name of map.keys()) if (!(name in fields)) throw invalid(`no field \`${name.slice(0, 40)}\``);
+      for (const name of map.keys())
+        if (!(name in fields)) throw invalid(`no field \`${name.slice(0, 40)}\``);
       return out as T;
     },
   };
 }
 
 /** A union told apart by `kind`: a codec of the remaining fields for each. */
-export function union<T extends { readonly kind: string }>(variants: {
-  readonly [K in T["kind"]]: FieldCodecs<Omit<Extract<T, { readonly kind: K }>, "kind">>;
-}): Codec<T> {
+export function union<T extends { readonly kind: string }>(
+  variants: {
+    readonly [K in T["kind"]]: FieldCodecs<Omit<Extract<T, { readonly kind: K }>, "kind">>;
+  },
+): Codec<T> {
   const codecs = new Map<string, Codec<object>>();
   for (const [kind, fields] of Object.entries(variants)) {
     codecs.set(kind, record<object>({ kind: text, ...(fields as object) } as FieldCodecs<object>));

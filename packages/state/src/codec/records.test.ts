@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type CanisterId, type CborValue, encodeCborBare, OrreryError, type Principal, type UserId } from "@orrery/base";
+import {
+  type CanisterId,
+  type CborValue,
+  encodeCborBare,
+  OrreryError,
+  type Principal,
+  type UserId,
+} from "@orrery/base";
 import fc from "fast-check";
 import { newCanister, newState } from "../new-state.ts";
 import type {
-  CallContext,
   Callback,
+  CallContext,
   CanisterState,
   IngressEntry,
   IngressInput,
@@ -14,7 +21,14 @@ import type {
   SubnetInfo,
 } from "../types.ts";
 import { bigInteger, decodeWith, encodeWith } from "./codec.ts";
-import { decodeCanister, decodeIngressEntry, decodeSystem, encodeCanister, encodeIngressEntry, encodeSystem } from "./records.ts";
+import {
+  decodeCanister,
+  decodeIngressEntry,
+  decodeSystem,
+  encodeCanister,
+  encodeIngressEntry,
+  encodeSystem,
+} from "./records.ts";
 
 /** Plain objects, as decoders make them. */
 function record<T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
@@ -22,7 +36,9 @@ function record<T>(model: { readonly [K in keyof T]: fc.Arbitrary<T[K]> }): fc.A
 }
 
 const blob = fc.uint8Array({ maxLength: 40 });
-const principal = fc.uint8Array({ maxLength: 29 }) as fc.Arbitrary<Uint8Array & Principal & CanisterId & UserId>;
+const principal = fc.uint8Array({ maxLength: 29 }) as fc.Arbitrary<
+  Uint8Array & Principal & CanisterId & UserId
+>;
 const nat = fc.bigInt({ min: 0n, max: (1n << 128n) - 1n });
 const time = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
 const int = fc.nat();
@@ -101,7 +117,13 @@ const status = fc.oneof(
     requests: fc.array(
       fc.oneof(
         record({ kind: fc.constant("ingress" as const), requestId: blob, deadline: time }),
-        record({ kind: fc.constant("call" as const), from: principal, callbackId: int, cycles: nat, deadline: time }),
+        record({
+          kind: fc.constant("call" as const),
+          from: principal,
+          callbackId: int,
+          cycles: nat,
+          deadline: time,
+        }),
       ),
       { maxLength: 2 },
     ),
@@ -112,7 +134,9 @@ const installed = record({
   hash: blob,
   bytes: int,
   is64: fc.boolean(),
-  metadata: fc.array(record({ name, visibility: fc.constantFrom("public" as const, "private" as const), content: blob })),
+  metadata: fc.array(
+    record({ name, visibility: fc.constantFrom("public" as const, "private" as const), content: blob }),
+  ),
   exports: record({
     updates: fc.array(name),
     queries: fc.array(name),
@@ -131,11 +155,18 @@ const history = record({
   canisterVersion: time,
   origin: fc.oneof(
     record({ kind: fc.constant("user" as const), userId: principal }),
-    record({ kind: fc.constant("canister" as const), canisterId: principal, canisterVersion: fc.option(time) }),
+    record({
+      kind: fc.constant("canister" as const),
+      canisterId: principal,
+      canisterVersion: fc.option(time),
+    }),
   ),
   details: fc.oneof(
     record({ kind: fc.constant("code_uninstall" as const) }),
-    record({ kind: fc.constant("controllers_change" as const), controllers: fc.array(principal, { maxLength: 2 }) }),
+    record({
+      kind: fc.constant("controllers_change" as const),
+      controllers: fc.array(principal, { maxLength: 2 }),
+    }),
     record({
       kind: fc.constant("creation" as const),
       controllers: fc.array(principal, { maxLength: 2 }),
@@ -150,44 +181,48 @@ const history = record({
 });
 
 const canister: fc.Arbitrary<CanisterState> = record({
-    id: principal,
-    controllers: fc.array(principal, { maxLength: 3 }),
-    cycles: nat,
-    visibility,
-    status,
-    module: fc.option(installed),
-    globals: fc.array(fc.bigInt({ min: -(1n << 127n), max: (1n << 128n) - 1n }), { maxLength: 4 }),
-    installedAt: fc.option(time),
-    contexts: numbered(callContext),
-    callbacks: numbered(callback),
-    ingress: fc.array(ingressInput, { maxLength: 2 }),
-    responses: fc.array(responseInput, { maxLength: 2 }),
-    requests: keyed(fc.array(requestInput, { maxLength: 2 })),
-    outstanding: keyed(int),
-    chunks: keyed(record({ bytes: int })),
-    consumed: keyed(nat),
-    logs: fc.array(record({ idx: time, timestamp: time, content: blob }), { maxLength: 2 }),
-    history: fc.array(history, { maxLength: 2 }),
-    priority: fc.integer(),
-  })
-  .map((r): CanisterState => {
-    const made = newCanister({ id: r.id, controllers: r.controllers, cycles: r.cycles, time: 5n });
-    Object.assign(made.meta, { status: r.status, module: r.module, globals: r.globals, installedAt: r.installedAt });
-    made.meta.settings.logVisibility = r.visibility;
-    made.meta.settings.environmentVariables = [{ name: "a", value: "b" }];
-    return {
-      ...made,
-      callContexts: r.contexts,
-      callbacks: r.callbacks,
-      queues: { ingress: r.ingress, responses: r.responses, requests: r.requests },
-      outstandingByCallee: r.outstanding,
-      chunks: r.chunks,
-      consumed: r.consumed,
-      logs: r.logs,
-      history: r.history,
-      priority: r.priority,
-    };
+  id: principal,
+  controllers: fc.array(principal, { maxLength: 3 }),
+  cycles: nat,
+  visibility,
+  status,
+  module: fc.option(installed),
+  globals: fc.array(fc.bigInt({ min: -(1n << 127n), max: (1n << 128n) - 1n }), { maxLength: 4 }),
+  installedAt: fc.option(time),
+  contexts: numbered(callContext),
+  callbacks: numbered(callback),
+  ingress: fc.array(ingressInput, { maxLength: 2 }),
+  responses: fc.array(responseInput, { maxLength: 2 }),
+  requests: keyed(fc.array(requestInput, { maxLength: 2 })),
+  outstanding: keyed(int),
+  chunks: keyed(record({ bytes: int })),
+  consumed: keyed(nat),
+  logs: fc.array(record({ idx: time, timestamp: time, content: blob }), { maxLength: 2 }),
+  history: fc.array(history, { maxLength: 2 }),
+  priority: fc.integer(),
+}).map((r): CanisterState => {
+  const made = newCanister({ id: r.id, controllers: r.controllers, cycles: r.cycles, time: 5n });
+  Object.assign(made.meta, {
+    status: r.status,
+    module: r.module,
+    globals: r.globals,
+    installedAt: r.installedAt,
   });
+  made.meta.settings.logVisibility = r.visibility;
+  made.meta.settings.environmentVariables = [{ name: "a", value: "b" }];
+  return {
+    ...made,
+    callContexts: r.contexts,
+    callbacks: r.callbacks,
+    queues: { ingress: r.ingress, responses: r.responses, requests: r.requests },
+    outstandingByCallee: r.outstanding,
+    chunks: r.chunks,
+    consumed: r.consumed,
+    logs: r.logs,
+    history: r.history,
+    priority: r.priority,
+  };
+});
 
 const entry: fc.Arbitrary<IngressEntry> = record({
   requestId: blob,
@@ -197,7 +232,12 @@ const entry: fc.Arbitrary<IngressEntry> = record({
   status: fc.oneof(
     record({ kind: fc.constantFrom("received" as const, "processing" as const, "done" as const) }),
     record({ kind: fc.constant("replied" as const), reply: blob }),
-    record({ kind: fc.constant("rejected" as const), code: fc.constantFrom(1, 2, 3, 4, 5, 6), message: name, errorCode: name }),
+    record({
+      kind: fc.constant("rejected" as const),
+      code: fc.constantFrom(1, 2, 3, 4, 5, 6),
+      message: name,
+      errorCode: name,
+    }),
   ),
   expiry: time,
   pruneAt: fc.option(time),
@@ -209,7 +249,11 @@ test("canister records come back as they were, whatever the order of their maps"
       const bytes = encodeCanister(value);
       const back = decodeCanister(bytes, value.memory);
       assert.deepEqual(back, value);
-      const reversed = { ...value, callContexts: new Map([...value.callContexts].reverse()), consumed: new Map([...value.consumed].reverse()) };
+      const reversed = {
+        ...value,
+        callContexts: new Map([...value.callContexts].reverse()),
+        consumed: new Map([...value.consumed].reverse()),
+      };
       assert.deepEqual(encodeCanister(reversed), bytes);
     }),
     { numRuns: 200 },
@@ -217,7 +261,9 @@ test("canister records come back as they were, whatever the order of their maps"
 });
 
 test("ingress entries come back as they were", () => {
-  fc.assert(fc.property(entry, (value) => assert.deepEqual(decodeIngressEntry(encodeIngressEntry(value)), value)));
+  fc.assert(
+    fc.property(entry, (value) => assert.deepEqual(decodeIngressEntry(encodeIngressEntry(value)), value)),
+  );
 });
 
 const id = (n: number): Principal => Uint8Array.of(0, 0, 0, 0, 0, 0, 0, n, 1, 1) as Principal;
@@ -239,14 +285,26 @@ const subnet: SubnetInfo = {
 
 test("the system record comes back as it was", () => {
   fc.assert(
-    fc.property(fc.array(fc.oneof(requestInput, ingressInput)), nat, fc.array(int), (queue, total, heights) => {
-      const state = newState({ subnet, time: 7n });
-      state.consumedCyclesTotal = total;
-      state.managementQueue.push(...queue);
-      for (const height of heights) state.pendingManagement.push({ kind: "raw_rand", from: id(1), callbackId: 1, refund: total, height });
-      const { canisters, ingressHistory, blobs, tree, changed, ...system } = state;
-      assert.deepEqual(decodeSystem(encodeSystem(state)), system);
-    }),
+    fc.property(
+      fc.array(fc.oneof(requestInput, ingressInput)),
+      nat,
+      fc.array(int),
+      (queue, total, heights) => {
+        const state = newState({ subnet, time: 7n });
+        state.consumedCyclesTotal = total;
+        state.managementQueue.push(...queue);
+        for (const height of heights)
+          state.pendingManagement.push({
+            kind: "raw_rand",
+            from: id(1),
+            callbackId: 1,
+            refund: total,
+            height,
+          });
+        const { canisters, ingressHistory, blobs, tree, changed, ...system } = state;
+        assert.deepEqual(decodeSystem(encodeSystem(state)), system);
+      },
+    ),
   );
 });
 
@@ -272,6 +330,8 @@ test("anything but the one encoding is refused", () => {
 
 test("integers of any size and sign", () => {
   fc.assert(
-    fc.property(fc.bigInt(), (value) => assert.equal(decodeWith(bigInteger, encodeWith(bigInteger, value)), value)),
+    fc.property(fc.bigInt(), (value) =>
+      assert.equal(decodeWith(bigInteger, encodeWith(bigInteger, value)), value),
+    ),
   );
 });

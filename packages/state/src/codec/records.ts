@@ -4,8 +4,8 @@
  */
 import type { CanisterId, NodeId, Principal, SubnetId, UserId } from "@orrery/base";
 import type {
-  CallContext,
   Callback,
+  CallContext,
   CallOrigin,
   CanisterLogRecord,
   CanisterMeta,
@@ -84,7 +84,11 @@ export const subnetInfoCodec: Codec<SubnetInfo> = record<SubnetInfo>({
   local: bool,
 });
 
-const visibility = union<LogVisibility>({ controllers: {}, public: {}, allowed_viewers: { viewers: list(principal) } });
+const visibility = union<LogVisibility>({
+  controllers: {},
+  public: {},
+  allowed_viewers: { viewers: list(principal) },
+});
 
 const settings = record<CanisterSettings>({
   controllers: list(principal),
@@ -99,7 +103,9 @@ const settings = record<CanisterSettings>({
   logVisibility: visibility,
   snapshotVisibility: visibility,
   statusVisibility: visibility,
-  environmentVariables: list(record<{ readonly name: string; readonly value: string }>({ name: text, value: text })),
+  environmentVariables: list(
+    record<{ readonly name: string; readonly value: string }>({ name: text, value: text }),
+  ),
 });
 
 const stopRequest = union<StopRequest>({
@@ -107,7 +113,11 @@ const stopRequest = union<StopRequest>({
   call: { from: canisterId, callbackId: integer, cycles: bigInteger, deadline: bigInteger },
 });
 
-const canisterStatus = union<CanisterStatus>({ running: {}, stopping: { requests: list(stopRequest) }, stopped: {} });
+const canisterStatus = union<CanisterStatus>({
+  running: {},
+  stopping: { requests: list(stopRequest) },
+  stopped: {},
+});
 
 const moduleExports = record<ModuleExports>({
   updates: list(text),
@@ -128,7 +138,11 @@ const installedModule = record<InstalledModule>({
   bytes: integer,
   is64: bool,
   metadata: list(
-    record<CustomSection>({ name: text, visibility: literal<CustomSection["visibility"]>("public", "private"), content: bytes }),
+    record<CustomSection>({
+      name: text,
+      visibility: literal<CustomSection["visibility"]>("public", "private"),
+      content: bytes,
+    }),
   ),
   exports: moduleExports,
 });
@@ -187,7 +201,10 @@ const callback = record<Callback>({
   deadline: bigInteger,
 });
 
-const responsePayload = union<ResponsePayload>({ reply: { data: bytes }, reject: { code: rejectCode, message: text } });
+const responsePayload = union<ResponsePayload>({
+  reply: { data: bytes },
+  reject: { code: rejectCode, message: text },
+});
 
 const senderInfo = record<NonNullable<IngressInput["senderInfo"]>>({ info: bytes, signer: principal });
 
@@ -287,7 +304,10 @@ const ingressEntryCodec = record<IngressEntry>({
 });
 
 /** All of a state that is neither a canister, an ingress entry, a blob, nor computed from those. */
-export type SystemRecord = Omit<ReplicatedState, "canisters" | "ingressHistory" | "blobs" | "tree" | "changed">;
+export type SystemRecord = Omit<
+  ReplicatedState,
+  "canisters" | "ingressHistory" | "blobs" | "tree" | "changed"
+>;
 
 const systemCodec = record<SystemRecord>({
   subnet: subnetInfoCodec,

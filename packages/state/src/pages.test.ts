@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { AssertionError } from "@orrery/base";
+import fc from "fast-check";
+import { PAGE_BYTES, type PageId, PageTable } from "./page-table.ts";
+import { PageArena, PageReader } from "./pages.ts";
+
+const index = fc.oneof(
+  fc.nat(5),
+  fc.integer({ min: 510, max: 514 }),
+  fc.integer({ min: (1 << 27) - 3, max: (1 << 27) - 1 }),
+);
+const tableStep = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ kind: fc.constant("set" as const), index, id: fc.nat(6) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("take" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("clear" as const) }) },
+);
+
+test("a page table is a sparse map, and its deltas carry a mirror along", () => {
+  fc.assert(
+    fc.property(fc.array(tableStep, { maxLength: 60 }), (steps) => {
+      const table = new PageTable();
+      const mirror = new PageTable();
+      const model = new Map<number, PageId>();
+      const nonZero = (): [number, PageId][] =>
+        [...model].filter(([, id]) => id !== 0).sort(([a], [b]) => a - b);
+      let touched = new Set<number>();
+      for (const step of [...steps, { kind: "take" as const }]) {
+        if (step.kind === "set") {
+          assert.equal(table.set(step.index, step.id), model.get(step.index) ?? 0);
+          model.set(step.index, step.id);
+          touched.add(step.index);
+        } else if (step.kind === "clear") {
+          const ids = nonZero();
+          assert.deepEqual(
+            table.clear(),
+            ids.map(([, id]) => id),
+          );
+          for (const [at] of ids) touched.add(at);
+          model.clear();
+        } else {
+          const delta = table.takeDelta();
+          mirror.applyDelta(delta);
+          assert.deepEqual([...mirror.entries()], nonZero());
+          assert.deepEqual(mirror.takeDelta(), new Uint32Array(0));
+          for (let i = 0; i < delta.length; i += 2) {
+            assert.ok(touched.has(delta[i] as number));
+            assert.ok(i === 0 || (delta[i - 2] as number) < (delta[i] as number));
+          }
+          touched = new Set();
+        }
+        assert.deepEqual([...table.entries()], nonZero());
+        assert.equal(table.pageCount, nonZero().length);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+const arenaStep = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ kind: fc.constant("allocate" as const), fill: fc.nat(255) }) },
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant("retire" as const), pick: fc.nat() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("advance" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("reclaim" as const), lag: fc.nat(3) }) },
+);
+
+/** Every version that a follower of epoch `upTo` or later could name must still have its bytes. */
+test("a page keeps its bytes until the epoch of its retirement is reclaimed", () => {
+  fc.assert(
+    fc.property(fc.array(arenaStep, { maxLength: 200 }), (steps) => {
+      const arena = new PageArena();
+      const live = new Map<PageId, number>();
+      const born = new Map<PageId, number>();
+      const retired: { id: PageId; fill: number; epoch: number }[] = [];
+      for (const step of steps) {
+        if (step.kind === "allocate") {
+          const id = arena.allocate(new Uint8Array(PAGE_BYTES).fill(step.fill));
+          assert.ok(
+            id !== 0 && !live.has(id) && !retired.some((r) => r.id === id),
+            `page ${id} was given away twice`,
+          );
+          live.set(id, step.fill);
+          born.set(id, arena.epoch);
+        } else if (step.kind === "retire" && live.size > 0) {
+          const [id, fill] = [...live][step.pick % live.size] as [PageId, number];
+          live.delete(id);
+          arena.retire(id);
+          if (born.get(id) !== arena.epoch) retired.push({ id, fill, epoch: arena.epoch });
+        } else if (step.kind === "advance") {
+          arena.advance(arena.epoch + 1);
+        } else if (step.kind === "reclaim") {
+          const upTo = arena.epoch - 1 - step.lag;
+          arena.reclaim(upTo);
+          retired.splice(0, retired.length, ...retired.filter((r) => r.epoch > upTo));
+        }
+        for (const { id, fill } of [...retired, ...[...live].map(([id, fill]) => ({ id, fill }))]) {
+          assert.ok(
+            arena.view(id)[0] === fill && arena.view(id)[PAGE_BYTES - 1] === fill,
+            `page ${id} changed`,
+          );
+        }
+        assert.equal(arena.livePages, live.size + retired.length);
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
+test("another thread's reader sees the same pages through the slabs", () => {
+  const arena = new PageArena();
+  const ids = Array.from({ length: 1500 }, (_, i) =>
+    arena.allocate(new Uint8Array(PAGE_BYTES).fill(i % 251)),
+  );
+  const reader = new PageReader();
+  for (const slab of arena.slabs()) reader.addSlab(slab);
+  const out = new Uint8Array(2 * PAGE_BYTES).fill(9);
+  ids.forEach((id, i) => {
+    reader.read(id, out, PAGE_BYTES);
+    assert.equal(out[PAGE_BYTES], i % 251);
+  });
+  reader.read(0, out, 0);
+  assert.equal(out[0], 0);
+  assert.equal(out[PAGE_BYTES], 1499 % 251);
+  assert.equal(arena.slabs(1).length, arena.slabs().length - 1);
+});
+
+test("pages of earlier epochs are immutable", () => {
+  const arena = new PageArena();
+  const id = arena.allocateBlank();
+  arena.writable(id).fill(1);
+  arena.advance(1);
+  assert.throws(() => arena.writable(id), AssertionError);
+  assert.throws(() => arena.advance(1), AssertionError);
+});
