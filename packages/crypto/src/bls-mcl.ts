@@ -139,6 +139,8 @@ function build(): Bls {
         if (point === null) throw sharesInvalid(`share ${share.index} is not a point of the group`);
         return point;
       });
+      // A polynomial of degree 0 has the secret at every index: the one share is the signature.
+      if (points.length === 1) return (shares[0] as { signature: Uint8Array }).signature.slice();
       return mcl
         .mulVec(
           points,

@@ -37,8 +37,6 @@ export function createThresholdSigner(options: ThresholdSignerOptions): Threshol
     signShare: (message) => ({ index, signature: bls.sign(secretShare, message) }),
     combine(shares) {
       if (shares.length < threshold) return err(`${shares.length} shares where ${threshold} are needed`);
-      // A polynomial of degree 0 has the secret at every index: the share is the signature.
-      if (threshold === 1) return ok((shares[0] as SignatureShare).signature);
       try {
         return ok(bls.combine(shares.slice(0, threshold)));
       } catch (cause) {
