@@ -55,6 +55,7 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<E
     subnet: subnetInfo(genesis, keys),
     genesisTime: genesis.time,
     logger,
+    ...(start.durability.checkpointRounds === undefined ? {} : { checkpointRounds: start.durability.checkpointRounds }),
   });
   const chain = initialConsensus({ subnetId: keys.subnetId, nodeId: keys.nodeId }, genesis.time);
   if (call.checkpointBlock !== null) {

@@ -13,6 +13,7 @@ import {
 } from "@orrery/host";
 import { decodeGenesis, encodeGenesis, FIRST_CANISTER, type Genesis, type NodeKeys } from "./genesis.ts";
 import type {
+  DurabilityOptions,
   ExecutionCall,
   ExecutionPost,
   ExecutionReport,
@@ -42,6 +43,7 @@ export interface NodeOptions {
   readonly logger: Logger;
   readonly clock: Clock;
   readonly rng: Rng;
+  readonly durability?: DurabilityOptions;
   /** Called once when the node cannot go on; the process should end with a failure. */
   readonly onFatal: (error: OrreryError) => void;
 }
@@ -153,7 +155,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       onError: (error) => options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
     });
     threads = startThreads(
-      { stateDirectory: directory.store, logLevel: "info" },
+      { stateDirectory: directory.store, durability: options.durability ?? {}, logLevel: "info" },
       {
         onDurable: (height) => rounds?.onDurable(height),
         onExecuted: (report) => rounds?.onExecuted(report),

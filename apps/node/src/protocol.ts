@@ -9,9 +9,16 @@ import type { StateDelta, ViewSnapshot } from "@orrery/execution";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
 import type { CheckpointInfo, CheckpointInput, LogRecord, Slab } from "@orrery/state";
 
+/** How much is done before a checkpoint is due and how long a log segment grows; what is left out is as a network needs it. */
+export interface DurabilityOptions {
+  readonly checkpointRounds?: number;
+  readonly logSegmentBytes?: number;
+}
+
 /** `workerData` of every thread. */
 export interface WorkerStart {
   readonly stateDirectory: string;
+  readonly durability: DurabilityOptions;
   readonly logLevel: LogLevel;
 }
 

@@ -20,7 +20,7 @@ import type {
 /** The file that makes a directory a store. */
 const STORE_IDENTITY_FILE = "ORRERY";
 
-const { stateDirectory } = workerData as WorkerStart;
+const { stateDirectory, durability } = workerData as WorkerStart;
 installFastHashes();
 const reader = new PageReader();
 let store: Store | null = null;
@@ -55,7 +55,12 @@ function open(call: Extract<StorageCall, { kind: "open" }>): StorageOpened {
   const disk = createFileDisk(stateDirectory);
   const existing = disk.list().includes(STORE_IDENTITY_FILE);
   const networkId = existing ? null : sha256(call.freshGenesis);
-  const opened = openStore(disk, { networkId, createIfMissing: !existing, salt: call.salt });
+  const opened = openStore(disk, {
+    networkId,
+    createIfMissing: !existing,
+    salt: call.salt,
+    ...(durability.logSegmentBytes === undefined ? {} : { segmentBytes: durability.logSegmentBytes }),
+  });
   if (opened.genesis === null) opened.writeGenesis(call.freshGenesis);
   store = opened;
   const { checkpoint } = opened.recovered;

@@ -51,6 +51,7 @@ export interface TipOptions {
   readonly subnet: SubnetInfo;
   readonly genesisTime: TimeNs;
   readonly logger: Logger;
+  readonly checkpointRounds?: number;
 }
 
 interface Loaded {
@@ -97,6 +98,7 @@ export function openTip(options: TipOptions): Tip {
   let inFlight = false;
   let everWritten = base !== null;
   let compact = false;
+  const checkpointRounds = options.checkpointRounds ?? CHECKPOINT_ROUNDS;
 
   return {
     state,
@@ -113,7 +115,7 @@ export function openTip(options: TipOptions): Tip {
       return result;
     },
     collect({ force }): CheckpointInput | null {
-      const due = !everWritten || instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= CHECKPOINT_ROUNDS;
+      const due = !everWritten || instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
       if (inFlight || !(due || (force && rounds > 0))) return null;
       inFlight = true;
       everWritten = true;
