@@ -88,7 +88,7 @@ export function decodeModule(bytes: Uint8Array): DecodedModule {
   if (bytes.length > MODULE_BYTES_MAX) {
     throw new InvalidModule(
       "module_size",
-      `Wasm module size of ${bytes.length} exceeds the maximum of ${MODULE_BYTES_MAX}`,
+      `Wasm module size of ${bytes.length} exceeds the maximum allowed size of ${MODULE_BYTES_MAX}.`,
     );
   }
   const r = new Reader(bytes);
@@ -353,7 +353,7 @@ function readCode(m: Building, r: Reader): void {
   if (size > CODE_SECTION_BYTES_MAX) {
     throw new InvalidModule(
       "code_section_size",
-      `Wasm module code section size of ${size} exceeds the maximum allowed size of ${CODE_SECTION_BYTES_MAX}`,
+      `Wasm module code section size of ${size} exceeds the maximum allowed size of ${CODE_SECTION_BYTES_MAX}.`,
     );
   }
   readVector(r, "function bodies", () => {

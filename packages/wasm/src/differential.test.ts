@@ -4,8 +4,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { createEngine } from "./index.ts";
 import {
-  FIRST_COUNTER,
   COUNTERS,
+  FIRST_COUNTER,
   type Instruction,
   LOCAL_POINTER,
   Machine,
@@ -62,29 +62,57 @@ class Generator {
   #statement(depth: number): Instruction[] {
     const nested = depth < 4;
     switch (this.#pick(nested ? 16 : 9)) {
-      case 0: return [...this.#value(2), i("set", 1 + this.#pick(2))];
-      case 1: return [...this.#pointer(), i("set", LOCAL_POINTER)];
-      case 2: case 3: case 4: case 5: return this.#store();
-      case 6: return this.#pick(4) === 0 ? this.#bulk() : [i("get", 1), i("drop")];
-      case 7: return depth > 0 ? [...this.#value(1), i("br_if", this.#pick(depth))] : [];
-      case 8: return this.#rare();
-      case 9: case 10: return [i("block"), ...this.#statements(depth + 1, 4), i("end")];
-      case 11: return [...this.#value(1), i("if"), ...this.#statements(depth + 1, 3), i("end")];
-      case 12: return [
-          ...this.#value(1), i("if"), ...this.#statements(depth + 1, 3), i("else"), ...this.#statements(depth + 1, 3), i("end"),
+      case 0:
+        return [...this.#value(2), i("set", 1 + this.#pick(2))];
+      case 1:
+        return [...this.#pointer(), i("set", LOCAL_POINTER)];
+      case 2:
+      case 3:
+      case 4:
+      case 5:
+        return this.#store();
+      case 6:
+        return this.#pick(4) === 0 ? this.#bulk() : [i("get", 1), i("drop")];
+      case 7:
+        return depth > 0 ? [...this.#value(1), i("br_if", this.#pick(depth))] : [];
+      case 8:
+        return this.#rare();
+      case 9:
+      case 10:
+        return [i("block"), ...this.#statements(depth + 1, 4), i("end")];
+      case 11:
+        return [...this.#value(1), i("if"), ...this.#statements(depth + 1, 3), i("end")];
+      case 12:
+        return [
+          ...this.#value(1),
+          i("if"),
+          ...this.#statements(depth + 1, 3),
+          i("else"),
+          ...this.#statements(depth + 1, 3),
+          i("end"),
         ];
-      case 13: case 14: return this.#loop(depth);
-      default: return this.#function === 0 ? [] : [...this.#value(1), i("call", this.#pick(this.#function)), i("set", 1)];
+      case 13:
+      case 14:
+        return this.#loop(depth);
+      default:
+        return this.#function === 0
+          ? []
+          : [...this.#value(1), i("call", this.#pick(this.#function)), i("set", 1)];
     }
   }
 
   #rare(): Instruction[] {
     switch (this.#pick(24)) {
-      case 0: return [i("unreachable")];
-      case 1: return [...this.#value(1), i("return")];
-      case 2: return [...this.#value(1), ...this.#value(1), i("div_u"), i("drop")];
-      case 3: return this.#is64 ? [] : [i("const", 1), i("grow"), i("drop")];
-      default: return [...this.#value(1), i("set", 2)];
+      case 0:
+        return [i("unreachable")];
+      case 1:
+        return [...this.#value(1), i("return")];
+      case 2:
+        return [...this.#value(1), ...this.#value(1), i("div_u"), i("drop")];
+      case 3:
+        return this.#is64 ? [] : [i("const", 1), i("grow"), i("drop")];
+      default:
+        return [...this.#value(1), i("set", 2)];
     }
   }
 
@@ -93,22 +121,40 @@ class Generator {
     const counter = FIRST_COUNTER + this.#counters++;
     const turns = 1 + this.#pick(6);
     return [
-      i("const", turns), i("set", counter), i("loop"), ...this.#statements(depth + 1, 4),
-      i("get", LOCAL_POINTER), ...(this.#is64 ? [i("const64", 1 + this.#pick(4000)), i("add64")] : [i("const", 1 + this.#pick(4000)), i("add")]),
+      i("const", turns),
+      i("set", counter),
+      i("loop"),
+      ...this.#statements(depth + 1, 4),
+      i("get", LOCAL_POINTER),
+      ...(this.#is64
+        ? [i("const64", 1 + this.#pick(4000)), i("add64")]
+        : [i("const", 1 + this.#pick(4000)), i("add")]),
       i("set", LOCAL_POINTER),
-      i("get", counter), i("const", 1), i("sub"), i("tee", counter), i("br_if", 0), i("end"),
+      i("get", counter),
+      i("const", 1),
+      i("sub"),
+      i("tee", counter),
+      i("br_if", 0),
+      i("end"),
     ];
   }
 
   #value(depth: number): Instruction[] {
     switch (this.#pick(depth > 0 ? 7 : 2)) {
-      case 0: return [i("const", this.#pick(2 ** 31))];
-      case 1: return [i("get", this.#pick(3))];
-      case 2: return [...this.#value(depth - 1), ...this.#value(depth - 1), i("add")];
-      case 3: return [...this.#value(depth - 1), ...this.#value(depth - 1), i("mul")];
-      case 4: return [...this.#value(depth - 1), ...this.#value(depth - 1), i("lt_u")];
-      case 5: return [...this.#pointer(), i("load8", this.#pick(64))];
-      default: return [...this.#pointer(), i("load", this.#pick(64))];
+      case 0:
+        return [i("const", this.#pick(2 ** 31))];
+      case 1:
+        return [i("get", this.#pick(3))];
+      case 2:
+        return [...this.#value(depth - 1), ...this.#value(depth - 1), i("add")];
+      case 3:
+        return [...this.#value(depth - 1), ...this.#value(depth - 1), i("mul")];
+      case 4:
+        return [...this.#value(depth - 1), ...this.#value(depth - 1), i("lt_u")];
+      case 5:
+        return [...this.#pointer(), i("load8", this.#pick(64))];
+      default:
+        return [...this.#pointer(), i("load", this.#pick(64))];
     }
   }
 
@@ -116,12 +162,18 @@ class Generator {
   #pointer(): Instruction[] {
     const extend = this.#is64 ? [i("extend")] : [];
     switch (this.#pick(4)) {
-      case 0: return [...this.#value(1), i("const", MEMORY_BYTES - 1 - this.#pick(2) * 200), i("and"), ...extend];
-      case 1: return [this.#is64 ? i("const64", this.#pick(MEMORY_BYTES)) : i("const", this.#pick(MEMORY_BYTES))];
-      case 2: return [i("get", LOCAL_POINTER)];
-      default: return [
+      case 0:
+        return [...this.#value(1), i("const", MEMORY_BYTES - 1 - this.#pick(2) * 200), i("and"), ...extend];
+      case 1:
+        return [this.#is64 ? i("const64", this.#pick(MEMORY_BYTES)) : i("const", this.#pick(MEMORY_BYTES))];
+      case 2:
+        return [i("get", LOCAL_POINTER)];
+      default:
+        return [
           i("get", LOCAL_POINTER),
-          ...(this.#is64 ? [i("const64", this.#pick(600)), i("add64")] : [i("const", this.#pick(600)), i("add")]),
+          ...(this.#is64
+            ? [i("const64", this.#pick(600)), i("add64")]
+            : [i("const", this.#pick(600)), i("add")]),
         ];
     }
   }
@@ -171,7 +223,8 @@ function check(seed: number, size: number, is64: boolean, limit: bigint): void {
     assert.equal(dirty.size, instance.dirtyPages().length);
     for (let page = 0; page < MEMORY_BYTES / 4096; page++) {
       const range = [page * 4096, (page + 1) * 4096] as const;
-      const changed = Buffer.compare(instance.memoryBytes().subarray(...range), initial.subarray(...range)) !== 0;
+      const changed =
+        Buffer.compare(instance.memoryBytes().subarray(...range), initial.subarray(...range)) !== 0;
       assert.ok(!changed || dirty.has(page), `${form}: page ${page} changed but is not dirty`);
     }
   }
@@ -183,11 +236,16 @@ const OPTIONS = { numRuns: 200, seed: 20_261_122 };
 
 for (const is64 of [false, true]) {
   test(`random programs agree with the reference interpreter (${is64 ? 64 : 32}-bit memory)`, () => {
-    fc.assert(fc.property(seeds, sizes, (seed, size) => check(seed, size, is64, LIMIT)), OPTIONS);
+    fc.assert(
+      fc.property(seeds, sizes, (seed, size) => check(seed, size, is64, LIMIT)),
+      OPTIONS,
+    );
   });
   test(`programs that run out agree too (${is64 ? 64 : 32}-bit memory)`, () => {
     const limits = fc.integer({ min: 9, max: 3000 });
-    const property = fc.property(seeds, sizes, limits, (seed, size, limit) => check(seed, size, is64, BigInt(limit)));
+    const property = fc.property(seeds, sizes, limits, (seed, size, limit) =>
+      check(seed, size, is64, BigInt(limit)),
+    );
     fc.assert(property, OPTIONS);
   });
 }

@@ -13,15 +13,28 @@ interface Case {
   readonly used: bigint;
 }
 
-const update = (body: string, head = ""): string => `(module ${head} (func (export "canister_update go") ${body}))`;
+const update = (body: string, head = ""): string =>
+  `(module ${head} (func (export "canister_update go") ${body}))`;
 
 const CASES: readonly Case[] = [
   { name: "an empty function costs 1", module: update(""), used: 1n },
   { name: "constants and drop", module: update("(drop (i32.const 1))"), used: 3n },
   { name: "block is free", module: update("(block (block))"), used: 1n },
-  { name: "float weights", module: update("(drop (f64.sqrt (f64.min (f64.const 1) (f64.const 2))))"), used: 1n + 1n + 1n + 18n + 8n + 1n },
-  { name: "conversions", module: update("(drop (f32.convert_i64_u (i64.trunc_sat_f64_s (f64.const 2))))"), used: 1n + 1n + 20n + 16n + 1n },
-  { name: "division", module: update("(drop (i64.rem_u (i64.const 7) (i64.const 2)))"), used: 1n + 2n + 10n + 1n },
+  {
+    name: "float weights",
+    module: update("(drop (f64.sqrt (f64.min (f64.const 1) (f64.const 2))))"),
+    used: 1n + 1n + 1n + 18n + 8n + 1n,
+  },
+  {
+    name: "conversions",
+    module: update("(drop (f32.convert_i64_u (i64.trunc_sat_f64_s (f64.const 2))))"),
+    used: 1n + 1n + 20n + 16n + 1n,
+  },
+  {
+    name: "division",
+    module: update("(drop (i64.rem_u (i64.const 7) (i64.const 2)))"),
+    used: 1n + 2n + 10n + 1n,
+  },
   {
     name: "if taken: the arm's run is charged when it is entered",
     module: update("(if (i32.const 1) (then (drop (i32.const 1))) (else (nop) (nop) (nop)))"),
@@ -58,10 +71,17 @@ const CASES: readonly Case[] = [
   },
   {
     name: "globals, memory.size and table.size",
-    module: update("(global.set 0 (memory.size)) (drop (table.size 0))", "(memory 1) (table 2 funcref) (global (mut i32) (i32.const 0))"),
+    module: update(
+      "(global.set 0 (memory.size)) (drop (table.size 0))",
+      "(memory 1) (table 2 funcref) (global (mut i32) (i32.const 0))",
+    ),
     used: 1n + 20n + 2n + 100n + 1n,
   },
-  { name: "memory.grow", module: update("(drop (memory.grow (i32.const 1)))", "(memory 1)"), used: 1n + 1n + 300n + 1n },
+  {
+    name: "memory.grow",
+    module: update("(drop (memory.grow (i32.const 1)))", "(memory 1)"),
+    used: 1n + 1n + 300n + 1n,
+  },
   {
     name: "memory.fill charges its length",
     module: update("(memory.fill (i32.const 0) (i32.const 1) (i32.const 1000))", "(memory 1)"),
@@ -69,10 +89,17 @@ const CASES: readonly Case[] = [
   },
   {
     name: "memory.init and data.drop",
-    module: update(`(memory.init 0 (i32.const 0) (i32.const 0) (i32.const 3)) (data.drop 0)`, `(memory 1) (data "abc")`),
+    module: update(
+      `(memory.init 0 (i32.const 0) (i32.const 0) (i32.const 3)) (data.drop 0)`,
+      `(memory 1) (data "abc")`,
+    ),
     used: 1n + 3n + 100n + 3n + 300n,
   },
-  { name: "a load in a 64-bit memory weighs 2", module: update("(drop (i64.load (i64.const 0)))", "(memory i64 1)"), used: 1n + 1n + 2n + 1n },
+  {
+    name: "a load in a 64-bit memory weighs 2",
+    module: update("(drop (i64.load (i64.const 0)))", "(memory i64 1)"),
+    used: 1n + 1n + 2n + 1n,
+  },
   {
     name: "memory.copy in a 64-bit memory",
     module: update("(memory.copy (i64.const 0) (i64.const 8) (i64.const 16))", "(memory i64 1)"),
@@ -80,15 +107,22 @@ const CASES: readonly Case[] = [
   },
   {
     name: "vector operators",
-    module: update("(drop (f32x4.div (v128.const i32x4 1 2 3 4) (i32x4.extmul_low_i16x8_s (v128.const i64x2 1 2) (v128.const i64x2 1 2))))"),
+    module: update(
+      "(drop (f32x4.div (v128.const i32x4 1 2 3 4) (i32x4.extmul_low_i16x8_s (v128.const i64x2 1 2) (v128.const i64x2 1 2))))",
+    ),
     used: 1n + 3n + 2n + 10n + 1n,
   },
-  { name: "ref.func and ref.is_null", module: update("(drop (ref.is_null (ref.func 0)))"), used: 1n + 130n + 5n + 1n },
+  {
+    name: "ref.func and ref.is_null",
+    module: update("(drop (ref.is_null (ref.func 0)))"),
+    used: 1n + 130n + 5n + 1n,
+  },
 ];
 
 for (const { name, module, used } of CASES) {
   test(`counts: ${name}`, () => {
-    for (const form of FORMS) assert.deepEqual(run(start(module, { form }), "go"), { used, error: null }, form);
+    for (const form of FORMS)
+      assert.deepEqual(run(start(module, { form }), "go"), { used, error: null }, form);
   });
 }
 
@@ -98,7 +132,9 @@ test("a System API call costs its static charge and what the function adds", () 
   for (const form of FORMS) {
     const instance = start(module, {
       form,
-      ic0: (self) => ({ msg_arg_data_copy: (_dst: number, _offset: number, size: number) => self().charge(size) }),
+      ic0: (self) => ({
+        msg_arg_data_copy: (_dst: number, _offset: number, size: number) => self().charge(size),
+      }),
     });
     assert.equal(run(instance, "go").used, 1n + 3n + 5n + 500n + 10n);
   }
@@ -129,7 +165,10 @@ test("an import called through the table is charged too", () => {
   const module = `(module (import "ic0" "msg_reply" (func $reply)) (type $t (func)) (table 1 funcref) (elem (i32.const 0) $reply)
     (func (export "canister_update go") (call_indirect (type $t) (i32.const 0))))`;
   for (const form of FORMS) {
-    assert.equal(run(start(module, { form, ic0: { msg_reply: () => undefined } }), "go").used, 1n + 1n + 10n + 500n);
+    assert.equal(
+      run(start(module, { form, ic0: { msg_reply: () => undefined } }), "go").used,
+      1n + 1n + 10n + 500n,
+    );
   }
 });
 
@@ -137,7 +176,9 @@ test("at a trap the whole current run is paid; the fast form says when it does n
   const load = update("(nop) (drop (i32.load (i32.const 100000))) (nop) (nop)", "(memory 1)");
   const exact = run(start(load, { form: "exact" }), "go");
   assert.equal(exact.used, 1n + 1n + 1n + 1n + 1n + 2n);
-  assert.ok(exact.error instanceof WasmTrap && exact.error.kind === "heap_out_of_bounds" && exact.error.exactCounter);
+  assert.ok(
+    exact.error instanceof WasmTrap && exact.error.kind === "heap_out_of_bounds" && exact.error.exactCounter,
+  );
   const fast = run(start(load, { form: "fast" }), "go");
   assert.ok(fast.error instanceof WasmTrap && !fast.error.exactCounter);
   for (const form of FORMS) {
@@ -164,7 +205,11 @@ test("running out is noticed at function entry, loop heads and dynamic charges o
     };
     assert.deepEqual(tryWith(straight, 4n), { error: null, counter: -3n });
     const entry = tryWith(straight, 3n);
-    assert.ok(entry.error instanceof WasmTrap && entry.error.kind === "out_of_instructions" && entry.error.exactCounter);
+    assert.ok(
+      entry.error instanceof WasmTrap &&
+        entry.error.kind === "out_of_instructions" &&
+        entry.error.exactCounter,
+    );
     assert.equal(entry.counter, -1n);
     assert.equal(tryWith(loop, 100n).counter, -1n);
     const dynamic = tryWith(fill, 10_000n);
@@ -174,7 +219,9 @@ test("running out is noticed at function entry, loop heads and dynamic charges o
 });
 
 test("the out-of-instructions hook may add instructions and go on", () => {
-  const loop = update("(local i32) (loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 1000))))");
+  const loop = update(
+    "(local i32) (loop (br_if 0 (i32.lt_u (local.tee 0 (i32.add (local.get 0) (i32.const 1))) (i32.const 1000))))",
+  );
   for (const form of FORMS) {
     let slices = 0;
     const instance = start(loop, {

@@ -31,7 +31,7 @@ import {
   PREFIX_FC,
   PREFIX_SIMD,
 } from "./opcodes.ts";
-import type { Reader } from "./reader.ts";
+import { InvalidModule, type Reader } from "./reader.ts";
 
 /** Locals of one function, parameters not counted; the engines' own limit. */
 export const LOCALS_MAX = 50_000;
@@ -42,11 +42,20 @@ export function readOpcode(r: Reader): number {
   if (op >= 0xfb) {
     const sub = r.u32();
     const prefix = op === 0xfc ? PREFIX_FC : op === 0xfd ? PREFIX_SIMD : -1;
-    if (prefix < 0 || sub > 0xff) throw r.fail(`unsupported instruction 0x${op.toString(16)} ${sub}`);
+    if (prefix < 0 || sub > 0xff) throw unsupported(r, `0x${op.toString(16)} 0x${sub.toString(16)}`);
     op = prefix + sub;
   }
-  if (immediates[op] === IMM_ILLEGAL) throw r.fail(`unsupported instruction 0x${op.toString(16)}`);
+  if (immediates[op] === IMM_ILLEGAL) throw unsupported(r, `0x${op.toString(16)}`);
   return op;
+}
+
+/** The engine of the replica refuses these while it validates; the host's engine may know them. */
+function unsupported(r: Reader, instruction: string): InvalidModule {
+  return new InvalidModule(
+    "engine_validation",
+    "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with " +
+      `unsupported instruction ${instruction} (at offset 0x${r.at.toString(16)})`,
+  );
 }
 
 /** Skips the immediates of kind `immediate`. */

@@ -62,7 +62,8 @@ function storeText(store: Store, type: "i32" | "i64"): string {
     stale: `local.get $p local.get $p ${plus(8 * PAGE)} local.set $p ${plus(distance)}`,
     moved: `local.get $p ${plus(PAGE)} local.tee $p ${plus(distance - PAGE)}`,
   }[store.form];
-  const restore = store.form === "stale" || store.form === "moved" ? `${type}.const ${base} local.set $p` : "";
+  const restore =
+    store.form === "stale" || store.form === "moved" ? `${type}.const ${base} local.set $p` : "";
   const split = store.split ? "block end" : "";
   return `${operand} ${value} ${op} offset=${store.offset}${op.endsWith("lane") ? " 0" : ""} ${restore} ${split}`;
 }
@@ -70,7 +71,9 @@ function storeText(store: Store, type: "i32" | "i64"): string {
 function program(stores: readonly Store[], looped: boolean, is64: boolean): string {
   const type = is64 ? "i64" : "i32";
   const body = stores.map((store) => storeText(store, type)).join("\n");
-  const code = looped ? `i32.const 2 local.set $n loop ${body} local.get $n i32.const 1 i32.sub local.tee $n br_if 0 end` : body;
+  const code = looped
+    ? `i32.const 2 local.set $n loop ${body} local.get $n i32.const 1 i32.sub local.tee $n br_if 0 end`
+    : body;
   return `(module (memory ${is64 ? "i64" : ""} ${MEMORY_PAGES / 16} ${MEMORY_PAGES / 16})
     (func (export "canister_update go") (local $p ${type}) (local $n i32) ${type}.const ${4 * PAGE} local.set $p ${code}))`;
 }
@@ -86,18 +89,28 @@ const storeArbitrary: fc.Arbitrary<Store> = fc.record({
 
 test("changed pages are marked, and of the others only neighbours within a group", () => {
   fc.assert(
-    fc.property(fc.array(storeArbitrary, { minLength: 1, maxLength: 6 }), fc.boolean(), fc.boolean(), (stores, looped, is64) => {
-      const engine = createEngine();
-      const compiled = compile(program(stores, looped, is64), engine);
-      for (const form of FORMS) {
-        const instance = instantiate(engine, compiled, { form });
-        assert.equal(run(instance, "go").error, null);
-        const changed = changedPages(instance.memoryBytes());
-        const dirty = [...instance.dirtyPages()].sort((a, b) => a - b);
-        for (const page of changed) assert.ok(dirty.includes(page), `${form}: page ${page} of ${changed} not in ${dirty}`);
-        for (const page of dirty) assert.ok(changed.some((c) => Math.abs(c - page) <= 1), `${form}: page ${page} marked in vain`);
-      }
-    }),
+    fc.property(
+      fc.array(storeArbitrary, { minLength: 1, maxLength: 6 }),
+      fc.boolean(),
+      fc.boolean(),
+      (stores, looped, is64) => {
+        const engine = createEngine();
+        const compiled = compile(program(stores, looped, is64), engine);
+        for (const form of FORMS) {
+          const instance = instantiate(engine, compiled, { form });
+          assert.equal(run(instance, "go").error, null);
+          const changed = changedPages(instance.memoryBytes());
+          const dirty = [...instance.dirtyPages()].sort((a, b) => a - b);
+          for (const page of changed)
+            assert.ok(dirty.includes(page), `${form}: page ${page} of ${changed} not in ${dirty}`);
+          for (const page of dirty)
+            assert.ok(
+              changed.some((c) => Math.abs(c - page) <= 1),
+              `${form}: page ${page} marked in vain`,
+            );
+        }
+      },
+    ),
     { numRuns: 300, seed: 7 },
   );
 });
@@ -127,7 +140,11 @@ test("the same for a 64-bit memory, at both ends of the address range", () => {
         (i64.store8 offset=${offset} (i64.or (local.get $p) (i64.const 0)) (i64.const -1))))`;
       for (const form of FORMS) {
         const { error } = run(start(module, { form }), "go");
-        assert.equal(error instanceof WasmTrap ? error.kind : "ok", "heap_out_of_bounds", `${address}+${offset}`);
+        assert.equal(
+          error instanceof WasmTrap ? error.kind : "ok",
+          "heap_out_of_bounds",
+          `${address}+${offset}`,
+        );
       }
     }
   }

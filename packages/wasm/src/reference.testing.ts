@@ -5,9 +5,39 @@
  */
 
 export type Op =
-  | "const" | "const64" | "get" | "set" | "tee" | "add" | "sub" | "mul" | "and" | "lt_u" | "div_u" | "drop"
-  | "extend" | "add64" | "load" | "load8" | "store" | "store8" | "store16" | "store64"
-  | "block" | "loop" | "if" | "else" | "end" | "br" | "br_if" | "return" | "unreachable" | "call" | "fill" | "copy" | "grow";
+  | "const"
+  | "const64"
+  | "get"
+  | "set"
+  | "tee"
+  | "add"
+  | "sub"
+  | "mul"
+  | "and"
+  | "lt_u"
+  | "div_u"
+  | "drop"
+  | "extend"
+  | "add64"
+  | "load"
+  | "load8"
+  | "store"
+  | "store8"
+  | "store16"
+  | "store64"
+  | "block"
+  | "loop"
+  | "if"
+  | "else"
+  | "end"
+  | "br"
+  | "br_if"
+  | "return"
+  | "unreachable"
+  | "call"
+  | "fill"
+  | "copy"
+  | "grow";
 
 export interface Instruction {
   readonly op: Op;
@@ -27,7 +57,12 @@ export const FIRST_COUNTER = 4;
 export const COUNTERS = 6;
 export const PAGES = 4;
 
-export type Outcome = "ok" | "heap_out_of_bounds" | "integer_division_by_zero" | "unreachable" | "out_of_instructions";
+export type Outcome =
+  | "ok"
+  | "heap_out_of_bounds"
+  | "integer_division_by_zero"
+  | "unreachable"
+  | "out_of_instructions";
 
 export class Stop extends Error {
   readonly outcome: Outcome;
@@ -38,9 +73,29 @@ export class Stop extends Error {
   }
 }
 
-const ENDS_RUN: ReadonlySet<Op> = new Set(["loop", "if", "else", "end", "br", "br_if", "return", "unreachable"]);
+const ENDS_RUN: ReadonlySet<Op> = new Set([
+  "loop",
+  "if",
+  "else",
+  "end",
+  "br",
+  "br_if",
+  "return",
+  "unreachable",
+]);
 const WEIGHTS: Partial<Record<Op, number>> = {
-  block: 0, loop: 0, else: 0, end: 0, if: 2, br: 2, br_if: 2, call: 5, div_u: 10, fill: 100, copy: 100, grow: 300,
+  block: 0,
+  loop: 0,
+  else: 0,
+  end: 0,
+  if: 2,
+  br: 2,
+  br_if: 2,
+  call: 5,
+  div_u: 10,
+  fill: 100,
+  copy: 100,
+  grow: 300,
 };
 const MEMORY: ReadonlySet<Op> = new Set(["load", "load8", "store", "store8", "store16", "store64"]);
 
@@ -147,16 +202,40 @@ export class Machine {
       const here = at;
       const { op, n } = code[at++] as Instruction;
       switch (op) {
-        case "const": stack.push(n >>> 0); break;
-        case "const64": stack.push(n); break;
-        case "get": stack.push(locals[n] as number); break;
-        case "set": locals[n] = pop(); break;
-        case "tee": locals[n] = stack[stack.length - 1] as number; break;
-        case "add": stack.push((pop() + pop()) >>> 0); break;
-        case "sub": { const b = pop(); stack.push((pop() - b) >>> 0); break; }
-        case "mul": stack.push(Math.imul(pop(), pop()) >>> 0); break;
-        case "and": stack.push((pop() & pop()) >>> 0); break;
-        case "lt_u": { const b = pop(); stack.push(pop() < b ? 1 : 0); break; }
+        case "const":
+          stack.push(n >>> 0);
+          break;
+        case "const64":
+          stack.push(n);
+          break;
+        case "get":
+          stack.push(locals[n] as number);
+          break;
+        case "set":
+          locals[n] = pop();
+          break;
+        case "tee":
+          locals[n] = stack[stack.length - 1] as number;
+          break;
+        case "add":
+          stack.push((pop() + pop()) >>> 0);
+          break;
+        case "sub": {
+          const b = pop();
+          stack.push((pop() - b) >>> 0);
+          break;
+        }
+        case "mul":
+          stack.push(Math.imul(pop(), pop()) >>> 0);
+          break;
+        case "and":
+          stack.push((pop() & pop()) >>> 0);
+          break;
+        case "lt_u": {
+          const b = pop();
+          stack.push(pop() < b ? 1 : 0);
+          break;
+        }
         case "div_u": {
           const b = pop();
           const a = pop();
@@ -164,34 +243,82 @@ export class Machine {
           stack.push(Math.floor(a / b));
           break;
         }
-        case "drop": pop(); break;
-        case "extend": break;
-        case "add64": { const b = pop(); const sum = pop() + b; stack.push(sum < 0 ? sum + 2 ** 64 : sum); break; }
-        case "load": stack.push(view.getUint32(this.#bounds(pop() + n, 4), true)); break;
-        case "load8": stack.push(view.getUint8(this.#bounds(pop() + n, 1))); break;
-        case "store": { const v = pop(); view.setUint32(this.#bounds(pop() + n, 4), v, true); break; }
-        case "store8": { const v = pop(); view.setUint8(this.#bounds(pop() + n, 1), v); break; }
-        case "store16": { const v = pop(); view.setUint16(this.#bounds(pop() + n, 2), v, true); break; }
-        case "store64": { const v = pop(); view.setBigUint64(this.#bounds(pop() + n, 8), BigInt(v), true); break; }
-        case "block": labels.push({ at: here, height: stack.length, loop: false }); break;
-        case "loop": labels.push({ at: here, height: stack.length, loop: true }); checked = true; break;
+        case "drop":
+          pop();
+          break;
+        case "extend":
+          break;
+        case "add64": {
+          const b = pop();
+          const sum = pop() + b;
+          stack.push(sum < 0 ? sum + 2 ** 64 : sum);
+          break;
+        }
+        case "load":
+          stack.push(view.getUint32(this.#bounds(pop() + n, 4), true));
+          break;
+        case "load8":
+          stack.push(view.getUint8(this.#bounds(pop() + n, 1)));
+          break;
+        case "store": {
+          const v = pop();
+          view.setUint32(this.#bounds(pop() + n, 4), v, true);
+          break;
+        }
+        case "store8": {
+          const v = pop();
+          view.setUint8(this.#bounds(pop() + n, 1), v);
+          break;
+        }
+        case "store16": {
+          const v = pop();
+          view.setUint16(this.#bounds(pop() + n, 2), v, true);
+          break;
+        }
+        case "store64": {
+          const v = pop();
+          view.setBigUint64(this.#bounds(pop() + n, 8), BigInt(v), true);
+          break;
+        }
+        case "block":
+          labels.push({ at: here, height: stack.length, loop: false });
+          break;
+        case "loop":
+          labels.push({ at: here, height: stack.length, loop: true });
+          checked = true;
+          break;
         case "if": {
           const condition = pop();
           labels.push({ at: here, height: stack.length, loop: false });
           if (condition === 0) {
             const skipped = elseAt.get(here);
             at = skipped === undefined ? (endAt.get(here) as number) : skipped + 1;
-            if (skipped === undefined) { labels.pop(); at++; }
+            if (skipped === undefined) {
+              labels.pop();
+              at++;
+            }
           }
           break;
         }
-        case "else": at = (endAt.get((labels.pop() as { at: number }).at) as number) + 1; break;
-        case "end": if (labels.pop() === undefined) return pop(); break;
-        case "br": if (branch(n)) return pop(); break;
-        case "br_if": if (pop() !== 0 && branch(n)) return pop(); break;
-        case "return": return pop();
-        case "unreachable": throw new Stop("unreachable");
-        case "call": stack.push(this.#call(n, pop())); break;
+        case "else":
+          at = (endAt.get((labels.pop() as { at: number }).at) as number) + 1;
+          break;
+        case "end":
+          if (labels.pop() === undefined) return pop();
+          break;
+        case "br":
+          if (branch(n)) return pop();
+          break;
+        case "br_if":
+          if (pop() !== 0 && branch(n)) return pop();
+          break;
+        case "return":
+          return pop();
+        case "unreachable":
+          throw new Stop("unreachable");
+        case "call":
+          stack.push(this.#call(n, pop()));
+          break;
         case "fill": {
           const length = pop();
           const value = pop();
@@ -209,8 +336,12 @@ export class Machine {
           this.memory.copyWithin(this.#bounds(target, length), source, source + length);
           break;
         }
-        case "grow": pop(); stack.push(0xffffffff); break;
-        default: throw new Error(`unknown operator ${op satisfies never}`);
+        case "grow":
+          pop();
+          stack.push(0xffffffff);
+          break;
+        default:
+          throw new Error(`unknown operator ${op satisfies never}`);
       }
     }
   }

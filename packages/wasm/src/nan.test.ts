@@ -1,0 +1,106 @@
+/** Canonical NaNs: every float result that is a NaN has the same bits on every host; copies keep a NaN's bits. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Form } from "./index.ts";
+import { run, start } from "./testing.ts";
+
+const FORMS: readonly Form[] = ["fast", "exact"];
+const CANON32 = 0x7fc00000n;
+const CANON64 = 0x7ff8000000000000n;
+const ODD32 = "f32.const -nan:0x600001";
+const ODD64 = "f64.const -nan:0xc000000000001";
+
+function bits(expression: string, type: "f32" | "f64" | "v128"): bigint[] {
+  const zero = type === "v128" ? "v128.const i64x2 0 0" : `${type}.const 0`;
+  const module = `(module (global (mut ${type}) (${zero})) (func (export "canister_update go") (global.set 0 ${expression})))`;
+  return FORMS.map((form) => {
+    const instance = start(module, { form });
+    assert.equal(run(instance, "go").error, null);
+    return instance.readGlobals()[0] as bigint;
+  });
+}
+
+test("scalar arithmetic on an odd NaN gives the canonical one", () => {
+  for (const type of ["f32", "f64"] as const) {
+    const odd = type === "f32" ? ODD32 : ODD64;
+    const canonical = type === "f32" ? CANON32 : CANON64;
+    for (const op of ["add", "sub", "mul", "div", "min", "max"]) {
+      for (const operands of [`(${odd}) (${type}.const 1)`, `(${type}.const 1) (${odd})`]) {
+        assert.deepEqual(bits(`(${type}.${op} ${operands})`, type), [canonical, canonical], `${type}.${op}`);
+      }
+    }
+    for (const op of ["ceil", "floor", "trunc", "nearest", "sqrt"]) {
+      assert.deepEqual(bits(`(${type}.${op} (${odd}))`, type), [canonical, canonical], `${type}.${op}`);
+    }
+    assert.deepEqual(bits(`(${type}.div (${type}.const 0) (${type}.const 0))`, type), [canonical, canonical]);
+    assert.deepEqual(bits(`(${type}.sqrt (${type}.const -1))`, type), [canonical, canonical]);
+    // Chains, where only the last result needs to be made canonical.
+    assert.deepEqual(bits(`(${type}.add (${type}.const 1) (${type}.mul (${odd}) (${type}.const 2)))`, type), [
+      canonical,
+      canonical,
+    ]);
+    assert.deepEqual(
+      bits(`(${type}.neg (${type}.mul (${odd}) (${type}.const 2)))`, type),
+      Array(2).fill(canonical | (type === "f32" ? 1n << 31n : 1n << 63n)),
+    );
+    assert.deepEqual(
+      bits(`(${type}.copysign (${type}.add (${odd}) (${type}.const 2)) (${type}.const -1))`, type),
+      Array(2).fill(canonical | (type === "f32" ? 1n << 31n : 1n << 63n)),
+    );
+  }
+  assert.deepEqual(bits(`(f32.demote_f64 (${ODD64}))`, "f32"), [CANON32, CANON32]);
+  assert.deepEqual(bits(`(f64.promote_f32 (${ODD32}))`, "f64"), [CANON64, CANON64]);
+});
+
+test("operations on bits keep a NaN as it is", () => {
+  const odd32 = 0xffe00001n;
+  const odd64 = 0xfffc000000000001n;
+  assert.deepEqual(bits(`(${ODD32})`, "f32"), [odd32, odd32]);
+  assert.deepEqual(bits(`(f32.neg (${ODD32}))`, "f32"), Array(2).fill(odd32 ^ (1n << 31n)));
+  assert.deepEqual(bits(`(f64.abs (${ODD64}))`, "f64"), Array(2).fill(odd64 ^ (1n << 63n)));
+  assert.deepEqual(
+    bits(`(f64.copysign (${ODD64}) (f64.const 1))`, "f64"),
+    Array(2).fill(odd64 ^ (1n << 63n)),
+  );
+  assert.deepEqual(
+    bits(`(f64.reinterpret_i64 (i64.const 0xfff0000000000001))`, "f64"),
+    Array(2).fill(0xfff0000000000001n),
+  );
+  assert.deepEqual(bits(`(select (${ODD64}) (f64.const 1) (i32.const 1))`, "f64"), [odd64, odd64]);
+});
+
+test("numbers are left alone", () => {
+  assert.deepEqual(bits("(f64.add (f64.const 1) (f64.const 2))", "f64"), Array(2).fill(0x4008000000000000n));
+  assert.deepEqual(bits("(f32.min (f32.const -0) (f32.const 0))", "f32"), Array(2).fill(0x80000000n));
+  assert.deepEqual(
+    bits("(f32x4.mul (v128.const f32x4 1 2 3 4) (v128.const f32x4 2 2 2 2))", "v128"),
+    bits("(v128.const f32x4 2 4 6 8)", "v128"),
+  );
+});
+
+test("vectors: NaN lanes become canonical, lane by lane", () => {
+  const odd32 = "(v128.const f32x4 -nan:0x600001 1 nan:0x400002 2)";
+  const canonical32 = (i: number): bigint => (i % 2 === 0 ? CANON32 : 0n);
+  for (const op of ["add", "sub", "mul", "div", "min", "max"]) {
+    for (const value of bits(`(f32x4.${op} ${odd32} (v128.const f32x4 1 1 1 1))`, "v128")) {
+      for (const lane of [0, 2])
+        assert.equal((value >> BigInt(32 * lane)) & 0xffffffffn, canonical32(lane), `f32x4.${op}`);
+    }
+  }
+  for (const op of ["sqrt", "ceil", "floor", "trunc", "nearest"]) {
+    for (const value of bits(`(f32x4.${op} ${odd32})`, "v128"))
+      assert.equal(value & 0xffffffffn, CANON32, op);
+    for (const value of bits(`(f64x2.${op} (v128.const f64x2 1 -nan:0xc000000000001))`, "v128"))
+      assert.equal(value >> 64n, CANON64, op);
+  }
+  const demoted = bits("(f32x4.demote_f64x2_zero (v128.const f64x2 -nan:0xc000000000001 1))", "v128");
+  for (const value of demoted) assert.equal(value, CANON32 | (0x3f800000n << 32n));
+  const promoted = bits(`(f64x2.promote_low_f32x4 ${odd32})`, "v128");
+  for (const value of promoted) assert.equal(value & ((1n << 64n) - 1n), CANON64);
+  // The bits of an f32x4 result read as f64x2 operands are made canonical first.
+  const mixed = bits(`(f64x2.abs (f32x4.add ${odd32} (v128.const f32x4 0 0 0 0)))`, "v128");
+  assert.deepEqual(mixed[0], mixed[1]);
+  assert.equal((mixed[0] as bigint) & 0xffffffffn, CANON32);
+  const pmin = bits(`(f32x4.pmin ${odd32} (v128.const f32x4 1 1 1 1))`, "v128");
+  for (const value of pmin) assert.equal(value & 0xffffffffn, 0xffe00001n);
+});
