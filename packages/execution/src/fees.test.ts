@@ -1,0 +1,62 @@
+/** Prices against the published table and against figures that replicas print. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import {
+  callCost,
+  costCall,
+  costCreateCanister,
+  costHttpRequest,
+  costSign,
+  executionCost,
+  ingressInductionCost,
+  storageCost,
+} from "./fees.ts";
+
+const THIRTEEN = { type: "application", feeSize: 13 } as const;
+const THIRTY_FOUR = { type: "application", feeSize: 34 } as const;
+const SYSTEM = { type: "system", feeSize: 40 } as const;
+
+test("a 13-node subnet pays the published table", () => {
+  assert.equal(costCreateCanister(THIRTEEN), 500_000_000_000n);
+  assert.equal(executionCost(THIRTEEN, 1_000_000_000n, false), 1_005_000_000n);
+  assert.equal(executionCost(THIRTEEN, 1_000_000_000n, true), 2_005_000_000n);
+  assert.equal(ingressInductionCost(THIRTEEN, 100), 1_400_000n);
+  assert.equal(storageCost(THIRTEEN, 1n << 30n, 1n), 127_000n);
+  assert.equal(costHttpRequest(THIRTEEN, 0n, 0n), 49_140_000n);
+  assert.equal(costHttpRequest(THIRTEEN, 1n, 1n), 49_140_000n + 5_200n + 10_400n);
+});
+
+test("a call of 16 bytes costs what a replica's ic0.cost_call prints", () => {
+  assert.equal(costCall(THIRTEEN, { methodNameBytes: 15, payloadBytes: 1, is64: false }), 42_102_428_000n);
+  const { prepaidExecution, prepaidTransmission, transmissionCost } = callCost(THIRTEEN, {
+    methodNameBytes: 15,
+    payloadBytes: 1,
+    is64: true,
+  });
+  assert.equal(prepaidExecution, 80_005_000_000n);
+  assert.equal(prepaidTransmission, 2_097_152_000n);
+  assert.equal(transmissionCost, 276_000n);
+});
+
+test("fees scale with the nominal size, and system subnets are free", () => {
+  assert.equal(costCreateCanister(THIRTY_FOUR), 1_307_692_307_692n);
+  assert.equal(costCreateCanister(SYSTEM), 0n);
+  assert.equal(costHttpRequest(SYSTEM, 1n, 1n), 0n);
+  assert.equal(costCall(SYSTEM, { methodNameBytes: 5, payloadBytes: 5, is64: false }), 0n);
+});
+
+test("signatures cost what their key's subnet costs", () => {
+  assert.deepEqual(costSign(THIRTEEN, { scheme: "ecdsa", code: 0, name: "key_1" }), {
+    status: "ok",
+    cycles: 26_153_846_153n,
+  });
+  assert.deepEqual(costSign(THIRTEEN, { scheme: "schnorr", code: 1, name: "test_key_1" }), {
+    status: "ok",
+    cycles: 10_000_000_000n,
+  });
+  assert.equal(
+    costSign(THIRTEEN, { scheme: "ecdsa", code: 1, name: "key_1" }).status,
+    "unknown_curve_or_algorithm",
+  );
+  assert.equal(costSign(THIRTEEN, { scheme: "vetkd", code: 0, name: "nobody" }).status, "unknown_key");
+});
