@@ -5,6 +5,7 @@
  *   npm run build -w @orrery/canisters               rebuild and write
  *   npm run build -w @orrery/canisters -- --check    rebuild, compare with what is committed, write nothing
  *   npm run build -w @orrery/canisters -- counter    only the targets whose path contains a word
+ *   npm run build -w @orrery/canisters -- --lock     compress and lock what the C and Azle scripts left
  *
  * Invariant: the same sources give the same module bytes on every machine. The compressed bytes are locked
  * by hash but not recomputed by `--check`: deflate output may differ between processors, what it stands for
@@ -21,7 +22,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 
 import type { CompileReply, CompileRequest } from "./compile-worker.ts";
 import type { MotokoTarget, Target, WatTarget } from "./manifest.ts";
-import { targets } from "./manifest.ts";
+import { EXTERNAL_FIXTURES, targets } from "./manifest.ts";
 
 /** The two hashes of one committed artifact. */
 export interface ArtifactHashes {
@@ -53,6 +54,7 @@ const GZIP_OS_OFFSET = 9;
 const GZIP_OS_UNKNOWN = 255;
 
 async function main(argv: readonly string[]): Promise<number> {
+  if (argv.includes("--lock")) return lockExternal();
   const check = argv.includes("--check");
   const words = argv.filter((word) => !word.startsWith("--"));
   const started = performance.now();
@@ -83,6 +85,25 @@ async function main(argv: readonly string[]): Promise<number> {
   return problems.length === 0 ? 0 : 1;
 }
 
+/** Compresses and locks the modules that the other toolchains left; returns the exit code. */
+function lockExternal(): number {
+  const lock = readLock();
+  const artifacts: Record<string, ArtifactHashes> = { ...lock.artifacts };
+  for (const { wasm: path, wasmGzip, command } of EXTERNAL_FIXTURES) {
+    if (!existsSync(join(root, path))) {
+      process.stdout.write(`kept ${wasmGzip}: no ${path}, which \`${command}\` makes\n`);
+      continue;
+    }
+    const wasm = readFileSync(join(root, path));
+    const gzip = deterministicGzip(wasm);
+    writeArtifact(wasmGzip, gzip);
+    artifacts[wasmGzip] = { wasmSha256: sha256(wasm), gzipSha256: sha256(gzip), wasmBytes: wasm.length };
+    process.stdout.write(`locked ${wasmGzip} (${wasm.length} bytes)\n`);
+  }
+  writeLock({ compiler: lock.compiler, artifacts });
+  return 0;
+}
+
 function build(target: Target): Promise<Built> {
   return target.kind === "motoko" ? buildMotoko(target) : buildWat(target);
 }
@@ -107,10 +128,9 @@ async function buildMotoko(target: MotokoTarget): Promise<Built> {
 async function buildWat(target: WatTarget): Promise<Built> {
   const { default: loadWabt } = await import("wabt");
   const wabt = await loadWabt();
-  const source = readFileSync(join(root, target.source));
+  const source = readFileSync(join(root, target.source), "utf8");
   const module = wabt.parseWat(target.source, source, {
     memory64: true,
-    multi_memory: true,
     bulk_memory: true,
   });
   const wasm = module.toBinary({}).buffer;

@@ -1,6 +1,7 @@
 /**
- * Compiles one Motoko actor in a worker thread: the compiler needs a deeper stack than the main thread has
- * and keeps hundreds of megabytes alive, which end with the worker.
+ * Compiles one Motoko actor in a worker thread: the compiler needs a deeper stack than the main thread has,
+ * keeps hundreds of megabytes alive, and names things after what it compiled before, so that only a fresh
+ * one gives the same bytes every time.
  *
  * Input (`workerData`): {@link CompileRequest}. Output: one message, {@link CompileReply}.
  */
@@ -55,11 +56,15 @@ function compile(request: CompileRequest): CompileReply {
   motoko.setPublicMetadata(PUBLIC_METADATA);
   motoko.compiler.gcFlags(request.mode === "enhanced" ? "enhancedOP" : "classicOP");
   for (const path of sources()) motoko.write(path, readFileSync(join(root, path), "utf8"));
-  const diagnostics = motoko.check(request.source);
-  const errors = diagnostics.filter((diagnostic) => diagnostic.severity === ERROR_SEVERITY).map(describe);
-  if (errors.length > 0) return { ok: false, errors };
-  const { wasm, candid } = motoko.wasm(request.source, "ic");
-  return { ok: true, wasm: Uint8Array.from(wasm), candid, compiler: motoko.version };
+  try {
+    const { wasm, candid } = motoko.wasm(request.source, "ic");
+    return { ok: true, wasm: Uint8Array.from(wasm), candid, compiler: motoko.version };
+  } catch (error) {
+    // Only a check says where; run before the compilation it would change the names the compiler makes up.
+    const errors = motoko.check(request.source).filter(({ severity }) => severity === ERROR_SEVERITY);
+    if (errors.length === 0) throw error;
+    return { ok: false, errors: errors.map(describe) };
+  }
 }
 
 function sources(): readonly string[] {

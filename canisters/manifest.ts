@@ -2,7 +2,7 @@
  * Every canister of this workspace that a build makes from source: what is compiled, in which persistence
  * mode, and where the results go. Paths are relative to this folder.
  *
- * Invariant: an artifact that is committed appears here or in `hashes.json` under `lockedOnly`.
+ * Invariant: every committed module appears here and in `hashes.json`.
  */
 
 /** Motoko's two ways to keep the heap over an upgrade: 64-bit memory kept as is, or 32-bit memory serialised. */
@@ -33,10 +33,42 @@ export type Target = MotokoTarget | WatTarget;
 export const SYSTEM_CANISTERS = ["icp-ledger", "cycles-ledger", "cycles-minting"] as const;
 
 /** Motoko fixtures, by file under `fixtures/motoko/`. */
-export const MOTOKO_FIXTURES = ["counter"] as const;
+export const MOTOKO_FIXTURES = [
+  "counter",
+  "timers",
+  "callee",
+  "caller",
+  "stable-structures",
+  "upgrade-v1",
+  "upgrade-v2",
+  "heap",
+  "spawner",
+  "wallet",
+  "blobs",
+  "hooks",
+  "certified",
+  "inspector",
+  "management",
+] as const;
 
 /** WebAssembly text fixtures, by file under `fixtures/wat/`. */
-export const WAT_FIXTURES = [] as const;
+export const WAT_FIXTURES = ["memory64"] as const;
+
+/** A fixture whose toolchain is not part of this workspace: built by its own script, then locked. */
+export interface ExternalTarget {
+  readonly name: string;
+  /** What the script leaves; not committed. */
+  readonly wasm: string;
+  readonly wasmGzip: string;
+  /** How to make `wasm` again, from this folder. */
+  readonly command: string;
+}
+
+/** Fixtures in C (clang) and TypeScript (Azle). */
+export const EXTERNAL_FIXTURES: readonly ExternalTarget[] = [
+  external("accumulator", "c"),
+  external("registry", "azle"),
+];
 
 /** All targets, system canisters first. */
 export function targets(): readonly Target[] {
@@ -69,4 +101,13 @@ function fixtureTargets(name: string): readonly MotokoTarget[] {
 
 function watTarget(name: string): WatTarget {
   return { kind: "wat", source: `fixtures/wat/${name}.wat`, wasmGzip: `fixtures/built/${name}.wasm.gz` };
+}
+
+function external(name: string, folder: string): ExternalTarget {
+  return {
+    name,
+    wasm: `fixtures/${folder}/${name}.wasm`,
+    wasmGzip: `fixtures/built/${name}.wasm.gz`,
+    command: `sh fixtures/${folder}/build.sh`,
+  };
 }
