@@ -32,10 +32,16 @@ export {
 export type { CanisterImage, Draft } from "./runner/image.ts";
 export { checkPersistence, persistenceError } from "./runner/install.ts";
 export { LIVE_INSTANCES_MAX } from "./runner/instances.ts";
-export { COMPILED_MODULES_MAX, type Inflate, type ModuleSource } from "./runner/modules.ts";
+export {
+  COMPILED_BYTES_MAX,
+  COMPILED_MODULES_MAX,
+  type Inflate,
+  type ModuleSource,
+} from "./runner/modules.ts";
 export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
 export { inlineExecutor } from "./scheduler/round.ts";
 export {
+  aboutCanister,
   cleanupError,
   type ExecutionError,
   type Failure,

@@ -16,6 +16,7 @@ import { clearLogs } from "../messaging/uninstall.ts";
 import { persistenceError } from "../runner/install.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
+import { aboutCanister } from "../system-api/failure.ts";
 import type { CompiledUpload } from "../types.ts";
 import {
   controlled,
@@ -193,7 +194,7 @@ function runInstall(round: Round, call: ManagementCall, task: PaidInstall): User
   if (!uploaded.ok || !compiled.ok) {
     return abandon(task, {
       instructions: task.extraInstructions,
-      error: (compiled as { error: UserError }).error,
+      error: aboutCanister(canister.meta.id, (compiled as { error: UserError }).error),
     });
   }
   const before = task.extraInstructions + compiled.value.instructions;

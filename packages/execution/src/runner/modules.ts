@@ -6,12 +6,14 @@ import { assert, err, OrreryError, ok, type Result, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { BlobKey, InstalledModule, ModuleExports } from "@orrery/state";
 import type { CompiledCanister, Engine } from "@orrery/wasm";
-import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { ErrorCode, type UserError } from "../error-codes.ts";
 import { WASM_MODULE_BYTES_MAX } from "../limits.ts";
+import { describeFailure, type ExecutionError } from "../system-api/failure.ts";
 import type { CompiledUpload } from "../types.ts";
 
-/** Compiled modules kept: each holds its bytes and machine code, so the bound is on memory. */
+/** Compiled modules kept: each holds its bytes and machine code, so both their number and their bytes are bounded. */
 export const COMPILED_MODULES_MAX = 128;
+export const COMPILED_BYTES_MAX: number = 512 * 1024 * 1024;
 
 /** Where the uploaded bytes of installed modules are found. */
 export interface ModuleSource {
@@ -21,8 +23,10 @@ export interface ModuleSource {
 /** Inflates gzip; throws when the data is broken or holds more than `maxBytes`. */
 export type Inflate = (bytes: Uint8Array, maxBytes: number) => Uint8Array;
 
-function invalid(text: string): UserError {
-  return userError(ErrorCode.CanisterInvalidWasm, `Canister's Wasm module is not valid: ${text}`);
+/** Which canister it was for is the caller's to add (`aboutCanister`). */
+function invalid(text: string): ExecutionError {
+  const failure = { kind: "invalid_wasm", text } as const;
+  return { code: ErrorCode.CanisterInvalidWasm, message: describeFailure(failure), failure };
 }
 
 function startsWith(bytes: Uint8Array, prefix: readonly number[]): boolean {
@@ -50,6 +54,7 @@ export class ModuleCache {
   readonly #inflate: Inflate;
   /** Least recently used first. */
   readonly #compiled = new Map<BlobKey, CompiledCanister>();
+  #bytes = 0;
 
   constructor(options: {
     readonly engine: Engine;
@@ -110,11 +115,19 @@ export class ModuleCache {
     const compiled = this.#engine.compile(wasm.value);
     if (!compiled.ok) return err(invalid(compiled.error.message));
     this.#compiled.set(key, compiled.value);
-    if (this.#compiled.size > COMPILED_MODULES_MAX) {
-      const [oldest] = this.#compiled.keys();
-      if (oldest !== undefined) this.#compiled.delete(oldest);
-    }
+    this.#bytes += compiled.value.wasm.length;
+    this.#shrink();
     return compiled;
+  }
+
+  /** Drops the longest unused modules until the rest fits; the last one stays whatever its size. */
+  #shrink(): void {
+    for (const [key, { wasm }] of this.#compiled) {
+      const fits = this.#compiled.size <= COMPILED_MODULES_MAX && this.#bytes <= COMPILED_BYTES_MAX;
+      if (fits || this.#compiled.size === 1) return;
+      this.#compiled.delete(key);
+      this.#bytes -= wasm.length;
+    }
   }
 
   #decode(uploaded: Uint8Array): Result<Uint8Array, UserError> {

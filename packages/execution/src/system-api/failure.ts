@@ -264,6 +264,12 @@ export function formatExecutionError(canisterId: CanisterId, failure: Failure): 
   return { code: codeOf(failure), message: help === "" ? text : `${text}.\n${help}`, failure };
 }
 
+/** An error that knows its failure, told as this canister's; any other error as it is. */
+export function aboutCanister(canisterId: CanisterId, error: UserError): UserError {
+  const { failure } = error as Partial<ExecutionError>;
+  return failure === undefined ? error : formatExecutionError(canisterId, failure);
+}
+
 /**
  * The error of a callback whose cleanup failed too: the callback's code, both texts. Errors that do not come from running code
  * keep their texts.

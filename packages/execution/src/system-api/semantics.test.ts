@@ -1,54 +1,11 @@
-/** What the imports do, one group at a time: responses, calls, cycles, stable memory, environment, certified data. */
+/** What the imports do, one group at a time: responses, cycles, environment, certified data; calls and stable memory are apart. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { toHex, utf8 } from "@orrery/base";
 import type { CanisterState } from "@orrery/state";
-import { callCost } from "../fees.ts";
 import { Bench, context, OTHER, reply, SUBNET } from "../testing/bench.testkit.ts";
-import type { MessageContext, MessageOutcome } from "../types.ts";
-
-const PRELUDE = `
-  (import "ic0" "msg_reply" (func $reply))
-  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))`;
-
-/** A module with one update (and query) `run`; `imports` are `name params -> results`. */
-function moduleText(imports: readonly string[], body: string, extra = ""): string {
-  const declared = imports.map((line) => {
-    const [, name = "", params = "", results = ""] = /^(\w+)\(([^)]*)\)(.*)$/.exec(line) ?? [];
-    const param = params.trim() === "" ? "" : `(param ${params})`;
-    const result = results.trim() === "" ? "" : `(result ${results})`;
-    return `(import "ic0" "${name}" (func $${name} ${param} ${result}))`;
-  });
-  return `(module ${PRELUDE} ${declared.join("\n")} (memory 1) ${extra}
-    (func $run ${body}) (export "canister_update run" (func $run)) (export "canister_query run_q" (func $run)))`;
-}
-
-interface Ran {
-  readonly bench: Bench;
-  readonly canister: CanisterState;
-  readonly outcome: MessageOutcome;
-}
-
-function ran(
-  text: string,
-  overrides: Partial<MessageContext> = {},
-  change: (canister: CanisterState) => void = () => {},
-): Ran {
-  const bench = new Bench();
-  const canister = bench.installed(text);
-  change(canister);
-  return { bench, canister, outcome: bench.update(canister, "run", "", overrides) };
-}
-
-function failure(text: string, overrides: Partial<MessageContext> = {}): string {
-  const { outcome } = ran(text, overrides);
-  assert.notEqual(outcome.error, null);
-  return outcome.error?.message ?? "";
-}
-
-function little(bytes: Uint8Array): bigint {
-  return BigInt(`0x${toHex(bytes.slice().reverse())}`);
-}
+import { failure, little, moduleText, ran } from "../testing/wat.testkit.ts";
+import type { MessageOutcome } from "../types.ts";
 
 describe("responses", () => {
   test("are given once, and only when one is due", () => {
@@ -100,110 +57,6 @@ describe("responses", () => {
   });
 });
 
-const CALLS = [
-  "call_new(i32 i32 i32 i32 i32 i32 i32 i32)",
-  "call_data_append(i32 i32)",
-  "call_on_cleanup(i32 i32)",
-  "call_cycles_add128(i64 i64)",
-  "call_with_best_effort_response(i32)",
-  "call_perform() i32",
-];
-const NEW = `(call $call_new (i32.const 0) (i32.const 10) (i32.const 16) (i32.const 4) (i32.const 1) (i32.const 2) (i32.const 3) (i32.const 4))`;
-const DATA = `(data (i32.const 0) "\\00\\00\\00\\00\\00\\00\\00\\09\\01\\01") (data (i32.const 16) "meth")`;
-/** Replies with the answer of call_perform. */
-const PERFORM = `(i32.store (i32.const 100) (call $call_perform)) (call $append (i32.const 100) (i32.const 4)) (call $reply)`;
-
-function calling(body: string): string {
-  return moduleText(CALLS, body, DATA);
-}
-
-describe("calls", () => {
-  test("are recorded with their callbacks, payload, cycles and costs", () => {
-    const { outcome } = ran(
-      calling(`${NEW} (call $call_data_append (i32.const 16) (i32.const 2)) (call $call_data_append (i32.const 18) (i32.const 2))
-        (call $call_on_cleanup (i32.const 5) (i32.const 6)) (call $call_cycles_add128 (i64.const 0) (i64.const 1000)) ${PERFORM}`),
-    );
-    assert.equal(reply(outcome)[0], 0);
-    const [call] = outcome.effects?.calls ?? [];
-    assert.equal(toHex(call?.callee ?? new Uint8Array(0)), "00000000000000090101");
-    assert.equal(call?.methodName, "meth");
-    assert.deepEqual(call?.payload, utf8("meth"));
-    assert.equal(call?.cycles, 1000n);
-    assert.deepEqual(call?.reply, { fun: 1, env: 2n });
-    assert.deepEqual(call?.reject, { fun: 3, env: 4n });
-    assert.deepEqual(call?.cleanup, { fun: 5, env: 6n });
-    assert.equal(call?.timeoutSeconds, null);
-    const cost = callCost(SUBNET, { methodNameBytes: 4, payloadBytes: 4, is64: false });
-    assert.equal(call?.prepaidExecution, cost.prepaidExecution);
-    assert.equal(call?.transmissionCost, cost.transmissionCost);
-  });
-
-  test("best-effort timeouts are capped", () => {
-    const { outcome } = ran(
-      calling(`${NEW} (call $call_with_best_effort_response (i32.const 1000)) ${PERFORM}`),
-    );
-    assert.equal(outcome.effects?.calls[0]?.timeoutSeconds, 300);
-  });
-
-  test("full queues and thin balances answer 2 and leave no trace", () => {
-    const add = "(call $call_cycles_add128 (i64.const 0) (i64.const 7))";
-    const full = ran(calling(`${NEW} ${add} ${PERFORM}`), { requestSlots: () => 0 });
-    assert.equal(reply(full.outcome)[0], 2);
-    assert.deepEqual(full.outcome.effects?.calls, []);
-    const second = ran(calling(`${NEW} ${PERFORM.replace("(call $reply)", "")} ${NEW} ${PERFORM}`), {
-      requestSlots: () => 1,
-    });
-    assert.deepEqual([...reply(second.outcome)], [0, 0, 0, 0, 2, 0, 0, 0]);
-    const poor = ran(calling(`${NEW} ${PERFORM}`), {}, (canister) => {
-      canister.meta.cycles = 1_000_000n;
-    });
-    assert.equal(reply(poor.outcome)[0], 2);
-  });
-
-  test("cycles of a call that is dropped return to the balance", () => {
-    const balance = "canister_cycle_balance128(i32)";
-    const text = moduleText(
-      [...CALLS, balance],
-      `${NEW} (call $call_cycles_add128 (i64.const 0) (i64.const 500)) ${NEW}
-        (call $canister_cycle_balance128 (i32.const 200)) (call $append (i32.const 200) (i32.const 16)) (call $reply)`,
-      DATA,
-    );
-    const { outcome, canister } = ran(text);
-    assert.equal(little(reply(outcome)), canister.meta.cycles);
-  });
-
-  test("what breaks the protocol traps", () => {
-    assert.match(failure(calling(PERFORM)), /ic0\.call_perform called when no call is under construction\./);
-    assert.match(
-      failure(calling("(call $call_data_append (i32.const 0) (i32.const 0))")),
-      /ic0\.call_data_append called when no call/,
-    );
-    const twice = "(call $call_on_cleanup (i32.const 0) (i32.const 0))";
-    assert.match(
-      failure(calling(`${NEW} ${twice} ${twice}`)),
-      /ic0\.call_on_cleanup can be called at most once/,
-    );
-    const timeout = "(call $call_with_best_effort_response (i32.const 1))";
-    assert.match(failure(calling(`${NEW} ${timeout} ${timeout}`)), /a timeout is already set\./);
-    assert.match(
-      failure(calling(NEW.replace("(i32.const 10)", "(i32.const 30)"))),
-      /Canister provided invalid principal id/,
-    );
-    const rich = failure(calling(`${NEW} (call $call_cycles_add128 (i64.const 1) (i64.const 0))`));
-    assert.match(rich, /^Error from Canister [a-z0-9-]+: Canister [a-z0-9-]+ is out of cycles$/);
-    const long = failure(
-      calling(NEW.replace("(i32.const 4) (i32.const 1)", "(i32.const 20001) (i32.const 1)")),
-    );
-    assert.match(long, /Size of method_name 20001 exceeds the allowed limit of 20000\./);
-    const big = failure(
-      calling(
-        `(drop (memory.grow (i32.const 200))) ${NEW} (call $call_data_append (i32.const 0) (i32.const 10485757))`,
-      ),
-    );
-    assert.match(big, /has a payload size of 10485761, which exceeds the allowed limit of 10485760\./);
-  });
-});
-
 describe("cycles", () => {
   test("accepting takes what is there, at most what is asked for", () => {
     const text = moduleText(
@@ -248,87 +101,6 @@ describe("cycles", () => {
       failure(text),
       /ic0\.mint_cycles128 cannot be executed on non Cycles Minting Canister: .* != rkp4c-7iaaa-aaaaa-aaaca-cai/,
     );
-  });
-});
-
-describe("stable memory", () => {
-  const STABLE = [
-    "stable64_grow(i64) i64",
-    "stable64_size() i64",
-    "stable64_write(i64 i64 i64)",
-    "stable64_read(i64 i64 i64)",
-    "stable_size() i32",
-    "stable_grow(i32) i32",
-    "stable_write(i32 i32 i32)",
-    "stable_read(i32 i32 i32)",
-  ];
-  const stable = (body: string): string => moduleText(STABLE, body, '(data (i32.const 0) "abcdefgh")');
-
-  test("is sparse up to 500 GiB", () => {
-    const text = stable(`(drop (call $stable64_grow (i64.const 8192000)))
-      (call $stable64_write (i64.const 536870911996) (i64.const 0) (i64.const 4))
-      (call $stable64_read (i64.const 64) (i64.const 536870911994) (i64.const 6))
-      (i64.store (i32.const 72) (call $stable64_grow (i64.const 1)))
-      (call $append (i32.const 64) (i32.const 16)) (call $reply)`);
-    const { outcome, canister, bench } = ran(text, { subnetMemoryAvailable: 1n << 50n }, (one) => {
-      one.meta.cycles = 1n << 80n;
-    });
-    const bytes = reply(outcome);
-    assert.deepEqual(bytes.subarray(0, 6), Uint8Array.of(0, 0, 97, 98, 99, 100));
-    assert.equal(little(bytes.subarray(8)), (1n << 64n) - 1n);
-    assert.equal(canister.meta.stablePages, 8_192_000);
-    assert.equal(canister.memory.stable.pageCount, 1);
-    assert.ok(bench.arena.livePages < 10);
-  });
-
-  test("bounds are checked on both sides", () => {
-    const out = /Canister trapped: stable memory out of bounds/;
-    assert.match(failure(stable("(call $stable64_write (i64.const 0) (i64.const 0) (i64.const 1))")), out);
-    assert.match(
-      failure(
-        stable(
-          "(drop (call $stable64_grow (i64.const 1))) (call $stable64_read (i64.const 0) (i64.const -1) (i64.const 2))",
-        ),
-      ),
-      out,
-    );
-    const heap = /Canister trapped: heap out of bounds/;
-    assert.match(
-      failure(
-        stable(
-          "(drop (call $stable64_grow (i64.const 2))) (call $stable64_write (i64.const 0) (i64.const 65530) (i64.const 10))",
-        ),
-      ),
-      heap,
-    );
-    assert.match(
-      failure(
-        stable(
-          "(drop (call $stable64_grow (i64.const 2))) (call $stable_read (i32.const 65530) (i32.const 0) (i32.const 10))",
-        ),
-      ),
-      heap,
-    );
-    ran(stable("(call $stable64_read (i64.const 0) (i64.const 0) (i64.const 0)) (call $reply)"));
-  });
-
-  test("32-bit functions refuse more than 4 GiB", () => {
-    const grow = "(drop (call $stable64_grow (i64.const 65537)))";
-    assert.match(
-      failure(stable(`${grow} (drop (call $stable_size))`)),
-      /32 bit stable memory api used on a memory larger than 4GB/,
-    );
-    const full =
-      stable(`(drop (call $stable_grow (i32.const 65536))) (i32.store (i32.const 64) (call $stable_grow (i32.const 1)))
-      (i32.store (i32.const 68) (call $stable_size)) (call $append (i32.const 64) (i32.const 8)) (call $reply)`);
-    assert.equal(toHex(reply(ran(full).outcome)), "ffffffff00000100");
-  });
-
-  test("growth that the subnet cannot hold answers -1", () => {
-    const text = stable(
-      "(i64.store (i32.const 64) (call $stable64_grow (i64.const 9))) (call $append (i32.const 64) (i32.const 8)) (call $reply)",
-    );
-    assert.equal(little(reply(ran(text, { subnetMemoryAvailable: 500_000n }).outcome)), (1n << 64n) - 1n);
   });
 });
 
