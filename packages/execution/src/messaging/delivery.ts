@@ -93,6 +93,7 @@ export function deliverResponse(round: Round, to: CanisterId, input: ResponseInp
   const canister = state.canisters.get(key);
   if (canister === undefined || !canister.callbacks.has(input.callbackId)) {
     recordConsumed(state, canister ?? null, input.refund, "burned_cycles");
+    if (canister !== undefined) touch(state, canister);
     return;
   }
   canister.queues.responses.push(input);

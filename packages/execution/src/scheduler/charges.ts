@@ -22,15 +22,18 @@ export function chargeResources(round: Round): void {
   for (const key of depleted.sort()) dropDepleted(round, state.canisters.get(key) as CanisterState);
 }
 
-/** Charges the seconds since the last payment; false when the cycles did not suffice. */
-export function payUntilNow(round: Round, canister: CanisterState): boolean {
+/**
+ * Charges the seconds since the last payment; false when the cycles did not suffice. Seconds that cost nothing yet, because the
+ * canister is so small, are left to the next payment.
+ */
+function payUntilNow(round: Round, canister: CanisterState): boolean {
   const { state } = round;
   const seconds = (state.time - canister.chargedUntil) / NS_PER_SECOND;
   if (seconds <= 0n) return true;
-  canister.chargedUntil += seconds * NS_PER_SECOND;
   const memory = storageCost(state.subnet, chargedMemoryBytes(canister.meta), seconds);
   const compute = computeCost(state.subnet, canister.meta.settings.computeAllocation, seconds);
   if (memory + compute === 0n) return true;
+  canister.chargedUntil += seconds * NS_PER_SECOND;
   touch(state, canister);
   const memoryPaid = chargeResource(state, canister, memory, "memory");
   return chargeResource(state, canister, compute, "compute_allocation") && memoryPaid;
