@@ -35,6 +35,7 @@ export interface QueryCall {
 export interface QueryEnvironment {
   readonly mirror: Mirror;
   readonly runner: WasmRunner;
+  /** Made when a canister first asks for it: most queries never do. */
   readonly dataCertificate: (canisterId: CanisterId) => Uint8Array;
 }
 
@@ -56,7 +57,7 @@ class GraphLimit extends Error {
 interface QueryContext {
   readonly canister: MirroredCanister;
   readonly call: QueryCall;
-  readonly certificate: Uint8Array | null;
+  readonly certificate: (() => Uint8Array) | null;
   readonly depth: number;
   draft: Draft | null;
   instructions: bigint;
@@ -67,11 +68,24 @@ type Step = { readonly error: UserError } | { readonly error: null; readonly eff
 export function runQuery(environment: QueryEnvironment, call: QueryCall): QueryResult {
   const graph = new CallGraph(environment);
   try {
-    return graph.call(call, environment.dataCertificate(call.canisterId), 0);
+    return graph.call(
+      call,
+      once(() => environment.dataCertificate(call.canisterId)),
+      0,
+    );
   } catch (cause) {
     if (cause instanceof GraphLimit) return { ok: false, error: cause.error };
     throw cause;
   }
+}
+
+/** The function's value, computed at its first call. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 class CallGraph {
@@ -82,7 +96,7 @@ class CallGraph {
     this.#environment = environment;
   }
 
-  call(call: QueryCall, certificate: Uint8Array | null, depth: number): QueryResult {
+  call(call: QueryCall, certificate: (() => Uint8Array) | null, depth: number): QueryResult {
     const canister = this.#environment.mirror.canister(call.canisterId);
     if (canister === null) return { ok: false, error: notFound(call.canisterId) };
     const refused = refusal(this.#environment.mirror.subnet, canister);
@@ -168,7 +182,9 @@ class CallGraph {
         canRespond: true,
         instructionLimit: minOf(INSTRUCTIONS_PER_QUERY_MAX, this.#instructionsLeft),
         contextInstructions: context.instructions,
-        dataCertificate: entering ? context.certificate : null,
+        get dataCertificate(): Uint8Array | null {
+          return entering && context.certificate !== null ? context.certificate() : null;
+        },
         subnetMemoryAvailable: 0n,
         requestSlots: () => QUEUE_CAPACITY,
       },
