@@ -1,5 +1,5 @@
 /**
- * What a query thread holds (design §3 "Queries"): one certified state, from which it answers queries, state reads, request
+ * What a query thread holds: one certified state, from which it answers queries, state reads, request
  * statuses and ingress inspection. Plain data in, plain data out; no answer changes anything. `apply` moves to the next height.
  */
 import {

@@ -1,5 +1,5 @@
 /**
- * Live Wasm instances: a bounded pool over pooled memories (design §3 "Pages"). State lives in page tables; an instance is a cache
+ * Live Wasm instances: a bounded pool over pooled memories. State lives in page tables; an instance is a cache
  * of it and may be dropped at any time. Invariant: between messages the memory of a pooled instance equals the canister's
  * table (dirty pages are committed or restored), and its size is the record's `heapPages`.
  */

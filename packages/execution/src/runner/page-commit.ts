@@ -1,5 +1,5 @@
 /**
- * Putting page contents into a page table (design §3 "Pages"): a page that did not change keeps its version, one made in this
+ * Putting page contents into a page table: a page that did not change keeps its version, one made in this
  * epoch is overwritten in place, any other gets a new version and its old one is retired. The zero page is id 0.
  */
 import { PAGE_BYTES, type PageArena, type PageReader, type PageTable } from "@orrery/state";

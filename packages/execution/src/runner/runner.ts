@@ -1,5 +1,5 @@
 /**
- * Runs canisters (design §3): one message on one instance, committed or without a trace. The same code serves the execution
+ * Runs canisters: one message on one instance, committed or without a trace. The same code serves the execution
  * thread, which commits into the canister's record through its page arena, and a query view, which has only a reader of pages
  * and never commits. A native trap is run again in the exact form, so that its instruction count is the replica's.
  */
