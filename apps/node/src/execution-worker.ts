@@ -8,7 +8,13 @@ import { batchOf, decodeFinalizedBlock, initialConsensus, replay } from "@orrery
 import { createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { takeSnapshot } from "@orrery/execution";
-import { type Channel, createChannel, createFileDisk, createStreamLogger, installFastHashes } from "@orrery/host";
+import {
+  type Channel,
+  createChannel,
+  createFileDisk,
+  createStreamLogger,
+  installFastHashes,
+} from "@orrery/host";
 import { decodeGenesis, deriveKeys, subnetInfo } from "./genesis.ts";
 import type {
   ExecutionCall,
@@ -55,13 +61,22 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<E
     subnet: subnetInfo(genesis, keys),
     genesisTime: genesis.time,
     logger,
-    ...(start.durability.checkpointRounds === undefined ? {} : { checkpointRounds: start.durability.checkpointRounds }),
+    ...(start.durability.checkpointRounds === undefined
+      ? {}
+      : { checkpointRounds: start.durability.checkpointRounds }),
   });
   const chain = initialConsensus({ subnetId: keys.subnetId, nodeId: keys.nodeId }, genesis.time);
   if (call.checkpointBlock !== null) {
     const finalized = decodeFinalizedBlock(call.checkpointBlock);
-    assert(finalized.proposal.block.height === tip.state.height, "the checkpoint's block has the checkpoint's height");
-    chain.tip = { height: tip.state.height - 1, hash: finalized.proposal.block.parent, time: finalized.proposal.block.context.time - 1n };
+    assert(
+      finalized.proposal.block.height === tip.state.height,
+      "the checkpoint's block has the checkpoint's height",
+    );
+    chain.tip = {
+      height: tip.state.height - 1,
+      hash: finalized.proposal.block.parent,
+      time: finalized.proposal.block.context.time - 1n,
+    };
     replay(chain, finalized);
   }
   let wake: Wake = { moreWork: true, nextTimer: null };
@@ -104,7 +119,12 @@ function certify(rootHash: Uint8Array): Uint8Array {
 function sendSnapshot(of: Tip): void {
   const slabs = of.arena.slabs(slabsToView);
   slabsToView += slabs.length;
-  view?.post({ kind: "snapshot", snapshot: takeSnapshot(of.state), slabs, signature: certify(treeHash(of.state.tree)) });
+  view?.post({
+    kind: "snapshot",
+    snapshot: takeSnapshot(of.state),
+    slabs,
+    signature: certify(treeHash(of.state.tree)),
+  });
 }
 
 function execute(batch: Batch): void {

@@ -11,8 +11,8 @@ import {
   type NodeId,
   OrreryError,
   type Principal,
-  selfAuthenticating,
   type SubnetId,
+  selfAuthenticating,
   type TimeNs,
 } from "@orrery/base";
 import { type Bls, blsToDer, hkdfSha256, secretFromSeed } from "@orrery/crypto";
@@ -53,7 +53,10 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
 
 export function decodeGenesis(bytes: Uint8Array): Genesis {
   const map = decodeCbor(bytes) as CborMap;
-  const invalid = new OrreryError("genesis_invalid", "the genesis record cannot be read; restore a backup of the state directory");
+  const invalid = new OrreryError(
+    "genesis_invalid",
+    "the genesis record cannot be read; restore a backup of the state directory",
+  );
   if (!(map instanceof Map) || map.get("v") !== 1) throw invalid;
   const seed = map.get("s");
   const time = map.get("t");

@@ -4,13 +4,7 @@
  */
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
-import {
-  type Channel,
-  createChannel,
-  describeError,
-  type HttpServer,
-  startHttpServer,
-} from "@orrery/host";
+import { type Channel, createChannel, describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import { decodeGenesis, encodeGenesis, FIRST_CANISTER, type Genesis, type NodeKeys } from "./genesis.ts";
 import type {
   DurabilityOptions,
@@ -85,7 +79,9 @@ function startThreads(start: WorkerStart, listeners: Listeners): Threads {
     const worker = new Worker(file, {
       name,
       workerData: start,
-      resourceLimits: wasm ? { stackSizeMb: EXECUTION_STACK_MB, maxOldGenerationSizeMb: EXECUTION_HEAP_MB } : {},
+      resourceLimits: wasm
+        ? { stackSizeMb: EXECUTION_STACK_MB, maxOldGenerationSizeMb: EXECUTION_HEAP_MB }
+        : {},
     });
     worker.on("error", (error) => listeners.onFailure(name, error));
     return worker;
@@ -94,8 +90,12 @@ function startThreads(start: WorkerStart, listeners: Listeners): Threads {
   const execution = spawn("execution", new URL("./execution-worker.ts", import.meta.url), true);
   const view = spawn("view", new URL("./view-worker.ts", import.meta.url), true);
   return {
-    storage: createChannel(storage, { onPost: (report: StorageReport) => listeners.onDurable(report.height) }),
-    execution: createChannel(execution, { onPost: (report: ExecutionReport) => listeners.onExecuted(report) }),
+    storage: createChannel(storage, {
+      onPost: (report: StorageReport) => listeners.onDurable(report.height),
+    }),
+    execution: createChannel(execution, {
+      onPost: (report: ExecutionReport) => listeners.onExecuted(report),
+    }),
     view: createChannel(view, { onPost: () => {} }),
     async terminate(): Promise<void> {
       await Promise.all([storage.terminate(), execution.terminate(), view.terminate()]);
@@ -151,8 +151,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     server = await startHttpServer({
       port: options.port,
       bind: options.bind,
-      handle: (request) => (service === null ? serving.promise.then((it) => it.handle(request)) : service.handle(request)),
-      onError: (error) => options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
+      handle: (request) =>
+        service === null ? serving.promise.then((it) => it.handle(request)) : service.handle(request),
+      onError: (error) =>
+        options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
     });
     threads = startThreads(
       { stateDirectory: directory.store, durability: options.durability ?? {}, logLevel: "info" },
@@ -175,7 +177,12 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const genesis = decodeGenesis(opened.genesis);
     service = await createService({ genesis, threads, clock: options.clock, hosts: [options.bind] });
     serving.resolve(service);
-    rounds = service.begin({ started: await execution, threads, logger: options.logger, onFailure: fatal.raise });
+    rounds = service.begin({
+      started: await execution,
+      threads,
+      logger: options.logger,
+      onFailure: fatal.raise,
+    });
     return handle({ options, directory, server, threads, rounds, keys: service.keys, genesis });
   } catch (error) {
     await server?.close();
@@ -197,7 +204,9 @@ function createFatal(options: NodeOptions): Fatal {
       raised = true;
       const { code, message, stack } = describeError(error);
       options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
-      options.onFatal(error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error }));
+      options.onFatal(
+        error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error }),
+      );
     },
   };
 }
@@ -232,4 +241,3 @@ function handle(parts: {
     },
   };
 }
-

@@ -1,5 +1,5 @@
 /**
- * What the threads of a node say to each other (design §3 "Threads of a node"). Main: HTTP, pools, consensus. Execution: owns
+ * What the threads of a node say to each other (docs/ARCHITECTURE.md "Threads of a node"). Main: HTTP, pools, consensus. Execution: owns
  * the mutable tip. View: answers queries and read_state from the certified mirror. Storage: block log and checkpoint writes.
  * Everything is plain data; pages travel as ids into shared slabs.
  */
@@ -94,14 +94,26 @@ export type ExecutionReport = {
 
 /** Execution → view. `slabs` are those made since the last message; publication is main's to order. */
 export type ViewFeed =
-  | { readonly kind: "snapshot"; readonly snapshot: ViewSnapshot; readonly slabs: readonly Slab[]; readonly signature: Uint8Array }
-  | { readonly kind: "delta"; readonly delta: StateDelta; readonly slabs: readonly Slab[]; readonly signature: Uint8Array };
+  | {
+      readonly kind: "snapshot";
+      readonly snapshot: ViewSnapshot;
+      readonly slabs: readonly Slab[];
+      readonly signature: Uint8Array;
+    }
+  | {
+      readonly kind: "delta";
+      readonly delta: StateDelta;
+      readonly slabs: readonly Slab[];
+      readonly signature: Uint8Array;
+    };
 
 /** View → execution: queries see `height`; page versions retired before may be reclaimed. */
 export type ViewAcknowledgement = { readonly kind: "applied"; readonly height: Height };
 
 /** Main → view, handled strictly in order: an answer after `publish(h)` sees at least h. */
-export type ViewPost = { readonly kind: "publish"; readonly height: Height } | { readonly kind: "feed"; readonly port: MessagePort };
+export type ViewPost =
+  | { readonly kind: "publish"; readonly height: Height }
+  | { readonly kind: "feed"; readonly port: MessagePort };
 
 export type ViewCall =
   | { readonly kind: "query"; readonly query: UserQuery }
@@ -112,4 +124,9 @@ export type ViewCall =
       readonly destination: Destination;
       readonly ranges: RangesForm;
     }
-  | { readonly kind: "inspect"; readonly envelope: Uint8Array; readonly requestId: RequestId; readonly destination: Destination };
+  | {
+      readonly kind: "inspect";
+      readonly envelope: Uint8Array;
+      readonly requestId: RequestId;
+      readonly destination: Destination;
+    };

@@ -1,7 +1,22 @@
 /** The replica that the HTTPS interface asks, over the node's threads. */
-import { assert, type CanisterId, type Clock, type Principal, type SubnetId, type TimeNs } from "@orrery/base";
+import {
+  assert,
+  type CanisterId,
+  type Clock,
+  type Principal,
+  type SubnetId,
+  type TimeNs,
+} from "@orrery/base";
 import { type Channel, createNodeSigner } from "@orrery/host";
-import type { AnsweredQuery, Ingress, ReplicaStatus, ReplicaView, StateAnswer, SubmitOutcome, UserError } from "@orrery/http";
+import type {
+  AnsweredQuery,
+  Ingress,
+  ReplicaStatus,
+  ReplicaView,
+  StateAnswer,
+  SubmitOutcome,
+  UserError,
+} from "@orrery/http";
 import { ALL_CANISTERS, type NodeKeys } from "./genesis.ts";
 import type { ViewCall, ViewPost } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
@@ -50,7 +65,8 @@ export function createReplica(options: ReplicaOptions): ReplicaView {
       implHash: null,
     }),
     now: (): TimeNs => clock.now(),
-    servesCanister: (id: CanisterId) => id.length === ALL_CANISTERS.start.length && id[8] === 1 && id[9] === 1,
+    servesCanister: (id: CanisterId) =>
+      id.length === ALL_CANISTERS.start.length && id[8] === 1 && id[9] === 1,
     // Subnet administrators exist on rented subnets only.
     isSubnetAdmin: () => false,
     servesSubnet: (id: SubnetId) => sameBytes(id, keys.subnetId),

@@ -1,5 +1,5 @@
 /**
- * When a node makes a block (design §3 "Rounds are driven by work"): as soon as there is work and the pipeline has room; for a
+ * When a node makes a block (docs/ARCHITECTURE.md "Rounds are driven by work"): as soon as there is work and the pipeline has room; for a
  * due instant that execution named (timers, the one-second grid of heartbeats, deadlines); and for fresh time when somebody asks
  * after a pause. An idle network makes none, so a sleeping laptop's disk stays asleep. Time and scheduling come in from outside: no timers here.
  */
@@ -96,7 +96,8 @@ export class RoundDriver {
   }
 
   shouldMakeBlock(inputs: RoundInputs): boolean {
-    if (this.#made - this.#executed >= PIPELINE_MAX || this.#made - this.#durable >= UNDURABLE_MAX) return false;
+    if (this.#made - this.#executed >= PIPELINE_MAX || this.#made - this.#durable >= UNDURABLE_MAX)
+      return false;
     if (inputs.poolSize > 0 || this.#freshWanted) return true;
     // Leftover work and timers are known only once everything handed out has been executed.
     if (this.#made !== this.#executed) return false;

@@ -2,12 +2,22 @@
  * The round loop of a node's main thread: asks the driver when, steps consensus, signs, hands out, publishes. One loop, driven
  * by events (work arrived, executed, durable) and by one alarm for timers and heartbeats.
  */
-import { type Clock, type Height, type Logger, type TimeNs } from "@orrery/base";
+import type { Clock, Height, Logger, TimeNs } from "@orrery/base";
 import { type ConsensusEffect, IngressPool, initialConsensus, step } from "@orrery/consensus";
 import { type Bls, createSoleSigner } from "@orrery/crypto";
 import { type Channel, createNodeSigner } from "@orrery/host";
 import type { NodeKeys } from "./genesis.ts";
-import type { ExecutionCall, ExecutionPost, ExecutionReport, ExecutionStarted, StorageCall, StoragePost, StorageReport, ViewCall, ViewPost } from "./protocol.ts";
+import type {
+  ExecutionCall,
+  ExecutionPost,
+  ExecutionReport,
+  ExecutionStarted,
+  StorageCall,
+  StoragePost,
+  StorageReport,
+  ViewCall,
+  ViewPost,
+} from "./protocol.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -172,4 +182,3 @@ export function createRounds(options: RoundsOptions): Rounds {
     },
   };
 }
-

@@ -31,20 +31,29 @@ async function lockPatiently(path: string): Promise<DirectoryLock> {
     try {
       return lockDirectory(path);
     } catch (error) {
-      if (!(error instanceof OrreryError) || error.code !== "state_dir_locked" || Date.now() > deadline) throw error;
+      if (!(error instanceof OrreryError) || error.code !== "state_dir_locked" || Date.now() > deadline)
+        throw error;
     }
     await new Promise((done) => setTimeout(done, LOCK_RETRY_MS));
   }
 }
 
 /** Opens or makes the directory; `clean` empties it first. */
-export async function openStateDirectory(options: { readonly path: string; readonly clean: boolean }): Promise<StateDirectory> {
+export async function openStateDirectory(options: {
+  readonly path: string;
+  readonly clean: boolean;
+}): Promise<StateDirectory> {
   const path = resolve(options.path);
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     accessSync(path, constants.W_OK | constants.R_OK | constants.X_OK);
   } catch (cause) {
-    throw fail("state_dir_unwritable", path, `cannot be written (${(cause as Error).message}); choose another with --state-dir`, cause);
+    throw fail(
+      "state_dir_unwritable",
+      path,
+      `cannot be written (${(cause as Error).message}); choose another with --state-dir`,
+      cause,
+    );
   }
   const strangers = readdirSync(path).filter((name) => !COMPANIONS.has(name));
   if (strangers.length > 0) {
@@ -62,6 +71,11 @@ export async function openStateDirectory(options: { readonly path: string; reado
     return { path, store, lock };
   } catch (cause) {
     lock.release();
-    throw fail("state_dir_unwritable", path, `cannot be written (${(cause as Error).message}); choose another with --state-dir`, cause);
+    throw fail(
+      "state_dir_unwritable",
+      path,
+      `cannot be written (${(cause as Error).message}); choose another with --state-dir`,
+      cause,
+    );
   }
 }

@@ -64,7 +64,8 @@ function open(call: Extract<StorageCall, { kind: "open" }>): StorageOpened {
   if (opened.genesis === null) opened.writeGenesis(call.freshGenesis);
   store = opened;
   const { checkpoint } = opened.recovered;
-  const first = checkpoint === null || checkpoint.height === 0 ? null : [...opened.blocksFrom(checkpoint.height)][0];
+  const first =
+    checkpoint === null || checkpoint.height === 0 ? null : [...opened.blocksFrom(checkpoint.height)][0];
   return {
     genesis: opened.genesis ?? call.freshGenesis,
     networkId: opened.networkId,

@@ -2,7 +2,15 @@
  * The tip that the execution thread owns: state, pages, runner and what the next checkpoint needs, moved on by one batch at a
  * time. The same for live rounds and replay. Checkpoints are due by work done, so that the time to start again is bounded.
  */
-import { type Batch, type Height, type Logger, type Principal, principalFromText, principalToText, type TimeNs } from "@orrery/base";
+import {
+  type Batch,
+  type Height,
+  type Logger,
+  type Principal,
+  principalFromText,
+  principalToText,
+  type TimeNs,
+} from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
 import {
   type BatchResult,
@@ -21,8 +29,8 @@ import {
   newState,
   PageArena,
   type ReplicatedState,
-  shouldCompact,
   type SubnetInfo,
+  shouldCompact,
 } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 
@@ -39,7 +47,12 @@ export interface Tip {
   apply(batch: Batch): BatchResult;
   /** The checkpoint that is due, or null: too little was done since the last one, or it is still being written. */
   collect(options: { readonly force: boolean }): CheckpointInput | null;
-  checkpointed(info: { readonly height: Height; readonly chainBytes: number; readonly liveBytes: number; readonly chainFiles: number }): void;
+  checkpointed(info: {
+    readonly height: Height;
+    readonly chainBytes: number;
+    readonly liveBytes: number;
+    readonly chainFiles: number;
+  }): void;
   readonly checkpointInFlight: boolean;
   /** Reclaims page versions that neither the view (at `viewHeight`) nor a checkpoint can name any more. */
   reclaim(viewHeight: Height): void;

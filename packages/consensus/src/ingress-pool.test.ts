@@ -4,7 +4,11 @@ import { test } from "node:test";
 import { BLOCK_PAYLOAD_BYTES_MAX } from "@orrery/base";
 import { INGRESS_POOL_MESSAGES_MAX, IngressPool } from "./ingress-pool.ts";
 
-function entry(n: number, bytes = 10, expiry = 100n): { requestId: Uint8Array; expiry: bigint; envelope: Uint8Array } {
+function entry(
+  n: number,
+  bytes = 10,
+  expiry = 100n,
+): { requestId: Uint8Array; expiry: bigint; envelope: Uint8Array } {
   return { requestId: Uint8Array.of(n >> 8, n & 255), expiry, envelope: new Uint8Array(bytes).fill(n & 255) };
 }
 

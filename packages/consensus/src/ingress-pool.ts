@@ -39,7 +39,10 @@ export class IngressPool implements PayloadBuilder {
   insert(entry: IngressPoolEntry): InsertOutcome {
     const key = toHex(entry.requestId);
     if (this.#waiting.has(key) || this.#placed.has(key)) return "duplicate";
-    if (this.#waiting.size >= INGRESS_POOL_MESSAGES_MAX || this.#bytes + entry.envelope.length > INGRESS_POOL_BYTES_MAX) {
+    if (
+      this.#waiting.size >= INGRESS_POOL_MESSAGES_MAX ||
+      this.#bytes + entry.envelope.length > INGRESS_POOL_BYTES_MAX
+    ) {
       return "full";
     }
     this.#waiting.set(key, entry);

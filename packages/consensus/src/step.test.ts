@@ -3,15 +3,32 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Batch, OrreryError, type Principal } from "@orrery/base";
 import fc from "fast-check";
-import { batchOf, decodeFinalizedBlock, encodeFinalizedBlock, initialConsensus, replay, step } from "./step.ts";
+import {
+  batchOf,
+  decodeFinalizedBlock,
+  encodeFinalizedBlock,
+  initialConsensus,
+  replay,
+  step,
+} from "./step.ts";
 import type { ConsensusEffect, ConsensusState } from "./types.ts";
 
 const config = { subnetId: Uint8Array.of(1) as Principal, nodeId: Uint8Array.of(2) as Principal };
 
 /** Drives one round, signing with a labelled stand-in: the message itself. */
-function round(state: ConsensusState, now: bigint, ingress: Uint8Array[]): { record: Uint8Array; batch: Batch } {
+function round(
+  state: ConsensusState,
+  now: bigint,
+  ingress: Uint8Array[],
+): { record: Uint8Array; batch: Batch } {
   const builder = { buildPayload: () => ({ ingress }) };
-  const queue: ConsensusEffect[] = step(state, { kind: "make_block", now, certifiedHeight: 0, registryVersion: 1, builder });
+  const queue: ConsensusEffect[] = step(state, {
+    kind: "make_block",
+    now,
+    certifiedHeight: 0,
+    registryVersion: 1,
+    builder,
+  });
   let record: Uint8Array | null = null;
   let batch: Batch | null = null;
   for (let effect = queue.shift(); effect !== undefined; effect = queue.shift()) {
@@ -27,22 +44,25 @@ function round(state: ConsensusState, now: bigint, ingress: Uint8Array[]): { rec
 
 test("any clock yields consecutive heights and strictly increasing times, and replays to the same batches", () => {
   fc.assert(
-    fc.property(fc.array(fc.record({ now: fc.bigInt(0n, 1000n), data: fc.uint8Array({ maxLength: 20 }) })), (rounds) => {
-      const live = initialConsensus(config, 500n);
-      const again = initialConsensus(config, 500n);
-      let last = { height: 0, time: 500n };
-      for (const { now, data } of rounds) {
-        const { record, batch } = round(live, now, [data]);
-        assert.equal(batch.height, last.height + 1);
-        assert(batch.time > last.time);
-        const finalized = decodeFinalizedBlock(record);
-        assert.deepEqual(encodeFinalizedBlock(finalized), record);
-        replay(again, finalized);
-        assert.deepEqual(batchOf(finalized), batch);
-        assert.deepEqual(again.tip, live.tip);
-        last = batch;
-      }
-    }),
+    fc.property(
+      fc.array(fc.record({ now: fc.bigInt(0n, 1000n), data: fc.uint8Array({ maxLength: 20 }) })),
+      (rounds) => {
+        const live = initialConsensus(config, 500n);
+        const again = initialConsensus(config, 500n);
+        let last = { height: 0, time: 500n };
+        for (const { now, data } of rounds) {
+          const { record, batch } = round(live, now, [data]);
+          assert.equal(batch.height, last.height + 1);
+          assert(batch.time > last.time);
+          const finalized = decodeFinalizedBlock(record);
+          assert.deepEqual(encodeFinalizedBlock(finalized), record);
+          replay(again, finalized);
+          assert.deepEqual(batchOf(finalized), batch);
+          assert.deepEqual(again.tip, live.tip);
+          last = batch;
+        }
+      },
+    ),
   );
 });
 
@@ -57,7 +77,10 @@ test("a second block is not begun while one is pending, and foreign signatures c
   } as const;
   assert.equal(step(state, input).length, 2);
   assert.deepEqual(step(state, input), []);
-  assert.deepEqual(step(state, { kind: "signed", purpose: "tape", height: 7, signature: new Uint8Array(1) }), []);
+  assert.deepEqual(
+    step(state, { kind: "signed", purpose: "tape", height: 7, signature: new Uint8Array(1) }),
+    [],
+  );
 });
 
 test("replay refuses gaps, other parents and time that stands still", () => {

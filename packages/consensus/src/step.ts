@@ -19,7 +19,13 @@ import {
   u64be,
 } from "@orrery/base";
 import { domainSep, sha256 } from "@orrery/crypto";
-import type { ConsensusConfig, ConsensusEffect, ConsensusInput, ConsensusState, FinalizedBlock } from "./types.ts";
+import type {
+  ConsensusConfig,
+  ConsensusEffect,
+  ConsensusInput,
+  ConsensusState,
+  FinalizedBlock,
+} from "./types.ts";
 
 /** State before the first block. `time` is genesis time: the first block is later. */
 export function initialConsensus(config: ConsensusConfig, time: TimeNs): ConsensusState {
@@ -53,7 +59,10 @@ export function step(state: ConsensusState, input: ConsensusInput): ConsensusEff
   }
 }
 
-function makeBlock(state: ConsensusState, input: Extract<ConsensusInput, { kind: "make_block" }>): ConsensusEffect[] {
+function makeBlock(
+  state: ConsensusState,
+  input: Extract<ConsensusInput, { kind: "make_block" }>,
+): ConsensusEffect[] {
   const height = state.tip.height + 1;
   const time = input.now > state.tip.time ? input.now : state.tip.time + 1n;
   const block: Block = {
@@ -66,12 +75,20 @@ function makeBlock(state: ConsensusState, input: Extract<ConsensusInput, { kind:
   };
   state.pending = { block, proposalSignature: null, tape: null };
   return [
-    { kind: "sign", purpose: "proposal", height, message: proposalMessage(state.config, height, blockHash(block)) },
+    {
+      kind: "sign",
+      purpose: "proposal",
+      height,
+      message: proposalMessage(state.config, height, blockHash(block)),
+    },
     { kind: "sign", purpose: "tape", height, message: tapeMessage(state.config, height) },
   ];
 }
 
-function onSigned(state: ConsensusState, input: Extract<ConsensusInput, { kind: "signed" }>): ConsensusEffect[] {
+function onSigned(
+  state: ConsensusState,
+  input: Extract<ConsensusInput, { kind: "signed" }>,
+): ConsensusEffect[] {
   const { pending } = state;
   if (pending === null || pending.block.height !== input.height) return [];
   if (input.purpose === "proposal") pending.proposalSignature = input.signature;
@@ -110,13 +127,22 @@ export function replay(state: ConsensusState, finalized: FinalizedBlock): void {
   const { block } = finalized.proposal;
   const expected = state.tip.height + 1;
   if (block.height !== expected) {
-    throw new OrreryError("chain_broken", `the block log continues at height ${block.height}, expected ${expected}; restore a backup`);
+    throw new OrreryError(
+      "chain_broken",
+      `the block log continues at height ${block.height}, expected ${expected}; restore a backup`,
+    );
   }
   if (state.tip.hash.some((b, i) => b !== block.parent[i])) {
-    throw new OrreryError("chain_broken", `block ${block.height} does not name its predecessor; restore a backup`);
+    throw new OrreryError(
+      "chain_broken",
+      `block ${block.height} does not name its predecessor; restore a backup`,
+    );
   }
   if (block.context.time <= state.tip.time) {
-    throw new OrreryError("chain_broken", `the time of block ${block.height} does not increase; restore a backup`);
+    throw new OrreryError(
+      "chain_broken",
+      `the time of block ${block.height} does not increase; restore a backup`,
+    );
   }
   state.tip = { height: block.height, hash: blockHash(block), time: block.context.time };
 }
@@ -136,7 +162,8 @@ export function decodeFinalizedBlock(bytes: Uint8Array): FinalizedBlock {
   if (!(map instanceof Map)) throw new OrreryError("block_invalid", "not a finalized block: not a map");
   const get = (key: string): Uint8Array => {
     const value = (map as CborMap).get(key);
-    if (!(value instanceof Uint8Array)) throw new OrreryError("block_invalid", `not a finalized block: field ${key}`);
+    if (!(value instanceof Uint8Array))
+      throw new OrreryError("block_invalid", `not a finalized block: field ${key}`);
     return value;
   };
   return {

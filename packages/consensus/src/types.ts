@@ -1,5 +1,5 @@
 /**
- * The consensus engine's inputs, effects and the interfaces it needs of the host (design §3 "Consensus"). Consensus orders
+ * The consensus engine's inputs, effects and the interfaces it needs of the host (docs/ARCHITECTURE.md "Consensus"). Consensus orders
  * payloads; it does not know what is in them, nor that execution exists.
  */
 import type { Batch, Block, BlockPayload, Height, NodeId, SubnetId, TimeNs } from "@orrery/base";
@@ -10,11 +10,16 @@ export interface PayloadBuilder {
   buildPayload(context: { readonly height: Height; readonly time: TimeNs }): BlockPayload;
 }
 
-export type PayloadVerdict = { readonly kind: "valid" } | { readonly kind: "invalid"; readonly reason: string };
+export type PayloadVerdict =
+  | { readonly kind: "valid" }
+  | { readonly kind: "invalid"; readonly reason: string };
 
 /** Judges another maker's payload under the same rules. */
 export interface PayloadValidator {
-  validatePayload(payload: BlockPayload, context: { readonly height: Height; readonly time: TimeNs }): PayloadVerdict;
+  validatePayload(
+    payload: BlockPayload,
+    context: { readonly height: Height; readonly time: TimeNs },
+  ): PayloadVerdict;
 }
 
 /** What the registry says at a version; fed by genesis and scripted mutations until governance feeds it. */
@@ -67,11 +72,21 @@ export type ConsensusInput =
       readonly registryVersion: number;
       readonly builder: PayloadBuilder;
     }
-  | { readonly kind: "signed"; readonly purpose: "proposal" | "tape"; readonly height: Height; readonly signature: Uint8Array };
+  | {
+      readonly kind: "signed";
+      readonly purpose: "proposal" | "tape";
+      readonly height: Height;
+      readonly signature: Uint8Array;
+    };
 
 export type ConsensusEffect =
   /** Sign with the node's basic key (`proposal`) or the subnet's threshold key (`tape`); answer with a `signed` input. */
-  | { readonly kind: "sign"; readonly purpose: "proposal" | "tape"; readonly height: Height; readonly message: Uint8Array }
+  | {
+      readonly kind: "sign";
+      readonly purpose: "proposal" | "tape";
+      readonly height: Height;
+      readonly message: Uint8Array;
+    }
   /** Make durable before anything of this height is shown to anybody. */
   | { readonly kind: "persist"; readonly height: Height; readonly record: Uint8Array }
   /** Execute; runs beside `persist`. */

@@ -2,7 +2,15 @@
  * The canisters that exist before the first block: created with their ids and cycles and installed by the runner itself, since
  * there is nobody yet who could send a message. Everything after genesis goes through blocks.
  */
-import { assert, type CanisterId, MANAGEMENT_CANISTER, OrreryError, type Principal, principalKey, principalToText } from "@orrery/base";
+import {
+  assert,
+  type CanisterId,
+  MANAGEMENT_CANISTER,
+  OrreryError,
+  type Principal,
+  principalKey,
+  principalToText,
+} from "@orrery/base";
 import { newCanister, type ReplicatedState, updateTree } from "@orrery/state";
 import { INSTRUCTIONS_PER_INSTALL_MAX, QUEUE_CAPACITY, SUBNET_MEMORY_BYTES_MAX } from "./limits.ts";
 import type { MessageRunner } from "./types.ts";
@@ -18,7 +26,11 @@ export interface GenesisCanister {
 }
 
 /** Installs the canisters into a state of height 0 and brings its certified tree up to date. `genesis_invalid` when one fails. */
-export function installGenesis(state: ReplicatedState, runner: MessageRunner, canisters: readonly GenesisCanister[]): void {
+export function installGenesis(
+  state: ReplicatedState,
+  runner: MessageRunner,
+  canisters: readonly GenesisCanister[],
+): void {
   assert(state.height === 0, "genesis comes before the first block");
   for (const genesis of canisters) installOne(state, runner, genesis);
   updateTree(state);
@@ -31,7 +43,10 @@ export function installGenesis(state: ReplicatedState, runner: MessageRunner, ca
 
 function installOne(state: ReplicatedState, runner: MessageRunner, genesis: GenesisCanister): void {
   const fail = (why: string): OrreryError =>
-    new OrreryError("genesis_invalid", `genesis canister ${principalToText(genesis.id)} cannot be installed: ${why}`);
+    new OrreryError(
+      "genesis_invalid",
+      `genesis canister ${principalToText(genesis.id)} cannot be installed: ${why}`,
+    );
   const compiled = runner.compile(genesis.wasm);
   if (!compiled.ok) throw fail(compiled.error.message);
   const { module, customSectionBytes } = compiled.value;

@@ -78,7 +78,10 @@ export function lockDirectory(directory: string): DirectoryLock {
     }
     unlinkSync(path);
   }
-  throw new OrreryError("state_dir_locked", `${directory} is being locked by several processes at once; try again`);
+  throw new OrreryError(
+    "state_dir_locked",
+    `${directory} is being locked by several processes at once; try again`,
+  );
 }
 
 /** The living process that holds the directory's lock, or null. */

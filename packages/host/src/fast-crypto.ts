@@ -7,7 +7,9 @@ const NATIVE_HASH_BYTES_MIN = 32;
 
 /** SHA-256 by OpenSSL above the size where it pays. */
 export function nodeSha256(bytes: Uint8Array): Uint8Array {
-  return bytes.length < NATIVE_HASH_BYTES_MIN ? sha256Pure(bytes) : new Uint8Array(hash("sha256", bytes, "buffer"));
+  return bytes.length < NATIVE_HASH_BYTES_MIN
+    ? sha256Pure(bytes)
+    : new Uint8Array(hash("sha256", bytes, "buffer"));
 }
 
 /** Makes this thread's hashing native; once a thread, before its first work. */

@@ -1,5 +1,5 @@
 /**
- * The `Disk` of the state package on a directory of real files (design §3 "One truth"). `sync` is fsync of data and length,
+ * The `Disk` of the state package on a directory of real files (docs/ARCHITECTURE.md "One truth"). `sync` is fsync of data and length,
  * `syncDirectory` fsync of the directory: what a power cut cannot take back.
  */
 import {
@@ -23,9 +23,13 @@ import type { Disk, DiskFile } from "@orrery/state";
 function failure(what: string, cause: unknown): OrreryError {
   const code = (cause as NodeJS.ErrnoException).code ?? "";
   if (code === "ENOSPC" || code === "EDQUOT") {
-    return new OrreryError("disk_full", `the disk is full: ${what} failed; free some space and start again, nothing is damaged`, {
-      cause,
-    });
+    return new OrreryError(
+      "disk_full",
+      `the disk is full: ${what} failed; free some space and start again, nothing is damaged`,
+      {
+        cause,
+      },
+    );
   }
   if (code === "ENOENT") return new OrreryError("file_missing", `${what}: no such file`, { cause });
   return new OrreryError("disk_failed", `${what} failed: ${(cause as Error).message}`, { cause });
@@ -60,7 +64,9 @@ function openFile(path: string, create: boolean): DiskFile {
     write(offset: number, bytes: Uint8Array): void {
       let done = 0;
       while (done < bytes.length) {
-        done += attempt(`writing ${path}`, () => writeSync(fd, bytes, done, bytes.length - done, offset + done));
+        done += attempt(`writing ${path}`, () =>
+          writeSync(fd, bytes, done, bytes.length - done, offset + done),
+        );
       }
       size = Math.max(size, offset + bytes.length);
     },
@@ -83,7 +89,9 @@ export function createFileDisk(directory: string): Disk {
     list: () => attempt(`listing ${directory}`, () => readdirSync(directory).sort()),
     open: (name, { create }) => openFile(join(directory, name), create),
     rename: (from, to) =>
-      attempt(`renaming ${join(directory, from)}`, () => renameSync(join(directory, from), join(directory, to))),
+      attempt(`renaming ${join(directory, from)}`, () =>
+        renameSync(join(directory, from), join(directory, to)),
+      ),
     remove: (name) => attempt(`removing ${join(directory, name)}`, () => unlinkSync(join(directory, name))),
     syncDirectory(): void {
       // Directories cannot be opened for fsync on Windows, where renames are journalled by the file system.

@@ -12,13 +12,13 @@ import { ed25519Signer, p256Signer, secp256k1Signer } from "@orrery/crypto/curve
 import {
   BODY_BYTES_MAX,
   createChannel,
-  createNodeSigner,
-  nodePublicKeyDer,
   createFileDisk,
+  createNodeSigner,
   createStreamLogger,
   inflateGzip,
-  lockDirectory,
   LOCK_FILE,
+  lockDirectory,
+  nodePublicKeyDer,
   nodeSha256,
   startHttpServer,
 } from "./index.ts";
@@ -74,7 +74,12 @@ test("a taken port names a free one", async () => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, "127.0.0.1", resolve));
   const { port } = taken.address() as { port: number };
-  const options = { port, bind: "127.0.0.1", handle: () => ({ status: 200, headers: {}, body: "" }), onError: () => {} };
+  const options = {
+    port,
+    bind: "127.0.0.1",
+    handle: () => ({ status: 200, headers: {}, body: "" }),
+    onError: () => {},
+  };
   await assert.rejects(startHttpServer(options), (error: OrreryError) => {
     assert.equal(error.code, "port_taken");
     assert.match(error.message, /use --port \d+/);
@@ -87,7 +92,11 @@ test("bodies arrive whole and are bounded", async () => {
   const server = await startHttpServer({
     port: 0,
     bind: "127.0.0.1",
-    handle: (request) => ({ status: 200, headers: { "content-type": "text/plain" }, body: String(request.body.length) }),
+    handle: (request) => ({
+      status: 200,
+      headers: { "content-type": "text/plain" },
+      body: String(request.body.length),
+    }),
     onError: () => {},
   });
   const url = `http://127.0.0.1:${server.port}/`;
@@ -124,7 +133,9 @@ test("inflation is bounded, hashes agree, log lines carry fields", () => {
   assert.throws(() => inflateGzip(Uint8Array.of(1, 2, 3), 100), codeOf("gzip_invalid"));
   assert.equal(nodeSha256(new Uint8Array(0))[0], 0xe3);
   const lines: string[] = [];
-  const log = createStreamLogger({ write: (line) => lines.push(line), level: "info" }).child({ thread: "main" });
+  const log = createStreamLogger({ write: (line) => lines.push(line), level: "info" }).child({
+    thread: "main",
+  });
   log.log("debug", "hidden");
   log.log("info", "shown", { height: 3, text: "a b" });
   assert.equal(lines.length, 1);

@@ -40,7 +40,10 @@ export const BODY_TIMEOUT_MS = 300_000;
 const EMPTY: Uint8Array = new Uint8Array(0);
 const TEXT: Readonly<Record<string, string>> = { "content-type": "text/plain; charset=utf-8" };
 
-function readBody(request: IncomingMessage, done: (body: Uint8Array | "too_large" | "aborted") => void): void {
+function readBody(
+  request: IncomingMessage,
+  done: (body: Uint8Array | "too_large" | "aborted") => void,
+): void {
   if (request.method === "GET" || request.method === "HEAD") {
     request.resume();
     done(EMPTY);
@@ -94,13 +97,21 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
     if (body === "aborted") return;
     if (body === "too_large") {
       const text = `The request body is over ${BODY_BYTES_MAX} bytes; send a smaller one.`;
-      send(response, { status: 413, headers: { ...TEXT, "access-control-allow-origin": "*" }, body: text }, true);
+      send(
+        response,
+        { status: 413, headers: { ...TEXT, "access-control-allow-origin": "*" }, body: text },
+        true,
+      );
       return;
     }
     const fail = (error: unknown): void => {
       options.onError(error);
       if (!response.headersSent) {
-        send(response, { status: 500, headers: TEXT, body: "Internal error; the node's log has the details." }, true);
+        send(
+          response,
+          { status: 500, headers: TEXT, body: "Internal error; the node's log has the details." },
+          true,
+        );
       }
     };
     try {
@@ -145,10 +156,14 @@ async function listen(server: Server, options: HttpServerOptions): Promise<void>
     if (code === "EADDRINUSE") {
       const free = await findFreePort(options.bind, options.port);
       const hint = free === 0 ? "choose another with --port" : `port ${free} is free: use --port ${free}`;
-      throw new OrreryError("port_taken", `port ${options.port} on ${options.bind} is taken by another program; ${hint}`, {
-        data: { port: options.port, freePort: free },
-        cause,
-      });
+      throw new OrreryError(
+        "port_taken",
+        `port ${options.port} on ${options.bind} is taken by another program; ${hint}`,
+        {
+          data: { port: options.port, freePort: free },
+          cause,
+        },
+      );
     }
     throw new OrreryError(
       "listen_failed",
@@ -160,8 +175,9 @@ async function listen(server: Server, options: HttpServerOptions): Promise<void>
 
 /** Listens; port 0 takes any free one. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
-  const server = createServer({ requestTimeout: BODY_TIMEOUT_MS, keepAliveTimeout: 60_000, noDelay: true }, (request, response) =>
-    onRequest(options, request, response),
+  const server = createServer(
+    { requestTimeout: BODY_TIMEOUT_MS, keepAliveTimeout: 60_000, noDelay: true },
+    (request, response) => onRequest(options, request, response),
   );
   await listen(server, options);
   return {

@@ -32,8 +32,13 @@ interface PostFrame {
 type Frame = CallFrame | AnswerFrame | PostFrame;
 
 /** Errors cross threads as data: structured cloning would drop their code. */
-export function describeError(error: unknown): { readonly code: string; readonly message: string; readonly stack: string } {
-  if (error instanceof OrreryError) return { code: error.code, message: error.message, stack: error.stack ?? "" };
+export function describeError(error: unknown): {
+  readonly code: string;
+  readonly message: string;
+  readonly stack: string;
+} {
+  if (error instanceof OrreryError)
+    return { code: error.code, message: error.message, stack: error.stack ?? "" };
   if (error instanceof Error) return { code: "internal", message: error.message, stack: error.stack ?? "" };
   return { code: "internal", message: String(error), stack: "" };
 }
@@ -63,7 +68,8 @@ export function createChannel<Out, In, Call = never, InCall = never>(
   let next = 1;
 
   function answerCall(frame: CallFrame): void {
-    const fail = (error: unknown): void => port.postMessage({ answer: frame.call, error: describeError(error) });
+    const fail = (error: unknown): void =>
+      port.postMessage({ answer: frame.call, error: describeError(error) });
     try {
       const result = handlers.onCall?.(frame.body as InCall);
       if (result instanceof Promise) {
@@ -85,7 +91,8 @@ export function createChannel<Out, In, Call = never, InCall = never>(
       const waiter = waiting.get(frame.answer);
       waiting.delete(frame.answer);
       if (frame.error === undefined) waiter?.resolve(frame.body);
-      else waiter?.reject(new OrreryError(frame.error.code, frame.error.message, { cause: frame.error.stack }));
+      else
+        waiter?.reject(new OrreryError(frame.error.code, frame.error.message, { cause: frame.error.stack }));
     }
   });
 

@@ -42,7 +42,8 @@ function accepts(scheme: Scheme, raw: Uint8Array, message: Uint8Array, signature
 export const nodeSignatures: BasicSignatures = {
   ed25519: (key, message, signature) =>
     accepts("ed25519", key, message, signature) || nobleSignatures.ed25519(key, message, signature),
-  p256: (key, message, signature) => accepts("p256", key, message, signature) || nobleSignatures.p256(key, message, signature),
+  p256: (key, message, signature) =>
+    accepts("p256", key, message, signature) || nobleSignatures.p256(key, message, signature),
   secp256k1: (key, message, signature) =>
     accepts("secp256k1", key, message, signature) || nobleSignatures.secp256k1(key, message, signature),
 };

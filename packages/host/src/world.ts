@@ -19,7 +19,11 @@ export function inflateGzip(bytes: Uint8Array, bytesMax: number): Uint8Array {
   try {
     return new Uint8Array(gunzipSync(bytes, { maxOutputLength: bytesMax }));
   } catch (cause) {
-    throw new OrreryError("gzip_invalid", `not gzip of at most ${bytesMax} bytes: ${(cause as Error).message}`, { cause });
+    throw new OrreryError(
+      "gzip_invalid",
+      `not gzip of at most ${bytesMax} bytes: ${(cause as Error).message}`,
+      { cause },
+    );
   }
 }
 
