@@ -22,8 +22,15 @@ import {
   utf8,
   utf8DecodeLossy,
 } from "@orrery/base";
-import { createSignatureVerifier, domainSep, hashOfMap, requestId, type SignatureVerifier, type Signer } from "@orrery/crypto";
-import { ed25519Signer, p256Signer, secp256k1Signer, nobleSignatures } from "@orrery/crypto/curves";
+import {
+  createSignatureVerifier,
+  domainSep,
+  hashOfMap,
+  requestId,
+  type SignatureVerifier,
+  type Signer,
+} from "@orrery/crypto";
+import { ed25519Signer, nobleSignatures, p256Signer, secp256k1Signer } from "@orrery/crypto/curves";
 import {
   type AnsweredQuery,
   type Api,
