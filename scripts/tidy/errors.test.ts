@@ -35,11 +35,13 @@ test("codes are read through choices, helper functions and helpers of helpers in
       const failAt = (line: number, code: string) => fail(code, String(line));
       failAt(1, "one");
       new OrreryError(isFull ? "two" : "three", "");
+      class Rejected extends OrreryError { constructor() { super("six", ""); } }
+      class Other extends Thing { constructor() { super("no code"); } }
     `,
     "packages/base/src/b.ts": 'import { fail } from "./a.ts";\nfail("four", "");',
     "packages/crypto/src/c.ts": 'import { fail } from "@orrery/base";\nfail("five", "");',
     "packages/crypto/src/d.ts": 'function fail(text: string) {}\nfail("not a code");',
-    "docs/errors.md": page("five", "four", "one", "three", "two"),
+    "docs/errors.md": page("five", "four", "one", "six", "three", "two"),
   });
   assert.deepEqual(found, []);
 });

@@ -1,5 +1,6 @@
 /**
- * docs/errors.md lists every stable error code, and nothing else. A code is the first argument of `new OrreryError(…)`: a literal,
+ * docs/errors.md lists every stable error code, and nothing else. A code is the first argument of `new OrreryError(…)`, or of the
+ * `super(…)` of a class that extends it: a literal,
  * a choice between literals, a parameter of the enclosing function, whose callers then pass the literal, or the `.code` of an error
  * that is passed on.
  */
@@ -62,7 +63,7 @@ function visitCalls(
   const imported = importedNames(source);
   walk(source.program, (node, ancestors) => {
     if (node.type !== "NewExpression" && node.type !== "CallExpression") return;
-    const callee = (node["callee"] as Node)["name"] as string | undefined;
+    const callee = calleeOf(node, ancestors);
     const position = callee === undefined ? undefined : positionOf(callee, source.path, imported, makers);
     if (position === undefined || seen.has(node)) return;
     seen.add(node);
@@ -79,6 +80,13 @@ function visitCalls(
   });
 }
 
+/** `super(…)` in a class stands for the class that it extends. */
+function calleeName(callee: Node, ancestors: readonly Node[]): string | undefined {
+  if (callee.type !== "Super") return callee["name"] as string | undefined;
+  const owner = ancestors.findLast(({ type }) => type === "ClassDeclaration" || type === "ClassExpression");
+  return (owner?.["superClass"] as Node | null | undefined)?.["name"] as string | undefined;
+}
+
 /** Where the code stands in a call of `callee`: a maker of the same file, or one imported from the file or package that has it. */
 function positionOf(
   callee: string,
@@ -91,11 +99,19 @@ function positionOf(
   const specifier = imported.get(callee);
   if (own !== undefined || specifier === undefined) return own;
   if (specifier.startsWith(".")) return makers.get(`${resolve(path, specifier)}#${callee}`);
-  const folder = specifier.replace(/^@orrery\//, "packages/");
+  const folder = specifier.replace(/^@orrery\/([^/]+).*/, "packages/$1");
   for (const [key, position] of makers) {
     if (key.startsWith(`${folder}/`) && key.endsWith(`#${callee}`)) return position;
   }
   return undefined;
+}
+
+/** Name of what is called; `super(…)` counts as the class that is extended. */
+function calleeOf(node: Node, ancestors: readonly Node[]): string | undefined {
+  const callee = node["callee"] as Node;
+  if (callee.type !== "Super") return callee["name"] as string | undefined;
+  const extended = ancestors.findLast(({ type }) => type.startsWith("Class") && type !== "ClassBody");
+  return (extended?.["superClass"] as Node | null | undefined)?.["name"] as string | undefined;
 }
 
 function importedNames(source: Source): Map<string, string> {
