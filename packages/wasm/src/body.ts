@@ -8,7 +8,10 @@
  * - canonical NaNs. Code that cannot be reached is copied as it is.
  * A body in the fast form is wrapped in one more block, so that every exit falls into the counter's write-back.
  */
+
+import { writeCanonical } from "./canonical.ts";
 import type { DecodedModule, FunctionType, Range } from "./decode.ts";
+import { ExtraLocals, TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
 import {
   HOOK_OUT_OF_INSTRUCTIONS,
   HOOK_TRAP,
@@ -18,8 +21,6 @@ import {
   TRAP_STACK_OVERFLOW,
 } from "./layout.ts";
 import {
-  CANON_F32,
-  CANON_F32X4,
   CANON_F64,
   CANON_NONE,
   canonicalise,
@@ -33,6 +34,8 @@ import {
   OP_CALL_INDIRECT,
   OP_ELSE,
   OP_END,
+  OP_GLOBAL_GET,
+  OP_GLOBAL_SET,
   OP_I32_ADD,
   OP_I32_CONST,
   OP_I32_SUB,
@@ -60,9 +63,12 @@ import {
   weights32,
   weights64,
 } from "./opcodes.ts";
+import { Operands, UNKNOWN } from "./operands.ts";
 import { readLocals, readOpcode, skipImmediates } from "./operators.ts";
+import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
 import type { ValueType } from "./types.ts";
+import { TYPE_BYTES } from "./value-types.ts";
 import { Writer } from "./writer.ts";
 
 export type Form = "fast" | "exact";
@@ -72,35 +78,6 @@ export const FRAME_BYTES = 64;
 export const WORD_BYTES = 8;
 /** A function that calls nothing needs no check while its frame is at most this; the engine's margin covers one of them. */
 const LEAF_FRAME_BYTES_MAX = 4096;
-/** Stores are grouped under one check while they span at most this; more would mark pages nobody writes. */
-const GROUP_BYTES_MAX = 512;
-/** Locals that remember the last page marked, for each function. */
-const PAGE_CACHES_MAX = 6;
-
-const I32 = 0x7f;
-const I64 = 0x7e;
-const PAGE_SHIFT = 12;
-const PAGE_BYTES = 4096;
-const NAN_F32 = [0x00, 0x00, 0xc0, 0x7f];
-const NAN_F64 = [0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xf8, 0x7f];
-
-/** What is known of an operand: nothing, a constant, or (0 and above) a local's value plus a constant. */
-const UNKNOWN = -1;
-const CONSTANT = -2;
-
-/** A check waiting to be put before its first store: the stores write bytes `[min, max)` counted from `base`. */
-interface Mark {
-  at: number;
-  /** A local, or `CONSTANT` for absolute addresses. */
-  base: number;
-  min: number;
-  max: number;
-  /** In a loop. */
-  loops: boolean;
-  /** All stores are of this many bytes, at `min`; 0 for a group. */
-  single: number;
-}
-
 interface Block {
   op: number;
   height: number;
@@ -129,38 +106,29 @@ export class BodyRewriter {
   readonly #out: Writer = new Writer(1 << 16);
   readonly #run: Writer = new Writer(1 << 14);
   readonly #header: Writer = new Writer(1 << 10);
+  readonly #locals: ExtraLocals = new ExtraLocals();
+  readonly #operands: Operands = new Operands();
+  readonly #marks: PageMarks;
   /** Positions in the body of the `if`s that are rarely taken. */
   #unlikely: number[] = [];
 
   // Per function.
   #reader: Reader = new Reader(new Uint8Array());
   #blocks: Block[] = [];
-  #height = 0;
-  #heightMax = 0;
   #dead = false;
   #loops = 0;
   #calls = false;
   #cost = 0;
+  /** Local copy of the instruction counter, in the fast form. */
+  #counter = 0;
   #checked = true;
-  #nextLocal = 0;
-  #extraLocals: number[] = [];
-  #named: Map<string, number> = new Map();
-  /** What is known of each operand: where it comes from, that local's version then, the constant (added). */
-  #origins: number[] = [];
-  #originVersions: number[] = [];
-  #constants: number[] = [];
-  #versions: number[] = [];
-  #marks: Mark[] = [];
-  #openMarks: Map<number, Mark> = new Map();
-  #caches: number[] = [];
-  #cacheOfLocal: Map<number, number> = new Map();
-  #nextCache = 0;
 
   constructor(context: BodyContext) {
     this.#context = context;
     this.#fast = context.form === "fast";
     this.#is64 = context.layout.is64;
     this.#weights = this.#is64 ? weights64 : weights32;
+    this.#marks = new PageMarks(context.layout, this.#locals, this.#out);
   }
 
   /** Rewrites a body of type `type` to `target` (size included). Returns the offsets of unlikely branches, from the locals. */
@@ -169,23 +137,28 @@ export class BodyRewriter {
     const r = new Reader(bytes, body.start, body.end);
     this.#reset(r);
     let frame = FRAME_BYTES + WORD_BYTES * type.params.reduce((n, t) => n + (t === "v128" ? 2 : 1), 0);
-    const groups = new Reader(bytes, r.at, r.end).u32();
-    const declarations = r.at + lebBytes(groups);
+    const declarations = new Reader(bytes, r.at, r.end);
+    const groups = declarations.u32();
     const locals = readLocals(r, (count, t) => {
       frame += WORD_BYTES * count * (t === 0x7b ? 2 : 1);
     });
     const codeStart = r.at;
-    this.#nextLocal = type.params.length + locals;
-    this.#versions = new Array<number>(this.#nextLocal).fill(0);
+    this.#locals.reset(type.params.length + locals);
+    this.#operands.reset(type.params.length + locals);
     this.#blocks.push({ op: OP_BLOCK, height: 0, params: 0, results: type.results.length, dead: false });
-    if (this.#fast) this.#named.set("counter", this.#newLocal(I64));
+    if (this.#fast) this.#counter = this.#locals.make(TYPE_I64);
     while (this.#blocks.length > 0) this.#operator();
-    frame += WORD_BYTES * this.#heightMax;
-    this.#writeHeader(bytes, declarations, codeStart, groups, frame, type);
+    frame += WORD_BYTES * this.#operands.heightMax;
+    const checksStack = this.#calls || frame > LEAF_FRAME_BYTES_MAX;
+    if (checksStack) this.#locals.named("stack", TYPE_I32);
+    this.#header.u32(groups + this.#locals.count);
+    this.#header.copy(bytes, declarations.at, codeStart);
+    this.#locals.declare(this.#header);
+    this.#writePrologue(checksStack, frame, type);
     target.u32(this.#header.length + this.#out.length);
     target.append(this.#header);
     target.append(this.#out);
-    return this.#unlikely.map((at) => at + (at < 0 ? 0 : this.#header.length));
+    return this.#unlikely.map((at) => at + this.#header.length);
   }
 
   #reset(r: Reader): void {
@@ -195,95 +168,49 @@ export class BodyRewriter {
     this.#header.clear();
     this.#unlikely = [];
     this.#blocks = [];
-    this.#height = this.#heightMax = 0;
     this.#dead = this.#calls = false;
     this.#loops = 0;
     this.#cost = 1;
     this.#checked = true;
-    this.#extraLocals = [];
-    this.#named = new Map();
-    this.#marks = [];
-    this.#openMarks.clear();
-    this.#caches = [];
-    this.#cacheOfLocal.clear();
-    this.#nextCache = 0;
+    this.#marks.reset();
   }
 
-  #newLocal(type: number): number {
-    this.#extraLocals.push(type);
-    return this.#nextLocal++;
-  }
-
-  #scratch(name: string, type: number): number {
-    let local = this.#named.get(name);
-    if (local === undefined) {
-      local = this.#newLocal(type);
-      this.#named.set(name, local);
-    }
-    return local;
-  }
-
-  get #addressType(): number {
-    return this.#is64 ? I64 : I32;
-  }
-
-  // ---- header: locals, stack check, page caches, counter
-
-  #writeHeader(
-    bytes: Uint8Array,
-    declarations: number,
-    codeStart: number,
-    groups: number,
-    frame: number,
-    type: FunctionType,
-  ): void {
+  /** Stack check, page caches, local counter, and the block that all exits fall through. */
+  #writePrologue(checksStack: boolean, frame: number, type: FunctionType): void {
     const { stackGlobal, counterGlobal } = this.#context.layout;
     const h = this.#header;
-    const checksStack = this.#calls || frame > LEAF_FRAME_BYTES_MAX;
-    const stack = checksStack ? this.#scratch("stack", I32) : -1;
-    h.u32(groups + this.#extraLocals.length);
-    h.copy(bytes, declarations, codeStart);
-    for (const t of this.#extraLocals) h.code(1, t);
     if (checksStack) {
-      h.op(0x23, stackGlobal);
+      h.op(OP_GLOBAL_GET, stackGlobal);
       h.i32Const(frame);
-      h.code(0x6b);
-      h.op(OP_LOCAL_TEE, stack);
+      h.u8(OP_I32_SUB);
+      h.op(OP_LOCAL_TEE, this.#locals.named("stack", TYPE_I32));
       h.code(0x41, 0x00, 0x48, OP_IF, 0x40); // < 0 ?
       h.i32Const(TRAP_STACK_OVERFLOW);
       h.op(OP_CALL, HOOK_TRAP);
       h.code(OP_UNREACHABLE, OP_END);
     }
-    for (const cache of this.#caches) {
-      if (this.#is64) h.i64Const(-PAGE_BYTES);
-      else h.i32Const(-PAGE_BYTES);
-      h.op(OP_LOCAL_SET, cache);
-    }
+    this.#marks.writePrologue(h);
     if (!this.#fast) return;
-    h.op(0x23, counterGlobal);
+    h.op(OP_GLOBAL_GET, counterGlobal);
     h.op(OP_LOCAL_SET, this.#counter);
-    h.code(OP_BLOCK);
+    h.u8(OP_BLOCK);
     if (type.results.length === 0) h.u8(0x40);
-    else if (type.results.length === 1) h.u8(valueTypeByte(type.results[0] as ValueType));
+    else if (type.results.length === 1) h.u8(TYPE_BYTES[type.results[0] as ValueType]);
     else h.signed(this.#context.resultType(type.results));
   }
 
   // ---- the counter
 
-  get #counter(): number {
-    return this.#named.get("counter") as number;
-  }
-
   /** Writes the local counter back; nothing in the exact form. */
   #spill(w: Writer): void {
     if (!this.#fast) return;
     w.op(OP_LOCAL_GET, this.#counter);
-    w.op(0x24, this.#context.layout.counterGlobal);
+    w.op(OP_GLOBAL_SET, this.#context.layout.counterGlobal);
   }
 
   #reload(w: Writer): void {
     if (!this.#fast) return;
-    w.op(0x23, this.#context.layout.counterGlobal);
+    w.op(OP_GLOBAL_GET, this.#context.layout.counterGlobal);
     w.op(OP_LOCAL_SET, this.#counter);
   }
 
@@ -296,23 +223,15 @@ export class BodyRewriter {
   }
 
   #copyRun(): void {
-    let done = 0;
-    for (const mark of this.#marks) {
-      this.#out.appendRange(this.#run, done, mark.at);
-      done = mark.at;
-      this.#writeMark(mark);
-    }
-    this.#out.appendRange(this.#run, done, this.#run.length);
+    this.#marks.copyRun(this.#run, this.#unlikelyIf);
     this.#run.clear();
-    this.#marks = [];
-    this.#openMarks.clear();
   }
 
   #charge(cost: number, checked: boolean): void {
     const w = this.#out;
     const { counterGlobal } = this.#context.layout;
     if (this.#fast) w.op(OP_LOCAL_GET, this.#counter);
-    else w.op(0x23, counterGlobal);
+    else w.op(OP_GLOBAL_GET, counterGlobal);
     if (cost > 0) {
       w.i64Const(cost);
       w.u8(0x7d);
@@ -320,8 +239,8 @@ export class BodyRewriter {
     if (this.#fast) {
       w.op(checked ? OP_LOCAL_TEE : OP_LOCAL_SET, this.#counter);
     } else {
-      w.op(0x24, counterGlobal);
-      if (checked) w.op(0x23, counterGlobal);
+      w.op(OP_GLOBAL_SET, counterGlobal);
+      if (checked) w.op(OP_GLOBAL_GET, counterGlobal);
     }
     if (!checked) return;
     w.code(0x42, 0x00, 0x53); // < 0 ?
@@ -332,27 +251,30 @@ export class BodyRewriter {
     w.u8(OP_END);
   }
 
-  #unlikelyIf(): void {
+  readonly #unlikelyIf = (): void => {
     this.#unlikely.push(this.#out.length);
     this.#out.code(OP_IF, 0x40);
-  }
+  };
 
   // ---- operands
 
-  #push(count: number): void {
-    for (let i = 0; i < count; i++) this.#origins[this.#height + i] = UNKNOWN;
-    this.#height += count;
-    if (this.#height > this.#heightMax) this.#heightMax = this.#height;
+  get #addressType(): number {
+    return this.#is64 ? TYPE_I64 : TYPE_I32;
   }
 
-  #pop(count: number): void {
-    const floor = this.#blocks[this.#blocks.length - 1]?.height ?? 0;
-    this.#height = Math.max(floor, this.#height - count);
+  get #floor(): number {
+    return this.#blocks[this.#blocks.length - 1]?.height ?? 0;
+  }
+
+  /** Replaces operands. */
+  #replace(popped: number, pushed: number): void {
+    this.#operands.pop(popped, this.#floor);
+    this.#operands.push(pushed);
   }
 
   #unreachable(): void {
     this.#dead = true;
-    this.#height = this.#blocks[this.#blocks.length - 1]?.height ?? 0;
+    this.#operands.height = this.#floor;
   }
 
   // ---- operators
@@ -382,7 +304,7 @@ export class BodyRewriter {
         skipImmediates(r, immediates[op] as number);
         this.#run.copy(r.bytes, start, r.at);
         if (this.#dead) return;
-        this.#pop(1);
+        this.#replace(1, 0);
         this.#endRun(false);
         return;
       case OP_CALL:
@@ -435,8 +357,7 @@ export class BodyRewriter {
     }
     skipImmediates(r, immediates[op] as number);
     this.#run.copy(r.bytes, start, r.at);
-    this.#pop(pops[op] as number);
-    this.#push(pushes[op] as number);
+    this.#replace(pops[op] as number, pushes[op] as number);
     if (canonicalise[op] !== CANON_NONE) this.#canonicalise(canonicalise[op] as number);
   }
 
@@ -448,13 +369,10 @@ export class BodyRewriter {
     const params = signature?.params.length ?? 0;
     const results = signature?.results.length ?? (type === -0x40 ? 0 : 1);
     const dead = this.#dead;
-    if (!dead) {
-      if (op === OP_IF) this.#pop(1);
-      this.#pop(params);
-    }
-    this.#blocks.push({ op, height: this.#height, params, results, dead });
+    if (!dead) this.#replace(params + (op === OP_IF ? 1 : 0), 0);
+    this.#blocks.push({ op, height: this.#operands.height, params, results, dead });
     if (dead) return;
-    this.#push(params);
+    this.#operands.push(params);
     if (op === OP_LOOP) this.#loops++;
     if (op !== OP_BLOCK) this.#endRun(op === OP_LOOP);
   }
@@ -476,8 +394,8 @@ export class BodyRewriter {
     this.#dead = false;
     this.#cost = 0;
     this.#checked = false;
-    this.#height = block.height;
-    this.#push(op === OP_ELSE ? block.params : block.results);
+    this.#operands.height = block.height;
+    this.#operands.push(op === OP_ELSE ? block.params : block.results);
   }
 
   #closeBody(): void {
@@ -510,7 +428,7 @@ export class BodyRewriter {
     if (op === OP_REF_FUNC) {
       referenced.add(target);
       this.#run.op(op, target);
-      if (!this.#dead) this.#push(1);
+      if (!this.#dead) this.#operands.push(1);
       return;
     }
     if (this.#dead) {
@@ -527,14 +445,13 @@ export class BodyRewriter {
     if (!imported) this.#passStack();
     this.#run.op(op, target);
     this.#reload(this.#run);
-    this.#pop(type.params.length);
-    this.#push(type.results.length);
+    this.#replace(type.params.length, type.results.length);
   }
 
   /** Leaves the rest of the stack for the callee. */
   #passStack(): void {
-    this.#run.op(OP_LOCAL_GET, this.#scratch("stack", I32));
-    this.#run.op(0x24, this.#context.layout.stackGlobal);
+    this.#run.op(OP_LOCAL_GET, this.#locals.named("stack", TYPE_I32));
+    this.#run.op(OP_GLOBAL_SET, this.#context.layout.stackGlobal);
   }
 
   #callIndirect(start: number): void {
@@ -551,14 +468,13 @@ export class BodyRewriter {
     this.#passStack();
     this.#run.copy(r.bytes, start, r.at);
     this.#reload(this.#run);
-    this.#pop(1 + (type?.params.length ?? 0));
-    this.#push(type?.results.length ?? 0);
+    this.#replace(1 + (type?.params.length ?? 0), type?.results.length ?? 0);
   }
 
   /** The engine reports a null entry and a wrong type alike; the exact form tells them apart. */
   #trapIfNull(table: number): void {
     const wide = this.#context.module.tables[table]?.is64 === true;
-    const index = this.#scratch(wide ? "index64" : "index", wide ? I64 : I32);
+    const index = this.#locals.named(wide ? "index64" : "index", wide ? TYPE_I64 : TYPE_I32);
     const w = this.#run;
     w.op(OP_LOCAL_TEE, index);
     w.op(0x25, table);
@@ -574,13 +490,12 @@ export class BodyRewriter {
     const local = r.u32();
     this.#run.copy(r.bytes, start, r.at);
     if (op !== OP_LOCAL_GET) {
-      this.#pop(1);
-      this.#versions[local] = (this.#versions[local] ?? 0) + 1;
-      this.#openMarks.delete(local);
+      this.#replace(1, 0);
+      this.#operands.setLocal(local);
+      this.#marks.close(local);
       if (op === OP_LOCAL_SET) return;
     }
-    this.#push(1);
-    this.#know(local, 0, this.#versions[local] ?? 0);
+    this.#operands.pushLocal(local);
   }
 
   #constant(op: number, start: number): void {
@@ -588,54 +503,23 @@ export class BodyRewriter {
     const wide = op === OP_I64_CONST;
     const value = wide ? r.s64Small() : r.s32();
     this.#run.copy(r.bytes, start, r.at);
-    this.#push(1);
-    if (wide === this.#is64 && Math.abs(value) <= 2 ** 31) this.#know(CONSTANT, value);
+    if (wide === this.#is64) this.#operands.pushConstant(value);
+    else this.#operands.push(1);
   }
 
-  /** Addition and subtraction; those of addresses with constants are followed, modulo the address range. */
+  /** Addition and subtraction; those of addresses are followed. */
   #add(op: number): void {
     this.#run.u8(op);
-    const left = this.#height - 2;
-    const right = this.#height - 1;
-    const [a, b] = [this.#origins[left], this.#origins[right]];
     const wide = op === OP_I64_ADD || op === OP_I64_SUB;
-    const minus = op === OP_I32_SUB || op === OP_I64_SUB;
-    const sum = (this.#constants[left] ?? 0) + (minus ? -1 : 1) * (this.#constants[right] ?? 0);
-    const base = b === CONSTANT ? a : a === CONSTANT && !minus ? b : UNKNOWN;
-    const version = this.#originVersions[base === a ? left : right] ?? 0;
-    this.#pop(2);
-    this.#push(1);
-    if (wide !== this.#is64 || base === undefined || base === UNKNOWN) return;
-    const value = wide ? sum : sum | 0;
-    if (Math.abs(value) <= 2 ** 31) this.#know(base, value, version);
-  }
-
-  /** Notes what the operand on top is. */
-  #know(origin: number, constant: number, version = 0): void {
-    this.#origins[this.#height - 1] = origin;
-    this.#constants[this.#height - 1] = constant;
-    this.#originVersions[this.#height - 1] = version;
+    if (wide !== this.#is64) this.#replace(2, 1);
+    else this.#operands.add(op === OP_I32_SUB || op === OP_I64_SUB, !wide, this.#floor);
   }
 
   #canonicalise(kind: number): void {
     const r = this.#reader;
     const following = peekOpcode(r);
     if (kind <= CANON_F64 ? ignoresNanBits[following] === 1 : canonicalise[following] === kind) return;
-    const w = this.#run;
-    const value = this.#scratch(`nan${kind}`, kind === CANON_F32 ? 0x7d : kind === CANON_F64 ? 0x7c : 0x7b);
-    w.op(OP_LOCAL_TEE, value);
-    if (kind === CANON_F32) w.code(0x43, ...NAN_F32);
-    else if (kind === CANON_F64) w.code(0x44, ...NAN_F64);
-    else if (kind === CANON_F32X4) w.code(0xfd, 0x0c, ...NAN_F32, ...NAN_F32, ...NAN_F32, ...NAN_F32);
-    else w.code(0xfd, 0x0c, ...NAN_F64, ...NAN_F64);
-    w.op(OP_LOCAL_GET, value);
-    w.op(OP_LOCAL_GET, value);
-    if (kind === CANON_F32)
-      w.code(0x5b, 0x1b); // eq, select
-    else if (kind === CANON_F64) w.code(0x61, 0x1b);
-    else if (kind === CANON_F32X4)
-      w.code(0xfd, 65, 0xfd, 82); // eq, bitselect
-    else w.code(0xfd, 71, 0xfd, 82);
+    writeCanonical(this.#run, kind, this.#locals);
   }
 
   /** Copy, fill, init: the charge for the length, the mark of the range, then the operator itself. */
@@ -645,9 +529,9 @@ export class BodyRewriter {
     const { fnCharge, fnMarkRange } = this.#context.layout;
     const wideLength = this.#is64 && op !== OP_MEMORY_INIT;
     const wideMiddle = this.#is64 && op === OP_MEMORY_COPY;
-    const address = this.#scratch("address", this.#addressType);
-    const middle = this.#scratch(wideMiddle ? "middle64" : "middle", wideMiddle ? I64 : I32);
-    const length = this.#scratch(wideLength ? "length64" : "length", wideLength ? I64 : I32);
+    const address = this.#locals.named("address", this.#addressType);
+    const middle = this.#locals.named(wideMiddle ? "middle64" : "middle", wideMiddle ? TYPE_I64 : TYPE_I32);
+    const length = this.#locals.named(wideLength ? "length64" : "length", wideLength ? TYPE_I64 : TYPE_I32);
     const w = this.#run;
     w.op(OP_LOCAL_SET, length);
     w.op(OP_LOCAL_SET, middle);
@@ -666,7 +550,7 @@ export class BodyRewriter {
     w.op(OP_LOCAL_GET, middle);
     w.op(OP_LOCAL_GET, length);
     w.copy(r.bytes, start, r.at);
-    this.#pop(3);
+    this.#replace(3, 0);
   }
 
   // ---- stores
@@ -677,51 +561,31 @@ export class BodyRewriter {
     const offset = r.u64();
     if (op >= PREFIX_SIMD + 88) r.u8();
     const size = storeBytes[op] as number;
-    const slot = this.#height - 2;
-    const base = this.#origins[slot] ?? UNKNOWN;
-    const known = base === CONSTANT || (base >= 0 && this.#originVersions[slot] === this.#versions[base]);
+    const slot = this.#operands.height - 2;
+    const base = this.#operands.base(slot);
     if (offset >= 2 ** 31) this.#farStore(op, start, offset, size);
-    else if (known) {
-      this.#groupStore(base, (this.#constants[slot] ?? 0) + offset, size);
+    else if (base === UNKNOWN) this.#computedStore(op, start, offset, size);
+    else {
+      this.#marks.grouped(
+        this.#run.length,
+        base,
+        this.#operands.constant(slot) + offset,
+        size,
+        this.#loops > 0,
+      );
       this.#run.copy(r.bytes, start, r.at);
-    } else this.#computedStore(op, start, offset, size);
-    this.#pop(2);
-  }
-
-  /** A store at a constant distance from `base`: one check for all of its kind in this run. */
-  #groupStore(base: number, offset: number, size: number): void {
-    const open = this.#openMarks.get(base);
-    if (open !== undefined) {
-      const min = Math.min(open.min, offset);
-      const max = Math.max(open.max, offset + size);
-      if (max - min <= GROUP_BYTES_MAX) {
-        if (open.min !== offset || open.single !== size) open.single = 0;
-        open.min = min;
-        open.max = max;
-        return;
-      }
     }
-    const mark = {
-      at: this.#run.length,
-      base,
-      min: offset,
-      max: offset + size,
-      loops: this.#loops > 0,
-      single: size,
-    };
-    this.#marks.push(mark);
-    this.#openMarks.set(base, mark);
+    this.#replace(2, 0);
   }
 
   #computedStore(op: number, start: number, offset: number, size: number): void {
     const r = this.#reader;
     const type = storeType[op] as number;
-    const value = this.#scratch(`value${type}`, type);
-    const base = this.#scratch("address", this.#addressType);
+    const value = this.#locals.named(`value${type}`, type);
+    const address = this.#locals.named("address", this.#addressType);
     this.#run.op(OP_LOCAL_SET, value);
-    this.#run.op(OP_LOCAL_TEE, base);
-    const mark = { at: this.#run.length, base, min: offset, max: offset + size, loops: false, single: size };
-    this.#marks.push(mark);
+    this.#run.op(OP_LOCAL_TEE, address);
+    this.#marks.alone(this.#run.length, address, offset, size);
     this.#run.op(OP_LOCAL_GET, value);
     this.#run.copy(r.bytes, start, r.at);
   }
@@ -730,8 +594,8 @@ export class BodyRewriter {
   #farStore(op: number, start: number, offset: number, size: number): void {
     const r = this.#reader;
     const type = storeType[op] as number;
-    const value = this.#scratch(`value${type}`, type);
-    const address = this.#scratch("address", this.#addressType);
+    const value = this.#locals.named(`value${type}`, type);
+    const address = this.#locals.named("address", this.#addressType);
     const w = this.#run;
     w.op(OP_LOCAL_SET, value);
     w.op(OP_LOCAL_TEE, address);
@@ -747,104 +611,6 @@ export class BodyRewriter {
     w.op(OP_LOCAL_GET, value);
     w.copy(r.bytes, start, r.at);
   }
-
-  /** The local that remembers the last page marked for `base`, -1 outside loops, where it would not pay. */
-  #cacheFor(base: number, loops: boolean): number {
-    if (!loops || base === CONSTANT) return -1;
-    const known = this.#cacheOfLocal.get(base);
-    if (known !== undefined) return known;
-    let cache = this.#caches[this.#nextCache];
-    if (cache === undefined) {
-      cache = this.#newLocal(this.#addressType);
-      this.#caches.push(cache);
-    }
-    this.#nextCache = (this.#nextCache + 1) % PAGE_CACHES_MAX;
-    this.#cacheOfLocal.set(base, cache);
-    return cache;
-  }
-
-  /** The first address of a mark plus `extra`, on the stack. */
-  #markAddress(mark: Mark, extra: number): void {
-    const w = this.#out;
-    const offset = mark.min + extra;
-    if (mark.base === CONSTANT) {
-      this.#addressConstant(offset);
-      return;
-    }
-    w.op(OP_LOCAL_GET, mark.base);
-    if (offset === 0) return;
-    this.#addressConstant(offset);
-    w.u8(this.#is64 ? OP_I64_ADD : OP_I32_ADD);
-  }
-
-  #addressConstant(value: number): void {
-    if (this.#is64) this.#out.i64Const(value);
-    else this.#out.i32Const(value);
-  }
-
-  #writeMark(mark: Mark): void {
-    const w = this.#out;
-    const span = mark.max - mark.min;
-    const cache = mark.single === 0 ? this.#cacheFor(mark.base, mark.loops) : -1;
-    if (mark.single !== 0) this.#unmarkedOrUnaligned(mark, span);
-    else if (cache >= 0) this.#outsidePage(mark, span, cache);
-    else {
-      this.#loadMap(mark, 0);
-      this.#loadMap(mark, span - 1);
-      w.code(0x71, 0x45); // and, eqz
-    }
-    this.#unlikelyIf();
-    this.#markAddress(mark, 0);
-    w.i32Const(span);
-    w.op(OP_CALL, this.#context.layout.fnMark);
-    if (cache >= 0) w.op(OP_LOCAL_SET, cache);
-    else w.u8(0x1a);
-    w.u8(OP_END);
-  }
-
-  /** Whether the mark's bytes do not all lie in the page that its cache remembers. */
-  #outsidePage(mark: Mark, span: number, cache: number): void {
-    const w = this.#out;
-    this.#markAddress(mark, 0);
-    w.op(OP_LOCAL_GET, cache);
-    w.u8(this.#is64 ? OP_I64_SUB : OP_I32_SUB);
-    this.#addressConstant(PAGE_BYTES - span);
-    w.u8(this.#is64 ? 0x56 : 0x4b);
-  }
-
-  /** Whether the page is unmarked or the address is not a multiple of the store's size, so that it may reach the next page. */
-  #unmarkedOrUnaligned(mark: Mark, size: number): void {
-    const w = this.#out;
-    this.#loadMap(mark, 0);
-    if (size === 1) {
-      w.u8(0x45);
-      return;
-    }
-    this.#markAddress(mark, 0);
-    if (this.#is64) w.u8(0xa7);
-    w.i32Const(size - 1);
-    w.code(0x71, 0x4d); // and, <=
-  }
-
-  /** The map's byte for the page of the mark's first address plus `extra`. */
-  #loadMap(mark: Mark, extra: number): void {
-    const w = this.#out;
-    this.#markAddress(mark, extra);
-    this.#addressConstant(PAGE_SHIFT);
-    if (this.#is64) w.code(0x88, 0xa7);
-    else w.u8(0x76);
-    w.code(0x2d, 0x40, 0x01, 0x00); // i32.load8_u of memory 1
-  }
-}
-
-function lebBytes(value: number): number {
-  let n = 1;
-  for (let v = value; v >= 0x80; v >>>= 7) n++;
-  return n;
-}
-
-function valueTypeByte(type: ValueType): number {
-  return { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b, funcref: 0x70, externref: 0x6f }[type];
 }
 
 /** The opcode number of the next instruction, without reading it; 0 when it has none of interest. */

@@ -8,7 +8,22 @@ const HELPER_OPERATORS: number = 20 + 46;
 /** Instruction counter and the two page counters, each an initialiser and its end. */
 const GLOBAL_OPERATORS: number = 3 * 2;
 
-/** Operators added for a module that imports `imports`. */
-export function functionOperatorsAdded(imports: readonly string[], is64: boolean): number {
-  return HELPER_OPERATORS + GLOBAL_OPERATORS;
+/** Functions of the stable memory that the replica runs as Wasm instead of calling the host: operators of each. */
+const STABLE_OPERATORS: Readonly<Record<string, number>> = {
+  stable_size: 10,
+  stable64_size: 2,
+  stable_grow: 24,
+  stable64_grow: 21,
+  stable_read: 106,
+  stable64_read: 119,
+  stable_write: 91,
+  stable64_write: 107,
+};
+
+/** Operators added for a module that imports `imports` (names without duplicates). */
+export function functionOperatorsAdded(imports: readonly string[]): number {
+  return imports.reduce(
+    (sum, name) => sum + (STABLE_OPERATORS[name] ?? 0),
+    HELPER_OPERATORS + GLOBAL_OPERATORS,
+  );
 }

@@ -227,7 +227,9 @@ test("compiled canisters run in other threads, where deep recursion ends in our 
     resourceLimits: { stackSizeMb: ENGINE_STACK_MB },
     workerData: { posted },
   });
-  const [{ foreign, shapes }] = (await once(worker, "message")) as [{ foreign: bigint; shapes: string[][] }];
+  const [{ foreign, shapes }] = (await once(worker, "message")) as [
+    { foreign: bigint; shapes: [string, ...string[]][] },
+  ];
   await worker.terminate();
   assert.equal(foreign, 2n);
   for (const [name, ...outcomes] of shapes) assert.deepEqual(outcomes, ["stack_overflow true"], name);

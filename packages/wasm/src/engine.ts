@@ -61,10 +61,21 @@ export class Engine {
     if (!validated.ok) return err(validated.error);
     const info = validated.value;
     const decoded = decodeModule(wasm);
+    let module: WebAssembly.Module;
+    try {
+      module = new WebAssembly.Module(instrument(decoded, { form: "fast" }));
+    } catch (error) {
+      // A function near the engine's own size limits may outgrow them.
+      if (!(error instanceof WebAssembly.CompileError)) throw error;
+      return err({
+        kind: "engine_validation",
+        message: `Wasm module exceeds the engine's limits: ${error.message}`,
+      });
+    }
     return ok({
       wasm,
       info,
-      module: new WebAssembly.Module(instrument(decoded, { form: "fast" })),
+      module,
       image: initialImage(decoded),
       compileInstructions: COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(info.compileOperators),
     });

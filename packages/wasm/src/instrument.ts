@@ -25,6 +25,7 @@ import {
 import { memoryPagesMax } from "./limits.ts";
 import { Reader } from "./reader.ts";
 import type { ValueType } from "./types.ts";
+import { TYPE_BYTES } from "./value-types.ts";
 import { Writer } from "./writer.ts";
 
 export interface InstrumentOptions {
@@ -112,16 +113,6 @@ class TypeTable {
     return w;
   }
 }
-
-const TYPE_BYTES: Readonly<Record<ValueType, number>> = {
-  i32: 0x7f,
-  i64: 0x7e,
-  f32: 0x7d,
-  f64: 0x7c,
-  v128: 0x7b,
-  funcref: 0x70,
-  externref: 0x6f,
-};
 
 function codeSection(
   m: DecodedModule,

@@ -33,8 +33,8 @@ import {
 } from "./opcodes.ts";
 import { InvalidModule, type Reader } from "./reader.ts";
 
-/** Locals of one function, parameters not counted; the engines' own limit. */
-export const LOCALS_MAX = 50_000;
+/** Locals of one function: the engines' limit of 50,000, less the most parameters and what instrumentation adds. */
+export const LOCALS_MAX = 48_900;
 
 /** Reads an opcode and refuses those that canisters may not use; the immediates follow. */
 export function readOpcode(r: Reader): number {

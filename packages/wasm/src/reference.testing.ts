@@ -140,12 +140,10 @@ function prepare(instructions: readonly Instruction[], is64: boolean): Body {
 /** Runs a program from a memory image; the memory is changed in place. */
 export class Machine {
   readonly #bodies: readonly Body[];
-  readonly #program: Program;
   memory: Uint8Array;
   counter: bigint;
 
   constructor(program: Program, memory: Uint8Array, counter: bigint) {
-    this.#program = program;
     this.#bodies = program.functions.map((code) => prepare(code, program.is64));
     this.memory = memory;
     this.counter = counter;

@@ -110,7 +110,7 @@ export function describeModule(m: DecodedModule): ModuleInfo {
     freshInstancePerMessage: code.dropsSegments,
     importedFunctionCount: m.importedFunctions.length,
     functionCount: m.functions.length,
-    compileOperators: code.operators + functionOperatorsAdded(imports, is64) + 2 * m.globals.length,
+    compileOperators: code.operators + functionOperatorsAdded(imports) + 2 * m.globals.length,
   };
 }
 
