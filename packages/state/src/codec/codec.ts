@@ -1,13 +1,14 @@
 /**
- * Building blocks of the durable encoding: a `Codec<T>` maps a value to CBOR data and strictly back. Records become maps with
- * their field names, so the bytes are deterministic (RFC 8949 §4.2.1) and one value has one encoding. `record` asks for a codec
- * of every field of the type: a new field does not compile until its durable form is written. Whatever is not exactly as
- * encoded is `record_invalid`.
+ * Building blocks of the durable encoding: a `Codec<T>` writes a value as CBOR and maps decoded CBOR strictly back. Records become
+ * maps with their field names, so the bytes are deterministic (RFC 8949 §4.2.1) and one value has one encoding. `record` asks for
+ * a codec of every field of the type: a new field does not compile until its durable form is written. Whatever is not exactly
+ * as encoded is `record_invalid`.
  */
-import { type CborValue, decodeCbor, encodeCborBare, equalBytes, OrreryError } from "@orrery/base";
+import { type CborValue, decodeCbor, equalBytes, OrreryError } from "@orrery/base";
+import { CborWriter, sortedKeys } from "./cbor-writer.ts";
 
 export interface Codec<T> {
-  encode(value: T): CborValue;
+  write(out: CborWriter, value: T): void;
   decode(value: CborValue): T;
 }
 
@@ -15,9 +16,18 @@ function invalid(expected: string): OrreryError {
   return new OrreryError("record_invalid", `not a durable record of this version: expected ${expected}`);
 }
 
+/** Writers between uses. */
+const writers: CborWriter[] = [];
+const KEPT_BYTES_MAX: number = 1 << 20;
+
 /** One value as bytes. */
 export function encodeWith<T>(codec: Codec<T>, value: T): Uint8Array {
-  return encodeCborBare(codec.encode(value));
+  const out = writers.pop() ?? new CborWriter();
+  codec.write(out, value);
+  const encoded = out.finish();
+  // A buffer that one huge record made grow is not kept.
+  if (encoded.length <= KEPT_BYTES_MAX) writers.push(out);
+  return encoded;
 }
 
 /** Strict: also refuses bytes that are not the one encoding of their value. */
@@ -35,7 +45,7 @@ export function decodeWith<T>(codec: Codec<T>, bytes: Uint8Array): T {
 }
 
 export const bytes: Codec<Uint8Array> = {
-  encode: (value) => value,
+  write: (out, value) => out.bytes(value),
   decode(value) {
     if (!(value instanceof Uint8Array)) throw invalid("a byte string");
     // A copy: the decoded piece must not keep the whole file buffer alive.
@@ -49,7 +59,7 @@ export function branded<T extends Uint8Array>(): Codec<T> {
 }
 
 export const text: Codec<string> = {
-  encode: (value) => value,
+  write: (out, value) => out.text(value),
   decode(value) {
     if (typeof value !== "string") throw invalid("text");
     return value;
@@ -57,7 +67,7 @@ export const text: Codec<string> = {
 };
 
 export const bool: Codec<boolean> = {
-  encode: (value) => value,
+  write: (out, value) => out.bool(value),
   decode(value) {
     if (typeof value !== "boolean") throw invalid("a boolean");
     return value;
@@ -66,9 +76,9 @@ export const bool: Codec<boolean> = {
 
 /** A safe integer of either sign. */
 export const integer: Codec<number> = {
-  encode(value) {
+  write(out, value) {
     if (!Number.isSafeInteger(value)) throw invalid(`a safe integer, not ${value}`);
-    return value;
+    out.integer(value);
   },
   decode(value) {
     if (typeof value !== "number" || !Number.isSafeInteger(value)) throw invalid("a safe integer");
@@ -76,16 +86,21 @@ export const integer: Codec<number> = {
   },
 };
 
+const U64_END: bigint = 1n << 64n;
+
 /** An integer of any size and sign: CBOR's own below 2^64, otherwise sign byte (0 or 1) and big-endian magnitude. */
 export const bigInteger: Codec<bigint> = {
-  encode(value) {
-    if (value >= 0n && value < 1n << 64n) return value;
+  write(writer, value) {
+    if (value >= 0n && value < U64_END) {
+      writer.unsigned(value);
+      return;
+    }
     const digits = (value < 0n ? -value : value).toString(16);
     const hex = digits.length % 2 === 0 ? digits : `0${digits}`;
     const out = new Uint8Array(1 + hex.length / 2);
     out[0] = value < 0n ? 1 : 0;
     for (let i = 1; i < out.length; i++) out[i] = Number.parseInt(hex.slice(2 * i - 2, 2 * i), 16);
-    return out;
+    writer.bytes(out);
   },
   decode(value) {
     if (typeof value === "bigint") return value;
@@ -99,22 +114,27 @@ export const bigInteger: Codec<bigint> = {
 
 export function nullable<T>(inner: Codec<T>): Codec<T | null> {
   return {
-    encode: (value) => (value === null ? null : inner.encode(value)),
+    write: (out, value) => (value === null ? out.null() : inner.write(out, value)),
     decode: (value) => (value === null || value === undefined ? null : inner.decode(value)),
   };
 }
 
-/** A field that may be missing. Only as a field of a record. */
+/** A field that may be missing; it is then not written. Only as a field of a record. */
 export function optional<T>(inner: Codec<T>): Codec<T | undefined> {
   return {
-    encode: (value) => (value === undefined ? undefined : inner.encode(value)),
+    write: (out, value) => {
+      if (value !== undefined) inner.write(out, value);
+    },
     decode: (value) => (value === undefined ? undefined : inner.decode(value)),
   };
 }
 
 export function list<T>(inner: Codec<T>): Codec<T[]> {
   return {
-    encode: (value) => value.map((item) => inner.encode(item)),
+    write(out, value) {
+      out.list(value.length);
+      for (const item of value) inner.write(out, item);
+    },
     decode(value) {
       if (!Array.isArray(value)) throw invalid("a list");
       return (value as readonly CborValue[]).map((item) => inner.decode(item));
@@ -130,20 +150,30 @@ function fieldsOf(value: CborValue): ReadonlyMap<string, CborValue> {
 type FieldCodecs<T> = { readonly [K in keyof T]-?: Codec<T[K]> };
 
 export function record<T extends object>(fields: FieldCodecs<T>): Codec<T> {
-  const entries = Object.entries(fields) as [string, Codec<unknown>][];
+  const codecs = fields as unknown as Readonly<Record<string, Codec<unknown>>>;
+  const entries = sortedKeys(Object.keys(fields)).map(({ key, encoded }) => ({
+    key,
+    encoded,
+    codec: codecs[key] as Codec<unknown>,
+  }));
   return {
-    encode(value) {
-      const out = new Map<string, CborValue>();
-      for (const [name, codec] of entries)
-        out.set(name, codec.encode((value as Record<string, unknown>)[name]));
-      return out;
+    write(out, value) {
+      const values = value as Readonly<Record<string, unknown>>;
+      let present = 0;
+      for (const { key } of entries) if (values[key] !== undefined) present++;
+      out.map(present);
+      for (const { key, encoded, codec } of entries) {
+        if (values[key] === undefined) continue;
+        out.raw(encoded);
+        codec.write(out, values[key]);
+      }
     },
     decode(value) {
       const map = fieldsOf(value);
       const out: Record<string, unknown> = {};
-      for (const [name, codec] of entries) {
-        const field = codec.decode(map.get(name));
-        if (field !== undefined) out[name] = field;
+      for (const { key, codec } of entries) {
+        const field = codec.decode(map.get(key));
+        if (field !== undefined) out[key] = field;
       }
       for (const name of map.keys())
         if (!(name in fields)) throw invalid(`no field \`${name.slice(0, 40)}\``);
@@ -168,14 +198,14 @@ export function union<T extends { readonly kind: string }>(
     return codec;
   };
   return {
-    encode: (value) => codecOf(value.kind).encode(value),
+    write: (out, value) => codecOf(value.kind).write(out, value),
     decode: (value) => codecOf(fieldsOf(value).get("kind")).decode(value) as T,
   };
 }
 
 export function literal<T extends string>(...allowed: readonly T[]): Codec<T> {
   return {
-    encode: (value) => value,
+    write: (out, value) => out.text(value),
     decode(value) {
       if (!allowed.includes(value as T)) throw invalid(`one of ${allowed.join(", ")}`);
       return value as T;
@@ -186,7 +216,13 @@ export function literal<T extends string>(...allowed: readonly T[]): Codec<T> {
 /** A map with text keys, as a CBOR map. */
 export function textMap<V>(inner: Codec<V>): Codec<Map<string, V>> {
   return {
-    encode: (value) => new Map([...value].map(([key, item]) => [key, inner.encode(item)])),
+    write(out, value) {
+      out.map(value.size);
+      for (const { key, encoded } of sortedKeys(value.keys())) {
+        out.raw(encoded);
+        inner.write(out, value.get(key) as V);
+      }
+    },
     decode: (value) => new Map([...fieldsOf(value)].map(([key, item]) => [key, inner.decode(item)])),
   };
 }
@@ -195,7 +231,11 @@ export function textMap<V>(inner: Codec<V>): Codec<Map<string, V>> {
 export function numberedMap<V extends { readonly id: number }>(inner: Codec<V>): Codec<Map<number, V>> {
   const values = list(inner);
   return {
-    encode: (map) => values.encode([...map.values()].sort((a, b) => a.id - b.id)),
+    write: (out, map) =>
+      values.write(
+        out,
+        [...map.values()].sort((a, b) => a.id - b.id),
+      ),
     decode: (value) => new Map(values.decode(value).map((item) => [item.id, item])),
   };
 }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import {
   type CanisterId,
   type CborValue,
+  decodeCbor,
   encodeCborBare,
   OrreryError,
   type Principal,
@@ -255,6 +256,11 @@ test("canister records come back as they were, whatever the order of their maps"
         consumed: new Map([...value.consumed].reverse()),
       };
       assert.deepEqual(encodeCanister(reversed), bytes);
+      assert.deepEqual(
+        encodeCborBare(decodeCbor(bytes)),
+        bytes,
+        "the direct writer and the general encoder agree",
+      );
     }),
     { numRuns: 200 },
   );
