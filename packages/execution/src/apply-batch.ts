@@ -6,11 +6,11 @@ import { assert, type Batch, type Logger, MANAGEMENT_CANISTER, silentLogger, u64
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
 import { type CanisterState, type PageArena, type ReplicatedState, updateTree } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
-import { DEFAULT_LIMITS, type ExecutionLimits } from "./limits.ts";
+import { type ExecutionLimits, limitsOf } from "./limits.ts";
 import { encodeBlob } from "./management/types.ts";
 import { answerRequest, expireCalls } from "./messaging/delivery.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
-import { pruneIngress } from "./messaging/ingress-history.ts";
+import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { newModules } from "./query/snapshot.ts";
 import { chargeResources } from "./scheduler/charges.ts";
 import { ExecutionIndex } from "./scheduler/execution-index.ts";
@@ -41,7 +41,7 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     runner: options.runner,
     arena: options.arena,
     executor: options.executor ?? inlineExecutor,
-    limits: { ...DEFAULT_LIMITS, ...options.limits },
+    limits: { ...limitsOf(state.subnet.type), ...options.limits },
     log: options.log ?? silentLogger,
   };
   const index = new ExecutionIndex(state);
@@ -72,6 +72,7 @@ function applyBatch(
   answerPending(round);
   inductIngress(round, batch.ingress);
   runRound(round);
+  forgetStatuses(round);
   return finishRound(round);
 }
 

@@ -3,6 +3,7 @@
  * Each is a bound that some loop, queue or message has; those that a test or a subnet may choose are fields of
  * `ExecutionLimits`.
  */
+import type { SubnetType } from "@orrery/state";
 
 /** Instructions of one update, heartbeat, timer or callback. */
 export const INSTRUCTIONS_PER_MESSAGE_MAX = 40_000_000_000n;
@@ -74,6 +75,12 @@ export const WASM_MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
 /** Balance of provisionally created canisters when no amount is given. */
 export const PROVISIONAL_CYCLES_DEFAULT = 100_000_000_000_000n;
 
+/**
+ * Replies and reject texts that the ingress history holds, bytes. The replica's 4 GiB is more than a process on a laptop can hold;
+ * statuses over the limit become `done`, the oldest first.
+ */
+export const INGRESS_HISTORY_BYTES_MAX: number = 1024 * 1024 * 1024;
+
 export interface ExecutionLimits {
   /** A partition of a round stops starting messages once it executed this many instructions. */
   readonly instructionsPerRound: bigint;
@@ -88,9 +95,10 @@ export interface ExecutionLimits {
   readonly partitions: number;
   /** 0n: heartbeats run every round. */
   readonly heartbeatIntervalNs: bigint;
+  readonly ingressHistoryBytes: number;
 }
 
-export const DEFAULT_LIMITS: ExecutionLimits = {
+const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
   installInstructionsPerRound: 2_000_000_000n,
   instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,
@@ -99,4 +107,19 @@ export const DEFAULT_LIMITS: ExecutionLimits = {
   overheadPerMessage: 2_000_000n,
   partitions: 4,
   heartbeatIntervalNs: HEARTBEAT_INTERVAL_NS,
+  ingressHistoryBytes: INGRESS_HISTORY_BYTES_MAX,
 };
+
+/** System subnets run longer messages and do not limit installations. */
+const SYSTEM_LIMITS: ExecutionLimits = {
+  ...DEFAULT_LIMITS,
+  instructionsPerRound: 7_000_000_000n,
+  installInstructionsPerRound: 1_000_000_000_000n,
+  instructionsPerMessage: 50_000_000_000n,
+  instructionsPerInstall: 1_000_000_000_000n,
+  instructionsPerQuery: 50_000_000_000n,
+};
+
+export function limitsOf(type: SubnetType): ExecutionLimits {
+  return type === "system" ? SYSTEM_LIMITS : DEFAULT_LIMITS;
+}

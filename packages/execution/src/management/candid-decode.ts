@@ -10,8 +10,8 @@ const DEPTH_MAX = 32;
 const TABLE_MAX = 4_096;
 /** 2^128 takes 19 bytes; a number longer than this is in no management argument. */
 const NUMBER_BYTES_MAX = 40;
-/** Values that take no bytes (null, empty records) count against this many beyond the message's length. */
-const EMPTY_VALUES_MAX = 1_024;
+/** Far more values than any management argument has; blobs count as one. */
+const VALUES_MAX = 65_536;
 
 const TYPE = {
   null: -1,
@@ -172,8 +172,7 @@ class Reader {
   }
 
   #value(type: number, depth: number): CandidValue {
-    if (++this.#values > this.#bytes.length + EMPTY_VALUES_MAX)
-      throw new Invalid("the message holds too many values");
+    if (++this.#values > VALUES_MAX) throw new Invalid(`more than ${VALUES_MAX} values`);
     if (depth > DEPTH_MAX) throw new Invalid(`values nest deeper than ${DEPTH_MAX}`);
     if (type >= 0) return this.#compound(this.#table[type] as TableEntry, depth);
     switch (type) {
@@ -285,7 +284,10 @@ export function required<T>(record: CandidRecord, name: string, read: Read<T>): 
   return read(value, name);
 }
 
-/** `opt` fields: absent, null and what does not fit the type are all null, as subtyping has it. */
+/**
+ * `opt` fields: absent and null are null, a plain value is itself. A value of another type is refused rather than taken for null:
+ * a setting that cannot be read must not look as if it had been applied.
+ */
 export function optional<T>(record: CandidRecord, name: string, read: Read<T>): T | null {
   const value = record.get(fieldId(name));
   if (value === undefined || value.kind === "none") return null;

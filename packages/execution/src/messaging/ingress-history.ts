@@ -1,12 +1,16 @@
 /**
  * The ingress history (interface spec, "Request status", "Replay"): one entry per inducted request, terminal exactly once, kept
- * until its expiry has passed and for at least `INGRESS_STATUS_KEPT_NS` after it became terminal.
+ * until its expiry has passed and for at least `INGRESS_STATUS_KEPT_NS` after it became terminal, under load without its answer.
  */
 import { assert, type TimeNs, toHex } from "@orrery/base";
 import type { IngressEntry, IngressStatus, ReplicatedState } from "@orrery/state";
 import { maxOf } from "../bigints.ts";
 import { INGRESS_STATUS_KEPT_NS } from "../limits.ts";
-import type { ExecutionIndex } from "../scheduler/execution-index.ts";
+import { type ExecutionIndex, statusBytes } from "../scheduler/execution-index.ts";
+import type { Round } from "../scheduler/round.ts";
+
+/** Later than any time. */
+const FOREVER: TimeNs = 1n << 64n;
 
 export function isTerminal(status: IngressStatus): boolean {
   return status.kind !== "received" && status.kind !== "processing";
@@ -50,6 +54,7 @@ export function pruneIngress(state: ReplicatedState, index: ExecutionIndex): voi
     if (due === null) return;
     const entry = state.ingressHistory.get(due.key);
     if (entry === undefined || entry.pruneAt !== due.time) continue;
+    index.statusBytes -= statusBytes(entry.status);
     state.ingressHistory.delete(due.key);
     state.changed.ingress.add(due.key);
   }
@@ -58,4 +63,18 @@ export function pruneIngress(state: ReplicatedState, index: ExecutionIndex): voi
 /** Heaps pop up to and including a time; what ends at `time` still holds at `time`. */
 export function before(time: TimeNs): TimeNs {
   return time - 1n;
+}
+
+/** Turns the oldest terminal statuses into `done` when they hold more than the history may. */
+export function forgetStatuses(round: Pick<Round, "state" | "index" | "limits">): void {
+  const { state, index, limits } = round;
+  while (index.statusBytes > limits.ingressHistoryBytes) {
+    const oldest = index.forgettable.popUntil(FOREVER);
+    if (oldest === null) return;
+    const entry = state.ingressHistory.get(oldest.key);
+    if (entry === undefined || entry.status.kind === "done" || !isTerminal(entry.status)) continue;
+    index.statusBytes -= statusBytes(entry.status);
+    entry.status = { kind: "done" };
+    state.changed.ingress.add(oldest.key);
+  }
 }

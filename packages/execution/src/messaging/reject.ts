@@ -6,6 +6,7 @@ import { type CanisterId, principalToText, utf8, utf8DecodeLossy } from "@orrery
 import type { IngressStatus, RejectCode, ResponsePayload } from "@orrery/state";
 import { ErrorCode, errorCodeText, rejectCodeOf, type UserError, userError } from "../error-codes.ts";
 import { REJECT_TEXT_BYTES_MAX } from "../limits.ts";
+import { formatExecutionError } from "../system-api/failure.ts";
 
 /** Of a text that is too long, three quarters of the room show its head and one quarter its tail. */
 export function boundedText(text: string): string {
@@ -88,16 +89,8 @@ export function executionError(
   return userError(options.code, options.help === undefined ? text : `${text}.\n${options.help}`);
 }
 
-const ERRORS_PAGE = "https://internetcomputer.org/docs/current/references/execution-errors";
-
 export function noModule(canister: CanisterId): UserError {
-  return executionError(canister, {
-    code: ErrorCode.CanisterWasmModuleNotFound,
-    what: "Attempted to execute a message, but the canister contains no Wasm module.",
-    help:
-      "Please install code to the canister before proceeding with any messages. " +
-      `See documentation: ${ERRORS_PAGE}#wasm-module-not-found`,
-  });
+  return formatExecutionError(canister, { kind: "wasm_module_not_found" });
 }
 
 export function methodNotFound(
@@ -105,11 +98,5 @@ export function methodNotFound(
   kind: "update" | "query" | "composite_query",
   name: string,
 ): UserError {
-  return executionError(canister, {
-    code: ErrorCode.CanisterMethodNotFound,
-    what: `Canister has no ${kind} method '${name}'.`,
-    help:
-      "Check that the method being called is exported by the target canister. " +
-      `See documentation: ${ERRORS_PAGE}#method-not-found`,
-  });
+  return formatExecutionError(canister, { kind: "method_not_found", method: kind, name });
 }

@@ -42,7 +42,8 @@ function payUntilNow(round: Round, canister: CanisterState): boolean {
 /** Code, history and allocations go; the id and its controllers stay. */
 function dropDepleted(round: Round, canister: CanisterState): void {
   const { meta } = canister;
-  if (meta.module !== null || canister.callContexts.size > 0) uninstallCode(round, canister);
+  const holds = meta.module !== null || canister.callContexts.size > 0 || canister.chunks.size > 0;
+  if (holds) uninstallCode(round, canister);
   meta.settings = { ...meta.settings, computeAllocation: 0n, memoryAllocation: 0n };
   canister.history = [];
   meta.historyBytes = 0;

@@ -4,7 +4,7 @@
  * decides an order by the order of insertion.
  */
 import type { PrincipalKey, TimeNs } from "@orrery/base";
-import type { CanisterState, IngressEntry, ReplicatedState } from "@orrery/state";
+import type { CanisterState, IngressEntry, IngressStatus, ReplicatedState } from "@orrery/state";
 import { memoryUsageBytes } from "../cycles.ts";
 import { InstantHeap } from "./heap.ts";
 
@@ -21,6 +21,10 @@ export class ExecutionIndex {
   readonly ingressExpiry: InstantHeap = new InstantHeap();
   /** Terminal ingress statuses, by request id in hexadecimal. */
   readonly pruning: InstantHeap = new InstantHeap();
+  /** Terminal statuses that still hold an answer, oldest first. */
+  readonly forgettable: InstantHeap = new InstantHeap();
+  /** Bytes of the answers in the ingress history. */
+  statusBytes = 0;
   /** Canisters whose logs changed since the last delta. */
   readonly logsChanged: Set<PrincipalKey> = new Set();
   /** Memory that all canisters use, bytes. */
@@ -98,8 +102,18 @@ export class ExecutionIndex {
 
   noteIngress(key: string, entry: IngressEntry): void {
     if (entry.status.kind === "received") this.ingressExpiry.push(entry.expiry, key);
-    if (entry.pruneAt !== null) this.pruning.push(entry.pruneAt, key);
+    if (entry.pruneAt === null) return;
+    this.pruning.push(entry.pruneAt, key);
+    if (entry.status.kind === "done") return;
+    this.forgettable.push(entry.pruneAt, key);
+    this.statusBytes += statusBytes(entry.status);
   }
+}
+
+/** What a status holds besides its kind. */
+export function statusBytes(status: IngressStatus): number {
+  if (status.kind === "replied") return status.reply.length;
+  return status.kind === "rejected" ? status.message.length : 0;
 }
 
 function setMember(set: Set<PrincipalKey>, key: PrincipalKey, member: boolean): void {

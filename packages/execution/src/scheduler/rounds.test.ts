@@ -231,3 +231,16 @@ test("who waited longest goes first when a round is short", () => {
   assert.equal(subnet.round().moreWork, false);
   assert.equal(subnet.status(late.id)?.kind, "replied");
 });
+
+test("under load the oldest answers are forgotten, never the fact that there was one", () => {
+  const subnet = new TestSubnet({ runner: new ScriptedRunner(), limits: { ingressHistoryBytes: 100 } });
+  const id = subnet.installed(MODULE);
+  const requests = Array.from({ length: 40 }, () =>
+    subnet.submit({ canisterId: id, method: "run", arg: encodeScript(REPLY) }),
+  );
+  const kinds = requests.map((request) => subnet.status(request)?.kind);
+  // An answer has four bytes.
+  assert.deepEqual(kinds, [...Array(15).fill("done"), ...Array(25).fill("replied")]);
+  subnet.round([], 400n * SECOND);
+  assert.equal(subnet.state.ingressHistory.size, 0);
+});
