@@ -1,5 +1,5 @@
 /**
- * From a batch to the next state (design §3, `applyBatch`): synchronous, deterministic, a function of state and batch alone. The
+ * From a batch to the next state (`applyBatch` of docs/ARCHITECTURE.md): synchronous, deterministic, a function of state and batch alone. The
  * order of a round: time and randomness, expiries, charges, answers of the round before, induction, turns, certified tree, delta.
  */
 import { assert, type Batch, type Logger, MANAGEMENT_CANISTER, silentLogger, u64be } from "@orrery/base";

@@ -1,5 +1,5 @@
 /**
- * The management canister's queue (design §3): calls run in the order in which they came, within the round's instructions; after
+ * The management canister's queue: calls run in the order in which they came, within the round's instructions; after
  * the first installation, others wait for the next round once the round's share for installations is used up.
  */
 import { assert, MANAGEMENT_CANISTER, toHex, utf8 } from "@orrery/base";

@@ -1,5 +1,5 @@
 /**
- * The rounds' inner loop (design §3): turns of all canisters that have work, then delivery of what they sent, then management
+ * The rounds' inner loop: turns of all canisters that have work, then delivery of what they sent, then management
  * calls, again and again until nothing is left or the partitions' instructions are used up. The order is by priority and id;
  * partitions are formed by position, so the result depends on neither the host nor the number of workers.
  */
