@@ -1,6 +1,7 @@
 /**
- * From a batch to the next state (`applyBatch` of docs/ARCHITECTURE.md): synchronous, deterministic, a function of state and batch alone. The
- * order of a round: time and randomness, expiries, charges, answers of the round before, induction, turns, certified tree, delta.
+ * From a batch to the next state (`applyBatch` of docs/ARCHITECTURE.md): synchronous, deterministic, a function of state and
+ * batch alone. The order of a round: time and randomness, expiries, charges, answers of the round before, induction, turns,
+ * certified tree, delta.
  */
 import { assert, type Batch, type Logger, MANAGEMENT_CANISTER, silentLogger, u64be } from "@orrery/base";
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
