@@ -80,13 +80,6 @@ function visitCalls(
   });
 }
 
-/** `super(…)` in a class stands for the class that it extends. */
-function calleeName(callee: Node, ancestors: readonly Node[]): string | undefined {
-  if (callee.type !== "Super") return callee["name"] as string | undefined;
-  const owner = ancestors.findLast(({ type }) => type === "ClassDeclaration" || type === "ClassExpression");
-  return (owner?.["superClass"] as Node | null | undefined)?.["name"] as string | undefined;
-}
-
 /** Where the code stands in a call of `callee`: a maker of the same file, or one imported from the file or package that has it. */
 function positionOf(
   callee: string,
