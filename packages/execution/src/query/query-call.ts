@@ -8,7 +8,7 @@ import type { RejectCode, ResponsePayload, SubnetInfo } from "@orrery/state";
 import { minOf } from "../bigints.ts";
 import { isFrozen } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { INSTRUCTIONS_PER_QUERY_MAX, QUEUE_CAPACITY } from "../limits.ts";
+import { limitsOf, QUEUE_CAPACITY } from "../limits.ts";
 import { didNotReply, notFound, rejectFromError, stopped, stopping } from "../messaging/reject.ts";
 import type { Draft } from "../runner/image.ts";
 import type { WasmRunner } from "../runner/runner.ts";
@@ -19,8 +19,6 @@ import type { Mirror, MirroredCanister } from "./mirror.ts";
 
 /** Calls nested in one another, the user's own not counted. */
 export const QUERY_CALL_DEPTH_MAX = 6;
-/** Instructions of a whole call graph. */
-export const QUERY_CALL_GRAPH_INSTRUCTIONS_MAX: bigint = INSTRUCTIONS_PER_QUERY_MAX;
 /** What each call counts besides its instructions. */
 export const QUERY_CALL_OVERHEAD_INSTRUCTIONS = 50_000_000n;
 
@@ -90,10 +88,14 @@ function once<T>(make: () => T): () => T {
 
 class CallGraph {
   readonly #environment: QueryEnvironment;
-  #instructionsLeft = QUERY_CALL_GRAPH_INSTRUCTIONS_MAX;
+  /** Of one query, and of the whole call graph. */
+  readonly #instructionsMax: bigint;
+  #instructionsLeft: bigint;
 
   constructor(environment: QueryEnvironment) {
     this.#environment = environment;
+    this.#instructionsMax = limitsOf(environment.mirror.subnet.type).instructionsPerQuery;
+    this.#instructionsLeft = this.#instructionsMax;
   }
 
   call(call: QueryCall, certificate: (() => Uint8Array) | null, depth: number): QueryResult {
@@ -180,7 +182,7 @@ class CallGraph {
         cyclesAvailable: 0n,
         cyclesRefunded: 0n,
         canRespond: true,
-        instructionLimit: minOf(INSTRUCTIONS_PER_QUERY_MAX, this.#instructionsLeft),
+        instructionLimit: minOf(this.#instructionsMax, this.#instructionsLeft),
         contextInstructions: context.instructions,
         get dataCertificate(): Uint8Array | null {
           return entering && context.certificate !== null ? context.certificate() : null;
