@@ -10,16 +10,22 @@
  */
 
 import { writeCanonical } from "./canonical.ts";
+import { CounterCode } from "./counter-code.ts";
 import type { DecodedModule, FunctionType, Range } from "./decode.ts";
 import { ExtraLocals, TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
 import {
-  HOOK_OUT_OF_INSTRUCTIONS,
   HOOK_TRAP,
   type Layout,
   mapFunction,
   TRAP_INDIRECT_CALL_TO_NULL,
   TRAP_STACK_OVERFLOW,
 } from "./layout.ts";
+import {
+  type MemoryCodeContext,
+  writeBulkPrologue,
+  writeFarMark,
+  writeStorePrologue,
+} from "./memory-code.ts";
 import {
   CANON_F64,
   CANON_NONE,
@@ -109,6 +115,8 @@ export class BodyRewriter {
   readonly #locals: ExtraLocals = new ExtraLocals();
   readonly #operands: Operands = new Operands();
   readonly #marks: PageMarks;
+  readonly #counter: CounterCode;
+  readonly #memoryCode: MemoryCodeContext;
   /** Positions in the body of the `if`s that are rarely taken. */
   #unlikely: number[] = [];
 
@@ -119,8 +127,6 @@ export class BodyRewriter {
   #loops = 0;
   #calls = false;
   #cost = 0;
-  /** Local copy of the instruction counter, in the fast form. */
-  #counter = 0;
   #checked = true;
 
   constructor(context: BodyContext) {
@@ -129,6 +135,8 @@ export class BodyRewriter {
     this.#is64 = context.layout.is64;
     this.#weights = this.#is64 ? weights64 : weights32;
     this.#marks = new PageMarks(context.layout, this.#locals, this.#out);
+    this.#counter = new CounterCode(context.layout);
+    this.#memoryCode = { layout: context.layout, locals: this.#locals, counter: this.#counter };
   }
 
   /** Rewrites a body of type `type` to `target` (size included). Returns the offsets of unlikely branches, from the locals. */
@@ -146,7 +154,7 @@ export class BodyRewriter {
     this.#locals.reset(type.params.length + locals);
     this.#operands.reset(type.params.length + locals);
     this.#blocks.push({ op: OP_BLOCK, height: 0, params: 0, results: type.results.length, dead: false });
-    if (this.#fast) this.#counter = this.#locals.make(TYPE_I64);
+    if (this.#fast) this.#counter.keepIn(this.#locals.make(TYPE_I64));
     while (this.#blocks.length > 0) this.#operator();
     frame += WORD_BYTES * this.#operands.heightMax;
     const checksStack = this.#calls || frame > LEAF_FRAME_BYTES_MAX;
@@ -177,7 +185,7 @@ export class BodyRewriter {
 
   /** Stack check, page caches, local counter, and the block that all exits fall through. */
   #writePrologue(checksStack: boolean, frame: number, type: FunctionType): void {
-    const { stackGlobal, counterGlobal } = this.#context.layout;
+    const { stackGlobal } = this.#context.layout;
     const h = this.#header;
     if (checksStack) {
       h.op(OP_GLOBAL_GET, stackGlobal);
@@ -191,32 +199,20 @@ export class BodyRewriter {
     }
     this.#marks.writePrologue(h);
     if (!this.#fast) return;
-    h.op(OP_GLOBAL_GET, counterGlobal);
-    h.op(OP_LOCAL_SET, this.#counter);
+    this.#counter.reload(h);
     h.u8(OP_BLOCK);
     if (type.results.length === 0) h.u8(0x40);
     else if (type.results.length === 1) h.u8(TYPE_BYTES[type.results[0] as ValueType]);
     else h.signed(this.#context.resultType(type.results));
   }
 
-  // ---- the counter
-
-  /** Writes the local counter back; nothing in the exact form. */
-  #spill(w: Writer): void {
-    if (!this.#fast) return;
-    w.op(OP_LOCAL_GET, this.#counter);
-    w.op(OP_GLOBAL_SET, this.#context.layout.counterGlobal);
-  }
-
-  #reload(w: Writer): void {
-    if (!this.#fast) return;
-    w.op(OP_GLOBAL_GET, this.#context.layout.counterGlobal);
-    w.op(OP_LOCAL_SET, this.#counter);
-  }
+  // ---- runs
 
   /** Ends the current run: its charge, then its operators with their page marks. */
   #endRun(nextChecked: boolean): void {
-    if (this.#checked || this.#cost > 0) this.#charge(this.#cost, this.#checked);
+    if (this.#checked || this.#cost > 0) {
+      this.#counter.charge(this.#out, this.#cost, this.#checked, this.#unlikelyIf);
+    }
     this.#copyRun();
     this.#cost = 0;
     this.#checked = nextChecked;
@@ -227,40 +223,12 @@ export class BodyRewriter {
     this.#run.clear();
   }
 
-  #charge(cost: number, checked: boolean): void {
-    const w = this.#out;
-    const { counterGlobal } = this.#context.layout;
-    if (this.#fast) w.op(OP_LOCAL_GET, this.#counter);
-    else w.op(OP_GLOBAL_GET, counterGlobal);
-    if (cost > 0) {
-      w.i64Const(cost);
-      w.u8(0x7d);
-    }
-    if (this.#fast) {
-      w.op(checked ? OP_LOCAL_TEE : OP_LOCAL_SET, this.#counter);
-    } else {
-      w.op(OP_GLOBAL_SET, counterGlobal);
-      if (checked) w.op(OP_GLOBAL_GET, counterGlobal);
-    }
-    if (!checked) return;
-    w.code(0x42, 0x00, 0x53); // < 0 ?
-    this.#unlikelyIf();
-    this.#spill(w);
-    w.op(OP_CALL, HOOK_OUT_OF_INSTRUCTIONS);
-    this.#reload(w);
-    w.u8(OP_END);
-  }
-
   readonly #unlikelyIf = (): void => {
     this.#unlikely.push(this.#out.length);
     this.#out.code(OP_IF, 0x40);
   };
 
   // ---- operands
-
-  get #addressType(): number {
-    return this.#is64 ? TYPE_I64 : TYPE_I32;
-  }
 
   get #floor(): number {
     return this.#blocks[this.#blocks.length - 1]?.height ?? 0;
@@ -340,14 +308,18 @@ export class BodyRewriter {
       case OP_MEMORY_GROW:
         r.u32();
         this.#calls = true;
-        this.#spill(this.#run);
+        this.#counter.spill(this.#run);
         this.#run.op(OP_CALL, this.#context.layout.fnGrow);
-        this.#reload(this.#run);
+        this.#counter.reload(this.#run);
         return;
       case OP_MEMORY_COPY:
       case OP_MEMORY_FILL:
       case OP_MEMORY_INIT:
-        this.#bulk(op, start);
+        skipImmediates(r, immediates[op] as number);
+        this.#calls = true;
+        writeBulkPrologue(this.#run, op, this.#memoryCode);
+        this.#run.copy(r.bytes, start, r.at);
+        this.#replace(3, 0);
         return;
       default:
     }
@@ -403,7 +375,7 @@ export class BodyRewriter {
     else this.#endRun(false);
     if (this.#fast) {
       this.#out.u8(OP_END);
-      this.#spill(this.#out);
+      this.#counter.spill(this.#out);
     }
     this.#out.u8(OP_END);
   }
@@ -413,7 +385,7 @@ export class BodyRewriter {
     skipImmediates(r, immediates[op] as number);
     if (op === OP_RETURN && this.#fast) this.#run.op(OP_BR, this.#blocks.length - 1);
     else {
-      if (op === OP_UNREACHABLE && !this.#dead) this.#spill(this.#run);
+      if (op === OP_UNREACHABLE && !this.#dead) this.#counter.spill(this.#run);
       this.#run.copy(r.bytes, start, r.at);
     }
     if (this.#dead) return;
@@ -440,11 +412,11 @@ export class BodyRewriter {
       ? module.importedFunctions[index]?.typeIndex
       : module.functions[index - layout.importCount];
     const type = module.types[typeIndex as number] as FunctionType;
-    this.#spill(this.#run);
+    this.#counter.spill(this.#run);
     this.#calls = true;
     if (!imported) this.#passStack();
     this.#run.op(op, target);
-    this.#reload(this.#run);
+    this.#counter.reload(this.#run);
     this.#replace(type.params.length, type.results.length);
   }
 
@@ -464,10 +436,10 @@ export class BodyRewriter {
     }
     if (!this.#fast) this.#trapIfNull(table);
     this.#calls = true;
-    this.#spill(this.#run);
+    this.#counter.spill(this.#run);
     this.#passStack();
     this.#run.copy(r.bytes, start, r.at);
-    this.#reload(this.#run);
+    this.#counter.reload(this.#run);
     this.#replace(1 + (type?.params.length ?? 0), type?.results.length ?? 0);
   }
 
@@ -522,37 +494,6 @@ export class BodyRewriter {
     writeCanonical(this.#run, kind, this.#locals);
   }
 
-  /** Copy, fill, init: the charge for the length, the mark of the range, then the operator itself. */
-  #bulk(op: number, start: number): void {
-    const r = this.#reader;
-    skipImmediates(r, immediates[op] as number);
-    const { fnCharge, fnMarkRange } = this.#context.layout;
-    const wideLength = this.#is64 && op !== OP_MEMORY_INIT;
-    const wideMiddle = this.#is64 && op === OP_MEMORY_COPY;
-    const address = this.#locals.named("address", this.#addressType);
-    const middle = this.#locals.named(wideMiddle ? "middle64" : "middle", wideMiddle ? TYPE_I64 : TYPE_I32);
-    const length = this.#locals.named(wideLength ? "length64" : "length", wideLength ? TYPE_I64 : TYPE_I32);
-    const w = this.#run;
-    w.op(OP_LOCAL_SET, length);
-    w.op(OP_LOCAL_SET, middle);
-    w.op(OP_LOCAL_SET, address);
-    this.#calls = true;
-    this.#spill(w);
-    w.op(OP_LOCAL_GET, length);
-    if (!wideLength) w.u8(0xad);
-    w.op(OP_CALL, fnCharge);
-    this.#reload(w);
-    w.op(OP_LOCAL_GET, address);
-    w.op(OP_LOCAL_GET, length);
-    if (this.#is64 && !wideLength) w.u8(0xad);
-    w.op(OP_CALL, fnMarkRange);
-    w.op(OP_LOCAL_GET, address);
-    w.op(OP_LOCAL_GET, middle);
-    w.op(OP_LOCAL_GET, length);
-    w.copy(r.bytes, start, r.at);
-    this.#replace(3, 0);
-  }
-
   // ---- stores
 
   #store(op: number, start: number): void {
@@ -563,53 +504,20 @@ export class BodyRewriter {
     const size = storeBytes[op] as number;
     const slot = this.#operands.height - 2;
     const base = this.#operands.base(slot);
-    if (offset >= 2 ** 31) this.#farStore(op, start, offset, size);
-    else if (base === UNKNOWN) this.#computedStore(op, start, offset, size);
-    else {
-      this.#marks.grouped(
-        this.#run.length,
-        base,
-        this.#operands.constant(slot) + offset,
-        size,
-        this.#loops > 0,
-      );
-      this.#run.copy(r.bytes, start, r.at);
+    const type = storeType[op] as number;
+    const run = this.#run;
+    if (offset >= 2 ** 31) {
+      const { layout } = this.#context;
+      const mark = (address: number): void => writeFarMark(run, address, offset, size, layout);
+      writeStorePrologue(run, type, this.#memoryCode, mark);
+    } else if (base === UNKNOWN) {
+      const mark = (address: number): void => this.#marks.alone(run.length, address, offset, size);
+      writeStorePrologue(run, type, this.#memoryCode, mark);
+    } else {
+      this.#marks.grouped(run.length, base, this.#operands.constant(slot) + offset, size, this.#loops > 0);
     }
+    run.copy(r.bytes, start, r.at);
     this.#replace(2, 0);
-  }
-
-  #computedStore(op: number, start: number, offset: number, size: number): void {
-    const r = this.#reader;
-    const type = storeType[op] as number;
-    const value = this.#locals.named(`value${type}`, type);
-    const address = this.#locals.named("address", this.#addressType);
-    this.#run.op(OP_LOCAL_SET, value);
-    this.#run.op(OP_LOCAL_TEE, address);
-    this.#marks.alone(this.#run.length, address, offset, size);
-    this.#run.op(OP_LOCAL_GET, value);
-    this.#run.copy(r.bytes, start, r.at);
-  }
-
-  /** An offset of 2 GiB and more: mark by a call; the sum cannot overflow unless the store traps. */
-  #farStore(op: number, start: number, offset: number, size: number): void {
-    const r = this.#reader;
-    const type = storeType[op] as number;
-    const value = this.#locals.named(`value${type}`, type);
-    const address = this.#locals.named("address", this.#addressType);
-    const w = this.#run;
-    w.op(OP_LOCAL_SET, value);
-    w.op(OP_LOCAL_TEE, address);
-    if (offset < 2 ** 53) {
-      w.op(OP_LOCAL_GET, address);
-      if (this.#is64) w.i64Const(offset);
-      else w.i32Const(offset);
-      w.u8(this.#is64 ? 0x7c : 0x6a);
-      w.i32Const(size);
-      w.op(OP_CALL, this.#context.layout.fnMark);
-      w.u8(0x1a);
-    }
-    w.op(OP_LOCAL_GET, value);
-    w.copy(r.bytes, start, r.at);
   }
 }
 
