@@ -83,13 +83,12 @@ export function runRound(world: World, seed: number): RoundChanges {
   state.randomness = sha256(u64be(BigInt(height)));
   state.updateTransactionsTotal += 1n;
   state.consumedCyclesTotal += 1n << BigInt(random.below(70));
-  const deleted: string[] = [];
-  for (let i = 0; i < 1 + random.below(3); i++) changeCanister(world, random, deleted);
+  for (let i = 0; i < 1 + random.below(3); i++) changeCanister(world, random);
   changeIngress(state, random);
   updateTree(state);
   const ingress = [...state.changed.ingress].sort();
   const changes: RoundChanges = {
-    deleted,
+    deleted: [...state.changed.canisters].filter((key) => !state.canisters.has(key)),
     canisters: [...state.changed.canisters].sort().flatMap((key) => {
       const canister = state.canisters.get(key);
       if (canister === undefined) return [];
@@ -104,7 +103,7 @@ export function runRound(world: World, seed: number): RoundChanges {
   return changes;
 }
 
-function changeCanister(world: World, random: Random, deleted: string[]): void {
+function changeCanister(world: World, random: Random): void {
   const { state, arena } = world;
   const id = canisterIdFromIndex(BigInt(random.below(CANISTERS)));
   const key = toHex(id);
@@ -114,8 +113,9 @@ function changeCanister(world: World, random: Random, deleted: string[]): void {
     dropModule(state, canister);
     state.canisters.delete(key);
     state.changed.canisters.add(key);
-    deleted.push(key);
-    return;
+    // Sometimes another canister takes the id at once, so that the round's changes do not show the deletion.
+    if (random.chance(0.5)) return;
+    canister = undefined;
   }
   if (canister === undefined) {
     canister = newCanister({

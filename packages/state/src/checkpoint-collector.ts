@@ -11,7 +11,7 @@ import { treeHash } from "@orrery/crypto";
 import { encodeCanister, encodeIngressEntry, encodeSystem } from "./codec/records.ts";
 import type { PageDelta, PageTable } from "./page-table.ts";
 import type { PageArena } from "./pages.ts";
-import type { BlobKey, CanisterState, ReplicatedState } from "./types.ts";
+import type { BlobKey, CanisterState, ReplicatedState, WasmMemoryState } from "./types.ts";
 
 /** The part of a round's delta that checkpoints are made of. Page deltas: those taken from the tables in this round. */
 export interface RoundChanges {
@@ -60,6 +60,13 @@ interface ChangedPages {
   readonly stable: Set<number>;
 }
 
+interface InFlight {
+  readonly input: CheckpointInput;
+  readonly changes: Changes;
+  /** Of the canisters in it. */
+  readonly memories: ReadonlyMap<PrincipalKey, WasmMemoryState>;
+}
+
 interface Changes {
   readonly canisters: Map<PrincipalKey, ChangedPages>;
   /** Existed at the last checkpoint and were deleted since, whether or not there is a new one of that id. */
@@ -76,13 +83,17 @@ export class CheckpointCollector {
   #changes = noChanges();
   #base: Height | null;
   readonly #durableBlobs: Set<BlobKey>;
-  #inFlight: { readonly input: CheckpointInput; readonly changes: Changes } | null = null;
+  /** Memories of the canisters in the last checkpoint: other tables under the same id are another canister's. */
+  readonly #durableMemories = new Map<PrincipalKey, WasmMemoryState>();
+  #inFlight: InFlight | null = null;
 
   /** `base`: height of the checkpoint that the state was loaded from, null when there is none yet. */
   constructor(state: ReplicatedState, base: Height | null) {
     this.#base = base;
     this.#durableBlobs = new Set(base === null ? [] : state.blobs.keys());
-    if (base !== null) state.blobs.takeChanges();
+    if (base === null) return;
+    state.blobs.takeChanges();
+    for (const [key, { memory }] of state.canisters) this.#durableMemories.set(key, memory);
   }
 
   /** Adds one round. To be called for every round executed since the checkpoint, replayed ones included. Cost: its changes. */
@@ -125,7 +136,12 @@ export class CheckpointCollector {
       ? { kind: "full", basedOn: null, ...common, ...this.#everything(state) }
       : { kind: "delta", basedOn: this.#base, ...common, ...this.#changed(state, changes) };
     this.#changes = noChanges();
-    this.#inFlight = { input, changes };
+    const memories = new Map<PrincipalKey, WasmMemoryState>();
+    for (const { id } of input.canisters) {
+      const key = toHex(id);
+      memories.set(key, (state.canisters.get(key) as CanisterState).memory);
+    }
+    this.#inFlight = { input, changes, memories };
     return input;
   }
 
@@ -137,9 +153,14 @@ export class CheckpointCollector {
   /** The collection in flight is durable. */
   finished(): void {
     assert(this.#inFlight !== null, "no checkpoint is being written");
-    const { input } = this.#inFlight;
+    const { input, memories } = this.#inFlight;
     this.#base = input.height;
-    if (input.kind === "full") this.#durableBlobs.clear();
+    if (input.kind === "full") {
+      this.#durableBlobs.clear();
+      this.#durableMemories.clear();
+    }
+    for (const id of input.deleted) this.#durableMemories.delete(toHex(id));
+    for (const [key, memory] of memories) this.#durableMemories.set(key, memory);
     for (const { key } of input.blobs) this.#durableBlobs.add(key);
     for (const key of input.blobsReleased) this.#durableBlobs.delete(key);
     this.#inFlight = null;
@@ -167,22 +188,25 @@ export class CheckpointCollector {
 
   #changed(state: ReplicatedState, changes: Changes): Pick<CheckpointInput, ContentField> {
     const canisters: CanisterInput[] = [];
+    const deleted = new Set(changes.deleted);
     for (const key of [...changes.canisters.keys()].sort()) {
       const canister = state.canisters.get(key);
       assert(canister !== undefined, `canister ${key} changed and is gone, but was not named as deleted`);
+      const { heap, stable } = canister.memory;
+      const durable = this.#durableMemories.get(key);
+      if (durable !== undefined && (durable.heap !== heap || durable.stable !== stable)) {
+        // Deleted and made anew under its id, perhaps within one round: nothing of the old pages may stay.
+        deleted.add(key);
+        canisters.push(canisterInput(canister, allPages(heap), allPages(stable)));
+        continue;
+      }
       const pages = changes.canisters.get(key) as ChangedPages;
-      canisters.push(
-        canisterInput(
-          canister,
-          standing(canister.memory.heap, pages.heap),
-          standing(canister.memory.stable, pages.stable),
-        ),
-      );
+      canisters.push(canisterInput(canister, standing(heap, pages.heap), standing(stable, pages.stable)));
     }
     const keys = [...changes.ingress].sort();
     const blobs = [...changes.blobs].sort();
     return {
-      deleted: [...changes.deleted].sort().map(fromHex),
+      deleted: [...deleted].sort().map(fromHex),
       canisters,
       ingress: ingressInputs(state, keys),
       ingressPruned: keys.filter((key) => !state.ingressHistory.has(key)).map(fromHex),
