@@ -1,8 +1,15 @@
 /** A management call as its handlers see it, and what they answer. */
-import { type CanisterId, err, ok, type Principal, principalKey, type Result } from "@orrery/base";
+import {
+  type CanisterId,
+  err,
+  ok,
+  type Principal,
+  principalKey,
+  principalToText,
+  type Result,
+} from "@orrery/base";
 import type { CanisterState, HistoryOrigin } from "@orrery/state";
-import type { UserError } from "../error-codes.ts";
-import { notFound } from "../messaging/reject.ts";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import type { Round } from "../scheduler/round.ts";
 import { type CandidRecord, decodeRecord, readPrincipal, required } from "./candid-decode.ts";
 import { authorize } from "./effective-id.ts";
@@ -47,7 +54,9 @@ export function decodeArg<T>(call: ManagementCall, read: (record: CandidRecord) 
 
 export function findCanister(round: Round, id: Principal): Result<CanisterState, UserError> {
   const canister = round.state.canisters.get(principalKey(id));
-  return canister === undefined ? err(notFound(id)) : ok(canister);
+  if (canister !== undefined) return ok(canister);
+  // Unlike routing, the management canister ends the sentence.
+  return err(userError(ErrorCode.CanisterNotFound, `Canister ${principalToText(id)} not found.`));
 }
 
 /** Decodes `canister_id` and finds the canister, which the sender must be allowed to control (or read). */

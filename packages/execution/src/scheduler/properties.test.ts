@@ -10,29 +10,11 @@ import fc from "fast-check";
 import type { Script, ScriptedCall } from "../testing/scripted-runner.testkit.ts";
 import { encodeScript, ScriptedRunner } from "../testing/scripted-runner.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
+import { totalCycles } from "../testing/total-cycles.testkit.ts";
 
 const CANISTERS = 4;
 const START_CYCLES = 4_000_000_000_000n;
 const MODULE = Uint8Array.of(1, 2, 3);
-
-/** Every cycle of the subnet, wherever it is. */
-function totalCycles(state: ReplicatedState): bigint {
-  let total = state.consumedCyclesTotal;
-  for (const { meta, callContexts, callbacks, queues } of state.canisters.values()) {
-    total += meta.cycles + meta.reservedCycles;
-    for (const context of callContexts.values()) total += context.availableCycles;
-    for (const callback of callbacks.values())
-      total += callback.prepaidExecution + callback.prepaidTransmission;
-    for (const response of queues.responses) total += response.refund;
-    for (const requests of queues.requests.values()) for (const request of requests) total += request.cycles;
-    if (meta.status.kind === "stopping") {
-      for (const request of meta.status.requests) if (request.kind === "call") total += request.cycles;
-    }
-  }
-  for (const input of state.managementQueue) if (input.kind === "request") total += input.cycles;
-  for (const pending of state.pendingManagement) total += pending.refund;
-  return total;
-}
 
 const leaf: fc.Arbitrary<Script> = fc.record({
   accept: fc.integer({ min: 0, max: 2_000_000 }),
