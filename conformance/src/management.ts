@@ -123,17 +123,19 @@ export async function createCanister(agent: HttpAgent, near: Principal): Promise
 
 const NO_ARGUMENT: Uint8Array = IDL.encode([], []);
 
+/** Installs, reinstalls or upgrades; `arg` is encoded Candid, nothing by default. */
 export async function installCode(
   agent: HttpAgent,
   canisterId: Principal,
   wasm: Uint8Array,
   mode: InstallMode = { install: null },
+  arg: Uint8Array = NO_ARGUMENT,
 ): Promise<void> {
   await managementOf(agent, canisterId).install_code({
     mode,
     canister_id: canisterId,
     wasm_module: wasm,
-    arg: NO_ARGUMENT,
+    arg,
     sender_canister_version: [],
   });
 }
