@@ -1,6 +1,6 @@
 /**
  * Candid installation arguments of the system canisters. The types agree with the `.did` files beside the
- * modules; a test encodes each and compares the type with the module's own `candid:args`.
+ * modules, which a test compares.
  */
 
 import { IDL } from "@icp-sdk/core/candid";
@@ -106,6 +106,13 @@ const CyclesMintingPayload = IDL.Opt(
     xdr_permyriad_per_icp: IDL.Opt(IDL.Nat64),
   }),
 );
+
+/** Candid types of the installation arguments. */
+export const initTypes: Readonly<Record<"icpLedger" | "cyclesLedger" | "cyclesMinting", IDL.Type>> = {
+  icpLedger: IcpLedgerPayload,
+  cyclesLedger: CyclesLedgerArgs,
+  cyclesMinting: CyclesMintingPayload,
+};
 
 /** Installation argument of the ICP ledger: governance mints, the funded principals own their ICP. */
 export function encodeIcpLedgerInit(genesis: SystemGenesis): Uint8Array {
