@@ -111,8 +111,7 @@ function preUpgrade(task: InstallTask): { readonly result: RunResult; readonly d
   live.instance.clearDirty();
   const result = runTarget(live, target, frame());
   const draft = result.failure === null ? draftOf(live, result.frame) : null;
-  if (pool.restoreDirty(live, canister, null) && live.compiled.info.freshInstancePerMessage)
-    pool.discard(live);
+  pool.restoreDirty(live, canister, null);
   if (result.exact) return { result, draft };
   const again = pool.acquire(canister, modules.compiled(module));
   const twin = pool.exactTwin(again);
@@ -227,13 +226,8 @@ function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
   meta.globals = live.instance.readGlobals();
   meta.heapPages = heapPagesOf(live);
   meta.stablePages = frame.stable.pages;
-  if (live.compiled.info.freshInstancePerMessage) {
-    pool.evict(meta.id);
-    pool.discard(live);
-  } else {
-    live.instance.clearDirty();
-    pool.keep(live);
-  }
+  live.instance.clearDirty();
+  pool.keep(live);
 }
 
 function failed(

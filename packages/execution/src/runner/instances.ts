@@ -26,6 +26,8 @@ export interface Live {
   readonly host: Host;
   /** Pages that may hold something else than zeros; what must be cleared before the memory is used again. */
   readonly touched: PageSet;
+  /** It ran, and its module may then not run again in the same instance (dropped segments); its memory may. */
+  spent: boolean;
 }
 
 export class InstancePool {
@@ -53,8 +55,9 @@ export class InstancePool {
     const found = this.#live.get(key);
     if (found !== undefined && found.blob === meta.module.blob && heapPagesOf(found) === meta.heapPages) {
       this.#live.delete(key);
-      this.#live.set(key, found);
-      return found;
+      const ready = found.spent ? this.#renew(found) : found;
+      this.#live.set(key, ready);
+      return ready;
     }
     if (found !== undefined) this.#drop(found);
     const live = this.create({ key, blob: meta.module.blob, compiled, pages: meta.heapPages });
@@ -77,6 +80,11 @@ export class InstancePool {
         ? null
         : this.#engine.memories.acquire({ is64: compiled.info.memory.is64, pages: options.pages });
     return this.#instantiate({ ...options, form: options.form ?? "fast", memory, touched: new PageSet() });
+  }
+
+  /** A new instance over the same memory. */
+  #renew(live: Live): Live {
+    return this.#instantiate({ ...live, form: "fast", memory: live.instance.memory });
   }
 
   /** The same module in the exact form over the same memory, for running a message again. */
@@ -174,7 +182,7 @@ export class InstancePool {
     });
     host.attach(instance);
     const { key, blob, compiled, touched } = options;
-    return { key, blob, compiled, instance, host, touched };
+    return { key, blob, compiled, instance, host, touched, spent: false };
   }
 
   #drop(live: Live): void {

@@ -76,6 +76,7 @@ export function runTarget(live: Live, target: Target, frame: MessageFrame): RunR
     } else throw cause;
   } finally {
     host.leave();
+    live.spent = live.compiled.info.freshInstancePerMessage;
   }
   if (failure !== null) {
     const text = trapLogText(failure);

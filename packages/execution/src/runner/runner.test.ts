@@ -297,3 +297,23 @@ describe("entry points", () => {
     assert.match(bench.update(canister, "far").error?.message ?? "", /trap message out of memory bounds/);
   });
 });
+
+describe("modules that drop segments", () => {
+  test("find their segments again in every message", () => {
+    const bench = new Bench();
+    const canister = bench.installed(`(module
+      (import "ic0" "msg_reply" (func $reply))
+      (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+      (memory 1) (data $d "once") (global $n (mut i32) (i32.const 0))
+      (func (export "canister_update use")
+        (global.set $n (i32.add (global.get $n) (i32.const 1)))
+        (memory.init $d (i32.mul (global.get $n) (i32.const 4)) (i32.const 0) (i32.const 4)) (data.drop $d)
+        (call $append (i32.const 4) (i32.const 12)) (call $reply))
+      (func (export "canister_update twice")
+        (data.drop $d) (memory.init $d (i32.const 0) (i32.const 0) (i32.const 4))))`);
+    assert.deepEqual(reply(bench.update(canister, "use")), utf8("once\0\0\0\0\0\0\0\0"));
+    assert.equal(bench.update(canister, "twice").error?.code, 502);
+    assert.deepEqual(reply(bench.update(canister, "use")), utf8("onceonce\0\0\0\0"));
+    assert.deepEqual(reply(bench.update(canister, "use")), utf8("onceonceonce"));
+  });
+});

@@ -211,8 +211,7 @@ export class WasmRunner implements MessageRunner {
 
   /** The memory goes back to what the image says. */
   #release(live: Live, { image, draft }: Attempt): void {
-    if (live.compiled.info.freshInstancePerMessage) this.#pool.discard(live);
-    else this.#pool.restoreDirty(live, image, draft);
+    this.#pool.restoreDirty(live, image, draft);
   }
 
   #commit(live: Live, canister: CanisterState, frame: MessageFrame): void {
@@ -227,8 +226,7 @@ export class WasmRunner implements MessageRunner {
     meta.globals = live.instance.readGlobals();
     meta.heapPages = heapPagesOf(live);
     meta.stablePages = frame.stable.pages;
-    if (live.compiled.info.freshInstancePerMessage) this.#pool.discard(live);
-    else live.instance.clearDirty();
+    live.instance.clearDirty();
   }
 
   /** Takes the memory after a run as a draft and undoes it in the instance. */
