@@ -1,0 +1,56 @@
+/** A counter canister on a network: what the request benchmarks call. */
+import { readFileSync } from "node:fs";
+import { HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
+import type { RunningNetwork } from "./network.ts";
+
+const WASM = new URL("../../../canisters/fixtures/built/counter.eop.wasm.gz", import.meta.url);
+export const EMPTY_ARG: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
+
+const Blob = IDL.Vec(IDL.Nat8);
+const Install = IDL.Record({
+  mode: IDL.Variant({ install: IDL.Null }),
+  canister_id: IDL.Principal,
+  wasm_module: Blob,
+  arg: Blob,
+});
+
+async function manage(
+  agent: HttpAgent,
+  method: string,
+  arg: Uint8Array,
+  effective: string,
+): Promise<Uint8Array> {
+  const { reply } = await agent.update("aaaaa-aa", {
+    methodName: method,
+    arg,
+    effectiveCanisterId: Principal.fromText(effective),
+  });
+  return reply;
+}
+
+/** Creates and installs a counter; textual id. */
+export async function installCounter(network: RunningNetwork): Promise<string> {
+  const agent = await HttpAgent.create({
+    host: `http://127.0.0.1:${network.port}`,
+    shouldFetchRootKey: true,
+  });
+  const amount = IDL.encode([IDL.Record({ amount: IDL.Opt(IDL.Nat) })], [{ amount: [] }]);
+  const created = await manage(
+    agent,
+    "provisional_create_canister_with_cycles",
+    new Uint8Array(amount),
+    network.defaultEffectiveCanisterId,
+  );
+  const [{ canister_id }] = IDL.decode([IDL.Record({ canister_id: IDL.Principal })], created) as unknown as [
+    { canister_id: Principal },
+  ];
+  const wasm_module = new Uint8Array(readFileSync(WASM));
+  const install = IDL.encode(
+    [Install],
+    [{ mode: { install: null }, canister_id, wasm_module, arg: EMPTY_ARG }],
+  );
+  await manage(agent, "install_code", new Uint8Array(install), canister_id.toText());
+  return canister_id.toText();
+}

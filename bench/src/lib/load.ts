@@ -1,0 +1,69 @@
+/** A closed loop of clients on keep-alive connections, thin enough that the server is what is measured. */
+import { Agent, request } from "node:http";
+
+export interface LoadOptions {
+  readonly port: number;
+  readonly path: string;
+  readonly bodies: readonly Uint8Array[];
+  readonly concurrency: number;
+  /** Looks at each answer; throws when it is not what it should be. */
+  readonly check: (status: number, body: Uint8Array) => void;
+}
+
+export interface LoadResult {
+  /** Sorted, milliseconds. */
+  readonly latencies: readonly number[];
+  readonly perSecond: number;
+}
+
+function post(agent: Agent, options: LoadOptions, body: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      {
+        agent,
+        host: "127.0.0.1",
+        port: options.port,
+        path: options.path,
+        method: "POST",
+        headers: { "content-type": "application/cbor", "content-length": body.length },
+      },
+      (incoming) => {
+        const chunks: Buffer[] = [];
+        incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
+        incoming.on("end", () => {
+          try {
+            options.check(incoming.statusCode ?? 0, Buffer.concat(chunks));
+            resolve();
+          } catch (error) {
+            reject(error);
+          }
+        });
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(body);
+  });
+}
+
+export async function runLoad(options: LoadOptions): Promise<LoadResult> {
+  const agent = new Agent({ keepAlive: true, maxSockets: options.concurrency, noDelay: true } as never);
+  const latencies: number[] = [];
+  let next = 0;
+  const client = async (): Promise<void> => {
+    for (let body = options.bodies[next++]; body !== undefined; body = options.bodies[next++]) {
+      const start = performance.now();
+      await post(agent, options, body);
+      latencies.push(performance.now() - start);
+    }
+  };
+  const start = performance.now();
+  await Promise.all(Array.from({ length: options.concurrency }, client));
+  const seconds = (performance.now() - start) / 1000;
+  agent.destroy();
+  latencies.sort((a, b) => a - b);
+  return { latencies, perSecond: options.bodies.length / seconds };
+}
+
+export function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] as number;
+}

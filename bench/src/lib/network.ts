@@ -1,0 +1,65 @@
+/** Starts what is measured as a process of its own, so that client and network do not share a thread or a collector. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const COMMAND: string = fileURLToPath(new URL("../../../apps/cli/src/main.ts", import.meta.url));
+
+export interface RunningNetwork {
+  readonly port: number;
+  readonly pid: number;
+  readonly defaultEffectiveCanisterId: string;
+  stop(): Promise<void>;
+}
+
+interface StartDocument {
+  readonly pid: number;
+  readonly api_url: string;
+  readonly default_effective_canister_id: string;
+}
+
+async function lineOf(child: ChildProcess): Promise<string> {
+  let text = "";
+  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+    text += chunk.toString();
+    const end = text.indexOf("\n");
+    if (end >= 0) return text.slice(0, end);
+  }
+  throw new Error(`the process ended before it was ready: ${text}`);
+}
+
+/** A network of the command line in a directory of its own, ready. */
+export async function startNetwork(): Promise<RunningNetwork> {
+  const stateDir = mkdtempSync(join(tmpdir(), "orrery-bench-"));
+  const argv = [COMMAND, "start", "--json", "--port", "0", "--state-dir", stateDir];
+  const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
+  const document = JSON.parse(await lineOf(child)) as StartDocument;
+  return {
+    port: Number(new URL(document.api_url).port),
+    pid: document.pid,
+    defaultEffectiveCanisterId: document.default_effective_canister_id,
+    async stop(): Promise<void> {
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+      rmSync(stateDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A helper script of this folder that prints one JSON line with its port when ready. */
+export async function startScript(file: URL): Promise<{ readonly port: number; stop(): Promise<void> }> {
+  const child = spawn(process.execPath, [fileURLToPath(file)], { stdio: ["ignore", "pipe", "inherit"] });
+  const { port } = JSON.parse(await lineOf(child)) as { readonly port: number };
+  return {
+    port,
+    async stop(): Promise<void> {
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+    },
+  };
+}
