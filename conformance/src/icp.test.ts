@@ -11,10 +11,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { fixturePath, type Network, startNetwork } from "./harness.ts";
+import { fixtureModule, fixturePath, type Network, startNetwork } from "./harness.ts";
 
 const ICP = fileURLToPath(new URL("../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url));
 const AVAILABLE = process.platform === "linux" && process.arch === "x64";
+
+/** Somebody who gets a token. */
+const RECEIVER = "rrkah-fqaaa-aaaaa-aaaaq-cai";
 
 /** A first deployment of a small canister on a cold network takes no longer. */
 const FIRST_DEPLOY_MS_MAX = 5_000;
@@ -54,23 +57,32 @@ async function succeed(...argv: readonly string[]): Promise<string> {
   return outcome.out;
 }
 
-function writeProject(fixture: string): void {
-  const canister = [
-    "canisters:",
-    "  - name: counter",
+/** A canister of the project: a module that needs no build. */
+function preBuilt(name: string, path: string): string {
+  return [
+    `  - name: ${name}`,
     "    build:",
     "      steps:",
     "        - type: pre-built",
-    `          path: ${fixturePath(fixture)}`,
-  ];
-  writeFileSync(join(project, "icp.yaml"), `${network.document.icp_yaml}${canister.join("\n")}\n`);
+    `          path: ${path}`,
+  ].join("\n");
+}
+
+/** `registry` is larger than a message: its module goes up in chunks. */
+function writeProject(): void {
+  writeFileSync(join(project, "registry.wasm"), fixtureModule("registry"));
+  const canisters = [preBuilt("counter", fixturePath("counter.eop")), preBuilt("registry", "registry.wasm")];
+  writeFileSync(
+    join(project, "icp.yaml"),
+    `${network.document.icp_yaml}canisters:\n${canisters.join("\n")}\n`,
+  );
 }
 
 before(async () => {
   if (!AVAILABLE) return;
   assert.ok(existsSync(ICP), "the icp command is an optional dependency: run npm ci");
   network = await startNetwork();
-  writeProject("counter.eop");
+  writeProject();
 });
 after(async () => {
   if (AVAILABLE) await network.end("SIGTERM");
@@ -84,7 +96,7 @@ if (AVAILABLE) {
     });
     await context.test("deploy", async () => {
       const startedMs = performance.now();
-      await succeed("deploy", "-y");
+      await succeed("deploy", "-y", "counter");
       const elapsedMs = performance.now() - startedMs;
       context.diagnostic(`first deploy: ${elapsedMs.toFixed(0)} ms`);
       assert.ok(elapsedMs <= FIRST_DEPLOY_MS_MAX, `first deploy took ${elapsedMs.toFixed(0)} ms`);
@@ -95,7 +107,7 @@ if (AVAILABLE) {
       assert.match(await succeed("canister", "call", "--query", "counter", "get", "()"), /\(42 : nat\)/);
     });
     await context.test("upgrade keeps the data", async () => {
-      await succeed("deploy", "-y");
+      await succeed("deploy", "-y", "counter");
       assert.match(await succeed("canister", "call", "--query", "counter", "get", "()"), /\(42 : nat\)/);
     });
     await context.test("status", async () => {
@@ -111,6 +123,28 @@ if (AVAILABLE) {
         await succeed("canister", "metadata", "counter", "candid:service"),
         /inc: \(\) -> \(nat\)/,
       );
+    });
+    await context.test("a module in chunks", async () => {
+      await succeed("deploy", "-y", "registry");
+      await succeed("canister", "call", "registry", "put", '("star", "Sirius")');
+      assert.match(
+        await succeed("canister", "call", "--query", "registry", "get", '("star")'),
+        /opt "Sirius"/,
+      );
+    });
+    await context.test("settings", async () => {
+      await succeed("canister", "settings", "update", "counter", "--memory-allocation", "1GiB");
+      assert.match(
+        await succeed("canister", "settings", "show", "counter"),
+        /Memory allocation: 1_073_741_824/,
+      );
+    });
+    await context.test("tokens and cycles", async () => {
+      assert.match(await succeed("token", "balance"), /Balance: [\d_.]+ ICP/);
+      assert.match(await succeed("token", "transfer", "1", RECEIVER), /Transferred 1\.0+ ICP/);
+      assert.match(await succeed("cycles", "mint", "--icp", "1"), /Minted [\d_]+ cycles/);
+      assert.match(await succeed("cycles", "balance"), /Balance: [\d_]+ cycles/);
+      await succeed("canister", "top-up", "--amount", "1t", "counter");
     });
     await context.test("stop, start, delete", async () => {
       await succeed("canister", "stop", "counter");
