@@ -6,7 +6,7 @@ import type { TimeNs } from "@orrery/base";
 import type { CanisterLogRecord, CanisterState } from "@orrery/state";
 
 /** Index and timestamp of a record count beside its content. */
-const RECORD_OVERHEAD_BYTES = 16;
+export const RECORD_OVERHEAD_BYTES = 16;
 
 function recordBytes(record: CanisterLogRecord): number {
   return RECORD_OVERHEAD_BYTES + record.content.length;

@@ -253,7 +253,10 @@ export function runInstall(task: InstallTask): MessageOutcome {
     if (before !== null) {
       const { result, draft } = before;
       if (result.failure !== null) {
-        return failed(task, result.failure, { instructions: result.instructions, logs: result.frame.logs });
+        return failed(task, result.failure, {
+          instructions: result.instructions,
+          logs: result.frame.logs.records(),
+        });
       }
       progress = { instructions: result.instructions, frame: result.frame, draft };
     }
@@ -261,7 +264,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
       ? checkPersistence(canister.meta.module, request.module, "keep")
       : null;
     if (disagreement !== null) {
-      const logs = progress.frame?.logs ?? [];
+      const logs = progress.frame?.logs.records() ?? [];
       return failed(task, disagreement, { instructions: progress.instructions, logs });
     }
   }
@@ -275,15 +278,19 @@ export function runInstall(task: InstallTask): MessageOutcome {
       error: null,
       instructions: used,
       effects: result.frame.effects(),
-      logs: result.frame.logs,
+      logs: result.frame.logs.records(),
       heapPagesTouched,
     };
   }
   pool.discard(live);
-  if (result.exact) return failed(task, result.failure, { instructions: used, logs: result.frame.logs });
+  if (result.exact)
+    return failed(task, result.failure, { instructions: used, logs: result.frame.logs.records() });
   const again = newInstance(task, compiled, { draft: progress.draft, form: "exact" });
   const exact = runHooks(task, again, progress);
   pool.discard(again);
   assert(exact.result.failure !== null, "an installation trapped in the fast form and not in the exact one");
-  return failed(task, exact.result.failure, { instructions: exact.used, logs: exact.result.frame.logs });
+  return failed(task, exact.result.failure, {
+    instructions: exact.used,
+    logs: exact.result.frame.logs.records(),
+  });
 }

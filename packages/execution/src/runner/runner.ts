@@ -255,7 +255,7 @@ export function outcomeOf(image: CanisterImage, result: RunResult, heapPagesTouc
     error: failure === null ? null : formatExecutionError(image.meta.id, failure),
     instructions,
     effects: failure === null ? frame.effects() : null,
-    logs: frame.logs,
+    logs: frame.logs.records(),
     heapPagesTouched,
   };
 }

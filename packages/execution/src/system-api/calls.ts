@@ -31,7 +31,7 @@ function pendingCall(frame: MessageFrame, what: string): PendingCall {
 
 function newCall(
   host: Host,
-  callee: { readonly src: Pointer; readonly size: Pointer },
+  call: { readonly src: Pointer; readonly size: Pointer },
   name: { readonly src: Pointer; readonly size: Pointer },
   callbacks: { readonly reply: WasmClosure; readonly reject: WasmClosure },
 ): PendingCall {
@@ -44,10 +44,10 @@ function newCall(
     );
   }
   const methodName = utf8DecodeLossy(host.viewBytes("ic0.call_new method_name", name.src, name.size));
-  const calleeId = host.readBytes("ic0.call_new callee_src", callee.src, callee.size);
-  if (calleeId.length > PRINCIPAL_BYTES_MAX) throw new CanisterFailure({ kind: "invalid_principal" });
+  const callee = host.viewBytes("ic0.call_new callee_src", call.src, call.size);
+  if (callee.length > PRINCIPAL_BYTES_MAX) throw new CanisterFailure({ kind: "invalid_principal" });
   return {
-    callee: calleeId as CanisterId,
+    callee: callee.slice() as CanisterId,
     methodName,
     methodNameBytes: nameBytes,
     parts: [],

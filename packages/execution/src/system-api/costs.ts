@@ -5,6 +5,8 @@ import { toolchainViolation } from "./failure.ts";
 import type { Host, HostFunction, Pointer } from "./host.ts";
 import type { ImportName } from "./modes.ts";
 
+/** No key has a longer name, and nobody pays for decoding one. */
+const KEY_NAME_BYTES_MAX = 1_024;
 const RETURN_CODES = { ok: 0, unknown_curve_or_algorithm: 1, unknown_key: 2 } as const;
 
 function signature(
@@ -16,7 +18,7 @@ function signature(
     [name satisfies ImportName]: (src: Pointer, size: Pointer, code: number, dst: Pointer) => {
       const frame = host.allow(name);
       const bytes = host.viewBytes(`ic0.${name} heap`, src, size);
-      const key = utf8Decode(bytes);
+      const key = bytes.length > KEY_NAME_BYTES_MAX ? "" : utf8Decode(bytes);
       if (key === null) throw toolchainViolation(`Failed to decode key name ${utf8DecodeLossy(bytes)}`);
       const cost = costSign(frame.context.subnet, { scheme, code: code >>> 0, name: key });
       if (cost.status === "ok") host.writeCycles(`ic0_${name}`, dst, cost.cycles);

@@ -10,31 +10,20 @@ import { unsigned } from "./host.ts";
 
 /** Longest text taken from a `trap`. */
 const TRAP_TEXT_BYTES_MAX: number = 32 * 1024;
-/** Bytes that a log record takes besides its content. */
-const LOG_RECORD_BYTES = 40;
 const ALLOCATED_BYTE_INSTRUCTIONS = 2;
 const STORED_BYTE_INSTRUCTIONS = 50;
 
-function printPrice(frame: MessageFrame, bytes: number): number {
-  const capacity = Number(frame.meta.settings.logMemoryLimit);
-  const free = Math.max(0, capacity - frame.logBytes);
-  return (
-    ALLOCATED_BYTE_INSTRUCTIONS * Math.min(bytes, capacity) + STORED_BYTE_INSTRUCTIONS * Math.min(bytes, free)
-  );
+function printPrice({ logs }: MessageFrame, bytes: number): number {
+  const allocated = Math.min(bytes, logs.capacity);
+  return ALLOCATED_BYTE_INSTRUCTIONS * allocated + STORED_BYTE_INSTRUCTIONS * Math.min(bytes, logs.free);
 }
 
-function print(host: Host, frame: MessageFrame, src: Pointer, size: Pointer): void {
+function print(host: Host, { logs }: MessageFrame, src: Pointer, size: Pointer): void {
   const start = unsigned(src);
   const bytes = unsigned(size);
   const memory = host.instance.memoryBytes();
-  const capacity = Number(frame.meta.settings.logMemoryLimit);
-  if (capacity === 0) return;
-  const content =
-    start + bytes > memory.length
-      ? utf8("(debug_print message out of memory bounds)")
-      : memory.slice(start, start + Math.min(bytes, capacity));
-  frame.logs.push(content);
-  frame.logBytes += LOG_RECORD_BYTES + content.length;
+  if (start + bytes > memory.length) logs.push(utf8("(debug_print message out of memory bounds)"));
+  else logs.push(memory.slice(start, start + Math.min(bytes, logs.capacity)));
 }
 
 export function debugImports(host: Host): Record<string, HostFunction> {

@@ -19,6 +19,7 @@ import { QUERY_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { StableOverlay } from "../runner/stable-overlay.ts";
 import type { MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
 import { CanisterFailure } from "./failure.ts";
+import { LogBuffer } from "./log-buffer.ts";
 import {
   FREEZING_CHECK_MODES,
   MEMORY_LIMIT_MODES,
@@ -88,8 +89,7 @@ export class MessageFrame {
   messageAccepted = false;
   pending: PendingCall | null = null;
   readonly calls: OutgoingCall[] = [];
-  readonly logs: Uint8Array[];
-  logBytes = 0;
+  readonly logs: LogBuffer;
 
   #heapPages: number;
   #subnetMemoryTaken = 0n;
@@ -116,7 +116,7 @@ export class MessageFrame {
     this.accepted = previous?.accepted ?? 0n;
     this.burned = previous?.burned ?? 0n;
     this.certifiedData = previous?.certifiedData ?? null;
-    this.logs = previous === null ? [] : [...previous.logs];
+    this.logs = new LogBuffer(Number(options.meta.settings.logMemoryLimit), previous?.logs.records());
   }
 
   get heapPages(): number {

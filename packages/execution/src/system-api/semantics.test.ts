@@ -266,3 +266,48 @@ describe("environment", () => {
     );
   });
 });
+
+describe("hostile sizes", () => {
+  test("gigabytes where bytes are expected are refused before they are copied", () => {
+    const grow = "(drop (memory.grow (i32.const 32767)))";
+    const imports = [
+      "call_new(i32 i32 i32 i32 i32 i32 i32 i32)",
+      "cost_sign_with_ecdsa(i32 i32 i32 i32) i32",
+      "trap(i32 i32)",
+      "debug_print(i32 i32)",
+      "is_controller(i32 i32) i32",
+    ];
+    const huge = "(i32.const 0) (i32.const 2147483648)";
+    const zeros = "(i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)";
+    const unlimited = { instructionLimit: 40_000_000_000n };
+    const outcome = (body: string): MessageOutcome =>
+      ran(moduleText(imports, `${grow} ${body}`), unlimited, (canister) => {
+        canister.meta.settings = { ...canister.meta.settings, wasmMemoryLimit: 0n };
+      }).outcome;
+    assert.match(
+      outcome(`(call $call_new ${huge} ${zeros})`).error?.message ?? "",
+      /provided invalid principal id/,
+    );
+    assert.match(
+      outcome(`(drop (call $is_controller ${huge}))`).error?.message ?? "",
+      /provided invalid principal id/,
+    );
+    const cost = `(i32.store (i32.const 0) (call $cost_sign_with_ecdsa ${huge} (i32.const 0) (i32.const 0)))`;
+    assert.equal(reply(outcome(`${cost} (call $append (i32.const 0) (i32.const 4)) (call $reply)`))[0], 2);
+    assert.ok((outcome(`(call $trap ${huge})`).error?.message.length ?? 0) < 100_000);
+    assert.equal(outcome(`(call $debug_print ${huge})`).logs[0]?.length, 4080);
+  });
+
+  test("a loop of prints keeps what the log can hold", () => {
+    const text = moduleText(
+      ["debug_print(i32 i32)"],
+      `(local $i i32)
+       (loop $l (i32.store8 (i32.const 0) (local.get $i)) (call $debug_print (i32.const 0) (i32.const 1))
+         (local.set $i (i32.add (local.get $i) (i32.const 1))) (br_if $l (i32.lt_u (local.get $i) (i32.const 10000))))
+       (call $reply)`,
+    );
+    const { outcome } = ran(text);
+    assert.equal(outcome.logs.length, Math.floor(4096 / 17));
+    assert.deepEqual(outcome.logs.at(-1), Uint8Array.of(9999 & 255));
+  });
+});

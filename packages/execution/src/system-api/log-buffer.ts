@@ -1,0 +1,45 @@
+/**
+ * What one execution logs (interface spec, "Debugging aids", "Canister logs"): at most as much as the canister's log can hold, the
+ * oldest making room, so that a loop of prints costs bounded memory.
+ */
+import { RECORD_OVERHEAD_BYTES } from "../messaging/logs.ts";
+
+export class LogBuffer {
+  readonly capacity: number;
+  #records: Uint8Array[] = [];
+  /** Records before this one are gone. */
+  #first = 0;
+  #bytes = 0;
+
+  constructor(capacity: number, records: readonly Uint8Array[] = []) {
+    this.capacity = capacity;
+    for (const record of records) this.push(record);
+  }
+
+  /** Bytes that another record may take before an old one has to go. */
+  get free(): number {
+    return this.capacity - this.#bytes;
+  }
+
+  /** Appends a record, cut to what fits; a capacity of 0 keeps none. */
+  push(content: Uint8Array): void {
+    const room = this.capacity - RECORD_OVERHEAD_BYTES;
+    if (room < 0) return;
+    const kept = content.length > room ? content.slice(0, room) : content;
+    this.#records.push(kept);
+    this.#bytes += RECORD_OVERHEAD_BYTES + kept.length;
+    while (this.#bytes > this.capacity) {
+      this.#bytes -= RECORD_OVERHEAD_BYTES + (this.#records[this.#first] as Uint8Array).length;
+      this.#first++;
+    }
+    if (this.#first > 1_024 && 2 * this.#first > this.#records.length) {
+      this.#records = this.#records.slice(this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** What is left, oldest first. */
+  records(): readonly Uint8Array[] {
+    return this.#records.slice(this.#first);
+  }
+}
