@@ -1,15 +1,10 @@
 /** Imports that call other canisters (interface spec, "Inter-canister method calls"). A call is built up, then performed or dropped. */
-import {
-  type CanisterId,
-  concatBytes,
-  PRINCIPAL_BYTES_MAX,
-  principalToText,
-  utf8DecodeLossy,
-} from "@orrery/base";
+import { type CanisterId, PRINCIPAL_BYTES_MAX, principalToText, utf8DecodeLossy } from "@orrery/base";
 import type { WasmClosure } from "@orrery/state";
 import { freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import { CALL_TIMEOUT_SECONDS_MAX, METHOD_NAME_BYTES_MAX, SAME_SUBNET_PAYLOAD_BYTES_MAX } from "../limits.ts";
 import { senderVersionViolation } from "../management/sender-version.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
 import { CanisterFailure, toolchainViolation, userViolation } from "./failure.ts";
 import type { MessageFrame, PendingCall } from "./frame.ts";
 import type { Host, HostFunction, Pointer } from "./host.ts";
@@ -50,8 +45,7 @@ function newCall(
     callee: callee.slice() as CanisterId,
     methodName,
     methodNameBytes: nameBytes,
-    parts: [],
-    payloadBytes: 0,
+    payload: new ByteBuffer(),
     cycles: 0n,
     ...callbacks,
     cleanup: null,
@@ -60,7 +54,7 @@ function newCall(
 }
 
 function appendData(host: Host, call: PendingCall, src: Pointer, size: Pointer): void {
-  const total = call.methodNameBytes + call.payloadBytes + unsigned(size);
+  const total = call.methodNameBytes + call.payload.length + unsigned(size);
   if (total > SAME_SUBNET_PAYLOAD_BYTES_MAX) {
     throw userViolation(
       `Request to ${principalToText(call.callee)}:${call.methodName} has a payload size of ${total}, which exceeds the ` +
@@ -69,9 +63,7 @@ function appendData(host: Host, call: PendingCall, src: Pointer, size: Pointer):
       "canister-made-a-call-with-too-large-payload",
     );
   }
-  const part = host.readBytes("ic0.call_data_append", src, size);
-  call.parts.push(part);
-  call.payloadBytes += part.length;
+  call.payload.append(host.viewBytes("ic0.call_data_append", src, size));
 }
 
 function addCycles(host: Host, name: ImportName, amount: bigint): void {
@@ -88,7 +80,7 @@ function addCycles(host: Host, name: ImportName, amount: bigint): void {
 
 function checkSenderVersion(frame: MessageFrame, call: PendingCall): void {
   if (call.callee.length > 0) return;
-  const payload = concatBytes(...call.parts);
+  const payload = call.payload.take();
   const violation = senderVersionViolation(call.methodName, payload, frame.meta.version);
   if (violation !== null) throw toolchainViolation(violation);
 }

@@ -18,6 +18,7 @@ import { callCost } from "../fees.ts";
 import { QUERY_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { StableOverlay } from "../runner/stable-overlay.ts";
 import type { MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
+import { ByteBuffer } from "./byte-buffer.ts";
 import { CanisterFailure } from "./failure.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import {
@@ -40,8 +41,7 @@ export interface PendingCall {
   readonly callee: CanisterId;
   readonly methodName: string;
   readonly methodNameBytes: number;
-  readonly parts: Uint8Array[];
-  payloadBytes: number;
+  readonly payload: ByteBuffer;
   cycles: bigint;
   readonly reply: WasmClosure;
   readonly reject: WasmClosure;
@@ -93,8 +93,7 @@ export class MessageFrame {
 
   #heapPages: number;
   #subnetMemoryTaken = 0n;
-  #replyParts: Uint8Array[] = [];
-  #replyBytes = 0;
+  readonly #reply = new ByteBuffer();
   readonly #slotsUsed = new Map<PrincipalKey, number>();
 
   constructor(options: FrameOptions) {
@@ -179,17 +178,15 @@ export class MessageFrame {
   }
 
   appendReply(part: Uint8Array): void {
-    this.#replyParts.push(part);
-    this.#replyBytes += part.length;
+    this.#reply.append(part);
   }
 
   get replyBytes(): number {
-    return this.#replyBytes;
+    return this.#reply.length;
   }
 
   reply(): void {
-    this.response = { kind: "reply", data: joined(this.#replyParts, this.#replyBytes) };
-    this.#replyParts = [];
+    this.response = { kind: "reply", data: this.#reply.take() };
   }
 
   /** Gives back the cycles of a call that will not be performed. */
@@ -203,7 +200,7 @@ export class MessageFrame {
     const { callee } = call;
     const cost = callCost(this.context.subnet, {
       methodNameBytes: call.methodNameBytes,
-      payloadBytes: call.payloadBytes,
+      payloadBytes: call.payload.length,
       is64: this.meta.module?.is64 ?? false,
     });
     const key = principalKey(callee);
@@ -217,7 +214,7 @@ export class MessageFrame {
     this.calls.push({
       callee,
       methodName: call.methodName,
-      payload: joined(call.parts, call.payloadBytes),
+      payload: call.payload.take(),
       cycles: call.cycles,
       reply: call.reply,
       reject: call.reject,
@@ -281,15 +278,4 @@ export class MessageFrame {
 
 export function isAmong(principals: readonly Principal[], principal: Uint8Array): boolean {
   return principals.some((one) => compareBytes(one, principal) === 0);
-}
-
-function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  if (parts.length === 1) return parts[0] as Uint8Array;
-  const out = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

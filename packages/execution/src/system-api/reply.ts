@@ -27,7 +27,7 @@ export function replyImports(host: Host): Record<string, HostFunction> {
           "msg_reply_data_append-payload-too-large",
         );
       }
-      frame.appendReply(host.readBytes("msg.reply", src, size));
+      frame.appendReply(host.viewBytes("msg.reply", src, size));
       return undefined;
     },
     msg_reply: () => {
