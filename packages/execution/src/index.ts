@@ -31,7 +31,7 @@ export {
 } from "./query/view.ts";
 export type { CanisterImage, Draft } from "./runner/image.ts";
 export { checkPersistence, persistenceError } from "./runner/install.ts";
-export { LIVE_INSTANCES_MAX } from "./runner/instances.ts";
+export { LIVE_BYTES_MAX, LIVE_INSTANCES_MAX } from "./runner/instances.ts";
 export {
   COMPILED_BYTES_MAX,
   COMPILED_MODULES_MAX,

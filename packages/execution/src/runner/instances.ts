@@ -13,6 +13,8 @@ import { loadPage } from "./page-commit.ts";
 
 /** Instances kept: creation slows with the number of live memories, so a few hundred is where reuse stops paying. */
 export const LIVE_INSTANCES_MAX = 200;
+/** Bytes of their memories together; the pages are in the arena a second time, so large heaps leave first. */
+export const LIVE_BYTES_MAX: number = 4 * 1024 ** 3;
 const WASM_PAGE_BYTES = 65_536;
 
 type WasmMemory = NonNullable<CanisterInstance["memory"]>;
@@ -97,9 +99,19 @@ export class InstancePool {
     const former = this.#live.get(live.key);
     if (former !== undefined && former !== live) this.#drop(former);
     this.#live.set(live.key, live);
-    if (this.#live.size <= this.#max) return;
-    const [oldest] = this.#live.values();
-    if (oldest !== undefined && oldest !== live) this.#drop(oldest);
+    this.#shrink();
+  }
+
+  /** Drops the least recently used until the rest fits; the last one stays whatever its size. */
+  #shrink(): void {
+    let bytes = 0;
+    for (const live of this.#live.values()) bytes += live.instance.memoryBytes().length;
+    for (const live of this.#live.values()) {
+      const fits = this.#live.size <= this.#max && bytes <= LIVE_BYTES_MAX;
+      if (fits || this.#live.size === 1) return;
+      bytes -= live.instance.memoryBytes().length;
+      this.#drop(live);
+    }
   }
 
   /** Gives up an instance, pooled or not, right after it ran: whatever it dirtied is cleared with the rest. */
