@@ -4,7 +4,9 @@
  */
 import { enableCompileCache } from "node:module";
 
-enableCompileCache();
+const cache = enableCompileCache();
+// Threads and the background process take it from the environment: without it each compiles its modules anew.
+if (cache.directory !== undefined) process.env["NODE_COMPILE_CACHE"] ??= cache.directory;
 const { processIo } = await import("./io.ts");
 const { run } = await import("./run.ts");
 const code = await run(process.argv.slice(2), processIo());
