@@ -117,11 +117,11 @@ function finishRound(round: Round): BatchResult {
 function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): StateDelta {
   const { state, index } = round;
   const canisters: CanisterDelta[] = [];
-  const deleted: string[] = [];
+  const deleted = new Set(index.deleted);
   for (const key of [...state.changed.canisters].sort()) {
     const canister = state.canisters.get(key);
     if (canister === undefined) {
-      deleted.push(key);
+      deleted.add(key);
       index.forget(key);
     } else {
       canisters.push(canisterDelta(canister, index.logsChanged.has(key)));
@@ -141,6 +141,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
   state.changed.canisters.clear();
   state.changed.ingress.clear();
   index.logsChanged.clear();
+  index.deleted.clear();
   const modules = newModules(
     state,
     canisters.map(({ meta }) => meta),
@@ -150,7 +151,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
     time: state.time,
     ...tip,
     canisters,
-    deleted,
+    deleted: [...deleted].sort(),
     ingress,
     ingressPruned,
     modules,

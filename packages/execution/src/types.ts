@@ -16,23 +16,36 @@ import type {
   RejectCode,
   ReplicatedState,
   SubnetInfo,
+  TreeChange,
   WasmClosure,
 } from "@orrery/state";
 import type { UserError } from "./error-codes.ts";
 
 /** Which export or closure runs, with the arguments that only this context can see (interface spec, "Entry points"). */
 export type EntryPoint =
-  | { readonly kind: "update" | "replicated_query" | "query" | "composite_query"; readonly method: string; readonly arg: Uint8Array }
+  | {
+      readonly kind: "update" | "replicated_query" | "query" | "composite_query";
+      readonly method: string;
+      readonly arg: Uint8Array;
+    }
   | { readonly kind: "inspect_message"; readonly method: string; readonly arg: Uint8Array }
   | { readonly kind: "heartbeat" | "global_timer" | "on_low_wasm_memory" }
-  | { readonly kind: "reply_callback" | "composite_reply_callback"; readonly closure: WasmClosure; readonly arg: Uint8Array }
+  | {
+      readonly kind: "reply_callback" | "composite_reply_callback";
+      readonly closure: WasmClosure;
+      readonly arg: Uint8Array;
+    }
   | {
       readonly kind: "reject_callback" | "composite_reject_callback";
       readonly closure: WasmClosure;
       readonly code: RejectCode;
       readonly message: string;
     }
-  | { readonly kind: "cleanup" | "composite_cleanup"; readonly closure: WasmClosure; readonly rejectCode: RejectCode | 0 };
+  | {
+      readonly kind: "cleanup" | "composite_cleanup";
+      readonly closure: WasmClosure;
+      readonly rejectCode: RejectCode | 0;
+    };
 
 /** Everything the System API may observe besides the canister itself. */
 export interface MessageContext {
@@ -129,7 +142,11 @@ export interface MessageRunner {
   /** Drops a canister's live instance (uninstall, delete, reinstall by another path). */
   evict(canister: CanisterId): void;
   /** Validates and compiles uploaded bytes (raw or gzip) into a record, or says why not. Cached by hash. */
-  compile(uploaded: Uint8Array): { readonly ok: true; readonly value: CompiledUpload } | { readonly ok: false; readonly error: UserError };
+  compile(
+    uploaded: Uint8Array,
+  ):
+    | { readonly ok: true; readonly value: CompiledUpload }
+    | { readonly ok: false; readonly error: UserError };
 }
 
 export interface CompiledUpload {
@@ -145,18 +162,13 @@ export interface Executor {
   run<T>(partitions: readonly (() => T)[]): T[];
 }
 
-/** One change of the certified tree; null deletes the path. */
-export interface TreeChange {
-  readonly path: readonly Uint8Array[];
-  readonly value: Uint8Array | null;
-}
-
 /** All that followers (query view, checkpoint writer) need to move from the previous height to this one. Structured-cloneable. */
 export interface StateDelta {
   readonly height: Height;
   readonly time: TimeNs;
   readonly rootHash: Uint8Array;
   readonly canisters: readonly CanisterDelta[];
+  /** Canisters that ceased to exist, before those in `canisters` came to be: one made anew under its id is in both. */
   readonly deleted: readonly PrincipalKey[];
   readonly tree: readonly TreeChange[];
   /** Entries that appeared or changed, without reply bytes (those are in the tree), and keys that were pruned. */
@@ -196,4 +208,4 @@ export interface BatchResult {
 
 export type ApplyBatch = (state: ReplicatedState, batch: Batch) => BatchResult;
 
-export type { PageId };
+export type { PageId, TreeChange };

@@ -148,8 +148,19 @@ export interface WasmMemoryState {
   readonly stable: PageTable;
 }
 
+/** `sender_info` of a request, once its signature is checked: what `msg_caller_info_*` tell. */
+export interface CallerInfo {
+  readonly info: Uint8Array;
+  readonly signer: Principal;
+}
+
 export type CallOrigin =
-  | { readonly kind: "ingress"; readonly requestId: Uint8Array; readonly sender: UserId }
+  | {
+      readonly kind: "ingress";
+      readonly requestId: Uint8Array;
+      readonly sender: UserId;
+      readonly senderInfo: CallerInfo | null;
+    }
   | {
       readonly kind: "canister";
       readonly from: CanisterId;
@@ -208,7 +219,7 @@ export interface IngressInput {
   readonly methodName: string;
   readonly arg: Uint8Array;
   readonly expiry: TimeNs;
-  readonly senderInfo: { readonly info: Uint8Array; readonly signer: Principal } | null;
+  readonly senderInfo: CallerInfo | null;
 }
 
 export interface RequestInput {

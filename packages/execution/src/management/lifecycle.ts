@@ -131,5 +131,6 @@ export const deleteCanister: Handler = (round, call) => {
   state.canisters.delete(key);
   touch(state, canister);
   index.forget(key);
+  index.deleted.add(key);
   return DONE;
 };

@@ -45,7 +45,6 @@ interface RunOptions {
   readonly entry: EntryPoint;
   readonly instructionLimit: bigint;
   readonly cyclesRefunded?: bigint;
-  readonly callerInfo?: IngressInput["senderInfo"];
 }
 
 /** Builds the System API's view of a message. */
@@ -56,7 +55,7 @@ export function messageContext(env: TurnEnv, canister: CanisterState, options: R
     subnet: env.subnet,
     time: env.time,
     caller: callerOf(origin),
-    callerInfo: options.callerInfo ?? null,
+    callerInfo: origin.kind === "ingress" ? origin.senderInfo : null,
     deadline: deadlineOf(origin),
     cyclesAvailable: context?.availableCycles ?? 0n,
     cyclesRefunded: options.cyclesRefunded ?? 0n,
@@ -226,7 +225,10 @@ function admit(
 }
 
 function originOf(input: IngressInput | RequestInput): CallOrigin {
-  if (input.kind === "ingress") return { kind: "ingress", requestId: input.requestId, sender: input.sender };
+  if (input.kind === "ingress") {
+    const { requestId, sender, senderInfo } = input;
+    return { kind: "ingress", requestId, sender, senderInfo };
+  }
   return { kind: "canister", from: input.from, callbackId: input.callbackId, deadline: input.deadline };
 }
 
@@ -248,7 +250,6 @@ export function executeCall(env: TurnEnv, canister: CanisterState, input: Ingres
     context,
     entry,
     instructionLimit: entry.kind === "update" ? instructionsPerMessage : instructionsPerQuery,
-    callerInfo: input.kind === "ingress" ? input.senderInfo : null,
   });
   if (outcome.effects !== null) {
     applyEffects(env, canister, context, outcome.effects);

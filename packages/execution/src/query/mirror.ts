@@ -92,16 +92,24 @@ export class Mirror implements ModuleSource {
     for (const { key, bytes } of delta.modules) {
       if (!this.#modules.has(key)) this.#modules.set(key, { bytes, references: 0 });
     }
+    const removed = this.#remove(delta.deleted, observer);
     for (const change of delta.canisters) this.#applyCanister(change, observer);
-    for (const key of delta.deleted) {
+    // Only now: a new canister of the id may have the old one's module, whose bytes did not come again.
+    for (const { meta } of removed) this.#release(meta);
+    for (const entry of delta.ingress) this.ingress.set(toHex(entry.requestId), entry);
+    for (const key of delta.ingressPruned) this.ingress.delete(key);
+  }
+
+  #remove(keys: readonly PrincipalKey[], observer: MirrorObserver): MirroredCanister[] {
+    const removed: MirroredCanister[] = [];
+    for (const key of keys) {
       const canister = this.canisters.get(key);
       if (canister === undefined) continue;
       this.canisters.delete(key);
       observer.removed(canister);
-      this.#release(canister.meta);
+      removed.push(canister);
     }
-    for (const entry of delta.ingress) this.ingress.set(toHex(entry.requestId), entry);
-    for (const key of delta.ingressPruned) this.ingress.delete(key);
+    return removed;
   }
 
   #applyCanister(change: StateDelta["canisters"][number], observer: MirrorObserver): void {

@@ -4,8 +4,10 @@ import { describe, test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { canisterIdFromIndex, MANAGEMENT_CANISTER, principalKey, utf8 } from "@orrery/base";
 import { lookupPath } from "@orrery/crypto";
-import { idArg, type TestSubnet } from "../testing/subnet.testkit.ts";
+import { createArg, idArg, type TestSubnet } from "../testing/subnet.testkit.ts";
 import { COUNTER, rejection, replied, STRANGER, Watched } from "../testing/watched.testkit.ts";
+import { Mirror } from "./mirror.ts";
+import { takeSnapshot } from "./snapshot.ts";
 
 describe("queries on a view", () => {
   test("see the certified state and follow it", () => {
@@ -100,6 +102,38 @@ describe("queries on a view", () => {
     watched.subnet.manage("stop_canister", id);
     watched.subnet.manage("delete_canister", id);
     assert.equal(rejection(watched.query(id, "get")).errorCode, "IC0301");
+  });
+
+  test("a canister made anew under a deleted one's id within a round has nothing of it", () => {
+    const watched = new Watched();
+    const { subnet } = watched;
+    const id = subnet.installed(COUNTER);
+    subnet.reply({ canisterId: id, method: "inc" });
+    subnet.reply({ canisterId: id, method: "grow" });
+    subnet.manage("stop_canister", id);
+    const mirror = new Mirror(structuredClone(takeSnapshot(subnet.state)));
+    const messages = [
+      subnet.manageEnvelope("delete_canister", id),
+      subnet.envelope({
+        method: "provisional_create_canister_with_cycles",
+        arg: createArg({ specifiedId: id }),
+      }),
+      subnet.envelope({ method: "install_code", arg: subnet.installArg(id, COUNTER) }),
+    ];
+    const { delta } = subnet.round(messages.map(({ bytes }) => bytes));
+    for (const message of messages) assert.equal(subnet.status(message.id)?.kind, "replied");
+    const key = principalKey(id);
+    assert.deepEqual(delta.deleted, [key]);
+    assert.deepEqual(
+      delta.canisters.map(({ meta }) => principalKey(meta.id)),
+      [key],
+    );
+    assert.deepEqual(replied(watched.query(id, "get")), Uint8Array.of(0, 0, 0, 0));
+    mirror.apply(structuredClone(delta), { moved: () => {}, removed: () => {} });
+    const heap = mirror.canister(id)?.memory.heap;
+    assert.ok(heap !== undefined);
+    assert.deepEqual([...heap.entries()], [...subnet.canister(id).memory.heap.entries()]);
+    assert.deepEqual(subnet.round().delta.deleted, []);
   });
 
   test("an upgrade's new code answers, a frozen canister does not", () => {

@@ -27,6 +27,8 @@ export class ExecutionIndex {
   statusBytes = 0;
   /** Canisters whose logs changed since the last delta. */
   readonly logsChanged: Set<PrincipalKey> = new Set();
+  /** Canisters deleted since the last delta, whether or not there is a new one of that id. */
+  readonly deleted: Set<PrincipalKey> = new Set();
   /** Memory that all canisters use, bytes. */
   memoryUsed = 0n;
   readonly #memoryOf = new Map<PrincipalKey, bigint>();

@@ -21,6 +21,7 @@ import {
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
 import {
+  type CallerInfo,
   type CanisterState,
   type IngressStatus,
   newState,
@@ -61,6 +62,7 @@ export interface Message {
   readonly sender?: Principal;
   readonly nonce?: Uint8Array;
   readonly expiry?: bigint;
+  readonly senderInfo?: CallerInfo;
 }
 
 export class TestSubnet {
@@ -109,6 +111,9 @@ export class TestSubnet {
         canister_id: message.canisterId ?? MANAGEMENT_CANISTER,
         method_name: message.method,
         arg: message.arg ?? new Uint8Array(0),
+        ...(message.senderInfo === undefined
+          ? {}
+          : { sender_info: new Map(Object.entries({ ...message.senderInfo, sig: new Uint8Array(0) })) }),
       }) as [string, never][],
     );
     return { bytes: encodeCbor(new Map([["content", content]]) as never), id: requestId(content) };
@@ -181,7 +186,7 @@ export class TestSubnet {
   create(options: { readonly cycles?: bigint; readonly sender?: Principal } = {}): CanisterId {
     const reply = this.reply({
       method: "provisional_create_canister_with_cycles",
-      arg: encode([CreateArgs], [{ amount: options.cycles === undefined ? [] : [options.cycles] }]),
+      arg: createArg(options),
       ...(options.sender === undefined ? {} : { sender: options.sender }),
     });
     const [{ canister_id }] = IDL.decode([CanisterIdRecord], reply) as unknown as [
@@ -238,7 +243,7 @@ export class TestSubnet {
   }
 }
 
-const CreateArgs = IDL.Record({ amount: IDL.Opt(IDL.Nat) });
+const CreateArgs = IDL.Record({ amount: IDL.Opt(IDL.Nat), specified_id: IDL.Opt(IDL.Principal) });
 const CanisterIdRecord = IDL.Record({ canister_id: IDL.Principal });
 const InstallMode = IDL.Variant({
   install: IDL.Null,
@@ -263,4 +268,21 @@ export function encode(types: IDL.Type[], values: unknown[]): Uint8Array {
 
 export function idArg(id: CanisterId): Uint8Array {
   return encode([CanisterIdRecord], [{ canister_id: CandidPrincipal.fromUint8Array(id) }]);
+}
+
+/** Argument of a provisional creation. */
+export function createArg(options: {
+  readonly cycles?: bigint;
+  readonly specifiedId?: CanisterId;
+}): Uint8Array {
+  const { cycles, specifiedId } = options;
+  return encode(
+    [CreateArgs],
+    [
+      {
+        amount: cycles === undefined ? [] : [cycles],
+        specified_id: specifiedId === undefined ? [] : [CandidPrincipal.fromUint8Array(specifiedId)],
+      },
+    ],
+  );
 }

@@ -78,7 +78,12 @@ const responseInput: fc.Arbitrary<ResponseInput> = record({
 const callContext: fc.Arbitrary<CallContext> = record({
   id: int,
   origin: fc.oneof(
-    record({ kind: fc.constant("ingress" as const), requestId: blob, sender: principal }),
+    record({
+      kind: fc.constant("ingress" as const),
+      requestId: blob,
+      sender: principal,
+      senderInfo: fc.option(record({ info: blob, signer: principal })),
+    }),
     record({ kind: fc.constant("canister" as const), from: principal, callbackId: int, deadline: time }),
     record({ kind: fc.constant("task" as const) }),
   ),

@@ -6,6 +6,7 @@ import type { CanisterId, NodeId, Principal, SubnetId, UserId } from "@orrery/ba
 import type {
   Callback,
   CallContext,
+  CallerInfo,
   CallOrigin,
   CanisterLogRecord,
   CanisterMeta,
@@ -169,8 +170,10 @@ const canisterMeta = record<CanisterMeta>({
   logBytes: integer,
 });
 
+const callerInfo = record<CallerInfo>({ info: bytes, signer: principal });
+
 const callOrigin = union<CallOrigin>({
-  ingress: { requestId: bytes, sender: userId },
+  ingress: { requestId: bytes, sender: userId, senderInfo: nullable(callerInfo) },
   canister: { from: canisterId, callbackId: integer, deadline: bigInteger },
   task: {},
 });
@@ -206,15 +209,13 @@ const responsePayload = union<ResponsePayload>({
   reject: { code: rejectCode, message: text },
 });
 
-const senderInfo = record<NonNullable<IngressInput["senderInfo"]>>({ info: bytes, signer: principal });
-
 const ingressInput = {
   requestId: bytes,
   sender: userId,
   methodName: text,
   arg: bytes,
   expiry: bigInteger,
-  senderInfo: nullable(senderInfo),
+  senderInfo: nullable(callerInfo),
 };
 
 const requestInput = {
