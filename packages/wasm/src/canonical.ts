@@ -1,6 +1,15 @@
 /** Canonical NaNs: an operand that is a NaN is replaced by the positive quiet NaN without payload, lane by lane in vectors. */
 import { type ExtraLocals, TYPE_F32, TYPE_F64, TYPE_V128 } from "./extra-locals.ts";
-import { CANON_F32, CANON_F32X4, CANON_F64, CANON_F64X2, OP_LOCAL_GET, OP_LOCAL_TEE } from "./opcodes.ts";
+import {
+  CANON_F32,
+  CANON_F32X4,
+  CANON_F64,
+  CANON_F64X2,
+  canonicalise,
+  ignoresNanBits,
+  OP_LOCAL_GET,
+  OP_LOCAL_TEE,
+} from "./opcodes.ts";
 import type { Writer } from "./writer.ts";
 
 const NAN_F32 = [0x00, 0x00, 0xc0, 0x7f];
@@ -26,6 +35,12 @@ const KINDS: ReadonlyMap<number, Kind> = new Map([
   ],
   [CANON_F64X2, { type: TYPE_V128, nan: [0xfd, 0x0c, ...NAN_F64, ...NAN_F64], select: [0xfd, 71, 0xfd, 82] }],
 ]);
+
+/** Whether a NaN result may stay as it is because operator `following` takes it and makes no difference between NaNs. */
+export function canWait(kind: number, following: number): boolean {
+  // A vector may be read as other lanes than it was written with.
+  return kind <= CANON_F64 ? ignoresNanBits[following] === 1 : canonicalise[following] === kind;
+}
 
 /** Makes the operand on top canonical; `kind` is one of opcodes.ts. */
 export function writeCanonical(w: Writer, kind: number, locals: ExtraLocals): void {

@@ -391,21 +391,9 @@ function checkCounts(m: DecodedModule, r: Reader): void {
   }
 }
 
-/** Function names of the `name` custom section by function index; damaged sections give what could be read. */
-export function functionNames(module: Uint8Array): Map<number, string> {
-  const names = new Map<number, string>();
-  try {
-    const section = decodeModule(module).customSections.find((s) => s.name === "name");
-    if (section === undefined) return names;
-    const r = new Reader(module, section.start, section.end);
-    while (r.at < r.end) {
-      const id = r.u8();
-      const end = r.u32() + r.at;
-      if (id === 1) readVector(r, "names", () => names.set(r.u32(), r.name()));
-      r.at = end;
-    }
-  } catch (error) {
-    if (!(error instanceof InvalidModule)) throw error;
-  }
-  return names;
+/** Type of function `index`, imported or local. */
+export function functionType(m: DecodedModule, index: number): FunctionType {
+  const imported = m.importedFunctions.length;
+  const type = index < imported ? m.importedFunctions[index]?.typeIndex : m.functions[index - imported];
+  return m.types[type as number] as FunctionType;
 }

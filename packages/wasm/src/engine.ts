@@ -3,7 +3,7 @@
  * engine for each thread. An engine runs one message at a time: its instances share the page map.
  */
 import { err, OrreryError, ok, type Result } from "@orrery/base";
-import type { Form } from "./body.ts";
+import type { Form } from "./code-context.ts";
 import { decodeModule } from "./decode.ts";
 import { type InitialImage, initialImage } from "./image.ts";
 import { CanisterInstance, type InstanceHooks } from "./instance.ts";

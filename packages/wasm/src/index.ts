@@ -1,6 +1,6 @@
 /** Floor 1: canister modules, from bytes to running instances. */
-export type { Form } from "./body.ts";
-export { type DecodedModule, decodeModule, functionNames } from "./decode.ts";
+export type { Form } from "./code-context.ts";
+export { type DecodedModule, decodeModule } from "./decode.ts";
 export {
   COMPILE_INSTRUCTIONS_PER_OPERATOR,
   type CompiledCanister,
@@ -18,6 +18,7 @@ export { type InstrumentOptions, instrument } from "./instrument.ts";
 export { originalFunction } from "./layout.ts";
 export { MEMORY32_PAGES_MAX, MEMORY64_PAGES_MAX } from "./limits.ts";
 export { MemoryPool, type MemoryRequest } from "./memory-pool.ts";
+export { functionNames } from "./names.ts";
 export { TRAP_TEXTS, type TrapKind, WasmTrap } from "./traps.ts";
 export type {
   CustomSection,

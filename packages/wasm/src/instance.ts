@@ -1,6 +1,6 @@
 /** One instance of an instrumented canister module: its entry points, counter, globals and dirty pages. */
 import { OrreryError } from "@orrery/base";
-import type { Form } from "./body.ts";
+import type { Form } from "./code-context.ts";
 import type { CompiledCanister } from "./engine.ts";
 import {
   EXPORT_CALLBACK,

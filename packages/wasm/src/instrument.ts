@@ -3,7 +3,8 @@
  * and the page map come first, the bodies are rewritten (body.ts), helpers are appended, active data segments become empty
  * passive ones, the start function becomes an export, and custom sections are left out.
  */
-import { BodyRewriter, type Form } from "./body.ts";
+import { BodyRewriter } from "./body.ts";
+import type { Form } from "./code-context.ts";
 import { type DecodedModule, type FunctionType, KIND_FUNCTION, KIND_TABLE } from "./decode.ts";
 import { type GeneratedFunction, generatedFunctions } from "./generated.ts";
 import {

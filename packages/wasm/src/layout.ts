@@ -39,7 +39,7 @@ export const EXPORT_GLOBAL_SET = "~set";
  * dirty), then the list of dirty pages (u32 each, in order of first marking), then their number. Sized for 18 GiB of heap.
  */
 export const MAP_PAGES_MAX: number = (18 * 1024 * 1024) / 4;
-export const MAP_LIST_OFFSET: number = MAP_PAGES_MAX;
+export const MAP_LIST_OFFSET: number = 1 * MAP_PAGES_MAX;
 export const MAP_COUNT_OFFSET: number = MAP_LIST_OFFSET + 4 * MAP_PAGES_MAX;
 export const MAP_WASM_PAGES: number = MAP_COUNT_OFFSET / 65_536 + 1;
 

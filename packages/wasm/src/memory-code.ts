@@ -1,6 +1,6 @@
 /** Code around operators that write memory and cannot use a group's check: bulk operators and stores with scratch operands. */
-import type { CounterCode } from "./counter-code.ts";
-import { type ExtraLocals, TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
+import type { CodeContext } from "./code-context.ts";
+import { TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
 import type { Layout } from "./layout.ts";
 import {
   OP_CALL,
@@ -17,18 +17,8 @@ import type { Writer } from "./writer.ts";
 const I64_EXTEND_I32_U = 0xad;
 const DROP = 0x1a;
 
-export interface MemoryCodeContext {
-  readonly layout: Layout;
-  readonly locals: ExtraLocals;
-  readonly counter: CounterCode;
-}
-
 /** Before memory.copy, fill or init: the charge for the length, the mark of the range. The operands stay as they were. */
-export function writeBulkPrologue(
-  w: Writer,
-  op: number,
-  { layout, locals, counter }: MemoryCodeContext,
-): void {
+export function writeBulkPrologue(w: Writer, op: number, { layout, locals, counter }: CodeContext): void {
   const wide = layout.is64;
   const wideLength = wide && op !== OP_MEMORY_INIT;
   const wideMiddle = wide && op === OP_MEMORY_COPY;
@@ -59,7 +49,7 @@ export function writeBulkPrologue(
 export function writeStorePrologue(
   w: Writer,
   valueType: number,
-  { layout, locals }: MemoryCodeContext,
+  { layout, locals }: CodeContext,
   between: (address: number) => void,
 ): void {
   const value = locals.named(`value${valueType}`, valueType);

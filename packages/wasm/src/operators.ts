@@ -137,3 +137,12 @@ export function readLocals(r: Reader, declare?: (count: number, type: number) =>
   }
   return total;
 }
+
+/** The opcode number of the next instruction, without reading it; 0 when it has none of interest. */
+export function peekOpcode(r: Reader): number {
+  const op = r.bytes[r.at] ?? 0;
+  if (op < 0xfb) return op;
+  const low = r.bytes[r.at + 1] ?? 0;
+  const sub = low < 0x80 ? low : (low & 0x7f) | ((r.bytes[r.at + 2] ?? 0) << 7);
+  return (op === 0xfc ? PREFIX_FC : PREFIX_SIMD) + (sub & 0xff);
+}

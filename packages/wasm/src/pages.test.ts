@@ -88,13 +88,13 @@ const storeArbitrary: fc.Arbitrary<Store> = fc.record({
 });
 
 test("changed pages are marked, and of the others only neighbours within a group", () => {
+  const engine = createEngine();
   fc.assert(
     fc.property(
       fc.array(storeArbitrary, { minLength: 1, maxLength: 6 }),
       fc.boolean(),
       fc.boolean(),
       (stores, looped, is64) => {
-        const engine = createEngine();
         const compiled = compile(program(stores, looped, is64), engine);
         for (const form of FORMS) {
           const instance = instantiate(engine, compiled, { form });
@@ -111,7 +111,7 @@ test("changed pages are marked, and of the others only neighbours within a group
         }
       },
     ),
-    { numRuns: 300, seed: 7 },
+    { numRuns: 200, seed: 7 },
   );
 });
 

@@ -9,6 +9,7 @@ import {
   type DecodedModule,
   decodeModule,
   type FunctionType,
+  functionType,
   KIND_FUNCTION,
   KIND_MEMORY,
   KIND_TABLE,
@@ -241,12 +242,6 @@ function checkExportLimits(count: number, namesBytes: number): void {
         `which exceeds the allowed limit of ${EXPORTED_NAMES_BYTES_MAX}.`,
     );
   }
-}
-
-function functionType(m: DecodedModule, index: number): FunctionType {
-  const imported = m.importedFunctions.length;
-  const type = index < imported ? m.importedFunctions[index]?.typeIndex : m.functions[index - imported];
-  return m.types[type as number] as FunctionType;
 }
 
 function checkData(m: DecodedModule, is64: boolean): void {

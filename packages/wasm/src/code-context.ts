@@ -1,0 +1,26 @@
+/** What the rewriter of bodies works with (body.ts), and what its code writers share. */
+import type { CounterCode } from "./counter-code.ts";
+import type { DecodedModule } from "./decode.ts";
+import type { ExtraLocals } from "./extra-locals.ts";
+import type { Layout } from "./layout.ts";
+import type { ValueType } from "./types.ts";
+
+/** With the counter in a local, or exact at every trap. */
+export type Form = "fast" | "exact";
+
+export interface CodeContext {
+  readonly layout: Layout;
+  readonly locals: ExtraLocals;
+  readonly counter: CounterCode;
+}
+
+/** What the rewriter needs to know of the module, and what it reports back. */
+export interface BodyContext {
+  readonly module: DecodedModule;
+  readonly layout: Layout;
+  readonly form: Form;
+  /** Type index of `() -> results`, made on demand; used only for several results. */
+  resultType(results: readonly ValueType[]): number;
+  /** Functions named by `ref.func` in a body. */
+  readonly referenced: Set<number>;
+}
