@@ -1,10 +1,10 @@
 /** What users import: a network inside their process. */
+export { createNetwork } from "./network.ts";
 export {
   type Call,
   CallRejected,
   type ClockKind,
-  createNetwork,
   type InstallOptions,
   type Network,
   type NetworkOptions,
-} from "./network.ts";
+} from "./types.ts";

@@ -6,6 +6,7 @@ import { Actor, HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { toHex } from "@orrery/base";
+import wabt from "wabt";
 import { CallRejected, createNetwork, type Network } from "./index.ts";
 
 const COUNTER = new Uint8Array(
@@ -48,6 +49,27 @@ test("the same seed and calls give the same network, another seed another", asyn
   const seed = new Uint8Array(32).fill(1);
   assert.equal(await run(seed), await run(seed));
   assert.notEqual(await run(seed), await run(new Uint8Array(32).fill(2)));
+});
+
+test("a canister may recurse as deep as on a node, whatever stack the program has", async () => {
+  const network = await createNetwork();
+  const toolkit = await wabt();
+  const wat = `(module
+    (import "ic0" "msg_reply" (func $reply))
+    (func $down (param i32) (result i32)
+      (if (result i32) (local.get 0)
+        (then (i32.add (i32.const 1) (call $down (i32.sub (local.get 0) (i32.const 1)))))
+        (else (i32.const 0))))
+    (func (export "canister_update deep") (drop (call $down (i32.const 50000))) (call $reply))
+    (func (export "canister_update endless") (drop (call $down (i32.const -1)))))`;
+  const canisterId = network.createCanister();
+  network.install({
+    canisterId,
+    wasm: Uint8Array.from(toolkit.parseWat("deep.wat", wat).toBinary({}).buffer),
+  });
+  network.update({ canisterId, method: "deep" });
+  assert.throws(() => network.update({ canisterId, method: "endless" }), /stack overflow/);
+  await network.stop();
 });
 
 test("an unmodified agent works over fetch, certificates and query signatures verified", async () => {

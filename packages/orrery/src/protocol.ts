@@ -1,0 +1,48 @@
+/** What a network says to its thread: calls answered at once, and requests of the HTTPS interface, which may take rounds. */
+import type { TimeNs } from "@orrery/base";
+import type { Call } from "./types.ts";
+
+export interface NetworkStart {
+  readonly seed: Uint8Array;
+  readonly wall: boolean;
+  readonly time: TimeNs;
+  /** Set to 1 when the answer of a synchronous call is in the port. */
+  readonly signal: SharedArrayBuffer;
+}
+
+export type SyncCall =
+  | { readonly kind: "update"; readonly call: Call }
+  | { readonly kind: "query"; readonly call: Call }
+  | { readonly kind: "time" }
+  | { readonly kind: "advance"; readonly durationNs: bigint }
+  | { readonly kind: "tick" }
+  | { readonly kind: "keeps_heap"; readonly canisterId: string };
+
+export type SyncAnswer =
+  | { readonly ok: true; readonly value: unknown }
+  | {
+      readonly ok: false;
+      readonly error: {
+        readonly code: string;
+        readonly message: string;
+        readonly data: Readonly<Record<string, string | number | bigint | boolean | null>>;
+      };
+    };
+
+export interface HttpCall {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: Uint8Array;
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array | string;
+}
+
+export interface Ready {
+  readonly rootKey: Uint8Array;
+  readonly subnetId: string;
+}
