@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { createEngine, ENGINE_STACK_MB, type Form, type TrapKind, WasmTrap } from "./index.ts";
-import { compile, instantiate, run, start } from "./testing.ts";
+import { compile, instantiate, run, start, wat } from "./testing.ts";
 
 const FORMS: readonly Form[] = ["fast", "exact"];
 
@@ -199,6 +199,16 @@ test("initial memory comes from the image, and active segments are dropped", () 
   assert.equal(Buffer.from(instance.memoryBytes().subarray(8, 12)).toString(), "keep");
   assert.equal(run(instance, "empty").error, null);
   assert.equal((run(instance, "active").error as WasmTrap).kind, "heap_out_of_bounds");
+});
+
+test("a module that cannot be instantiated is refused when it is compiled", () => {
+  for (const offset of ["(i32.const 2)", "(i32.const -1)", "(global.get 0)"]) {
+    const module = wat(`(module (global i32 (i32.const 9)) (table 2 funcref) (elem ${offset} $f) (func $f))`);
+    const result = createEngine().compile(module);
+    assert.ok(!result.ok && result.error.kind === "instantiation", offset);
+    assert.match(result.error.message, /^Failed to instantiate module: /);
+  }
+  assert.ok(createEngine().compile(wat("(module (table 2 funcref) (elem (i32.const 1) $f) (func $f))")).ok);
 });
 
 test("pooled memories come back zeroed and of the right size", () => {

@@ -72,13 +72,32 @@ export class Engine {
         message: `Wasm module exceeds the engine's limits: ${error.message}`,
       });
     }
-    return ok({
+    const compiled: CompiledCanister = {
       wasm,
       info,
       module,
       image: initialImage(decoded),
       compileInstructions: COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(info.compileOperators),
-    });
+    };
+    const problem = this.#probe(compiled);
+    return problem === null ? ok(compiled) : err(problem);
+  }
+
+  /** Instantiates once for nothing: an element segment outside its table makes every instantiation trap. */
+  #probe(compiled: CompiledCanister): WasmValidationError | null {
+    const { info } = compiled;
+    const pages = info.memory?.minPages ?? 0;
+    const memory = info.memory === null ? null : this.memories.acquire({ is64: info.is64, pages });
+    const ic0 = Object.fromEntries(info.imports.map((name) => [name, (): void => {}]));
+    try {
+      this.instantiate(compiled, { memory, ic0 });
+      return null;
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      return { kind: "instantiation", message: `Failed to instantiate module: ${error.message}` };
+    } finally {
+      if (memory !== null) this.memories.release(memory, info.is64, []);
+    }
   }
 
   /** Instantiates over `memory`, which the caller has filled; the start function does not run. */

@@ -82,4 +82,5 @@ export type WasmValidationKind =
   | "unsupported_instruction"
   | "function_size"
   | "code_section_size"
+  | "instantiation"
   | "module_size";
