@@ -1,0 +1,254 @@
+/**
+ * A client that can send the same signed request again: what an agent does when it gets no answer. Signing, request ids and
+ * certificate verification are the published client library's; only the pairing is checked with a faster back end.
+ */
+import { randomBytes } from "node:crypto";
+import {
+  Cbor,
+  Certificate,
+  Expiry,
+  LookupPathStatus,
+  lookupResultToBuffer,
+  requestIdOf,
+  type SignIdentity,
+} from "@icp-sdk/core/agent";
+import type { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import type { Principal } from "@icp-sdk/core/principal";
+import type { Bls } from "@orrery/crypto";
+
+/** A request may wait this long; the request's status is known as long. */
+export const EXPIRY_MS = 270_000;
+/** Between two looks at a request that a synchronous call did not answer. */
+const POLL_MS = 40;
+
+export interface SignedRequest {
+  readonly requestId: Uint8Array;
+  readonly effectiveCanisterId: Principal;
+  readonly body: Uint8Array;
+  readonly expiresAtMs: number;
+}
+
+export type Answer =
+  | { readonly kind: "replied"; readonly reply: Uint8Array }
+  | { readonly kind: "rejected"; readonly code: number; readonly message: string };
+
+/** The node did not answer: it is gone, or going. */
+export class Unanswered extends Error {}
+/** The node answered, and not as it may. */
+export class Violation extends Error {}
+
+/** A node that runs, as the client sees it. */
+export interface Endpoint {
+  readonly url: string;
+  readonly rootKey: Uint8Array;
+}
+
+export interface CertificateClock {
+  /** Newest certified time that anybody has seen, in nanoseconds. */
+  newest: bigint;
+}
+
+export interface ClientOptions {
+  readonly bls: Bls;
+  readonly clock: CertificateClock;
+  readonly identity: Ed25519KeyIdentity;
+}
+
+function bytesOf(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function decodeLeb128(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 7n) | BigInt(byte & 0x7f), 0n);
+}
+
+export class Client {
+  readonly #options: ClientOptions;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+  }
+
+  get identity(): SignIdentity {
+    return this.#options.identity;
+  }
+
+  async sign(call: {
+    readonly canisterId: Principal;
+    readonly method: string;
+    readonly arg: Uint8Array;
+    /** By default the canister called. */
+    readonly effectiveCanisterId?: Principal;
+  }): Promise<SignedRequest> {
+    const expiresAtMs = Date.now() + EXPIRY_MS;
+    const content = {
+      request_type: "call",
+      canister_id: call.canisterId,
+      method_name: call.method,
+      arg: call.arg,
+      sender: this.#options.identity.getPrincipal(),
+      ingress_expiry: Expiry.fromDeltaInMilliseconds(EXPIRY_MS),
+      nonce: new Uint8Array(randomBytes(16)),
+    };
+    return {
+      requestId: requestIdOf(content),
+      effectiveCanisterId: call.effectiveCanisterId ?? call.canisterId,
+      body: await this.#envelope(content),
+      expiresAtMs,
+    };
+  }
+
+  async #envelope(content: Record<string, unknown>): Promise<Uint8Array> {
+    const transformed = (await this.#options.identity.transformRequest({
+      endpoint: "call",
+      request: { headers: new Headers() },
+      body: content,
+    } as never)) as { readonly body: unknown };
+    return Cbor.encode(transformed.body);
+  }
+
+  /** Sends a request, the first time or again, and waits for its answer. */
+  async submit(at: Endpoint, request: SignedRequest): Promise<Answer> {
+    const path = `/api/v4/canister/${request.effectiveCanisterId.toText()}/call`;
+    const since = this.#options.clock.newest;
+    const response = await this.#post(at, path, request.body);
+    if (response.status === 202) return this.#poll(at, request);
+    if (response.status !== 200)
+      throw new Violation(`HTTP ${response.status}: ${new TextDecoder().decode(response.body)}`);
+    const decoded = Cbor.decode<{
+      status: string;
+      certificate?: Uint8Array;
+      reject_code?: bigint;
+      reject_message?: string;
+    }>(response.body);
+    if (decoded.certificate === undefined) {
+      // A request sent again may be refused because of what it did the first time: its status says so.
+      const rejected: Answer = {
+        kind: "rejected",
+        code: Number(decoded.reject_code),
+        message: decoded.reject_message ?? "",
+      };
+      return (await this.status(at, request)) ?? rejected;
+    }
+    const answer = this.#answerIn(
+      await this.#verify(at, request.effectiveCanisterId, decoded.certificate, since),
+      request,
+    );
+    return answer ?? this.#poll(at, request);
+  }
+
+  /** What the network says now about a request, null when it does not know it or has no answer yet. */
+  async status(at: Endpoint, request: SignedRequest): Promise<Answer | null> {
+    const certificate = await this.readState(at, request.effectiveCanisterId, [
+      [bytesOf("request_status"), request.requestId],
+    ]);
+    return this.#answerIn(certificate, request);
+  }
+
+  async readState(at: Endpoint, canisterId: Principal, paths: Uint8Array[][]): Promise<Certificate> {
+    const since = this.#options.clock.newest;
+    const body = await this.#envelope({
+      request_type: "read_state",
+      paths,
+      sender: this.#options.identity.getPrincipal(),
+      ingress_expiry: Expiry.fromDeltaInMilliseconds(EXPIRY_MS),
+    });
+    const response = await this.#post(at, `/api/v3/canister/${canisterId.toText()}/read_state`, body);
+    if (response.status !== 200)
+      throw new Violation(`HTTP ${response.status}: ${new TextDecoder().decode(response.body)}`);
+    const { certificate } = Cbor.decode<{ certificate: Uint8Array }>(response.body);
+    return this.#verify(at, canisterId, certificate, since);
+  }
+
+  /** An uncertified query: the drill compares it with certified answers. */
+  async query(at: Endpoint, canisterId: Principal, method: string, arg: Uint8Array): Promise<Uint8Array> {
+    const body = await this.#envelope({
+      request_type: "query",
+      canister_id: canisterId,
+      method_name: method,
+      arg,
+      sender: this.#options.identity.getPrincipal(),
+      ingress_expiry: Expiry.fromDeltaInMilliseconds(EXPIRY_MS),
+    });
+    const response = await this.#post(at, `/api/v3/canister/${canisterId.toText()}/query`, body);
+    if (response.status !== 200)
+      throw new Violation(`HTTP ${response.status}: ${new TextDecoder().decode(response.body)}`);
+    const answer = Cbor.decode<{ status: string; reply?: { arg: Uint8Array }; reject_message?: string }>(
+      response.body,
+    );
+    if (answer.reply === undefined) throw new Violation(`query ${method}: ${answer.reject_message}`);
+    return answer.reply.arg;
+  }
+
+  /** Height that the node says is published. */
+  async height(at: Endpoint): Promise<number> {
+    const response = await fetch(`${at.url}/api/v2/status`).catch((cause: unknown) => {
+      throw new Unanswered("no answer", { cause });
+    });
+    const { certified_height } = Cbor.decode<{ certified_height: number | bigint }>(
+      new Uint8Array(await response.arrayBuffer()),
+    );
+    return Number(certified_height);
+  }
+
+  async #poll(at: Endpoint, request: SignedRequest): Promise<Answer> {
+    while (Date.now() < request.expiresAtMs) {
+      const answer = await this.status(at, request);
+      if (answer !== null) return answer;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Violation("a request was accepted and not answered before it expired");
+  }
+
+  async #post(at: Endpoint, path: string, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
+    try {
+      const response = await fetch(at.url + path, {
+        method: "POST",
+        headers: { "content-type": "application/cbor" },
+        body: body as Uint8Array<ArrayBuffer>,
+      });
+      return { status: response.status, body: new Uint8Array(await response.arrayBuffer()) };
+    } catch (cause) {
+      throw new Unanswered("no answer", { cause });
+    }
+  }
+
+  /** Verifies a certificate and that its time is not before what anybody had seen when it was asked for. */
+  async #verify(at: Endpoint, canisterId: Principal, bytes: Uint8Array, since: bigint): Promise<Certificate> {
+    const { bls, clock } = this.#options;
+    const certificate = await Certificate.create({
+      certificate: bytes,
+      rootKey: at.rootKey,
+      principal: { canisterId },
+      blsVerify: (key, signature, message) => bls.verify(key, message, signature),
+    });
+    const time = lookupResultToBuffer(certificate.lookup_path(["time"]));
+    if (time === undefined) throw new Violation("a certificate without a time");
+    const now = decodeLeb128(time);
+    if (now < since) throw new Violation(`certified time went back from ${since} to ${now}`);
+    if (now > clock.newest) clock.newest = now;
+    return certificate;
+  }
+
+  #answerIn(certificate: Certificate, request: SignedRequest): Answer | null {
+    const field = (name: string): Uint8Array | undefined => {
+      const found = certificate.lookup_path(["request_status", request.requestId, name]);
+      return found.status === LookupPathStatus.Found ? found.value : undefined;
+    };
+    const status = field("status");
+    switch (status === undefined ? "" : new TextDecoder().decode(status)) {
+      case "replied":
+        return { kind: "replied", reply: field("reply") as Uint8Array };
+      case "rejected":
+        return {
+          kind: "rejected",
+          code: Number(decodeLeb128(field("reject_code") as Uint8Array)),
+          message: new TextDecoder().decode(field("reject_message")),
+        };
+      case "done":
+        throw new Violation("the reply of a request was dropped before it expired");
+      default:
+        return null;
+    }
+  }
+}

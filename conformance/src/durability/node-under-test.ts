@@ -1,0 +1,114 @@
+/** Node processes of the drill: started, killed, stopped; and what happens to the files of their store. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { type FSWatcher, mkdirSync, watch } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Principal } from "@icp-sdk/core/principal";
+import { fromHex } from "@orrery/base";
+import { type Endpoint, Violation } from "./client.ts";
+import type { NodeProcessOptions, NodeProcessStarted } from "./node-process.ts";
+
+const SCRIPT: string = fileURLToPath(new URL("./node-process.ts", import.meta.url));
+
+export interface RunningNode extends Endpoint {
+  readonly height: number;
+  readonly effectiveCanisterId: Principal;
+}
+
+export interface NodeProcess {
+  /** Null when it was killed before it answered; throws when it ended by itself. */
+  readonly started: Promise<RunningNode | null>;
+  /** Resolves when the process is gone. */
+  readonly ended: Promise<void>;
+  /** SIGKILL, now. */
+  kill(): Promise<void>;
+  /** SIGTERM; throws unless it ends with 0. */
+  stop(): Promise<void>;
+}
+
+async function firstLine(child: ChildProcess, ended: Promise<unknown>): Promise<string | null> {
+  let text = "";
+  const line = new Promise<string>((resolve) => {
+    child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+      if (text.includes("\n")) resolve(text.slice(0, text.indexOf("\n")));
+    });
+  });
+  return Promise.race([line, ended.then(() => null)]);
+}
+
+/** Starts a node; `onFailure` hears of an end that nobody asked for. */
+export function startNodeProcess(
+  options: NodeProcessOptions,
+  onFailure: (error: Error) => void,
+): NodeProcess {
+  const child = spawn(process.execPath, [SCRIPT, JSON.stringify(options)], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    log += text;
+  });
+  let asked = false;
+  const ended = once(child, "close").then(([code, signal]) => {
+    if (asked) return;
+    onFailure(new Violation(`the node ended by itself (${signal ?? code}):\n${log}`));
+  });
+  const started = firstLine(child, ended).then((line): RunningNode | null => {
+    if (line === null) return null;
+    const { url, rootKeyHex, defaultEffectiveCanisterId, height } = JSON.parse(line) as NodeProcessStarted;
+    const effectiveCanisterId = Principal.fromText(defaultEffectiveCanisterId);
+    return { url, rootKey: fromHex(rootKeyHex), effectiveCanisterId, height };
+  });
+  return {
+    started,
+    ended,
+    async kill(): Promise<void> {
+      asked = true;
+      child.kill("SIGKILL");
+      await ended;
+    },
+    async stop(): Promise<void> {
+      asked = true;
+      child.kill("SIGTERM");
+      await ended;
+      if (child.exitCode !== 0)
+        throw new Violation(`a stopped node ended with ${child.signalCode ?? child.exitCode}:\n${log}`);
+    },
+  };
+}
+
+/** A file of the store was made, written, renamed or removed. */
+export type StoreEvent = "checkpoint" | "manifest" | "segment";
+
+function eventOf(name: string): StoreEvent | null {
+  if (name.startsWith("checkpoint-")) return "checkpoint";
+  if (name.startsWith("MANIFEST")) return "manifest";
+  return null;
+}
+
+export interface StoreWatch {
+  /** Resolves at the next event of the kind. */
+  next(kind: StoreEvent): Promise<void>;
+  close(): void;
+}
+
+/** Watches the store of a state directory, which need not exist yet. */
+export function watchStore(stateDir: string): StoreWatch {
+  const store = join(stateDir, "store");
+  mkdirSync(store, { recursive: true });
+  let waiting: { readonly kind: StoreEvent; readonly resolve: () => void }[] = [];
+  const watcher: FSWatcher = watch(store, (change, name) => {
+    if (name === null) return;
+    // A segment is renamed (made or removed) rarely and written all the time.
+    const kind = name.startsWith("blocks-") && change === "rename" ? "segment" : eventOf(name);
+    const woken = waiting.filter((waiter) => waiter.kind === kind);
+    waiting = waiting.filter((waiter) => waiter.kind !== kind);
+    for (const { resolve } of woken) resolve();
+  });
+  return {
+    next: (kind) => new Promise((resolve) => waiting.push({ kind, resolve })),
+    close: () => watcher.close(),
+  };
+}
