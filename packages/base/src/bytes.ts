@@ -55,8 +55,18 @@ const encoder = new TextEncoder();
 const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const lossyDecoder = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 
+/** Up to this length a loop over ASCII text is faster than the call of the encoder. */
+const SHORT_TEXT_MAX = 64;
+
 export function utf8(text: string): Uint8Array {
-  return encoder.encode(text);
+  if (text.length > SHORT_TEXT_MAX) return encoder.encode(text);
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return encoder.encode(text);
+    out[i] = code;
+  }
+  return out;
 }
 
 /** Strict UTF-8; `null` when the bytes are not valid. */

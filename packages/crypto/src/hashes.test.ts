@@ -8,11 +8,13 @@ import {
   hkdfSha256,
   hmacSha256,
   installSha256Backend,
+  SHORT_MESSAGE_BYTES_MAX,
   sha224,
   sha256,
   sha256Pure,
   sha512,
 } from "./hashes.ts";
+import { sha256Short } from "./sha256-short.ts";
 
 after(() => installSha256Backend(sha256Pure));
 
@@ -24,6 +26,19 @@ test("SHA-2 of FIPS 180-4's example", () => {
   assert.equal(toHex(sha224(utf8("abc"))), "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7");
   assert.equal(toHex(sha512(utf8("abc"))), createHash("sha512").update("abc").digest("hex"));
   assert.equal(toHex(sha256(utf8("a"), utf8("bc"))), toHex(sha256(utf8("abc"))));
+});
+
+test("short messages hash as the oracle says, however they are cut", () => {
+  for (let length = 0; length <= 2 * SHORT_MESSAGE_BYTES_MAX + 1; length++) {
+    const data = Uint8Array.from({ length }, (_, i) => (i * 167 + length * 31) & 0xff);
+    const expected = toHex(sha256Pure(data));
+    assert.equal(toHex(sha256Short([data])), expected);
+    const [a, b] = [length % 7, (length * 3) >> 2];
+    const parts = [data.subarray(0, a), data.subarray(a, Math.max(a, b)), data.subarray(Math.max(a, b))];
+    assert.equal(toHex(sha256Short(parts)), expected);
+    assert.equal(toHex(sha256(...parts)), expected);
+  }
+  assert.equal(toHex(sha256()), toHex(sha256Pure(new Uint8Array(0))));
 });
 
 test("HMAC and HKDF agree with the platform's", () => {
@@ -46,6 +61,9 @@ test("a right back end is used, a wrong one is refused and changes nothing", () 
     return new Uint8Array(createHash("sha256").update(data).digest());
   });
   const before = calls;
+  const long = new Uint8Array(SHORT_MESSAGE_BYTES_MAX + 1).fill(7);
+  assert.equal(toHex(sha256(long)), toHex(sha256Pure(long)));
+  assert.equal(calls, before + 1);
   assert.equal(toHex(sha256(utf8("abc"))), toHex(sha256Pure(utf8("abc"))));
   assert.equal(calls, before + 1);
   const wrongAt64 = (data: Uint8Array) => (data.length === 64 ? new Uint8Array(32) : sha256Pure(data));

@@ -1,13 +1,14 @@
 /**
- * Hash functions and domain separators (interface spec, "Signatures" and "Certification"). SHA-256 runs on
- * the pure implementation until the host installs a faster one; an installed back end is checked against the
- * pure one first, since a wrong hash would silently fork the network. Every function is deterministic
+ * Hash functions and domain separators (interface spec, "Signatures" and "Certification"). SHA-256 of short
+ * messages has an implementation of its own; longer ones run on the pure one until the host installs a faster
+ * one. An installed back end is checked against the pure one first, since a wrong hash would silently fork the network. Every function is deterministic
  * whatever the back end.
  */
 import { hkdf } from "@noble/hashes/hkdf.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha224 as nobleSha224, sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import { concatBytes, equalBytes, OrreryError, utf8 } from "@orrery/base";
+import { sha256Short } from "./sha256-short.ts";
 
 /** One-shot SHA-256; must not keep or change its argument, must return 32 fresh bytes. */
 export type Sha256 = (data: Uint8Array) => Uint8Array;
@@ -17,8 +18,14 @@ export const sha256Pure: Sha256 = (data) => nobleSha256(data);
 
 let sha256Backend: Sha256 = sha256Pure;
 
+/** Up to this length the implementation for short messages is faster than the call into any back end. */
+export const SHORT_MESSAGE_BYTES_MAX = 128;
+
 /** SHA-256 of the concatenation of the parts. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
+  if (length <= SHORT_MESSAGE_BYTES_MAX) return sha256Short(parts);
   return sha256Backend(parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(...parts));
 }
 
@@ -50,7 +57,7 @@ const SELF_TEST_LENGTHS: readonly number[] = [
 ];
 
 /**
- * Makes `backend` the implementation behind `sha256`, process-wide. It is first compared with the pure one on
+ * Makes `backend` the implementation behind `sha256` of longer messages, process-wide. It is first compared with the pure one on
  * lengths around the block edges; a difference is `sha256_backend_wrong` and leaves the old back end in
  * place.
  */

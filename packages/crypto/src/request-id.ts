@@ -7,7 +7,6 @@ import {
   type CborMap,
   type CborValue,
   compareBytes,
-  concatBytes,
   encodeSleb128,
   encodeUleb128,
   OrreryError,
@@ -23,10 +22,23 @@ function invalid(what: string): OrreryError {
   return new OrreryError("request_hash_invalid", `not hashable as structured data: ${what}`);
 }
 
+/** Field names and kinds of requests: texts that come with every one of them, so their hashes are kept. */
+const KNOWN_TEXTS: ReadonlyMap<string, Uint8Array> = new Map(
+  [
+    ...["request_type", "sender", "nonce", "ingress_expiry", "canister_id", "method_name", "arg", "paths"],
+    ...["sender_info", "info", "signer", "sig", "pubkey", "expiration", "targets"],
+    ...["call", "query", "read_state"],
+  ].map((text) => [text, sha256(utf8(text))]),
+);
+
+function hashOfText(text: string): Uint8Array {
+  return KNOWN_TEXTS.get(text) ?? sha256(utf8(text));
+}
+
 function hashOfValue(value: CborValue, depth: number): Uint8Array {
   if (depth > HASH_DEPTH_MAX) throw invalid(`nesting over ${HASH_DEPTH_MAX} levels`);
   if (value instanceof Uint8Array) return sha256(value);
-  if (typeof value === "string") return sha256(utf8(value));
+  if (typeof value === "string") return hashOfText(value);
   if (typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value))) {
     return sha256(value < 0 ? encodeSleb128(value) : encodeUleb128(value));
   }
@@ -39,13 +51,15 @@ function hashOfValue(value: CborValue, depth: number): Uint8Array {
 }
 
 function hashOfEntries(entries: readonly (readonly [string, CborValue])[], depth: number): Uint8Array {
-  const hashed: Uint8Array[] = [];
+  const hashed: { readonly name: Uint8Array; readonly value: Uint8Array }[] = [];
   for (const [name, value] of entries) {
     // An omitted optional field and an explicit null or undefined are the same thing.
     if (value === undefined || value === null) continue;
-    hashed.push(concatBytes(sha256(utf8(name)), hashOfValue(value, depth + 1)));
+    hashed.push({ name: hashOfText(name), value: hashOfValue(value, depth + 1) });
   }
-  return sha256(...hashed.sort(compareBytes));
+  // By the concatenation of both hashes, which the names decide: no two fields have the same.
+  hashed.sort((a, b) => compareBytes(a.name, b.name));
+  return sha256(...hashed.flatMap(({ name, value }) => [name, value]));
 }
 
 /**
