@@ -5,6 +5,7 @@
 import { MessageChannel, Worker } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
 import { type Channel, createChannel, describeError, type HttpServer, startHttpServer } from "@orrery/host";
+import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import { decodeGenesis, encodeGenesis, FIRST_CANISTER, type Genesis, type NodeKeys } from "./genesis.ts";
 import type {
   DurabilityOptions,
@@ -24,8 +25,6 @@ import type { Rounds } from "./rounds.ts";
 import type { Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 
-/** Stack of the threads that run Wasm: above what instrumented code may use before its own bound stops it. */
-export const EXECUTION_STACK_MB = 64;
 /** Cold V8 compile tiers and page slabs are outside the JavaScript heap; this bounds records and trees. */
 const EXECUTION_HEAP_MB = 4_096;
 
@@ -79,9 +78,7 @@ function startThreads(start: WorkerStart, listeners: Listeners): Threads {
     const worker = new Worker(file, {
       name,
       workerData: start,
-      resourceLimits: wasm
-        ? { stackSizeMb: EXECUTION_STACK_MB, maxOldGenerationSizeMb: EXECUTION_HEAP_MB }
-        : {},
+      resourceLimits: wasm ? { stackSizeMb: ENGINE_STACK_MB, maxOldGenerationSizeMb: EXECUTION_HEAP_MB } : {},
     });
     worker.on("error", (error) => listeners.onFailure(name, error));
     return worker;

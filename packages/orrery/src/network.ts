@@ -7,7 +7,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { OrreryError, type TimeNs } from "@orrery/base";
 import { type Channel, createChannel } from "@orrery/host";
-import { ENGINE_STACK_MB } from "@orrery/wasm";
+import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import { wallTime } from "./machine.ts";
 import { decodeManagementReply, encodeManagementCall } from "./management.ts";
 import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";

@@ -10,13 +10,10 @@ import { CanisterInstance, type InstanceHooks } from "./instance.ts";
 import { instrument } from "./instrument.ts";
 import { MemoryPool } from "./memory-pool.ts";
 import { PageMap } from "./page-map.ts";
+import { STACK_BYTES } from "./stack.ts";
 import type { ModuleInfo, WasmValidationError } from "./types.ts";
 import { validateModule } from "./validate.ts";
 
-/** Bytes of canister frames, by the estimate of body.ts, before a stack overflow; the replica's limit for its own frames. */
-export const STACK_BYTES: number = 5 * 1024 * 1024;
-/** Native stack (MiB) of a thread that runs canisters so that `STACK_BYTES` is reached before the engine's own limit. */
-export const ENGINE_STACK_MB = 32;
 /** Instructions charged at install for each operator compiled. */
 export const COMPILE_INSTRUCTIONS_PER_OPERATOR = 6_000n;
 

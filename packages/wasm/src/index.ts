@@ -5,11 +5,9 @@ export {
   COMPILE_INSTRUCTIONS_PER_OPERATOR,
   type CompiledCanister,
   createEngine,
-  ENGINE_STACK_MB,
   Engine,
   type EngineOptions,
   type InstantiateOptions,
-  STACK_BYTES,
 } from "./engine.ts";
 export { IC0_IMPORTS, type Ic0Signature, type Ic0Type, SYSTEM_API_COSTS } from "./ic0-imports.ts";
 export { type InitialImage, OS_PAGE_BYTES } from "./image.ts";
@@ -19,6 +17,7 @@ export { originalFunction } from "./layout.ts";
 export { MEMORY32_PAGES_MAX, MEMORY64_PAGES_MAX } from "./limits.ts";
 export { MemoryPool, type MemoryRequest } from "./memory-pool.ts";
 export { functionNames } from "./names.ts";
+export { ENGINE_STACK_MB, STACK_BYTES } from "./stack.ts";
 export { TRAP_TEXTS, type TrapKind, WasmTrap } from "./traps.ts";
 export type {
   CustomSection,
