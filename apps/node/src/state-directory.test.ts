@@ -1,0 +1,55 @@
+/** Refusals of state directories, each leaving the directory as it was. */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { OrreryError } from "@orrery/base";
+import { openStateDirectory } from "./state-directory.ts";
+
+async function inTemp(action: (directory: string) => Promise<void>): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "orrery-state-"));
+  try {
+    await action(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+const refused = (code: string) => (error: unknown) => error instanceof OrreryError && error.code === code;
+
+test("a directory is made, locked, and kept apart from others' files", () =>
+  inTemp(async (parent) => {
+    const path = join(parent, "network");
+    const opened = await openStateDirectory({ path, clean: false });
+    await assert.rejects(openStateDirectory({ path, clean: false }), refused("state_dir_locked"));
+    opened.lock.release();
+    writeFileSync(join(path, "thesis.txt"), "mine");
+    const before = readdirSync(path);
+    await assert.rejects(openStateDirectory({ path, clean: true }), refused("state_dir_foreign"));
+    assert.deepEqual(readdirSync(path), before);
+  }));
+
+test("a file in the way is refused with its path", () =>
+  inTemp(async (parent) => {
+    writeFileSync(join(parent, "file"), "");
+    await assert.rejects(
+      openStateDirectory({ path: join(parent, "file", "network"), clean: false }),
+      (error: OrreryError) => {
+        assert.equal(error.code, "state_dir_unwritable");
+        assert.match(error.message, /--state-dir/);
+        return true;
+      },
+    );
+  }));
+
+test("clean discards the store and nothing else", () =>
+  inTemp(async (path) => {
+    mkdirSync(join(path, "store"));
+    writeFileSync(join(path, "store", "old"), "");
+    writeFileSync(join(path, "node.log"), "line");
+    const opened = await openStateDirectory({ path, clean: true });
+    assert.deepEqual(readdirSync(opened.store), []);
+    assert.ok(readdirSync(path).includes("node.log"));
+    opened.lock.release();
+  }));
