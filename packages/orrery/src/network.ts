@@ -18,8 +18,9 @@ const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
 const EMPTY_ARG: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
 const NS_PER_MS = 1e6;
 
-function thrown({ code, message, data }: Extract<SyncAnswer, { ok: false }>["error"]): OrreryError {
-  if (code !== "call_rejected") return new OrreryError(code, message, { data });
+function thrown(error: Extract<SyncAnswer, { ok: false }>["error"]): OrreryError {
+  const { message, data } = error;
+  if (error.code !== "call_rejected") return new OrreryError(error.code, message, { data });
   return new CallRejected(data["rejectCode"] as number, data["errorCode"] as string | null, message);
 }
 
