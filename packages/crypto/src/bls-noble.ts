@@ -3,7 +3,14 @@
  * tenth of a second, so only what needs an oracle imports it.
  */
 import { bls12_381 } from "@noble/curves/bls12-381.js";
-import { BLS_DST, BLS_SIGNATURE_BYTES, type Bls, checkedSecret, lagrangeAtZero, sharesInvalid } from "./bls.ts";
+import {
+  BLS_DST,
+  BLS_SIGNATURE_BYTES,
+  type Bls,
+  checkedSecret,
+  lagrangeAtZero,
+  sharesInvalid,
+} from "./bls.ts";
 
 const signatures = bls12_381.shortSignatures;
 const G1 = bls12_381.G1.Point;

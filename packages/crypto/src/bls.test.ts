@@ -7,8 +7,8 @@ import { bls12_381 } from "@noble/curves/bls12-381.js";
 import { fromHex, toHex, utf8 } from "@orrery/base";
 import fc from "fast-check";
 import { BLS_ORDER, type Bls, bigintFromBytes, bigintToBytes, secretFromSeed } from "./bls.ts";
-import { nobleBls } from "./curves.ts";
 import { createMclBls } from "./bls-mcl.ts";
+import { nobleBls } from "./curves.ts";
 import { createSoleSigner, createThresholdSigner } from "./threshold.ts";
 
 let mcl: Bls;

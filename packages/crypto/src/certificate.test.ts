@@ -21,7 +21,6 @@ import {
   utf8,
 } from "@orrery/base";
 import { type Bls, secretFromSeed } from "./bls.ts";
-import { nobleBls } from "./curves.ts";
 import { createMclBls } from "./bls-mcl.ts";
 import {
   type CertificateDelegation,
@@ -32,6 +31,7 @@ import {
   type VerifyCertificateOptions,
   verifyCertificate,
 } from "./certificate.ts";
+import { nobleBls } from "./curves.ts";
 import { blsToDer } from "./der.ts";
 import { listLabels, lookupAll, lookupPath, lookupSubtree } from "./hash-tree.ts";
 import { emptyTree, type LabelTree, treeHash, treeSet } from "./label-tree.ts";

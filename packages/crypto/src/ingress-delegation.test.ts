@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CanisterId, type CborValue, principalKey, principalToText, toHex } from "@orrery/base";
+import { p256Signer, secp256k1Signer } from "./curves.ts";
 import {
   accept,
   CANISTER,
@@ -22,8 +23,7 @@ import {
   signed,
   USER,
 } from "./ingress.testkit.ts";
-import { type Signer } from "./signatures.ts";
-import { p256Signer, secp256k1Signer } from "./curves.ts";
+import type { Signer } from "./signatures.ts";
 
 test("delegations pass on authority, across schemes, up to twenty", () => {
   const chain = [

@@ -12,6 +12,7 @@ import {
   toHex,
   utf8,
 } from "@orrery/base";
+import { p256Signer, secp256k1Signer } from "./curves.ts";
 import { canisterSignatureKeyToDer } from "./der.ts";
 import { domainSep } from "./hashes.ts";
 import {
@@ -36,8 +37,7 @@ import {
 } from "./ingress.testkit.ts";
 import { type InvalidRequest, type ValidRequest, validateEnvelope } from "./ingress.ts";
 import { requestId } from "./request-id.ts";
-import { type Signer } from "./signatures.ts";
-import { p256Signer, secp256k1Signer } from "./curves.ts";
+import type { Signer } from "./signatures.ts";
 
 test("anonymous requests need no signature and may carry none", () => {
   for (const kind of KINDS) {

@@ -15,12 +15,11 @@ import {
   selfAuthenticating,
   utf8,
 } from "@orrery/base";
+import { ed25519Signer, nobleSignatures } from "./curves.ts";
 import { domainSep } from "./hashes.ts";
 import { type InvalidRequest, type ValidRequest, validateEnvelope } from "./ingress.ts";
 import { hashOfMap, requestId } from "./request-id.ts";
-import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier, type SignatureVerifier, type Signer } from "./signatures.ts";
-import { ed25519Signer } from "./curves.ts";
 
 export const NOW: bigint = 1_700_000_000_000_000_000n;
 export const SECOND: bigint = 1_000_000_000n;

@@ -17,10 +17,10 @@ import { canisterIdFromIndex, decodeEnvelope, encodeUleb128, principalKey, toHex
 import { secretFromSeed } from "./bls.ts";
 import { createMclBls } from "./bls-mcl.ts";
 import { encodeCertificate, stateRootMessage } from "./certificate.ts";
+import { nobleSignatures } from "./curves.ts";
 import { blsToDer } from "./der.ts";
 import { validateEnvelope } from "./ingress.ts";
 import { emptyTree, treeHash, treeSet } from "./label-tree.ts";
-import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier } from "./signatures.ts";
 import { createSoleSigner } from "./threshold.ts";
 import { witness } from "./witness.ts";
@@ -71,7 +71,10 @@ test("envelopes of the library's identities pass the validator", async () => {
       const envelope = decodeEnvelope(body);
       assert.ok(envelope.ok);
       const now = BigInt(Date.now()) * 1_000_000n;
-      const valid = validateEnvelope(envelope.value, { now, verifier: createSignatureVerifier({ basic: nobleSignatures }) });
+      const valid = validateEnvelope(envelope.value, {
+        now,
+        verifier: createSignatureVerifier({ basic: nobleSignatures }),
+      });
       assert.ok(valid.ok, valid.ok ? "" : valid.error.text);
       const sender = identity?.getPrincipal() ?? Principal.anonymous();
       assert.equal(toHex(valid.value.sender), sender.toHex().toLowerCase());

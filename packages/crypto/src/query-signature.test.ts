@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CborMap, type CborValue, type NodeId, selfAuthenticating, toHex, utf8 } from "@orrery/base";
+import { ed25519Signer, nobleSignatures } from "./curves.ts";
 import {
   type QueryResponse,
   queryResponseHash,
@@ -9,9 +10,7 @@ import {
   verifyQueryResponse,
 } from "./query-signature.ts";
 import { hashOfMap } from "./request-id.ts";
-import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier } from "./signatures.ts";
-import { ed25519Signer } from "./curves.ts";
 
 const node = ed25519Signer(new Uint8Array(32).fill(8));
 const identity = selfAuthenticating(node.publicKeyDer) as Uint8Array as NodeId;

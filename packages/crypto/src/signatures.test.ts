@@ -19,14 +19,13 @@ import {
 import { type Bls, bigintFromBytes, bigintToBytes, secretFromSeed } from "./bls.ts";
 import { createMclBls } from "./bls-mcl.ts";
 import { type CertificateDelegation, encodeCertificate, stateRootMessage } from "./certificate.ts";
+import { ed25519Signer, nobleSignatures, p256Signer, secp256k1Signer } from "./curves.ts";
 import { blsToDer, canisterSignatureKeyToDer, parsePublicKeyDer } from "./der.ts";
 import { hashTreeToCbor } from "./hash-tree.ts";
 import { sha256 } from "./hashes.ts";
 import { emptyTree, type LabelTree, treeHash, treeSet } from "./label-tree.ts";
 import { type CanisterRange, encodeRanges } from "./ranges.ts";
-import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier } from "./signatures.ts";
-import { ed25519Signer, p256Signer, secp256k1Signer } from "./curves.ts";
 import { witness } from "./witness.ts";
 
 const verifier = createSignatureVerifier({ basic: nobleSignatures });
@@ -208,7 +207,10 @@ function canisterSigned(text: Uint8Array, options: Options = {}): Uint8Array {
 
 function judge(signature: Uint8Array, id: CanisterId = CANISTER, text = message): string {
   const rootKeyDer = blsToDer(bls.publicKey(ROOT));
-  const withRoot = createSignatureVerifier({ basic: nobleSignatures, canisterSignatures: { rootKeyDer, bls } });
+  const withRoot = createSignatureVerifier({
+    basic: nobleSignatures,
+    canisterSignatures: { rootKeyDer, bls },
+  });
   const publicKeyDer = canisterSignatureKeyToDer(id, IDENTITY_SEED);
   const result = withRoot.verify({ publicKeyDer, message: text, signature });
   return result.ok ? "verifies" : result.error;

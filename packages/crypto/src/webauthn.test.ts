@@ -7,10 +7,10 @@ import { constants, generateKeyPairSync, type KeyObject, sign as platformSign } 
 import { test } from "node:test";
 import { type CborValue, concatBytes, encodeCbor, encodeCborBare, fromHex, toHex, utf8 } from "@orrery/base";
 import fc from "fast-check";
+import { nobleSignatures } from "./curves.ts";
 import { coseToDer } from "./der.ts";
 import { domainSep, sha256 } from "./hashes.ts";
 import { hashOfMap } from "./request-id.ts";
-import { nobleSignatures } from "./curves.ts";
 import { createSignatureVerifier } from "./signatures.ts";
 import { base64UrlDecode, ecdsaSignatureFromDer, parseCoseKey, verifyRs256 } from "./webauthn.ts";
 
