@@ -26,6 +26,7 @@ createChannel<never, ViewPost, never, ViewCall>(parentPort, {
     if (message.kind === "feed") acceptFeed(message.port);
     else inOrder(() => publish(message.height));
   },
+  mayTakeLong: (call) => call.kind === "query",
   onCall(call): unknown {
     if (blockedOn === null) return answer(call);
     return new Promise((resolve, reject) => {

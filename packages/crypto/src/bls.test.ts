@@ -194,4 +194,9 @@ test("a subnet of one signs through the same code", () => {
   assert.equal(toHex(combined.value), toHex(mcl.sign(secret, text)));
   assert.ok(signer.verify(text, combined.value));
   assert.ok(!signer.combine([]).ok);
+  // A share from elsewhere is checked.
+  const { index, signature } = signer.signShare(text);
+  const foreign = signer.combine([{ index, signature }]);
+  assert.ok(foreign.ok && toHex(foreign.value) === toHex(combined.value));
+  assert.ok(!signer.combine([{ index, signature: signature.map((byte) => byte ^ 1) }]).ok);
 });

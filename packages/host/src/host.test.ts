@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { parsePublicKeyDer } from "@orrery/crypto";
 import { ed25519Signer, p256Signer, secp256k1Signer } from "@orrery/crypto/curves";
@@ -126,6 +126,35 @@ test("a channel carries posts, answers and coded errors", async () => {
   assert.equal(await a.call(5), 16);
   await assert.rejects(a.call(-1), codeOf("negative"));
   assert.deepEqual(posts, ["hello"]);
+  port1.close();
+});
+
+test("calls and posts arrive in the order they were sent; a long call does not keep back the answers before it", async () => {
+  const { port1, port2 } = new MessageChannel();
+  const seen: (string | number)[] = [];
+  const answered: number[] = [];
+  const a = createChannel<string, never, number>(port1, { onPost: () => {} });
+  createChannel<never, string, never, number>(port2, {
+    onPost: (message) => seen.push(message),
+    mayTakeLong: (n) => n >= 100,
+    onCall(n): number {
+      seen.push(n);
+      // What was answered before a long call is in the caller's port while it runs.
+      if (n >= 100) answered.push(receiveMessageOnPort(port1) === undefined ? 0 : 1);
+      return n;
+    },
+  });
+  const calls = [a.call(1), a.call(2)];
+  a.post("x");
+  calls.push(a.call(3));
+  a.post("y");
+  assert.equal(a.pending, 3);
+  assert.deepEqual(await Promise.all(calls), [1, 2, 3]);
+  assert.deepEqual(seen, [1, 2, "x", 3, "y"]);
+  void a.call(4);
+  void a.call(100);
+  while (answered.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(answered, [1]);
   port1.close();
 });
 

@@ -1,15 +1,16 @@
 /**
- * Typed messages between the threads of a node: fire-and-forget posts and calls with an answer over one MessagePort. A thread
- * that fails takes the node down (`onFatal`): half a node never goes on.
+ * Typed messages between the threads of a node: fire-and-forget posts and calls with an answer over one MessagePort. Sending
+ * wakes the other thread, which costs more than most calls do, so calls and answers of one turn of the event loop travel
+ * together; a post takes along what waits. Whatever is sent arrives in the order it was sent in. A thread that fails takes the
+ * node down (`onFatal`): half a node never goes on.
  */
 import type { MessagePort, Transferable, Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 
-/** What both a Worker and a MessagePort offer. */
 /** What `MessagePort` and `Worker` share; a union of the two has no callable overload. */
 interface Endpoint {
   postMessage(message: unknown, transfer?: readonly Transferable[]): void;
-  on(event: "message", listener: (frame: Frame) => void): unknown;
+  on(event: "message", listener: (frames: readonly Frame[]) => void): unknown;
 }
 
 export type Port = MessagePort | Worker;
@@ -56,6 +57,8 @@ export interface ChannelHandlers<In, InCall> {
   onPost(message: In): void;
   /** Result (or promise of it) goes back to the caller. */
   onCall?(message: InCall): unknown;
+  /** Before such a call runs, the answers that wait are sent. */
+  mayTakeLong?(message: InCall): boolean;
 }
 
 /** Wires both directions of a port. */
@@ -66,23 +69,44 @@ export function createChannel<Out, In, Call = never, InCall = never>(
   const port = endpoint as Endpoint;
   const waiting = new Map<number, { resolve(value: unknown): void; reject(error: unknown): void }>();
   let next = 1;
+  let outgoing: Frame[] = [];
+
+  function flush(transfer: readonly Transferable[] = []): void {
+    if (outgoing.length === 0) return;
+    const frames = outgoing;
+    outgoing = [];
+    port.postMessage(frames, transfer);
+  }
+
+  /** Sends the frame with what else this turn of the event loop brings. */
+  function sendSoon(frame: Frame): void {
+    outgoing.push(frame);
+    if (outgoing.length === 1) setImmediate(() => flush());
+  }
+
+  /** Transferred objects go at once, since nobody may touch them any more. */
+  function sendNow(frame: Frame, transfer: readonly Transferable[]): void {
+    outgoing.push(frame);
+    flush(transfer);
+  }
 
   function answerCall(frame: CallFrame): void {
-    const fail = (error: unknown): void =>
-      port.postMessage({ answer: frame.call, error: describeError(error) });
+    const fail = (error: unknown): void => sendSoon({ answer: frame.call, error: describeError(error) });
+    const body = frame.body as InCall;
+    if (handlers.mayTakeLong?.(body) === true) flush();
     try {
-      const result = handlers.onCall?.(frame.body as InCall);
+      const result = handlers.onCall?.(body);
       if (result instanceof Promise) {
-        result.then((body) => port.postMessage({ answer: frame.call, body }), fail);
+        result.then((value) => sendSoon({ answer: frame.call, body: value }), fail);
       } else {
-        port.postMessage({ answer: frame.call, body: result });
+        sendSoon({ answer: frame.call, body: result });
       }
     } catch (error) {
       fail(error);
     }
   }
 
-  port.on("message", (frame: Frame) => {
+  function receive(frame: Frame): void {
     if ("post" in frame) {
       handlers.onPost(frame.post as In);
     } else if ("call" in frame) {
@@ -94,17 +118,23 @@ export function createChannel<Out, In, Call = never, InCall = never>(
       else
         waiter?.reject(new OrreryError(frame.error.code, frame.error.message, { cause: frame.error.stack }));
     }
+  }
+
+  port.on("message", (frames) => {
+    for (const frame of frames) receive(frame);
   });
 
   return {
     post(message, transfer = []): void {
-      port.postMessage({ post: message }, transfer);
+      sendNow({ post: message }, transfer);
     },
     call<T>(message: Call, transfer: readonly Transferable[] = []): Promise<T> {
       const id = next++;
       return new Promise<T>((resolve, reject) => {
         waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
-        port.postMessage({ call: id, body: message }, transfer);
+        const frame = { call: id, body: message };
+        if (transfer.length > 0) sendNow(frame, transfer);
+        else sendSoon(frame);
       });
     },
     get pending(): number {
