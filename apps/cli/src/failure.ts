@@ -42,13 +42,16 @@ function codeOf(error: unknown): string | undefined {
 /** `error` may come from another process or thread: it is recognised by its code, not by its class. */
 export function describeFailure(error: unknown): Failure {
   const message = error instanceof Error ? error.message : String(error);
-  for (const cause of causes(error)) {
-    const known = SYSTEM_TEXTS[codeOf(cause) ?? ""];
-    if (known !== undefined) return { code: known[0], message: `${known[1]} (${message})`, detail: null };
+  const known = causes(error)
+    .map((cause) => SYSTEM_TEXTS[codeOf(cause) ?? ""])
+    .find((texts) => texts !== undefined);
+  const own = codeOf(error);
+  // Codes of this project are lower case; those of Node.js (ERR_…) and of its system calls (E…) are not. An error that
+  // crossed threads may have lost its code, but its text is complete.
+  if (own !== undefined && /^[a-z][a-z0-9_]*$/.test(own)) {
+    return { code: own === "internal" && known !== undefined ? known[0] : own, message, detail: null };
   }
-  const code = codeOf(error);
-  // Codes of this project are lower case; those of Node.js (ERR_…) and of its system calls (E…) are not.
-  if (code !== undefined && /^[a-z][a-z0-9_]*$/.test(code)) return { code, message, detail: null };
+  if (known !== undefined) return { code: known[0], message: `${known[1]} (${message})`, detail: null };
   const detail = error instanceof Error ? (error.stack ?? null) : null;
   return { code: "unexpected", message: `unexpected failure: ${message}`, detail };
 }

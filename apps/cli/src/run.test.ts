@@ -158,6 +158,12 @@ describe("failures", () => {
       /the disk is full/,
       false,
     ],
+    [
+      Object.assign(new Error("the disk is full", { cause: { code: "ENOSPC" } }), { code: "internal" }),
+      "disk_full",
+      /^the disk is full$/,
+      false,
+    ],
     [Object.assign(new Error("odd"), { code: "ERR_ODD" }), "unexpected", /^unexpected failure: odd$/, true],
     ["text", "unexpected", /^unexpected failure: text$/, false],
   ];

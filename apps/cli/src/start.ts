@@ -107,7 +107,15 @@ async function runNode(
       if (!inBackground) io.err(io.style("dim", line));
     },
   });
-  const handle = await startNode({
+  const interrupted = stopping.then((): never => {
+    throw new OrreryError(
+      "start_interrupted",
+      "the start was interrupted; what it had written is consistent",
+    );
+  });
+  interrupted.catch(() => {});
+  // A thread that fails while the node starts, or a signal, ends the start: nothing else would.
+  const started = startNode({
     stateDir,
     port: options.port,
     bind: options.bind,
@@ -117,6 +125,7 @@ async function runNode(
     rng: systemRng,
     onFatal: (error) => fatal.reject(error),
   });
+  const handle = await Promise.race([started, fatal.promise, interrupted]);
   const info = describeNetwork(handle);
   try {
     writeNetworkInfo(stateDir, info);
@@ -125,9 +134,10 @@ async function runNode(
     else announce(options, io, info);
     await Promise.race([stopping, fatal.promise]);
     if (!inBackground) io.err("Stopping the network.\n");
+    // A thread that fails now will not answer the others; the process ends with what is durable.
+    await Promise.race([handle.stop(), fatal.promise]);
   } finally {
     removeNetworkInfo(stateDir);
-    await handle.stop();
   }
   return 0;
 }
