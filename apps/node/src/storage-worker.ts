@@ -3,7 +3,7 @@
  * writes checkpoints between appends. A failed write is fatal to the node: nothing is acknowledged that is not durable.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { assert } from "@orrery/base";
+import { assert, OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { createChannel, createFileDisk, installFastHashes } from "@orrery/host";
 import { type LogRecord, openStore, PageReader, type Store } from "@orrery/state";
@@ -50,6 +50,14 @@ const main = createChannel<StorageReport, StoragePost, never, StorageCall>(paren
   },
 });
 
+/** A network that had begun lacks what was written before anything else. */
+function lost(what: string): OrreryError {
+  return new OrreryError(
+    "store_corrupt",
+    `${what} is damaged: it is missing; nothing was changed. Restore the state directory from a copy, or name an empty one`,
+  );
+}
+
 /** Opens what is there, or begins a network with the genesis that main offers. */
 function open(call: Extract<StorageCall, { kind: "open" }>): StorageOpened {
   const disk = createFileDisk(stateDirectory);
@@ -61,11 +69,13 @@ function open(call: Extract<StorageCall, { kind: "open" }>): StorageOpened {
     salt: call.salt,
     ...(durability.logSegmentBytes === undefined ? {} : { segmentBytes: durability.logSegmentBytes }),
   });
+  const { checkpoint, lastHeight } = opened.recovered;
+  if (opened.genesis === null && (checkpoint !== null || lastHeight !== null)) throw lost("genesis");
   if (opened.genesis === null) opened.writeGenesis(call.freshGenesis);
   store = opened;
-  const { checkpoint } = opened.recovered;
   const first =
     checkpoint === null || checkpoint.height === 0 ? null : [...opened.blocksFrom(checkpoint.height)][0];
+  if (first === undefined) throw lost("the block of the checkpoint");
   return {
     genesis: opened.genesis ?? call.freshGenesis,
     networkId: opened.networkId,

@@ -95,6 +95,19 @@ export class BlockLog {
     return this.#durableHeight === null ? null : (this.#segments[0] as Segment).firstHeight;
   }
 
+  /** Whether there is a file of the log at all. */
+  get exists(): boolean {
+    return this.#segments.length > 0;
+  }
+
+  /** Makes the log's first file if there is none, durably: from here on a log that is missing has been lost. */
+  begin(firstHeight: Height): void {
+    if (this.exists) return;
+    this.#checkUsable();
+    this.#attempt(() => this.#openSegment(firstHeight));
+    this.#nextHeight = firstHeight;
+  }
+
   /** Queues a record; it is durable once `sync` returned. Heights are consecutive. */
   append(record: LogRecord): void {
     this.#checkUsable();

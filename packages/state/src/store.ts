@@ -150,6 +150,7 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
         durable === null || durable >= input.height,
         `a checkpoint of height ${input.height} when blocks are durable up to ${durable}`,
       );
+      log.begin(input.height + 1);
       const info = writer.write(input, reader);
       log.prune(input.height);
       return info;
@@ -159,8 +160,9 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
   };
 }
 
-/** Blocks between the checkpoint and the log's beginning would be lost state. */
+/** Blocks between the checkpoint and the log's beginning would be lost state, and so would a log that had begun and is not there. */
 function requireNoGap(log: BlockLog, checkpoint: Height | null): void {
+  if (checkpoint !== null && !log.exists) throw corrupt("the block log", "it is missing");
   const first = log.firstHeight;
   const last = log.durableHeight;
   const state = checkpoint ?? 0;
