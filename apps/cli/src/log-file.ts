@@ -2,8 +2,9 @@
  * `node.log`: appended to by the node, bounded by starting over when it reaches its limit. Opened only in a directory that is
  * new, empty or ours, so that a refused start leaves a foreign directory as it was.
  */
-import { closeSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectory } from "@orrery/host/make-directory";
 import { LOG_FILE } from "./state-files.ts";
 
 /** Some 200,000 lines: days of an active node, and little beside its store. */
@@ -22,7 +23,7 @@ export interface LogFile {
 export function openLogFile(stateDir: string): LogFile | null {
   let fd: number;
   try {
-    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    makeDirectory(stateDir);
     if (readdirSync(stateDir).some((name) => !OWN_ENTRIES.has(name))) return null;
     fd = openSync(join(stateDir, LOG_FILE), "a", 0o600);
   } catch {

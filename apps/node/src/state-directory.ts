@@ -5,6 +5,7 @@ import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } fro
 import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
+import { makeDirectory } from "@orrery/host/make-directory";
 
 /** Block log and checkpoints. */
 export const STORE_DIRECTORY = "store";
@@ -45,7 +46,7 @@ export async function openStateDirectory(options: {
 }): Promise<StateDirectory> {
   const path = resolve(options.path);
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path);
     accessSync(path, constants.W_OK | constants.R_OK | constants.X_OK);
   } catch (cause) {
     throw fail(
