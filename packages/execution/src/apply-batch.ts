@@ -3,7 +3,15 @@
  * batch alone. The order of a round: time and randomness, expiries, charges, answers of the round before, induction, turns,
  * certified tree, delta.
  */
-import { assert, type Batch, type Logger, MANAGEMENT_CANISTER, silentLogger, u64be } from "@orrery/base";
+import {
+  assert,
+  type Batch,
+  type Logger,
+  MANAGEMENT_CANISTER,
+  type PrincipalKey,
+  silentLogger,
+  u64be,
+} from "@orrery/base";
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
 import { type CanisterState, type PageArena, type ReplicatedState, updateTree } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
@@ -18,7 +26,14 @@ import { ExecutionIndex } from "./scheduler/execution-index.ts";
 import { type ExecutionEnv, inlineExecutor, type Round } from "./scheduler/round.ts";
 import { runRound } from "./scheduler/run-round.ts";
 import { expireStops } from "./scheduler/stopping.ts";
-import type { BatchResult, CanisterDelta, Executor, MessageRunner, StateDelta } from "./types.ts";
+import type {
+  BatchResult,
+  CanisterDelta,
+  ChargedCanisters,
+  Executor,
+  MessageRunner,
+  StateDelta,
+} from "./types.ts";
 
 export interface ExecutionOptions {
   readonly runner: MessageRunner;
@@ -138,6 +153,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
       ingress.push({ requestId, sender, receiver, effectiveId });
     }
   }
+  const charged = takeCharged(round);
   state.changed.canisters.clear();
   state.changed.ingress.clear();
   index.logsChanged.clear();
@@ -151,11 +167,34 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
     time: state.time,
     ...tip,
     canisters,
+    charged,
     deleted: [...deleted].sort(),
     ingress,
     ingressPruned,
     modules,
   };
+}
+
+/** Those who paid and did not change otherwise. Must be called before `state.changed` is cleared. */
+function takeCharged({ state, index }: Round): ChargedCanisters {
+  const charged = {
+    keys: [] as PrincipalKey[],
+    cycles: [] as bigint[],
+    reservedCycles: [] as bigint[],
+    memory: [] as bigint[],
+    compute: [] as bigint[],
+  };
+  for (const key of index.charged) {
+    const canister = state.canisters.get(key);
+    if (canister === undefined || state.changed.canisters.has(key)) continue;
+    charged.keys.push(key);
+    charged.cycles.push(canister.meta.cycles);
+    charged.reservedCycles.push(canister.meta.reservedCycles);
+    charged.memory.push(canister.consumed.get("memory") ?? 0n);
+    charged.compute.push(canister.consumed.get("compute_allocation") ?? 0n);
+  }
+  index.charged.clear();
+  return charged;
 }
 
 /** Nested records of a meta are replaced, never changed in place, so a copy of its fields is a snapshot. */

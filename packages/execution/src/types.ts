@@ -168,6 +168,8 @@ export interface StateDelta {
   readonly time: TimeNs;
   readonly rootHash: Uint8Array;
   readonly canisters: readonly CanisterDelta[];
+  /** Canisters outside of `canisters` that only paid for storage and compute. */
+  readonly charged: ChargedCanisters;
   /** Canisters that ceased to exist, before those in `canisters` came to be: one made anew under its id is in both. */
   readonly deleted: readonly PrincipalKey[];
   readonly tree: readonly TreeChange[];
@@ -191,6 +193,16 @@ export interface CanisterDelta {
   readonly logs: readonly CanisterLogRecord[] | null;
   /** Cycles consumed by use case, for `canister_metrics` as a query. */
   readonly consumed: ReadonlyMap<string, bigint>;
+}
+
+/** By column, since there may be as many as canisters: what each has after the payment, and what it paid in all its life. */
+export interface ChargedCanisters {
+  readonly keys: readonly PrincipalKey[];
+  readonly cycles: readonly bigint[];
+  readonly reservedCycles: readonly bigint[];
+  /** `consumed` for memory and for compute allocation. */
+  readonly memory: readonly bigint[];
+  readonly compute: readonly bigint[];
 }
 
 export interface BatchResult {

@@ -20,6 +20,8 @@ export interface RoundChanges {
     readonly heap: PageDelta;
     readonly stable: PageDelta;
   }[];
+  /** Canisters outside of `canisters` whose records changed, but no page. */
+  readonly charged?: { readonly keys: readonly PrincipalKey[] };
   /** Canisters that ceased to exist, before those above came to be. */
   readonly deleted: readonly PrincipalKey[];
   readonly ingress: readonly { readonly requestId: Uint8Array }[];
@@ -104,17 +106,24 @@ export class CheckpointCollector {
       deleted.add(key);
     }
     for (const { meta, heap, stable } of round.canisters) {
-      const key = toHex(meta.id);
-      let pages = canisters.get(key);
-      if (pages === undefined) {
-        pages = { heap: new Set(), stable: new Set() };
-        canisters.set(key, pages);
-      }
+      const pages = this.#pagesOf(toHex(meta.id));
       for (let i = 0; i < heap.length; i += 2) pages.heap.add(heap[i] as number);
       for (let i = 0; i < stable.length; i += 2) pages.stable.add(stable[i] as number);
     }
+    for (const key of round.charged?.keys ?? []) this.#pagesOf(key);
     for (const { requestId } of round.ingress) ingress.add(toHex(requestId));
     for (const key of round.ingressPruned) ingress.add(key);
+  }
+
+  /** The canister belongs to the next checkpoint, with the pages that are added to what is returned. */
+  #pagesOf(key: PrincipalKey): ChangedPages {
+    const { canisters } = this.#changes;
+    let pages = canisters.get(key);
+    if (pages === undefined) {
+      pages = { heap: new Set(), stable: new Set() };
+      canisters.set(key, pages);
+    }
+    return pages;
   }
 
   /**

@@ -15,7 +15,7 @@ import {
 } from "@orrery/state";
 import type { CanisterImage } from "../runner/image.ts";
 import type { ModuleSource } from "../runner/modules.ts";
-import type { StateDelta } from "../types.ts";
+import type { ChargedCanisters, StateDelta } from "../types.ts";
 import type { IngressSummary, ViewSnapshot } from "./snapshot.ts";
 
 export interface MirroredCanister extends CanisterImage {
@@ -96,6 +96,7 @@ export class Mirror implements ModuleSource {
     for (const change of delta.canisters) this.#applyCanister(change, observer);
     // Only now: a new canister of the id may have the old one's module, whose bytes did not come again.
     for (const { meta } of removed) this.#release(meta);
+    this.#applyCharges(delta.charged);
     for (const entry of delta.ingress) this.ingress.set(toHex(entry.requestId), entry);
     for (const key of delta.ingressPruned) this.ingress.delete(key);
   }
@@ -128,6 +129,18 @@ export class Mirror implements ModuleSource {
     canister.memory.stable.applyDelta(change.stable);
     if (change.logs !== null) canister.logs = change.logs;
     observer.moved(canister, change.heap);
+  }
+
+  #applyCharges(charged: ChargedCanisters): void {
+    for (let i = 0; i < charged.keys.length; i++) {
+      const canister = this.canisters.get(charged.keys[i] as PrincipalKey);
+      assert(canister !== undefined, "a canister that paid is in the mirror");
+      canister.meta.cycles = charged.cycles[i] as bigint;
+      canister.meta.reservedCycles = charged.reservedCycles[i] as bigint;
+      canister.consumed = new Map(canister.consumed)
+        .set("memory", charged.memory[i] as bigint)
+        .set("compute_allocation", charged.compute[i] as bigint);
+    }
   }
 
   #retain({ module }: CanisterMeta): void {

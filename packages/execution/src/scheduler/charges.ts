@@ -17,7 +17,7 @@ export function chargeResources(round: Round): void {
   if (state.time / CHARGE_INTERVAL_NS === previousTime / CHARGE_INTERVAL_NS) return;
   const depleted: PrincipalKey[] = [];
   for (const [key, canister] of state.canisters) {
-    if (!payUntilNow(round, canister)) depleted.push(key);
+    if (!payUntilNow(round, key, canister)) depleted.push(key);
   }
   for (const key of depleted.sort()) dropDepleted(round, state.canisters.get(key) as CanisterState);
 }
@@ -26,15 +26,15 @@ export function chargeResources(round: Round): void {
  * Charges the seconds since the last payment; false when the cycles did not suffice. Seconds that cost nothing yet, because the
  * canister is so small, are left to the next payment.
  */
-function payUntilNow(round: Round, canister: CanisterState): boolean {
-  const { state } = round;
+function payUntilNow(round: Round, key: PrincipalKey, canister: CanisterState): boolean {
+  const { state, index } = round;
   const seconds = (state.time - canister.chargedUntil) / NS_PER_SECOND;
   if (seconds <= 0n) return true;
   const memory = storageCost(state.subnet, chargedMemoryBytes(canister.meta), seconds);
   const compute = computeCost(state.subnet, canister.meta.settings.computeAllocation, seconds);
   if (memory + compute === 0n) return true;
   canister.chargedUntil += seconds * NS_PER_SECOND;
-  touch(state, canister);
+  index.charged.add(key);
   const memoryPaid = chargeResource(state, canister, memory, "memory");
   return chargeResource(state, canister, compute, "compute_allocation") && memoryPaid;
 }

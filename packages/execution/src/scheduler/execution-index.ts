@@ -27,6 +27,8 @@ export class ExecutionIndex {
   statusBytes = 0;
   /** Canisters whose logs changed since the last delta. */
   readonly logsChanged: Set<PrincipalKey> = new Set();
+  /** Canisters that paid for storage and compute since the last delta, which changes nothing that is certified of them. */
+  readonly charged: Set<PrincipalKey> = new Set();
   /** Canisters deleted since the last delta, whether or not there is a new one of that id. */
   readonly deleted: Set<PrincipalKey> = new Set();
   /** Memory that all canisters use, bytes. */

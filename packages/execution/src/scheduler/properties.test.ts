@@ -11,6 +11,7 @@ import type { Script, ScriptedCall } from "../testing/scripted-runner.testkit.ts
 import { encodeScript, ScriptedRunner } from "../testing/scripted-runner.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
 import { totalCycles } from "../testing/total-cycles.testkit.ts";
+import type { BatchResult } from "../types.ts";
 
 const CANISTERS = 4;
 const START_CYCLES = 4_000_000_000_000n;
@@ -202,7 +203,8 @@ function recordsOf(state: ReplicatedState): Map<string, string> {
 
 /** What the last delta does not name must be as it was: checkpoints write no other record. */
 function checkDelta({ state, results }: TestSubnet, records: Map<string, string>): void {
-  const named = new Set(results.at(-1)?.delta.canisters.map(({ meta }) => principalKey(meta.id)));
+  const { canisters, charged } = (results.at(-1) as BatchResult).delta;
+  const named = new Set([...canisters.map(({ meta }) => principalKey(meta.id)), ...charged.keys]);
   for (const [key, record] of recordsOf(state)) {
     assert.ok(named.has(key) || record === records.get(key), `the delta does not name ${key}`);
     records.set(key, record);
