@@ -152,16 +152,20 @@ export function createRounds(options: RoundsOptions): Rounds {
     poke();
   }
 
+  /** A publication of a round begun before a sleep does not make time fresh: the next one is awaited then. */
+  async function untilFresh(): Promise<void> {
+    do {
+      poke();
+      await new Promise<void>((resolve) => publicationWaiters.push(resolve));
+    } while (!stopped && driver.mustWaitForFresh(clock.now()));
+  }
+
   return {
     pool,
     watchers,
     publishedHeight: () => driver.published,
     fresh(): Promise<void> | null {
-      if (!driver.mustWaitForFresh(clock.now())) {
-        return null;
-      }
-      poke();
-      return new Promise((resolve) => publicationWaiters.push(resolve));
+      return driver.mustWaitForFresh(clock.now()) ? untilFresh() : null;
     },
     poke,
     onExecuted(report): void {
