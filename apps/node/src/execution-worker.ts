@@ -14,6 +14,7 @@ import {
   createFileDisk,
   createStreamLogger,
   installFastHashes,
+  reportFailures,
 } from "@orrery/host";
 import { decodeGenesis, deriveKeys, subnetInfo } from "./genesis.ts";
 import type {
@@ -44,6 +45,7 @@ let viewHeight: Height = 0;
 let checkpointWaiters: (() => void)[] = [];
 
 assert(parentPort !== null, "the execution worker runs as a worker thread");
+reportFailures(parentPort);
 const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>(parentPort, {
   onPost: (message) => execute(message.batch),
   onCall: (call) => (call.kind === "start" ? begin(call) : shutDown()),

@@ -2,31 +2,15 @@
  * A node put together: four threads, the round loop, and the replica that the HTTPS interface asks. Main does HTTP, envelope
  * validation, consensus steps and nothing longer; a thread that fails takes the node down, since half a node must not go on.
  */
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
-import { type Channel, createChannel, describeError, type HttpServer, startHttpServer } from "@orrery/host";
-import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
+import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import { decodeGenesis, encodeGenesis, FIRST_CANISTER, type Genesis, type NodeKeys } from "./genesis.ts";
-import type {
-  DurabilityOptions,
-  ExecutionCall,
-  ExecutionPost,
-  ExecutionReport,
-  ExecutionStarted,
-  StorageCall,
-  StorageOpened,
-  StoragePost,
-  StorageReport,
-  ViewCall,
-  ViewPost,
-  WorkerStart,
-} from "./protocol.ts";
-import type { Rounds } from "./rounds.ts";
+import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
+import type { Rounds, RoundThreads } from "./rounds.ts";
 import type { Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
-
-/** Cold V8 compile tiers and page slabs are outside the JavaScript heap; this bounds records and trees. */
-const EXECUTION_HEAP_MB = 4_096;
+import { startThreads, type Threads } from "./threads.ts";
 
 export interface NodeOptions {
   readonly stateDir: string;
@@ -60,46 +44,6 @@ export interface NodeHandle {
   stop(): Promise<void>;
 }
 
-interface Threads {
-  readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
-  readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
-  readonly view: Channel<ViewPost, never, ViewCall>;
-  terminate(): Promise<void>;
-}
-
-interface Listeners {
-  onDurable(height: number): void;
-  onExecuted(report: ExecutionReport): void;
-  onFailure(thread: string, error: unknown): void;
-}
-
-function startThreads(start: WorkerStart, listeners: Listeners): Threads {
-  const spawn = (name: string, file: URL, wasm: boolean): Worker => {
-    const worker = new Worker(file, {
-      name,
-      workerData: start,
-      resourceLimits: wasm ? { stackSizeMb: ENGINE_STACK_MB, maxOldGenerationSizeMb: EXECUTION_HEAP_MB } : {},
-    });
-    worker.on("error", (error) => listeners.onFailure(name, error));
-    return worker;
-  };
-  const storage = spawn("storage", new URL("./storage-worker.ts", import.meta.url), false);
-  const execution = spawn("execution", new URL("./execution-worker.ts", import.meta.url), true);
-  const view = spawn("view", new URL("./view-worker.ts", import.meta.url), true);
-  return {
-    storage: createChannel(storage, {
-      onPost: (report: StorageReport) => listeners.onDurable(report.height),
-    }),
-    execution: createChannel(execution, {
-      onPost: (report: ExecutionReport) => listeners.onExecuted(report),
-    }),
-    view: createChannel(view, { onPost: () => {} }),
-    async terminate(): Promise<void> {
-      await Promise.all([storage.terminate(), execution.terminate(), view.terminate()]);
-    },
-  };
-}
-
 function newGenesis(options: NodeOptions): Genesis {
   return {
     version: 1,
@@ -111,7 +55,7 @@ function newGenesis(options: NodeOptions): Genesis {
   };
 }
 
-async function startExecution(threads: Threads, opened: StorageOpened): Promise<ExecutionStarted> {
+async function startExecution(threads: RoundThreads, opened: StorageOpened): Promise<ExecutionStarted> {
   const view = new MessageChannel();
   const storage = new MessageChannel();
   threads.view.post({ kind: "feed", port: view.port1 }, [view.port1]);
@@ -162,25 +106,25 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       },
     );
     // The threads load their code while this one loads its own.
-    const [{ createService }, opened] = await Promise.all([
-      import("./service.ts"),
-      threads.storage.call<StorageOpened>({
-        kind: "open",
-        freshGenesis: encodeGenesis(newGenesis(options)),
-        salt: options.rng.bytes(16),
-      }),
-    ]);
-    const execution = startExecution(threads, opened);
+    const [{ createService }, opened] = await fatal.unless(
+      Promise.all([
+        import("./service.ts"),
+        threads.storage.call<StorageOpened>({
+          kind: "open",
+          freshGenesis: encodeGenesis(newGenesis(options)),
+          salt: options.rng.bytes(16),
+        }),
+      ]),
+    );
+    const joined = { storage: threads.storage, execution: threads.execution, view: threads.startView() };
+    const execution = fatal.unless(startExecution(joined, opened));
+    execution.catch(() => {});
     const genesis = decodeGenesis(opened.genesis);
-    service = await createService({ genesis, threads, clock: options.clock, hosts: [options.bind] });
+    service = await createService({ genesis, threads: joined, clock: options.clock, hosts: [options.bind] });
     serving.resolve(service);
-    rounds = service.begin({
-      started: await execution,
-      threads,
-      logger: options.logger,
-      onFailure: fatal.raise,
-    });
-    return handle({ options, directory, server, threads, rounds, keys: service.keys, genesis });
+    const started = await execution;
+    rounds = service.begin({ started, threads: joined, logger: options.logger, onFailure: fatal.raise });
+    return handle({ options, directory, server, threads, rounds, keys: service.keys, genesis, fatal });
   } catch (error) {
     await server?.close();
     await threads?.terminate();
@@ -191,9 +135,13 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
 
 interface Fatal {
   raise(thread: string, error: unknown): void;
+  /** The work's outcome, or the failure of a thread, which would leave it waiting for ever. */
+  unless<T>(work: Promise<T>): Promise<T>;
 }
 
 function createFatal(options: NodeOptions): Fatal {
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
   let raised = false;
   return {
     raise(thread, error): void {
@@ -201,10 +149,11 @@ function createFatal(options: NodeOptions): Fatal {
       raised = true;
       const { code, message, stack } = describeError(error);
       options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
-      options.onFatal(
-        error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error }),
-      );
+      const failure = error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error });
+      failed.reject(failure);
+      options.onFatal(failure);
     },
+    unless: (work) => Promise.race([work, failed.promise]),
   };
 }
 
@@ -216,8 +165,9 @@ function handle(parts: {
   readonly rounds: Rounds;
   readonly keys: NodeKeys;
   readonly genesis: Genesis;
+  readonly fatal: Fatal;
 }): NodeHandle {
-  const { options, directory, server, threads, rounds, keys, genesis } = parts;
+  const { options, directory, server, threads, rounds, keys, genesis, fatal } = parts;
   const host = options.bind === "0.0.0.0" || options.bind === "::" ? "127.0.0.1" : options.bind;
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
@@ -231,10 +181,13 @@ function handle(parts: {
     async stop(): Promise<void> {
       await server.close();
       rounds.stop();
-      await threads.execution.call({ kind: "shutdown" });
-      await threads.storage.call({ kind: "close" });
-      await threads.terminate();
-      directory.lock.release();
+      try {
+        await fatal.unless(threads.execution.call({ kind: "shutdown" }));
+        await fatal.unless(threads.storage.call({ kind: "close" }));
+      } finally {
+        await threads.terminate();
+        directory.lock.release();
+      }
     },
   };
 }

@@ -5,7 +5,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert, OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
-import { createChannel, createFileDisk, installFastHashes } from "@orrery/host";
+import { createChannel, createFileDisk, installFastHashes, reportFailures } from "@orrery/host";
 import { type LogRecord, openStore, PageReader, type Store } from "@orrery/state";
 import type {
   StorageAcknowledgement,
@@ -28,6 +28,7 @@ let waiting: LogRecord[] = [];
 let scheduled = false;
 
 assert(parentPort !== null, "the storage worker runs as a worker thread");
+reportFailures(parentPort);
 const main = createChannel<StorageReport, StoragePost, never, StorageCall>(parentPort, {
   onPost(message): void {
     if (message.kind === "append") {

@@ -5,7 +5,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert, assertNever, type Height } from "@orrery/base";
 import { CertifiedView } from "@orrery/execution";
-import { createChannel, inflateGzip, installFastHashes } from "@orrery/host";
+import { createChannel, inflateGzip, installFastHashes, reportFailures } from "@orrery/host";
 import { PageReader } from "@orrery/state";
 import type { ViewAcknowledgement, ViewCall, ViewFeed, ViewPost, WorkerStart } from "./protocol.ts";
 
@@ -21,6 +21,7 @@ let backlog: (() => void)[] = [];
 let execution: ReturnType<typeof createChannel<ViewAcknowledgement, ViewFeed>> | null = null;
 
 assert(parentPort !== null, "the view worker runs as a worker thread");
+reportFailures(parentPort);
 createChannel<never, ViewPost, never, ViewCall>(parentPort, {
   onPost(message): void {
     if (message.kind === "feed") acceptFeed(message.port);

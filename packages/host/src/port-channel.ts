@@ -23,21 +23,28 @@ interface CallFrame {
 interface AnswerFrame {
   readonly answer: number;
   readonly body?: unknown;
-  readonly error?: { readonly code: string; readonly message: string; readonly stack: string };
+  readonly error?: ErrorDescription;
 }
 
 interface PostFrame {
   readonly post: unknown;
 }
 
-type Frame = CallFrame | AnswerFrame | PostFrame;
+/** A thread's last words. */
+interface FailureFrame {
+  readonly failure: ErrorDescription;
+}
+
+type Frame = FailureFrame | CallFrame | AnswerFrame | PostFrame;
 
 /** Errors cross threads as data: structured cloning would drop their code. */
-export function describeError(error: unknown): {
+export interface ErrorDescription {
   readonly code: string;
   readonly message: string;
   readonly stack: string;
-} {
+}
+
+export function describeError(error: unknown): ErrorDescription {
   if (error instanceof OrreryError)
     return { code: error.code, message: error.message, stack: error.stack ?? "" };
   if (error instanceof Error) return { code: "internal", message: error.message, stack: error.stack ?? "" };
@@ -59,6 +66,20 @@ export interface ChannelHandlers<In, InCall> {
   onCall?(message: InCall): unknown;
   /** Before such a call runs, the answers that wait are sent. */
   mayTakeLong?(message: InCall): boolean;
+  /** The other side is a thread that failed and is gone. */
+  onFailure?(error: OrreryError): void;
+}
+
+/** Makes an uncaught error of this worker thread reach the channel of the thread that started it, with its code, and ends it. */
+export function reportFailures(parent: MessagePort): void {
+  process.once("uncaughtException", (error) => {
+    parent.postMessage([{ failure: describeError(error) } satisfies FailureFrame]);
+    process.exit(1);
+  });
+}
+
+function errorOf({ code, message, stack }: ErrorDescription): OrreryError {
+  return new OrreryError(code, message, { cause: stack });
 }
 
 /** Wires both directions of a port. */
@@ -111,12 +132,13 @@ export function createChannel<Out, In, Call = never, InCall = never>(
       handlers.onPost(frame.post as In);
     } else if ("call" in frame) {
       answerCall(frame);
+    } else if ("failure" in frame) {
+      handlers.onFailure?.(errorOf(frame.failure));
     } else {
       const waiter = waiting.get(frame.answer);
       waiting.delete(frame.answer);
       if (frame.error === undefined) waiter?.resolve(frame.body);
-      else
-        waiter?.reject(new OrreryError(frame.error.code, frame.error.message, { cause: frame.error.stack }));
+      else waiter?.reject(errorOf(frame.error));
     }
   }
 
