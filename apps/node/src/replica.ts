@@ -64,7 +64,12 @@ export function createReplica(options: ReplicaOptions): ReplicaView {
       implVersion: IMPLEMENTATION_VERSION,
       implHash: null,
     }),
-    now: (): TimeNs => clock.now(),
+    // Messages expire by block time: one that a clock set back makes look good would be dropped and never answered.
+    now(): TimeNs {
+      const blockTime = options.rounds.current?.blockTime() ?? 0n;
+      const wall = clock.now();
+      return wall > blockTime ? wall : blockTime;
+    },
     servesCanister: (id: CanisterId) =>
       id.length === ALL_CANISTERS.start.length && id[8] === 1 && id[9] === 1,
     // Subnet administrators exist on rented subnets only.

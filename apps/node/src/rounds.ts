@@ -46,6 +46,8 @@ export interface Rounds {
   readonly pool: IngressPool;
   readonly watchers: Watchers;
   publishedHeight(): Height;
+  /** Of the newest block: later than the clock while that catches up after a jump back. */
+  blockTime(): TimeNs;
   /** Resolves at once when certified time is fresh enough to answer, else after the publication that makes it so. */
   fresh(): Promise<void> | null;
   /** Something may have changed: make a block if one is due. */
@@ -164,6 +166,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     pool,
     watchers,
     publishedHeight: () => driver.published,
+    blockTime: () => consensus.tip.time,
     fresh(): Promise<void> | null {
       return driver.mustWaitForFresh(clock.now()) ? untilFresh() : null;
     },

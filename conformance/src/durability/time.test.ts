@@ -162,6 +162,17 @@ test("a clock that jumps back: time goes on from where it was, and the node goes
   assert.ok((await certifiedTime(id)) > now - FRESH);
 });
 
+test("a clock that jumps back by hours: clients are told that their requests expire too early, and none is dropped", async () => {
+  const id = await installed();
+  const before = await certifiedTime(id);
+  now -= 10n * HOUR;
+  const tooEarly = call({ canisterId: id, method: "bump", arg: pack(1, 0) });
+  await assert.rejects(tooEarly, /HTTP 400: Invalid request expiry/);
+  now += 10n * HOUR;
+  await call({ canisterId: id, method: "bump", arg: pack(2, 0) });
+  assert.ok((await certifiedTime(id)) > before);
+});
+
 test("an idle network makes no block and writes nothing", async () => {
   const id = await installed();
   await call({ canisterId: id, method: "bump", arg: pack(1, 0) });
