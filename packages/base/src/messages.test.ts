@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { compareBytes, toHex } from "./bytes.ts";
 import { type CborValue, decodeCbor, encodeCbor, encodeCborBare } from "./cbor.ts";
 import {
   BLOCK_PAYLOAD_BYTES_MAX,
@@ -9,9 +10,28 @@ import {
   decodeBlock,
   encodeBlock,
   INGRESS_PER_BLOCK_MAX,
+  QUERY_STATS_PER_BLOCK_MAX,
+  type QueryStats,
 } from "./messages.ts";
+import type { CanisterId } from "./principal.ts";
 
 const natural = fc.maxSafeNat();
+const count = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
+const queryStats: fc.Arbitrary<readonly QueryStats[]> = fc
+  .uniqueArray(fc.uint8Array({ maxLength: 29 }), { minLength: 1, maxLength: 4, selector: toHex })
+  .chain((ids) =>
+    fc.tuple(
+      ...ids.sort(compareBytes).map((id) =>
+        fc.record({
+          canisterId: fc.constant(id as CanisterId),
+          calls: count,
+          instructions: count,
+          requestBytes: count,
+          responseBytes: count,
+        }),
+      ),
+    ),
+  );
 const block: fc.Arbitrary<Block> = fc.record({
   version: fc.constant(1 as const),
   parent: fc.uint8Array({ minLength: 32, maxLength: 32 }),
@@ -22,7 +42,10 @@ const block: fc.Arbitrary<Block> = fc.record({
     certifiedHeight: natural,
     time: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   }),
-  payload: fc.record({ ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }) }),
+  payload: fc.record(
+    { ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }), queryStats },
+    { requiredKeys: ["ingress"] },
+  ),
 });
 
 test("blocks survive encoding", () => {
@@ -63,6 +86,19 @@ test("wrong fields are refused", () => {
     ["i", Array(INGRESS_PER_BLOCK_MAX + 1).fill(new Uint8Array(0))],
     ["i", [new Uint8Array(BLOCK_PAYLOAD_BYTES_MAX + 1)]],
     ["x", 1],
+    ["q", []],
+    ["q", 1],
+    ["q", [[Uint8Array.of(1), 1, 1, 1]]],
+    ["q", [[new Uint8Array(30), 1, 1, 1, 1]]],
+    ["q", [["text", 1, 1, 1, 1]]],
+    ["q", [[Uint8Array.of(1), -1, 1, 1, 1]]],
+    ["q", [[Uint8Array.of(1), "1", 1, 1, 1]]],
+    ["q", [2, 1].map((id) => [Uint8Array.of(id), 1, 1, 1, 1])],
+    ["q", [1, 1].map((id) => [Uint8Array.of(id), 1, 1, 1, 1])],
+    [
+      "q",
+      Array.from({ length: QUERY_STATS_PER_BLOCK_MAX + 1 }, (_, i) => [Uint8Array.of(i >> 8, i), 1, 1, 1, 1]),
+    ],
   ];
   for (const [key, value] of wrong) {
     const bytes = encodeCborBare(new Map([...fields, [key, value]]));

@@ -3,10 +3,11 @@
  * of a node; state is a checkpoint plus replay of these. Encodings are deterministic CBOR with one-letter
  * keys in a fixed order.
  */
-import { equalBytes } from "./bytes.ts";
+import { compareBytes, equalBytes } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
 import { type CborMap, type CborValue, decodeCbor, encodeCborBare } from "./cbor.ts";
 import { OrreryError } from "./errors.ts";
+import { type CanisterId, PRINCIPAL_BYTES_MAX } from "./principal.ts";
 
 /** Number of a block, batch and state. Bounded by 2^53: at ten blocks a second that is 28 million years. */
 export type Height = number;
@@ -31,6 +32,20 @@ export interface BlockPayload {
    * Envelopes as received (tag 55799 CBOR), already validated by the maker. At most `INGRESS_PER_BLOCK_MAX`.
    */
   readonly ingress: readonly Uint8Array[];
+  /** Not there when nothing was counted. By ascending id, one for a canister, at most `QUERY_STATS_PER_BLOCK_MAX`. */
+  readonly queryStats?: readonly QueryStats[];
+}
+
+/**
+ * What queries to a canister took since the statistics before: queries are not ordered, so their sums are (interface spec,
+ * `canister_status`, "query_stats"). All below 2^64.
+ */
+export interface QueryStats {
+  readonly canisterId: CanisterId;
+  readonly calls: bigint;
+  readonly instructions: bigint;
+  readonly requestBytes: bigint;
+  readonly responseBytes: bigint;
 }
 
 export interface Block {
@@ -53,13 +68,17 @@ export interface Batch {
   /** 32 bytes: hash of the random tape of this height. */
   readonly randomness: Uint8Array;
   readonly ingress: readonly Uint8Array[];
+  readonly queryStats?: readonly QueryStats[];
 }
 
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
 export const INGRESS_PER_BLOCK_MAX = 1_000;
 export const BLOCK_PAYLOAD_BYTES_MAX: number = 4 * 1024 * 1024;
+/** Some 60 bytes each, beside the limit of the messages. */
+export const QUERY_STATS_PER_BLOCK_MAX = 1_000;
 
 export function encodeBlock(block: Block): Uint8Array {
+  const { queryStats } = block.payload;
   return encodeCborBare({
     v: block.version,
     p: block.parent,
@@ -69,7 +88,12 @@ export function encodeBlock(block: Block): Uint8Array {
     c: block.context.certifiedHeight,
     t: block.context.time,
     i: block.payload.ingress as readonly CborValue[],
+    ...(queryStats === undefined ? {} : { q: queryStats.map(encodeStats) }),
   });
+}
+
+function encodeStats(stats: QueryStats): readonly CborValue[] {
+  return [stats.canisterId, stats.calls, stats.instructions, stats.requestBytes, stats.responseBytes];
 }
 
 /**
@@ -90,9 +114,12 @@ export function decodeBlock(bytes: Uint8Array): Block {
     context: {
       registryVersion: natural(fields, "g"),
       certifiedHeight: natural(fields, "c"),
-      time: decodeTime(fields.get("t")),
+      time: nat64(fields.get("t"), "time"),
     },
-    payload: { ingress: decodeIngress(fields.get("i")) },
+    payload: {
+      ingress: decodeIngress(fields.get("i")),
+      ...(fields.has("q") ? { queryStats: decodeQueryStats(fields.get("q")) } : {}),
+    },
   };
   if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");
   return block;
@@ -109,11 +136,29 @@ function decodeFields(bytes: Uint8Array): CborMap {
   return value as CborMap;
 }
 
-function decodeTime(value: CborValue): TimeNs {
-  if (typeof value !== "number" && typeof value !== "bigint") throw blockInvalid("time");
-  const time = BigInt(value);
-  if (time < 0n || time >= 1n << 64n) throw blockInvalid("time is outside 64 bits");
-  return time;
+function nat64(value: CborValue | undefined, what: string): bigint {
+  if (typeof value !== "number" && typeof value !== "bigint") throw blockInvalid(what);
+  const natural = BigInt(value);
+  if (natural < 0n || natural >= 1n << 64n) throw blockInvalid(`${what} is outside 64 bits`);
+  return natural;
+}
+
+function decodeQueryStats(value: CborValue | undefined): readonly QueryStats[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > QUERY_STATS_PER_BLOCK_MAX)
+    throw blockInvalid("query statistics");
+  let before: Uint8Array | null = null;
+  return (value as readonly CborValue[]).map((entry) => {
+    if (!Array.isArray(entry) || entry.length !== 5) throw blockInvalid("query statistics of a canister");
+    const [id, ...counts] = entry as readonly CborValue[];
+    if (!(id instanceof Uint8Array) || id.length > PRINCIPAL_BYTES_MAX)
+      throw blockInvalid("canister of query statistics");
+    if (before !== null && compareBytes(before, id) >= 0) throw blockInvalid("order of query statistics");
+    before = id;
+    const [calls, instructions, requestBytes, responseBytes] = counts.map((count) =>
+      nat64(count, "query statistics"),
+    ) as [bigint, bigint, bigint, bigint];
+    return { canisterId: id as CanisterId, calls, instructions, requestBytes, responseBytes };
+  });
 }
 
 function decodeIngress(value: CborValue): readonly Uint8Array[] {

@@ -1,7 +1,7 @@
 /** Chains of one member: continuity, monotone time, replay, refusal of broken chains. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Batch, OrreryError, type Principal } from "@orrery/base";
+import { type Batch, type CanisterId, OrreryError, type Principal } from "@orrery/base";
 import fc from "fast-check";
 import {
   batchOf,
@@ -21,7 +21,9 @@ function round(
   now: bigint,
   ingress: Uint8Array[],
 ): { record: Uint8Array; batch: Batch } {
-  const builder = { buildPayload: () => ({ ingress }) };
+  const counts = { calls: 1n, instructions: 2n, requestBytes: 3n, responseBytes: now };
+  const queryStats = [{ canisterId: new Uint8Array(10) as CanisterId, ...counts }];
+  const builder = { buildPayload: () => (now % 2n === 0n ? { ingress } : { ingress, queryStats }) };
   const queue: ConsensusEffect[] = step(state, {
     kind: "make_block",
     now,
@@ -58,6 +60,7 @@ test("any clock yields consecutive heights and strictly increasing times, and re
           assert.deepEqual(encodeFinalizedBlock(finalized), record);
           replay(again, finalized);
           assert.deepEqual(batchOf(finalized), batch);
+          assert.equal(batch.queryStats?.[0]?.responseBytes, now % 2n === 0n ? undefined : now);
           assert.deepEqual(again.tip, live.tip);
           last = batch;
         }

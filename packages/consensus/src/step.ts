@@ -110,12 +110,14 @@ function onSigned(
 /** The batch that a finalized block stands for: live delivery and replay use this one function. */
 export function batchOf(finalized: FinalizedBlock): Batch {
   const { block } = finalized.proposal;
+  const { ingress, queryStats } = block.payload;
   return {
     height: block.height,
     time: block.context.time,
     registryVersion: block.context.registryVersion,
     randomness: tapeRandomness(finalized.tape),
-    ingress: block.payload.ingress,
+    ingress,
+    ...(queryStats === undefined ? {} : { queryStats }),
   };
 }
 

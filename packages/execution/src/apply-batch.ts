@@ -9,11 +9,13 @@ import {
   type Logger,
   MANAGEMENT_CANISTER,
   type PrincipalKey,
+  principalKey,
+  type QueryStats,
   silentLogger,
   u64be,
 } from "@orrery/base";
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
-import { type CanisterState, type PageArena, type ReplicatedState, updateTree } from "@orrery/state";
+import { type CanisterState, type PageArena, type ReplicatedState, touch, updateTree } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { type ExecutionLimits, limitsOf } from "./limits.ts";
 import { encodeBlob } from "./management/types.ts";
@@ -86,10 +88,27 @@ function applyBatch(
   expireCalls(round);
   expireStops(round);
   answerPending(round);
+  addQueryStats(state, batch.queryStats ?? []);
   inductIngress(round, batch.ingress);
   runRound(round);
   forgetStatuses(round);
   return finishRound(round);
+}
+
+/** Statistics of canisters that are gone meanwhile have nowhere to go. */
+function addQueryStats(state: ReplicatedState, stats: readonly QueryStats[]): void {
+  for (const { canisterId, calls, instructions, requestBytes, responseBytes } of stats) {
+    const canister = state.canisters.get(principalKey(canisterId));
+    if (canister === undefined) continue;
+    const before = canister.queryStats;
+    canister.queryStats = {
+      calls: before.calls + calls,
+      instructions: before.instructions + instructions,
+      requestBytes: before.requestBytes + requestBytes,
+      responseBytes: before.responseBytes + responseBytes,
+    };
+    touch(state, canister);
+  }
 }
 
 /** Answers `raw_rand` of earlier rounds with randomness that did not exist when it was asked for. */
@@ -205,6 +224,7 @@ function canisterDelta(canister: CanisterState, logsChanged: boolean): CanisterD
     stable: canister.memory.stable.takeDelta(),
     logs: logsChanged ? canister.logs : null,
     consumed: new Map(canister.consumed),
+    queryStats: { ...canister.queryStats },
   };
 }
 

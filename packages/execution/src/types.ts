@@ -193,6 +193,7 @@ export interface CanisterDelta {
   readonly logs: readonly CanisterLogRecord[] | null;
   /** Cycles consumed by use case, for `canister_metrics` as a query. */
   readonly consumed: ReadonlyMap<string, bigint>;
+  readonly queryStats: CanisterState["queryStats"];
 }
 
 /** By column, since there may be as many as canisters: what each has after the payment, and what it paid in all its life. */

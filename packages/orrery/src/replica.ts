@@ -153,7 +153,15 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
     round(time, ingress): BatchResult {
       const height = state.height + 1;
       const randomness = sha256(domainSep("orrery-inline-randomness"), options.seed, u64be(BigInt(height)));
-      const batch: Batch = { height, time, registryVersion: 1, randomness, ingress };
+      const queryStats = view.takeQueryStats();
+      const batch: Batch = {
+        height,
+        time,
+        registryVersion: 1,
+        randomness,
+        ingress,
+        ...(queryStats.length === 0 ? {} : { queryStats }),
+      };
       arena.advance(height);
       const result = execution.applyBatch(batch);
       shareSlabs();

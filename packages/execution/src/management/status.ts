@@ -38,18 +38,12 @@ import {
 
 const WASM_PAGE_BYTES = 65_536;
 const GLOBAL_BYTES = 8;
-const NO_QUERY_STATS: CanisterState["queryStats"] = {
-  calls: 0n,
-  instructions: 0n,
-  requestBytes: 0n,
-  responseBytes: 0n,
-};
 
 /** Candid of `canister_status_result`. */
 export function encodeCanisterStatus(
   subnet: SubnetInfo,
   meta: CanisterMeta,
-  queryStats: CanisterState["queryStats"] = NO_QUERY_STATS,
+  queryStats: CanisterState["queryStats"],
 ): Uint8Array {
   const { settings } = meta;
   return encodeOne(CanisterStatusResult, {

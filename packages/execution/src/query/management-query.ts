@@ -33,7 +33,9 @@ function answerFor(mirror: Mirror, call: ManagementQueryCall, canister: Mirrored
       return ok(encodeCanisterMetrics(canister.consumed));
     default: {
       const refused = authorize(meta, call.sender, call.methodName);
-      return refused === null ? ok(encodeCanisterStatus(mirror.subnet, meta)) : err(refused);
+      return refused === null
+        ? ok(encodeCanisterStatus(mirror.subnet, meta, canister.queryStats))
+        : err(refused);
     }
   }
 }

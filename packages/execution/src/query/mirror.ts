@@ -9,6 +9,7 @@ import {
   type BlobKey,
   type CanisterLogRecord,
   type CanisterMeta,
+  type CanisterState,
   type PageDelta,
   PageTable,
   type SubnetInfo,
@@ -22,6 +23,7 @@ export interface MirroredCanister extends CanisterImage {
   meta: CanisterMeta;
   logs: readonly CanisterLogRecord[];
   consumed: ReadonlyMap<string, bigint>;
+  queryStats: CanisterState["queryStats"];
 }
 
 /** Told which canisters moved, so that live instances can follow. */
@@ -51,8 +53,9 @@ export class Mirror implements ModuleSource {
     this.#time = snapshot.time;
     this.#height = snapshot.height;
     for (const { key, bytes } of snapshot.modules) this.#modules.set(key, { bytes, references: 0 });
-    for (const { meta, heap, stable, logs, consumed } of snapshot.canisters) {
-      const canister = newCanister(meta, logs, consumed);
+    for (const snapshotted of snapshot.canisters) {
+      const { meta, heap, stable, logs } = snapshotted;
+      const canister = newCanister(snapshotted, logs);
       canister.memory.heap.applyDelta(heap);
       canister.memory.stable.applyDelta(stable);
       this.canisters.set(principalKey(meta.id), canister);
@@ -118,12 +121,13 @@ export class Mirror implements ModuleSource {
     let canister = this.canisters.get(key);
     this.#retain(change.meta);
     if (canister === undefined) {
-      canister = newCanister(change.meta, [], change.consumed);
+      canister = newCanister(change, []);
       this.canisters.set(key, canister);
     } else {
       this.#release(canister.meta);
       canister.meta = change.meta;
       canister.consumed = change.consumed;
+      canister.queryStats = change.queryStats;
     }
     canister.memory.heap.applyDelta(change.heap);
     canister.memory.stable.applyDelta(change.stable);
@@ -167,9 +171,9 @@ export class Mirror implements ModuleSource {
 }
 
 function newCanister(
-  meta: CanisterMeta,
+  { meta, consumed, queryStats }: Pick<MirroredCanister, "meta" | "consumed" | "queryStats">,
   logs: readonly CanisterLogRecord[],
-  consumed: ReadonlyMap<string, bigint>,
 ): MirroredCanister {
-  return { meta, memory: { heap: new PageTable(), stable: new PageTable() }, logs, consumed };
+  const memory = { heap: new PageTable(), stable: new PageTable() };
+  return { meta, memory, logs, consumed, queryStats };
 }

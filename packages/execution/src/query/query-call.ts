@@ -16,6 +16,7 @@ import { cleanupError } from "../system-api/failure.ts";
 import type { EntryPoint, MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
 import { answerManagementQuery } from "./management-query.ts";
 import type { Mirror, MirroredCanister } from "./mirror.ts";
+import type { QueryStatsCounter } from "./query-stats.ts";
 
 /** Calls nested in one another, the user's own not counted. */
 export const QUERY_CALL_DEPTH_MAX = 6;
@@ -35,6 +36,7 @@ export interface QueryEnvironment {
   readonly runner: WasmRunner;
   /** Made when a canister first asks for it: most queries never do. */
   readonly dataCertificate: (canisterId: CanisterId) => Uint8Array;
+  readonly stats: QueryStatsCounter;
 }
 
 export type QueryResult =
@@ -105,11 +107,18 @@ class CallGraph {
     if (refused !== null) return { ok: false, error: refused };
     const context: QueryContext = { canister, call, certificate, depth, draft: null, instructions: 0n };
     const entry: EntryPoint = { kind: "query", method: call.methodName, arg: call.arg };
-    const first = this.#execute(context, entry);
-    if (depth > 0) this.#instructionsLeft -= QUERY_CALL_OVERHEAD_INSTRUCTIONS;
-    if (first.error !== null) return { ok: false, error: first.error };
-    if (first.effects.response !== null) return { ok: true, value: first.effects.response };
-    return this.#follow(context, [...first.effects.calls]);
+    let result: QueryResult | null = null;
+    try {
+      const first = this.#execute(context, entry);
+      if (depth > 0) this.#instructionsLeft -= QUERY_CALL_OVERHEAD_INSTRUCTIONS;
+      if (first.error !== null) result = { ok: false, error: first.error };
+      else if (first.effects.response !== null) result = { ok: true, value: first.effects.response };
+      else result = this.#follow(context, [...first.effects.calls]);
+      return result;
+    } finally {
+      // Also when the call graph ends at a limit.
+      this.#environment.stats.count(call, context.instructions, result?.ok === true ? result.value : null);
+    }
   }
 
   /** Answers the calls of a context one by one, until one of its callbacks responds. */

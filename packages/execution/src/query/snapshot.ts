@@ -8,6 +8,7 @@ import type {
   BlobKey,
   CanisterLogRecord,
   CanisterMeta,
+  CanisterState,
   IngressEntry,
   PageDelta,
   PageTable,
@@ -23,6 +24,7 @@ export interface CanisterSnapshot {
   readonly stable: PageDelta;
   readonly logs: readonly CanisterLogRecord[];
   readonly consumed: ReadonlyMap<string, bigint>;
+  readonly queryStats: CanisterState["queryStats"];
 }
 
 export type IngressSummary = Pick<IngressEntry, "requestId" | "sender" | "receiver" | "effectiveId">;
@@ -48,13 +50,14 @@ function allPages(table: PageTable): PageDelta {
 export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
   const modules = new Map<BlobKey, ModuleBytes>();
   const canisters: CanisterSnapshot[] = [];
-  for (const { meta, memory, logs, consumed } of state.canisters.values()) {
+  for (const { meta, memory, logs, consumed, queryStats } of state.canisters.values()) {
     canisters.push({
       meta: { ...meta },
       heap: allPages(memory.heap),
       stable: allPages(memory.stable),
       logs,
       consumed: new Map(consumed),
+      queryStats: { ...queryStats },
     });
     const key = meta.module?.blob;
     if (key !== undefined && !modules.has(key)) modules.set(key, { key, bytes: state.blobs.get(key) });

@@ -8,6 +8,7 @@ import {
   decodeEnvelope,
   type Height,
   type Principal,
+  type QueryStats,
   type SubnetId,
   type TimeNs,
   utf8,
@@ -25,6 +26,7 @@ import { inspectCall } from "./inspect.ts";
 import { answerManagementQuery } from "./management-query.ts";
 import { Mirror } from "./mirror.ts";
 import { runQuery } from "./query-call.ts";
+import { QueryStatsCounter } from "./query-stats.ts";
 import { authorizePaths, type Path, type ReadStateQuery, revealedPaths } from "./read-state.ts";
 import type { ViewSnapshot } from "./snapshot.ts";
 
@@ -94,6 +96,7 @@ const TERMINAL: ReadonlySet<string> = new Set(["replied", "rejected", "done"]);
 export class CertifiedView {
   readonly #mirror: Mirror;
   readonly #runner: WasmRunner;
+  readonly #stats = new QueryStatsCounter();
   #certification: Certification;
 
   constructor(options: ViewOptions) {
@@ -128,6 +131,11 @@ export class CertifiedView {
 
   query(query: ViewQuery): ViewAnswer {
     return { outcome: this.#query(query), timestamp: this.#mirror.time };
+  }
+
+  /** What queries took since it was last asked: for a block, which orders it. */
+  takeQueryStats(): QueryStats[] {
+    return this.#stats.take();
   }
 
   readState(query: ReadStateQuery): ReadStateAnswer {
@@ -172,6 +180,7 @@ export class CertifiedView {
         mirror: this.#mirror,
         runner: this.#runner,
         dataCertificate: (id) => this.#dataCertificate(id, ranges),
+        stats: this.#stats,
       },
       {
         canisterId,

@@ -120,7 +120,11 @@ export class TestSubnet {
   }
 
   /** Applies one batch; time moves by `advanceNs` (a millisecond by default). */
-  round(ingress: readonly Uint8Array[] = [], advanceNs = 1_000_000n): BatchResult {
+  round(
+    ingress: readonly Uint8Array[] = [],
+    advanceNs = 1_000_000n,
+    more: Pick<Batch, "queryStats"> = {},
+  ): BatchResult {
     const height = this.state.height + 1;
     const randomness = new Uint8Array(32).fill(height & 255);
     const batch: Batch = {
@@ -129,6 +133,7 @@ export class TestSubnet {
       registryVersion: 1,
       randomness,
       ingress,
+      ...more,
     };
     const result = this.execution.applyBatch(batch);
     this.arena.advance(height);
