@@ -9,8 +9,8 @@ import { updateLowMemoryHook } from "../messaging/low-memory.ts";
 import { clearChunks, releaseMemory, uninstallCode } from "../messaging/uninstall.ts";
 import type { Round } from "../scheduler/round.ts";
 import { answerStop, completeStop, EMPTY_REPLY } from "../scheduler/stopping.ts";
-import { controlled, failure, type Handler, historyOrigin } from "./call.ts";
-import { optional, readNat64, required } from "./candid-decode.ts";
+import { controlled, decodeArg, failure, type Handler, historyOrigin } from "./call.ts";
+import { optional, readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { recordChange } from "./history.ts";
 import { readSettings, validateSettings } from "./settings.ts";
 
@@ -107,15 +107,18 @@ export const uninstall: Handler = (round, call) => {
 
 export const deleteCanister: Handler = (round, call) => {
   const { state, index } = round;
+  const target = decodeArg(call, (record) => required(record, "canister_id", readPrincipal));
+  // Before the question of control: no canister deletes itself, whoever controls it.
+  if (target.ok && principalKey(target.value) === principalKey(call.sender)) {
+    const text = `Canister ${principalToText(target.value)} cannot delete itself.`;
+    return failure(userError(ErrorCode.CanisterInvalidController, text));
+  }
   const found = controlled(round, call, () => null);
   if (!found.ok) return failure(found.error);
   const { canister } = found.value;
   const { meta, queues } = canister;
   const id = principalToText(meta.id);
   const key = principalKey(meta.id);
-  if (principalKey(call.sender) === key) {
-    return failure(userError(ErrorCode.CanisterInvalidController, `Canister ${id} cannot delete itself.`));
-  }
   if (meta.status.kind !== "stopped") {
     return failure(
       userError(ErrorCode.CanisterNotStopped, `Canister ${id} must be stopped before it is deleted.`),
