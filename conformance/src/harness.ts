@@ -37,6 +37,8 @@ export interface Network {
   readonly effectiveCanisterId: Principal;
   /** Standard error so far: progress and the node's log. */
   log(): string;
+  /** Resolves to the exit code when the process ends, by itself or not. */
+  readonly ended: Promise<number | null>;
   /** Ends the process with a signal and waits for its end; resolves to the exit code, null after a kill. */
   end(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): Promise<number | null>;
 }
@@ -82,6 +84,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
     document,
     effectiveCanisterId: Principal.fromText(document.default_effective_canister_id),
     log: () => errors,
+    ended: ended.then(([code]) => code),
     async end(signal) {
       child.kill(signal);
       const [code] = await ended;

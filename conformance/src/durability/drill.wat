@@ -35,7 +35,8 @@
     (i64.store (local.get $at) (i64.add (i64.load (local.get $at)) (local.get $by))))
   (func $bump8 (param $at i32)
     (i32.store8 (local.get $at) (i32.add (i32.load8_u (local.get $at)) (i32.const 1))))
-  (func $slot (result i32) (i32.load (i32.const 0)))
+  ;; Of a table's size, whatever the argument.
+  (func $slot (result i32) (i32.and (i32.load (i32.const 0)) (i32.const 0xFFFF)))
 
   ;; Counts the execution of a slot, in the heap and, from its own count there, in stable memory.
   (func $mark
