@@ -118,6 +118,8 @@ export type ViewPost =
 export type ViewCall =
   | { readonly kind: "query"; readonly query: UserQuery }
   | { readonly kind: "read_state"; readonly query: StateQuery }
+  /** For a block: `QueryStats[]`, what queries took since it was last asked. */
+  | { readonly kind: "take_query_stats" }
   | {
       readonly kind: "request_certificate";
       readonly requestId: RequestId;

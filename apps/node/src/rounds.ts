@@ -2,11 +2,12 @@
  * The round loop of a node's main thread: asks the driver when, steps consensus, signs, hands out, publishes. One loop, driven
  * by events (work arrived, executed, durable) and by one alarm for timers and heartbeats.
  */
-import type { Clock, Height, Logger, TimeNs } from "@orrery/base";
+import type { Clock, Height, Logger, QueryStats, TimeNs } from "@orrery/base";
 import { type ConsensusEffect, IngressPool, initialConsensus, step } from "@orrery/consensus";
 import { type Bls, createSoleSigner } from "@orrery/crypto";
 import { type Channel, createNodeSigner } from "@orrery/host";
 import type { NodeKeys } from "./genesis.ts";
+import { NodePayload } from "./payload.ts";
 import type {
   ExecutionCall,
   ExecutionPost,
@@ -67,6 +68,12 @@ export function createRounds(options: RoundsOptions): Rounds {
   const threshold = createSoleSigner({ bls: options.bls, secret: keys.subnetSecret });
   const signAsNode = createNodeSigner(keys.nodeSecret);
   const pool = new IngressPool();
+  const payload = new NodePayload({
+    pool,
+    takeQueryStats: () => threads.view.call<readonly QueryStats[]>({ kind: "take_query_stats" }),
+    onFailure: (error) => options.onFailure("view", error),
+    time: started.tip.time,
+  });
   const watchers = new Watchers();
   /** Answered request ids of heights executed and not yet published. */
   const answered = new Map<Height, readonly string[]>();
@@ -112,7 +119,7 @@ export function createRounds(options: RoundsOptions): Rounds {
           now,
           certifiedHeight: driver.published,
           registryVersion: REGISTRY_VERSION,
-          builder: pool,
+          builder: payload,
         }),
       );
       poke();
@@ -145,6 +152,7 @@ export function createRounds(options: RoundsOptions): Rounds {
   function publishReady(): void {
     for (const height of driver.takePublishable()) {
       threads.view.post({ kind: "publish", height });
+      payload.published(consensus.tip.time);
       watchers.resolve(answered.get(height) ?? []);
       answered.delete(height);
       const waiters = publicationWaiters;

@@ -89,6 +89,8 @@ function answer(call: ViewCall): unknown {
       return view.readState(call.query);
     case "request_certificate":
       return view.requestCertificate(call.requestId, call.ranges);
+    case "take_query_stats":
+      return view.takeQueryStats();
     case "inspect":
       return view.inspect(call.envelope);
     default:
