@@ -1,6 +1,6 @@
 /**
  * A stopped node's store, damaged in one place at a time: the next start is refused with a clear error and exit code 1, and changes
- * nothing (design §3 "One truth"). The undamaged store starts and has what it had.
+ * nothing. The undamaged store starts and has what it had.
  */
 import assert from "node:assert/strict";
 import {

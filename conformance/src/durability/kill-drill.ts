@@ -1,5 +1,5 @@
 /**
- * The kill drill (design §3 "One truth"): a node under load is killed with SIGKILL at random instants and started again on the same
+ * The kill drill (docs/ARCHITECTURE.md, "One truth"): a node under load is killed with SIGKILL at random instants and started again on the same
  * directory; after every start, before any client goes on, everything that was answered must be there once and nothing half there.
  * The seed decides load and instants; how far the node is by then depends on the machine.
  */

@@ -1,6 +1,6 @@
 /**
  * A node whose clock the test holds (simulated: the clock is an input of the node; nothing touches the machine's): ten hours of sleep,
- * clocks that jump back, and an idle network that does nothing (design §3 "Rounds").
+ * clocks that jump back, and an idle network that does nothing.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";

@@ -28,6 +28,8 @@ export class Verifier {
   /** Newest height known to have been published. */
   height = 0;
   statusesChecked = 0;
+  /** What each canister had, transfers aside, when it last waited for no call: from then on it can only have less. */
+  readonly #ceilings = new Map<number, bigint>();
   readonly #workload: Workload;
   readonly #random: Random;
 
@@ -71,7 +73,7 @@ export class Verifier {
     for (let canister = 0; canister < DRILL_CANISTERS; canister++) {
       const look = await this.#look(at, canister);
       looks.push(look);
-      wrong.push(...checkCanister({ canister, ...look, ops, settled }));
+      wrong.push(...checkCanister({ canister, ...look, ops, settled }), ...this.#checkCycles(canister, look));
     }
     if (!settled) return wrong;
     const sum = (of: (look: DrillLook) => bigint): bigint =>
@@ -80,6 +82,25 @@ export class Verifier {
     if (balances !== BigInt(DRILL_CANISTERS) * INITIAL_BALANCE) wrong.push(`balances add up to ${balances}`);
     const cycles = sum(({ report }) => report.cyclesSent - report.cyclesRefunded - report.cyclesAccepted);
     if (cycles !== 0n) wrong.push(`${cycles} cycles were sent and neither accepted nor refunded`);
+    return wrong;
+  }
+
+  /** Cycles are consumed and moved, never made: what a call under way has set aside may come back, nothing else. */
+  #checkCycles(canister: number, { report, counts }: DrillLook): string[] {
+    const { cycles, cyclesSent, cyclesRefunded, cyclesAccepted } = report;
+    const own = cycles + cyclesSent - cyclesRefunded - cyclesAccepted;
+    const ceiling = this.#ceilings.get(canister);
+    const wrong =
+      ceiling !== undefined && own > ceiling
+        ? [`canister ${canister} has ${own} cycles of its own, after ${ceiling}`]
+        : [];
+    const open = this.#workload.ops.some(
+      ({ kind, canister: caller, slot }) =>
+        caller === canister &&
+        (kind === "transfer" || kind === "random") &&
+        counts.executed[slot] !== counts.done[slot],
+    );
+    if (!open) this.#ceilings.set(canister, own);
     return wrong;
   }
 
