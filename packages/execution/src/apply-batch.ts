@@ -158,7 +158,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
       deleted.add(key);
       index.forget(key);
     } else {
-      canisters.push(canisterDelta(canister, index.logsChanged.has(key)));
+      canisters.push(canisterDelta(index, key, canister));
     }
   }
   const ingress: StateDelta["ingress"][number][] = [];
@@ -217,12 +217,16 @@ function takeCharged({ state, index }: Round): ChargedCanisters {
 }
 
 /** Nested records of a meta are replaced, never changed in place, so a copy of its fields is a snapshot. */
-function canisterDelta(canister: CanisterState, logsChanged: boolean): CanisterDelta {
+function canisterDelta(index: ExecutionIndex, key: PrincipalKey, canister: CanisterState): CanisterDelta {
+  const { module } = canister.meta;
+  const sameModule = module !== null && index.knownModules.get(key) === module;
+  index.knownModules.set(key, module);
   return {
-    meta: { ...canister.meta },
+    meta: { ...canister.meta, module: sameModule ? null : module },
+    sameModule,
     heap: canister.memory.heap.takeDelta(),
     stable: canister.memory.stable.takeDelta(),
-    logs: logsChanged ? canister.logs : null,
+    logs: index.logsChanged.has(key) ? canister.logs : null,
     consumed: new Map(canister.consumed),
     queryStats: { ...canister.queryStats },
   };

@@ -187,6 +187,8 @@ export interface ModuleBytes {
 
 export interface CanisterDelta {
   readonly meta: CanisterMeta;
+  /** The module is the one that followers have, and left out of `meta` (null there): its metadata may be a megabyte. */
+  readonly sameModule: boolean;
   readonly heap: PageDelta;
   readonly stable: PageDelta;
   /** Null: unchanged. */

@@ -119,13 +119,16 @@ export class Mirror implements ModuleSource {
   #applyCanister(change: StateDelta["canisters"][number], observer: MirrorObserver): void {
     const key = principalKey(change.meta.id);
     let canister = this.canisters.get(key);
-    this.#retain(change.meta);
     if (canister === undefined) {
+      assert(!change.sameModule, "the module of a new canister is told");
+      this.#retain(change.meta);
       canister = newCanister(change, []);
       this.canisters.set(key, canister);
     } else {
+      const meta = change.sameModule ? { ...change.meta, module: canister.meta.module } : change.meta;
+      this.#retain(meta);
       this.#release(canister.meta);
-      canister.meta = change.meta;
+      canister.meta = meta;
       canister.consumed = change.consumed;
       canister.queryStats = change.queryStats;
     }

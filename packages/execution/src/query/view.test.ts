@@ -136,6 +136,29 @@ describe("queries on a view", () => {
     assert.deepEqual(subnet.round().delta.deleted, []);
   });
 
+  test("a module travels with its installation alone", () => {
+    const watched = new Watched();
+    const { subnet } = watched;
+    const id = subnet.installed(COUNTER);
+    const told = (): (string | null)[] =>
+      subnet.results.flatMap(({ delta }) =>
+        delta.canisters.flatMap(({ meta, sameModule }) => (sameModule ? [] : [meta.module?.blob ?? null])),
+      );
+    const module = subnet.canister(id).meta.module?.blob;
+    assert.equal(told().at(-1), module);
+    const before = told().length;
+    subnet.reply({ canisterId: id, method: "inc" });
+    assert.equal(told().length, before);
+    assert.deepEqual(replied(watched.query(id, "get")), Uint8Array.of(1, 0, 0, 0));
+    const next = COUNTER.replace('(export "canister_query get")', '(export "canister_query fetch")');
+    subnet.install(id, next, { mode: { upgrade: [] } });
+    subnet.install(id, COUNTER, { mode: { reinstall: null } });
+    assert.deepEqual(replied(watched.query(id, "get")), Uint8Array.of(0, 0, 0, 0));
+    subnet.manage("uninstall_code", id);
+    assert.equal(told().at(-1), null);
+    assert.equal(rejection(watched.query(id, "get")).errorCode, "IC0537");
+  });
+
   test("an upgrade's new code answers, a frozen canister does not", () => {
     const watched = new Watched();
     const id = watched.subnet.installed(COUNTER);

@@ -4,7 +4,13 @@
  * decides an order by the order of insertion.
  */
 import type { PrincipalKey, TimeNs } from "@orrery/base";
-import type { CanisterState, IngressEntry, IngressStatus, ReplicatedState } from "@orrery/state";
+import type {
+  CanisterState,
+  IngressEntry,
+  IngressStatus,
+  InstalledModule,
+  ReplicatedState,
+} from "@orrery/state";
 import { memoryUsageBytes } from "../cycles.ts";
 import { InstantHeap } from "./heap.ts";
 
@@ -31,6 +37,8 @@ export class ExecutionIndex {
   readonly charged: Set<PrincipalKey> = new Set();
   /** Canisters deleted since the last delta, whether or not there is a new one of that id. */
   readonly deleted: Set<PrincipalKey> = new Set();
+  /** The module that followers know of each canister. */
+  readonly knownModules: Map<PrincipalKey, InstalledModule | null> = new Map();
   /** Memory that all canisters use, bytes. */
   memoryUsed = 0n;
   readonly #memoryOf = new Map<PrincipalKey, bigint>();
@@ -39,6 +47,7 @@ export class ExecutionIndex {
   constructor(state: ReplicatedState) {
     for (const [key, canister] of state.canisters) {
       this.refresh(key, canister);
+      this.knownModules.set(key, canister.meta.module);
       for (const callback of canister.callbacks.values()) {
         if (callback.deadline !== 0n)
           this.callDeadlines.push(callback.deadline, deadlineKey(key, callback.id));
@@ -76,6 +85,7 @@ export class ExecutionIndex {
     this.heartbeats.delete(key);
     this.stopping.delete(key);
     this.logsChanged.delete(key);
+    this.knownModules.delete(key);
     this.#timerOf.delete(key);
     this.memoryUsed -= this.#memoryOf.get(key) ?? 0n;
     this.#memoryOf.delete(key);
