@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { gunzipSync } from "node:zlib";
 import {
   Cbor,
   Certificate,
@@ -14,7 +15,8 @@ import {
 } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import { motokoFixture, otherFixture } from "@orrery/canisters/fixtures";
-import { installCode } from "../management.ts";
+import { decodeCertificate, lookupPath } from "@orrery/crypto";
+import { createCanister, installCode } from "../management.ts";
 import { install, PERSISTENCE_MODES, type Program, upgrade } from "../programs.ts";
 import { rejectionOf } from "./rejection.ts";
 import { pattern, shareNetwork } from "./shared-network.ts";
@@ -118,6 +120,43 @@ describe("system state", () => {
     const found = verifiedCertificate.lookup_path(section("candid:service"));
     assert.ok(found.status === Found);
     assert.match(new TextDecoder().decode(found.value), /inc: \(\) -> \(nat\)/);
+  });
+
+  test("a section whose name begins another's", async () => {
+    const { agent, network } = shared;
+    const section = (name: string, content: string): Uint8Array => {
+      const body = [name.length, ...utf8(name), ...utf8(content)];
+      return Uint8Array.of(0, body.length, ...body);
+    };
+    const wasm = new Uint8Array([
+      ...gunzipSync(otherFixture("memory64").wasmGzip),
+      ...section("icp:public candid", "short"),
+      ...section("icp:public candid:service", "long"),
+    ]);
+    const id = await createCanister(agent, network.effectiveCanisterId);
+    await installCode(agent, id, wasm);
+    const path = (name: string): Uint8Array[] => [
+      utf8("canister"),
+      id.toUint8Array(),
+      utf8("metadata"),
+      utf8(name),
+    ];
+    for (const [name, content] of [
+      ["candid", "short"],
+      ["candid:service", "long"],
+    ] as const) {
+      const { verifiedCertificate } = await agent.readState({ canisterId: id }, { paths: [path(name)] });
+      const found = verifiedCertificate.lookup_path(path(name));
+      assert.ok(found.status === LookupPathStatus.Found);
+      assert.equal(new TextDecoder().decode(found.value), content);
+    }
+    // Both in one certificate: by the specification's lookup, since the client's misses a label that another one begins.
+    const names = ["candid", "candid:service"];
+    const { certificate } = await agent.readState({ canisterId: id }, { paths: names.map(path) });
+    const decoded = decodeCertificate(new Uint8Array(certificate));
+    assert.ok(decoded.ok);
+    const kinds = names.map((name) => lookupPath(decoded.value.tree, path(name)).kind);
+    assert.deepEqual(kinds, ["found", "found"]);
   });
 
   test("each request has its own certified answer, read one at a time", async () => {

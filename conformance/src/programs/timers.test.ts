@@ -53,6 +53,8 @@ for (const mode of PERSISTENCE_MODES) {
       await timers.call("cancel", id);
       await timers.call("cancel", far);
       await timers.call("cancel", 9_999n);
+      // A tick that had begun ends.
+      await rounds(timers, 2);
       const { ticks } = await countsOf(timers);
       await rounds(timers, 5);
       const { ticks: after, shots } = await countsOf(timers);
@@ -81,6 +83,7 @@ for (const mode of PERSISTENCE_MODES) {
         (counts: Counts) => counts.ticks >= 2n,
       );
       timers = await upgrade(agent, timers, "timers", mode);
+      await rounds(timers, 2);
       const { ticks } = await countsOf(timers);
       assert.ok(ticks >= 2n, "what they counted stays");
       await rounds(timers, 5);

@@ -63,6 +63,21 @@ for (const mode of PERSISTENCE_MODES) {
       assert.deepEqual([timers, updates], [0n, 0n]);
     });
 
+    test("around a call: what came before it stays, its clean-up is done, the callee's work is its own", async () => {
+      const [caller, callee] = [await shared.motoko("caller", mode), await shared.motoko("callee", mode)];
+      assert.match(
+        (await rejectionOf(caller.call("trapAfterAwait", callee.id))).message,
+        /trapped in its callback/,
+      );
+      assert.deepEqual([await caller.call("stepCount"), await callee.call("get")], [1n, 1n]);
+      assert.match((await rejectionOf(caller.call("cleanup", callee.id))).message, /with a cleanup pending/);
+      assert.deepEqual([await caller.call("stepCount"), await callee.call("get")], [11n, 2n]);
+      await caller.call("callTrapping", callee.id);
+      assert.equal(await callee.call("get"), 2n, "a callee's trap undoes its work");
+      await caller.call("callRejecting", callee.id);
+      assert.equal(await callee.call("get"), 9n, "its reject does not");
+    });
+
     test("a trap takes back a grown memory and what was written to it", async () => {
       const caller = await shared.motoko("caller", mode);
       const blobs = await shared.motoko("blobs", mode);
@@ -173,6 +188,18 @@ test("C and WebAssembly text: globals and memories as they were", async () => {
   for (let i = 0; i < 3; i++) await rejectionOf(call(c.id, "fail"));
   assert.deepEqual(await footprint(c), before);
   assert.deepEqual(await call(c.id, "add", number(0n)), number(5n));
+  // A call from C, its answer and its reject passed on.
+  const other = await install(network, agent, otherFixture("accumulator"));
+  const to = (target: Principal): Uint8Array => {
+    const bytes = target.toUint8Array();
+    return new Uint8Array([bytes.length, ...bytes, ...number(7n)]);
+  };
+  assert.deepEqual(await call(c.id, "forward", to(other.id)), number(7n));
+  assert.deepEqual(await call(c.id, "forward", to(c.id)), number(12n), "to itself");
+  const passed = await rejectionOf(call(c.id, "forward", to(wat.id)));
+  assert.deepEqual([passed.code, passed.errorCode], [4, "IC0406"]);
+  assert.match(passed.message, /IC0536: .*has no update method 'add'/);
+  assert.deepEqual(await call(c.id, "whoami"), shared.sender.toUint8Array());
   // A 64-bit memory whose last byte lies beyond 4 GiB.
   const pages = 65_535n;
   const limited = await rejectionOf(call(wat.id, "heap", number(pages)));
