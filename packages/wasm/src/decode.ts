@@ -3,7 +3,7 @@
  * order, sizes and counts are checked here; operand types are left to the engine, which validates the module as well.
  * What canisters may not use at all (tags, GC types, shared or custom-page memories, table initialisers) is refused.
  */
-import { InvalidModule, Reader } from "./reader.ts";
+import { InvalidModule, localGlobal, Reader } from "./reader.ts";
 import type { ValueType } from "./types.ts";
 
 export const MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
@@ -294,7 +294,8 @@ function skipConstant(r: Reader): { type: "i32" | "i64"; value: bigint } | null 
     else if (op === 0x42) only = { type: "i64", value: r.s64() };
     else if (op === 0x43) r.skip(4);
     else if (op === 0x44) r.skip(8);
-    else if (op === 0x23 || op === 0xd2) r.u32();
+    else if (op === 0xd2) r.u32();
+    else if (op === 0x23) throw localGlobal(r);
     else if (op === 0xd0) readRefType(r);
     else if (op === 0xfd) {
       if (r.u32() !== 12) throw r.fail("constant expression required");

@@ -31,7 +31,7 @@ import {
   PREFIX_FC,
   PREFIX_SIMD,
 } from "./opcodes.ts";
-import { InvalidModule, type Reader } from "./reader.ts";
+import { type InvalidModule, invalidInReplica, type Reader } from "./reader.ts";
 
 /** Locals of one function: the engines' limit of 50,000, less the most parameters and what instrumentation adds. */
 export const LOCALS_MAX = 48_900;
@@ -49,13 +49,32 @@ export function readOpcode(r: Reader): number {
   return op;
 }
 
-/** The engine of the replica refuses these while it validates; the host's engine may know them. */
 function unsupported(r: Reader, instruction: string): InvalidModule {
-  return new InvalidModule(
-    "engine_validation",
-    "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with " +
-      `unsupported instruction ${instruction} (at offset 0x${r.at.toString(16)})`,
-  );
+  return invalidInReplica(r, `unsupported instruction ${instruction}`);
+}
+
+const EMPTY_BLOCK = 0x40;
+
+function isValueType(type: number): boolean {
+  return (type >= 0x7b && type <= 0x7f) || isReferenceType(type);
+}
+
+function isReferenceType(type: number): boolean {
+  return type === 0x70 || type === 0x6f;
+}
+
+/** Types of later proposals take more bytes than one: they must not pass as one that is known. */
+function skipBlockType(r: Reader): void {
+  const start = r.at;
+  const type = r.s33();
+  if (type >= 0) return;
+  if (r.at > start + 1 || (type + 0x80 !== EMPTY_BLOCK && !isValueType(type + 0x80)))
+    throw invalidInReplica(r, "invalid block type");
+}
+
+/** One memory only: its index is a single zero byte. */
+function skipMemoryIndex(r: Reader): void {
+  if (r.u8() !== 0) throw invalidInReplica(r, "zero byte expected");
 }
 
 /** Skips the immediates of kind `immediate`. */
@@ -64,21 +83,29 @@ export function skipImmediates(r: Reader, immediate: number): void {
     case IMM_NONE:
       return;
     case IMM_BLOCK:
-      r.s33();
+      skipBlockType(r);
       return;
     case IMM_LABEL:
     case IMM_FUNCTION:
     case IMM_LOCAL:
     case IMM_GLOBAL:
     case IMM_TABLE:
-    case IMM_MEMORY:
     case IMM_DATA:
     case IMM_ELEM:
       r.u32();
       return;
-    case IMM_INDIRECT:
+    case IMM_MEMORY:
+      skipMemoryIndex(r);
+      return;
     case IMM_DATA_MEMORY:
+      r.u32();
+      skipMemoryIndex(r);
+      return;
     case IMM_MEMORY_MEMORY:
+      skipMemoryIndex(r);
+      skipMemoryIndex(r);
+      return;
+    case IMM_INDIRECT:
     case IMM_ELEM_TABLE:
     case IMM_TABLE_TABLE:
       r.u32();
@@ -109,9 +136,13 @@ export function skipImmediates(r: Reader, immediate: number): void {
       r.skip(8);
       return;
     case IMM_SELECT_TYPES:
-      for (let n = r.count("select"); n > 0; n--) r.u8();
+      for (let n = r.count("select"); n > 0; n--) {
+        if (!isValueType(r.u8())) throw invalidInReplica(r, "invalid value type");
+      }
       return;
     case IMM_REF_TYPE:
+      if (!isReferenceType(r.u8())) throw invalidInReplica(r, "invalid heap type");
+      return;
     case IMM_LANE:
       r.u8();
       return;
@@ -131,8 +162,7 @@ export function readLocals(r: Reader, declare?: (count: number, type: number) =>
     total += count;
     if (total > LOCALS_MAX) throw r.fail(`too many locals: more than ${LOCALS_MAX}`);
     const type = r.u8();
-    if (!((type >= 0x7b && type <= 0x7f) || type === 0x70 || type === 0x6f))
-      throw r.fail("invalid local type");
+    if (!isValueType(type)) throw r.fail("invalid local type");
     declare?.(count, type);
   }
   return total;

@@ -22,6 +22,20 @@ export function decodingError(what: string, offset: number): InvalidModule {
   );
 }
 
+/** The engine of the replica refuses this while it validates; the host's engine may know the proposal that allows it. */
+export function invalidInReplica(r: Reader, what: string): InvalidModule {
+  return new InvalidModule(
+    "engine_validation",
+    "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with " +
+      `${what} (at offset 0x${r.at.toString(16)})`,
+  );
+}
+
+/** Without imports of globals there is none that a constant may read. */
+export function localGlobal(r: Reader): InvalidModule {
+  return invalidInReplica(r, "constant expression required: global.get of locally defined global");
+}
+
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class Reader {
