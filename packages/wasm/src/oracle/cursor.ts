@@ -49,7 +49,7 @@ export class Cursor {
   }
 
   name(): string {
-    return new TextDecoder().decode(this.slice(this.unsigned()));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(this.slice(this.unsigned()));
   }
 
   list<T>(read: (index: number) => T): T[] {
