@@ -7,10 +7,12 @@ import { describe, test } from "node:test";
 import type { DrillCounts, DrillReport } from "./canister.ts";
 import type { Client } from "./client.ts";
 import { killDrill } from "./kill-drill.ts";
+import { startNodeProcess, watchStore } from "./node-under-test.ts";
 import { checkCanister, type Op, type OpKind } from "./records.ts";
 
 const KILLS = 6;
-const SEED = 11;
+/** One kill of six kinds: after answers, in calls, while starting, in an installation, while stopping, in a checkpoint. */
+const SEED = 594;
 
 test(`${KILLS} kills under load: nothing lost, doubled or torn`, async (t) => {
   const stateDir = mkdtempSync(join(tmpdir(), "kill-drill-"));
@@ -28,6 +30,31 @@ test(`${KILLS} kills under load: nothing lost, doubled or torn`, async (t) => {
     rmSync(stateDir, { recursive: true });
   }
 });
+
+/** The first of them while the directory gets its identity, the last when the first checkpoint is being written. */
+const CHANGES_OF_A_FIRST_START = [1, 3, 6, 9, 12] as const;
+
+for (const changes of CHANGES_OF_A_FIRST_START) {
+  test(`killed at change ${changes} of its first start: it begins again`, async () => {
+    const stateDir = mkdtempSync(join(tmpdir(), "kill-first-start-"));
+    const watched = watchStore(stateDir);
+    const failures: Error[] = [];
+    const options = { stateDir, checkpointRounds: 4, logSegmentBytes: 32_768 };
+    try {
+      const changed = watched.changes(changes);
+      const first = startNodeProcess(options, (error) => failures.push(error));
+      await Promise.race([changed, first.started]);
+      await first.kill();
+      const second = startNodeProcess(options, (error) => failures.push(error));
+      assert.notEqual(await second.started, null);
+      await second.stop();
+      assert.deepEqual(failures, []);
+    } finally {
+      watched.close();
+      rmSync(stateDir, { recursive: true });
+    }
+  });
+}
 
 describe("the checks find what is planted", () => {
   const op = (kind: OpKind, slot: number, more: Partial<Op> = {}): Op => ({

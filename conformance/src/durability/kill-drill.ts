@@ -197,6 +197,7 @@ class Drill {
     }
     await this.#guard(instant);
     await this.#guard(this.#verifier.noteHeight(node).catch(unlessUnanswered));
+    if (plan.kind === "stopping") process.askToStop();
     await delay(plan.delayMs);
     this.#gate.close(node);
     await this.#guard(process.kill());
@@ -206,6 +207,7 @@ class Drill {
   #instant(plan: KillPlan): Promise<void> {
     switch (plan.kind) {
       case "answers":
+      case "stopping":
         return this.#gate.until(plan.count, (event) => event === "answered");
       case "checkpoint":
       case "manifest":

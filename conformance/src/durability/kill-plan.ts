@@ -1,8 +1,16 @@
-/** At which instant a node is killed: after answers, while files change, when a request was just sent, while it starts. */
+/** At which instant a node is killed: after answers, while files change, when a request was just sent, while it starts or stops. */
 import type { Random } from "./random.ts";
 
 export interface KillPlan {
-  readonly kind: "answers" | "checkpoint" | "manifest" | "segment" | "install" | "call" | "starting";
+  readonly kind:
+    | "answers"
+    | "checkpoint"
+    | "manifest"
+    | "segment"
+    | "install"
+    | "call"
+    | "starting"
+    | "stopping";
   /** How many of what the kind counts. */
   readonly count: number;
   /** Then this long. */
@@ -22,6 +30,7 @@ export function planKill(random: Random): KillPlan {
     "call",
     "call",
     "starting",
+    "stopping",
   ] as const);
   const count = 1 + random.below(60);
   switch (kind) {
@@ -34,6 +43,8 @@ export function planKill(random: Random): KillPlan {
       return { kind, count, delayMs: random.below(4) };
     case "install":
       return { kind, count, delayMs: random.below(60) };
+    case "stopping":
+      return { kind, count, delayMs: random.below(150) };
     case "starting":
       return { kind, count, delayMs: random.below(700) };
   }

@@ -44,8 +44,8 @@ try {
     defaultEffectiveCanisterId,
     height: handle.status().height,
   };
-  process.stdout.write(`${JSON.stringify(started)}\n`);
   process.on("SIGTERM", () => void handle.stop().then(() => process.exit(0), end));
+  process.stdout.write(`${JSON.stringify(started)}\n`);
 } catch (error) {
   end(error);
 }

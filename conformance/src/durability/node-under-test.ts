@@ -23,6 +23,8 @@ export interface NodeProcess {
   readonly ended: Promise<void>;
   /** SIGKILL, now. */
   kill(): Promise<void>;
+  /** SIGTERM, without waiting for what it does. */
+  askToStop(): void;
   /** SIGTERM; throws unless it ends with 0. */
   stop(): Promise<void>;
 }
@@ -69,6 +71,10 @@ export function startNodeProcess(
       child.kill("SIGKILL");
       await ended;
     },
+    askToStop(): void {
+      asked = true;
+      child.kill("SIGTERM");
+    },
     async stop(): Promise<void> {
       asked = true;
       child.kill("SIGTERM");
@@ -91,6 +97,8 @@ function eventOf(name: string): StoreEvent | null {
 export interface StoreWatch {
   /** Resolves at the next event of the kind. */
   next(kind: StoreEvent): Promise<void>;
+  /** Resolves once so many changes were seen, of whatever kind. */
+  changes(count: number): Promise<void>;
   close(): void;
 }
 
@@ -99,8 +107,13 @@ export function watchStore(stateDir: string): StoreWatch {
   const store = join(stateDir, "store");
   mkdirSync(store, { recursive: true });
   let waiting: { readonly kind: StoreEvent; readonly resolve: () => void }[] = [];
+  let seen = 0;
+  let counting: { readonly count: number; readonly resolve: () => void }[] = [];
   const watcher: FSWatcher = watch(store, (change, name) => {
     if (name === null) return;
+    seen++;
+    for (const { resolve } of counting.filter(({ count }) => count <= seen)) resolve();
+    counting = counting.filter(({ count }) => count > seen);
     // A segment is renamed (made or removed) rarely and written all the time.
     const kind = name.startsWith("blocks-") && change === "rename" ? "segment" : eventOf(name);
     const woken = waiting.filter((waiter) => waiter.kind === kind);
@@ -108,6 +121,7 @@ export function watchStore(stateDir: string): StoreWatch {
     for (const { resolve } of woken) resolve();
   });
   return {
+    changes: (count) => new Promise((resolve) => counting.push({ count, resolve })),
     next: (kind) => new Promise((resolve) => waiting.push({ kind, resolve })),
     close: () => watcher.close(),
   };
