@@ -2,7 +2,7 @@
  * One process per state directory. The lock file names its holder by pid and, where the system tells it, by the
  * process's start time, so that a lock left by a killed process is taken over and a recycled pid does not look alive.
  */
-import { closeSync, openSync, readFileSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, rmSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { OrreryError } from "@orrery/base";
 
@@ -64,7 +64,8 @@ export function lockDirectory(directory: string): DirectoryLock {
       const holder: Holder = { pid: process.pid, startedAt: processStat(process.pid)?.startedAt ?? null };
       writeSync(fd, `${JSON.stringify(holder)}\n`);
       closeSync(fd);
-      return { release: () => unlinkSync(path) };
+      // A directory that somebody removed meanwhile must not hide why the node ends.
+      return { release: () => rmSync(path, { force: true }) };
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== "EEXIST") throw cause;
     }
