@@ -78,8 +78,8 @@ export function reportFailures(parent: MessagePort): void {
   });
 }
 
-function errorOf({ code, message, stack }: ErrorDescription): OrreryError {
-  return new OrreryError(code, message, { cause: stack });
+function errorOf(described: ErrorDescription): OrreryError {
+  return new OrreryError(described.code, described.message, { cause: described.stack });
 }
 
 /** Wires both directions of a port. */
