@@ -13,8 +13,11 @@ import { fileURLToPath } from "node:url";
 import type { DiskFullReport } from "./disk-full.ts";
 
 const SCENARIOS: string = fileURLToPath(new URL("./disk-full.ts", import.meta.url));
-/** Without the right to mount, in a user namespace where the test is root. */
-const NAMESPACE: readonly string[] = process.getuid?.() === 0 ? ["--mount"] : ["--map-root-user", "--mount"];
+/** Its processes end with it too, whatever happens. Without the right to mount, in a user namespace where the test is root. */
+const NAMESPACE: readonly string[] = [
+  ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]),
+  ...["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
+];
 
 let seen: DiskFullReport;
 
