@@ -73,8 +73,11 @@ function skipBlockType(r: Reader): void {
 }
 
 /** One memory only: its index is a single zero byte. */
-function skipMemoryIndex(r: Reader): void {
-  if (r.u8() !== 0) throw invalidInReplica(r, "zero byte expected");
+function skipMemoryIndices(r: Reader, immediate: number): void {
+  if (immediate === IMM_DATA_MEMORY) r.u32();
+  for (let n = immediate === IMM_MEMORY_MEMORY ? 2 : 1; n > 0; n--) {
+    if (r.u8() !== 0) throw invalidInReplica(r, "zero byte expected");
+  }
 }
 
 /** Skips the immediates of kind `immediate`. */
@@ -95,15 +98,9 @@ export function skipImmediates(r: Reader, immediate: number): void {
       r.u32();
       return;
     case IMM_MEMORY:
-      skipMemoryIndex(r);
-      return;
     case IMM_DATA_MEMORY:
-      r.u32();
-      skipMemoryIndex(r);
-      return;
     case IMM_MEMORY_MEMORY:
-      skipMemoryIndex(r);
-      skipMemoryIndex(r);
+      skipMemoryIndices(r, immediate);
       return;
     case IMM_INDIRECT:
     case IMM_ELEM_TABLE:
