@@ -1,18 +1,12 @@
 /** The genesis record and what follows from it. */
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { OrreryError, principalToText, toHex } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
+import { ALL_CANISTERS, FIRST_CANISTER } from "@orrery/execution/local-network";
 import fc from "fast-check";
-import {
-  ALL_CANISTERS,
-  decodeGenesis,
-  deriveKeys,
-  encodeGenesis,
-  FIRST_CANISTER,
-  type Genesis,
-  subnetInfo,
-} from "./genesis.ts";
+import { decodeGenesis, deriveKeys, encodeGenesis, type Genesis, subnetInfo } from "./genesis.ts";
 
 const genesis: Genesis = {
   version: 1,

@@ -2,10 +2,12 @@
  * A node put together: four threads, the round loop, and the replica that the HTTPS interface asks. Main does HTTP, envelope
  * validation, consensus steps and nothing longer; a thread that fails takes the node down, since half a node must not go on.
  */
+
 import { MessageChannel } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
+import { FIRST_CANISTER, type LocalKeys } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
-import { decodeGenesis, encodeGenesis, FIRST_CANISTER, type Genesis, type NodeKeys } from "./genesis.ts";
+import { decodeGenesis, encodeGenesis, type Genesis } from "./genesis.ts";
 import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
 import type { Rounds, RoundThreads } from "./rounds.ts";
 import type { Service } from "./service.ts";
@@ -163,7 +165,7 @@ function handle(parts: {
   readonly server: HttpServer;
   readonly threads: Threads;
   readonly rounds: Rounds;
-  readonly keys: NodeKeys;
+  readonly keys: LocalKeys;
   readonly genesis: Genesis;
   readonly fatal: Fatal;
 }): NodeHandle {

@@ -1,4 +1,5 @@
 /** The replica that the HTTPS interface asks, over the node's threads. */
+
 import {
   assert,
   type CanisterId,
@@ -7,6 +8,7 @@ import {
   type SubnetId,
   type TimeNs,
 } from "@orrery/base";
+import { ALL_CANISTERS, type LocalKeys } from "@orrery/execution/local-network";
 import { type Channel, createNodeSigner } from "@orrery/host";
 import type {
   AnsweredQuery,
@@ -17,7 +19,7 @@ import type {
   SubmitOutcome,
   UserError,
 } from "@orrery/http";
-import { ALL_CANISTERS, type NodeKeys } from "./genesis.ts";
+
 import type { ViewCall, ViewPost } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
 
@@ -30,7 +32,7 @@ export interface LateRounds {
 }
 
 export interface ReplicaOptions {
-  readonly keys: NodeKeys;
+  readonly keys: LocalKeys;
   readonly rounds: LateRounds;
   readonly view: Channel<ViewPost, never, ViewCall>;
   readonly clock: Clock;

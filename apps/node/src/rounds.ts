@@ -2,11 +2,13 @@
  * The round loop of a node's main thread: asks the driver when, steps consensus, signs, hands out, publishes. One loop, driven
  * by events (work arrived, executed, durable) and by one alarm for timers and heartbeats.
  */
+
 import type { Clock, Height, Logger, QueryStats, TimeNs } from "@orrery/base";
 import { type ConsensusEffect, IngressPool, initialConsensus, step } from "@orrery/consensus";
 import { type Bls, createSoleSigner } from "@orrery/crypto";
+import type { LocalKeys } from "@orrery/execution/local-network";
 import { type Channel, createNodeSigner } from "@orrery/host";
-import type { NodeKeys } from "./genesis.ts";
+
 import { NodePayload } from "./payload.ts";
 import type {
   ExecutionCall,
@@ -34,7 +36,7 @@ export interface RoundThreads {
 }
 
 export interface RoundsOptions {
-  readonly keys: NodeKeys;
+  readonly keys: LocalKeys;
   readonly bls: Bls;
   readonly started: ExecutionStarted;
   readonly threads: RoundThreads;

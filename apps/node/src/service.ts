@@ -2,20 +2,22 @@
  * What main serves: the HTTPS interface over the replica. It stands before execution is ready: status is answered as soon as the
  * keys are known, everything else waits for the first published state.
  */
+
 import type { Clock, Logger } from "@orrery/base";
 import { createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
+import type { LocalKeys } from "@orrery/execution/local-network";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, validateWith } from "@orrery/http";
-import { deriveKeys, type Genesis, type NodeKeys } from "./genesis.ts";
+import { deriveKeys, type Genesis } from "./genesis.ts";
 import type { ExecutionStarted } from "./protocol.ts";
 import { createReplica, type LateRounds } from "./replica.ts";
 import { createRounds, type Rounds, type RoundThreads } from "./rounds.ts";
 
 export interface Service {
-  readonly keys: NodeKeys;
+  readonly keys: LocalKeys;
   handle(request: HttpServerRequest): Promise<HttpServerResponse> | HttpServerResponse;
   /** Execution is ready: rounds begin, and the requests that waited are answered. */
   begin(options: {

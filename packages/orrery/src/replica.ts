@@ -2,30 +2,8 @@
  * A replica on one thread: state, execution and certified view advanced together, a round at a time. It is what the threads of a
  * node are, without the threads; nothing here waits, reads a clock or draws randomness.
  */
-import {
-  type Batch,
-  canisterIdFromIndex,
-  type NodeId,
-  type Principal,
-  principalKey,
-  type SubnetId,
-  selfAuthenticating,
-  type TimeNs,
-  toHex,
-  u64be,
-  utf8,
-} from "@orrery/base";
-import {
-  type Bls,
-  blsToDer,
-  createSoleSigner,
-  domainSep,
-  hkdfSha256,
-  secretFromSeed,
-  sha256,
-  stateRootMessage,
-  treeHash,
-} from "@orrery/crypto";
+import { type Batch, type Principal, principalKey, type TimeNs, toHex, u64be } from "@orrery/base";
+import { type Bls, createSoleSigner, domainSep, sha256, stateRootMessage, treeHash } from "@orrery/crypto";
 import {
   type BatchResult,
   CertifiedView,
@@ -35,13 +13,11 @@ import {
   takeSnapshot,
   WasmRunner,
 } from "@orrery/execution";
+import { deriveLocalKeys, localSubnet } from "@orrery/execution/local-network";
 import { createNodeSigner, inflateGzip, nodePublicKeyDer } from "@orrery/host";
 import { type IngressStatus, newState, PageArena, PageReader, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 
-/** Ids without a wish start where projects are used to see them: tqzl2-p7777-77776-aaaaa-cai. */
-const ALLOCATION_START: bigint = (2n ** 44n - 4n) * 2n ** 20n;
-const CANISTERS_END: bigint = 2n ** 64n - 1n;
 const NOMINAL_SIZE = 13;
 /** Custom section of modules whose heap an upgrade has to keep or replace by word. */
 const ORTHOGONAL_PERSISTENCE = "enhanced-orthogonal-persistence";
@@ -68,41 +44,10 @@ export interface InlineReplica {
   round(time: TimeNs, ingress: readonly Uint8Array[]): BatchResult;
 }
 
-interface Keys {
-  readonly subnet: SubnetInfo;
-  readonly subnetSecret: Uint8Array;
-  readonly nodeSecret: Uint8Array;
-  readonly nodeId: NodeId;
-}
-
-function deriveKeys({ seed, bls }: InlineReplicaOptions): Keys {
-  const derive = (purpose: string): Uint8Array =>
-    hkdfSha256(seed, utf8(`orrery ${purpose}`), new Uint8Array(0), 32);
-  const subnetSecret = secretFromSeed(derive("subnet 0 threshold key"));
-  const publicKey = blsToDer(bls.publicKey(subnetSecret));
-  const subnetId = selfAuthenticating(publicKey) as Principal as SubnetId;
-  const nodeSecret = derive("subnet 0 node 0 key");
-  const nodePublicKey = nodePublicKeyDer(nodeSecret);
-  const nodeId = selfAuthenticating(nodePublicKey) as Principal as NodeId;
-  const ranges = [{ start: canisterIdFromIndex(0n), end: canisterIdFromIndex(CANISTERS_END) }];
-  const subnet: SubnetInfo = {
-    subnetId,
-    type: "application",
-    publicKey,
-    rootKey: publicKey,
-    rootSubnetId: subnetId,
-    routing: [{ subnetId, ranges }],
-    allocation: { start: canisterIdFromIndex(ALLOCATION_START), end: canisterIdFromIndex(CANISTERS_END) },
-    nodes: [{ nodeId, publicKey: nodePublicKey }],
-    feeSize: NOMINAL_SIZE,
-    local: true,
-  };
-  return { subnet, subnetSecret, nodeSecret, nodeId };
-}
-
 export function createInlineReplica(options: InlineReplicaOptions): InlineReplica {
-  const { subnet, subnetSecret, nodeSecret, nodeId } = deriveKeys(options);
-  const signer = createSoleSigner({ bls: options.bls, secret: subnetSecret });
+  const keys = deriveLocalKeys(options.seed, { bls: options.bls, ed25519PublicKeyDer: nodePublicKeyDer });
+  const subnet = localSubnet(keys, { type: "application", feeSize: NOMINAL_SIZE, local: true });
+  const signer = createSoleSigner({ bls: options.bls, secret: keys.subnetSecret });
   const arena = new PageArena();
   const state = newState({ subnet, time: options.time });
   const runner = new WasmRunner({
@@ -139,12 +84,12 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
 
   return {
     subnet,
-    nodeId,
+    nodeId: keys.nodeId,
     view,
     get time(): TimeNs {
       return state.time;
     },
-    signAsNode: createNodeSigner(nodeSecret),
+    signAsNode: createNodeSigner(keys.nodeSecret),
     requestStatus: (id) => state.ingressHistory.get(toHex(id))?.status ?? null,
     keepsHeap: (id) =>
       state.canisters
