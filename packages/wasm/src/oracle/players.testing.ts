@@ -24,6 +24,7 @@ export interface Player {
   readonly name: string;
   start(): Outcome;
   call(entry: Entry, words: readonly bigint[]): Outcome;
+  memory(): Uint8Array;
 }
 
 /** The package's names for the traps of the core specification, which are the replica's: it has none for a null entry. */
@@ -81,6 +82,10 @@ export class PlainPlayer implements Player {
     }
   }
 
+  memory(): Uint8Array {
+    throw new Error("a plain module's memory need not be exported");
+  }
+
   #results(): bigint[] {
     return Array.from({ length: this.#module.ports }, (_, i) =>
       BigInt.asUintN(64, this.#port(i).value as bigint),
@@ -108,6 +113,10 @@ export class OraclePlayer implements Player {
 
   call(entry: Entry, words: readonly bigint[]): Outcome {
     return this.#outcome(words, () => this.#machine.call(entry.method));
+  }
+
+  memory(): Uint8Array {
+    return this.#machine.memories[0]?.bytes ?? new Uint8Array(0);
   }
 
   #outcome(words: readonly bigint[], run: () => void): Outcome {
@@ -157,6 +166,10 @@ export class CanisterPlayer implements Player {
     return this.#outcome(words, () => this.#instance.call(entry.method));
   }
 
+  memory(): Uint8Array {
+    return this.#instance.memoryBytes();
+  }
+
   #outcome(words: readonly bigint[], run: () => void): Outcome {
     const instance = this.#instance;
     if (words.length > 0) {
@@ -181,4 +194,30 @@ export class CanisterPlayer implements Player {
       used: LIMIT - instance.counter(),
     };
   }
+}
+
+/** How the outcomes differ from each other; the plain engine's NaNs may have any bits. */
+export function disagreement(players: readonly Player[], outcomes: readonly Outcome[]): string | null {
+  const [plain, oracle, ...ours] = outcomes as [Outcome, Outcome, ...Outcome[]];
+  if (plain.kind !== oracle.kind) return `plain ${plain.kind}, oracle ${oracle.kind}`;
+  for (const [i, outcome] of ours.entries()) {
+    const name = players[i + 2]?.name;
+    if (outcome.kind !== oracle.kind) return `${name} ${outcome.kind}, oracle ${oracle.kind}`;
+    if (oracle.kind === "trapped" && outcome.kind === "trapped" && !sameTrap(oracle.trap, outcome))
+      return `${name} trapped with ${outcome.trap}, oracle ${oracle.trap}`;
+    if (oracle.kind === "returned" && outcome.kind === "returned") {
+      const at = oracle.words.findIndex((word, k) => word !== outcome.words[k]);
+      if (at >= 0)
+        return `${name} word ${at} ${outcome.words[at]?.toString(16)}, oracle ${oracle.words[at]?.toString(16)}`;
+    }
+    // Where the stack ends differs: the oracle counts calls.
+    if (oracle.kind !== "exhausted" && outcome.used !== null && outcome.used !== oracle.used)
+      return `${name} used ${outcome.used}, oracle ${oracle.used}`;
+  }
+  return null;
+}
+
+/** In the fast form a trap's kind may not be final; then only that there is one counts. */
+function sameTrap(oracle: string, outcome: Outcome & { kind: "trapped" }): boolean {
+  return outcome.used === null || TRAP_KINDS[oracle] === outcome.trap;
 }

@@ -6,11 +6,11 @@ import { createEngine, validateModule } from "../index.ts";
 import { type Entry, type Internalised, internalise, NotAlone } from "./internalise.testing.ts";
 import {
   CanisterPlayer,
+  disagreement,
   OraclePlayer,
   type Outcome,
   PlainPlayer,
   type Player,
-  TRAP_KINDS,
 } from "./players.testing.ts";
 import {
   type ExpectedValue,
@@ -298,30 +298,4 @@ function constantsOf(command: Expression): Expression[] {
     if (/\.const$|^ref\./.test(String(item.items[0]))) return [item];
     return constantsOf(item);
   });
-}
-
-/** How the outcomes differ from each other; the plain engine's NaNs may have any bits. */
-function disagreement(players: readonly Player[], outcomes: readonly Outcome[]): string | null {
-  const [plain, oracle, ...ours] = outcomes as [Outcome, Outcome, ...Outcome[]];
-  if (plain.kind !== oracle.kind) return `plain ${plain.kind}, oracle ${oracle.kind}`;
-  for (const [i, outcome] of ours.entries()) {
-    const name = players[i + 2]?.name;
-    if (outcome.kind !== oracle.kind) return `${name} ${outcome.kind}, oracle ${oracle.kind}`;
-    if (oracle.kind === "trapped" && outcome.kind === "trapped" && !sameTrap(oracle.trap, outcome))
-      return `${name} trapped with ${outcome.trap}, oracle ${oracle.trap}`;
-    if (oracle.kind === "returned" && outcome.kind === "returned") {
-      const at = oracle.words.findIndex((word, k) => word !== outcome.words[k]);
-      if (at >= 0)
-        return `${name} word ${at} ${outcome.words[at]?.toString(16)}, oracle ${oracle.words[at]?.toString(16)}`;
-    }
-    // Where the stack ends differs: the oracle counts calls.
-    if (oracle.kind !== "exhausted" && outcome.used !== null && outcome.used !== oracle.used)
-      return `${name} used ${outcome.used}, oracle ${oracle.used}`;
-  }
-  return null;
-}
-
-/** In the fast form a trap's kind may not be final; then only that there is one counts. */
-function sameTrap(oracle: string, outcome: Outcome & { kind: "trapped" }): boolean {
-  return outcome.used === null || TRAP_KINDS[oracle] === outcome.trap;
 }
