@@ -8,7 +8,7 @@ import { type ConsensusEffect, IngressPool, initialConsensus, step } from "@orre
 import { type Bls, createSoleSigner } from "@orrery/crypto";
 import type { LocalKeys } from "@orrery/execution/local-network";
 import { type Channel, createNodeSigner } from "@orrery/host";
-
+import { createNodeMetrics } from "./metrics.ts";
 import { NodePayload } from "./payload.ts";
 import type {
   ExecutionCall,
@@ -49,6 +49,8 @@ export interface Rounds {
   readonly pool: IngressPool;
   readonly watchers: Watchers;
   publishedHeight(): Height;
+  /** In the Prometheus text format. */
+  metrics(): string;
   /** Of the newest block: later than the clock while that catches up after a jump back. */
   blockTime(): TimeNs;
   /** Resolves at once when certified time is fresh enough to answer, else after the publication that makes it so. */
@@ -77,6 +79,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     time: started.tip.time,
   });
   const watchers = new Watchers();
+  const metrics = createNodeMetrics();
   /** Answered request ids of heights executed and not yet published. */
   const answered = new Map<Height, readonly string[]>();
   let publicationWaiters: (() => void)[] = [];
@@ -176,6 +179,8 @@ export function createRounds(options: RoundsOptions): Rounds {
     pool,
     watchers,
     publishedHeight: () => driver.published,
+    metrics: () =>
+      metrics.render({ publishedHeight: driver.published, poolMessages: pool.size, watchers: watchers.size }),
     blockTime: () => consensus.tip.time,
     fresh(): Promise<void> | null {
       return driver.mustWaitForFresh(clock.now()) ? untilFresh() : null;
@@ -183,6 +188,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     poke,
     onExecuted(report): void {
       driver.onExecuted({ height: report.height, ...report.wake });
+      metrics.round({ ...report, answers: report.answered.length });
       pool.executed(report.height);
       if (report.answered.length > 0) answered.set(report.height, report.answered);
       publishReady();

@@ -49,6 +49,7 @@ export async function createService(options: {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
     effectiveCanisterId,
     hosts: options.hosts,
+    metrics: () => late.current?.metrics() ?? "",
   });
   return {
     keys,
