@@ -5,8 +5,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { createEngine } from "./index.ts";
 import { compare } from "./oracle/compare.testing.ts";
 import { generateModule } from "./oracle/generate.testing.ts";
+import { OracleMachine } from "./oracle/machine.ts";
 import { wat } from "./testing.ts";
 
 const UNLIMITED = 10n ** 12n;
@@ -136,6 +138,46 @@ test("counts of every control construct, by hand", () => {
 const OPTIONS = { numRuns: 60, seed: 20_261_122 };
 const seeds = fc.noShrink(fc.nat(2 ** 31 - 1));
 const sizes = fc.integer({ min: 3, max: 90 });
+
+test("a callback costs what its function costs", () => {
+  const wasm = wat(`(module (import "ic0" "global_timer_set" (func $set (param i64) (result i64)))
+    (table 3 funcref) (elem (i32.const 1) $f $g) (global $seen (mut i64) (i64.const 0))
+    (func $f (param i32) (global.set $seen (call $set (i64.extend_i32_s (local.get 0)))))
+    (func $g (param i32) (unreachable)))`);
+  const compiled = createEngine().compile(wasm);
+  assert.ok(compiled.ok);
+  const machine = new OracleMachine(wasm, {
+    imports: { global_timer_set: (time) => [(time as bigint) * 3n] },
+    importCosts: { global_timer_set: 500 },
+  });
+  const engine = createEngine();
+  for (const form of ["fast", "exact"] as const) {
+    const ic0 = { global_timer_set: (time: bigint): bigint => time * 3n };
+    const instance = engine.instantiate(compiled.value, { memory: null, ic0, form });
+    for (const [entry, index] of [
+      [1, 1],
+      [2, 2],
+    ] as const) {
+      instance.setCounter(UNLIMITED);
+      machine.counter = UNLIMITED;
+      const outcomes = [
+        (): void => instance.callTable(entry, -7),
+        (): unknown => machine.run(index, [-7]),
+      ].map((run) => {
+        try {
+          run();
+          return "returned";
+        } catch (error) {
+          return (error as Error).message;
+        }
+      });
+      assert.equal(outcomes[0], outcomes[1], form);
+      assert.equal(instance.counter(), machine.counter, form);
+    }
+    assert.deepEqual(instance.readGlobals(), [BigInt.asUintN(64, -21n)]);
+    assert.equal(machine.globals[0], -21n);
+  }
+});
 
 for (const is64 of [false, true]) {
   const bits = is64 ? 64 : 32;

@@ -309,7 +309,13 @@ export class BodyGenerator {
   /** Alignment (which changes nothing) and displacement. */
   #memoryArgument(): number[] {
     const offset = this.#draw(4) === 0 ? this.#draw(this.#draw(8) === 0 ? 70_000 : 9000) : this.#draw(64);
-    return [0, ...leb(this.#draw(100) === 0 ? 2 ** 32 - 1 - offset : offset)];
+    if (this.#draw(100) > 0) return [0, ...leb(offset)];
+    return [
+      0,
+      ...leb(
+        this.#shape.is64 && this.#draw(2) === 0 ? 2n ** 64n - 1n - BigInt(offset) : 2 ** 32 - 1 - offset,
+      ),
+    ];
   }
 
   #store(): void {
