@@ -5,12 +5,13 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
+import type { Bls } from "@orrery/crypto";
 import { FIRST_CANISTER, type LocalKeys } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import { decodeGenesis, encodeGenesis, type Genesis } from "./genesis.ts";
 import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
 import type { Rounds, RoundThreads } from "./rounds.ts";
-import type { Service } from "./service.ts";
+import type { createService, Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { startThreads, type Threads } from "./threads.ts";
 
@@ -78,6 +79,11 @@ async function startExecution(threads: RoundThreads, opened: StorageOpened): Pro
   return started;
 }
 
+async function loadService(): Promise<{ createService: typeof createService; bls: Bls }> {
+  const { createService, loadSignatures } = await import("./service.ts");
+  return { createService, bls: await loadSignatures() };
+}
+
 /** Starts a node; resolves when it answers everything. Errors carry codes of docs/errors.md; nothing is left running then. */
 export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean });
@@ -108,9 +114,9 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       },
     );
     // The threads load their code while this one loads its own.
-    const [{ createService }, opened] = await fatal.unless(
+    const [loaded, opened] = await fatal.unless(
       Promise.all([
-        import("./service.ts"),
+        loadService(),
         threads.storage.call<StorageOpened>({
           kind: "open",
           freshGenesis: encodeGenesis(newGenesis(options)),
@@ -118,13 +124,11 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         }),
       ]),
     );
-    const joined = { storage: threads.storage, execution: threads.execution, view: threads.startView() };
-    const execution = fatal.unless(startExecution(joined, opened));
-    execution.catch(() => {});
     const genesis = decodeGenesis(opened.genesis);
-    service = await createService({ genesis, threads: joined, clock: options.clock, hosts: [options.bind] });
+    service = loaded.createService({ bls: loaded.bls, genesis, clock: options.clock, hosts: [options.bind] });
     serving.resolve(service);
-    const started = await execution;
+    const joined = { storage: threads.storage, execution: threads.execution, view: threads.startView() };
+    const started = await fatal.unless(startExecution(joined, opened));
     rounds = service.begin({ started, threads: joined, logger: options.logger, onFailure: fatal.raise });
     return handle({ options, directory, server, threads, rounds, keys: service.keys, genesis, fatal });
   } catch (error) {

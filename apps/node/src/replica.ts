@@ -9,7 +9,7 @@ import {
   type TimeNs,
 } from "@orrery/base";
 import { ALL_CANISTERS, type LocalKeys } from "@orrery/execution/local-network";
-import { type Channel, createNodeSigner } from "@orrery/host";
+import { createNodeSigner } from "@orrery/host";
 import type {
   AnsweredQuery,
   Ingress,
@@ -20,7 +20,7 @@ import type {
   UserError,
 } from "@orrery/http";
 
-import type { ViewCall, ViewPost } from "./protocol.ts";
+import type { ViewCall } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
 
 /** Calls to the view thread under way; more means it is behind and clients are told so. */
@@ -34,7 +34,6 @@ export interface LateRounds {
 export interface ReplicaOptions {
   readonly keys: LocalKeys;
   readonly rounds: LateRounds;
-  readonly view: Channel<ViewPost, never, ViewCall>;
   readonly clock: Clock;
 }
 
@@ -43,7 +42,7 @@ function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
 }
 
 export function createReplica(options: ReplicaOptions): ReplicaView {
-  const { keys, view, clock } = options;
+  const { keys, clock } = options;
   const sign = createNodeSigner(keys.nodeSecret);
 
   function rounds(): Rounds {
@@ -53,7 +52,8 @@ export function createReplica(options: ReplicaOptions): ReplicaView {
 
   /** Runs a call on a state whose certified time is fresh. */
   function onFresh<T>(call: ViewCall): Promise<T> {
-    const wait = rounds().fresh();
+    const { view, fresh } = rounds();
+    const wait = fresh();
     return wait === null ? view.call<T>(call) : wait.then(() => view.call<T>(call));
   }
 
@@ -77,9 +77,9 @@ export function createReplica(options: ReplicaOptions): ReplicaView {
     // Subnet administrators exist on rented subnets only.
     isSubnetAdmin: () => false,
     servesSubnet: (id: SubnetId) => sameBytes(id, keys.subnetId),
-    ingressFull: () => view.pending > VIEW_CALLS_MAX,
+    ingressFull: () => rounds().view.pending > VIEW_CALLS_MAX,
     inspect: (ingress: Ingress): Promise<UserError | null> =>
-      view.call({
+      rounds().view.call({
         kind: "inspect",
         envelope: ingress.bytes,
         requestId: ingress.requestId,
@@ -97,7 +97,7 @@ export function createReplica(options: ReplicaOptions): ReplicaView {
     },
     watch: (requestId, timeoutMs) => rounds().watchers.watch(requestId, timeoutMs),
     requestCertificate: (requestId, destination, ranges) =>
-      view.call({ kind: "request_certificate", requestId, destination, ranges }),
+      rounds().view.call({ kind: "request_certificate", requestId, destination, ranges }),
     query: (query): Promise<AnsweredQuery | null> => onFresh({ kind: "query", query }),
     readState: (query): Promise<StateAnswer> => onFresh({ kind: "read_state", query }),
     signQueryResponse: (message) => sign(message),

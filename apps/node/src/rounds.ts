@@ -46,6 +46,8 @@ export interface RoundsOptions {
 }
 
 export interface Rounds {
+  /** Calls are answered in order with publications: what was published before is seen. */
+  readonly view: RoundThreads["view"];
   readonly pool: IngressPool;
   readonly watchers: Watchers;
   publishedHeight(): Height;
@@ -176,6 +178,7 @@ export function createRounds(options: RoundsOptions): Rounds {
   }
 
   return {
+    view: threads.view,
     pool,
     watchers,
     publishedHeight: () => driver.published,

@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Logger } from "@orrery/base";
-import { createSignatureVerifier } from "@orrery/crypto";
+import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalKeys } from "@orrery/execution/local-network";
@@ -30,20 +30,24 @@ export interface Service {
 
 const STATUS_PATH = "/api/v2/status";
 
-export async function createService(options: {
+/** The signature library, which takes a while to start; asked for before the genesis is known. */
+export function loadSignatures(): Promise<Bls> {
+  return createMclBls();
+}
+
+export function createService(options: {
+  readonly bls: Bls;
   readonly genesis: Genesis;
-  readonly threads: RoundThreads;
   readonly clock: Clock;
   /** Host names served besides localhost and IP literals. */
   readonly hosts: readonly string[];
-}): Promise<Service> {
+}): Service {
   installFastHashes();
-  const { genesis, threads, clock } = options;
-  const bls = await createMclBls();
+  const { bls, genesis, clock } = options;
   const keys = deriveKeys(genesis, bls);
   const late: LateRounds = { current: null };
   const ready = Promise.withResolvers<void>();
-  const replica = createReplica({ keys, rounds: late, view: threads.view, clock });
+  const replica = createReplica({ keys, rounds: late, clock });
   const canisterSignatures = { rootKeyDer: keys.subnetPublicKey, bls };
   const api = createApi(replica, {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
@@ -57,7 +61,7 @@ export async function createService(options: {
       if (late.current !== null || request.url === STATUS_PATH) return api(request);
       return ready.promise.then(() => api(request));
     },
-    begin({ started, logger, onFailure }): Rounds {
+    begin({ started, threads, logger, onFailure }): Rounds {
       const rounds = createRounds({ keys, bls, started, threads, clock, logger, onFailure });
       late.current = rounds;
       ready.resolve();
