@@ -1,7 +1,7 @@
 /** `status.json` in the format of the network launcher (version 1): one line, there only once the network answers. */
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { OrreryError } from "@orrery/base";
+import { makeDirectory } from "@orrery/host/make-directory";
 import { type NetworkInfo, writeWhole } from "./state-files.ts";
 
 export const STATUS_FILE = "status.json";
@@ -14,7 +14,7 @@ export function launcherStatus(info: NetworkInfo): string {
 
 export function writeLauncherStatus(directory: string, info: NetworkInfo): void {
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectory(directory);
     writeWhole(join(directory, STATUS_FILE), launcherStatus(info));
   } catch (cause) {
     const why = (cause as Error).message;
