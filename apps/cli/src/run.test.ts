@@ -66,7 +66,8 @@ describe("usage", () => {
       const outcome = await orrery(...argv);
       assert.equal(outcome.code, 2);
       assert.match(outcome.err, text);
-      assert.equal(outcome.out, "");
+      if (!argv.includes("--json")) assert.equal(outcome.out, "");
+      else assert.equal(JSON.parse(outcome.out).error.code, "usage");
     });
   }
 

@@ -97,7 +97,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await program.parseAsync(argv, { from: "user" });
     return code;
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT_OK;
+      const message = error.message.replace(/^error: /, "");
+      if (argv.includes("--json")) io.out(jsonDocument({ error: { code: "usage", message } }));
+      return EXIT_USAGE;
+    }
     const failure = describeFailure(error);
     if (argv.includes("--json"))
       io.out(jsonDocument({ error: { code: failure.code, message: failure.message } }));

@@ -192,8 +192,14 @@ describe("refused starts", () => {
       stateDir,
     );
     assert.equal((await fetch(`${running.document.api_url}/api/v2/status`)).status, 200);
+    assert.doesNotMatch(readFileSync(join(stateDir, "node.log"), "utf8"), /error/);
     running.child.kill("SIGTERM");
     assert.equal((await running.ended).code, 0);
+  });
+
+  test("a status directory that cannot be made: the start ends", async () => {
+    const argv = ["--port", "0", "--state-dir", newStateDir(), "--status-dir", "/proc/orrery/status"];
+    await refused("status_dir_unwritable", /check --status-dir/, ...argv);
   });
 
   test("a foreign directory: nothing is added to it", async () => {

@@ -149,11 +149,16 @@ async function runInForeground(options: StartOptions, io: Io, inBackground: bool
   } catch (error) {
     const { describeFailure } = await import("./failure.ts");
     const { code, message, detail } = describeFailure(error);
-    log?.write(
-      `${new Date().toISOString()} error the node ended code=${code} message=${JSON.stringify(message)}\n`,
-    );
-    if (detail !== null) log?.write(`${detail}\n`);
+    // The log of a locked directory is that of the node that runs there, which has not ended.
+    if (code !== "state_dir_locked") {
+      log?.write(
+        `${new Date().toISOString()} error the node ended code=${code} message=${JSON.stringify(message)}\n`,
+      );
+      if (detail !== null) log?.write(`${detail}\n`);
+    }
     await report({ kind: "failed", code, message });
+    // In the background stderr is the same log; whoever waits in the foreground tells the failure.
+    if (inBackground) return 1;
     throw error;
   } finally {
     log?.close();
