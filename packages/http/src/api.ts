@@ -68,7 +68,7 @@ function refuseHost(request: HttpRequest, hosts: readonly string[]): HttpRespons
   const header = request.header("host");
   if (hostAllowed(header, hosts)) return null;
   const host = hostName(header ?? "").slice(0, 128);
-  const remedy = "use localhost or an IP address, or add the name to the node's host names";
+  const remedy = "use localhost or an IP address";
   return textResponse(
     403,
     `Host "${host}" is not served by this node, which guards against DNS rebinding: ${remedy}.`,
