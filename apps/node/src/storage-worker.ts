@@ -3,7 +3,7 @@
  * writes checkpoints between appends. A failed write is fatal to the node: nothing is acknowledged that is not durable.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { assert, OrreryError } from "@orrery/base";
+import { assert, type Height, OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { createChannel, createFileDisk, installFastHashes, reportFailures } from "@orrery/host";
 import { type LogRecord, openStore, PageReader, type Store } from "@orrery/state";
@@ -26,6 +26,10 @@ const reader = new PageReader();
 let store: Store | null = null;
 let waiting: LogRecord[] = [];
 let scheduled = false;
+/** Newest block in the log. */
+let appended: Height = 0;
+/** Collected and not yet written, oldest first; execution has one under way at a time. */
+const checkpoints: { readonly height: Height; write(): void }[] = [];
 
 assert(parentPort !== null, "the storage worker runs as a worker thread");
 reportFailures(parentPort);
@@ -74,6 +78,7 @@ function open(call: Extract<StorageCall, { kind: "open" }>): StorageOpened {
   if (opened.genesis === null && (checkpoint !== null || lastHeight !== null)) throw lost("genesis");
   if (opened.genesis === null) opened.writeGenesis(call.freshGenesis);
   store = opened;
+  appended = lastHeight ?? checkpoint?.height ?? 0;
   const first =
     checkpoint === null || checkpoint.height === 0 ? null : [...opened.blocksFrom(checkpoint.height)][0];
   if (first === undefined) throw lost("the block of the checkpoint");
@@ -92,7 +97,9 @@ function commit(): void {
   waiting = [];
   store.appendBlocks(batch);
   store.sync();
-  main.post({ kind: "durable", height: (batch.at(-1) as LogRecord).height });
+  appended = (batch.at(-1) as LogRecord).height;
+  main.post({ kind: "durable", height: appended });
+  writeDueCheckpoints();
 }
 
 function acceptFeed(port: MessagePort): void {
@@ -100,8 +107,20 @@ function acceptFeed(port: MessagePort): void {
     onPost({ input, slabs }): void {
       for (const slab of slabs) reader.addSlab(slab);
       assert(store !== null, "a checkpoint arrives only while the store is open");
+      checkpoints.push({
+        height: input.height,
+        write: () => {
+          assert(store !== null, "a checkpoint is written only while the store is open");
+          execution.post({ kind: "checkpointed", info: store.writeCheckpoint(input, reader) });
+        },
+      });
       commit();
-      execution.post({ kind: "checkpointed", info: store.writeCheckpoint(input, reader) });
+      writeDueCheckpoints();
     },
   });
+}
+
+/** Blocks and checkpoints come over different ports, in no order between them: a checkpoint waits for its blocks. */
+function writeDueCheckpoints(): void {
+  while (checkpoints[0] !== undefined && checkpoints[0].height <= appended) checkpoints.shift()?.write();
 }

@@ -158,6 +158,8 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
       deleted.add(key);
       index.forget(key);
     } else {
+      // What was changed by a path that did not say so: the index must be the one that a restart would build.
+      index.refresh(key, canister);
       canisters.push(canisterDelta(index, key, canister));
     }
   }

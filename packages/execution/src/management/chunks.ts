@@ -1,7 +1,7 @@
 /** The chunk store (interface spec, "upload_chunk" and its neighbours): pieces of a module too large for one message. */
 import { fromHex, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
-import { type CanisterState, touch } from "@orrery/state";
+import { type CanisterState, canisterKey, touch } from "@orrery/state";
 import { freezingThresholdCycles, recordConsumed } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { instructionsCost } from "../fees.ts";
@@ -47,6 +47,7 @@ export const uploadChunk: Handler = (round, call) => {
   canister.chunks.set(key, { bytes: chunk.length });
   canister.meta.chunkStoreBytes += CHUNK_BYTES_MAX;
   touch(round.state, canister);
+  round.index.refresh(canisterKey(canister), canister);
   return reply;
 };
 

@@ -4,7 +4,7 @@
  */
 import { compareBytes, err, ok, type Principal, principalKey, type Result, utf8 } from "@orrery/base";
 import type { CanisterMeta, CanisterSettings, LogVisibility, ReplicatedState } from "@orrery/state";
-import { freezingThresholdCycles, memoryUsageBytes } from "../cycles.ts";
+import { chargedMemoryBytes, freezingThresholdCycles } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import {
   CONTROLLERS_MAX,
@@ -215,7 +215,8 @@ function capacityError(
       );
     }
   }
-  const needed = next.memoryAllocation - memoryUsageBytes(meta);
+  // `memoryUsed` counts what is allocated and not yet used, this canister's included.
+  const needed = next.memoryAllocation - chargedMemoryBytes(meta);
   if (next.memoryAllocation > old.memoryAllocation && needed > SUBNET_MEMORY_BYTES_MAX - memoryUsed) {
     return userError(
       ErrorCode.SubnetOversubscribed,

@@ -4,7 +4,7 @@
  * and status stay; what else goes depends on why.
  */
 import { principalKey } from "@orrery/base";
-import { type CanisterState, touch } from "@orrery/state";
+import { type CanisterState, canisterKey, touch } from "@orrery/state";
 import type { Round } from "../scheduler/round.ts";
 import { closeIfDone, respond } from "./contexts.ts";
 import { deliverMessages, settleOutbox } from "./delivery.ts";
@@ -65,4 +65,5 @@ export function clearChunks(round: Round, canister: CanisterState): void {
   canister.chunks.clear();
   canister.meta.chunkStoreBytes = 0;
   touch(round.state, canister);
+  round.index.refresh(canisterKey(canister), canister);
 }

@@ -9,6 +9,7 @@ import { TestSubnet } from "../testing/subnet.testkit.ts";
 import { COUNTER } from "../testing/watched.testkit.ts";
 
 const ELEVEN_SECONDS = 11_000_000_000n;
+const MONTH: bigint = 30n * 86_400_000_000_000n;
 
 interface Followed {
   readonly subnet: TestSubnet;
@@ -47,12 +48,12 @@ describe("payments over time", () => {
   test("are told by balance alone, and a follower has them to the cycle", () => {
     const all = followed();
     const { subnet, ids } = all;
-    const [first, second] = ids as [CanisterId, CanisterId];
+    const [first, second, third] = ids as [CanisterId, CanisterId, CanisterId];
     const before = subnet.canister(first).meta.cycles;
     const { delta } = subnet.round([], ELEVEN_SECONDS);
     assert.ok(subnet.canister(first).meta.cycles < before);
     assert.deepEqual(delta.canisters, []);
-    assert.deepEqual([...delta.charged.keys].sort(), [first, second].map(principalKey).sort());
+    assert.deepEqual([...delta.charged.keys].sort(), ids.map(principalKey).sort());
     follow(all);
     assertSame(all);
     // Who also ran is told in full, once.
@@ -64,7 +65,7 @@ describe("payments over time", () => {
       ran.canisters.map(({ meta }) => toHex(meta.id)),
       [toHex(first)],
     );
-    assert.deepEqual(ran.charged.keys, [principalKey(second)]);
+    assert.deepEqual([...ran.charged.keys].sort(), [second, third].map(principalKey).sort());
     follow(all);
     assertSame(all);
     assert.deepEqual(subnet.round().delta.charged.keys, []);
@@ -75,11 +76,28 @@ describe("payments over time", () => {
     const collector = new CheckpointCollector(subnet.state, subnet.state.height);
     collector.absorb(subnet.round([], ELEVEN_SECONDS).delta);
     const { canisters } = collector.collect(subnet.state, "delta", subnet.arena);
-    const paid = ids.slice(0, 2).map((id) => subnet.canister(id));
+    const paid = ids.map((id) => subnet.canister(id));
     assert.deepEqual(
       canisters.map(({ id, record }) => [toHex(id), toHex(record)]),
       paid.map((canister) => [toHex(canister.meta.id), toHex(encodeCanister(canister))]),
     );
     assert.ok(canisters.every(({ heap, stable }) => heap.length === 0 && stable.length === 0));
+  });
+
+  test("time is billed at what a canister held then, not at what it grows to", () => {
+    const subnet = new TestSubnet();
+    const large = `(module (memory 1024) (func (export "canister_update x")))`;
+    const id = subnet.create({ cycles: 2_000_000_000_000n });
+    subnet.round([], MONTH);
+    subnet.install(id, large);
+    const { meta } = subnet.canister(id);
+    const before = meta.cycles;
+    subnet.round([], ELEVEN_SECONDS);
+    // 127,000 cycles a GiB and second, 64 MiB and a little more, for at most two steps of the grid.
+    const fair = (127_000n * 65n * 22n) / 1_024n;
+    assert.ok(
+      before - meta.cycles > 0n && before - meta.cycles <= fair,
+      `${before - meta.cycles} of ${fair}`,
+    );
   });
 });

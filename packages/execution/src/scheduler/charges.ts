@@ -3,7 +3,7 @@
  * for the whole seconds since the last payment. A canister that cannot pay any more is uninstalled.
  */
 import type { PrincipalKey } from "@orrery/base";
-import { type CanisterState, touch } from "@orrery/state";
+import { type CanisterState, canisterKey, touch } from "@orrery/state";
 import { chargedMemoryBytes, chargeResource } from "../cycles.ts";
 import { computeCost, storageCost } from "../fees.ts";
 import { CHARGE_INTERVAL_NS } from "../limits.ts";
@@ -23,8 +23,8 @@ export function chargeResources(round: Round): void {
 }
 
 /**
- * Charges the seconds since the last payment; false when the cycles did not suffice. Seconds that cost nothing yet, because the
- * canister is so small, are left to the next payment.
+ * Charges the seconds since the last payment; false when the cycles did not suffice. They count as paid also when they cost less
+ * than a cycle: left to a later payment, they would be billed at what the canister has grown to by then.
  */
 function payUntilNow(round: Round, key: PrincipalKey, canister: CanisterState): boolean {
   const { state, index } = round;
@@ -32,7 +32,6 @@ function payUntilNow(round: Round, key: PrincipalKey, canister: CanisterState): 
   if (seconds <= 0n) return true;
   const memory = storageCost(state.subnet, chargedMemoryBytes(canister.meta), seconds);
   const compute = computeCost(state.subnet, canister.meta.settings.computeAllocation, seconds);
-  if (memory + compute === 0n) return true;
   canister.chargedUntil += seconds * NS_PER_SECOND;
   index.charged.add(key);
   const memoryPaid = chargeResource(state, canister, memory, "memory");
@@ -48,5 +47,6 @@ function dropDepleted(round: Round, canister: CanisterState): void {
   canister.history = [];
   meta.historyBytes = 0;
   touch(round.state, canister);
+  round.index.refresh(canisterKey(canister), canister);
   round.log.log("info", "uninstalled a canister that ran out of cycles", {});
 }

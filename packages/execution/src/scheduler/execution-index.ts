@@ -11,7 +11,7 @@ import type {
   InstalledModule,
   ReplicatedState,
 } from "@orrery/state";
-import { memoryUsageBytes } from "../cycles.ts";
+import { chargedMemoryBytes } from "../cycles.ts";
 import { InstantHeap } from "./heap.ts";
 
 export class ExecutionIndex {
@@ -75,7 +75,7 @@ export class ExecutionIndex {
         this.timers.push(timer, key);
       }
     }
-    const used = memoryUsageBytes(meta);
+    const used = chargedMemoryBytes(meta);
     this.memoryUsed += used - (this.#memoryOf.get(key) ?? 0n);
     this.#memoryOf.set(key, used);
   }
