@@ -123,6 +123,8 @@ export interface InstallRequest {
   readonly keepHeap: boolean;
   readonly module: InstalledModule;
   readonly arg: Uint8Array;
+  /** Asked before anything is committed: the sizes that the memories have come to, in Wasm pages. An error undoes all. */
+  readonly refuse?: (sizes: { readonly heapPages: number; readonly stablePages: number }) => UserError | null;
 }
 
 /**

@@ -4,7 +4,13 @@
  */
 import { err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
 import { type CanisterState, touch } from "@orrery/state";
-import { freezingThresholdCycles, isFrozen, type Prepayment, prepayExecution } from "../cycles.ts";
+import {
+  freezingThresholdCycles,
+  isFrozen,
+  memoryUsageBytes,
+  type Prepayment,
+  prepayExecution,
+} from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { CHUNK_BYTES_MAX, SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
 import { settleOutbox } from "../messaging/delivery.ts";
@@ -213,6 +219,7 @@ function runInstall(round: Round, call: ManagementCall, task: PaidInstall): User
       keepHeap: args.mode.persistence === "keep",
       module,
       arg: args.arg,
+      refuse: (sizes) => unaffordable(round, task, { compiled: compiled.value, sizes }),
     },
     {
       ...messageContext(env, canister, {
@@ -270,6 +277,35 @@ function persistenceProblem(task: PaidInstall, compiled: CompiledUpload): UserEr
   const { canister, args } = task;
   if (args.mode.mode !== "upgrade") return null;
   return persistenceError(canister, compiled.module, args.mode.persistence);
+}
+
+/** What the installation has come to, memories included, must leave the canister unfrozen. */
+function unaffordable(
+  round: Round,
+  task: PaidInstall,
+  options: {
+    readonly compiled: CompiledUpload;
+    readonly sizes: { readonly heapPages: number; readonly stablePages: number };
+  },
+): UserError | null {
+  const { canister, prepaid } = task;
+  const { subnet } = round.state;
+  const { compiled, sizes } = options;
+  const grown = {
+    ...canister.meta,
+    ...sizes,
+    module: compiled.module,
+    customSectionBytes: compiled.customSectionBytes,
+    cycles: canister.meta.cycles + prepaid.cycles,
+  };
+  if (!isFrozen(subnet, grown)) return null;
+  const bytes = memoryUsageBytes(grown) - memoryUsageBytes(canister.meta);
+  const missing = freezingThresholdCycles(subnet, grown) - grown.cycles;
+  return userError(
+    ErrorCode.InsufficientCyclesInMemoryGrow,
+    `Canister cannot grow memory by ${bytes} bytes due to insufficient cycles. ` +
+      `At least ${missing} additional cycles are required.`,
+  );
 }
 
 /** The new module's own size must not freeze the canister; growth of memories is checked where they grow. */

@@ -272,6 +272,18 @@ export function runInstall(task: InstallTask): MessageOutcome {
   const live = newInstance(task, compiled, { draft: progress.draft, form: "fast" });
   const { result, used } = runHooks(task, live, progress);
   if (result.failure === null) {
+    const sizes = { heapPages: heapPagesOf(live), stablePages: result.frame.stable.pages };
+    const refusal = request.refuse?.(sizes) ?? null;
+    if (refusal !== null) {
+      pool.discard(live);
+      return {
+        error: refusal,
+        instructions: used,
+        effects: null,
+        logs: result.frame.logs.records(),
+        heapPagesTouched: 0,
+      };
+    }
     const heapPagesTouched = live.instance.dirtyPages().length;
     commit(task, live, result.frame);
     return {
