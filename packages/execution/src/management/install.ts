@@ -285,21 +285,22 @@ function unaffordable(
   task: PaidInstall,
   options: {
     readonly compiled: CompiledUpload;
-    readonly sizes: { readonly heapPages: number; readonly stablePages: number };
+    /** Wasm pages; before anything ran, those that are there. */
+    readonly sizes?: { readonly heapPages: number; readonly stablePages: number };
   },
 ): UserError | null {
   const { canister, prepaid } = task;
   const { subnet } = round.state;
-  const { compiled, sizes } = options;
   const grown = {
     ...canister.meta,
-    ...sizes,
-    module: compiled.module,
-    customSectionBytes: compiled.customSectionBytes,
+    ...options.sizes,
+    module: options.compiled.module,
+    customSectionBytes: options.compiled.customSectionBytes,
     cycles: canister.meta.cycles + prepaid.cycles,
   };
   if (!isFrozen(subnet, grown)) return null;
-  const bytes = memoryUsageBytes(grown) - memoryUsageBytes(canister.meta);
+  const growth = memoryUsageBytes(grown) - memoryUsageBytes(canister.meta);
+  const bytes = growth > 0n ? growth : 0n;
   const missing = freezingThresholdCycles(subnet, grown) - grown.cycles;
   return userError(
     ErrorCode.InsufficientCyclesInMemoryGrow,
@@ -308,20 +309,13 @@ function unaffordable(
   );
 }
 
-/** The new module's own size must not freeze the canister; growth of memories is checked where they grow. */
+/** What is known before anything runs: compiling must fit the limit, the new module's own size must not freeze the canister. */
 function tooExpensive(
   round: Round,
   task: PaidInstall,
   options: { readonly compiled: CompiledUpload; readonly before: bigint },
 ): UserError | null {
   const { canister, prepaid } = task;
-  const { subnet } = round.state;
-  const grown = {
-    ...canister.meta,
-    module: options.compiled.module,
-    customSectionBytes: options.compiled.customSectionBytes,
-    cycles: canister.meta.cycles + prepaid.cycles,
-  };
   if (options.before > prepaid.instructionLimit) {
     return userError(
       ErrorCode.CanisterInstructionLimitExceeded,
@@ -329,13 +323,7 @@ function tooExpensive(
         `${prepaid.instructionLimit} instructions for single message execution.`,
     );
   }
-  if (!isFrozen(subnet, grown)) return null;
-  const missing = freezingThresholdCycles(subnet, grown) - grown.cycles;
-  return userError(
-    ErrorCode.InsufficientCyclesInMemoryGrow,
-    `Canister cannot grow memory by ${options.compiled.module.bytes} bytes due to insufficient cycles. ` +
-      `At least ${missing} additional cycles are required.`,
-  );
+  return unaffordable(round, task, options);
 }
 
 function abandon(
