@@ -21,8 +21,9 @@ import { Worker } from "node:worker_threads";
 import { gunzipSync, gzipSync } from "node:zlib";
 
 import type { CompileReply, CompileRequest } from "./compile-worker.ts";
-import type { MotokoTarget, Target, WatTarget } from "./manifest.ts";
+import type { MotokoTarget, Target, UniversalTarget, WatTarget } from "./manifest.ts";
 import { EXTERNAL_FIXTURES, targets } from "./manifest.ts";
+import { universalSource } from "./universal/source.ts";
 
 /** The two hashes of one committed artifact. */
 export interface ArtifactHashes {
@@ -125,11 +126,20 @@ async function buildMotoko(target: MotokoTarget): Promise<Built> {
   return { target, wasm: reply.wasm, candid: reply.candid, compiler: reply.compiler };
 }
 
-async function buildWat(target: WatTarget): Promise<Built> {
+function watOf(target: WatTarget | UniversalTarget): { readonly name: string; readonly text: string } {
+  if (target.kind === "universal") return { name: sourceOf(target), text: universalSource(target.width) };
+  return { name: target.source, text: readFileSync(join(root, target.source), "utf8") };
+}
+
+function sourceOf(target: Target): string {
+  return target.kind === "universal" ? "universal/source.ts" : target.source;
+}
+
+async function buildWat(target: WatTarget | UniversalTarget): Promise<Built> {
   const { default: loadWabt } = await import("wabt");
   const wabt = await loadWabt();
-  const source = readFileSync(join(root, target.source), "utf8");
-  const module = wabt.parseWat(target.source, source, {
+  const { name, text } = watOf(target);
+  const module = wabt.parseWat(name, text, {
     memory64: true,
     bulk_memory: true,
   });
@@ -156,12 +166,12 @@ function compare(built: Built, lock: HashLock): readonly string[] {
   if (sha256(committed) !== locked.gzipSha256) problems.push(`${path} does not have the hash in hashes.json`);
   if (!gunzipSync(committed).equals(built.wasm)) {
     problems.push(
-      `${path} is not what ${built.target.source} compiles to: run the build and commit the result`,
+      `${path} is not what ${sourceOf(built.target)} compiles to: run the build and commit the result`,
     );
   }
   const did = didOf(built);
   if (did !== null && readFileSync(join(root, did.path), "utf8") !== did.text) {
-    problems.push(`${did.path} is not the interface of ${built.target.source}: run the build`);
+    problems.push(`${did.path} is not the interface of ${sourceOf(built.target)}: run the build`);
   }
   return problems;
 }
