@@ -6,6 +6,7 @@ import {
   costCall,
   costCreateCanister,
   costHttpRequest,
+  costHttpRequestByUse,
   costSign,
   executionCost,
   ingressInductionCost,
@@ -59,4 +60,31 @@ test("signatures cost what their key's subnet costs", () => {
     "unknown_curve_or_algorithm",
   );
   assert.equal(costSign(THIRTEEN, { scheme: "vetkd", code: 0, name: "nobody" }).status, "unknown_key");
+});
+
+test("outcalls priced by use cost what the replica's parts add up to", () => {
+  const usage = {
+    requestBytes: 100n,
+    roundtripMs: 2_000n,
+    rawResponseBytes: 1_000n,
+    transformedResponseBytes: 500n,
+    transformInstructions: 26n,
+  };
+  const each = 650_002n;
+  assert.equal(
+    costHttpRequestByUse(THIRTEEN, { ...usage, replication: { kind: "fully_replicated" } }),
+    38_482_600n + 13n * each + 9_490n * 500n,
+  );
+  const flexible = 13n * (1_000_000n + 5_000n + 90_000n * 13n);
+  const response = 2_000n * 13n + 100_000n;
+  const gossip = 50n * 500n * 13n;
+  assert.equal(
+    costHttpRequestByUse(THIRTEEN, { ...usage, replication: { kind: "non_replicated" } }),
+    flexible + 13n * response + each + gossip + 9_490n * 500n,
+  );
+  assert.equal(
+    costHttpRequestByUse(THIRTEEN, { ...usage, replication: { kind: "flexible", counts: null } }),
+    flexible + 13n * 9n * response + 13n * (each + gossip) + 9_490n * 13n * 681n + 13n * 4n * response,
+  );
+  assert.equal(costHttpRequestByUse(SYSTEM, { ...usage, replication: { kind: "fully_replicated" } }), 0n);
 });

@@ -117,6 +117,77 @@ export function costHttpRequest(subnet: FeeSubnet, requestBytes: bigint, maxResp
   return perNode * n;
 }
 
+/** How many nodes make an HTTPS outcall, and how many of their answers the caller gets. */
+export type OutcallReplication =
+  | { readonly kind: "fully_replicated" | "non_replicated" }
+  | {
+      readonly kind: "flexible";
+      /** Null: every node, and more than two thirds of the answers at least. */
+      readonly counts: {
+        readonly totalRequests: bigint;
+        readonly minResponses: bigint;
+        readonly maxResponses: bigint;
+      } | null;
+    };
+
+/** What an HTTPS outcall priced by use is expected to take. */
+export interface OutcallUsage {
+  readonly requestBytes: bigint;
+  readonly roundtripMs: bigint;
+  readonly rawResponseBytes: bigint;
+  readonly transformedResponseBytes: bigint;
+  readonly transformInstructions: bigint;
+  readonly replication: OutcallReplication;
+}
+
+/** Prices by use are for whatever size the subnet has; only the transform's instructions are stated for the reference size. */
+export const OUTCALL_FEES = {
+  base: 1_000_000n,
+  requestByte: 50n,
+  nodeFull: 140_000n,
+  nodeSquaredFull: 800n,
+  nodeFlexible: 90_000n,
+  nodeResponseFlexible: 2_000n,
+  responseFlexible: 100_000n,
+  downloadedByte: 50n,
+  roundtripMs: 300n,
+  gossipedByteNode: 50n,
+  consensusNodeByte: 10n,
+  consensusByte: 600n,
+  /** Bytes that a block spends on an answer besides its content. */
+  flexibleResponseBytes: 181n,
+} as const;
+
+/** `ic0.cost_http_request_v2`: base price, every node's work, and the answers' room in a block. */
+export function costHttpRequestByUse(subnet: FeeSubnet, usage: OutcallUsage): bigint {
+  if (subnet.type === "system") return 0n;
+  const n = BigInt(subnet.feeSize);
+  const { replication, transformedResponseBytes: bytes } = usage;
+  const fees = OUTCALL_FEES;
+  const blockByte = (fees.consensusNodeByte * n + fees.consensusByte) * n;
+  const each =
+    fees.downloadedByte * usage.rawResponseBytes +
+    fees.roundtripMs * usage.roundtripMs +
+    usage.transformInstructions / REFERENCE_SUBNET_SIZE;
+  const gossip = fees.gossipedByteNode * bytes * n;
+  const start = fees.base + fees.requestByte * usage.requestBytes;
+  if (replication.kind === "fully_replicated") {
+    return n * (start + fees.nodeFull * n + fees.nodeSquaredFull * n * n) + n * each + blockByte * bytes;
+  }
+  const perResponse = fees.nodeResponseFlexible * n + fees.responseFlexible;
+  const flexibleBase = (minimum: bigint): bigint =>
+    n * (start + fees.nodeFlexible * n + perResponse * minimum);
+  if (replication.kind === "non_replicated") return flexibleBase(1n) + each + gossip + blockByte * bytes;
+  const { totalRequests, minResponses, maxResponses } = replication.counts ?? {
+    totalRequests: n,
+    minResponses: (2n * n) / 3n + 1n,
+    maxResponses: n,
+  };
+  const extra = maxResponses > minResponses ? maxResponses - minResponses : 0n;
+  const inBlock = blockByte * maxResponses * (fees.flexibleResponseBytes + bytes);
+  return flexibleBase(minResponses) + totalRequests * (each + gossip) + inBlock + perResponse * n * extra;
+}
+
 /** Nominal sizes of the subnets that hold the published threshold keys, which is what their fees are computed for. */
 const KEY_SUBNET_SIZE: ReadonlyMap<string, bigint> = new Map([
   ["key_1", 34n],

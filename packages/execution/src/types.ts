@@ -28,6 +28,8 @@ export type EntryPoint =
       readonly method: string;
       readonly arg: Uint8Array;
     }
+  /** The query method that an HTTPS outcall names to transform its response. */
+  | { readonly kind: "transform"; readonly method: string; readonly arg: Uint8Array }
   | { readonly kind: "inspect_message"; readonly method: string; readonly arg: Uint8Array }
   | { readonly kind: "heartbeat" | "global_timer" | "on_low_wasm_memory" }
   | {

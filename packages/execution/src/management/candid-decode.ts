@@ -309,6 +309,11 @@ export const readNat64: Read<bigint> = (value, what) => {
   return value.value;
 };
 
+export const readNat32: Read<bigint> = (value, what) => {
+  if (value.kind !== "number" || value.type !== TYPE.nat32) throw wrong(what, "a nat32");
+  return value.value;
+};
+
 export const readBool: Read<boolean> = (value, what) => {
   if (value.kind !== "bool") throw wrong(what, "a bool");
   return value.value;

@@ -68,6 +68,11 @@ export function planEntry(exports: ModuleExports, entry: EntryPoint): Planned {
     case "query":
     case "composite_query":
       return planMethod(exports, entry);
+    case "transform": {
+      const { method, arg } = entry;
+      if (exports.queries.includes(method)) return exported("transform", `canister_query ${method}`, arg);
+      return { kind: "failure", failure: { kind: "method_not_found", method: "query", name: method } };
+    }
     case "inspect_message":
       if (!exports.inspectMessage) return NOTHING;
       return run({

@@ -20,6 +20,7 @@ const ENTRIES: readonly (readonly [Mode, EntryPoint])[] = [
   ["update", { kind: "update", method: "u", arg: new Uint8Array(0) }],
   ["replicated_query", { kind: "replicated_query", method: "q", arg: new Uint8Array(0) }],
   ["query", { kind: "query", method: "q", arg: new Uint8Array(0) }],
+  ["transform", { kind: "transform", method: "q", arg: new Uint8Array(0) }],
   ["composite_query", { kind: "composite_query", method: "c", arg: new Uint8Array(0) }],
   ["inspect_message", { kind: "inspect_message", method: "u", arg: new Uint8Array(0) }],
   ["heartbeat", { kind: "heartbeat" }],

@@ -133,6 +133,7 @@ function environmentVariableImports(host: Host): Record<string, HostFunction> {
 export function environmentImports(host: Host): Record<string, HostFunction> {
   return {
     canister_status: () => STATUS_CODES[host.allow("canister_status").meta.status.kind],
+    subnet_self_node_count: () => host.allow("subnet_self_node_count").context.subnet.feeSize,
     canister_version: () => BigInt.asIntN(64, host.allow("canister_version").meta.version),
     time: () => BigInt.asIntN(64, host.allow("time").context.time),
     global_timer_set: (time: bigint) => {

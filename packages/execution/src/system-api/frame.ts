@@ -33,7 +33,7 @@ import {
 
 const WASM_PAGE_BYTES = 65_536n;
 /** Modes whose response goes to a user only and may be larger. */
-const LARGE_RESPONSE_MODES: ModeMask = modeMask("NRQ CQ");
+const LARGE_RESPONSE_MODES: ModeMask = modeMask("NRQ TQ CQ");
 const EMPTY = new Uint8Array(0);
 
 /** A call between `call_new` and `call_perform`. */

@@ -1,7 +1,8 @@
 /**
  * Contexts in which Wasm runs, and which import may be called where (interface spec, "Overview of imports"). The letters are the
- * specification's: I init and post_upgrade, G pre_upgrade, U update, RQ / NRQ query, CQ composite query, Ry / Rt callbacks,
- * CRy / CRt the same of composite queries, C / CC cleanup, s start, F inspect_message, T system tasks.
+ * specification's: I init and post_upgrade, G pre_upgrade, U update, RQ / NRQ query, TQ transform of an HTTPS outcall, CQ composite
+ * query, Ry / Rt callbacks, CRy / CRt the same of composite queries, C / CC cleanup, s start, F inspect_message, T system tasks.
+ * The replica runs a transform as a query: what the table refuses it, only the certificate is really missing.
  */
 
 export type Mode =
@@ -11,6 +12,7 @@ export type Mode =
   | "update"
   | "replicated_query"
   | "query"
+  | "transform"
   | "composite_query"
   | "reply_callback"
   | "reject_callback"
@@ -30,6 +32,7 @@ const LETTERS = [
   "U",
   "RQ",
   "NRQ",
+  "TQ",
   "CQ",
   "Ry",
   "Rt",
@@ -72,6 +75,7 @@ const INFO: Readonly<Record<Mode, ModeInfo>> = {
   update: { mask: bit("U"), text: "update" },
   replicated_query: { mask: bit("RQ"), text: "replicated query" },
   query: { mask: bit("NRQ"), text: "non replicated query" },
+  transform: { mask: bit("TQ"), text: "non replicated query" },
   composite_query: { mask: bit("CQ"), text: "composite query" },
   reply_callback: { mask: bit("Ry"), text: "reply callback" },
   reject_callback: { mask: bit("Rt"), text: "reject callback" },
@@ -93,7 +97,7 @@ export function modeText(mode: Mode): string {
   return INFO[mode].text;
 }
 
-const NON_REPLICATED: ModeMask = modeMask("NRQ CQ CRy CRt CC F");
+const NON_REPLICATED: ModeMask = modeMask("NRQ TQ CQ CRy CRt CC F");
 
 export function isReplicated(mode: Mode): boolean {
   return (maskOf(mode) & NON_REPLICATED) === 0;
@@ -107,21 +111,21 @@ export const FREEZING_CHECK_MODES: ModeMask = modeMask("U T");
 export const SUBNET_MEMORY_MODES: ModeMask = modeMask("U T Ry Rt C");
 /** Every import with the contexts that may call it. */
 export const IMPORT_LETTERS = {
-  msg_arg_data_size: "I U RQ NRQ CQ Ry CRy F",
-  msg_arg_data_copy: "I U RQ NRQ CQ Ry CRy F",
+  msg_arg_data_size: "I U RQ NRQ TQ CQ Ry CRy F",
+  msg_arg_data_copy: "I U RQ NRQ TQ CQ Ry CRy F",
   msg_caller_size: "*",
   msg_caller_copy: "*",
-  msg_caller_info_data_size: "U RQ NRQ CQ Ry Rt CRy CRt C CC F",
-  msg_caller_info_data_copy: "U RQ NRQ CQ Ry Rt CRy CRt C CC F",
-  msg_caller_info_signer_size: "U RQ NRQ CQ Ry Rt CRy CRt C CC F",
-  msg_caller_info_signer_copy: "U RQ NRQ CQ Ry Rt CRy CRt C CC F",
+  msg_caller_info_data_size: "U RQ NRQ TQ CQ Ry Rt CRy CRt C CC F",
+  msg_caller_info_data_copy: "U RQ NRQ TQ CQ Ry Rt CRy CRt C CC F",
+  msg_caller_info_signer_size: "U RQ NRQ TQ CQ Ry Rt CRy CRt C CC F",
+  msg_caller_info_signer_copy: "U RQ NRQ TQ CQ Ry Rt CRy CRt C CC F",
   msg_reject_code: "Ry Rt CRy CRt C",
   msg_reject_msg_size: "Rt CRt",
   msg_reject_msg_copy: "Rt CRt",
-  msg_deadline: "U RQ NRQ CQ Ry Rt CRy CRt",
-  msg_reply_data_append: "U RQ NRQ CQ Ry Rt CRy CRt",
-  msg_reply: "U RQ NRQ CQ Ry Rt CRy CRt",
-  msg_reject: "U RQ NRQ CQ Ry Rt CRy CRt",
+  msg_deadline: "U RQ NRQ TQ CQ Ry Rt CRy CRt",
+  msg_reply_data_append: "U RQ NRQ TQ CQ Ry Rt CRy CRt",
+  msg_reply: "U RQ NRQ TQ CQ Ry Rt CRy CRt",
+  msg_reject: "U RQ NRQ TQ CQ Ry Rt CRy CRt",
   msg_cycles_available: "U RQ Rt Ry",
   msg_cycles_available128: "U RQ Rt Ry",
   msg_cycles_refunded: "Rt Ry",
@@ -140,6 +144,7 @@ export const IMPORT_LETTERS = {
   canister_version: "*",
   subnet_self_size: "*",
   subnet_self_copy: "*",
+  subnet_self_node_count: "*",
   msg_method_name_size: "F",
   msg_method_name_copy: "F",
   accept_message: "F",
@@ -178,6 +183,7 @@ export const IMPORT_LETTERS = {
   cost_call: "* s",
   cost_create_canister: "* s",
   cost_http_request: "* s",
+  cost_http_request_v2: "* s",
   cost_sign_with_ecdsa: "* s",
   cost_sign_with_schnorr: "* s",
   cost_vetkd_derive_key: "* s",

@@ -1,6 +1,7 @@
 /** What the imports do, one group at a time: responses, cycles, environment, certified data; calls and stable memory are apart. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { IDL } from "@icp-sdk/core/candid";
 import { toHex, utf8 } from "@orrery/base";
 import type { CanisterState } from "@orrery/state";
 import { Bench, context, OTHER, reply, SUBNET } from "../testing/bench.testkit.ts";
@@ -101,6 +102,50 @@ describe("cycles", () => {
       failure(text),
       /ic0\.mint_cycles128 cannot be executed on non Cycles Minting Canister: .* != rkp4c-7iaaa-aaaaa-aaaca-cai/,
     );
+  });
+});
+
+describe("outcalls priced by use", () => {
+  const Usage = IDL.Record({
+    request_bytes: IDL.Nat64,
+    http_roundtrip_time_ms: IDL.Nat64,
+    raw_response_bytes: IDL.Nat64,
+    transformed_response_bytes: IDL.Nat64,
+    transform_instructions: IDL.Nat64,
+    outcall_type: IDL.Opt(IDL.Variant({ non_replicated: IDL.Reserved, flexible: IDL.Opt(IDL.Nat32) })),
+  });
+  const quote = (params: Uint8Array): string =>
+    moduleText(
+      ["cost_http_request_v2(i32 i32 i32)", "subnet_self_node_count() i32"],
+      `(call $cost_http_request_v2 (i32.const 0) (i32.const ${params.length}) (i32.const 1000))
+       (i32.store (i32.const 1016) (call $subnet_self_node_count))
+       (call $append (i32.const 1000) (i32.const 20)) (call $reply)`,
+      `(data (i32.const 0) "${[...params].map((b) => `\\${b.toString(16).padStart(2, "0")}`).join("")}")`,
+    );
+  const params = (outcall_type: unknown[]): Uint8Array =>
+    new Uint8Array(
+      IDL.encode(
+        [Usage],
+        [
+          {
+            request_bytes: 100n,
+            http_roundtrip_time_ms: 2_000n,
+            raw_response_bytes: 1_000n,
+            transformed_response_bytes: 500n,
+            transform_instructions: 26n,
+            outcall_type,
+          },
+        ],
+      ),
+    );
+
+  test("are quoted from a Candid record, beside the number of nodes", () => {
+    const bytes = reply(ran(quote(params([]))).outcome);
+    assert.equal(little(bytes.subarray(0, 16)), 38_482_600n + 13n * 650_002n + 4_745_000n);
+    assert.equal(little(bytes.subarray(16)), 13n);
+    const single = reply(ran(quote(params([{ non_replicated: null }]))).outcome);
+    assert.ok(little(single.subarray(0, 16)) < little(bytes.subarray(0, 16)));
+    assert.match(failure(quote(utf8("garbage"))), /Failed to decode HttpRequestV2CostParams from Candid: /);
   });
 });
 

@@ -18,7 +18,7 @@ const GIB: number = 1024 ** 3;
 /** Bytes of stable memory that one message may touch: upgrades and installs, queries, everything else. */
 const TOUCH_BYTES_MAX = { upgrade: 8 * GIB, query: GIB, message: 2 * GIB } as const;
 const UPGRADE_MODES: ModeMask = modeMask("I G");
-const QUERY_MODES: ModeMask = modeMask("NRQ RQ CQ F CRy CRt CC");
+const QUERY_MODES: ModeMask = modeMask("NRQ TQ RQ CQ F CRy CRt CC");
 
 function pagesMax(frame: MessageFrame): number {
   const kind =
