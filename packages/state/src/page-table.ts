@@ -10,6 +10,8 @@ export type PageId = number;
 export const PAGE_BYTES = 4096;
 const CHUNK_PAGES = 512;
 
+const NO_PAGES: Uint32Array = new Uint32Array(CHUNK_PAGES);
+
 /** Flat list of (page index, page id) pairs. Indices stay below 2^27 (500 GiB), ids below 2^32. */
 export type PageDelta = Uint32Array;
 
@@ -64,6 +66,26 @@ export class PageTable {
       for (let i = 0; i < CHUNK_PAGES; i++) {
         const id = chunk[i] as number;
         if (id !== 0) yield [key * CHUNK_PAGES + i, id];
+      }
+    }
+  }
+
+  /** The same pages in a table of its own, nothing of it changed; the caller retains each version. Costs the table's size. */
+  clone(): PageTable {
+    const copy = new PageTable();
+    for (const [key, chunk] of this.#chunks) copy.#chunks.set(key, chunk.slice());
+    copy.#pages = this.#pages;
+    return copy;
+  }
+
+  /** Where `other` has another version than this table, in index order, with what stands there in `other`. */
+  *differences(other: PageTable): IterableIterator<[index: number, id: PageId]> {
+    const keys = new Set([...this.#chunks.keys(), ...other.#chunks.keys()]);
+    for (const key of [...keys].sort((a, b) => a - b)) {
+      const mine = this.#chunks.get(key) ?? NO_PAGES;
+      const theirs = other.#chunks.get(key) ?? NO_PAGES;
+      for (let i = 0; i < CHUNK_PAGES; i++) {
+        if (mine[i] !== theirs[i]) yield [key * CHUNK_PAGES + i, theirs[i] as number];
       }
     }
   }

@@ -132,3 +132,47 @@ test("pages of earlier epochs are immutable", () => {
   assert.throws(() => arena.writable(id), AssertionError);
   assert.throws(() => arena.advance(1), AssertionError);
 });
+
+test("a shared version is nobody's to overwrite, and stays until each table gave it back", () => {
+  const arena = new PageArena();
+  const id = arena.allocate(new Uint8Array(PAGE_BYTES).fill(7));
+  arena.retain(id);
+  assert.equal(arena.isFresh(id), false);
+  assert.throws(() => arena.writable(id), AssertionError);
+  arena.retire(id);
+  assert.equal(arena.isFresh(id), true);
+  arena.retain(id);
+  arena.advance(1);
+  arena.retire(id);
+  arena.advance(2);
+  arena.reclaim(1);
+  assert.equal(arena.view(id)[0], 7);
+  assert.equal(arena.livePages, 1);
+  arena.retire(id);
+  arena.advance(3);
+  arena.reclaim(2);
+  assert.equal(arena.livePages, 0);
+  arena.retain(0);
+  arena.retire(0);
+});
+
+test("a clone has the same pages and no changes; differences lead from one table to another", () => {
+  const table = fc.array(fc.tuple(index, fc.nat(6)), { maxLength: 20 });
+  fc.assert(
+    fc.property(table, table, (first, second) => {
+      const source = new PageTable();
+      for (const [at, id] of first) source.set(at, id);
+      const copy = source.clone();
+      assert.deepEqual([...copy.entries()], [...source.entries()]);
+      assert.equal(copy.pageCount, source.pageCount);
+      assert.equal(copy.takeDelta().length, 0);
+      const target = new PageTable();
+      for (const [at, id] of second) target.set(at, id);
+      const before = [...source.entries()];
+      for (const [at, id] of [...target.differences(source)]) assert.notEqual(target.set(at, id), id);
+      assert.deepEqual([...target.entries()], before);
+      copy.clear();
+      assert.deepEqual([...source.entries()], before);
+    }),
+  );
+});

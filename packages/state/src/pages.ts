@@ -2,7 +2,8 @@
  * The page arena: 4 KiB page versions in shared slabs, readable from any thread by id (docs/ARCHITECTURE.md, "Pages"). One owner thread
  * writes. A version is immutable once its round is published; it is reclaimed by epoch: `retire` queues it under the current
  * epoch and `reclaim(upTo)` frees what no follower (query view, checkpoint writer) can still name. A version made and retired
- * within one epoch was never seen by anybody and is freed at once.
+ * within one epoch was never seen by anybody and is freed at once. Tables share a version (a snapshot and its canister) by
+ * `retain`; each of them retires its own reference, and the last one counts.
  */
 import { assert } from "@orrery/base";
 import { PAGE_BYTES, type PageId } from "./page-table.ts";
@@ -50,6 +51,8 @@ export class PageArena extends PageReader {
   /** Epoch in which each live page was allocated; index is the id. */
   #born: number[] = [];
   readonly #retired: { epoch: number; ids: PageId[] }[] = [];
+  /** References beyond the first, by slab; absent where nothing is shared. */
+  readonly #shared: (Uint32Array | undefined)[] = [];
   #epoch = 0;
   #live = 0;
 
@@ -84,17 +87,36 @@ export class PageArena extends PageReader {
 
   /** The bytes of a page made in this epoch, for filling in; any other page is immutable. */
   writable(id: PageId): Uint8Array {
-    assert(this.#born[id] === this.#epoch, `page ${id} is immutable: it was made in an earlier epoch`);
+    assert(this.isFresh(id), `page ${id} is immutable: it was made in an earlier epoch, or is shared`);
     return this.view(id);
   }
 
+  /** Made in this epoch and named by one table only, so that it may still be overwritten. */
   isFresh(id: PageId): boolean {
-    return this.#born[id] === this.#epoch;
+    return this.#born[id] === this.#epoch && this.#extra(id) === 0;
   }
 
-  /** Gives back a version that no table names any more. */
+  /** One more table names this version; it goes back by as many calls of `retire`. */
+  retain(id: PageId): void {
+    if (id === 0) return;
+    const slab = Math.floor(id / SLAB_PAGES);
+    const counts = this.#shared[slab] ?? new Uint32Array(SLAB_PAGES);
+    this.#shared[slab] = counts;
+    counts[id % SLAB_PAGES] = (counts[id % SLAB_PAGES] as number) + 1;
+  }
+
+  #extra(id: PageId): number {
+    return this.#shared[Math.floor(id / SLAB_PAGES)]?.[id % SLAB_PAGES] ?? 0;
+  }
+
+  /** Gives back a table's reference; a version that no table names any more is reclaimed later. */
   retire(id: PageId): void {
     if (id === 0) return;
+    if (this.#extra(id) > 0) {
+      const counts = this.#shared[Math.floor(id / SLAB_PAGES)] as Uint32Array;
+      counts[id % SLAB_PAGES] = (counts[id % SLAB_PAGES] as number) - 1;
+      return;
+    }
     if (this.#born[id] === this.#epoch) {
       this.#release(id);
       return;
