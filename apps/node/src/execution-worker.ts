@@ -60,7 +60,7 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<E
   tip = openTip({
     disk: createFileDisk(start.stateDirectory),
     networkId: call.networkId,
-    subnet: subnetInfo(genesis, keys),
+    subnet: subnetInfo(genesis, bls),
     genesisTime: genesis.time,
     logger,
     ...(start.durability.checkpointRounds === undefined

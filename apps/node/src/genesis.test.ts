@@ -40,7 +40,7 @@ test("keys and ids follow from the seed alone", async () => {
   const other = deriveKeys({ ...genesis, seed: new Uint8Array(32).fill(4) }, bls);
   assert.notEqual(principalToText(other.subnetId), principalToText(keys.subnetId));
   assert.equal(keys.subnetPublicKey.length, 133);
-  const info = subnetInfo(genesis, keys);
+  const info = subnetInfo(genesis, bls);
   assert.deepEqual(info.routing, [{ subnetId: keys.subnetId, ranges: [ALL_CANISTERS] }]);
   assert.equal(principalToText(FIRST_CANISTER), "tqzl2-p7777-77776-aaaaa-cai");
 });

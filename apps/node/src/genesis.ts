@@ -4,7 +4,12 @@
  */
 import { type CborMap, decodeCbor, encodeCborBare, OrreryError, type TimeNs } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
-import { deriveLocalKeys, type LocalKeys, localSubnet } from "@orrery/execution/local-network";
+import {
+  deriveLocalKeys,
+  type LocalKeys,
+  type LocalSubnet,
+  localNetwork,
+} from "@orrery/execution/local-network";
 import { nodePublicKeyDer } from "@orrery/host";
 import type { SubnetInfo, SubnetType } from "@orrery/state";
 
@@ -50,7 +55,9 @@ export function deriveKeys(genesis: Genesis, bls: Bls): LocalKeys {
   return deriveLocalKeys(genesis.seed, { bls, ed25519PublicKeyDer: nodePublicKeyDer });
 }
 
-export function subnetInfo(genesis: Genesis, keys: LocalKeys): SubnetInfo {
-  const { subnetType: type, feeSize, profile } = genesis;
-  return localSubnet(keys, { type, feeSize, local: profile === "local" });
+export function subnetInfo(genesis: Genesis, bls: Bls): SubnetInfo {
+  const { seed, subnetType: type, feeSize, profile } = genesis;
+  const makers = { bls, ed25519PublicKeyDer: nodePublicKeyDer };
+  const subnets = localNetwork({ seed, subnets: [{ type, feeSize }], local: profile === "local", makers });
+  return (subnets[0] as LocalSubnet).info;
 }

@@ -1,8 +1,13 @@
 /**
- * A network of one subnet on one node, from one seed: its keys, ids and subnet record. Every key of a local network derives from its
- * seed, so a seed is all that has to be kept. An entry of its own, for those who need keys and not execution.
+ * A local network from one seed: the keys, ids, canister ranges and subnet records of any number of subnets of one node each. Every
+ * key derives from the seed, so a seed and the list of kinds are all that has to be kept. An entry of its own, for those who need
+ * keys and not execution.
+ *
+ * The first subnet is the root. With others beside it the root holds the ids that the public network's system canisters have, and
+ * the second subnet every id that nobody else holds: programs may be created under the ids that they have there.
  */
 import {
+  assert,
   type CanisterId,
   canisterIdFromIndex,
   type NodeId,
@@ -12,18 +17,27 @@ import {
   utf8,
 } from "@orrery/base";
 import { type Bls, blsToDer, hkdfSha256, secretFromSeed } from "@orrery/crypto";
-import type { CanisterRange, SubnetInfo, SubnetType } from "@orrery/state";
+import type { CanisterRange, RoutingEntry, SubnetInfo, SubnetType } from "@orrery/state";
 
+/** Ids of one allocation block. */
+const BLOCK_IDS: bigint = 2n ** 20n;
 /** Ids without `specified_id` start where projects are used to see them: tqzl2-p7777-77776-aaaaa-cai. */
-const ALLOCATION_START: bigint = (2n ** 44n - 4n) * 2n ** 20n;
+const APPLICATION_BLOCK: bigint = 2n ** 44n - 4n;
+const ALLOCATION_START: bigint = APPLICATION_BLOCK * BLOCK_IDS;
+/** Blocks with the public network's system canisters: registry, ledger, cycles minting and their like; the cycles ledger. */
+const SYSTEM_BLOCKS: readonly bigint[] = [0n, 0x21n];
+const INDEX_MAX: bigint = 2n ** 64n - 1n;
 const SEED_BYTES = 32;
+
+/** Every subnet has a block of its own below the application's. */
+export const LOCAL_SUBNETS_MAX = 64;
 
 /** Default effective canister id. */
 export const FIRST_CANISTER: CanisterId = canisterIdFromIndex(ALLOCATION_START);
 
 export const ALL_CANISTERS: CanisterRange = {
   start: canisterIdFromIndex(0n),
-  end: canisterIdFromIndex(2n ** 64n - 1n),
+  end: canisterIdFromIndex(INDEX_MAX),
 };
 
 export interface LocalKeys {
@@ -43,13 +57,13 @@ export interface KeyMakers {
   readonly ed25519PublicKeyDer: (secret: Uint8Array) => Uint8Array;
 }
 
-/** `seed`: 32 bytes. */
-export function deriveLocalKeys(seed: Uint8Array, makers: KeyMakers): LocalKeys {
+/** Keys of the subnet at `subnetIndex` of the network's list. `seed`: 32 bytes. */
+export function deriveLocalKeys(seed: Uint8Array, makers: KeyMakers, subnetIndex = 0): LocalKeys {
   const derive = (purpose: string): Uint8Array =>
     hkdfSha256(seed, utf8(`orrery ${purpose}`), new Uint8Array(0), SEED_BYTES);
-  const subnetSecret = secretFromSeed(derive("subnet 0 threshold key"));
+  const subnetSecret = secretFromSeed(derive(`subnet ${subnetIndex} threshold key`));
   const subnetPublicKey = blsToDer(makers.bls.publicKey(subnetSecret));
-  const nodeSecret = derive("subnet 0 node 0 key");
+  const nodeSecret = derive(`subnet ${subnetIndex} node 0 key`);
   const nodePublicKey = makers.ed25519PublicKeyDer(nodeSecret);
   return {
     subnetSecret,
@@ -61,19 +75,85 @@ export function deriveLocalKeys(seed: Uint8Array, makers: KeyMakers): LocalKeys 
   };
 }
 
-/** The subnet that holds every canister id and is its own root. */
-export function localSubnet(
-  keys: LocalKeys,
-  options: { readonly type: SubnetType; readonly feeSize: number; readonly local: boolean },
-): SubnetInfo {
-  return {
-    ...options,
-    subnetId: keys.subnetId,
-    publicKey: keys.subnetPublicKey,
-    rootKey: keys.subnetPublicKey,
-    rootSubnetId: keys.subnetId,
-    routing: [{ subnetId: keys.subnetId, ranges: [ALL_CANISTERS] }],
-    allocation: { start: FIRST_CANISTER, end: ALL_CANISTERS.end },
-    nodes: [{ nodeId: keys.nodeId, publicKey: keys.nodePublicKey }],
-  };
+/** One subnet of a local network, as its genesis lists it. */
+export interface LocalSubnetKind {
+  readonly type: SubnetType;
+  /** Nominal size that fees are computed for. */
+  readonly feeSize: number;
+}
+
+export interface LocalSubnet {
+  readonly keys: LocalKeys;
+  readonly info: SubnetInfo;
+}
+
+/** The subnets of a network, in the order given: the first is the root. */
+export function localNetwork(options: {
+  readonly seed: Uint8Array;
+  readonly subnets: readonly LocalSubnetKind[];
+  readonly local: boolean;
+  readonly makers: KeyMakers;
+}): readonly LocalSubnet[] {
+  const { seed, subnets, local, makers } = options;
+  assert(
+    subnets.length > 0 && subnets.length <= LOCAL_SUBNETS_MAX,
+    `a network has 1 to ${LOCAL_SUBNETS_MAX} subnets, this one ${subnets.length}`,
+  );
+  const keys = subnets.map((_, index) => deriveLocalKeys(seed, makers, index));
+  const root = keys[0] as LocalKeys;
+  const routing: RoutingEntry[] = subnets.map(({ type }, index) => {
+    const { subnetId, subnetPublicKey } = keys[index] as LocalKeys;
+    return { subnetId, type, publicKey: subnetPublicKey, ranges: rangesOf(index, subnets.length) };
+  });
+  return subnets.map(({ type, feeSize }, index) => {
+    const own = keys[index] as LocalKeys;
+    return {
+      keys: own,
+      info: {
+        type,
+        feeSize,
+        local,
+        subnetId: own.subnetId,
+        publicKey: own.subnetPublicKey,
+        rootKey: root.subnetPublicKey,
+        rootSubnetId: root.subnetId,
+        // One that is alone keeps the record of networks made before there could be others.
+        routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
+        allocation: allocationOf(index, subnets.length),
+        nodes: [{ nodeId: own.nodeId, publicKey: own.nodePublicKey }],
+      },
+    };
+  });
+}
+
+function block(number: bigint): CanisterRange {
+  const start = number * BLOCK_IDS;
+  return { start: canisterIdFromIndex(start), end: canisterIdFromIndex(start + BLOCK_IDS - 1n) };
+}
+
+/** The blocks below the application's: the root's first, then those of the third subnet and on. */
+function ownBlock(index: number): bigint {
+  return APPLICATION_BLOCK - 1n - BigInt(Math.max(0, index - 1));
+}
+
+function allocationOf(index: number, count: number): CanisterRange {
+  if (count === 1 || index === 1) return { start: FIRST_CANISTER, end: ALL_CANISTERS.end };
+  return block(ownBlock(index));
+}
+
+function rangesOf(index: number, count: number): readonly CanisterRange[] {
+  if (index === 0) return [...SYSTEM_BLOCKS, ownBlock(0)].map(block);
+  if (index > 1) return [block(ownBlock(index))];
+  const taken = [...SYSTEM_BLOCKS, ...Array.from({ length: count }, (_, i) => ownBlock(i))]
+    .filter((number) => number < APPLICATION_BLOCK)
+    .sort((a, b) => (a < b ? -1 : 1));
+  const ranges: CanisterRange[] = [];
+  let next = 0n;
+  for (const number of new Set(taken)) {
+    const start = number * BLOCK_IDS;
+    if (start > next) ranges.push({ start: canisterIdFromIndex(next), end: canisterIdFromIndex(start - 1n) });
+    next = start + BLOCK_IDS;
+  }
+  ranges.push({ start: canisterIdFromIndex(next), end: ALL_CANISTERS.end });
+  return ranges;
 }

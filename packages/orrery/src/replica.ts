@@ -13,7 +13,7 @@ import {
   takeSnapshot,
   WasmRunner,
 } from "@orrery/execution";
-import { deriveLocalKeys, localSubnet } from "@orrery/execution/local-network";
+import { type LocalSubnet, localNetwork } from "@orrery/execution/local-network";
 import { createNodeSigner, inflateGzip, nodePublicKeyDer } from "@orrery/host";
 import { type IngressStatus, newState, PageArena, PageReader, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
@@ -45,8 +45,12 @@ export interface InlineReplica {
 }
 
 export function createInlineReplica(options: InlineReplicaOptions): InlineReplica {
-  const keys = deriveLocalKeys(options.seed, { bls: options.bls, ed25519PublicKeyDer: nodePublicKeyDer });
-  const subnet = localSubnet(keys, { type: "application", feeSize: NOMINAL_SIZE, local: true });
+  const { keys, info: subnet } = localNetwork({
+    seed: options.seed,
+    subnets: [{ type: "application", feeSize: NOMINAL_SIZE }],
+    local: true,
+    makers: { bls: options.bls, ed25519PublicKeyDer: nodePublicKeyDer },
+  })[0] as LocalSubnet;
   const signer = createSoleSigner({ bls: options.bls, secret: keys.subnetSecret });
   const arena = new PageArena();
   const state = newState({ subnet, time: options.time });

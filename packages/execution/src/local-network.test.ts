@@ -1,0 +1,70 @@
+/** Ranges of a local network: every id has one subnet, and the ids that programs know are where they are looked for. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type CanisterId, canisterIdFromIndex, principalFromText, principalToText } from "@orrery/base";
+import { decodeRanges, encodeRanges, rangesContain } from "@orrery/crypto";
+import fc from "fast-check";
+import { FIRST_CANISTER, LOCAL_SUBNETS_MAX, type LocalSubnet, localNetwork } from "./local-network.ts";
+
+const makers = {
+  bls: { publicKey: (secret: Uint8Array): Uint8Array => new Uint8Array(96).fill(secret[0] ?? 0) },
+  ed25519PublicKeyDer: (secret: Uint8Array): Uint8Array => secret.slice(),
+};
+
+function network(count: number, seed = 1): readonly LocalSubnet[] {
+  return localNetwork({
+    seed: new Uint8Array(32).fill(seed),
+    subnets: Array.from({ length: count }, (_, i) => ({
+      type: i === 0 ? ("system" as const) : ("application" as const),
+      feeSize: 13,
+    })),
+    local: true,
+    makers,
+  });
+}
+
+function holders(count: number, id: CanisterId): readonly number[] {
+  const { routing } = (network(count)[0] as LocalSubnet).info;
+  return routing.flatMap(({ ranges }, index) => (rangesContain(ranges, id) ? [index] : []));
+}
+
+test("every canister id belongs to exactly one subnet, however many there are", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: LOCAL_SUBNETS_MAX }),
+      fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+      (n, i) => assert.equal(holders(n, canisterIdFromIndex(i)).length, 1),
+    ),
+  );
+  for (const { info } of network(5)) {
+    for (const { ranges } of info.routing) assert.ok(decodeRanges(encodeRanges(ranges)).ok);
+    const { start, end } = info.allocation;
+    const own = info.routing.find(({ subnetId }) => subnetId === info.subnetId)?.ranges ?? [];
+    assert.ok(rangesContain(own, start) && rangesContain(own, end), "allocated ids are its own");
+  }
+});
+
+test("projects' first canister is on the second subnet, the system canisters are on the root", () => {
+  assert.equal(principalToText(FIRST_CANISTER), "tqzl2-p7777-77776-aaaaa-cai");
+  for (const count of [2, 3, 9]) {
+    assert.deepEqual(holders(count, FIRST_CANISTER), [1]);
+    assert.deepEqual(network(count)[1]?.info.allocation.start, FIRST_CANISTER);
+    for (const id of [
+      "ryjl3-tyaaa-aaaaa-aaaba-cai",
+      "rkp4c-7iaaa-aaaaa-aaaca-cai",
+      "um5iw-rqaaa-aaaaq-qaaba-cai",
+    ]) {
+      assert.deepEqual(holders(count, principalFromText(id)), [0], id);
+    }
+  }
+  assert.deepEqual(holders(1, FIRST_CANISTER), [0]);
+});
+
+test("the root is the first subnet's key; keys follow from seed and place", () => {
+  const [root, application] = network(2);
+  assert.deepEqual(application?.info.rootKey, root?.info.publicKey);
+  assert.deepEqual(application?.info.rootSubnetId, root?.info.subnetId);
+  assert.notDeepEqual(application?.keys.subnetSecret, root?.keys.subnetSecret);
+  assert.deepEqual(network(3)[1]?.keys, application?.keys);
+  assert.notDeepEqual(network(2, 2)[0]?.keys.subnetSecret, root?.keys.subnetSecret);
+});
