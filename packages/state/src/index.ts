@@ -13,3 +13,4 @@ export * from "./page-table.ts";
 export * from "./pages.ts";
 export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
 export * from "./types.ts";
+export type * from "./work.ts";

@@ -87,6 +87,8 @@ export function newCanister(options: NewCanisterOptions): CanisterState {
     queryStats: { calls: 0n, instructions: 0n, requestBytes: 0n, responseBytes: 0n },
     consumed: new Map(),
     priority: 0,
+    priorityCredit: 0,
+    running: null,
     chargedUntil: time,
   };
 }

@@ -9,6 +9,7 @@ import type { CanisterId, Height, Principal, PrincipalKey, SubnetId, TimeNs, Use
 import type { LabelTree } from "@orrery/crypto";
 import type { BlobStore } from "./blob-store.ts";
 import type { PageTable } from "./page-table.ts";
+import type { RunningWork } from "./work.ts";
 
 /** SHA-256 of a blob as lower-case hexadecimal text. */
 export type BlobKey = string;
@@ -360,6 +361,10 @@ export interface ReplicatedState {
   consumedCyclesTotal: bigint;
   /** Certified state tree of `height` (canonical-state.ts keeps it in step with the records). */
   tree: LabelTree;
+  /** Scheduler: what its rounds cost and is not yet taken from `priority`, because a long message still runs. */
+  priorityCredit: number;
+  /** The message or installation under way; nothing else of the canister runs meanwhile. */
+  running: RunningWork | null;
   /** Records changed since the last delta was taken; keys of `canisters` and of `ingressHistory`. */
   readonly changed: { readonly canisters: Set<PrincipalKey>; readonly ingress: Set<string> };
 }

@@ -21,6 +21,7 @@ import type {
   ResponseInput,
   SubnetInfo,
 } from "../types.ts";
+import type { MessageWork, ReplicatedEntry, RunningWork } from "../work.ts";
 import { bigInteger, decodeWith, encodeWith } from "./codec.ts";
 import {
   decodeCanister,
@@ -95,6 +96,53 @@ const callContext: fc.Arbitrary<CallContext> = record({
   createdAt: time,
 });
 const closure = record({ fun: int, env: fc.bigInt({ min: -(1n << 63n), max: (1n << 64n) - 1n }) });
+const started = {
+  prepaid: record({ cycles: nat, instructionLimit: time, is64: fc.boolean() }),
+  startTime: time,
+  startHeight: int,
+  subnetMemoryAvailable: nat,
+  slicesGranted: int,
+  inductionDebit: nat,
+};
+const work: fc.Arbitrary<RunningWork> = fc.oneof(
+  record({
+    kind: fc.constant("message" as const),
+    ...started,
+    contextId: int,
+    entry: fc.oneof(
+      record({
+        kind: fc.constantFrom("update" as const, "replicated_query" as const),
+        method: name,
+        arg: blob,
+      }),
+      record({ kind: fc.constantFrom("heartbeat" as const, "on_low_wasm_memory" as const) }),
+      record({ kind: fc.constant("reply_callback" as const), closure, arg: blob }),
+    ) as fc.Arbitrary<ReplicatedEntry>,
+    instructionLimit: time,
+    totalLimit: time,
+    cyclesRefunded: nat,
+    cleanup: fc.option(record({ closure, rejectCode: fc.constantFrom(0, 4) })) as fc.Arbitrary<
+      MessageWork["cleanup"]
+    >,
+  }),
+  record({
+    kind: fc.constant("install" as const),
+    ...started,
+    origin: fc.oneof(
+      record({ kind: fc.constant("ingress" as const), requestId: blob }),
+      record({ kind: fc.constant("call" as const), from: principal, callbackId: int }),
+    ),
+    sender: principal,
+    cycles: nat,
+    mode: fc.constantFrom("install" as const, "reinstall" as const, "upgrade" as const),
+    skipPreUpgrade: fc.boolean(),
+    persistence: fc.constantFrom("keep" as const, "replace" as const, null),
+    arg: blob,
+    senderVersion: fc.option(time),
+    blob: hex,
+    extraInstructions: nat,
+  }),
+);
 const callback: fc.Arbitrary<Callback> = record({
   id: int,
   contextId: int,
@@ -207,6 +255,7 @@ const canister: fc.Arbitrary<CanisterState> = record({
   history: fc.array(history, { maxLength: 2 }),
   priority: fc.integer(),
 }).map((r): CanisterState => {
+  running: fc.option(work),
   const made = newCanister({ id: r.id, controllers: r.controllers, cycles: r.cycles, time: 5n });
   Object.assign(made.meta, {
     status: r.status,
@@ -228,6 +277,7 @@ const canister: fc.Arbitrary<CanisterState> = record({
     history: r.history,
     priority: r.priority,
   };
+    running: r.running,
 });
 
 const entry: fc.Arbitrary<IngressEntry> = record({

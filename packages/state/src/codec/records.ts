@@ -26,7 +26,8 @@ import type {
   LogVisibility,
   ModuleExports,
   PendingManagementCall,
-  RejectCode,
+  RejectReason,
+  RejectSignal,
   ReplicatedState,
   RequestInput,
   ResponseInput,
@@ -35,7 +36,6 @@ import type {
   StopRequest,
   SubnetInfo,
   SubnetType,
-  WasmClosure,
 } from "../types.ts";
 import {
   bigInteger,
