@@ -14,6 +14,7 @@ import type {
   CanisterSettings,
   CanisterState,
   CanisterStatus,
+  ChainKeyId,
   CustomSection,
   HistoryChange,
   HistoryDetails,
@@ -25,6 +26,7 @@ import type {
   InstalledModule,
   LogVisibility,
   ModuleExports,
+  OutboundMessage,
   PendingManagementCall,
   RejectReason,
   RejectSignal,
@@ -58,15 +60,23 @@ import {
 } from "./codec.ts";
 
 const principal = branded<Principal>();
+import { closure, rejectCode, runningWork } from "./work.ts";
 const canisterId = branded<CanisterId>();
 const userId = branded<UserId>();
 const subnetType = literal<SubnetType>("application", "system", "verified_application", "cloud_engine");
-const rejectCode = integer as Codec<RejectCode>;
 
 const canisterRange = record<CanisterRange>({ start: canisterId, end: canisterId });
 
 const routingEntry = record<RoutingEntry>({
   subnetId: branded<SubnetId>(),
+const chainKeys = list(
+  union<ChainKeyId>({
+    ecdsa: { curve: literal<"secp256k1">("secp256k1"), name: text },
+    schnorr: { algorithm: literal<"bip340secp256k1" | "ed25519">("bip340secp256k1", "ed25519"), name: text },
+    vetkd: { curve: literal<"bls12_381_g2">("bls12_381_g2"), name: text },
+  }),
+);
+
   ranges: list(canisterRange),
   publicKey: optional(bytes),
   type: optional(subnetType),
@@ -189,8 +199,6 @@ const callContext = record<CallContext>({
   createdAt: bigInteger,
 });
 
-const closure = record<WasmClosure>({ fun: integer, env: bigInteger });
-
 const callback = record<Callback>({
   id: integer,
   contextId: integer,
@@ -244,10 +252,40 @@ const historyOrigin = union<HistoryOrigin>({
   user: { userId: principal },
   canister: { canisterId, canisterVersion: nullable(bigInteger) },
 });
+const outboundMessage = {
+  request: { callee: canisterId, input: requestInputCodec },
+  response: { to: canisterId, input: responseInput },
+};
+const outputs = textMap(list(union<OutboundMessage>(outboundMessage)));
+
 
 const historyDetails = union<HistoryDetails>({
   creation: { controllers: list(principal), environmentVariablesHash: nullable(bytes) },
   code_uninstall: {},
+  outputs,
+});
+
+const stream = record<Stream>({
+  begin: bigInteger,
+  messages: list(
+    union<StreamMessage>({ ...outboundMessage, refund: { to: canisterId, cycles: bigInteger } }),
+  ),
+  messageBytes: integer,
+  signalsEnd: bigInteger,
+  rejectSignals: list(
+    record<RejectSignal>({
+      reason: literal<RejectReason>(
+        "canister_migrating",
+        "canister_not_found",
+        "canister_stopped",
+        "canister_stopping",
+        "queue_full",
+        "out_of_memory",
+        "unknown",
+      ),
+      index: bigInteger,
+    }),
+  ),
   code_deployment: {
     mode: literal<"install" | "reinstall" | "upgrade">("install", "reinstall", "upgrade"),
     moduleHash: bytes,
@@ -295,6 +333,8 @@ const ingressEntryCodec = record<IngressEntry>({
   effectiveId: principal,
   status: union<IngressStatus>({
     received: {},
+  priorityCredit: integer,
+  running: nullable(runningWork),
     processing: {},
     replied: { reply: bytes },
     rejected: { code: rejectCode, message: text, errorCode: text },
