@@ -24,8 +24,7 @@ export interface BlockContext {
 }
 
 /**
- * Inputs of one round, as ordered. Further sections (streams, consensus responses) become fields of their
- * own.
+ * Inputs of one round, as ordered. Further sections (consensus responses) become fields of their own.
  */
 export interface BlockPayload {
   /**
@@ -34,6 +33,11 @@ export interface BlockPayload {
   readonly ingress: readonly Uint8Array[];
   /** Not there when nothing was counted. By ascending id, one for a canister, at most `QUERY_STATS_PER_BLOCK_MAX`. */
   readonly queryStats?: readonly QueryStats[];
+  /**
+   * Certified slices of other subnets' streams, encoded, one for a subnet. Not there when there are none. At most
+   * `XNET_SLICES_PER_BLOCK_MAX` and `XNET_BYTES_PER_BLOCK_MAX`.
+   */
+  readonly xnet?: readonly Uint8Array[];
 }
 
 /**
@@ -69,6 +73,7 @@ export interface Batch {
   readonly randomness: Uint8Array;
   readonly ingress: readonly Uint8Array[];
   readonly queryStats?: readonly QueryStats[];
+  readonly xnet?: readonly Uint8Array[];
 }
 
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
@@ -76,9 +81,13 @@ export const INGRESS_PER_BLOCK_MAX = 1_000;
 export const BLOCK_PAYLOAD_BYTES_MAX: number = 4 * 1024 * 1024;
 /** Some 60 bytes each, beside the limit of the messages. */
 export const QUERY_STATS_PER_BLOCK_MAX = 1_000;
+/** Beside the limit of the messages: the largest message between subnets has 2 MiB, so a slice with one always fits. */
+export const XNET_BYTES_PER_BLOCK_MAX: number = 4 * 1024 * 1024;
+/** Subnets that a block can hear of. */
+export const XNET_SLICES_PER_BLOCK_MAX = 1_000;
 
 export function encodeBlock(block: Block): Uint8Array {
-  const { queryStats } = block.payload;
+  const { queryStats, xnet } = block.payload;
   return encodeCborBare({
     v: block.version,
     p: block.parent,
@@ -89,6 +98,7 @@ export function encodeBlock(block: Block): Uint8Array {
     t: block.context.time,
     i: block.payload.ingress as readonly CborValue[],
     ...(queryStats === undefined ? {} : { q: queryStats.map(encodeStats) }),
+    ...(xnet === undefined ? {} : { x: xnet as readonly CborValue[] }),
   });
 }
 
@@ -119,6 +129,7 @@ export function decodeBlock(bytes: Uint8Array): Block {
     payload: {
       ingress: decodeIngress(fields.get("i")),
       ...(fields.has("q") ? { queryStats: decodeQueryStats(fields.get("q")) } : {}),
+      ...(fields.has("x") ? { xnet: decodeXnet(fields.get("x")) } : {}),
     },
   };
   if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");
@@ -169,6 +180,19 @@ function decodeIngress(value: CborValue): readonly Uint8Array[] {
     total += message.length;
   }
   if (total > BLOCK_PAYLOAD_BYTES_MAX) throw blockInvalid(`payload over ${BLOCK_PAYLOAD_BYTES_MAX} bytes`);
+  return value as Uint8Array[];
+}
+
+function decodeXnet(value: CborValue | undefined): readonly Uint8Array[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > XNET_SLICES_PER_BLOCK_MAX)
+    throw blockInvalid("list of stream slices");
+  let total = 0;
+  for (const slice of value as readonly CborValue[]) {
+    if (!(slice instanceof Uint8Array)) throw blockInvalid("stream slice");
+    total += slice.length;
+  }
+  if (total > XNET_BYTES_PER_BLOCK_MAX)
+    throw blockInvalid(`stream slices over ${XNET_BYTES_PER_BLOCK_MAX} bytes`);
   return value as Uint8Array[];
 }
 

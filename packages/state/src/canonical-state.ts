@@ -13,6 +13,7 @@ import {
   type Principal,
   type PrincipalKey,
   type TimeNs,
+  u64be,
   utf8,
 } from "@orrery/base";
 import {
@@ -24,7 +25,16 @@ import {
   treeGet,
   treeSet,
 } from "@orrery/crypto";
-import type { CanisterMeta, CanisterState, IngressStatus, ReplicatedState, SubnetInfo } from "./types.ts";
+import { decodeStreamHeader, encodeStreamHeader, encodeStreamMessage, headerOf } from "./streams-codec.ts";
+import type {
+  CanisterMeta,
+  CanisterState,
+  IngressStatus,
+  ReplicatedState,
+  Stream,
+  StreamMessage,
+  SubnetInfo,
+} from "./types.ts";
 
 /** One change of the certified tree; null deletes the path with all that is below it. */
 export interface TreeChange {
@@ -42,6 +52,9 @@ const LABELS = {
   requestStatus: utf8("request_status"),
   metadata: utf8("metadata"),
   metrics: utf8("metrics"),
+  streams: utf8("streams"),
+  header: utf8("header"),
+  messages: utf8("messages"),
   moduleHash: utf8("module_hash"),
   node: utf8("node"),
   publicKey: utf8("public_key"),
@@ -143,6 +156,32 @@ function statusLeaves(status: IngressStatus): Leaf[] {
 
 function editStatus(editor: TreeEditor, requestId: Uint8Array, status: IngressStatus): void {
   editor.setLeaves([LABELS.requestStatus, requestId], STATUS_LEAVES, statusLeaves(status));
+}
+
+/** Where the header of the stream to a subnet stands. */
+export function streamHeaderPath(subnet: Uint8Array): readonly Uint8Array[] {
+  return [LABELS.streams, subnet, LABELS.header];
+}
+
+export function streamMessagePath(subnet: Uint8Array, index: bigint): readonly Uint8Array[] {
+  return [LABELS.streams, subnet, LABELS.messages, u64be(index)];
+}
+
+/** Messages never change, so what is there below the old header's end and above the new one's beginning stays. */
+function editStream(editor: TreeEditor, subnet: Uint8Array, stream: Stream): void {
+  const path = streamHeaderPath(subnet);
+  const header = headerOf(stream);
+  const old = treeGet(editor.tree, path);
+  const was =
+    old instanceof Uint8Array ? decodeStreamHeader(old) : { begin: header.begin, end: header.begin };
+  const gone = was.end < header.begin ? was.end : header.begin;
+  for (let index = was.begin; index < gone; index++) editor.delete(streamMessagePath(subnet, index));
+  const first = was.end > header.begin ? was.end : header.begin;
+  for (let index = first; index < header.end; index++) {
+    const message = stream.messages[Number(index - header.begin)] as StreamMessage;
+    editor.set(streamMessagePath(subnet, index), encodeStreamMessage(message));
+  }
+  editor.set(path, encodeStreamHeader(header));
 }
 
 /** What does not change in the life of a subnet: keys, types, ranges and nodes. */
@@ -267,6 +306,8 @@ export function updateTree(state: ReplicatedState): TreeChange[] {
     if (entry === undefined) editor.delete([LABELS.requestStatus, fromHex(key)]);
     else editStatus(editor, entry.requestId, entry.status);
   }
+  for (const key of [...state.changed.streams].sort())
+    editStream(editor, fromHex(key), state.streams.get(key) as Stream);
   editRound(editor, state, state.time, totalStateBytes(state));
   state.tree = editor.tree;
   return editor.changes;
@@ -291,6 +332,7 @@ export function fullTree(state: ReplicatedState): LabelTree {
     bytes += canisterStateBytes(canister.meta);
   }
   for (const entry of state.ingressHistory.values()) editStatus(editor, entry.requestId, entry.status);
+  for (const [key, stream] of state.streams) editStream(editor, fromHex(key), stream);
   editRound(editor, state, state.time, bytes);
   return editor.tree;
 }

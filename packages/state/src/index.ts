@@ -11,6 +11,8 @@ export type { LogRecord } from "./durable-format.ts";
 export * from "./new-state.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";
+export * from "./snapshots.ts";
 export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
+export * from "./streams-codec.ts";
 export * from "./types.ts";
 export type * from "./work.ts";

@@ -8,7 +8,7 @@ import { emptyTree } from "@orrery/crypto";
 import { BlobStore } from "./blob-store.ts";
 import { fullTree } from "./canonical-state.ts";
 import { PageTable } from "./page-table.ts";
-import type { CanisterSettings, CanisterState, ReplicatedState, SubnetInfo } from "./types.ts";
+import type { CanisterSettings, CanisterState, ReplicatedState, SnapshotKey, SubnetInfo } from "./types.ts";
 
 /** Seconds: 30 days. */
 export const FREEZING_THRESHOLD_DEFAULT = 2_592_000n;
@@ -18,6 +18,9 @@ export const RESERVED_CYCLES_LIMIT_DEFAULT = 5_000_000_000_000n;
 export const WASM_MEMORY_LIMIT_DEFAULT: bigint = 3n << 30n;
 /** Bytes. */
 export const LOG_MEMORY_LIMIT_DEFAULT = 4_096n;
+
+/** Shared by the canisters that have none. */
+const NO_SNAPSHOTS: readonly SnapshotKey[] = [];
 
 export function defaultSettings(controllers: readonly Principal[]): CanisterSettings {
   return {
@@ -68,6 +71,7 @@ export function newCanister(options: NewCanisterOptions): CanisterState {
       createdAt: time,
       installedAt: null,
       chunkStoreBytes: 0,
+      snapshotBytes: 0,
       historyBytes: 0,
       customSectionBytes: 0,
       logBytes: 0,
@@ -77,13 +81,15 @@ export function newCanister(options: NewCanisterOptions): CanisterState {
     callbacks: new Map(),
     nextContextId: 1,
     nextCallbackId: 1,
-    queues: { ingress: [], responses: [], requests: new Map() },
+    queues: { ingress: [], responses: [], requests: new Map(), outputs: new Map() },
     outstandingByCallee: new Map(),
     logs: [],
     nextLogIdx: 0n,
     history: [],
     historyTotal: 0n,
     chunks: new Map(),
+    snapshots: NO_SNAPSHOTS,
+    nextSnapshot: 0n,
     queryStats: { calls: 0n, instructions: 0n, requestBytes: 0n, responseBytes: 0n },
     consumed: new Map(),
     priority: 0,
@@ -111,13 +117,18 @@ export function newState(options: { readonly subnet: SubnetInfo; readonly time: 
     ingressHistory: new Map(),
     pendingManagement: [],
     managementQueue: [],
+    streams: new Map(),
+    subnetOutputs: new Map(),
+    refunds: new Map(),
     blobs: new BlobStore(),
+    snapshots: new Map(),
+    changedSnapshots: new Set(),
     nextCanisterIndex: first,
     randomness: new Uint8Array(32),
     updateTransactionsTotal: 0n,
     consumedCyclesTotal: 0n,
     tree: emptyTree(),
-    changed: { canisters: new Set(), ingress: new Set() },
+    changed: { canisters: new Set(), ingress: new Set(), streams: new Set() },
   };
   state.tree = fullTree(state);
   return state;

@@ -24,8 +24,17 @@ export interface RoutingEntry {
   readonly ranges: readonly CanisterRange[];
   /** DER, 133 bytes; the root subnet's defaults to `rootKey`. */
   readonly publicKey?: Uint8Array;
+  /** Application when it is not there. */
   readonly type?: SubnetType;
+  /** Master keys with which the subnet signs; not there: none. */
+  readonly chainKeys?: readonly ChainKeyId[];
 }
+
+/** Name of a master key of the chain-key services (interface spec, `key_id` of the methods that sign). */
+export type ChainKeyId =
+  | { readonly kind: "ecdsa"; readonly curve: "secp256k1"; readonly name: string }
+  | { readonly kind: "schnorr"; readonly algorithm: "bip340secp256k1" | "ed25519"; readonly name: string }
+  | { readonly kind: "vetkd"; readonly curve: "bls12_381_g2"; readonly name: string };
 
 /** Fixed for the life of a subnet; part of genesis. */
 export interface SubnetInfo {
@@ -45,6 +54,8 @@ export interface SubnetInfo {
   readonly feeSize: number;
   /** Profile `local`: provisional calls, faucet and time travel exist. */
   readonly local: boolean;
+  /** Master keys with which this subnet signs; not there: none. The same as in its entry of `routing`, if that has them. */
+  readonly chainKeys?: readonly ChainKeyId[];
 }
 
 export type LogVisibility =
@@ -98,9 +109,13 @@ export interface InstalledModule {
   /** Bytes of the uploaded module, for memory accounting. */
   readonly bytes: number;
   readonly is64: boolean;
+  /** Of the mutable globals, in the engine's order: `CanisterMeta.globals` are their bits. */
+  readonly globalTypes: readonly GlobalType[];
   readonly metadata: readonly CustomSection[];
   readonly exports: ModuleExports;
 }
+
+export type GlobalType = "i32" | "i64" | "f32" | "f64" | "v128";
 
 export interface ModuleExports {
   readonly updates: readonly string[];
@@ -139,6 +154,7 @@ export interface CanisterMeta {
   installedAt: TimeNs | null;
   /** Bytes held by chunk store, history and snapshots, for memory accounting. */
   chunkStoreBytes: number;
+  snapshotBytes: number;
   historyBytes: number;
   customSectionBytes: number;
   logBytes: number;
@@ -239,6 +255,8 @@ export interface ResponseInput {
   readonly callbackId: number;
   readonly payload: ResponsePayload;
   readonly refund: bigint;
+  /** Deadline of the call that it answers; not there for guaranteed responses. */
+  readonly deadline?: TimeNs;
 }
 
 export type SystemTask = "heartbeat" | "global_timer" | "on_low_wasm_memory";
@@ -249,6 +267,50 @@ export interface InputQueues {
   responses: ResponseInput[];
   /** By sender; requests FIFO. */
   readonly requests: Map<PrincipalKey, RequestInput[]>;
+  /** Messages to canisters of other subnets that no stream had room for yet, by receiver; FIFO, never empty. */
+  readonly outputs: Map<PrincipalKey, OutboundMessage[]>;
+}
+
+/** A message on its way to a canister of another subnet, or to that subnet's management canister. */
+export type OutboundMessage =
+  | { readonly kind: "request"; readonly callee: CanisterId; readonly input: RequestInput }
+  | { readonly kind: "response"; readonly to: CanisterId; readonly input: ResponseInput };
+
+/** What a stream carries. A refund brings cycles of a best-effort call back that never was, and asks for nothing. */
+export type StreamMessage =
+  | OutboundMessage
+  | { readonly kind: "refund"; readonly to: CanisterId; readonly cycles: bigint };
+
+/** Why a message of a stream was not taken by the subnet that it was for. */
+export type RejectReason =
+  | "canister_migrating"
+  | "canister_not_found"
+  | "canister_stopped"
+  | "canister_stopping"
+  | "queue_full"
+  | "out_of_memory"
+  | "unknown";
+
+export interface RejectSignal {
+  readonly reason: RejectReason;
+  /** Of the message in the reverse stream. */
+  readonly index: bigint;
+}
+
+/**
+ * To one other subnet: messages, and signals for the messages of the stream from there, each of which says that a message was
+ * taken (all below `signalsEnd` that are not in `rejectSignals`) or not. Messages stay until the other side's signals come back.
+ */
+export interface Stream {
+  /** Index of the first message; all indices are below 2^64. */
+  begin: bigint;
+  readonly messages: StreamMessage[];
+  /** Sum of the messages' certified encodings. */
+  messageBytes: number;
+  /** Messages of the reverse stream that have a signal: those below. */
+  signalsEnd: bigint;
+  /** By ascending index. */
+  rejectSignals: RejectSignal[];
 }
 
 export interface CanisterLogRecord {
@@ -273,7 +335,16 @@ export type HistoryDetails =
       readonly mode: "install" | "reinstall" | "upgrade";
       readonly moduleHash: Uint8Array;
     }
-  | { readonly kind: "controllers_change"; readonly controllers: readonly Principal[] };
+  | { readonly kind: "controllers_change"; readonly controllers: readonly Principal[] }
+  | {
+      readonly kind: "load_snapshot";
+      readonly snapshotId: Uint8Array;
+      readonly canisterVersion: bigint;
+      readonly takenAt: TimeNs;
+      readonly source: SnapshotSource;
+      /** Null: a snapshot of the canister itself. */
+      readonly fromCanister: CanisterId | null;
+    };
 
 export interface HistoryChange {
   readonly timestamp: TimeNs;
@@ -298,14 +369,59 @@ export interface CanisterState {
   historyTotal: bigint;
   /** Sorted insertion is not needed: listings sort. Value: blob key and size. */
   readonly chunks: Map<BlobKey, { readonly bytes: number }>;
+  /** Keys of its snapshots in `ReplicatedState.snapshots`, oldest first. */
+  snapshots: readonly SnapshotKey[];
+  /** Local number of the next snapshot; never used twice. */
+  nextSnapshot: bigint;
   /** Instructions, calls and bytes answered by queries, aggregated. */
   queryStats: { calls: bigint; instructions: bigint; requestBytes: bigint; responseBytes: bigint };
   /** Cycles consumed by use case, for `canister_metrics` and `/subnet/<id>/metrics`. */
   readonly consumed: Map<string, bigint>;
-  /** Scheduler: rounds since this canister last ran first; ties break by id. */
+  /** Scheduler: accumulated priority in millionths of a percent; ties break by id. */
   priority: number;
+  /** Scheduler: what its rounds cost and is not yet taken from `priority`, because a long message still runs. */
+  priorityCredit: number;
+  /** The message or installation under way; nothing else of the canister runs meanwhile. */
+  running: RunningWork | null;
   /** Time up to which storage and compute have been paid. */
   chargedUntil: TimeNs;
+}
+
+/** Hexadecimal of a snapshot id: its local number as 8 bytes, big-endian, and the bytes of its canister's id. */
+export type SnapshotKey = string;
+
+export type SnapshotSource = "taken_from_canister" | "metadata_upload";
+
+/**
+ * Interface spec, "take_canister_snapshot", "upload_canister_snapshot_metadata". What was taken never changes; an upload's pages
+ * and chunks do. Page versions are shared with the canister, by reference count; blobs hold one reference for each name here.
+ */
+export interface CanisterSnapshot {
+  readonly id: Uint8Array;
+  readonly canisterId: CanisterId;
+  readonly source: SnapshotSource;
+  readonly takenAt: TimeNs;
+  /** Of the canister, when the snapshot came to be. */
+  readonly canisterVersion: bigint;
+  /** What its canister pays storage for. */
+  sizeBytes: number;
+  /** `blob` is null while the module is uploaded piece by piece into the pages of `memory.module`. */
+  readonly module: { readonly blob: BlobKey | null; readonly bytes: number };
+  readonly globals: readonly { readonly type: GlobalType; readonly bits: bigint }[];
+  /** Wasm pages. */
+  readonly heapPages: number;
+  readonly stablePages: number;
+  readonly certifiedData: Uint8Array;
+  /** 0n is inactive; null was not given. */
+  readonly globalTimer: TimeNs | null;
+  readonly lowMemoryHook: CanisterMeta["lowMemoryHook"] | null;
+  readonly chunks: Map<BlobKey, { readonly bytes: number }>;
+  readonly memory: SnapshotMemory;
+}
+
+export interface SnapshotMemory extends WasmMemoryState {
+  /** Bytes of an uploaded module from its beginning. */
+  readonly module: PageTable;
 }
 
 /** Interface spec, "Request status". */
@@ -351,8 +467,18 @@ export interface ReplicatedState {
   readonly pendingManagement: PendingManagementCall[];
   /** Management-canister calls waiting for a free slot in a round. */
   readonly managementQueue: (RequestInput | IngressInput)[];
+  /** To every other subnet that there ever was a message for or from. */
+  readonly streams: Map<PrincipalKey, Stream>;
+  /** As `InputQueues.outputs`: what the management canister, and canisters deleted since, have to say to other subnets. */
+  readonly subnetOutputs: Map<PrincipalKey, OutboundMessage[]>;
+  /** Cycles of best-effort calls that were given up, by the canister that they go back to; credited or routed each round. */
+  readonly refunds: Map<PrincipalKey, bigint>;
   /** Uploaded modules and chunks; each record that names one holds a reference. */
   readonly blobs: BlobStore;
+  /** Snapshots of all canisters. */
+  readonly snapshots: Map<SnapshotKey, CanisterSnapshot>;
+  /** Snapshots that appeared, disappeared or were written to since the last checkpoint was collected. */
+  readonly changedSnapshots: Set<SnapshotKey>;
   /** Index of the next canister id to allocate. */
   nextCanisterIndex: bigint;
   /** Deterministic generator state: 32 bytes, re-keyed each round from the batch's randomness. */
@@ -361,12 +487,12 @@ export interface ReplicatedState {
   consumedCyclesTotal: bigint;
   /** Certified state tree of `height` (canonical-state.ts keeps it in step with the records). */
   tree: LabelTree;
-  /** Scheduler: what its rounds cost and is not yet taken from `priority`, because a long message still runs. */
-  priorityCredit: number;
-  /** The message or installation under way; nothing else of the canister runs meanwhile. */
-  running: RunningWork | null;
-  /** Records changed since the last delta was taken; keys of `canisters` and of `ingressHistory`. */
-  readonly changed: { readonly canisters: Set<PrincipalKey>; readonly ingress: Set<string> };
+  /** Records changed since the last delta was taken; keys of `canisters`, of `ingressHistory` and of `streams`. */
+  readonly changed: {
+    readonly canisters: Set<PrincipalKey>;
+    readonly ingress: Set<string>;
+    readonly streams: Set<PrincipalKey>;
+  };
 }
 
 /** Marks a canister as changed in this round. */

@@ -17,8 +17,11 @@ import type {
   CanisterState,
   IngressEntry,
   IngressInput,
+  OutboundMessage,
+  RejectReason,
   RequestInput,
   ResponseInput,
+  Stream,
   SubnetInfo,
 } from "../types.ts";
 import type { MessageWork, ReplicatedEntry, RunningWork } from "../work.ts";
@@ -76,6 +79,35 @@ const responseInput: fc.Arbitrary<ResponseInput> = record({
   ),
   refund: nat,
 });
+const outbound: fc.Arbitrary<OutboundMessage> = fc.oneof(
+  record({ kind: fc.constant("request" as const), callee: principal, input: requestInput }),
+  record({
+    kind: fc.constant("response" as const),
+    to: principal,
+    input: fc
+      .tuple(responseInput, fc.option(time))
+      .map(([input, deadline]) => (deadline === null ? input : { ...input, deadline })),
+  }),
+);
+const stream: fc.Arbitrary<Stream> = record({
+  begin: time,
+  messages: fc.array(
+    fc.oneof(
+      { weight: 4, arbitrary: outbound },
+      { weight: 1, arbitrary: record({ kind: fc.constant("refund" as const), to: principal, cycles: nat }) },
+    ),
+    { maxLength: 3 },
+  ),
+  messageBytes: int,
+  signalsEnd: time,
+  rejectSignals: fc.array(
+    record({
+      reason: fc.constantFrom<RejectReason>("canister_not_found", "queue_full", "unknown"),
+      index: time,
+    }),
+    { maxLength: 2 },
+  ),
+});
 const callContext: fc.Arbitrary<CallContext> = record({
   id: int,
   origin: fc.oneof(
@@ -101,6 +133,8 @@ const started = {
   startTime: time,
   startHeight: int,
   subnetMemoryAvailable: nat,
+  balance: nat,
+  prioritized: fc.boolean(),
   slicesGranted: int,
   inductionDebit: nat,
 };
@@ -248,14 +282,15 @@ const canister: fc.Arbitrary<CanisterState> = record({
   ingress: fc.array(ingressInput, { maxLength: 2 }),
   responses: fc.array(responseInput, { maxLength: 2 }),
   requests: keyed(fc.array(requestInput, { maxLength: 2 })),
+  outputs: keyed(fc.array(outbound, { maxLength: 2 })),
   outstanding: keyed(int),
   chunks: keyed(record({ bytes: int })),
   consumed: keyed(nat),
   logs: fc.array(record({ idx: time, timestamp: time, content: blob }), { maxLength: 2 }),
   history: fc.array(history, { maxLength: 2 }),
   priority: fc.integer(),
-}).map((r): CanisterState => {
   running: fc.option(work),
+}).map((r): CanisterState => {
   const made = newCanister({ id: r.id, controllers: r.controllers, cycles: r.cycles, time: 5n });
   Object.assign(made.meta, {
     status: r.status,
@@ -269,15 +304,15 @@ const canister: fc.Arbitrary<CanisterState> = record({
     ...made,
     callContexts: r.contexts,
     callbacks: r.callbacks,
-    queues: { ingress: r.ingress, responses: r.responses, requests: r.requests },
+    queues: { ingress: r.ingress, responses: r.responses, requests: r.requests, outputs: r.outputs },
     outstandingByCallee: r.outstanding,
     chunks: r.chunks,
     consumed: r.consumed,
     logs: r.logs,
     history: r.history,
     priority: r.priority,
-  };
     running: r.running,
+  };
 });
 
 const entry: fc.Arbitrary<IngressEntry> = record({
@@ -336,7 +371,17 @@ const subnet: SubnetInfo = {
   rootSubnetId: id(8),
   routing: [
     { subnetId: id(9), ranges: [{ start: id(1), end: id(2) }] },
-    { subnetId: id(8), ranges: [], publicKey: Uint8Array.of(2), type: "system" },
+    {
+      subnetId: id(8),
+      ranges: [],
+      publicKey: Uint8Array.of(2),
+      type: "system",
+      chainKeys: [
+        { kind: "ecdsa", curve: "secp256k1", name: "key_1" },
+        { kind: "schnorr", algorithm: "ed25519", name: "key_1" },
+        { kind: "vetkd", curve: "bls12_381_g2", name: "key_1" },
+      ],
+    },
   ],
   allocation: { start: id(1), end: id(2) },
   nodes: [{ nodeId: id(7), publicKey: Uint8Array.of(3) }],
@@ -350,8 +395,11 @@ test("the system record comes back as it was", () => {
       fc.array(fc.oneof(requestInput, ingressInput)),
       nat,
       fc.array(int),
-      (queue, total, heights) => {
-        const state = newState({ subnet, time: 7n });
+      keyed(stream),
+      keyed(fc.array(outbound, { minLength: 1, maxLength: 2 })),
+      keyed(nat),
+      (queue, total, heights, streams, subnetOutputs, refunds) => {
+        const state = { ...newState({ subnet, time: 7n }), streams, subnetOutputs, refunds };
         state.consumedCyclesTotal = total;
         state.managementQueue.push(...queue);
         for (const height of heights)

@@ -12,10 +12,12 @@ import type {
   CanisterMeta,
   CanisterRange,
   CanisterSettings,
+  CanisterSnapshot,
   CanisterState,
   CanisterStatus,
   ChainKeyId,
   CustomSection,
+  GlobalType,
   HistoryChange,
   HistoryDetails,
   HistoryOrigin,
@@ -35,7 +37,11 @@ import type {
   ResponseInput,
   ResponsePayload,
   RoutingEntry,
+  SnapshotMemory,
+  SnapshotSource,
   StopRequest,
+  Stream,
+  StreamMessage,
   SubnetInfo,
   SubnetType,
 } from "../types.ts";
@@ -58,17 +64,15 @@ import {
   textMap,
   union,
 } from "./codec.ts";
+import { closure, rejectCode, runningWork } from "./work.ts";
 
 const principal = branded<Principal>();
-import { closure, rejectCode, runningWork } from "./work.ts";
 const canisterId = branded<CanisterId>();
 const userId = branded<UserId>();
 const subnetType = literal<SubnetType>("application", "system", "verified_application", "cloud_engine");
 
 const canisterRange = record<CanisterRange>({ start: canisterId, end: canisterId });
 
-const routingEntry = record<RoutingEntry>({
-  subnetId: branded<SubnetId>(),
 const chainKeys = list(
   union<ChainKeyId>({
     ecdsa: { curve: literal<"secp256k1">("secp256k1"), name: text },
@@ -77,9 +81,12 @@ const chainKeys = list(
   }),
 );
 
+const routingEntry = record<RoutingEntry>({
+  subnetId: branded<SubnetId>(),
   ranges: list(canisterRange),
   publicKey: optional(bytes),
   type: optional(subnetType),
+  chainKeys: optional(chainKeys),
 } as { [K in keyof Required<RoutingEntry>]: Codec<Required<RoutingEntry>[K]> });
 
 export const subnetInfoCodec: Codec<SubnetInfo> = record<SubnetInfo>({
@@ -93,7 +100,8 @@ export const subnetInfoCodec: Codec<SubnetInfo> = record<SubnetInfo>({
   nodes: list(record<SubnetInfo["nodes"][number]>({ nodeId: branded<NodeId>(), publicKey: bytes })),
   feeSize: integer,
   local: bool,
-});
+  chainKeys: optional(chainKeys),
+} as { [K in keyof Required<SubnetInfo>]: Codec<Required<SubnetInfo>[K]> });
 
 const visibility = union<LogVisibility>({
   controllers: {},
@@ -143,11 +151,14 @@ const moduleExports = record<ModuleExports>({
   onLowWasmMemory: bool,
 });
 
+const globalType = literal<GlobalType>("i32", "i64", "f32", "f64", "v128");
+
 const installedModule = record<InstalledModule>({
   blob: text,
   hash: bytes,
   bytes: integer,
   is64: bool,
+  globalTypes: list(globalType),
   metadata: list(
     record<CustomSection>({
       name: text,
@@ -157,6 +168,8 @@ const installedModule = record<InstalledModule>({
   ),
   exports: moduleExports,
 });
+
+const lowMemoryHook = literal<CanisterMeta["lowMemoryHook"]>("not_satisfied", "ready", "executed");
 
 const canisterMeta = record<CanisterMeta>({
   id: canisterId,
@@ -171,10 +184,11 @@ const canisterMeta = record<CanisterMeta>({
   stablePages: integer,
   certifiedData: bytes,
   globalTimer: bigInteger,
-  lowMemoryHook: literal<CanisterMeta["lowMemoryHook"]>("not_satisfied", "ready", "executed"),
+  lowMemoryHook,
   createdAt: bigInteger,
   installedAt: nullable(bigInteger),
   chunkStoreBytes: integer,
+  snapshotBytes: integer,
   historyBytes: integer,
   customSectionBytes: integer,
   logBytes: integer,
@@ -239,29 +253,25 @@ const ingressInputCodec = union<IngressInput>({ ingress: ingressInput });
 const requestInputCodec = union<RequestInput>({ request: requestInput });
 
 const responseInput = union<ResponseInput>({
-  response: { from: canisterId, callbackId: integer, payload: responsePayload, refund: bigInteger },
+  response: {
+    from: canisterId,
+    callbackId: integer,
+    payload: responsePayload,
+    refund: bigInteger,
+    deadline: optional(bigInteger) as Codec<bigint>,
+  },
 });
 
-const queues = record<InputQueues>({
-  ingress: list(ingressInputCodec),
-  responses: list(responseInput),
-  requests: textMap(list(requestInputCodec)),
-});
-
-const historyOrigin = union<HistoryOrigin>({
-  user: { userId: principal },
-  canister: { canisterId, canisterVersion: nullable(bigInteger) },
-});
 const outboundMessage = {
   request: { callee: canisterId, input: requestInputCodec },
   response: { to: canisterId, input: responseInput },
 };
 const outputs = textMap(list(union<OutboundMessage>(outboundMessage)));
 
-
-const historyDetails = union<HistoryDetails>({
-  creation: { controllers: list(principal), environmentVariablesHash: nullable(bytes) },
-  code_uninstall: {},
+const queues = record<InputQueues>({
+  ingress: list(ingressInputCodec),
+  responses: list(responseInput),
+  requests: textMap(list(requestInputCodec)),
   outputs,
 });
 
@@ -286,12 +296,33 @@ const stream = record<Stream>({
       index: bigInteger,
     }),
   ),
+});
+
+const historyOrigin = union<HistoryOrigin>({
+  user: { userId: principal },
+  canister: { canisterId, canisterVersion: nullable(bigInteger) },
+});
+
+const snapshotSource = literal<SnapshotSource>("taken_from_canister", "metadata_upload");
+
+const historyDetails = union<HistoryDetails>({
+  creation: { controllers: list(principal), environmentVariablesHash: nullable(bytes) },
+  code_uninstall: {},
   code_deployment: {
     mode: literal<"install" | "reinstall" | "upgrade">("install", "reinstall", "upgrade"),
     moduleHash: bytes,
   },
   controllers_change: { controllers: list(principal) },
+  load_snapshot: {
+    snapshotId: bytes,
+    canisterVersion: bigInteger,
+    takenAt: bigInteger,
+    source: snapshotSource,
+    fromCanister: nullable(canisterId),
+  },
 });
+
+const chunks = textMap(record<{ readonly bytes: number }>({ bytes: integer }));
 
 type CanisterRecord = Omit<CanisterState, "memory">;
 
@@ -314,7 +345,9 @@ const canisterCodec = record<CanisterRecord>({
     }),
   ),
   historyTotal: bigInteger,
-  chunks: textMap(record<{ readonly bytes: number }>({ bytes: integer })),
+  chunks,
+  snapshots: list(text),
+  nextSnapshot: bigInteger,
   queryStats: record<CanisterState["queryStats"]>({
     calls: bigInteger,
     instructions: bigInteger,
@@ -323,7 +356,28 @@ const canisterCodec = record<CanisterRecord>({
   }),
   consumed: textMap(bigInteger),
   priority: integer,
+  priorityCredit: integer,
+  running: nullable(runningWork),
   chargedUntil: bigInteger,
+});
+
+type SnapshotRecord = Omit<CanisterSnapshot, "memory">;
+
+const snapshotCodec = record<SnapshotRecord>({
+  id: bytes,
+  canisterId,
+  source: snapshotSource,
+  takenAt: bigInteger,
+  canisterVersion: bigInteger,
+  sizeBytes: integer,
+  module: record<CanisterSnapshot["module"]>({ blob: nullable(text), bytes: integer }),
+  globals: list(record<CanisterSnapshot["globals"][number]>({ type: globalType, bits: bigInteger })),
+  heapPages: integer,
+  stablePages: integer,
+  certifiedData: bytes,
+  globalTimer: nullable(bigInteger),
+  lowMemoryHook: nullable(lowMemoryHook),
+  chunks,
 });
 
 const ingressEntryCodec = record<IngressEntry>({
@@ -333,8 +387,6 @@ const ingressEntryCodec = record<IngressEntry>({
   effectiveId: principal,
   status: union<IngressStatus>({
     received: {},
-  priorityCredit: integer,
-  running: nullable(runningWork),
     processing: {},
     replied: { reply: bytes },
     rejected: { code: rejectCode, message: text, errorCode: text },
@@ -347,7 +399,7 @@ const ingressEntryCodec = record<IngressEntry>({
 /** All of a state that is neither a canister, an ingress entry, a blob, nor computed from those. */
 export type SystemRecord = Omit<
   ReplicatedState,
-  "canisters" | "ingressHistory" | "blobs" | "tree" | "changed"
+  "canisters" | "ingressHistory" | "blobs" | "snapshots" | "changedSnapshots" | "tree" | "changed"
 >;
 
 const systemCodec = record<SystemRecord>({
@@ -360,6 +412,9 @@ const systemCodec = record<SystemRecord>({
     }),
   ),
   managementQueue: list(union<RequestInput | IngressInput>({ request: requestInput, ingress: ingressInput })),
+  streams: textMap(stream),
+  subnetOutputs: outputs,
+  refunds: textMap(bigInteger),
   nextCanisterIndex: bigInteger,
   randomness: bytes,
   updateTransactionsTotal: bigInteger,
@@ -374,6 +429,16 @@ export function encodeCanister(canister: CanisterState): Uint8Array {
 /** The memories are the caller's to attach. */
 export function decodeCanister(record: Uint8Array, memory: CanisterState["memory"]): CanisterState {
   return { ...decodeWith(canisterCodec, record), memory };
+}
+
+/** A snapshot without the contents of its memories. */
+export function encodeSnapshot(snapshot: CanisterSnapshot): Uint8Array {
+  return encodeWith(snapshotCodec, snapshot);
+}
+
+/** The memories are the caller's to attach. */
+export function decodeSnapshot(record: Uint8Array, memory: SnapshotMemory): CanisterSnapshot {
+  return { ...decodeWith(snapshotCodec, record), memory };
 }
 
 export function encodeIngressEntry(entry: IngressEntry): Uint8Array {
