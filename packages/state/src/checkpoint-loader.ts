@@ -236,7 +236,7 @@ function assemble(name: string, loading: Loading, manifest: Manifest): LoadedChe
       ingressHistory,
       blobs: BlobStore.restore(loading.blobs, references),
       tree: emptyTree(),
-      changed: { canisters: new Set(), ingress: new Set() },
+      changed: { canisters: new Set(), ingress: new Set(), streams: new Set() },
     };
   });
   state.tree = fullTree(state);
