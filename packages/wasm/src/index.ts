@@ -1,4 +1,5 @@
 /** Floor 1: canister modules, from bytes to running instances. */
+export { BACKTRACE_FRAMES_MAX, backtrace, type Frame, withFrames } from "./backtrace.ts";
 export type { Form } from "./code-context.ts";
 export { type DecodedModule, decodeModule } from "./decode.ts";
 export {
@@ -13,7 +14,6 @@ export { IC0_IMPORTS, type Ic0Signature, type Ic0Type, SYSTEM_API_COSTS } from "
 export { type InitialImage, OS_PAGE_BYTES } from "./image.ts";
 export { CanisterInstance, type InstanceHooks } from "./instance.ts";
 export { type InstrumentOptions, instrument } from "./instrument.ts";
-export { originalFunction } from "./layout.ts";
 export { MEMORY32_PAGES_MAX, MEMORY64_PAGES_MAX } from "./limits.ts";
 export { MemoryPool, type MemoryRequest } from "./memory-pool.ts";
 export { functionNames } from "./names.ts";

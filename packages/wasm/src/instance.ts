@@ -1,5 +1,6 @@
 /** One instance of an instrumented canister module: its entry points, counter, globals and dirty pages. */
 import { OrreryError } from "@orrery/base";
+import { withFrames } from "./backtrace.ts";
 import type { Form } from "./code-context.ts";
 import type { CompiledCanister } from "./engine.ts";
 import {
@@ -127,7 +128,7 @@ export class CanisterInstance {
   #enter(run: () => void): void {
     this.#stack.value = this.#stackBytes;
     try {
-      run();
+      withFrames(run);
     } catch (error) {
       throw classifyTrap(error, this.form) ?? error;
     }

@@ -89,9 +89,3 @@ export function layoutOf(m: DecodedModule): Layout {
 export function mapFunction(layout: Layout, index: number): number {
   return index < layout.importCount ? layout.wrapperBase + index : HOOKS.length + index;
 }
-
-/** The canister's function behind function `index` of the instrumented module, null for generated ones; for backtraces. */
-export function originalFunction(importCount: number, functionCount: number, index: number): number | null {
-  const original = index - HOOKS.length;
-  return original >= importCount && original < importCount + functionCount ? original : null;
-}

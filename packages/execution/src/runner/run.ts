@@ -6,6 +6,7 @@ import { utf8 } from "@orrery/base";
 import type { WasmClosure } from "@orrery/state";
 import { type CanisterInstance, WasmTrap } from "@orrery/wasm";
 import { maxOf, minOf } from "../bigints.ts";
+import { shownTo, withBacktrace } from "../system-api/backtrace.ts";
 import { CanisterFailure, type Failure, trapLogText } from "../system-api/failure.ts";
 import type { MessageFrame } from "../system-api/frame.ts";
 import type { Live } from "./instances.ts";
@@ -64,11 +65,13 @@ export function runTarget(live: Live, target: Target, frame: MessageFrame): RunR
   instance.setCounter(frame.instructionLimit);
   host.enter(frame);
   let failure: Failure | null = null;
+  let thrown: unknown = null;
   let exact = true;
   try {
     invoke(instance, target);
     frame.dropPending();
   } catch (cause) {
+    thrown = cause;
     if (cause instanceof CanisterFailure) failure = cause.failure;
     else if (cause instanceof WasmTrap) {
       failure = failureOf(cause, target, frame);
@@ -79,8 +82,10 @@ export function runTarget(live: Live, target: Target, frame: MessageFrame): RunR
     live.spent = live.compiled.info.freshInstancePerMessage;
   }
   if (failure !== null) {
+    failure = withBacktrace(failure, thrown, live.compiled);
     const text = trapLogText(failure);
     if (text !== null) frame.logs.push(utf8(text));
+    failure = shownTo(failure, frame.meta, frame.context.caller);
   }
   const used = frame.instructionLimit - instance.counter();
   const instructions = maxOf(0n, minOf(used, frame.instructionLimit));

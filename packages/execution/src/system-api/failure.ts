@@ -25,8 +25,8 @@ export type Failure =
       readonly doc: string;
     }
   | { readonly kind: "instruction_limit"; readonly limit: bigint }
-  | { readonly kind: "trapped"; readonly code: string }
-  | { readonly kind: "called_trap"; readonly message: string }
+  | { readonly kind: "trapped"; readonly code: string; readonly backtrace?: string }
+  | { readonly kind: "called_trap"; readonly message: string; readonly backtrace?: string }
   | { readonly kind: "composite_query_replicated" }
   | { readonly kind: "wasm_module_not_found" }
   | { readonly kind: "message_rejected" }
@@ -94,6 +94,10 @@ function missing(failure: {
   return ` At least ${failure.threshold - failure.available} additional cycles are required.`;
 }
 
+function backtraceLines({ backtrace }: { readonly backtrace?: string }): string {
+  return backtrace === undefined ? "" : `\n${backtrace}`;
+}
+
 /** The failure in words, without the canister and without help. */
 export function describeFailure(failure: Failure): string {
   switch (failure.kind) {
@@ -107,9 +111,9 @@ export function describeFailure(failure: Failure): string {
     case "instruction_limit":
       return `Canister exceeded the limit of ${failure.limit} instructions for single message execution.`;
     case "trapped":
-      return `Canister trapped: ${failure.code}`;
+      return `Canister trapped: ${failure.code}${backtraceLines(failure)}`;
     case "called_trap":
-      return `Canister called \`ic0.trap\` with message: '${failure.message}'`;
+      return `Canister called \`ic0.trap\` with message: '${failure.message}'${backtraceLines(failure)}`;
     case "composite_query_replicated":
       return "Composite query cannot be called in replicated mode";
     case "wasm_module_not_found":
@@ -288,8 +292,9 @@ export function cleanupError(canisterId: CanisterId, callback: UserError, cleanu
 
 /** The log record that a trap leaves, null for failures that leave none. */
 export function trapLogText(failure: Failure): string | null {
-  if (failure.kind === "trapped") return `[TRAP]: ${failure.code}`;
-  if (failure.kind === "called_trap")
-    return `[TRAP]: ${failure.message === "" ? "(no message)" : failure.message}`;
+  if (failure.kind === "trapped") return `[TRAP]: ${failure.code}${backtraceLines(failure)}`;
+  if (failure.kind === "called_trap") {
+    return `[TRAP]: ${failure.message === "" ? "(no message)" : failure.message}${backtraceLines(failure)}`;
+  }
   return null;
 }

@@ -34,10 +34,10 @@ export const SUBNET: SubnetInfo = {
   local: true,
 };
 
-/** Assembles WebAssembly text, 64-bit memories allowed. */
-export function wat(text: string): Uint8Array {
+/** Assembles WebAssembly text, 64-bit memories allowed; with `names`, the functions' go into the `name` section. */
+export function wat(text: string, options: { readonly names?: boolean } = {}): Uint8Array {
   const module = wabt.parseWat("module.wat", text, { memory64: true, bulk_memory: true, simd: true });
-  const { buffer } = module.toBinary({});
+  const { buffer } = module.toBinary({ write_debug_names: options.names ?? false });
   module.destroy();
   return new Uint8Array(buffer);
 }
