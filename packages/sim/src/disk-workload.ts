@@ -16,20 +16,28 @@ import {
 } from "@orrery/base";
 import { sha256, treeHash } from "@orrery/crypto";
 import {
+  addSnapshot,
+  type CanisterSnapshot,
   type CanisterState,
   canisterKey,
   checksum,
   encodeCanister,
   encodeIngressEntry,
+  encodeSnapshot,
   encodeSystem,
   newCanister,
   newState,
   PAGE_BYTES,
   PageArena,
-  type PageTable,
+  PageTable,
   type ReplicatedState,
   type RoundChanges,
+  removeSnapshot,
+  removeSnapshots,
+  replaceMemory,
   type SubnetInfo,
+  shareTable,
+  snapshotId,
   touch,
   updateTree,
 } from "@orrery/state";
@@ -109,6 +117,7 @@ function changeCanister(world: World, random: Random): void {
   const key = toHex(id);
   let canister = state.canisters.get(key);
   if (canister !== undefined && random.chance(0.06)) {
+    removeSnapshots(state, canister, arena);
     clearPages(arena, canister);
     dropModule(state, canister);
     state.canisters.delete(key);
@@ -134,7 +143,53 @@ function changeCanister(world: World, random: Random): void {
   for (const memory of [canister.memory.heap, canister.memory.stable]) {
     for (let i = 0; i < random.below(4); i++) changePage(arena, memory, random);
   }
+  if (random.chance(0.4)) changeSnapshots(world, canister, random);
   touch(state, canister);
+}
+
+/** Takes, loads, writes to and deletes snapshots: they share pages with their canister and with each other. */
+function changeSnapshots({ state, arena }: World, canister: CanisterState, random: Random): void {
+  const count = canister.snapshots.length;
+  const key = canister.snapshots[random.below(Math.max(count, 1))];
+  const known = key === undefined ? undefined : state.snapshots.get(key);
+  if (key === undefined || known === undefined || (count < 4 && random.chance(0.5))) {
+    takeSnapshot({ state, arena }, canister, random);
+  } else if (random.chance(0.3)) {
+    removeSnapshot(state, canister, { key, pages: arena });
+  } else if (known.source === "metadata_upload") {
+    changePage(arena, random.chance(0.3) ? known.memory.module : known.memory.heap, random);
+    state.changedSnapshots.add(key);
+  } else {
+    replaceMemory(canister.memory, known.memory, arena);
+  }
+}
+
+function takeSnapshot({ state, arena }: World, canister: CanisterState, random: Random): void {
+  const { module } = canister.meta;
+  const uploaded = module === null || random.chance(0.3);
+  const { heap, stable } = canister.memory;
+  const chunk = utf8(`chunk ${random.below(6)}`);
+  addSnapshot(state, canister, {
+    id: snapshotId(canister.meta.id, canister.nextSnapshot),
+    canisterId: canister.meta.id,
+    source: uploaded ? "metadata_upload" : "taken_from_canister",
+    takenAt: state.time,
+    canisterVersion: canister.meta.version,
+    sizeBytes: 1_000,
+    module: uploaded
+      ? { blob: null, bytes: 10 }
+      : { blob: state.blobs.put(state.blobs.get(module.blob)), bytes: 10 },
+    globals: [{ type: "f64", bits: BigInt(random.below(1_000)) }],
+    heapPages: 1,
+    stablePages: 2,
+    certifiedData: canister.meta.certifiedData,
+    globalTimer: null,
+    lowMemoryHook: "ready",
+    chunks: new Map([[state.blobs.put(chunk), { bytes: chunk.length }]]),
+    memory: uploaded
+      ? { heap: new PageTable(), stable: new PageTable(), module: new PageTable() }
+      : { heap: shareTable(heap, arena), stable: shareTable(stable, arena), module: new PageTable() },
+  });
 }
 
 function changePage(arena: PageArena, table: PageTable, random: Random): void {
@@ -162,6 +217,7 @@ function install(state: ReplicatedState, canister: CanisterState, random: Random
     hash: sha256(code),
     bytes: code.length,
     is64: false,
+    globalTypes: [],
     metadata: [{ name: "candid:service", visibility: "public", content: code.subarray(0, 12) }],
     exports: {
       updates: ["go"],
@@ -205,6 +261,16 @@ export function stateDigest({ state, arena }: World): string {
     const canister = state.canisters.get(key) as CanisterState;
     parts.push(utf8(canisterKey(canister)), encodeCanister(canister));
     for (const table of [canister.memory.heap, canister.memory.stable]) {
+      for (const [index, id] of table.entries()) {
+        parts.push(u64be((BigInt(index) << 32n) | BigInt(checksum(arena.view(id)))));
+      }
+      parts.push(utf8("end"));
+    }
+  }
+  for (const key of [...state.snapshots.keys()].sort()) {
+    const snapshot = state.snapshots.get(key) as CanisterSnapshot;
+    parts.push(utf8(key), encodeSnapshot(snapshot));
+    for (const table of [snapshot.memory.heap, snapshot.memory.stable, snapshot.memory.module]) {
       for (const [index, id] of table.entries()) {
         parts.push(u64be((BigInt(index) << 32n) | BigInt(checksum(arena.view(id)))));
       }

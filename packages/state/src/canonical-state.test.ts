@@ -67,6 +67,7 @@ function moduleOf(text: string): InstalledModule {
     hash: sha256(code),
     bytes: code.length,
     is64: false,
+    globalTypes: [],
     metadata: [{ name: `section ${text}`, visibility: "public", content: code }],
     exports: {
       updates: [],

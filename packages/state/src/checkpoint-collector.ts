@@ -8,6 +8,7 @@
  */
 import { assert, fromHex, type Height, type PrincipalKey, toHex } from "@orrery/base";
 import { treeHash } from "@orrery/crypto";
+import { collectSnapshots, SnapshotChanges, type SnapshotInput } from "./checkpoint-snapshots.ts";
 import { encodeCanister, encodeIngressEntry, encodeSystem } from "./codec/records.ts";
 import type { PageDelta, PageTable } from "./page-table.ts";
 import type { PageArena } from "./pages.ts";
@@ -50,6 +51,9 @@ export interface CheckpointInput {
   readonly system: Uint8Array;
   readonly deleted: readonly Uint8Array[];
   readonly canisters: readonly CanisterInput[];
+  /** In the order of canisters and ages, since one may share pages with the one before it. */
+  readonly snapshots: readonly SnapshotInput[];
+  readonly snapshotsDeleted: readonly Uint8Array[];
   readonly ingress: readonly { readonly requestId: Uint8Array; readonly record: Uint8Array }[];
   readonly ingressPruned: readonly Uint8Array[];
   /** `bytes` is null for a blob that is durable already: the writer copies it. */
@@ -85,6 +89,7 @@ export class CheckpointCollector {
   #changes = noChanges();
   #base: Height | null;
   readonly #durableBlobs: Set<BlobKey>;
+  readonly #snapshots: SnapshotChanges;
   /** Memories of the canisters in the last checkpoint: other tables under the same id are another canister's. */
   readonly #durableMemories = new Map<PrincipalKey, WasmMemoryState>();
   #inFlight: InFlight | null = null;
@@ -92,9 +97,11 @@ export class CheckpointCollector {
   /** `base`: height of the checkpoint that the state was loaded from, null when there is none yet. */
   constructor(state: ReplicatedState, base: Height | null) {
     this.#base = base;
+    this.#snapshots = new SnapshotChanges(base === null ? new Map() : state.snapshots);
     this.#durableBlobs = new Set(base === null ? [] : state.blobs.keys());
     if (base === null) return;
     state.blobs.takeChanges();
+    state.changedSnapshots.clear();
     for (const [key, { memory }] of state.canisters) this.#durableMemories.set(key, memory);
   }
 
@@ -135,6 +142,7 @@ export class CheckpointCollector {
     for (const key of state.blobs.takeChanges()) this.#changes.blobs.add(key);
     const changes = this.#changes;
     const isFull = kind === "full" || this.#base === null;
+    const snapshots = this.#snapshots.take(state);
     const common = {
       height: state.height,
       epoch: arena.epoch,
@@ -142,8 +150,22 @@ export class CheckpointCollector {
       system: encodeSystem(state),
     };
     const input: CheckpointInput = isFull
-      ? { kind: "full", basedOn: null, ...common, ...this.#everything(state) }
-      : { kind: "delta", basedOn: this.#base, ...common, ...this.#changed(state, changes) };
+      ? {
+          kind: "full",
+          basedOn: null,
+          ...common,
+          ...this.#everything(state),
+          snapshots: collectSnapshots(state, null),
+          snapshotsDeleted: [],
+        }
+      : {
+          kind: "delta",
+          basedOn: this.#base,
+          ...common,
+          ...this.#changed(state, changes),
+          snapshots: collectSnapshots(state, snapshots.changed),
+          snapshotsDeleted: snapshots.deleted,
+        };
     this.#changes = noChanges();
     const memories = new Map<PrincipalKey, WasmMemoryState>();
     for (const { id } of input.canisters) {
@@ -164,6 +186,7 @@ export class CheckpointCollector {
     assert(this.#inFlight !== null, "no checkpoint is being written");
     const { input, memories } = this.#inFlight;
     this.#base = input.height;
+    this.#snapshots.finished();
     if (input.kind === "full") {
       this.#durableBlobs.clear();
       this.#durableMemories.clear();
@@ -178,6 +201,7 @@ export class CheckpointCollector {
   /** The collection in flight was not written (disk full): its changes belong to the next one. */
   failed(): void {
     assert(this.#inFlight !== null, "no checkpoint is being written");
+    this.#snapshots.failed();
     const later = this.#changes;
     this.#changes = this.#inFlight.changes;
     this.#inFlight = null;

@@ -36,10 +36,13 @@ export const FrameKind = {
   pages: 8,
   zeroPages: 9,
   footer: 10,
+  snapshot: 11,
+  snapshotDeleted: 12,
+  sharedPages: 13,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
-const KIND_MAX = FrameKind.footer;
+const KIND_MAX = FrameKind.sharedPages;
 
 export interface CheckpointHeader {
   readonly generation: number;

@@ -15,19 +15,20 @@ import {
   readManifest,
 } from "./checkpoint-manifest.ts";
 import {
-  type CheckpointInfo,
-  checkpointInfo,
-  HEAP_MEMORY,
-  readBlobPayload,
-  STABLE_MEMORY,
-} from "./checkpoint-writer.ts";
+  applySharedPages,
+  deleteSnapshot,
+  type LoadingSnapshot,
+  restoreSnapshots,
+  snapshotRecord,
+} from "./checkpoint-snapshots.ts";
+import { type CheckpointInfo, checkpointInfo, readBlobPayload } from "./checkpoint-writer.ts";
 import { checksum } from "./checksum.ts";
 import { decodeCanister, decodeIngressEntry, decodeSystem } from "./codec/records.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { corrupt, networkTag, viewOf } from "./durable-format.ts";
 import { PAGE_BYTES, PageTable } from "./page-table.ts";
 import { PageArena } from "./pages.ts";
-import type { BlobKey, CanisterState, IngressEntry, ReplicatedState } from "./types.ts";
+import type { BlobKey, CanisterState, IngressEntry, ReplicatedState, SnapshotKey } from "./types.ts";
 
 export interface LoadedCheckpoint {
   readonly state: ReplicatedState;
@@ -49,6 +50,7 @@ interface Loading {
   rootHash: Uint8Array | null;
   height: Height;
   readonly canisters: Map<PrincipalKey, LoadingCanister>;
+  readonly snapshots: Map<SnapshotKey, LoadingSnapshot>;
   readonly ingress: Map<string, Uint8Array>;
   readonly blobs: Map<BlobKey, Uint8Array>;
 }
@@ -67,6 +69,7 @@ export function loadCheckpoint(
     rootHash: null,
     height: -1,
     canisters: new Map(),
+    snapshots: new Map(),
     ingress: new Map(),
     blobs: new Map(),
   };
@@ -152,6 +155,19 @@ function applyFrame(name: string, reader: FrameReader, frame: Frame, loading: Lo
     case FrameKind.blobReleased:
       loading.blobs.delete(toHex(payload));
       return;
+    case FrameKind.snapshot: {
+      const { key, rest } = splitKey(name, payload);
+      snapshotRecord(loading.snapshots, key, rest);
+      return;
+    }
+    case FrameKind.snapshotDeleted:
+      deleteSnapshot(loading, splitKey(name, payload).key);
+      return;
+    case FrameKind.sharedPages: {
+      const { key, rest } = splitKey(name, payload);
+      applySharedPages(name, loading, key, rest);
+      return;
+    }
     case FrameKind.pages:
       applyPages(name, reader, frame, loading);
       return;
@@ -209,11 +225,12 @@ function memoryOf(
 ): { readonly table: PageTable; readonly rest: Uint8Array } {
   const { key, rest } = splitKey(name, payload);
   const canister = loading.canisters.get(key);
-  const memory = rest[0];
-  if (canister === undefined || (memory !== HEAP_MEMORY && memory !== STABLE_MEMORY)) {
-    throw corrupt(name, `pages of a memory that is not there (canister ${key})`);
-  }
-  return { table: memory === HEAP_MEMORY ? canister.heap : canister.stable, rest: rest.subarray(1) };
+  const snapshot = loading.snapshots.get(key);
+  // Snapshot ids are longer than canister ids: no key is both.
+  const tables = snapshot?.tables ?? (canister === undefined ? [] : [canister.heap, canister.stable]);
+  const table = tables[rest[0] ?? tables.length];
+  if (table === undefined) throw corrupt(name, `pages of a memory that is not there (canister ${key})`);
+  return { table, rest: rest.subarray(1) };
 }
 
 function assemble(name: string, loading: Loading, manifest: Manifest): LoadedCheckpoint {
@@ -229,12 +246,19 @@ function assemble(name: string, loading: Loading, manifest: Manifest): LoadedChe
       if (canister.meta.module !== null) references.push(canister.meta.module.blob);
       references.push(...canister.chunks.keys());
     }
+    const snapshots = restoreSnapshots(loading.snapshots);
+    for (const { module, chunks } of snapshots.values()) {
+      if (module.blob !== null) references.push(module.blob);
+      references.push(...chunks.keys());
+    }
     for (const [key, record] of loading.ingress) ingressHistory.set(key, decodeIngressEntry(record));
     return {
       ...decodeSystem(system),
       canisters,
       ingressHistory,
       blobs: BlobStore.restore(loading.blobs, references),
+      snapshots,
+      changedSnapshots: new Set(),
       tree: emptyTree(),
       changed: { canisters: new Set(), ingress: new Set(), streams: new Set() },
     };

@@ -13,6 +13,7 @@ import {
   readManifest,
   replaceManifest,
 } from "./checkpoint-manifest.ts";
+import { encodeRuns, HEAP_MEMORY, type SnapshotInput, STABLE_MEMORY } from "./checkpoint-snapshots.ts";
 import { checksum } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
 import { corrupt, numberOf, STREAM_BYTES, viewOf } from "./durable-format.ts";
@@ -26,9 +27,6 @@ const PAGES_PER_FRAME = 256;
 const CHAIN_FILES_MAX = 64;
 /** Below this a chain is not worth rewriting. */
 const CHAIN_SLACK_BYTES: number = 64 << 20;
-
-export const HEAP_MEMORY = 0;
-export const STABLE_MEMORY = 1;
 
 /** What the current checkpoint is. */
 export interface CheckpointInfo {
@@ -142,6 +140,8 @@ export class CheckpointWriter {
       for (const key of input.blobsReleased) out.frame(FrameKind.blobReleased, fromHex(key));
       for (const blob of input.blobs) this.#writeBlob(out, blob);
       for (const canister of input.canisters) writeCanister(out, canister, reader);
+      for (const id of input.snapshotsDeleted) out.frame(FrameKind.snapshotDeleted, keyed(id));
+      for (const snapshot of input.snapshots) writeSnapshot(out, snapshot, reader);
       for (const id of input.ingressPruned) out.frame(FrameKind.ingressPruned, keyed(id));
       for (const { requestId, record } of input.ingress)
         out.frame(FrameKind.ingress, keyed(requestId, record));
@@ -218,6 +218,16 @@ function writeCanister(out: FrameWriter, canister: CanisterInput, reader: PageRe
   out.frame(FrameKind.canister, keyed(canister.id, canister.record));
   writePages(out, concatBytes(keyed(canister.id), Uint8Array.of(HEAP_MEMORY)), canister.heap, reader);
   writePages(out, concatBytes(keyed(canister.id), Uint8Array.of(STABLE_MEMORY)), canister.stable, reader);
+}
+
+/** What a snapshot shares comes before what it has of its own. */
+function writeSnapshot(out: FrameWriter, snapshot: SnapshotInput, reader: PageReader): void {
+  out.frame(FrameKind.snapshot, keyed(snapshot.id, snapshot.record));
+  for (const { memory, shared, pages } of snapshot.memories) {
+    const prefix = concatBytes(keyed(snapshot.id), Uint8Array.of(memory));
+    if (shared.length > 0) out.frame(FrameKind.sharedPages, concatBytes(prefix, encodeRuns(shared)));
+    writePages(out, prefix, pages, reader);
+  }
 }
 
 /** Frames of page numbers with the checksum of each page, pages behind them; page numbers alone for pages that became zero. */

@@ -35,6 +35,8 @@ function entryBytes({ details }: HistoryChange): number {
     case "creation":
     case "controllers_change":
       return ENTRY_BYTES + PRINCIPAL_BYTES * (1 + details.controllers.length);
+    case "load_snapshot":
+      return ENTRY_BYTES + 2 * PRINCIPAL_BYTES + details.snapshotId.length;
     default:
       return ENTRY_BYTES + PRINCIPAL_BYTES + HASH_BYTES;
   }

@@ -66,6 +66,11 @@ export const CanisterStatusResult: IDL.Type = IDL.Record({
   }),
 });
 
+const SnapshotSource = IDL.Variant({
+  taken_from_canister: IDL.Reserved,
+  metadata_upload: IDL.Reserved,
+});
+
 const ChangeOrigin = IDL.Variant({
   from_user: IDL.Record({ user_id: IDL.Principal }),
   from_canister: IDL.Record({ canister_id: IDL.Principal, canister_version: IDL.Opt(IDL.Nat64) }),
@@ -80,6 +85,13 @@ const ChangeDetails = IDL.Variant({
   code_deployment: IDL.Record({
     mode: IDL.Variant({ install: IDL.Null, reinstall: IDL.Null, upgrade: IDL.Null }),
     module_hash: Blob,
+  }),
+  load_snapshot: IDL.Record({
+    from_canister_id: IDL.Opt(IDL.Principal),
+    snapshot_id: Blob,
+    canister_version: IDL.Nat64,
+    taken_at_timestamp: IDL.Nat64,
+    source: SnapshotSource,
   }),
   controllers_change: IDL.Record({ controllers: IDL.Vec(IDL.Principal) }),
 });
@@ -202,6 +214,16 @@ function candidDetails(details: HistoryDetails): unknown {
       return { code_deployment: { mode: { [details.mode]: null }, module_hash: details.moduleHash } };
     case "controllers_change":
       return { controllers_change: { controllers: details.controllers.map(candidPrincipal) } };
+    case "load_snapshot":
+      return {
+        load_snapshot: {
+          from_canister_id: details.fromCanister === null ? [] : [candidPrincipal(details.fromCanister)],
+          snapshot_id: details.snapshotId,
+          canister_version: details.canisterVersion,
+          taken_at_timestamp: details.takenAt,
+          source: { [details.source]: null },
+        },
+      };
     default:
       return assertNever(details, "history details");
   }

@@ -82,6 +82,7 @@ export class ModuleCache {
       hash,
       bytes: uploaded.length,
       is64: info.is64,
+      globalTypes: info.mutableGlobals.map(({ type }) => type),
       metadata: info.customSections,
       exports: exportsOf(info),
     };

@@ -174,7 +174,15 @@ export class ScriptedRunner implements MessageRunner {
       onLowWasmMemory: false,
     };
     const blob = [...hash].map((b) => b.toString(16).padStart(2, "0")).join("");
-    const module = { blob, hash, bytes: uploaded.length, is64: false, metadata: [], exports };
+    const module = {
+      blob,
+      hash,
+      bytes: uploaded.length,
+      is64: false,
+      globalTypes: [],
+      metadata: [],
+      exports,
+    };
     return { ok: true, value: { module, instructions: 10n, customSectionBytes: 0 } };
   }
 }

@@ -11,16 +11,20 @@ import {
 } from "@orrery/base";
 import fc from "fast-check";
 import { newCanister, newState } from "../new-state.ts";
+import { PageTable } from "../page-table.ts";
 import type {
   Callback,
   CallContext,
+  CanisterSnapshot,
   CanisterState,
+  GlobalType,
   IngressEntry,
   IngressInput,
   OutboundMessage,
   RejectReason,
   RequestInput,
   ResponseInput,
+  SnapshotSource,
   Stream,
   SubnetInfo,
 } from "../types.ts";
@@ -29,9 +33,11 @@ import { bigInteger, decodeWith, encodeWith } from "./codec.ts";
 import {
   decodeCanister,
   decodeIngressEntry,
+  decodeSnapshot,
   decodeSystem,
   encodeCanister,
   encodeIngressEntry,
+  encodeSnapshot,
   encodeSystem,
 } from "./records.ts";
 
@@ -217,11 +223,13 @@ const status = fc.oneof(
     ),
   }),
 );
+const globalType = fc.constantFrom<GlobalType>("i32", "i64", "f32", "f64", "v128");
 const installed = record({
   blob: hex,
   hash: blob,
   bytes: int,
   is64: fc.boolean(),
+  globalTypes: fc.array(globalType, { maxLength: 3 }),
   metadata: fc.array(
     record({ name, visibility: fc.constantFrom("public" as const, "private" as const), content: blob }),
   ),
@@ -238,6 +246,7 @@ const installed = record({
     onLowWasmMemory: fc.boolean(),
   }),
 });
+const snapshotSource = fc.constantFrom<SnapshotSource>("taken_from_canister", "metadata_upload");
 const history = record({
   timestamp: time,
   canisterVersion: time,
@@ -265,7 +274,32 @@ const history = record({
       mode: fc.constantFrom("install" as const, "reinstall" as const, "upgrade" as const),
       moduleHash: blob,
     }),
+    record({
+      kind: fc.constant("load_snapshot" as const),
+      snapshotId: blob,
+      canisterVersion: time,
+      takenAt: time,
+      source: snapshotSource,
+      fromCanister: fc.option(principal),
+    }),
   ),
+});
+
+const snapshot: fc.Arbitrary<Omit<CanisterSnapshot, "memory">> = record({
+  id: blob,
+  canisterId: principal,
+  source: snapshotSource,
+  takenAt: time,
+  canisterVersion: time,
+  sizeBytes: int,
+  module: record({ blob: fc.option(hex), bytes: int }),
+  globals: fc.array(record({ type: globalType, bits: nat }), { maxLength: 4 }),
+  heapPages: int,
+  stablePages: int,
+  certifiedData: blob,
+  globalTimer: fc.option(time),
+  lowMemoryHook: fc.option(fc.constantFrom("not_satisfied" as const, "ready" as const, "executed" as const)),
+  chunks: keyed(record({ bytes: int })),
 });
 
 const canister: fc.Arbitrary<CanisterState> = record({
@@ -356,6 +390,16 @@ test("canister records come back as they were, whatever the order of their maps"
   );
 });
 
+test("snapshot records come back as they were", () => {
+  const tables = { heap: new PageTable(), stable: new PageTable(), module: new PageTable() };
+  fc.assert(
+    fc.property(snapshot, (value) => {
+      const whole = { ...value, memory: tables };
+      assert.deepEqual(decodeSnapshot(encodeSnapshot(whole), tables), whole);
+    }),
+  );
+});
+
 test("ingress entries come back as they were", () => {
   fc.assert(
     fc.property(entry, (value) => assert.deepEqual(decodeIngressEntry(encodeIngressEntry(value)), value)),
@@ -410,7 +454,8 @@ test("the system record comes back as it was", () => {
             refund: total,
             height,
           });
-        const { canisters, ingressHistory, blobs, tree, changed, ...system } = state;
+        const { canisters, ingressHistory, blobs, snapshots, changedSnapshots, tree, changed, ...system } =
+          state;
         assert.deepEqual(decodeSystem(encodeSystem(state)), system);
       },
     ),
