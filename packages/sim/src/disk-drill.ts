@@ -12,7 +12,7 @@ import {
   type PageReader,
   type Store,
 } from "@orrery/state";
-import { blockOf, newWorld, runRound, stateDigest, type World } from "./disk-workload.ts";
+import { blockOf, HOT_PAGES_MAX, newWorld, runRound, stateDigest, type World } from "./disk-workload.ts";
 import { type FaultyDisk, PowerCut } from "./faulty-disk.ts";
 
 const NETWORK: Uint8Array = utf8("drill network");
@@ -98,8 +98,11 @@ function live(options: DrillOptions, told: Told): void {
       collector.absorb(runRound(world, seed));
       const { height } = world.state;
       world.arena.reclaim(Math.min(height - 1, collector.reclaimLimit()));
+      // Not always: otherwise a superseded file would never live as long as it may.
+      if (height % 2 === 0) store.release(world.arena.reclaimedEpoch);
       if (pending !== null && height >= pending.at + WRITE_DELAY_ROUNDS) {
         writeCheckpoint(store, collector, pending.input, world.arena, told);
+        world.arena.cool();
         pending = null;
       }
       if (pending === null && height % CHECKPOINT_EVERY === 0) {
@@ -131,8 +134,8 @@ function recover(
   told: Told,
 ): { world: World; collector: CheckpointCollector } {
   const { seed, digests } = options;
-  const loaded = store.loadState();
-  const world: World = loaded ?? newWorld(seed);
+  const loaded = store.loadState({ hotPagesMax: HOT_PAGES_MAX });
+  const world: World = loaded ?? newWorld(seed, options.disk);
   if (world.state.height < told.checkpoint) fail(`the checkpoint of height ${told.checkpoint} is lost`);
   if (stateDigest(world) !== digests[world.state.height])
     fail(`the checkpoint of height ${world.state.height} is wrong`);
@@ -169,7 +172,7 @@ export function readDamaged(
   const { seed, height, digest } = expected;
   try {
     const store = open(disk);
-    const world: World = store.loadState() ?? newWorld(seed);
+    const world: World = store.loadState({ hotPagesMax: HOT_PAGES_MAX }) ?? newWorld(seed, disk);
     for (const record of store.recovered.blocks) {
       checkBlock(record, world.state.height + 1, seed);
       runRound(world, seed);

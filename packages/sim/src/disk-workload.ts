@@ -19,8 +19,10 @@ import {
   addSnapshot,
   type CanisterSnapshot,
   type CanisterState,
+  ColdPages,
   canisterKey,
   checksum,
+  type Disk,
   encodeCanister,
   encodeIngressEntry,
   encodeSnapshot,
@@ -69,8 +71,15 @@ export function workloadSubnet(seed: number): SubnetInfo {
   };
 }
 
-export function newWorld(seed: number): World {
-  return { state: newState({ subnet: workloadSubnet(seed), time: START_TIME }), arena: new PageArena() };
+/** Pages kept in memory by worlds over a disk: few, so that most of what a round touches has gone cold. */
+export const HOT_PAGES_MAX = 12;
+
+/** Over a disk, pages go cold to its checkpoints; without one, all stay in memory. */
+export function newWorld(seed: number, disk?: Disk): World {
+  const arena = new PageArena(
+    disk === undefined ? {} : { cold: new ColdPages(disk, { cachedPages: 4 }), hotPagesMax: HOT_PAGES_MAX },
+  );
+  return { state: newState({ subnet: workloadSubnet(seed), time: START_TIME }), arena };
 }
 
 /** The block of a height; a few bytes or a few kilobytes. */

@@ -46,6 +46,8 @@ export interface CheckpointInput {
   readonly basedOn: Height | null;
   /** `arena.epoch` when it was collected. */
   readonly epoch: number;
+  /** `arena.reclaimedEpoch` then: nobody sees versions that were retired up to it. */
+  readonly reclaimedEpoch: number;
   /** Root hash of the certified tree, checked on loading. */
   readonly rootHash: Uint8Array;
   readonly system: Uint8Array;
@@ -137,7 +139,7 @@ export class CheckpointCollector {
    * The state at its present height as a checkpoint: `delta` holds what changed since the last finished one, and becomes `full`
    * when there is none. One collection is in flight at a time. Cost of a delta: the changes.
    */
-  collect(state: ReplicatedState, kind: "full" | "delta", arena: Pick<PageArena, "epoch">): CheckpointInput {
+  collect(state: ReplicatedState, kind: "full" | "delta", arena: Pick<PageArena, "epoch" | "reclaimedEpoch">): CheckpointInput {
     assert(this.#inFlight === null, "a checkpoint is collected while another is being written");
     for (const key of state.blobs.takeChanges()) this.#changes.blobs.add(key);
     const changes = this.#changes;
@@ -146,6 +148,7 @@ export class CheckpointCollector {
     const common = {
       height: state.height,
       epoch: arena.epoch,
+      reclaimedEpoch: arena.reclaimedEpoch,
       rootHash: treeHash(state.tree),
       system: encodeSystem(state),
     };

@@ -39,10 +39,11 @@ export const FrameKind = {
   snapshot: 11,
   snapshotDeleted: 12,
   sharedPages: 13,
+  pageReferences: 14,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
-const KIND_MAX = FrameKind.sharedPages;
+const KIND_MAX = FrameKind.pageReferences;
 
 export interface CheckpointHeader {
   readonly generation: number;
@@ -70,6 +71,11 @@ export class FrameWriter {
   /** Bytes written so far: where the next frame begins. */
   get offset(): number {
     return this.#written + this.#used;
+  }
+
+  /** Where the payload of the next frame begins. */
+  get nextPayload(): number {
+    return this.offset + FRAME_HEADER_BYTES;
   }
 
   /** Checksum of the file up to here. */
@@ -136,9 +142,14 @@ export interface FrameReader {
   chain(): number;
 }
 
-/** Opens a checkpoint file for reading. Damage is `store_corrupt`, naming the file. */
-export function readFrames(name: string, file: DiskFile, network: Uint8Array): FrameReader {
-  const reader = new WindowReader(file);
+/** Opens a checkpoint file for reading, so many bytes at once. Damage is `store_corrupt`, naming the file. */
+export function readFrames(
+  name: string,
+  file: DiskFile,
+  network: Uint8Array,
+  options: { readonly windowBytes?: number } = {},
+): FrameReader {
+  const reader = new WindowReader(file, options.windowBytes);
   const headerBytes = fileHeaderBytes(HEADER_FIELDS);
   const head = reader.read(0, headerBytes).slice();
   const [generation, height, parent] = decodeFileHeader(name, head, {

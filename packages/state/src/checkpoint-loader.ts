@@ -1,7 +1,7 @@
 /**
- * Reads the current checkpoint back: the base, then each delta on it, every checksum verified, then the certified tree rebuilt from
- * the records and compared with the root hash that was written. Nothing is repaired or guessed: damage is `store_corrupt` with
- * the file's name. Reads only.
+ * Reads the current checkpoint back: the base, then each delta on it, every record's checksum verified, then the certified tree rebuilt from
+ * the records and compared with the root hash that was written. Pages are found but not read, unless there are few: each is checked
+ * when it is used. Nothing is repaired or guessed: damage is `store_corrupt` with the file's name. Reads only.
  */
 import { assertNever, equalBytes, type Height, type PrincipalKey, toHex } from "@orrery/base";
 import { emptyTree, treeHash } from "@orrery/crypto";
@@ -14,6 +14,7 @@ import {
   type Manifest,
   readManifest,
 } from "./checkpoint-manifest.ts";
+import { PagesLoader } from "./checkpoint-pages.ts";
 import {
   applySharedPages,
   deleteSnapshot,
@@ -24,15 +25,21 @@ import {
 import { type CheckpointInfo, checkpointInfo, readBlobPayload } from "./checkpoint-writer.ts";
 import { checksum } from "./checksum.ts";
 import { decodeCanister, decodeIngressEntry, decodeSystem } from "./codec/records.ts";
+import { ColdPages } from "./cold-pages.ts";
 import type { Disk, DiskFile } from "./disk.ts";
-import { corrupt, networkTag, viewOf } from "./durable-format.ts";
-import { PAGE_BYTES, PageTable } from "./page-table.ts";
+import { corrupt, networkTag, STREAM_BYTES, viewOf } from "./durable-format.ts";
+import { PageTable } from "./page-table.ts";
 import { PageArena } from "./pages.ts";
 import type { BlobKey, CanisterState, IngressEntry, ReplicatedState, SnapshotKey } from "./types.ts";
 
+/** Stores up to this size are read whole at the start, so that damage is told before anything runs: some 50 ms. */
+const VERIFIED_BYTES_MAX: number = 32 << 20;
+/** Bytes fetched at once where most of a file is skipped. */
+const SKIPPING_BYTES: number = 64 << 10;
+
 export interface LoadedCheckpoint {
   readonly state: ReplicatedState;
-  /** Holds the state's pages, all made in epoch 0: advance it before the first round. */
+  /** Has the state's pages, made in epoch 0: advance it before the first round. */
   readonly arena: PageArena;
   readonly info: CheckpointInfo;
 }
@@ -46,6 +53,7 @@ interface LoadingCanister {
 /** What the files read so far add up to, still as bytes. */
 interface Loading {
   readonly arena: PageArena;
+  readonly pages: PagesLoader;
   system: Uint8Array | null;
   rootHash: Uint8Array | null;
   height: Height;
@@ -55,16 +63,26 @@ interface Loading {
   readonly blobs: Map<BlobKey, Uint8Array>;
 }
 
+export interface LoadOptions {
+  readonly networkId: Uint8Array;
+  /**
+   * Pages stay on the disk until they are used, and at most so many are kept in memory beside those that no checkpoint holds: whoever
+   * follows the arena then needs a reader of cold pages. When not given, all pages come into memory and stay there.
+   */
+  readonly hotPagesMax?: number | undefined;
+}
+
 /** The state of the current checkpoint, null when none was ever made. */
-export function loadCheckpoint(
-  disk: Disk,
-  options: { readonly networkId: Uint8Array },
-): LoadedCheckpoint | null {
+export function loadCheckpoint(disk: Disk, options: LoadOptions): LoadedCheckpoint | null {
   const network = networkTag(options.networkId);
   const manifest = readManifest(disk, network);
   if (manifest === null) return null;
+  const arena = new PageArena({ cold: new ColdPages(disk), hotPagesMax: options.hotPagesMax });
+  const verify =
+    options.hotPagesMax !== undefined && checkpointInfo(manifest).chainBytes <= VERIFIED_BYTES_MAX;
   const loading: Loading = {
-    arena: new PageArena(),
+    arena,
+    pages: new PagesLoader(arena, { verify }),
     system: null,
     rootHash: null,
     height: -1,
@@ -75,10 +93,13 @@ export function loadCheckpoint(
   };
   let parent = 0;
   for (const entry of manifest.chain) {
-    applyFile(disk, network, loading, entry, parent);
+    applyFile(disk, loading, { network, entry, parent, windowBytes: verify ? STREAM_BYTES : SKIPPING_BYTES });
     parent = entry.generation;
   }
   const last = checkpointFileName(parent);
+  arena.reclaim(0);
+  arena.freeUnreferenced();
+  if (options.hotPagesMax === undefined) arena.warm();
   if (loading.height !== manifest.height)
     throw corrupt(last, `it is of height ${loading.height}, not ${manifest.height}`);
   return assemble(last, loading, manifest);
@@ -86,11 +107,15 @@ export function loadCheckpoint(
 
 function applyFile(
   disk: Disk,
-  network: Uint8Array,
   loading: Loading,
-  entry: CheckpointFile,
-  parent: number,
+  options: {
+    readonly network: Uint8Array;
+    readonly entry: CheckpointFile;
+    readonly parent: number;
+    readonly windowBytes: number;
+  },
 ): void {
+  const { network, entry, parent, windowBytes } = options;
   const name = checkpointFileName(entry.generation);
   let file: DiskFile;
   try {
@@ -99,7 +124,7 @@ function applyFile(
     throw corrupt(name, "the manifest names it, but it cannot be opened", cause);
   }
   try {
-    const reader = readFrames(name, file, network);
+    const reader = readFrames(name, file, network, { windowBytes });
     const { header } = reader;
     if (
       header.generation !== entry.generation ||
@@ -169,40 +194,20 @@ function applyFrame(name: string, reader: FrameReader, frame: Frame, loading: Lo
       return;
     }
     case FrameKind.pages:
-      applyPages(name, reader, frame, loading);
+      loading.pages.pages(name, reader, frame, memoryOf(name, payload, loading));
+      return;
+    case FrameKind.pageReferences:
+      loading.pages.references(name, memoryOf(name, payload, loading));
       return;
     case FrameKind.zeroPages: {
       const { table, rest } = memoryOf(name, payload, loading);
       const view = viewOf(rest);
-      for (let i = 0; i + 4 <= rest.length; i += 4)
-        replacePage(loading.arena, table, view.getUint32(i, true), 0);
+      for (let i = 0; i + 4 <= rest.length; i += 4) loading.pages.replace(table, view.getUint32(i, true), 0);
       return;
     }
     default:
       assertNever(kind, "frame kind");
   }
-}
-
-function applyPages(name: string, reader: FrameReader, frame: Frame, loading: Loading): void {
-  const { table, rest } = memoryOf(name, frame.payload, loading);
-  // The payload's buffer is reused by the reads below.
-  const entries = rest.slice();
-  const view = viewOf(entries);
-  const count = entries.length / 8;
-  if (frame.bulkBytes !== count * PAGE_BYTES) throw corrupt(name, "a frame of pages with the wrong length");
-  for (let i = 0; i < count; i++) {
-    const index = view.getUint32(8 * i, true);
-    const page = reader.read(frame.bulkOffset + i * PAGE_BYTES, PAGE_BYTES);
-    if (checksum(page) !== view.getUint32(8 * i + 4, true)) throw corrupt(name, `page ${index} of a memory`);
-    replacePage(loading.arena, table, index, loading.arena.allocate(page));
-  }
-}
-
-function replacePage(arena: PageArena, table: PageTable, index: number, id: number): void {
-  const old = table.get(index);
-  // Not a change of the table's own: the state equals its checkpoint.
-  table.applyDelta(Uint32Array.of(index, id));
-  arena.retire(old);
 }
 
 function deleteCanister(loading: Loading, key: PrincipalKey): void {

@@ -13,16 +13,14 @@ import {
   readManifest,
   replaceManifest,
 } from "./checkpoint-manifest.ts";
+import { PagesWriter } from "./checkpoint-pages.ts";
 import { encodeRuns, HEAP_MEMORY, type SnapshotInput, STABLE_MEMORY } from "./checkpoint-snapshots.ts";
 import { checksum } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
 import { corrupt, numberOf, STREAM_BYTES, viewOf } from "./durable-format.ts";
-import { PAGE_BYTES, type PageDelta } from "./page-table.ts";
 import type { PageReader } from "./pages.ts";
 import type { BlobKey } from "./types.ts";
 
-/** Pages in one frame: 1 MiB. */
-const PAGES_PER_FRAME = 256;
 /** Longest chain of files: bounds what starting has to open. */
 const CHAIN_FILES_MAX = 64;
 /** Below this a chain is not worth rewriting. */
@@ -67,6 +65,8 @@ export class CheckpointWriter {
   #manifest: Manifest | null;
   /** Where blobs stand in the chain; null until needed. */
   #blobs: Map<BlobKey, BlobPlace> | null = null;
+  /** Files of former chains that somebody may still be reading, and the epoch at whose end they were superseded. */
+  #superseded: { readonly generation: number; readonly epoch: number }[] = [];
 
   constructor(disk: Disk, network: Uint8Array) {
     this.#disk = disk;
@@ -92,23 +92,46 @@ export class CheckpointWriter {
     }
     const chain = input.kind === "delta" ? (old?.chain ?? []) : [];
     const generation = (old?.chain.at(-1)?.generation ?? 0) + 1;
+    let pages: PagesWriter;
     try {
-      const written = this.#writeFile(input, reader, generation, chain.at(-1)?.generation ?? 0);
-      const manifest = { height: input.height, chain: [...chain, written] };
+      const written = this.#writeFile(input, reader, generation, chain);
+      const manifest = { height: input.height, chain: [...chain, written.file] };
       replaceManifest(this.#disk, this.#network, manifest);
       this.#manifest = manifest;
+      pages = written.pages;
     } catch (cause) {
       this.#abandon(generation);
       throw cause;
     }
     this.#blobs = null;
-    this.removeUnused();
+    pages.settle();
+    if (input.kind === "full") {
+      const superseded = (old?.chain ?? []).map((file) => ({
+        generation: file.generation,
+        epoch: input.epoch,
+      }));
+      this.#superseded.push(...superseded);
+      reader.supersede(generation);
+    }
+    this.release(input.reclaimedEpoch);
     return checkpointInfo(this.#manifest);
   }
 
-  /** Removes checkpoint files that the manifest does not name: left over from a crash, or superseded. */
+  /**
+   * Versions retired up to `epoch` are reclaimed: nobody looks for them in superseded files any more, which then go. A page that
+   * is still named was given its new place when the superseding file was written.
+   */
+  release(epoch: number): void {
+    const kept = this.#superseded.filter((file) => file.epoch > epoch);
+    if (kept.length === this.#superseded.length) return;
+    this.#superseded = kept;
+    this.removeUnused();
+  }
+
+  /** Removes checkpoint files that nobody may read any more: left over from a crash, or superseded and released. */
   removeUnused(): void {
     const named = new Set(this.#manifest?.chain.map(({ generation }) => generation));
+    for (const { generation } of this.#superseded) named.add(generation);
     let removed = false;
     for (const name of this.#disk.list()) {
       const generation = numberOf(CHECKPOINT_PREFIX, name);
@@ -130,24 +153,32 @@ export class CheckpointWriter {
     }
   }
 
-  #writeFile(input: CheckpointInput, reader: PageReader, generation: number, parent: number): CheckpointFile {
+  #writeFile(
+    input: CheckpointInput,
+    reader: PageReader,
+    generation: number,
+    chain: readonly CheckpointFile[],
+  ): { readonly file: CheckpointFile; readonly pages: PagesWriter } {
     const file = this.#disk.open(checkpointFileName(generation), { create: true });
+    const parent = chain.at(-1)?.generation ?? 0;
     try {
       file.truncate(0);
       const out = new FrameWriter(file, { generation, height: input.height, parent, network: this.#network });
+      const before = new Set(chain.map((one) => one.generation));
+      const pages = new PagesWriter({ out, reader, generation, chain: before });
       out.frame(FrameKind.system, input.system);
       for (const id of input.deleted) out.frame(FrameKind.canisterDeleted, keyed(id));
       for (const key of input.blobsReleased) out.frame(FrameKind.blobReleased, fromHex(key));
       for (const blob of input.blobs) this.#writeBlob(out, blob);
-      for (const canister of input.canisters) writeCanister(out, canister, reader);
+      for (const canister of input.canisters) writeCanister(out, canister, pages);
       for (const id of input.snapshotsDeleted) out.frame(FrameKind.snapshotDeleted, keyed(id));
-      for (const snapshot of input.snapshots) writeSnapshot(out, snapshot, reader);
+      for (const snapshot of input.snapshots) writeSnapshot(out, snapshot, pages);
       for (const id of input.ingressPruned) out.frame(FrameKind.ingressPruned, keyed(id));
       for (const { requestId, record } of input.ingress)
         out.frame(FrameKind.ingress, keyed(requestId, record));
       out.frame(FrameKind.footer, input.rootHash);
       out.finish();
-      return { generation, bytes: out.offset, sum: out.chain };
+      return { file: { generation, bytes: out.offset, sum: out.chain }, pages };
     } finally {
       file.close();
     }
@@ -214,47 +245,18 @@ export function readBlobPayload(frame: Frame): { readonly key: BlobKey; readonly
   return { key: toHex(frame.payload.subarray(0, 32)), sum: viewOf(frame.payload).getUint32(32, true) };
 }
 
-function writeCanister(out: FrameWriter, canister: CanisterInput, reader: PageReader): void {
+function writeCanister(out: FrameWriter, canister: CanisterInput, pages: PagesWriter): void {
   out.frame(FrameKind.canister, keyed(canister.id, canister.record));
-  writePages(out, concatBytes(keyed(canister.id), Uint8Array.of(HEAP_MEMORY)), canister.heap, reader);
-  writePages(out, concatBytes(keyed(canister.id), Uint8Array.of(STABLE_MEMORY)), canister.stable, reader);
+  pages.write(concatBytes(keyed(canister.id), Uint8Array.of(HEAP_MEMORY)), canister.heap);
+  pages.write(concatBytes(keyed(canister.id), Uint8Array.of(STABLE_MEMORY)), canister.stable);
 }
 
 /** What a snapshot shares comes before what it has of its own. */
-function writeSnapshot(out: FrameWriter, snapshot: SnapshotInput, reader: PageReader): void {
+function writeSnapshot(out: FrameWriter, snapshot: SnapshotInput, writer: PagesWriter): void {
   out.frame(FrameKind.snapshot, keyed(snapshot.id, snapshot.record));
   for (const { memory, shared, pages } of snapshot.memories) {
     const prefix = concatBytes(keyed(snapshot.id), Uint8Array.of(memory));
     if (shared.length > 0) out.frame(FrameKind.sharedPages, concatBytes(prefix, encodeRuns(shared)));
-    writePages(out, prefix, pages, reader);
-  }
-}
-
-/** Frames of page numbers with the checksum of each page, pages behind them; page numbers alone for pages that became zero. */
-function writePages(out: FrameWriter, prefix: Uint8Array, pages: PageDelta, reader: PageReader): void {
-  const zeros: number[] = [];
-  const full: number[] = [];
-  for (let i = 0; i < pages.length; i += 2) (pages[i + 1] === 0 ? zeros : full).push(i);
-  for (let from = 0; from < full.length; from += PAGES_PER_FRAME) {
-    const batch = full.slice(from, from + PAGES_PER_FRAME);
-    const payload = new Uint8Array(prefix.length + 8 * batch.length);
-    payload.set(prefix);
-    const view = viewOf(payload);
-    batch.forEach((at, k) => {
-      view.setUint32(prefix.length + 8 * k, pages[at] as number, true);
-      view.setUint32(prefix.length + 8 * k + 4, checksum(reader.view(pages[at + 1] as number)), true);
-    });
-    out.frame(FrameKind.pages, payload, batch.length * PAGE_BYTES);
-    for (const at of batch) out.bulk(reader.view(pages[at + 1] as number));
-  }
-  for (let from = 0; from < zeros.length; from += STREAM_BYTES / 4) {
-    const batch = zeros.slice(from, from + STREAM_BYTES / 4);
-    const payload = new Uint8Array(prefix.length + 4 * batch.length);
-    payload.set(prefix);
-    const view = viewOf(payload);
-    batch.forEach((at, k) => {
-      view.setUint32(prefix.length + 4 * k, pages[at] as number, true);
-    });
-    out.frame(FrameKind.zeroPages, payload);
+    writer.write(prefix, pages);
   }
 }

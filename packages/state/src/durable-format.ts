@@ -129,11 +129,13 @@ export function decodeFileHeader(
 /** Reads a file mostly forwards: small reads are served from a window fetched at once. */
 export class WindowReader {
   readonly #file: DiskFile;
+  readonly #windowBytes: number;
   #start = 0;
   #window: Uint8Array = new Uint8Array(0);
 
-  constructor(file: DiskFile) {
+  constructor(file: DiskFile, windowBytes: number = STREAM_BYTES) {
     this.#file = file;
+    this.#windowBytes = windowBytes;
   }
 
   get size(): number {
@@ -144,9 +146,9 @@ export class WindowReader {
   read(offset: number, length: number): Uint8Array {
     const at = offset - this.#start;
     if (at >= 0 && at + length <= this.#window.length) return this.#window.subarray(at, at + length);
-    if (length > STREAM_BYTES) return this.#file.read(offset, length);
+    if (length > this.#windowBytes) return this.#file.read(offset, length);
     this.#start = offset;
-    this.#window = this.#file.read(offset, STREAM_BYTES);
+    this.#window = this.#file.read(offset, this.#windowBytes);
     return this.#window.subarray(0, length);
   }
 }

@@ -6,6 +6,7 @@ export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
 export { type CheckpointInfo, shouldCompact } from "./checkpoint-writer.ts";
 export { checksum } from "./checksum.ts";
 export * from "./codec/records.ts";
+export { ColdPages } from "./cold-pages.ts";
 export type * from "./disk.ts";
 export type { LogRecord } from "./durable-format.ts";
 export * from "./new-state.ts";

@@ -1,29 +1,58 @@
 /**
- * The page arena: 4 KiB page versions in shared slabs, readable from any thread by id (docs/ARCHITECTURE.md, "Pages"). One owner thread
- * writes. A version is immutable once its round is published; it is reclaimed by epoch: `retire` queues it under the current
- * epoch and `reclaim(upTo)` frees what no follower (query view, checkpoint writer) can still name. A version made and retired
- * within one epoch was never seen by anybody and is freed at once. Tables share a version (a snapshot and its canister) by
- * `retain`; each of them retires its own reference, and the last one counts.
+ * The page arena: 4 KiB page versions by id, readable from any thread (docs/ARCHITECTURE.md, "Pages"). Versions in use are hot, in
+ * shared slabs; what a checkpoint file holds may be cold, on the disk only, when there are more of them than `hotPagesMax`. One owner
+ * thread writes. A version is immutable once its round is published; it is reclaimed by epoch: `retire` queues it under the
+ * current epoch and `reclaim(upTo)` frees what no follower (query view, checkpoint writer) can still name. A version made and
+ * retired within one epoch was never seen by anybody and is freed at once. Tables share a version (a snapshot and its canister,
+ * canisters of one module) by `retain`; each of them retires its own reference, and the last one counts.
  */
 import { assert } from "@orrery/base";
-import { PAGE_BYTES, type PageId } from "./page-table.ts";
+import { type ColdPages, isFileMissing, PAGE_UNITS, type PageLocation } from "./cold-pages.ts";
+import { DIRECTORY_BYTES, DIRECTORY_IDS, PageDirectory } from "./page-directory.ts";
+import { PAGE_BYTES, type PageId, type PageTable } from "./page-table.ts";
 
 const SLAB_PAGES = 1024;
 const SLAB_BYTES: number = SLAB_PAGES * PAGE_BYTES;
+/** Neighbours on the disk that are read at once: 1 MiB. */
+const RUN_PAGES_MAX = 256;
 
-/** Slabs of an arena, shareable with other threads. */
-export type Slab = SharedArrayBuffer;
+/** Shared memory of an arena, for other threads: contents of pages, or where pages are. */
+export interface Slab {
+  readonly kind: "pages" | "directory";
+  readonly buffer: SharedArrayBuffer;
+}
 
 /** Read-only access by id; followers extend it with the slabs they are sent. */
 export class PageReader {
-  readonly #slabs: Uint8Array[] = [];
+  protected readonly directory: PageDirectory = new PageDirectory();
+  readonly #slots: Uint8Array[] = [];
+  readonly #cold: ColdPages | null;
+  #slabCount = 0;
+  #firstGeneration = 0;
 
-  addSlab(slab: Slab): void {
-    this.#slabs.push(new Uint8Array(slab));
+  /** `cold`: the checkpoint files as this thread reads them; without it only hot pages can be read. */
+  constructor(options: { readonly cold?: ColdPages | undefined } = {}) {
+    this.#cold = options.cold ?? null;
+  }
+
+  addSlab({ kind, buffer }: Slab): void {
+    this.#slabCount++;
+    if (kind === "directory") this.directory.addSlab(buffer);
+    else this.#slots.push(new Uint8Array(buffer));
   }
 
   get slabCount(): number {
-    return this.#slabs.length;
+    return this.#slabCount;
+  }
+
+  /** Pages that this thread has read from the disk. */
+  get coldReads(): number {
+    return this.#cold?.reads ?? 0;
+  }
+
+  /** Whether cold pages can be read here. */
+  get readsCold(): boolean {
+    return this.#cold !== null;
   }
 
   /** Copies page `id` to `target[offset…]`; page 0 is zeros. */
@@ -32,36 +61,168 @@ export class PageReader {
       target.fill(0, offset, offset + PAGE_BYTES);
       return;
     }
-    target.set(this.view(id), offset);
+    for (let slot = this.directory.slot(id); slot !== 0; slot = this.directory.slot(id)) {
+      target.set(this.#slot(slot), offset);
+      // Unless its slot went to another page meanwhile, as it may under a reader that no epoch waits for.
+      if (this.directory.slot(id) === slot) return;
+    }
+    target.set(this.#fromDisk(id), offset);
   }
 
-  /** The page's bytes in place; callers do not write. */
+  /** The page's bytes in place; callers do not write, nor keep them beyond what they are doing. */
   view(id: PageId): Uint8Array {
     assert(id !== 0, "page 0 has no bytes in place");
-    const slab = this.#slabs[Math.floor(id / SLAB_PAGES)];
-    assert(slab !== undefined, `page ${id} is in a slab not known here`);
-    const at = (id % SLAB_PAGES) * PAGE_BYTES;
+    const slot = this.directory.slot(id);
+    return slot === 0 ? this.#fromDisk(id) : this.#slot(slot);
+  }
+
+  /** Copies all pages of `table` to their places in `target`; cold neighbours are read at once. */
+  load(table: PageTable, target: Uint8Array): void {
+    let run: PageLocation[] = [];
+    let runIds: PageId[] = [];
+    let first = 0;
+    const flush = (): void => {
+      if (run.length > 0) this.#loadRun(run, runIds, target, first * PAGE_BYTES);
+      run = [];
+      runIds = [];
+    };
+    for (const [index, id] of table.entries()) {
+      if (this.directory.slot(id) !== 0) {
+        this.read(id, target, index * PAGE_BYTES);
+        continue;
+      }
+      const location = this.directory.location(id);
+      const last = run.at(-1);
+      const joins =
+        last !== undefined &&
+        run.length < RUN_PAGES_MAX &&
+        index === first + run.length &&
+        location.generation === last.generation &&
+        location.unit === last.unit + PAGE_UNITS;
+      if (!joins) {
+        flush();
+        first = index;
+      }
+      run.push(location);
+      runIds.push(id);
+    }
+    flush();
+  }
+
+  /** Where the page stands in the checkpoint files, null when it was never written to one. */
+  location(id: PageId): PageLocation | null {
+    return this.directory.isStored(id) ? this.directory.location(id) : null;
+  }
+
+  /** The checkpoint writer's word that a durable, current file holds the page. */
+  place(id: PageId, location: PageLocation): void {
+    this.directory.setLocation(id, location);
+  }
+
+  /** The checkpoint writer's word that the files before `generation` are named by no checkpoint any more. */
+  supersede(generation: number): void {
+    this.directory.firstGeneration = generation;
+  }
+
+  /** Lets go of superseded files, so that the disk gets their space back. Cheap; to be called now and then. */
+  closeSuperseded(): void {
+    const { firstGeneration } = this.directory;
+    if (firstGeneration === this.#firstGeneration) return;
+    this.#firstGeneration = firstGeneration;
+    this.#cold?.closeBefore(firstGeneration);
+  }
+
+  #slot(slot: number): Uint8Array {
+    const slab = this.#slots[Math.floor(slot / SLAB_PAGES)];
+    assert(slab !== undefined, `slot ${slot} is in a slab not known here`);
+    const at = (slot % SLAB_PAGES) * PAGE_BYTES;
     return slab.subarray(at, at + PAGE_BYTES);
   }
+
+  /** A cold page. Its file may be superseded and gone while we look: then the directory names another one by now. */
+  #fromDisk(id: PageId): Uint8Array {
+    const cold = this.#cold;
+    assert(cold !== null, `page ${id} is on the disk, which this reader was not given`);
+    let location = this.directory.location(id);
+    for (;;) {
+      try {
+        return cold.page(id, location);
+      } catch (cause) {
+        const now = this.directory.location(id);
+        if (!isFileMissing(cause) || now.generation === location.generation) throw cause;
+        location = now;
+      }
+    }
+  }
+
+  #loadRun(run: readonly PageLocation[], ids: readonly PageId[], target: Uint8Array, offset: number): void {
+    assert(this.#cold !== null, `page ${ids[0]} is on the disk, which this reader was not given`);
+    try {
+      target.set(this.#cold.run(run), offset);
+    } catch (cause) {
+      if (!isFileMissing(cause)) throw cause;
+      for (const [i, id] of ids.entries()) target.set(this.#fromDisk(id), offset + i * PAGE_BYTES);
+    }
+  }
+}
+
+export interface ArenaOptions {
+  /** The checkpoint files; without them every page stays in memory. */
+  readonly cold?: ColdPages | undefined;
+  /** Versions kept in memory beside those that no checkpoint holds yet; unlimited by default. */
+  readonly hotPagesMax?: number | undefined;
+}
+
+interface Retired {
+  readonly epoch: number;
+  readonly ids: PageId[];
+  /** Slots of pages that went cold, which followers may be looking at. */
+  readonly slots: number[];
 }
 
 export class PageArena extends PageReader {
   readonly #slabList: Slab[] = [];
-  readonly #free: PageId[] = [];
-  /** Epoch in which each live page was allocated; index is the id. */
-  #born: number[] = [];
-  readonly #retired: { epoch: number; ids: PageId[] }[] = [];
-  /** References beyond the first, by slab; absent where nothing is shared. */
-  readonly #shared: (Uint32Array | undefined)[] = [];
+  readonly #hotPagesMax: number;
+  /** Ids and slots from here on were never used; 0 stands for the zero page, and for no slot. */
+  #nextId = 1;
+  #nextSlot = 1;
+  /** By slab of pages: the version in each slot. */
+  readonly #occupants: Uint32Array[] = [];
+  /** Slot at which the search for pages that may go cold goes on. */
+  #hand = 1;
+  readonly #freeIds: PageId[] = [];
+  readonly #freeSlots: number[] = [];
+  /** By directory slab: references to each version, and the epoch in which it was made. */
+  readonly #references: Uint32Array[] = [];
+  readonly #born: Uint32Array[] = [];
+  readonly #retired: Retired[] = [];
   #epoch = 0;
+  #reclaimed = -1;
   #live = 0;
+  #hot = 0;
+
+  constructor(options: ArenaOptions = {}) {
+    super({ cold: options.cold });
+    const { hotPagesMax = Number.POSITIVE_INFINITY } = options;
+    this.#hotPagesMax = options.cold === undefined ? Number.POSITIVE_INFINITY : hotPagesMax;
+  }
 
   get livePages(): number {
     return this.#live;
   }
 
+  /** Versions whose bytes are in memory. */
+  get hotPages(): number {
+    return this.#hot;
+  }
+
   get epoch(): number {
     return this.#epoch;
+  }
+
+  /** Up to which epoch versions were reclaimed. */
+  get reclaimedEpoch(): number {
+    return this.#reclaimed;
   }
 
   /** Slabs from number `from` on, for followers. */
@@ -78,11 +239,38 @@ export class PageArena extends PageReader {
 
   /** A page with unspecified bytes, to be filled through `writable` before its epoch ends. */
   allocateBlank(): PageId {
-    if (this.#free.length === 0) this.#grow();
-    const id = this.#free.pop() as PageId;
-    this.#born[id] = this.#epoch;
+    const id = this.#newId();
+    this.directory.setSlot(id, this.#takeSlot(id));
+    this.#setCounts(id, 1, this.#epoch);
     this.#live++;
     return id;
+  }
+
+  /** A version that a checkpoint file has, without references: `retain` gives it some, `freeUnreferenced` ends it otherwise. */
+  adopt(location: PageLocation): PageId {
+    const id = this.#newId();
+    this.directory.setLocation(id, location);
+    this.#setCounts(id, 0, 0);
+    this.#live++;
+    return id;
+  }
+
+  /** Ends versions from `adopt` that got no reference: before the first round only. */
+  freeUnreferenced(): void {
+    for (let id = this.#nextId - 1; id > 0; id--) {
+      if (this.#referencesTo(id) === 0 && this.directory.isStored(id)) this.#release(id);
+    }
+  }
+
+  /** Brings every cold version into memory. Cost: all of them. */
+  warm(): void {
+    for (let id = 1; id < this.#nextId; id++) {
+      if (this.directory.slot(id) !== 0 || !this.directory.isStored(id)) continue;
+      const bytes = this.view(id);
+      const slot = this.#takeSlot(id);
+      this.directory.setSlot(id, slot);
+      this.view(id).set(bytes);
+    }
   }
 
   /** The bytes of a page made in this epoch, for filling in; any other page is immutable. */
@@ -93,69 +281,132 @@ export class PageArena extends PageReader {
 
   /** Made in this epoch and named by one table only, so that it may still be overwritten. */
   isFresh(id: PageId): boolean {
-    return this.#born[id] === this.#epoch && this.#extra(id) === 0;
+    return this.#referencesTo(id) === 1 && this.#bornIn(id) === this.#epoch && this.directory.slot(id) !== 0;
+  }
+
+  /** Whether some table names the version: ids of others may be given to new ones. */
+  isLive(id: PageId): boolean {
+    return id !== 0 && id < this.#nextId && this.#referencesTo(id) > 0;
   }
 
   /** One more table names this version; it goes back by as many calls of `retire`. */
   retain(id: PageId): void {
-    if (id === 0) return;
-    const slab = Math.floor(id / SLAB_PAGES);
-    const counts = this.#shared[slab] ?? new Uint32Array(SLAB_PAGES);
-    this.#shared[slab] = counts;
-    counts[id % SLAB_PAGES] = (counts[id % SLAB_PAGES] as number) + 1;
-  }
-
-  #extra(id: PageId): number {
-    return this.#shared[Math.floor(id / SLAB_PAGES)]?.[id % SLAB_PAGES] ?? 0;
+    if (id !== 0) this.#addReferences(id, 1);
   }
 
   /** Gives back a table's reference; a version that no table names any more is reclaimed later. */
   retire(id: PageId): void {
     if (id === 0) return;
-    if (this.#extra(id) > 0) {
-      const counts = this.#shared[Math.floor(id / SLAB_PAGES)] as Uint32Array;
-      counts[id % SLAB_PAGES] = (counts[id % SLAB_PAGES] as number) - 1;
-      return;
-    }
-    if (this.#born[id] === this.#epoch) {
-      this.#release(id);
-      return;
-    }
-    let last = this.#retired.at(-1);
-    if (last === undefined || last.epoch !== this.#epoch) {
-      last = { epoch: this.#epoch, ids: [] };
-      this.#retired.push(last);
-    }
-    last.ids.push(id);
+    if (this.#addReferences(id, -1) > 0) return;
+    if (this.#bornIn(id) === this.#epoch && !this.directory.isStored(id)) this.#release(id);
+    else this.#retiring().ids.push(id);
   }
 
   /** Ends the current epoch (a round): everything allocated so far becomes immutable. */
   advance(epoch: number): void {
     assert(epoch > this.#epoch, `epochs increase: ${epoch} after ${this.#epoch}`);
     this.#epoch = epoch;
+    this.closeSuperseded();
   }
 
   /** Frees versions retired in epochs up to and including `epoch`: every follower has moved past it. */
   reclaim(epoch: number): void {
-    while (this.#retired.length > 0 && (this.#retired[0] as { epoch: number }).epoch <= epoch) {
-      const { ids } = this.#retired.shift() as { ids: PageId[] };
-      for (const id of ids) this.#release(id);
+    this.#reclaimed = Math.max(this.#reclaimed, Math.min(epoch, this.#epoch));
+    while (this.#retired.length > 0 && (this.#retired[0] as Retired).epoch <= epoch) {
+      const { ids, slots } = this.#retired.shift() as Retired;
+      for (const id of ids) if (this.#referencesTo(id) === 0) this.#release(id);
+      for (const slot of slots) this.#freeSlots.push(slot);
     }
   }
 
-  #release(id: PageId): void {
-    this.#born[id] = -1;
-    this.#live--;
-    this.#free.push(id);
+  /**
+   * Pages that are in checkpoint files go cold, in turn, until the rest fits the budget; their slots are free once this epoch is
+   * reclaimed. To be called when a checkpoint became current. Cost: what goes cold, at most one look at every slot.
+   */
+  cool(): void {
+    for (let looked = 1; this.#hot > this.#hotPagesMax && looked < this.#nextSlot; looked++) {
+      const slot = this.#hand;
+      this.#hand = slot + 1 < this.#nextSlot ? slot + 1 : 1;
+      const id = this.#occupants[Math.floor(slot / SLAB_PAGES)]?.[slot % SLAB_PAGES] ?? 0;
+      if (id === 0 || this.directory.slot(id) !== slot || !this.directory.isStored(id)) continue;
+      this.directory.setSlot(id, 0);
+      this.#hot--;
+      this.#retiring().slots.push(slot);
+    }
   }
 
-  #grow(): void {
-    const slab = new SharedArrayBuffer(SLAB_BYTES);
-    const first = this.#slabList.length * SLAB_PAGES;
+  #retiring(): Retired {
+    const last = this.#retired.at(-1);
+    if (last !== undefined && last.epoch === this.#epoch) return last;
+    const next = { epoch: this.#epoch, ids: [], slots: [] };
+    this.#retired.push(next);
+    return next;
+  }
+
+  /** An id that was released already is not released twice. */
+  #release(id: PageId): void {
+    const slot = this.directory.slot(id);
+    if (slot === 0 && !this.directory.isStored(id)) return;
+    if (slot !== 0) {
+      this.#freeSlots.push(slot);
+      this.#hot--;
+    }
+    this.directory.clear(id);
+    this.#live--;
+    this.#freeIds.push(id);
+  }
+
+  #newId(): PageId {
+    const free = this.#freeIds.pop();
+    if (free !== undefined) return free;
+    if (this.#nextId >= this.directory.capacity) {
+      this.#share("directory", DIRECTORY_BYTES);
+      this.#references.push(new Uint32Array(DIRECTORY_IDS));
+      this.#born.push(new Uint32Array(DIRECTORY_IDS));
+    }
+    return this.#nextId++;
+  }
+
+  #takeSlot(id: PageId): number {
+    const slot = this.#freeSlots.pop() ?? this.#newSlot();
+    (this.#occupants[Math.floor(slot / SLAB_PAGES)] as Uint32Array)[slot % SLAB_PAGES] = id;
+    this.#hot++;
+    return slot;
+  }
+
+  #newSlot(): number {
+    if (this.#nextSlot >= this.#occupants.length * SLAB_PAGES) {
+      this.#share("pages", SLAB_BYTES);
+      this.#occupants.push(new Uint32Array(SLAB_PAGES));
+    }
+    return this.#nextSlot++;
+  }
+
+  #share(kind: Slab["kind"], bytes: number): void {
+    const slab: Slab = { kind, buffer: new SharedArrayBuffer(bytes) };
     this.#slabList.push(slab);
     this.addSlab(slab);
-    for (let i = SLAB_PAGES - 1; i >= 0; i--) if (first + i !== 0) this.#free.push(first + i);
-    this.#born.length = first + SLAB_PAGES;
-    this.#born.fill(-1, first);
+  }
+
+  #setCounts(id: PageId, references: number, born: number): void {
+    const slab = Math.floor(id / DIRECTORY_IDS);
+    (this.#references[slab] as Uint32Array)[id % DIRECTORY_IDS] = references;
+    (this.#born[slab] as Uint32Array)[id % DIRECTORY_IDS] = born;
+  }
+
+  #referencesTo(id: PageId): number {
+    return this.#references[Math.floor(id / DIRECTORY_IDS)]?.[id % DIRECTORY_IDS] ?? 0;
+  }
+
+  #bornIn(id: PageId): number {
+    return this.#born[Math.floor(id / DIRECTORY_IDS)]?.[id % DIRECTORY_IDS] ?? 0;
+  }
+
+  #addReferences(id: PageId, change: 1 | -1): number {
+    const counts = this.#references[Math.floor(id / DIRECTORY_IDS)];
+    const count = ((counts?.[id % DIRECTORY_IDS] ?? 0) as number) + change;
+    assert(counts !== undefined && count >= 0, `page ${id} is given back more often than it was named`);
+    counts[id % DIRECTORY_IDS] = count;
+    return count;
   }
 }

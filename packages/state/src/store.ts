@@ -67,8 +67,10 @@ export interface Store {
    */
   writeCheckpoint(input: CheckpointInput, reader: PageReader): CheckpointInfo;
   readonly checkpoint: CheckpointInfo | null;
-  /** The state of the current checkpoint, null when there is none. */
-  loadState(): LoadedCheckpoint | null;
+  /** Versions retired up to `epoch` are reclaimed: checkpoint files that only they are in are removed. */
+  release(epoch: number): void;
+  /** The state of the current checkpoint, null when there is none; `hotPagesMax` as `loadCheckpoint` has it. */
+  loadState(options?: { readonly hotPagesMax?: number }): LoadedCheckpoint | null;
   close(): void;
 }
 
@@ -155,7 +157,8 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
       log.prune(input.height);
       return info;
     },
-    loadState: () => loadCheckpoint(disk, { networkId }),
+    release: (epoch) => writer.release(epoch),
+    loadState: ({ hotPagesMax } = {}) => loadCheckpoint(disk, { networkId, hotPagesMax }),
     close: () => log.close(),
   };
 }
