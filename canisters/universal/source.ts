@@ -221,7 +221,8 @@ export function universalSource(width: Width): string {
   const d = dialect(width);
   const machine = bodies(d);
   const ops = new Map<number, string>();
-  for (const [opcode, [name]] of MACHINE_OPS.entries()) ops.set(opcode, machine[name] ?? "(unreachable)");
+  for (const [opcode, name] of Object.keys(MACHINE_OPS).entries())
+    ops.set(opcode, machine[name] ?? "(unreachable)");
   for (const fn of importFunctions) ops.set(fn.opcode, importBody(fn, width));
   const imports = importFunctions.filter((fn) => !(fn.only32 && width === 64));
   const last = Math.max(...ops.keys());

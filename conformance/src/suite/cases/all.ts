@@ -1,0 +1,2 @@
+/** Declares every case: a file a group of sections. */
+import "./arguments.ts";

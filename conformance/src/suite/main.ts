@@ -1,0 +1,58 @@
+/**
+ * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--golden]`: the suite as a command, against the
+ * network at URL or one that it starts. Ends with 1 when a case failed.
+ */
+import { parseArgs } from "node:util";
+import { startNetwork } from "../harness.ts";
+import { type CaseResult, runSuite } from "./run.ts";
+import { summary } from "./table.ts";
+
+const { values } = parseArgs({
+  options: {
+    url: { type: "string" },
+    filter: { type: "string" },
+    every: { type: "string" },
+    offset: { type: "string", default: "0" },
+    json: { type: "boolean", default: false },
+    slow: { type: "boolean", default: false },
+  },
+});
+
+const marks = { passed: "✔", failed: "✖", "not run": "–" } as const;
+
+function report(result: CaseResult): void {
+  if (result.status === "passed" || values.json) return;
+  console.log(
+    `${marks[result.status]} ${result.section}: ${result.title}\n    ${result.reason?.replaceAll("\n", "\n    ")}`,
+  );
+}
+
+const started = values.url === undefined ? await startNetwork() : null;
+const startedMs = performance.now();
+try {
+  const run = await runSuite({
+    url: values.url ?? started?.url ?? "",
+    report,
+    ...(values.filter === undefined ? {} : { filter: values.filter }),
+    ...(values.every === undefined
+      ? {}
+      : { sample: { every: Number(values.every), offset: Number(values.offset) } }),
+  });
+  const milliseconds = Math.round(performance.now() - startedMs);
+  if (values.json) console.log(JSON.stringify({ ...run, milliseconds }, null, 1));
+  else {
+    if (values.slow) {
+      for (const { title, milliseconds: ms } of [...run.results]
+        .sort((a, b) => b.milliseconds - a.milliseconds)
+        .slice(0, 20))
+        console.log(`${String(ms).padStart(7)} ms  ${title}`);
+    }
+    console.log(summary(run.results));
+    console.log(
+      `${(milliseconds / 1000).toFixed(1)} s; the network has: ${run.capabilities.join(", ") || "no optional capability"}`,
+    );
+  }
+  process.exitCode = run.results.some(({ status }) => status === "failed") ? 1 : 0;
+} finally {
+  await started?.end("SIGTERM");
+}

@@ -1,0 +1,90 @@
+/** Runs cases side by side against one network and tells each one's outcome. */
+
+import { probeCapabilities } from "./capabilities.ts";
+import { CAPABILITIES, type Capability, type Case, declaredCases, SECTIONS } from "./case.ts";
+import { discover } from "./target.ts";
+import { Wire } from "./wire.ts";
+import { newPool, World } from "./world.ts";
+import "./cases/all.ts";
+
+/** Cases under way at once: enough that the network's rounds are full, few enough that none waits long. */
+const PARALLEL = 16;
+/** A case that takes longer hangs. */
+const CASE_MS_MAX = 180_000;
+
+export interface CaseResult {
+  readonly section: string;
+  readonly title: string;
+  readonly status: "passed" | "failed" | "not run";
+  /** Of the failure, or why the case was not run. */
+  readonly reason: string | null;
+  readonly milliseconds: number;
+}
+
+export interface RunOptions {
+  readonly url: string;
+  /** Only cases whose section or title contains it. */
+  readonly filter?: string;
+  /** Every case whose place is a multiple of it, from `offset` on. */
+  readonly sample?: { readonly every: number; readonly offset: number };
+  readonly report?: (result: CaseResult) => void;
+}
+
+export interface RunResult {
+  readonly results: readonly CaseResult[];
+  readonly capabilities: readonly Capability[];
+}
+
+export function selectCases({ filter, sample }: Pick<RunOptions, "filter" | "sample">): readonly Case[] {
+  const wanted = filter?.toLowerCase() ?? "";
+  return declaredCases()
+    .filter(({ section, title }) => `${section}: ${title}`.toLowerCase().includes(wanted))
+    .filter((_, index) => sample === undefined || index % sample.every === sample.offset % sample.every);
+}
+
+/** Runs the chosen cases; never throws because of one of them. */
+export async function runSuite(options: RunOptions): Promise<RunResult> {
+  const wire = await Wire.connect(options.url);
+  const target = await discover(wire);
+  const pool = newPool();
+  const capabilities = await probeCapabilities(new World(wire, target, pool));
+  const queue = [...selectCases(options)];
+  const results: CaseResult[] = [];
+  const worker = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const missing = next.needs.find((need) => !capabilities.has(need));
+      const result =
+        missing === undefined
+          ? await runCase(next, new World(wire, target, pool))
+          : outcome(next, "not run", CAPABILITIES[missing], 0);
+      results.push(result);
+      options.report?.(result);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  const order = (result: CaseResult): number => SECTIONS.indexOf(result.section as (typeof SECTIONS)[number]);
+  results.sort((a, b) => order(a) - order(b));
+  return { results, capabilities: [...capabilities] };
+}
+
+async function runCase(one: Case, world: World): Promise<CaseResult> {
+  const startedMs = performance.now();
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not done after ${CASE_MS_MAX} ms`)), CASE_MS_MAX);
+  });
+  try {
+    await Promise.race([one.run(world), late]);
+    world.release();
+    return outcome(one, "passed", null, performance.now() - startedMs);
+  } catch (error) {
+    // The canisters of a failed case are left as they are: somebody will look at them.
+    return outcome(one, "failed", (error as Error).stack ?? String(error), performance.now() - startedMs);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function outcome(one: Case, status: CaseResult["status"], reason: string | null, ms: number): CaseResult {
+  return { section: one.section, title: one.title, status, reason, milliseconds: Math.round(ms) };
+}

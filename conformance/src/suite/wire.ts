@@ -1,0 +1,264 @@
+/**
+ * The HTTPS interface at the level of requests (interface spec, "HTTPS Interface"): envelopes with every field under the case's
+ * control, calls followed to their certified outcome, certificates verified by the published client library.
+ */
+import { randomBytes } from "node:crypto";
+import { Certificate, type LookupPathResultFound, LookupPathStatus } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
+import { type CborMap, type CborValue, concatBytes, decodeCbor, encodeCbor, utf8 } from "@orrery/base";
+import { type Bls, domainSep, hashOfMap, requestId } from "@orrery/crypto";
+import { createMclBls } from "@orrery/crypto/mcl";
+import { hex, leb128, textOf } from "./bytes.ts";
+import type { Identity } from "./identity.ts";
+
+const NS_PER_MS = 1_000_000n;
+const EXPIRY_MS = 240_000;
+/** Between two looks at a request that was not answered at once. */
+const POLL_MS = 60;
+/** A request that has no outcome then is a failure. */
+const OUTCOME_MS = 120_000;
+
+export type Fields = Readonly<Record<string, CborValue>>;
+
+export interface Delegation {
+  readonly pubkey: Uint8Array;
+  readonly expiration: bigint;
+  readonly targets?: readonly Uint8Array[];
+  readonly permissions?: string;
+}
+export interface SignedDelegation {
+  readonly delegation: Fields;
+  readonly signature: Uint8Array;
+}
+
+/** What was asked and how it is sent. */
+export interface Request {
+  readonly id: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+export type Outcome =
+  | { readonly kind: "replied"; readonly reply: Uint8Array }
+  | {
+      readonly kind: "rejected";
+      readonly code: number;
+      readonly message: string;
+      readonly error: string | null;
+      /** In the certified state, before the call was taken, or as a query's answer. */
+      readonly from: "state" | "submission" | "query";
+    }
+  /** Not 200 and not 202. */
+  | { readonly kind: "refused"; readonly status: number; readonly text: string };
+
+export function nowNs(): bigint {
+  return BigInt(Date.now()) * NS_PER_MS;
+}
+
+export function signDelegation(by: Identity, delegation: Delegation): SignedDelegation {
+  const fields = Object.fromEntries(
+    Object.entries(delegation).filter(([, value]) => value !== undefined),
+  ) as Fields;
+  const message = concatBytes(
+    domainSep("ic-request-auth-delegation"),
+    hashOfMap(new Map(Object.entries(fields))),
+  );
+  return { delegation: fields, signature: by.sign(message) };
+}
+
+/** The content's fields: those of the kind, then `fields`; a field set to undefined is left out. */
+export function contentOf(
+  kind: "call" | "query" | "read_state",
+  sender: Uint8Array,
+  fields: Fields,
+): CborMap {
+  const all: Record<string, CborValue> = {
+    request_type: kind,
+    sender,
+    ingress_expiry: nowNs() + BigInt(EXPIRY_MS) * NS_PER_MS,
+    ...(kind === "call" ? { nonce: new Uint8Array(randomBytes(16)) } : {}),
+    ...fields,
+  };
+  return new Map(Object.entries(all).filter(([, value]) => value !== undefined));
+}
+
+/** Signs the content. `from`: the identity at the head of the chain, when `signer` is the last delegate. */
+export function sign(
+  signer: Identity,
+  content: CborMap,
+  chain?: { readonly from: Identity; readonly delegations: readonly SignedDelegation[] },
+): Request {
+  const id = requestId(content);
+  const from = chain?.from ?? signer;
+  if (from.publicKeyDer === null) return { id, body: encodeCbor({ content }) };
+  const envelope: Record<string, CborValue> = {
+    content,
+    sender_pubkey: from.publicKeyDer,
+    sender_sig: signer.sign(concatBytes(domainSep("ic-request"), id)),
+  };
+  if (chain !== undefined) envelope["sender_delegation"] = chain.delegations as unknown as CborValue;
+  return { id, body: encodeCbor(envelope) };
+}
+
+export class Wire {
+  readonly url: string;
+  readonly rootKey: Uint8Array;
+  readonly #bls: Bls;
+  /** Pairings that held: a subnet's delegation is the same under every certificate. */
+  readonly #verified = new Set<string>();
+
+  private constructor(url: string, rootKey: Uint8Array, bls: Bls) {
+    this.url = url.replace(/\/$/, "");
+    this.rootKey = rootKey;
+    this.#bls = bls;
+  }
+
+  static async connect(url: string): Promise<Wire> {
+    const bls = await createMclBls();
+    const probe = new Wire(url, new Uint8Array(), bls);
+    const status = await probe.status();
+    return new Wire(url, status.get("root_key") as Uint8Array, bls);
+  }
+
+  async status(): Promise<CborMap> {
+    const answer = await this.send("GET", "/api/v2/status");
+    return decodeCbor(answer.body) as CborMap;
+  }
+
+  async send(
+    method: string,
+    path: string,
+    options: { readonly body?: Uint8Array; readonly headers?: Readonly<Record<string, string>> } = {},
+  ): Promise<Answer> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: options.headers ?? {},
+      ...(options.body === undefined ? {} : { body: options.body as Uint8Array<ArrayBuffer> }),
+    });
+    return {
+      status: response.status,
+      contentType: response.headers.get("content-type") ?? "",
+      headers: response.headers,
+      body: new Uint8Array(await response.arrayBuffer()),
+    };
+  }
+
+  post(path: string, body: Uint8Array): Promise<Answer> {
+    return this.send("POST", path, { body, headers: { "content-type": "application/cbor" } });
+  }
+
+  /** Sends an update call through `destination` ("canister/…" or "subnet/…") and follows it to its outcome. */
+  async call(
+    destination: string,
+    request: Request,
+    options: { readonly identity: Identity; readonly version?: 2 | 3 | 4 },
+  ): Promise<Outcome> {
+    const answer = await this.post(`/api/v${options.version ?? 4}/${destination}/call`, request.body);
+    if (answer.status === 202) return this.#poll(destination, request, options.identity);
+    if (answer.status !== 200) return { kind: "refused", status: answer.status, text: textOf(answer.body) };
+    const fields = decodeCbor(answer.body) as CborMap;
+    const bytes = fields.get("certificate");
+    if (!(bytes instanceof Uint8Array)) return rejection(fields, "submission");
+    const certificate = await this.verify(bytes, destination);
+    return outcomeIn(certificate, request.id) ?? this.#poll(destination, request, options.identity);
+  }
+
+  async #poll(destination: string, request: Request, identity: Identity): Promise<Outcome> {
+    const until = Date.now() + OUTCOME_MS;
+    while (Date.now() < until) {
+      const paths = [[utf8("request_status"), request.id]];
+      const certificate = await this.readState(destination, identity, paths);
+      const outcome = outcomeIn(certificate, request.id);
+      if (outcome !== null) return outcome;
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    throw new Error(`request ${hex(request.id)} had no outcome after ${OUTCOME_MS} ms`);
+  }
+
+  async query(destination: string, request: Request, version: 2 | 3 = 3): Promise<Outcome> {
+    const answer = await this.post(`/api/v${version}/${destination}/query`, request.body);
+    if (answer.status !== 200) return { kind: "refused", status: answer.status, text: textOf(answer.body) };
+    const fields = decodeCbor(answer.body) as CborMap;
+    if (fields.get("status") !== "replied") return rejection(fields, "query");
+    return { kind: "replied", reply: (fields.get("reply") as CborMap).get("arg") as Uint8Array };
+  }
+
+  /** A verified certificate about the paths; throws when the answer is none. */
+  async readState(
+    destination: string,
+    identity: Identity,
+    paths: readonly (readonly Uint8Array[])[],
+    version: 2 | 3 = 3,
+  ): Promise<Certificate> {
+    const request = sign(identity, contentOf("read_state", identity.sender, { paths }));
+    const answer = await this.post(`/api/v${version}/${destination}/read_state`, request.body);
+    if (answer.status !== 200) throw new Error(`read_state: HTTP ${answer.status}: ${textOf(answer.body)}`);
+    const { certificate } = Object.fromEntries(decodeCbor(answer.body) as CborMap) as {
+      certificate: Uint8Array;
+    };
+    return this.verify(certificate, destination);
+  }
+
+  /** Verifies as a client that asked through `destination` would. */
+  verify(certificate: Uint8Array, destination: string): Promise<Certificate> {
+    const id = Principal.fromText(destination.split("/")[1] ?? "");
+    // The management canister lies in no range; a certificate about it is checked as the root subnet's is.
+    const principal = destination.startsWith("canister/") ? { canisterId: id } : { subnetId: id };
+    return Certificate.create({
+      certificate,
+      rootKey: this.rootKey,
+      principal,
+      blsVerify: (key, signature, message) => this.#verifyOnce(key, signature, message),
+    });
+  }
+
+  #verifyOnce(key: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {
+    const name = `${hex(key)} ${hex(signature)} ${hex(message)}`;
+    if (this.#verified.has(name)) return true;
+    const isGood = this.#bls.verify(key, message, signature);
+    if (isGood) this.#verified.add(name);
+    return isGood;
+  }
+}
+
+/** The value at a path of a certificate, null when it has none. */
+export function valueAt(
+  certificate: Certificate,
+  ...path: readonly (string | Uint8Array)[]
+): Uint8Array | null {
+  const labels = path.map((label) => (typeof label === "string" ? utf8(label) : label));
+  const found = certificate.lookup_path(labels);
+  return found.status === LookupPathStatus.Found ? (found as LookupPathResultFound).value : null;
+}
+
+/** The terminal status of a request, null before there is one. */
+export function outcomeIn(certificate: Certificate, id: Uint8Array): Outcome | null {
+  const field = (name: string): Uint8Array | null => valueAt(certificate, "request_status", id, name);
+  const status = textOf(field("status") ?? new Uint8Array());
+  if (status === "replied") return { kind: "replied", reply: field("reply") ?? new Uint8Array() };
+  if (status === "done") throw new Error("the outcome of a request was dropped before it was read");
+  if (status !== "rejected") return null;
+  return {
+    kind: "rejected",
+    code: Number(leb128(field("reject_code") ?? new Uint8Array())),
+    message: textOf(field("reject_message") ?? undefined),
+    error: field("error_code") === null ? null : textOf(field("error_code") ?? undefined),
+    from: "state",
+  };
+}
+
+function rejection(fields: CborMap, from: "submission" | "query"): Outcome {
+  return {
+    kind: "rejected",
+    code: Number(fields.get("reject_code")),
+    message: String(fields.get("reject_message")),
+    error: (fields.get("error_code") as string | undefined) ?? null,
+    from,
+  };
+}

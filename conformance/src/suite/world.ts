@@ -1,0 +1,239 @@
+/**
+ * What a case works with: the network, users, and universal canisters out of a pool. A pooled canister is as after a fresh
+ * installation, keeps the default settings and goes back when the case ends; a case that changes settings, status or controllers
+ * asks for a fresh one. The shared canister takes only programs that leave nothing behind.
+ */
+import type { Principal } from "@icp-sdk/core/principal";
+import { replied } from "./checks.ts";
+import { ed25519, type Identity } from "./identity.ts";
+import { decodeResult, encodeArg, MANAGEMENT, type MethodName } from "./management.ts";
+import { type ModuleOptions, universalModule } from "./module.ts";
+import { code, type Item } from "./script.ts";
+import type { Target } from "./target.ts";
+import { contentOf, type Fields, type Outcome, type Request, sign, type Wire } from "./wire.ts";
+
+export interface CallOptions {
+  readonly as?: Identity;
+  readonly method?: string;
+  readonly version?: 2 | 3 | 4;
+}
+
+export interface FreshOptions extends ModuleOptions {
+  readonly settings?: Record<string, unknown>;
+  readonly cycles?: bigint;
+  /** False leaves the canister empty. */
+  readonly install?: boolean;
+  /** Program of `canister_init`. */
+  readonly init?: readonly Item[];
+}
+
+/** A universal canister of the network. */
+export class Universal {
+  readonly world: World;
+  readonly id: Principal;
+  readonly bytes: Uint8Array;
+
+  constructor(world: World, id: Principal) {
+    this.world = world;
+    this.id = id;
+    this.bytes = id.toUint8Array();
+  }
+
+  get destination(): string {
+    return `canister/${this.id.toText()}`;
+  }
+
+  update(...program: readonly Item[]): Promise<Outcome> {
+    return this.call(code(...program));
+  }
+
+  call(arg: Uint8Array, options: CallOptions = {}): Promise<Outcome> {
+    const fields = { canister_id: this.bytes, method_name: options.method ?? "update", arg };
+    return this.world.call(this.destination, fields, options);
+  }
+
+  query(...program: readonly Item[]): Promise<Outcome> {
+    return this.ask(code(...program));
+  }
+
+  composite(...program: readonly Item[]): Promise<Outcome> {
+    return this.ask(code(...program), { method: "composite" });
+  }
+
+  /** The query method, executed with replication. */
+  replicatedQuery(...program: readonly Item[]): Promise<Outcome> {
+    return this.call(code(...program), { method: "query" });
+  }
+
+  ask(arg: Uint8Array, options: CallOptions = {}): Promise<Outcome> {
+    const fields = { canister_id: this.bytes, method_name: options.method ?? "query", arg };
+    return this.world.query(this.destination, fields, options);
+  }
+
+  /** The outcome of installing the universal canister here. */
+  install(
+    mode: unknown,
+    options: ModuleOptions & { readonly program?: readonly Item[] } = {},
+  ): Promise<Outcome> {
+    return this.world.manage(
+      "install_code",
+      {
+        mode,
+        canister_id: this.id,
+        wasm_module: universalModule(options),
+        arg: code(...(options.program ?? [])),
+      },
+      { near: this.id },
+    );
+  }
+
+  upgrade(...program: readonly Item[]): Promise<Outcome> {
+    return this.install({ upgrade: null }, { program });
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: decoded Candid.
+  async status(): Promise<any> {
+    const outcome = await this.world.manage("canister_status", { canister_id: this.id }, { near: this.id });
+    return decodeResult("canister_status", replied(outcome));
+  }
+
+  async configure(settings: Record<string, unknown>): Promise<void> {
+    replied(
+      await this.world.manage("update_settings", { canister_id: this.id, settings }, { near: this.id }),
+    );
+  }
+}
+
+export interface Pool {
+  readonly operator: Identity;
+  readonly free: Map<string, Principal[]>;
+  readonly shared: Map<string, Promise<Principal>>;
+}
+
+export function newPool(): Pool {
+  return { operator: ed25519(), free: new Map(), shared: new Map() };
+}
+
+export class World {
+  readonly wire: Wire;
+  readonly target: Target;
+  /** Controls the canisters of the pool. */
+  readonly user: Identity;
+  /** Controls nothing. */
+  readonly stranger: Identity = ed25519();
+  readonly #pool: Pool;
+  readonly #borrowed: (readonly [string, Principal])[] = [];
+
+  constructor(wire: Wire, target: Target, pool: Pool) {
+    this.wire = wire;
+    this.target = target;
+    this.user = pool.operator;
+    this.#pool = pool;
+  }
+
+  /** Gives the borrowed canisters back. */
+  release(): void {
+    for (const [key, id] of this.#borrowed) {
+      const free = this.#pool.free.get(key) ?? [];
+      free.push(id);
+      this.#pool.free.set(key, free);
+    }
+  }
+
+  sign(kind: "call" | "query" | "read_state", fields: Fields, as: Identity = this.user): Request {
+    return sign(as, contentOf(kind, as.sender, fields));
+  }
+
+  call(destination: string, fields: Fields, options: CallOptions = {}): Promise<Outcome> {
+    const identity = options.as ?? this.user;
+    const request = this.sign("call", fields, identity);
+    return this.wire.call(destination, request, { identity, version: options.version ?? 4 });
+  }
+
+  query(destination: string, fields: Fields, options: CallOptions = {}): Promise<Outcome> {
+    const request = this.sign("query", fields, options.as ?? this.user);
+    return this.wire.query(destination, request, options.version === 2 ? 2 : 3);
+  }
+
+  /** A management call by ingress. `near`: the effective canister id, by default the argument's canister. */
+  manage(
+    method: MethodName,
+    value: unknown,
+    options: CallOptions & { readonly near?: Principal; readonly arg?: Uint8Array } = {},
+  ): Promise<Outcome> {
+    const arg = options.arg ?? encodeArg(method, value);
+    const given = (value ?? {}) as { readonly canister_id?: Principal; readonly target_canister?: Principal };
+    const near = options.near ?? given.canister_id ?? given.target_canister ?? this.target.near;
+    const fields = { canister_id: MANAGEMENT, method_name: method, arg };
+    return this.call(`canister/${near.toText()}`, fields, options);
+  }
+
+  /** The same as a query. */
+  manageQuery(
+    method: MethodName,
+    value: unknown,
+    options: CallOptions & { readonly near?: Principal; readonly arg?: Uint8Array } = {},
+  ): Promise<Outcome> {
+    const arg = options.arg ?? encodeArg(method, value);
+    const near =
+      options.near ?? (value as { readonly canister_id?: Principal })?.canister_id ?? this.target.near;
+    const fields = { canister_id: MANAGEMENT, method_name: method, arg };
+    return this.query(`canister/${near.toText()}`, fields, options);
+  }
+
+  async #create(options: FreshOptions): Promise<Principal> {
+    const value = { amount: options.cycles, settings: options.settings };
+    const outcome = await this.manage("provisional_create_canister_with_cycles", value);
+    return decodeResult("provisional_create_canister_with_cycles", replied(outcome)).canister_id as Principal;
+  }
+
+  async #install(id: Principal, mode: unknown, options: FreshOptions): Promise<void> {
+    const { install: _install, settings: _settings, cycles: _cycles, init = [], ...module } = options;
+    const wasm_module = universalModule(module);
+    replied(await this.manage("install_code", { mode, canister_id: id, wasm_module, arg: code(...init) }));
+  }
+
+  /** A canister of the case's own. */
+  async fresh(options: FreshOptions = {}): Promise<Universal> {
+    const id = await this.#create(options);
+    if (options.install !== false) await this.#install(id, { install: null }, options);
+    return new Universal(this, id);
+  }
+
+  /** A pooled canister, freshly installed. */
+  async universal(options: ModuleOptions = {}): Promise<Universal> {
+    const key = "any";
+    const known = this.#pool.free.get(key)?.pop();
+    const id = known ?? (await this.#create({}));
+    this.#borrowed.push([key, id]);
+    await this.#install(id, { reinstall: null }, options);
+    return new Universal(this, id);
+  }
+
+  /** Two or more pooled canisters. */
+  universals(count: number): Promise<Universal[]> {
+    return Promise.all(Array.from({ length: count }, () => this.universal()));
+  }
+
+  /** A canister that all cases use at once: for programs that change nothing. */
+  async shared(width: 32 | 64 = 32): Promise<Universal> {
+    const key = `${width}`;
+    let made = this.#pool.shared.get(key);
+    if (made === undefined) {
+      made = this.fresh({ width }).then(({ id }) => id);
+      this.#pool.shared.set(key, made);
+    }
+    return new Universal(this, await made);
+  }
+
+  /** Asks until `look` finds something. */
+  async eventually<T>(what: string, look: () => Promise<T | null>, timeoutMs = 60_000): Promise<T> {
+    const until = Date.now() + timeoutMs;
+    for (;;) {
+      const value = await look();
+      if (value !== null) return value;
+      if (Date.now() > until) throw new Error(`${what}: not within ${timeoutMs} ms`);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
