@@ -2,20 +2,20 @@
  * Rewrites one function body (reference: metering, exact). Inserted are
  * - the charge of every run of operators at its start, checked at function entry and loop heads; in the `exact` form on the
  *   global counter, in the `fast` form on a local copy that is written back before calls, hooks and `unreachable` and at exit;
- * - a bound on stack depth: each function subtracts its frame from what its caller left, callers store theirs before a call;
+ * - a bound on stack depth: each function takes its frame from what its caller left and gives it back at its end;
  * - a mark of the 4 KiB pages that a store may touch, before the store; stores of one run that share an unmodified base
  *   local share one check, and stores in loops remember the last page in a local;
  * - canonical NaNs. Code that cannot be reached is copied as it is.
- * A body in the fast form is wrapped in one more block, so that every exit falls into the counter's write-back.
+ * A body is wrapped in one more block, so that every exit gives its frame back and the counter is written back.
  */
 
-import { stackLocal, writeCall, writeIndirectCallPrologue, writeStackCheck } from "./call-code.ts";
+import { writeCall, writeIndirectCallPrologue } from "./call-code.ts";
 import { canWait, writeCanonical } from "./canonical.ts";
 import type { BodyContext, CodeContext } from "./code-context.ts";
 import { CounterCode } from "./counter-code.ts";
 import { type FunctionType, functionType, type Range } from "./decode.ts";
 import { ExtraLocals, TYPE_I64 } from "./extra-locals.ts";
-import { type Declarations, frameBytes, needsStackCheck, readDeclarations } from "./frame.ts";
+import { type Declarations, frameToCheck, readDeclarations, writeBlock } from "./frame.ts";
 import { mapFunction } from "./layout.ts";
 import { writeBulkPrologue, writeFarMark, writeStorePrologue } from "./memory-code.ts";
 import * as o from "./opcodes.ts";
@@ -23,8 +23,6 @@ import { Operands, UNKNOWN } from "./operands.ts";
 import { peekOpcode, readOpcode, skipImmediates } from "./operators.ts";
 import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
-import type { ValueType } from "./types.ts";
-import { TYPE_BYTES } from "./value-types.ts";
 import { Writer } from "./writer.ts";
 
 interface Block {
@@ -58,8 +56,11 @@ export class BodyRewriter {
   #dead = false;
   #loops = 0;
   #calls = false;
+  #params = 0;
   #cost = 0;
   #checked = true;
+  /** Cost of the run that the function begins with; -1 before its end. */
+  #entryCost = -1;
 
   constructor(context: BodyContext) {
     this.#context = context;
@@ -73,20 +74,27 @@ export class BodyRewriter {
 
   /** Rewrites a body of type `type` to `target` (size included). Returns the offsets of unlikely branches, from the locals. */
   rewrite(body: Range, type: FunctionType, target: Writer): readonly number[] {
-    const bytes = this.#context.module.bytes;
-    const r = new Reader(bytes, body.start, body.end);
+    const r = new Reader(this.#context.module.bytes, body.start, body.end);
     this.#reset(r);
     const declarations = readDeclarations(r, type);
-    this.#locals.reset(declarations.locals);
-    this.#operands.reset(declarations.locals);
+    const { passesCounter } = this.#context.layout;
+    const locals = declarations.locals + (passesCounter ? 1 : 0);
+    this.#params = type.params.length;
+    this.#locals.reset(locals);
+    this.#operands.reset(locals);
     this.#blocks.push({ op: o.OP_BLOCK, height: 0, params: 0, results: type.results.length, dead: false });
-    if (this.#fast) this.#counter.keepIn(this.#locals.make(TYPE_I64));
+    if (passesCounter) this.#counter.keepIn(this.#params);
+    else if (this.#fast) this.#counter.keepIn(this.#locals.make(TYPE_I64));
     while (this.#blocks.length > 0) this.#operator();
-    this.#writeHeader(declarations, type);
+    const frame = frameToCheck(declarations, this.#operands.heightMax, this.#calls);
+    this.#out.u8(o.OP_END);
+    this.#counter.leave(this.#out, frame);
+    this.#out.u8(o.OP_END);
+    this.#writeHeader(declarations, type, frame);
     target.u32(this.#header.length + this.#out.length);
     target.append(this.#header);
     target.append(this.#out);
-    return this.#unlikely.map((at) => at + this.#header.length);
+    return this.#unlikely;
   }
 
   #reset(r: Reader): void {
@@ -99,32 +107,31 @@ export class BodyRewriter {
     this.#dead = this.#calls = false;
     this.#loops = 0;
     this.#cost = 1;
+    this.#entryCost = -1;
     this.#checked = true;
     this.#marks.reset();
   }
 
   /** Declarations of locals, stack check, page caches, local counter, and the block that all exits fall through. */
-  #writeHeader(declarations: Declarations, type: FunctionType): void {
+  #writeHeader(declarations: Declarations, type: FunctionType, frame: number): void {
     const h = this.#header;
-    const frame = frameBytes(declarations, this.#operands.heightMax);
-    const checked = needsStackCheck(this.#calls, frame);
-    if (checked) stackLocal(this.#code);
     h.u32(declarations.groups + this.#locals.count);
     h.copy(this.#reader.bytes, declarations.start, declarations.codeStart);
     this.#locals.declare(h);
-    if (checked) writeStackCheck(h, frame, this.#code);
+    const unlikely: number[] = [];
+    this.#counter.enter(h, { frame, cost: this.#entryCost }, () => {
+      unlikely.push(h.length);
+      h.code(o.OP_IF, 0x40);
+    });
     this.#marks.writePrologue(h);
-    if (!this.#fast) return;
-    this.#counter.reload(h);
-    h.u8(o.OP_BLOCK);
-    if (type.results.length === 0) h.u8(0x40);
-    else if (type.results.length === 1) h.u8(TYPE_BYTES[type.results[0] as ValueType]);
-    else h.signed(this.#context.resultType(type.results));
+    writeBlock(h, type.results, this.#context.resultType);
+    this.#unlikely = [...unlikely, ...this.#unlikely.map((at) => at + h.length)];
   }
 
   /** Ends the current run: its charge, then its operators with their page marks. */
   #endRun(nextChecked: boolean): void {
-    if (this.#checked || this.#cost > 0) {
+    if (this.#entryCost < 0) this.#entryCost = this.#cost;
+    else if (this.#checked || this.#cost > 0) {
       this.#counter.charge(this.#out, this.#cost, this.#checked, this.#unlikelyIf);
     }
     this.#copyRun();
@@ -146,7 +153,6 @@ export class BodyRewriter {
     return this.#blocks[this.#blocks.length - 1]?.height ?? 0;
   }
 
-  /** Replaces operands. */
   #replace(popped: number, pushed: number): void {
     this.#operands.pop(popped, this.#floor);
     this.#operands.push(pushed);
@@ -166,7 +172,7 @@ export class BodyRewriter {
       case o.OP_BLOCK:
       case o.OP_LOOP:
       case o.OP_IF:
-        this.#openBlock(op, start);
+        this.#openBlock(op);
         return;
       case o.OP_ELSE:
       case o.OP_END:
@@ -192,25 +198,24 @@ export class BodyRewriter {
       case o.OP_CALL_INDIRECT:
         this.#callIndirect(start);
         return;
-      default:
-    }
-    if (this.#dead) {
-      skipImmediates(r, o.immediates[op] as number);
-      this.#run.copy(r.bytes, start, r.at);
-      return;
-    }
-    this.#plain(op, start);
-  }
-
-  /** An operator that can be reached and does not end a run or call. */
-  #plain(op: number, start: number): void {
-    const r = this.#reader;
-    switch (op) {
       case o.OP_LOCAL_GET:
       case o.OP_LOCAL_SET:
       case o.OP_LOCAL_TEE:
-        this.#local(op, start);
+        this.#local(op);
         return;
+      default:
+    }
+    if (!this.#dead) this.#plain(op, start);
+    else {
+      skipImmediates(r, o.immediates[op] as number);
+      this.#run.copy(r.bytes, start, r.at);
+    }
+  }
+
+  /** A reachable operator that does not end a run or call. */
+  #plain(op: number, start: number): void {
+    const r = this.#reader;
+    switch (op) {
       case o.OP_I32_CONST:
       case o.OP_I64_CONST:
         this.#constant(op, start);
@@ -250,10 +255,11 @@ export class BodyRewriter {
     if (kind !== o.CANON_NONE && !canWait(kind, peekOpcode(r))) writeCanonical(this.#run, kind, this.#locals);
   }
 
-  #openBlock(op: number, start: number): void {
+  #openBlock(op: number): void {
     const r = this.#reader;
     const type = r.s33();
-    this.#run.copy(r.bytes, start, r.at);
+    this.#run.u8(op);
+    this.#run.signed(type < 0 ? type : type + this.#context.layout.ownTypes);
     const signature = type >= 0 ? this.#context.module.types[type] : undefined;
     const params = signature?.params.length ?? 0;
     const results = signature?.results.length ?? (type === -0x40 ? 0 : 1);
@@ -290,17 +296,12 @@ export class BodyRewriter {
   #closeBody(): void {
     if (this.#dead) this.#copyRun();
     else this.#endRun(false);
-    if (this.#fast) {
-      this.#out.u8(o.OP_END);
-      this.#counter.spill(this.#out);
-    }
-    this.#out.u8(o.OP_END);
   }
 
   #leave(op: number, start: number): void {
     const r = this.#reader;
     skipImmediates(r, o.immediates[op] as number);
-    if (op === o.OP_RETURN && this.#fast) this.#run.op(o.OP_BR, this.#blocks.length - 1);
+    if (op === o.OP_RETURN) this.#run.op(o.OP_BR, this.#blocks.length - 1);
     else {
       if (op === o.OP_UNREACHABLE && !this.#dead) this.#counter.spill(this.#run);
       this.#run.copy(r.bytes, start, r.at);
@@ -318,10 +319,10 @@ export class BodyRewriter {
       referenced.add(target);
       this.#run.op(op, target);
       if (!this.#dead) this.#operands.push(1);
-    } else if (this.#dead) this.#run.op(op, target);
-    else {
-      this.#calls = true;
+    } else {
       writeCall(this.#run, index, this.#code);
+      if (this.#dead) return;
+      this.#calls = true;
       const type = functionType(module, index);
       this.#replace(type.params.length, type.results.length);
     }
@@ -332,21 +333,21 @@ export class BodyRewriter {
     const { module } = this.#context;
     const type = module.types[r.u32()];
     const table = r.u32();
-    if (!this.#dead) {
-      this.#calls = true;
-      const wide = module.tables[table]?.is64 === true;
-      writeIndirectCallPrologue(this.#run, this.#fast ? null : { table, wide }, this.#code);
-    }
+    const wide = module.tables[table]?.is64 === true;
+    writeIndirectCallPrologue(this.#run, { exact: !this.#fast, table, wide }, this.#code);
     this.#run.copy(r.bytes, start, r.at);
+    this.#counter.take(this.#run);
     if (this.#dead) return;
-    this.#counter.reload(this.#run);
+    this.#calls = true;
     this.#replace(1 + (type?.params.length ?? 0), type?.results.length ?? 0);
   }
 
-  #local(op: number, start: number): void {
-    const r = this.#reader;
-    const local = r.u32();
-    this.#run.copy(r.bytes, start, r.at);
+  #local(op: number): void {
+    const own = this.#reader.u32();
+    // The counter comes after the parameters.
+    const local = own + (this.#context.layout.passesCounter && own >= this.#params ? 1 : 0);
+    this.#run.op(op, local);
+    if (this.#dead) return;
     if (op !== o.OP_LOCAL_GET) {
       this.#replace(1, 0);
       this.#operands.setLocal(local);

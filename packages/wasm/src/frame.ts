@@ -2,10 +2,13 @@
 import type { FunctionType } from "./decode.ts";
 import { readLocals } from "./operators.ts";
 import { Reader } from "./reader.ts";
+import type { ValueType } from "./types.ts";
+import { TYPE_BYTES } from "./value-types.ts";
+import type { Writer } from "./writer.ts";
 
 /** Bytes of a frame: a fixed part and a word for every parameter, local and operand (two for a vector local). */
 const FRAME_BYTES = 64;
-const WORD_BYTES = 8;
+export const WORD_BYTES = 8;
 /** A function that calls nothing needs no check while its frame is at most this; the engine's margin covers one of them. */
 const LEAF_FRAME_BYTES_MAX = 4096;
 
@@ -31,11 +34,21 @@ export function readDeclarations(r: Reader, type: FunctionType): Declarations {
   return { groups, start: head.at, codeStart: r.at, locals: type.params.length + locals, words };
 }
 
-/** The estimate for a body whose operand stack is at most `operands` high. */
-export function frameBytes(declarations: Declarations, operands: number): number {
-  return FRAME_BYTES + WORD_BYTES * (declarations.words + operands);
+/** The frame of a body whose operand stack is at most `operands` high; 0 when it needs no check. */
+export function frameToCheck(declarations: Declarations, operands: number, calls: boolean): number {
+  const frame = FRAME_BYTES + WORD_BYTES * (declarations.words + operands);
+  return calls || frame > LEAF_FRAME_BYTES_MAX ? frame : 0;
 }
 
-export function needsStackCheck(calls: boolean, frame: number): boolean {
-  return calls || frame > LEAF_FRAME_BYTES_MAX;
+/** Opens a block without parameters. `resultType`: index of the type `() -> results`, asked for several results only. */
+export function writeBlock(
+  w: Writer,
+  results: readonly ValueType[],
+  resultType: (results: readonly ValueType[]) => number,
+): void {
+  w.u8(0x02);
+  const [first] = results;
+  if (first === undefined) w.u8(0x40);
+  else if (results.length === 1) w.u8(TYPE_BYTES[first]);
+  else w.signed(resultType(results));
 }

@@ -1,13 +1,17 @@
 /** The functions added to an instrumented module: wrappers of imports, helpers of rewritten bodies, entries for the host. */
-import type { DecodedModule, FunctionType } from "./decode.ts";
+import { type DecodedModule, type FunctionType, KIND_FUNCTION } from "./decode.ts";
 import { IC0_IMPORTS } from "./ic0-imports.ts";
 import {
+  COUNTER_SHIFT,
+  COUNTER_UNIT,
   EXPORT_CALLBACK,
   EXPORT_CHARGE,
   EXPORT_COUNTER_GET,
   EXPORT_COUNTER_SET,
   EXPORT_GLOBAL_GET,
   EXPORT_GLOBAL_SET,
+  EXPORT_STACK_SET,
+  EXPORT_START,
   HOOK_MEMORY_GROWN,
   HOOK_OUT_OF_INSTRUCTIONS,
   HOOK_TRAP,
@@ -16,6 +20,7 @@ import {
   MAP_COUNT_OFFSET,
   MAP_LIST_OFFSET,
   MAP_PAGES_MAX,
+  mapFunction,
   TRAP_HOST_MEMORY,
 } from "./layout.ts";
 import { memoryPagesMax } from "./limits.ts";
@@ -42,7 +47,11 @@ const GLOBAL_SET = 0x24;
 const EMPTY = 0x40;
 
 /** All generated functions, in the order of the layout's indices. */
-export function generatedFunctions(m: DecodedModule, layout: Layout): GeneratedFunction[] {
+export function generatedFunctions(
+  m: DecodedModule,
+  layout: Layout,
+  callbackType: number,
+): GeneratedFunction[] {
   const functions = m.importedFunctions.map((entry, i) =>
     wrapper(m.types[entry.typeIndex] as FunctionType, entry.name, i, layout),
   );
@@ -50,7 +59,8 @@ export function generatedFunctions(m: DecodedModule, layout: Layout): GeneratedF
   if (layout.hasMemory) functions.push(grow(m, layout), mark(layout), markRange(layout));
   functions.push(...counterEntries(layout), ...globalEntries(m));
   const table = m.tables[0];
-  if (table?.type === "funcref") functions.push(callback(layout, table.is64));
+  if (table?.type === "funcref") functions.push(callback(layout, callbackType, table.is64));
+  functions.push(...entries(m, layout));
   return functions;
 }
 
@@ -68,34 +78,86 @@ function callWhenNegative(w: Writer, layout: Layout): void {
   w.u8(END);
 }
 
+/** In front of an import: its static charge. It has the calling convention of the canister's functions (`passesCounter`). */
 function wrapper(type: FunctionType, name: string, index: number, layout: Layout): GeneratedFunction {
   const w = code();
-  w.op(GLOBAL_GET, layout.counterGlobal);
-  w.i64Const(IC0_IMPORTS.get(name)?.cost ?? 0);
+  if (layout.passesCounter) w.op(GET, type.params.length);
+  else w.op(GLOBAL_GET, layout.counterGlobal);
+  w.i64Const((IC0_IMPORTS.get(name)?.cost ?? 0) * COUNTER_UNIT);
   w.u8(0x7d);
   w.op(GLOBAL_SET, layout.counterGlobal);
   callWhenNegative(w, layout);
   for (let i = 0; i < type.params.length; i++) w.op(GET, i);
   w.op(CALL, HOOKS.length + index);
+  if (layout.passesCounter) w.op(GLOBAL_GET, layout.counterGlobal);
   w.u8(END);
-  return { ...type, body: w };
+  return { ...callingConvention(type, layout), body: w };
 }
 
-/** Subtracts the unsigned local 0; an underflow gives the smallest counter. */
-function subtractSaturating(w: Writer, layout: Layout, amount: () => void, scratch: number): void {
+/** The type that a function of the canister has in the instrumented module. */
+export function callingConvention({ params, results }: FunctionType, layout: Layout): FunctionType {
+  return layout.passesCounter
+    ? { params: [...params, "i64"], results: [...results, "i64"] }
+    : { params, results };
+}
+
+/** How the host calls a function of type `() -> ()`. */
+function entry(target: number, exportName: string, layout: Layout): GeneratedFunction {
+  const w = code();
   w.op(GLOBAL_GET, layout.counterGlobal);
+  w.op(CALL, target);
+  w.op(GLOBAL_SET, layout.counterGlobal);
+  w.u8(END);
+  return { params: [], results: [], body: w, exportName };
+}
+
+function entries(m: DecodedModule, layout: Layout): GeneratedFunction[] {
+  if (!layout.passesCounter) return [];
+  const functions = m.exports
+    .filter((one) => one.kind === KIND_FUNCTION && one.name.startsWith("canister_"))
+    .map((one) => entry(mapFunction(layout, one.index), one.name, layout));
+  return m.start === null
+    ? functions
+    : [...functions, entry(mapFunction(layout, m.start), EXPORT_START, layout)];
+}
+
+/** The stack left, on the operand stack. */
+function stackLeft(w: Writer, layout: Layout): void {
+  w.op(GLOBAL_GET, layout.counterGlobal);
+  w.i64Const(COUNTER_UNIT - 1);
+  w.u8(0x83);
+}
+
+function instructionsLeft(w: Writer, layout: Layout): void {
+  w.op(GLOBAL_GET, layout.counterGlobal);
+  w.i64Const(COUNTER_SHIFT);
+  w.u8(0x87);
+}
+
+/** Subtracts an unsigned amount; an underflow gives the smallest counter. */
+function subtractSaturating(w: Writer, layout: Layout, amount: () => void, scratch: number): void {
+  instructionsLeft(w, layout);
   amount();
   w.u8(0x7d);
   w.op(TEE, scratch);
-  w.op(GLOBAL_GET, layout.counterGlobal);
-  w.code(0x55, IF, 0x7e, 0x42, ...MIN_I64, 0x05);
+  instructionsLeft(w, layout);
+  w.u8(0x55); // greater than before
   w.op(GET, scratch);
+  w.i64Const(COUNTER_MIN);
+  w.code(0x53, 0x72, IF, EMPTY); // or less than can be held
+  w.i64Const(COUNTER_MIN);
+  w.op(SET, scratch);
   w.u8(END);
+  w.op(GET, scratch);
+  w.i64Const(COUNTER_SHIFT);
+  w.u8(0x86);
+  stackLeft(w, layout);
+  w.u8(0x84);
   w.op(GLOBAL_SET, layout.counterGlobal);
   callWhenNegative(w, layout);
 }
 
-const MIN_I64 = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x7f];
+const COUNTER_MIN: number = -(2 ** (63 - COUNTER_SHIFT));
 
 function charge(layout: Layout): GeneratedFunction {
   const w = code([0x7e]);
@@ -246,12 +308,24 @@ function markRange(layout: Layout): GeneratedFunction {
 
 function counterEntries(layout: Layout): GeneratedFunction[] {
   const get = code();
-  get.op(GLOBAL_GET, layout.counterGlobal);
+  instructionsLeft(get, layout);
   get.u8(END);
   const set = code();
   set.op(GET, 0);
+  set.i64Const(COUNTER_SHIFT);
+  set.u8(0x86);
+  stackLeft(set, layout);
+  set.u8(0x84);
   set.op(GLOBAL_SET, layout.counterGlobal);
   set.u8(END);
+  const setStack = code();
+  instructionsLeft(setStack, layout);
+  setStack.i64Const(COUNTER_SHIFT);
+  setStack.u8(0x86);
+  setStack.op(GET, 0);
+  setStack.code(0xad, 0x84);
+  setStack.op(GLOBAL_SET, layout.counterGlobal);
+  setStack.u8(END);
   const chargeFloat = code([0x7e]);
   subtractSaturating(
     chargeFloat,
@@ -266,6 +340,7 @@ function counterEntries(layout: Layout): GeneratedFunction[] {
   return [
     { params: [], results: ["i64"], body: get, exportName: EXPORT_COUNTER_GET },
     { params: ["i64"], results: [], body: set, exportName: EXPORT_COUNTER_SET },
+    { params: ["i32"], results: [], body: setStack, exportName: EXPORT_STACK_SET },
     { params: ["f64"], results: [], body: chargeFloat, exportName: EXPORT_CHARGE },
   ];
 }
@@ -304,13 +379,16 @@ function globalEntries(m: DecodedModule): GeneratedFunction[] {
 }
 
 /** Calls entry (index) of table 0 with the callback's environment. */
-function callback(layout: Layout, wideIndex: boolean): GeneratedFunction {
+function callback(layout: Layout, type: number, wideIndex: boolean): GeneratedFunction {
   const environment = layout.is64 ? "i64" : "i32";
   const w = code();
   w.op(GET, 1);
+  if (layout.passesCounter) w.op(GLOBAL_GET, layout.counterGlobal);
   w.op(GET, 0);
-  w.op(0x11, layout.callbackType);
-  w.code(0x00, END);
+  w.op(0x11, type);
+  w.u8(0x00);
+  if (layout.passesCounter) w.op(GLOBAL_SET, layout.counterGlobal);
+  w.u8(END);
   return {
     params: [wideIndex ? "i64" : "i32", environment],
     results: [],

@@ -3,7 +3,9 @@ import { OrreryError } from "@orrery/base";
 import { withFrames } from "./backtrace.ts";
 import type { Form } from "./code-context.ts";
 import type { CompiledCanister } from "./engine.ts";
+import { WORD_BYTES } from "./frame.ts";
 import {
+  COUNTER_MAX,
   EXPORT_CALLBACK,
   EXPORT_CHARGE,
   EXPORT_COUNTER_GET,
@@ -11,7 +13,7 @@ import {
   EXPORT_GLOBAL,
   EXPORT_GLOBAL_GET,
   EXPORT_GLOBAL_SET,
-  EXPORT_STACK,
+  EXPORT_STACK_SET,
   EXPORT_START,
   EXPORT_TABLE,
   IMPORT_MAP,
@@ -55,9 +57,9 @@ export class CanisterInstance {
   readonly form: Form;
   readonly memory: WebAssembly.Memory | null;
   readonly #map: PageMap;
-  readonly #stackBytes: number;
+  readonly #stackWords: number;
   readonly #exports: Record<string, unknown>;
-  readonly #stack: WebAssembly.Global;
+  readonly #stackSet: (words: number) => void;
   readonly #counterGet: () => bigint;
   readonly #counterSet: (value: bigint) => void;
   readonly #charge: (amount: number) => void;
@@ -69,7 +71,7 @@ export class CanisterInstance {
     this.form = parts.form;
     this.memory = memory;
     this.#map = map;
-    this.#stackBytes = parts.stackBytes;
+    this.#stackWords = Math.floor(parts.stackBytes / WORD_BYTES);
     const reserved: Record<string, WebAssembly.ImportValue> = hostHooks(parts.hooks);
     if (compiled.info.memory !== null) {
       if (memory === null)
@@ -79,7 +81,7 @@ export class CanisterInstance {
     }
     const instance = new WebAssembly.Instance(parts.module, { [RESERVED]: reserved, ic0: { ...parts.ic0 } });
     this.#exports = instance.exports;
-    this.#stack = instance.exports[EXPORT_STACK] as WebAssembly.Global;
+    this.#stackSet = instance.exports[EXPORT_STACK_SET] as (words: number) => void;
     this.#counterGet = instance.exports[EXPORT_COUNTER_GET] as () => bigint;
     this.#counterSet = instance.exports[EXPORT_COUNTER_SET] as (value: bigint) => void;
     this.#charge = instance.exports[EXPORT_CHARGE] as (amount: number) => void;
@@ -126,7 +128,7 @@ export class CanisterInstance {
   }
 
   #enter(run: () => void): void {
-    this.#stack.value = this.#stackBytes;
+    this.#stackSet(this.#stackWords);
     try {
       withFrames(run);
     } catch (error) {
@@ -139,7 +141,14 @@ export class CanisterInstance {
     return this.#counterGet();
   }
 
+  /** At most `COUNTER_MAX`. */
   setCounter(value: bigint): void {
+    if (value > COUNTER_MAX) {
+      throw new OrreryError(
+        "wasm_counter_range",
+        `a limit of ${value} instructions: at most ${COUNTER_MAX} can be counted, pass fewer`,
+      );
+    }
     this.#counterSet(value);
   }
 

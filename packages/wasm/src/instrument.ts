@@ -6,10 +6,9 @@
 import { BodyRewriter } from "./body.ts";
 import type { Form } from "./code-context.ts";
 import { type DecodedModule, type FunctionType, KIND_FUNCTION, KIND_TABLE } from "./decode.ts";
-import { type GeneratedFunction, generatedFunctions } from "./generated.ts";
+import { callingConvention, type GeneratedFunction, generatedFunctions } from "./generated.ts";
 import {
   EXPORT_GLOBAL,
-  EXPORT_STACK,
   EXPORT_START,
   EXPORT_TABLE,
   HOOK_MEMORY_GROWN,
@@ -35,10 +34,10 @@ export interface InstrumentOptions {
 
 /** Instruments a valid module; see the file's header. The result imports from "~" and "ic0" only. */
 export function instrument(m: DecodedModule, options: InstrumentOptions): Uint8Array {
-  const layout = layoutOf(m);
-  const types = new TypeTable(m);
-  types.index([layout.is64 ? "i64" : "i32"], []); // layout.callbackType
-  const generated = generatedFunctions(m, layout);
+  const layout = layoutOf(m, options.form);
+  const types = new TypeTable(m, layout);
+  const callback = callingConvention({ params: [layout.is64 ? "i64" : "i32"], results: [] }, layout);
+  const generated = generatedFunctions(m, layout, types.index(callback.params, callback.results));
   const generatedTypes = generated.map((f) => types.index(f.params, f.results));
   const hookTypes = HOOKS.map((_, hook) => types.index(hookParams(hook), []));
   const referenced = new Set<number>();
@@ -74,21 +73,26 @@ function hookParams(hook: number): ValueType[] {
   return hook === HOOK_TRAP ? ["i32"] : [];
 }
 
-/** The module's types followed by those that the added functions need. */
+/**
+ * The types of the canister's functions at the indices that its code calls them by, then, where the calling convention makes those
+ * other types, the module's own for imports and blocks, then those that the added functions need.
+ */
 class TypeTable {
   readonly #module: DecodedModule;
+  readonly #layout: Layout;
   readonly #added: FunctionType[] = [];
   readonly #indices: Map<string, number> = new Map();
 
-  constructor(module: DecodedModule) {
+  constructor(module: DecodedModule, layout: Layout) {
     this.#module = module;
+    this.#layout = layout;
   }
 
   index(params: readonly ValueType[], results: readonly ValueType[]): number {
     const key = `${params.join()}>${results.join()}`;
     let index = this.#indices.get(key);
     if (index === undefined) {
-      index = this.#module.types.length + this.#added.length;
+      index = this.#layout.ownTypes + this.#module.types.length + this.#added.length;
       this.#added.push({ params, results });
       this.#indices.set(key, index);
     }
@@ -98,20 +102,25 @@ class TypeTable {
   section(): Writer {
     const { bytes, types, typeSection } = this.#module;
     const w = new Writer();
-    w.u32(types.length + this.#added.length);
+    w.u32(this.#layout.ownTypes + types.length + this.#added.length);
+    if (this.#layout.ownTypes > 0) {
+      for (const type of types) writeType(w, callingConvention(type, this.#layout));
+    }
     if (types.length > 0) {
       const r = new Reader(bytes, typeSection.start, typeSection.end);
       r.u32();
       w.copy(bytes, r.at, typeSection.end);
     }
-    for (const type of this.#added) {
-      w.u8(0x60);
-      for (const list of [type.params, type.results]) {
-        w.u32(list.length);
-        for (const t of list) w.u8(TYPE_BYTES[t]);
-      }
-    }
+    for (const type of this.#added) writeType(w, type);
     return w;
+  }
+}
+
+function writeType(w: Writer, { params, results }: FunctionType): void {
+  w.u8(0x60);
+  for (const list of [params, results]) {
+    w.u32(list.length);
+    for (const t of list) w.u8(TYPE_BYTES[t]);
   }
 }
 
@@ -171,7 +180,7 @@ function importSection(m: DecodedModule, layout: Layout, hookTypes: readonly num
     w.name(entry.module);
     w.name(entry.name);
     w.u8(KIND_FUNCTION);
-    w.u32(entry.typeIndex);
+    w.u32(layout.ownTypes + entry.typeIndex);
   }
   if (!layout.hasMemory) return w;
   w.name(RESERVED);
@@ -195,17 +204,16 @@ function functionSection(m: DecodedModule, generatedTypes: readonly number[]): W
   return w;
 }
 
-/** The module's globals, then the instruction counter (i64) and the remaining stack (i32). */
+/** The module's globals, then the instructions and the stack left. */
 function globalSection(m: DecodedModule): Writer {
   const w = new Writer();
-  w.u32(m.globals.length + 2);
+  w.u32(m.globals.length + 1);
   if (m.globalSection !== null) {
     const r = new Reader(m.bytes, m.globalSection.start, m.globalSection.end);
     r.u32();
     w.copy(m.bytes, r.at, m.globalSection.end);
   }
   w.code(0x7e, 1, 0x42, 0, 0x0b);
-  w.code(0x7f, 1, 0x41, 0, 0x0b);
   return w;
 }
 
@@ -219,16 +227,16 @@ function exportSection(m: DecodedModule, layout: Layout, generated: readonly Gen
     count++;
   };
   for (const entry of m.exports) {
-    if (entry.kind === KIND_FUNCTION && entry.name.startsWith("canister_")) {
+    if (!layout.passesCounter && entry.kind === KIND_FUNCTION && entry.name.startsWith("canister_")) {
       add(entry.name, KIND_FUNCTION, mapFunction(layout, entry.index));
     }
   }
   for (const [i, f] of generated.entries()) {
     if (f.exportName !== undefined) add(f.exportName, KIND_FUNCTION, layout.wrapperBase + i);
   }
-  if (m.start !== null) add(EXPORT_START, KIND_FUNCTION, mapFunction(layout, m.start));
+  if (!layout.passesCounter && m.start !== null)
+    add(EXPORT_START, KIND_FUNCTION, mapFunction(layout, m.start));
   if (m.tables.length > 0) add(EXPORT_TABLE, KIND_TABLE, 0);
-  add(EXPORT_STACK, 3, layout.stackGlobal);
   for (const [i, global] of m.globals.entries()) {
     if (global.mutable && (global.type === "i32" || global.type === "i64")) add(`${EXPORT_GLOBAL}${i}`, 3, i);
   }

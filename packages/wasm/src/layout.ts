@@ -4,6 +4,7 @@
  * Functions: hooks of the host, the canister's imports, the canister's functions, then what is generated. The canister's
  * calls to an import go to a generated wrapper that makes the import's static charge first, in tables and exports too.
  */
+import type { Form } from "./code-context.ts";
 import type { DecodedModule } from "./decode.ts";
 
 /** Import module of the host's hooks and memories; exports that begin with it are generated. */
@@ -24,7 +25,7 @@ export const TRAP_HOST_MEMORY = 3;
 
 export const EXPORT_START = "~start";
 export const EXPORT_TABLE = "~table";
-export const EXPORT_STACK = "~stack";
+export const EXPORT_STACK_SET = "~stack_set";
 export const EXPORT_COUNTER_GET = "~counter_get";
 export const EXPORT_COUNTER_SET = "~counter_set";
 export const EXPORT_CHARGE = "~charge";
@@ -43,6 +44,16 @@ export const MAP_LIST_OFFSET: number = 1 * MAP_PAGES_MAX;
 export const MAP_COUNT_OFFSET: number = MAP_LIST_OFFSET + 4 * MAP_PAGES_MAX;
 export const MAP_WASM_PAGES: number = MAP_COUNT_OFFSET / 65_536 + 1;
 
+/**
+ * The counter's global holds two numbers, so that a call passes both at once: the instructions left, times `COUNTER_UNIT`, plus
+ * the words of stack left. Below zero means that the instructions are used up; with `STACK_OVERFLOW_BIT` set, the stack is.
+ */
+export const COUNTER_SHIFT = 23;
+export const COUNTER_UNIT: number = 2 ** COUNTER_SHIFT;
+export const STACK_OVERFLOW_BIT: number = COUNTER_UNIT / 2;
+/** Instructions that the counter can hold; more than any message may execute. */
+export const COUNTER_MAX: number = 2 ** (63 - COUNTER_SHIFT) - 1;
+
 /** Which index a generated thing has in the instrumented module. */
 export interface Layout {
   readonly importCount: number;
@@ -54,18 +65,29 @@ export interface Layout {
   readonly fnMarkRange: number;
   /** The first function that only the host calls. */
   readonly fnHostBase: number;
+  /** i64: instructions and stack left. */
   readonly counterGlobal: number;
-  readonly stackGlobal: number;
-  /** Type `(I) -> ()`, the first of the added types. */
-  readonly callbackType: number;
+  /**
+   * The canister's functions take the counter as one more parameter and return it as one more result, which keeps it in
+   * registers: the fast form, unless a type has no room for one more. Otherwise calls pass it in its global.
+   */
+  readonly passesCounter: boolean;
+  /** Where the module's own types are when its functions' types have grown; 0 when they have not. */
+  readonly ownTypes: number;
   readonly is64: boolean;
   readonly hasMemory: boolean;
 }
 
-export function layoutOf(m: DecodedModule): Layout {
+/** Parameters and results that the engine allows a function. */
+const ARITY_MAX = 1000;
+
+export function layoutOf(m: DecodedModule, form: Form): Layout {
   const importCount = m.importedFunctions.length;
   const functionCount = m.functions.length;
   const hasMemory = m.memories.length > 0;
+  const passesCounter =
+    form === "fast" &&
+    m.types.every(({ params, results }) => params.length < ARITY_MAX && results.length < ARITY_MAX);
   const wrapperBase = HOOKS.length + importCount + functionCount;
   const fnCharge = wrapperBase + importCount;
   return {
@@ -78,8 +100,8 @@ export function layoutOf(m: DecodedModule): Layout {
     fnMarkRange: fnCharge + 3,
     fnHostBase: fnCharge + (hasMemory ? 4 : 1),
     counterGlobal: m.globals.length,
-    stackGlobal: m.globals.length + 1,
-    callbackType: m.types.length,
+    passesCounter,
+    ownTypes: passesCounter ? m.types.length : 0,
     is64: m.memories[0]?.is64 === true,
     hasMemory,
   };

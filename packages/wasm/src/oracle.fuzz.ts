@@ -46,7 +46,7 @@ async function report(seed: number): Promise<void> {
   let size = 1;
   while (attempt(seed, size).error === null) size++;
   const { error } = attempt(seed, size);
-  const module = (await wabt()).readWasm(generateModule({ ...options, size }), {});
+  const module = (await wabt()).readWasm(generateModule({ ...options, size }), { memory64: true });
   console.log(module.toText({}));
   console.log(`seed ${seed}, size ${size}: ${error instanceof Error ? error.stack : error}`);
 }

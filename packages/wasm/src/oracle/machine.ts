@@ -37,7 +37,7 @@ export interface OracleOptions {
 }
 
 const CALL_DEPTH_MAX = 2000;
-const COUNTER_MIN: bigint = -(1n << 63n);
+const COUNTER_MIN: bigint = -(1n << 40n);
 
 /** The canister heaps' most pages of 64 KiB: 4 GiB and 6 GiB (interface digest §2.1). */
 const heapPagesMax = (is64: boolean): number => (is64 ? 98_304 : 65_536);
