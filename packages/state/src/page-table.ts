@@ -1,7 +1,7 @@
 /**
- * Page tables: which immutable 4 KiB page version stands at each page of a memory. Sparse and chunked, so
- * 500 GiB of addressable stable memory costs what was written. Id 0 is the all-zero page. Changes since the last `takeDelta`
- * are remembered, which is what deltas and checkpoints cost.
+ * Page tables: which immutable 4 KiB page version stands at each page of a memory. Sparse, so that 500 GiB of addressable stable
+ * memory costs what was written, and small while few pages are: a sorted list first, chunks of 512 pages from then on. Id 0 is the
+ * all-zero page. Changes since the last `takeDelta` are remembered, which is what deltas and checkpoints cost.
  */
 
 /** Identifies a page version in a `PageArena`; 0 is the zero page. */
@@ -9,15 +9,21 @@ export type PageId = number;
 
 export const PAGE_BYTES = 4096;
 const CHUNK_PAGES = 512;
+/** Pages that the list may hold; a chunk with fewer takes more room than they. */
+const LISTED_MAX = 128;
+const LIST_GROWTH = 16;
 
 const NO_PAGES: Uint32Array = new Uint32Array(CHUNK_PAGES);
+const NO_DELTA: Uint32Array = new Uint32Array(0);
 
 /** Flat list of (page index, page id) pairs. Indices stay below 2^27 (500 GiB), ids below 2^32. */
 export type PageDelta = Uint32Array;
 
 export class PageTable {
-  readonly #chunks = new Map<number, Uint32Array>();
-  #changed = new Set<number>();
+  /** Pairs sorted by index, `#pages` of them; in use until there are chunks. */
+  #list: Uint32Array = NO_DELTA;
+  #chunks: Map<number, Uint32Array> | null = null;
+  #changed: Set<number> | null = null;
   #pages = 0;
 
   /** Number of pages that are not the zero page. */
@@ -26,24 +32,21 @@ export class PageTable {
   }
 
   get(index: number): PageId {
+    if (this.#chunks === null) {
+      const at = this.#find(index);
+      return this.#list[2 * at] === index && at < this.#pages ? (this.#list[2 * at + 1] as number) : 0;
+    }
     const chunk = this.#chunks.get(Math.floor(index / CHUNK_PAGES));
     return chunk === undefined ? 0 : (chunk[index % CHUNK_PAGES] as number);
   }
 
   /** Puts `id` at `index`; returns the id that stood there, whose reference passes to the caller. */
   set(index: number, id: PageId): PageId {
-    const key = Math.floor(index / CHUNK_PAGES);
-    let chunk = this.#chunks.get(key);
-    if (chunk === undefined) {
-      if (id === 0) return 0;
-      chunk = new Uint32Array(CHUNK_PAGES);
-      this.#chunks.set(key, chunk);
+    const old = this.#put(index, id);
+    if (old !== 0 || id !== 0) {
+      this.#changed ??= new Set();
+      this.#changed.add(index);
     }
-    const old = chunk[index % CHUNK_PAGES] as number;
-    chunk[index % CHUNK_PAGES] = id;
-    if (old === 0 && id !== 0) this.#pages++;
-    else if (old !== 0 && id === 0) this.#pages--;
-    this.#changed.add(index);
     return old;
   }
 
@@ -52,15 +55,22 @@ export class PageTable {
     const ids: PageId[] = [];
     for (const [index, id] of this.entries()) {
       ids.push(id);
+      this.#changed ??= new Set();
       this.#changed.add(index);
     }
-    this.#chunks.clear();
+    this.#list = NO_DELTA;
+    this.#chunks = null;
     this.#pages = 0;
     return ids;
   }
 
   /** Non-zero pages in index order. */
   *entries(): IterableIterator<[index: number, id: PageId]> {
+    if (this.#chunks === null) {
+      for (let i = 0; i < 2 * this.#pages; i += 2)
+        yield [this.#list[i] as number, this.#list[i + 1] as number];
+      return;
+    }
     for (const key of [...this.#chunks.keys()].sort((a, b) => a - b)) {
       const chunk = this.#chunks.get(key) as Uint32Array;
       for (let i = 0; i < CHUNK_PAGES; i++) {
@@ -73,27 +83,33 @@ export class PageTable {
   /** The same pages in a table of its own, nothing of it changed; the caller retains each version. Costs the table's size. */
   clone(): PageTable {
     const copy = new PageTable();
-    for (const [key, chunk] of this.#chunks) copy.#chunks.set(key, chunk.slice());
+    copy.#list = this.#list.slice(0, 2 * this.#pages);
+    if (this.#chunks !== null) {
+      copy.#chunks = new Map();
+      for (const [key, chunk] of this.#chunks) copy.#chunks.set(key, chunk.slice());
+    }
     copy.#pages = this.#pages;
     return copy;
   }
 
   /** Where `other` has another version than this table, in index order, with what stands there in `other`. */
   *differences(other: PageTable): IterableIterator<[index: number, id: PageId]> {
-    const keys = new Set([...this.#chunks.keys(), ...other.#chunks.keys()]);
+    const [mine, theirs] = [this.#chunked(), other.#chunked()];
+    const keys = new Set([...mine.keys(), ...theirs.keys()]);
     for (const key of [...keys].sort((a, b) => a - b)) {
-      const mine = this.#chunks.get(key) ?? NO_PAGES;
-      const theirs = other.#chunks.get(key) ?? NO_PAGES;
+      const before = mine.get(key) ?? NO_PAGES;
+      const after = theirs.get(key) ?? NO_PAGES;
       for (let i = 0; i < CHUNK_PAGES; i++) {
-        if (mine[i] !== theirs[i]) yield [key * CHUNK_PAGES + i, theirs[i] as number];
+        if (before[i] !== after[i]) yield [key * CHUNK_PAGES + i, after[i] as number];
       }
     }
   }
 
   /** Pairs changed since the last call, sorted by index. */
   takeDelta(): PageDelta {
-    const indices = [...this.#changed].sort((a, b) => a - b);
-    this.#changed = new Set();
+    if (this.#changed === null) return NO_DELTA;
+    const indices = Uint32Array.from(this.#changed).sort();
+    this.#changed = null;
     const delta = new Uint32Array(indices.length * 2);
     for (let i = 0; i < indices.length; i++) {
       delta[2 * i] = indices[i] as number;
@@ -104,9 +120,104 @@ export class PageTable {
 
   /** Applies a delta taken from another table (a mirror following its tip); does not count as a change of its own. */
   applyDelta(delta: PageDelta): void {
-    for (let i = 0; i < delta.length; i += 2) {
-      this.set(delta[i] as number, delta[i + 1] as number);
-      this.#changed.delete(delta[i] as number);
+    if (this.#pages === 0 && delta.length <= 2 * LISTED_MAX && isList(delta)) {
+      // What a new mirror is told first: the list as it stands.
+      this.#list = delta.slice();
+      this.#chunks = null;
+      this.#pages = delta.length / 2;
+    } else {
+      for (let i = 0; i < delta.length; i += 2) this.#put(delta[i] as number, delta[i + 1] as number);
     }
+    if (this.#changed === null) return;
+    for (let i = 0; i < delta.length; i += 2) this.#changed.delete(delta[i] as number);
   }
+
+  #put(index: number, id: PageId): PageId {
+    if (this.#chunks === null) {
+      const at = this.#find(index);
+      if (at < this.#pages && this.#list[2 * at] === index) return this.#replaceListed(at, id);
+      if (id === 0) return 0;
+      if (this.#pages < LISTED_MAX) {
+        this.#insertListed(at, index, id);
+        return 0;
+      }
+      this.#chunks = this.#chunked();
+      this.#list = NO_DELTA;
+    }
+    return this.#putChunked(this.#chunks, index, id);
+  }
+
+  #putChunked(chunks: Map<number, Uint32Array>, index: number, id: PageId): PageId {
+    const key = Math.floor(index / CHUNK_PAGES);
+    let chunk = chunks.get(key);
+    if (chunk === undefined) {
+      if (id === 0) return 0;
+      chunk = new Uint32Array(CHUNK_PAGES);
+      chunks.set(key, chunk);
+    }
+    const old = chunk[index % CHUNK_PAGES] as number;
+    chunk[index % CHUNK_PAGES] = id;
+    if (old === 0 && id !== 0) this.#pages++;
+    else if (old !== 0 && id === 0) this.#pages--;
+    return old;
+  }
+
+  /** Position of the first listed page at or above `index`. */
+  #find(index: number): number {
+    let low = 0;
+    let high = this.#pages;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#list[2 * middle] as number) < index) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #replaceListed(at: number, id: PageId): PageId {
+    const old = this.#list[2 * at + 1] as number;
+    if (id === 0) {
+      this.#list.copyWithin(2 * at, 2 * at + 2, 2 * this.#pages);
+      this.#pages--;
+    } else {
+      this.#list[2 * at + 1] = id;
+    }
+    return old;
+  }
+
+  #insertListed(at: number, index: number, id: PageId): void {
+    if (2 * this.#pages === this.#list.length) {
+      const longer = new Uint32Array(this.#list.length + 2 * LIST_GROWTH);
+      longer.set(this.#list);
+      this.#list = longer;
+    }
+    this.#list.copyWithin(2 * at + 2, 2 * at, 2 * this.#pages);
+    this.#list[2 * at] = index;
+    this.#list[2 * at + 1] = id;
+    this.#pages++;
+  }
+
+  /** The pages in chunks, those of the table itself when it has some. */
+  #chunked(): Map<number, Uint32Array> {
+    if (this.#chunks !== null) return this.#chunks;
+    const chunks = new Map<number, Uint32Array>();
+    for (const [index, id] of this.entries()) {
+      const key = Math.floor(index / CHUNK_PAGES);
+      let chunk = chunks.get(key);
+      if (chunk === undefined) {
+        chunk = new Uint32Array(CHUNK_PAGES);
+        chunks.set(key, chunk);
+      }
+      chunk[index % CHUNK_PAGES] = id;
+    }
+    return chunks;
+  }
+}
+
+/** Ascending indices, no zero page. */
+function isList(delta: PageDelta): boolean {
+  for (let i = 0; i < delta.length; i += 2) {
+    if (delta[i + 1] === 0 || (i > 0 && (delta[i - 2] as number) >= (delta[i] as number))) return false;
+  }
+  return true;
 }

@@ -18,10 +18,16 @@ const tableStep = fc.oneof(
 
 test("a page table is a sparse map, and its deltas carry a mirror along", () => {
   fc.assert(
-    fc.property(fc.array(tableStep, { maxLength: 60 }), (steps) => {
+    // With so many pages to begin with that the table is a list, becomes more than one on the way, or is in chunks.
+    fc.property(fc.array(tableStep, { maxLength: 60 }), fc.constantFrom(0, 126, 300), (steps, filled) => {
       const table = new PageTable();
       const mirror = new PageTable();
       const model = new Map<number, PageId>();
+      for (let i = 0; i < filled; i++) {
+        table.set(1_000 + 3 * i, i + 1);
+        model.set(1_000 + 3 * i, i + 1);
+      }
+      mirror.applyDelta(table.takeDelta());
       const nonZero = (): [number, PageId][] =>
         [...model].filter(([, id]) => id !== 0).sort(([a], [b]) => a - b);
       let touched = new Set<number>();
@@ -159,8 +165,9 @@ test("a shared version is nobody's to overwrite, and stays until each table gave
 test("a clone has the same pages and no changes; differences lead from one table to another", () => {
   const table = fc.array(fc.tuple(index, fc.nat(6)), { maxLength: 20 });
   fc.assert(
-    fc.property(table, table, (first, second) => {
+    fc.property(table, table, fc.constantFrom(0, 120, 300), (first, second, filled) => {
       const source = new PageTable();
+      for (let i = 0; i < filled; i++) source.set(1_000 + i, i + 1);
       for (const [at, id] of first) source.set(at, id);
       const copy = source.clone();
       assert.deepEqual([...copy.entries()], [...source.entries()]);
