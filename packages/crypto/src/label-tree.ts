@@ -4,8 +4,8 @@
  * it the root hash, is a function of the set of labels alone and never of the order in which they came. A
  * label reads as bits: before each byte a 1 ("goes on"), after the last a 0 ("ends"), so that a prefix sorts
  * before its extensions and bit order is byte order. An update makes new nodes on its path only; hashing
- * afterwards costs the changes times log n. Nodes never change, except that their hashes are filled in on
- * first use; labels and values given to a tree must not be changed afterwards.
+ * afterwards costs the changes times log n, and small levels whole. Nodes never change, except that their hashes
+ * are filled in on first use; labels and values given to a tree must not be changed afterwards.
  */
 import { assert, compareBytes } from "@orrery/base";
 import { emptyHash, forkHash, labeledHash, leafHash } from "./hash-tree.ts";
@@ -14,7 +14,7 @@ export interface Tip {
   readonly kind: "tip";
   readonly label: Uint8Array;
   readonly value: Uint8Array | LabelTree;
-  /** Root hash of the value alone, and of the labelled value; null until asked for. */
+  /** Hash of a long value alone, and of the labelled value; null until asked for, or not kept. */
   valueHash: Uint8Array | null;
   hash: Uint8Array | null;
 }
@@ -42,6 +42,14 @@ export interface LabelEntry {
   readonly label: Uint8Array;
   readonly value: Uint8Array | LabelTree;
 }
+
+/**
+ * Levels of at most so many labels do not keep the hashes inside them: there are as many such levels as canisters, a hash takes 250
+ * bytes of memory and a microsecond, and what is above them keeps theirs.
+ */
+const SMALL_LEVEL_LABELS = 8;
+/** Hashing a shorter value again costs less than keeping its hash. */
+const KEPT_VALUE_BYTES_MIN = 256;
 
 const EMPTY: LabelTree = { kind: "labels", root: null };
 
@@ -253,26 +261,32 @@ function lastTip(node: TrieNode): Tip {
 
 /** Hash of a value or subtree alone. Callers must not change the returned bytes. */
 export function valueHash(tip: Tip): Uint8Array {
-  if (tip.valueHash === null) {
-    tip.valueHash = tip.value instanceof Uint8Array ? leafHash(tip.value) : treeHash(tip.value);
-  }
+  if (!(tip.value instanceof Uint8Array)) return treeHash(tip.value);
+  if (tip.value.length < KEPT_VALUE_BYTES_MIN) return leafHash(tip.value);
+  tip.valueHash ??= leafHash(tip.value);
   return tip.valueHash;
 }
 
 /** Hash of a trie node as the hash tree's forks and labels have it. */
 export function nodeHash(node: TrieNode): Uint8Array {
-  if (node.hash === null) {
-    node.hash =
-      node.kind === "tip"
-        ? labeledHash(node.label, valueHash(node))
-        : forkHash(nodeHash(node.left), nodeHash(node.right));
-  }
-  return node.hash;
+  return node.hash ?? hashOf(node, false);
+}
+
+/** `keep`: remember the hashes from here down to the tips of this level. */
+function hashOf(node: TrieNode, keep: boolean): Uint8Array {
+  if (node.hash !== null) return node.hash;
+  const hash =
+    node.kind === "tip"
+      ? labeledHash(node.label, valueHash(node))
+      : forkHash(hashOf(node.left, keep), hashOf(node.right, keep));
+  if (keep) node.hash = hash;
+  return hash;
 }
 
 const EMPTY_HASH: Uint8Array = emptyHash();
 
 /** Root hash of the tree: 32 bytes, which callers must not change. */
 export function treeHash(tree: LabelTree): Uint8Array {
-  return tree.root === null ? EMPTY_HASH : nodeHash(tree.root);
+  if (tree.root === null) return EMPTY_HASH;
+  return hashOf(tree.root, countOf(tree.root) > SMALL_LEVEL_LABELS);
 }
