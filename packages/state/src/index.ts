@@ -12,6 +12,7 @@ export type { LogRecord } from "./durable-format.ts";
 export * from "./new-state.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";
+export type * from "./pending.ts";
 export * from "./snapshots.ts";
 export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
 export * from "./streams-codec.ts";

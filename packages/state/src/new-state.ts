@@ -116,6 +116,8 @@ export function newState(options: { readonly subnet: SubnetInfo; readonly time: 
     canisters: new Map(),
     ingressHistory: new Map(),
     pendingManagement: [],
+    outcalls: new Map(),
+    nextOutcall: 0,
     managementQueue: [],
     streams: new Map(),
     subnetOutputs: new Map(),

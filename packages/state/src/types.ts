@@ -9,6 +9,7 @@ import type { CanisterId, Height, Principal, PrincipalKey, SubnetId, TimeNs, Use
 import type { LabelTree } from "@orrery/crypto";
 import type { BlobStore } from "./blob-store.ts";
 import type { PageTable } from "./page-table.ts";
+import type { Outcall, PendingManagementCall } from "./pending.ts";
 import type { RunningWork } from "./work.ts";
 
 /** SHA-256 of a blob as lower-case hexadecimal text. */
@@ -449,15 +450,6 @@ export interface IngressEntry {
   pruneAt: TimeNs | null;
 }
 
-/** Management call answered in a later round (raw_rand today). */
-export interface PendingManagementCall {
-  readonly kind: "raw_rand";
-  readonly from: CanisterId;
-  readonly callbackId: number;
-  readonly refund: bigint;
-  readonly height: Height;
-}
-
 export interface ReplicatedState {
   readonly subnet: SubnetInfo;
   height: Height;
@@ -465,6 +457,10 @@ export interface ReplicatedState {
   readonly canisters: Map<PrincipalKey, CanisterState>;
   readonly ingressHistory: Map<string, IngressEntry>;
   readonly pendingManagement: PendingManagementCall[];
+  /** HTTPS outcalls that are not answered, by their numbers. */
+  readonly outcalls: Map<number, Outcall>;
+  /** Number of the next outcall; never used twice. */
+  nextOutcall: number;
   /** Management-canister calls waiting for a free slot in a round. */
   readonly managementQueue: (RequestInput | IngressInput)[];
   /** To every other subnet that there ever was a message for or from. */

@@ -29,7 +29,6 @@ import type {
   LogVisibility,
   ModuleExports,
   OutboundMessage,
-  PendingManagementCall,
   RejectReason,
   RejectSignal,
   ReplicatedState,
@@ -64,6 +63,7 @@ import {
   textMap,
   union,
 } from "./codec.ts";
+import { outcall, pendingManagementCall, schnorrAlgorithm } from "./pending.ts";
 import { closure, rejectCode, runningWork } from "./work.ts";
 
 const principal = branded<Principal>();
@@ -76,7 +76,7 @@ const canisterRange = record<CanisterRange>({ start: canisterId, end: canisterId
 const chainKeys = list(
   union<ChainKeyId>({
     ecdsa: { curve: literal<"secp256k1">("secp256k1"), name: text },
-    schnorr: { algorithm: literal<"bip340secp256k1" | "ed25519">("bip340secp256k1", "ed25519"), name: text },
+    schnorr: { algorithm: schnorrAlgorithm, name: text },
     vetkd: { curve: literal<"bls12_381_g2">("bls12_381_g2"), name: text },
   }),
 );
@@ -406,11 +406,9 @@ const systemCodec = record<SystemRecord>({
   subnet: subnetInfoCodec,
   height: integer,
   time: bigInteger,
-  pendingManagement: list(
-    union<PendingManagementCall>({
-      raw_rand: { from: canisterId, callbackId: integer, refund: bigInteger, height: integer },
-    }),
-  ),
+  pendingManagement: list(pendingManagementCall),
+  outcalls: numberedMap(outcall),
+  nextOutcall: integer,
   managementQueue: list(union<RequestInput | IngressInput>({ request: requestInput, ingress: ingressInput })),
   streams: textMap(stream),
   subnetOutputs: outputs,
