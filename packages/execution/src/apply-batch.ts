@@ -28,6 +28,8 @@ import { ExecutionIndex } from "./scheduler/execution-index.ts";
 import { type ExecutionEnv, inlineExecutor, type Round } from "./scheduler/round.ts";
 import { runRound } from "./scheduler/run-round.ts";
 import { expireStops } from "./scheduler/stopping.ts";
+import { buildStreams } from "./streams/build.ts";
+import { inductStreams } from "./streams/induct.ts";
 import type {
   BatchResult,
   CanisterDelta,
@@ -89,8 +91,10 @@ function applyBatch(
   expireStops(round);
   answerPending(round);
   addQueryStats(state, batch.queryStats ?? []);
+  inductStreams(round, batch.xnet ?? []);
   inductIngress(round, batch.ingress);
   runRound(round);
+  buildStreams(round);
   forgetStatuses(round);
   return finishRound(round);
 }
@@ -177,6 +181,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
   const charged = takeCharged(round);
   state.changed.canisters.clear();
   state.changed.ingress.clear();
+  state.changed.streams.clear();
   index.logsChanged.clear();
   index.deleted.clear();
   const modules = newModules(

@@ -47,4 +47,7 @@ export {
   type Failure,
   formatExecutionError,
 } from "./system-api/failure.ts";
+export * from "./streams/payload.ts";
+export { type Destination, type Router, routerOf } from "./streams/routing.ts";
+export * from "./streams/slices.ts";
 export type * from "./types.ts";

@@ -26,6 +26,8 @@ export const RESPONSE_BYTES_MAX = 2_097_152;
 export const QUERY_RESPONSE_BYTES_MAX = 3_145_728;
 /** Method name in a call, bytes. */
 export const METHOD_NAME_BYTES_MAX = 20_000;
+/** What a request to a canister counts for while it is under way: room for the largest response and its header. */
+export const RESPONSE_RESERVATION_BYTES: number = RESPONSE_BYTES_MAX + 112;
 /** Requests in flight between one pair of canisters. */
 export const QUEUE_CAPACITY = 500;
 /** Ingress messages waiting at one canister; the replica bounds its ingress queues through the history's memory. */
@@ -96,6 +98,11 @@ export interface ExecutionLimits {
   /** 0n: heartbeats run every round. */
   readonly heartbeatIntervalNs: bigint;
   readonly ingressHistoryBytes: number;
+  /** A stream to another subnet takes no further message once it holds this many, or this many bytes. */
+  readonly streamMessages: number;
+  readonly streamBytes: number;
+  /** Towards system subnets: what they take at once, of a stream or of all that came back unanswered. */
+  readonly systemStreamMessages: number;
 }
 
 const DEFAULT_LIMITS: ExecutionLimits = {
@@ -108,6 +115,9 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   partitions: 4,
   heartbeatIntervalNs: HEARTBEAT_INTERVAL_NS,
   ingressHistoryBytes: INGRESS_HISTORY_BYTES_MAX,
+  streamMessages: 10_000,
+  streamBytes: 10 * 1024 * 1024,
+  systemStreamMessages: 100,
 };
 
 /** System subnets run longer messages and do not limit installations. */

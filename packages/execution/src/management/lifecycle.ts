@@ -9,6 +9,7 @@ import { updateLowMemoryHook } from "../messaging/low-memory.ts";
 import { clearChunks, releaseMemory, uninstallCode } from "../messaging/uninstall.ts";
 import type { Round } from "../scheduler/round.ts";
 import { answerStop, completeStop, EMPTY_REPLY } from "../scheduler/stopping.ts";
+import { inheritOutputs } from "../streams/outputs.ts";
 import { controlled, decodeArg, failure, type Handler, historyOrigin } from "./call.ts";
 import { optional, readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { recordChange } from "./history.ts";
@@ -131,6 +132,7 @@ export const deleteCanister: Handler = (round, call) => {
   clearChunks(round, canister);
   releaseMemory(round, canister);
   recordConsumed(state, null, meta.cycles + meta.reservedCycles, "burned_cycles");
+  inheritOutputs(round, canister);
   state.canisters.delete(key);
   touch(state, canister);
   index.forget(key);

@@ -471,15 +471,12 @@ test("info, metadata and unsupported methods answer canisters by name", () => {
     forward(subnet, id, "canister_metadata", encode([MetadataArgs], [{ canister_id, name: "x" }])),
   );
   assert.match(none.message, /has no metadata section with the name x/);
-  const later = rejected(forward(subnet, id, "sign_with_ecdsa", encode([], [])));
-  assert.match(
-    later.message,
-    /^IC0406: The management canister method 'sign_with_ecdsa' is not supported by this subnet yet$/,
-  );
+  const route = "Unable to route management canister request";
   const unknown = rejected(forward(subnet, id, "no_such_method", encode([], [])));
-  assert.match(unknown.message, /^IC0536: Management canister has no method 'no_such_method'$/);
+  assert.equal(unknown.message, `${route} no_such_method: MethodNotFound("no_such_method")`);
   const garbled = rejected(forward(subnet, id, "canister_info", utf8("garbage")));
-  assert.match(garbled.message, /^IC0408: Error decoding candid: /);
+  const error = "UserError(UserError { code: InvalidManagementPayload, description: \"Error decoding candid: ";
+  assert.ok(garbled.message.startsWith(`${route} canister_info: ${error}`), garbled.message);
 });
 
 test("logs are kept within their limit and read by whom the settings say", () => {

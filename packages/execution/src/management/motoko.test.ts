@@ -115,7 +115,10 @@ for (const mode of MODES) {
         },
         Deposit,
       );
-      assert.deepEqual(failed, { failed: "IC0301: Canister 2vxsx-fae not found." });
+      const why = "SubnetNotFound(CanisterId(2vxsx-fae), DepositCycles)";
+      assert.deepEqual(failed, {
+        failed: `Unable to route management canister request deposit_cycles: ${why}`,
+      });
       const { errorCode } = subnet.rejection({
         canisterId: a,
         method: "overspend",

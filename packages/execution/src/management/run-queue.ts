@@ -11,6 +11,7 @@ import { answerRequest } from "../messaging/delivery.ts";
 import { setStatus } from "../messaging/ingress-history.ts";
 import { rejectFromError, statusFromError } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
+import { remoteCallerError } from "../streams/management-routing.ts";
 import {
   controlled,
   decodeArg,
@@ -171,6 +172,9 @@ function dispatch(round: Round, call: ManagementCall): ManagementAnswer {
   if (method === null) return failure(unknownMethod(call.method));
   if (!method.update) return failure(onlyQueries(call.method));
   if (call.origin.kind === "ingress" && !method.ingress) return failure(onlyCanisters(call.method));
+  const remote =
+    call.origin.kind === "call" ? remoteCallerError(round.state.subnet, call.origin.from, call.method) : null;
+  if (remote !== null) return failure(remote);
   const handler = HANDLERS.get(call.method);
   if (!method.supported || handler === undefined) return failure(unsupportedMethod(call.method));
   return handler(round, call);

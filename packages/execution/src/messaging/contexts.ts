@@ -99,6 +99,7 @@ export function answerOrigin(
       callbackId: origin.callbackId,
       payload: payloadOf(answer),
       refund: options.refund,
+      ...(origin.deadline === 0n ? {} : { deadline: origin.deadline }),
     },
   });
 }

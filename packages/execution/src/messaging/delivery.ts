@@ -1,19 +1,25 @@
 /**
- * Between canisters of the subnet (interface spec, "Request routing"): outboxes into input queues, rejects for what cannot be
- * delivered, statuses into the ingress history. Runs between turns, on the thread that owns the state. A message is delivered or
- * answered; cycles of a response that nobody can receive any more are booked as consumed.
+ * From canisters to canisters (interface spec, "Request routing"): outboxes into input queues of this subnet, at once, and into
+ * output queues towards others; rejects for what cannot be delivered, statuses into the ingress history. Runs between turns, on
+ * the thread that owns the state. A message is delivered, queued or answered; cycles of a response that nobody can receive any
+ * more are booked as consumed.
  */
-import { type CanisterId, compareBytes, principalKey, principalToText } from "@orrery/base";
+import { type CanisterId, compareBytes, type Principal, principalKey, principalToText } from "@orrery/base";
 import {
   type CanisterState,
+  type RejectReason,
   type RequestInput,
   type ResponseInput,
   type ResponsePayload,
   touch,
 } from "@orrery/state";
 import { recordConsumed } from "../cycles.ts";
+import { QUEUE_CAPACITY, RESPONSE_RESERVATION_BYTES } from "../limits.ts";
 import { deadlineKey } from "../scheduler/execution-index.ts";
 import type { Round } from "../scheduler/round.ts";
+import { routeManagementCall } from "../streams/management-routing.ts";
+import { queueOutput, refundLater } from "../streams/outputs.ts";
+import { routerOf } from "../streams/routing.ts";
 import { setStatus } from "./ingress-history.ts";
 import type { Outbox } from "./outbox.ts";
 import { routingReject } from "./reject.ts";
@@ -37,6 +43,7 @@ export function settleOutbox(round: Round, canister: CanisterState, outbox: Outb
   for (const { requestId, status } of outbox.statuses) {
     if (setStatus(state, index, requestId, status)) round.answered.push(requestId);
   }
+  for (const { to, cycles } of outbox.refunds) refundLater(round, to, cycles);
   touch(state, canister);
   index.refresh(key, canister);
 }
@@ -48,35 +55,62 @@ export function deliverMessages(round: Round, outbox: Outbox): void {
   }
 }
 
-function deliverRequest(round: Round, callee: CanisterId, input: RequestInput): void {
-  const { state, index } = round;
+/** A request of a canister of this subnet. */
+export function deliverRequest(round: Round, callee: CanisterId, input: RequestInput): void {
+  const { state } = round;
+  const reject = (payload: ResponsePayload): void =>
+    answerRequest(round, input, { from: callee, payload, refund: input.cycles });
+  if (callee.length === 0) {
+    const route = routeManagementCall(state.subnet, input.methodName, input.payload);
+    if (route.kind === "nowhere") reject(routingReject(3, route.message));
+    else if (route.kind === "own") state.managementQueue.push(input);
+    else queueOutput(round, input.from, { kind: "request", callee: route.subnetId as CanisterId, input });
+    return;
+  }
+  const host = state.canisters.has(principalKey(callee)) ? null : routerOf(state.subnet).route(callee);
+  if (host !== null && !host.own) {
+    queueOutput(round, input.from, { kind: "request", callee, input });
+    return;
+  }
   if (isManagementCallee(round, callee)) {
     state.managementQueue.push(input);
     return;
   }
+  const refusal = enqueueRequest(round, callee, input);
+  if (refusal !== null) reject(REJECTIONS[refusal](callee));
+}
+
+/** Puts a request into a canister's queue, or says why not. */
+export function enqueueRequest(round: Round, callee: CanisterId, input: RequestInput): RejectReason | null {
+  const { state, index } = round;
   const key = principalKey(callee);
   const canister = state.canisters.get(key);
-  const refusal = undeliverable(canister, callee);
-  if (refusal !== null) {
-    answerRequest(round, input, { from: callee, payload: refusal, refund: input.cycles });
-    return;
-  }
-  const { requests } = (canister as CanisterState).queues;
+  if (canister === undefined) return "canister_not_found";
+  const { status } = canister.meta;
+  if (status.kind === "stopped") return "canister_stopped";
+  if (status.kind === "stopping") return "canister_stopping";
+  const { requests } = canister.queues;
   const sender = principalKey(input.from);
   const queue = requests.get(sender);
   if (queue === undefined) requests.set(sender, [input]);
-  else queue.push(input);
-  touch(state, canister as CanisterState);
+  else if (queue.length < QUEUE_CAPACITY) queue.push(input);
+  else return "queue_full";
+  touch(state, canister);
   index.runnable.add(key);
+  return null;
 }
 
-function undeliverable(canister: CanisterState | undefined, callee: CanisterId): ResponsePayload | null {
-  const id = principalToText(callee);
-  if (canister === undefined) return routingReject(3, `Canister ${id} not found`);
-  const { status } = canister.meta;
-  if (status.kind === "stopped") return routingReject(5, `Canister ${id} is stopped`);
-  return status.kind === "stopping" ? routingReject(5, `Canister ${id} is stopping`) : null;
-}
+/** What a caller is told about a request that was not taken, wherever that was found out. */
+export const REJECTIONS: Readonly<Record<RejectReason, (callee: CanisterId) => ResponsePayload>> = {
+  canister_migrating: (callee) => routingReject(2, `Canister ${principalToText(callee)} is migrating`),
+  canister_not_found: (callee) => routingReject(3, `Canister ${principalToText(callee)} not found`),
+  canister_stopped: (callee) => routingReject(5, `Canister ${principalToText(callee)} is stopped`),
+  canister_stopping: (callee) => routingReject(5, `Canister ${principalToText(callee)} is stopping`),
+  queue_full: (callee) => routingReject(2, `Canister ${principalToText(callee)} input queue is full`),
+  out_of_memory: () =>
+    routingReject(5, `Cannot induct request. Out of memory: requested ${RESPONSE_RESERVATION_BYTES}`),
+  unknown: () => routingReject(1, "Inducting request failed due to an unknown error"),
+};
 
 /** Answers a request that no canister will: from routing or from the management canister. */
 export function answerRequest(
@@ -87,18 +121,47 @@ export function answerRequest(
   deliverResponse(round, request.from, { kind: "response", callbackId: request.callbackId, ...answer });
 }
 
+/** A response of this subnet, to a canister here or elsewhere. */
 export function deliverResponse(round: Round, to: CanisterId, input: ResponseInput): void {
+  const { state } = round;
+  if (!state.canisters.has(principalKey(to))) {
+    const host = routerOf(state.subnet).route(to);
+    if (host !== null && !host.own) {
+      // Elsewhere the management canister goes by the name of its subnet.
+      const { subnetId } = state.subnet;
+      const from = input.from.length === 0 ? (subnetId as Principal as CanisterId) : input.from;
+      queueOutput(round, input.from, { kind: "response", to, input: { ...input, from } });
+      return;
+    }
+  }
+  enqueueResponse(round, to, input);
+}
+
+/** Puts a response into its canister's queue. One that comes too late only brings its cycles. */
+export function enqueueResponse(round: Round, to: CanisterId, input: ResponseInput): void {
   const { state, index } = round;
   const key = principalKey(to);
   const canister = state.canisters.get(key);
   if (canister === undefined || !canister.callbacks.has(input.callbackId)) {
-    recordConsumed(state, canister ?? null, input.refund, "burned_cycles");
-    if (canister !== undefined) touch(state, canister);
+    creditRefund(round, to, input.refund);
     return;
   }
   canister.queues.responses.push(input);
   touch(state, canister);
   index.runnable.add(key);
+}
+
+/** Cycles that come back without a response; they are consumed when there is nobody to have them. */
+export function creditRefund(round: Round, to: CanisterId, cycles: bigint): void {
+  if (cycles === 0n) return;
+  const { state } = round;
+  const canister = state.canisters.get(principalKey(to));
+  if (canister === undefined) {
+    recordConsumed(state, null, cycles, "burned_cycles");
+    return;
+  }
+  canister.meta.cycles += cycles;
+  touch(state, canister);
 }
 
 /** Tells callers of best-effort calls whose deadline has passed; what comes later is dropped. */

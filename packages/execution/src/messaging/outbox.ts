@@ -3,11 +3,7 @@
  * so that turns can run side by side; the round then applies the outboxes one after the other in canister order.
  */
 import type { CanisterId } from "@orrery/base";
-import type { IngressStatus, RequestInput, ResponseInput } from "@orrery/state";
-
-export type OutboundMessage =
-  | { readonly kind: "request"; readonly callee: CanisterId; readonly input: RequestInput }
-  | { readonly kind: "response"; readonly to: CanisterId; readonly input: ResponseInput };
+import type { IngressStatus, OutboundMessage } from "@orrery/state";
 
 export interface Outbox {
   /** In the order in which they were sent. */
@@ -19,6 +15,8 @@ export interface Outbox {
   /** Messages and tasks executed. */
   executions: number;
   logsChanged: boolean;
+  /** Cycles of best-effort calls that were given up, and whose they are. */
+  readonly refunds: { readonly to: CanisterId; readonly cycles: bigint }[];
   /** Best-effort callbacks made, for the index of deadlines. */
   readonly deadlines: { readonly callbackId: number; readonly deadline: bigint }[];
 }
@@ -31,6 +29,7 @@ export function newOutbox(): Outbox {
     instructions: 0n,
     executions: 0,
     logsChanged: false,
+    refunds: [],
     deadlines: [],
   };
 }

@@ -18,6 +18,8 @@ export class ExecutionIndex {
   /** Canisters with a queued message or a low-memory hook that is ready. */
   readonly runnable: Set<PrincipalKey> = new Set();
   readonly heartbeats: Set<PrincipalKey> = new Set();
+  /** Canisters with messages to other subnets that are in no stream yet. */
+  readonly outputs: Set<PrincipalKey> = new Set();
   readonly stopping: Set<PrincipalKey> = new Set();
   /** Global timers, by canister key. */
   readonly timers: InstantHeap = new InstantHeap();
@@ -65,6 +67,7 @@ export class ExecutionIndex {
       key,
       meta.status.kind === "running" && meta.module?.exports.heartbeat === true,
     );
+    setMember(this.outputs, key, canister.queues.outputs.size > 0);
     setMember(this.stopping, key, meta.status.kind === "stopping");
     const timer = meta.status.kind === "running" ? meta.globalTimer : 0n;
     if (this.#timerOf.get(key) !== timer) {
@@ -83,6 +86,7 @@ export class ExecutionIndex {
   forget(key: PrincipalKey): void {
     this.runnable.delete(key);
     this.heartbeats.delete(key);
+    this.outputs.delete(key);
     this.stopping.delete(key);
     this.logsChanged.delete(key);
     this.knownModules.delete(key);
