@@ -42,7 +42,7 @@ import type {
 export interface ExecutionOptions {
   readonly runner: MessageRunner;
   /** Where page versions that canisters gave up go. */
-  readonly arena: Pick<PageArena, "retire">;
+  readonly arena: Pick<PageArena, "allocate" | "read" | "retain" | "retire">;
   /** Inline by default. */
   readonly executor?: Executor;
   readonly limits?: Partial<ExecutionLimits>;

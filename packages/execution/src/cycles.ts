@@ -25,13 +25,14 @@ export type UseCase =
   | "http_outcalls"
   | "burned_cycles";
 
-/** Bytes that a canister occupies: memories, globals, module, custom sections, history, chunks, logs. */
+/** Bytes that a canister occupies: memories, globals, module, custom sections, history, chunks, snapshots, logs. */
 export function memoryUsageBytes(meta: CanisterMeta): bigint {
   return (
     (BigInt(meta.heapPages) + BigInt(meta.stablePages)) * WASM_PAGE_BYTES +
     BigInt(meta.globals.length) * GLOBAL_BYTES +
     BigInt(meta.module === null ? 0 : meta.module.bytes) +
-    BigInt(meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes)
+    BigInt(meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes) +
+    BigInt(meta.snapshotBytes)
   );
 }
 

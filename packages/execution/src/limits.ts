@@ -69,6 +69,20 @@ export const CHUNKS_MAX = 100;
 export const CHUNK_BYTES_MAX: number = 1024 * 1024;
 /** Changes kept in a canister's history. */
 export const HISTORY_ENTRIES_MAX = 20;
+/** Snapshots of one canister. */
+export const SNAPSHOTS_MAX = 10;
+/** Longest slice of a snapshot that one call reads, bytes. */
+export const SNAPSHOT_SLICE_BYTES_MAX = 2_000_000;
+/** Instructions that taking, loading or announcing a snapshot counts for, besides one a byte. */
+export const SNAPSHOT_INSTRUCTIONS = 2_000_000_000n;
+/** Instructions that reading a slice counts for, besides one a byte. */
+export const SNAPSHOT_DATA_INSTRUCTIONS = 5_000_000n;
+/** Globals in uploaded metadata: as many as a module may have. */
+export const SNAPSHOT_GLOBALS_MAX = 1_000;
+export const CERTIFIED_DATA_BYTES_MAX = 32;
+export const HEAP_BYTES_MAX_32: bigint = 4n << 30n;
+export const HEAP_BYTES_MAX_64: bigint = 6n << 30n;
+export const STABLE_BYTES_MAX: bigint = 500n << 30n;
 /** Instructions that storing a chunk counts for. */
 export const UPLOAD_CHUNK_INSTRUCTIONS = 200_000_000n;
 /** Uploaded module, uncompressed or not, bytes. */

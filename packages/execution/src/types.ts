@@ -159,6 +159,8 @@ export interface CompiledUpload {
   /** Instructions charged for compilation. */
   readonly instructions: bigint;
   readonly customSectionBytes: number;
+  /** Sizes that its memory may have, in Wasm pages; null without one. */
+  readonly memory: { readonly minPages: number; readonly maxPages: number } | null;
 }
 
 /** Forks and joins independent partitions of a round. Inline today; same result whatever the number of workers. */

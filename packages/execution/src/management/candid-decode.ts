@@ -48,6 +48,8 @@ export type CandidValue =
   | { readonly kind: "text"; readonly value: string }
   | { readonly kind: "principal"; readonly value: Principal }
   | { readonly kind: "blob"; readonly value: Uint8Array }
+  /** `value`: the bits. */
+  | { readonly kind: "float"; readonly type: number; readonly value: bigint }
   | { readonly kind: "opt"; readonly value: CandidValue | null }
   | { readonly kind: "vec"; readonly value: readonly CandidValue[] }
   | { readonly kind: "record"; readonly value: ReadonlyMap<number, CandidValue> }
@@ -197,8 +199,7 @@ class Reader {
         return { kind: "principal", value: this.#principal() };
       case TYPE.float32:
       case TYPE.float64:
-        this.#take(type === TYPE.float32 ? 4 : 8);
-        return { kind: "other" };
+        return { kind: "float", type, value: this.#littleEndian(type === TYPE.float32 ? 4 : 8) };
       default:
         return this.#fixed(type);
     }
@@ -209,11 +210,16 @@ class Reader {
     const integer = type <= TYPE.int8 && type >= TYPE.int64;
     if (!natural && !integer) throw new Invalid(`a value of type ${type}`);
     const size = 2 ** (natural ? TYPE.nat8 - type : TYPE.int8 - type);
+    const value = this.#littleEndian(size);
+    return { kind: "number", type, value: natural ? value : BigInt.asIntN(8 * size, value) };
+  }
+
+  #littleEndian(size: number): bigint {
     let value = 0n;
     this.#take(size).forEach((b, i) => {
       value |= BigInt(b) << BigInt(8 * i);
     });
-    return { kind: "number", type, value: natural ? value : BigInt.asIntN(8 * size, value) };
+    return value;
   }
 
   #principal(): Principal {
@@ -333,6 +339,32 @@ export const readBlob: Read<Uint8Array> = (value, what) => {
   if (value.kind !== "blob") throw wrong(what, "a blob");
   return value.value;
 };
+
+/** A blob with a bounded length. */
+export function readBlobOf(bytes: { readonly min: number; readonly max: number }): Read<Uint8Array> {
+  return (value, what) => {
+    const blob = readBlob(value, what);
+    if (blob.length < bytes.min || blob.length > bytes.max)
+      throw wrong(what, `a blob of ${bytes.min} to ${bytes.max} bytes, but of ${blob.length}`);
+    return blob;
+  };
+}
+
+/** A signed integer of fixed width. */
+export function readInteger(type: "int32" | "int64"): Read<bigint> {
+  return (value, what) => {
+    if (value.kind !== "number" || value.type !== TYPE[type]) throw wrong(what, `an ${type}`);
+    return value.value;
+  };
+}
+
+/** The bits of a floating-point number. */
+export function readFloat(type: "float32" | "float64"): Read<bigint> {
+  return (value, what) => {
+    if (value.kind !== "float" || value.type !== TYPE[type]) throw wrong(what, `a ${type}`);
+    return value.value;
+  };
+}
 
 export const readRecord: Read<CandidRecord> = (value, what) => {
   if (value.kind !== "record") throw wrong(what, "a record");

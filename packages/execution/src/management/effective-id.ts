@@ -3,7 +3,7 @@
  * Call", replica-side checks), for the HTTP interface and for induction.
  */
 import { err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
-import type { CanisterMeta, SubnetInfo } from "@orrery/state";
+import type { CanisterMeta, LogVisibility, SubnetInfo } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { notFound } from "../messaging/reject.ts";
 import { decodeRecord, readPrincipal, required } from "./candid-decode.ts";
@@ -57,21 +57,31 @@ const OPEN_TO_ITSELF: ReadonlySet<string> = new Set([
   "stored_chunks",
 ]);
 
-/** Whether `sender` may call `method` on the canister; null: yes. Viewers of the status are let through too. */
+/** Whose viewers a setting names beside the controllers. */
+const SNAPSHOT_READS: ReadonlySet<string> = new Set([
+  "list_canister_snapshots",
+  "read_canister_snapshot_metadata",
+  "read_canister_snapshot_data",
+]);
+
+function visibilityOf({ settings }: CanisterMeta, methodName: string): LogVisibility | null {
+  if (methodName === "canister_status") return settings.statusVisibility;
+  return SNAPSHOT_READS.has(methodName) ? settings.snapshotVisibility : null;
+}
+
+export function mayView(visibility: LogVisibility, sender: Principal): boolean {
+  if (visibility.kind !== "allowed_viewers") return visibility.kind === "public";
+  const key = principalKey(sender);
+  return visibility.viewers.some((viewer) => principalKey(viewer) === key);
+}
+
+/** Whether `sender` may call `method` on the canister; null: yes. Viewers of status and snapshots are let through too. */
 export function authorize(meta: CanisterMeta, sender: Principal, methodName: string): UserError | null {
   if (isController(meta, sender)) return null;
   const key = principalKey(sender);
   if (OPEN_TO_ITSELF.has(methodName) && principalKey(meta.id) === key) return null;
-  if (methodName === "canister_status") {
-    const { statusVisibility } = meta.settings;
-    if (statusVisibility.kind === "public") return null;
-    if (
-      statusVisibility.kind === "allowed_viewers" &&
-      statusVisibility.viewers.some((v) => principalKey(v) === key)
-    ) {
-      return null;
-    }
-  }
+  const visibility = visibilityOf(meta, methodName);
+  if (visibility !== null && mayView(visibility, sender)) return null;
   return invalidController(meta, sender);
 }
 

@@ -1,6 +1,6 @@
 /** Settings, start, stop, uninstall, delete (interface spec, the management methods of these names). */
 import { principalKey, principalToText } from "@orrery/base";
-import { type CanisterState, type StopRequest, touch } from "@orrery/state";
+import { type CanisterState, removeSnapshots, type StopRequest, touch } from "@orrery/state";
 import { recordConsumed } from "../cycles.ts";
 import { ErrorCode, userError } from "../error-codes.ts";
 import { STOP_TIMEOUT_NS } from "../limits.ts";
@@ -129,6 +129,7 @@ export const deleteCanister: Handler = (round, call) => {
     const text = `Canister ${id} has messages in its queues and cannot be deleted now. Please retry after some time.`;
     return failure(userError(ErrorCode.CanisterQueueNotEmpty, text));
   }
+  removeSnapshots(state, canister, round.arena);
   clearChunks(round, canister);
   releaseMemory(round, canister);
   recordConsumed(state, null, meta.cycles + meta.reservedCycles, "burned_cycles");

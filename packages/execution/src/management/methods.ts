@@ -21,7 +21,6 @@ function method(options: Partial<ManagementMethod>): ManagementMethod {
 }
 
 const canisterOnly: ManagementMethod = method({ ingress: false, effective: "any" });
-const later: ManagementMethod = method({ supported: false });
 const canisterOnlyLater: ManagementMethod = method({ ingress: false, effective: "any", supported: false });
 
 const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
@@ -55,14 +54,14 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["node_metrics_history", canisterOnlyLater],
   ["subnet_info", canisterOnlyLater],
   ["subnet_metrics", canisterOnlyLater],
-  ["take_canister_snapshot", later],
-  ["load_canister_snapshot", later],
-  ["list_canister_snapshots", later],
-  ["read_canister_snapshot_metadata", later],
-  ["read_canister_snapshot_data", later],
-  ["upload_canister_snapshot_metadata", later],
-  ["upload_canister_snapshot_data", later],
-  ["delete_canister_snapshot", later],
+  ["take_canister_snapshot", method({})],
+  ["load_canister_snapshot", method({})],
+  ["list_canister_snapshots", method({})],
+  ["read_canister_snapshot_metadata", method({})],
+  ["read_canister_snapshot_data", method({})],
+  ["upload_canister_snapshot_metadata", method({})],
+  ["upload_canister_snapshot_data", method({})],
+  ["delete_canister_snapshot", method({})],
   [
     "list_canisters",
     method({ ingress: false, query: true, update: false, effective: "any", supported: false }),

@@ -35,6 +35,14 @@ import {
   unknownMethod,
   unsupportedMethod,
 } from "./methods.ts";
+import { loadCanisterSnapshot } from "./snapshot-load.ts";
+import {
+  readCanisterSnapshotData,
+  readCanisterSnapshotMetadata,
+  uploadCanisterSnapshotData,
+  uploadCanisterSnapshotMetadata,
+} from "./snapshot-transfer.ts";
+import { deleteCanisterSnapshot, listCanisterSnapshots, takeCanisterSnapshot } from "./snapshots.ts";
 import {
   canisterMetadata,
   encodeCanisterInfo,
@@ -119,6 +127,14 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["delete_canister", deleteCanister],
   ["deposit_cycles", depositCycles],
   ["raw_rand", rawRand],
+  ["take_canister_snapshot", takeCanisterSnapshot],
+  ["load_canister_snapshot", loadCanisterSnapshot],
+  ["list_canister_snapshots", listCanisterSnapshots],
+  ["delete_canister_snapshot", deleteCanisterSnapshot],
+  ["read_canister_snapshot_metadata", readCanisterSnapshotMetadata],
+  ["read_canister_snapshot_data", readCanisterSnapshotData],
+  ["upload_canister_snapshot_metadata", uploadCanisterSnapshotMetadata],
+  ["upload_canister_snapshot_data", uploadCanisterSnapshotData],
   ["provisional_create_canister_with_cycles", provisionalCreateCanister],
   ["provisional_top_up_canister", provisionalTopUp],
 ]);

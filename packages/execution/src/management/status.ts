@@ -2,7 +2,7 @@
  * What is told about canisters: status, info, metadata, metrics, logs (interface spec, "canister_status" and its neighbours).
  * Pure encoders over records, so that replicated calls and non-replicated queries of the certified view give the same answers.
  */
-import { err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
+import { err, ok, type Principal, principalToText, type Result } from "@orrery/base";
 import type {
   CanisterLogRecord,
   CanisterMeta,
@@ -23,7 +23,7 @@ import {
   readVariant,
   required,
 } from "./candid-decode.ts";
-import { isController } from "./effective-id.ts";
+import { isController, mayView } from "./effective-id.ts";
 import { invalidPayload } from "./methods.ts";
 import {
   CanisterInfoResult,
@@ -75,7 +75,7 @@ export function encodeCanisterStatus(
       custom_sections_size: meta.customSectionBytes,
       canister_history_size: meta.historyBytes,
       wasm_chunk_store_size: meta.chunkStoreBytes,
-      snapshots_size: 0,
+      snapshots_size: meta.snapshotBytes,
       log_memory_store_size: meta.logBytes,
     },
     cycles: meta.cycles,
@@ -171,7 +171,8 @@ export function fetchCanisterLogs(
     return optional(record, "filter", readFilter);
   });
   if (!filter.ok) return err(invalidPayload(filter.error));
-  if (!mayReadLogs(canister.meta, call.sender)) {
+  const { meta } = canister;
+  if (!isController(meta, call.sender) && !mayView(meta.settings.logVisibility, call.sender)) {
     return err(
       userError(
         ErrorCode.CanisterRejectedMessage,
@@ -186,14 +187,4 @@ export function fetchCanisterLogs(
     return at >= range.start && at < range.end;
   });
   return ok(encodeLogRecords(records));
-}
-
-function mayReadLogs(meta: CanisterMeta, sender: Principal): boolean {
-  const { logVisibility } = meta.settings;
-  if (logVisibility.kind === "public" || isController(meta, sender)) return true;
-  const key = principalKey(sender);
-  return (
-    logVisibility.kind === "allowed_viewers" &&
-    logVisibility.viewers.some((viewer) => principalKey(viewer) === key)
-  );
 }

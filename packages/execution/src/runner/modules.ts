@@ -86,7 +86,7 @@ export class ModuleCache {
       metadata: info.customSections,
       exports: exportsOf(info),
     };
-    return ok({ module, instructions: compileInstructions, customSectionBytes });
+    return ok({ module, instructions: compileInstructions, customSectionBytes, memory: info.memory });
   }
 
   /** The runnable form of an installed module; its bytes must be in the source. */

@@ -3,7 +3,7 @@
  * for the whole seconds since the last payment. A canister that cannot pay any more is uninstalled.
  */
 import type { PrincipalKey } from "@orrery/base";
-import { type CanisterState, canisterKey, touch } from "@orrery/state";
+import { type CanisterState, canisterKey, removeSnapshots, touch } from "@orrery/state";
 import { chargedMemoryBytes, chargeResource } from "../cycles.ts";
 import { computeCost, storageCost } from "../fees.ts";
 import { CHARGE_INTERVAL_NS } from "../limits.ts";
@@ -43,6 +43,7 @@ function dropDepleted(round: Round, canister: CanisterState): void {
   const { meta } = canister;
   const holds = meta.module !== null || canister.callContexts.size > 0 || canister.chunks.size > 0;
   if (holds) uninstallCode(round, canister);
+  removeSnapshots(round.state, canister, round.arena);
   meta.settings = { ...meta.settings, computeAllocation: 0n, memoryAllocation: 0n };
   canister.history = [];
   meta.historyBytes = 0;

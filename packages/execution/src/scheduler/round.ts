@@ -11,8 +11,8 @@ import type { ExecutionIndex } from "./execution-index.ts";
 export interface ExecutionEnv {
   readonly runner: MessageRunner;
   readonly executor: Executor;
-  /** Where page versions of uninstalled canisters are given back. */
-  readonly arena: Pick<PageArena, "retire">;
+  /** Page versions outside of executions: given back by uninstalled canisters, shared with and written to snapshots. */
+  readonly arena: Pick<PageArena, "allocate" | "read" | "retain" | "retire">;
   readonly limits: ExecutionLimits;
   readonly log: Logger;
 }

@@ -183,7 +183,7 @@ export class ScriptedRunner implements MessageRunner {
       metadata: [],
       exports,
     };
-    return { ok: true, value: { module, instructions: 10n, customSectionBytes: 0 } };
+    return { ok: true, value: { module, instructions: 10n, customSectionBytes: 0, memory: null } };
   }
 }
 
