@@ -4,7 +4,13 @@
  * changes a canister.
  */
 import type { SubnetInfo } from "@orrery/state";
-import { INSTRUCTIONS_PER_MESSAGE_MAX, INTER_CANISTER_PAYLOAD_BYTES_MAX } from "./limits.ts";
+import {
+  INSTRUCTIONS_PER_MESSAGE_MAX,
+  INTER_CANISTER_PAYLOAD_BYTES_MAX,
+  STORAGE_RESERVATION_SECONDS_MAX,
+  STORAGE_RESERVATION_THRESHOLD_BYTES,
+  SUBNET_MEMORY_BYTES_MAX,
+} from "./limits.ts";
 
 /** Subnet size that the table below is stated for. */
 export const REFERENCE_SUBNET_SIZE = 13n;
@@ -119,7 +125,8 @@ export function costHttpRequest(subnet: FeeSubnet, requestBytes: bigint, maxResp
 
 /** How many nodes make an HTTPS outcall, and how many of their answers the caller gets. */
 export type OutcallReplication =
-  | { readonly kind: "fully_replicated" | "non_replicated" }
+  | { readonly kind: "fully_replicated" }
+  | { readonly kind: "non_replicated" }
   | {
       readonly kind: "flexible";
       /** Null: every node, and more than two thirds of the answers at least. */
@@ -215,6 +222,35 @@ export function costSign(
 /** Keeping `bytes` for `seconds`. */
 export function storageCost(subnet: FeeSubnet, bytes: bigint, seconds: bigint): bigint {
   return scaleFee(subnet, (bytes * FEES.gibStorageSecond * seconds) / GIB);
+}
+
+/** How full a subnet's memory is, or a share of it, bytes. */
+export interface MemorySaturation {
+  readonly used: bigint;
+  readonly threshold: bigint;
+  readonly capacity: bigint;
+}
+
+/** Saturation of one of `shares` equal parts of the subnet's memory, of which `available` bytes are free. */
+export function memorySaturation(available: bigint, shares: bigint): MemorySaturation {
+  const capacity = SUBNET_MEMORY_BYTES_MAX / shares;
+  const used = available < capacity ? capacity - (available > 0n ? available : 0n) : 0n;
+  return { used, threshold: STORAGE_RESERVATION_THRESHOLD_BYTES / shares, capacity };
+}
+
+/** Cycles that taking `bytes` more reserves: payments for the longer, the fuller the subnet. */
+export function storageReservation(subnet: FeeSubnet, memory: MemorySaturation, bytes: bigint): bigint {
+  return reservedUpTo(subnet, memory, memory.used + bytes) - reservedUpTo(subnet, memory, memory.used);
+}
+
+/** The area under the line that rises from the threshold to the capacity. */
+function reservedUpTo(subnet: FeeSubnet, memory: MemorySaturation, bytes: bigint): bigint {
+  const { capacity, threshold } = memory;
+  const used = bytes < capacity ? bytes : capacity;
+  if (used <= threshold) return 0n;
+  const above = used - threshold;
+  const seconds = (STORAGE_RESERVATION_SECONDS_MAX * above) / (capacity - threshold);
+  return storageCost(subnet, above, seconds / 2n);
 }
 
 /** Holding `percent` of compute for `seconds`. */

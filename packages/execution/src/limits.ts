@@ -50,6 +50,14 @@ export const HEARTBEAT_INTERVAL_NS = 1_000_000_000n;
 
 /** Subnet memory for canisters, bytes. */
 export const SUBNET_MEMORY_BYTES_MAX: bigint = 2n << 40n;
+/** Subnet memory in use from which new memory reserves cycles, bytes. */
+export const STORAGE_RESERVATION_THRESHOLD_BYTES: bigint = 750n << 30n;
+/** Seconds of payments that memory reserves on a full subnet; in between in proportion. */
+export const STORAGE_RESERVATION_SECONDS_MAX = 300_000_000n;
+/** Custom sections of all modules of a subnet, bytes. */
+export const SUBNET_CUSTOM_SECTION_BYTES_MAX: bigint = 2n << 30n;
+/** What a running message may take of the subnet's free memory is one share of so many: others run beside it. */
+export const MEMORY_SHARES = 4n;
 /** Canisters on one subnet. */
 export const CANISTERS_PER_SUBNET_MAX = 120_000;
 /** Compute that all canisters of a subnet may reserve together, percent. */

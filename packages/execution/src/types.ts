@@ -110,6 +110,8 @@ export interface MessageEffects {
   readonly calls: readonly OutgoingCall[];
   readonly cyclesAccepted: bigint;
   readonly cyclesBurned: bigint;
+  /** Moves from the main balance to the reserved one. */
+  readonly cyclesReserved: bigint;
   /** `mint_cycles`: the cycles minting canister only. */
   readonly cyclesMinted: bigint;
   readonly certifiedData: Uint8Array | null;

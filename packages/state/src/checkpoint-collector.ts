@@ -139,7 +139,11 @@ export class CheckpointCollector {
    * The state at its present height as a checkpoint: `delta` holds what changed since the last finished one, and becomes `full`
    * when there is none. One collection is in flight at a time. Cost of a delta: the changes.
    */
-  collect(state: ReplicatedState, kind: "full" | "delta", arena: Pick<PageArena, "epoch" | "reclaimedEpoch">): CheckpointInput {
+  collect(
+    state: ReplicatedState,
+    kind: "full" | "delta",
+    arena: Pick<PageArena, "epoch" | "reclaimedEpoch">,
+  ): CheckpointInput {
     assert(this.#inFlight === null, "a checkpoint is collected while another is being written");
     for (const key of state.blobs.takeChanges()) this.#changes.blobs.add(key);
     const changes = this.#changes;

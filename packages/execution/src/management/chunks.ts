@@ -2,7 +2,7 @@
 import { fromHex, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { type CanisterState, canisterKey, touch } from "@orrery/state";
-import { freezingThresholdCycles, recordConsumed } from "../cycles.ts";
+import { outOfCycles, recordConsumed } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { instructionsCost } from "../fees.ts";
 import { CHUNK_BYTES_MAX, CHUNKS_MAX, UPLOAD_CHUNK_INSTRUCTIONS, WASM_MODULE_BYTES_MAX } from "../limits.ts";
@@ -11,6 +11,7 @@ import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import { controlled, failure, type Handler } from "./call.ts";
 import { readBlob, required } from "./candid-decode.ts";
+import { takeMemory } from "./memory.ts";
 import { encodeChunkHash, encodeChunkHashes } from "./types.ts";
 
 export function chunkStoreError(message: string): UserError {
@@ -56,15 +57,13 @@ function payForChunk(round: Round, canister: CanisterState): UserError | null {
   const { state } = round;
   const { meta } = canister;
   const cost = instructionsCost(state.subnet, UPLOAD_CHUNK_INSTRUCTIONS, false);
-  const grown = { ...meta, chunkStoreBytes: meta.chunkStoreBytes + CHUNK_BYTES_MAX };
-  const required = freezingThresholdCycles(state.subnet, grown) + cost;
-  if (meta.cycles < required) {
-    return userError(
-      ErrorCode.InsufficientCyclesInMemoryGrow,
-      `Canister cannot grow memory by ${CHUNK_BYTES_MAX} bytes due to insufficient cycles. ` +
-        `At least ${required - meta.cycles} additional cycles are required.`,
-    );
-  }
+  const paid = { ...meta, cycles: meta.cycles - cost };
+  if (paid.cycles < 0n) return outOfCycles(meta, { requested: cost, threshold: 0n, reveal: true });
+  const refusal = takeMemory(round, meta, {
+    ...paid,
+    chunkStoreBytes: meta.chunkStoreBytes + CHUNK_BYTES_MAX,
+  });
+  if (refusal !== null) return refusal;
   meta.cycles -= cost;
   recordConsumed(state, canister, cost, "instructions");
   return null;

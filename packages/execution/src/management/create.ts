@@ -36,7 +36,7 @@ import {
 import { optional, readNat, readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { notAuthorized } from "./effective-id.ts";
 import { environmentVariablesHash, recordChange } from "./history.ts";
-import { readSettings, validateSettings } from "./settings.ts";
+import { applySettings, readSettings, validateSettings } from "./settings.ts";
 import { encodeCanisterId } from "./types.ts";
 
 interface Creation {
@@ -132,7 +132,7 @@ function create(round: Round, call: ManagementCall, creation: Creation): Result<
     memoryUsed: index.memoryUsed,
   });
   if (!settings.ok) return settings;
-  canister.meta.settings = settings.value;
+  applySettings(canister.meta, settings.value);
   if (id.value.next !== null) state.nextCanisterIndex = id.value.next;
   const variables = creation.given.environmentVariables;
   recordChange(canister, {
@@ -140,7 +140,7 @@ function create(round: Round, call: ManagementCall, creation: Creation): Result<
     origin: historyOrigin(call, creation.senderVersion),
     details: {
       kind: "creation",
-      controllers: settings.value.controllers,
+      controllers: canister.meta.settings.controllers,
       environmentVariablesHash: variables === undefined ? null : environmentVariablesHash(variables),
     },
   });

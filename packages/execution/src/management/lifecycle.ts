@@ -13,7 +13,7 @@ import { inheritOutputs } from "../streams/outputs.ts";
 import { controlled, decodeArg, failure, type Handler, historyOrigin } from "./call.ts";
 import { optional, readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { recordChange } from "./history.ts";
-import { readSettings, validateSettings } from "./settings.ts";
+import { applySettings, readSettings, validateSettings } from "./settings.ts";
 
 const DONE = { kind: "reply", data: EMPTY_REPLY } as const;
 
@@ -28,8 +28,8 @@ export const updateSettings: Handler = (round, call) => {
   const { meta } = canister;
   const settings = validateSettings(state, meta, { given: args.given, memoryUsed: index.memoryUsed });
   if (!settings.ok) return failure(settings.error);
-  const logLimitChanged = settings.value.logMemoryLimit !== meta.settings.logMemoryLimit;
-  meta.settings = settings.value;
+  const logLimitChanged = settings.value.settings.logMemoryLimit !== meta.settings.logMemoryLimit;
+  applySettings(meta, settings.value);
   meta.version++;
   if (logLimitChanged) {
     trimLogs(canister);
@@ -40,7 +40,7 @@ export const updateSettings: Handler = (round, call) => {
     recordChange(canister, {
       time: state.time,
       origin: historyOrigin(call, args.senderVersion),
-      details: { kind: "controllers_change", controllers: settings.value.controllers },
+      details: { kind: "controllers_change", controllers: meta.settings.controllers },
     });
   }
   changed(round, canister);

@@ -2,9 +2,18 @@
  * Canister settings (interface spec, "Canister settings"): reading them from an argument, validating them as a whole, applying
  * them. Nothing is changed unless everything is valid; texts are the replica's.
  */
-import { compareBytes, err, ok, type Principal, principalKey, type Result, utf8 } from "@orrery/base";
+import {
+  assertNever,
+  compareBytes,
+  err,
+  ok,
+  type Principal,
+  principalKey,
+  type Result,
+  utf8,
+} from "@orrery/base";
 import type { CanisterMeta, CanisterSettings, LogVisibility, ReplicatedState } from "@orrery/state";
-import { chargedMemoryBytes, freezingThresholdCycles } from "../cycles.ts";
+import { freezingThresholdCycles } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import {
   CONTROLLERS_MAX,
@@ -30,6 +39,7 @@ import {
   readVec,
   required,
 } from "./candid-decode.ts";
+import { displayBytes, limitExceeded, missingCycles, planGrowth, subnetMemoryError } from "./memory.ts";
 
 const NAT64_MAX: bigint = (1n << 64n) - 1n;
 const NAT128_MAX: bigint = (1n << 128n) - 1n;
@@ -176,6 +186,19 @@ function normalSettings(settings: CanisterSettings): CanisterSettings {
   };
 }
 
+/** Settings that a canister may have, and the cycles that they reserve. */
+export interface ValidSettings {
+  readonly settings: CanisterSettings;
+  readonly reserve: bigint;
+}
+
+/** Puts settings into force. */
+export function applySettings(meta: CanisterMeta, { settings, reserve }: ValidSettings): void {
+  meta.settings = settings;
+  meta.cycles -= reserve;
+  meta.reservedCycles += reserve;
+}
+
 /**
  * The settings that result from `given` over the canister's own, or why they are refused: ranges, subnet capacity, and whether
  * the canister can pay for them.
@@ -184,68 +207,82 @@ export function validateSettings(
   state: ReplicatedState,
   meta: CanisterMeta,
   options: { readonly given: Partial<CanisterSettings>; readonly memoryUsed: bigint },
-): Result<CanisterSettings, UserError> {
+): Result<ValidSettings, UserError> {
   const { given, memoryUsed } = options;
   const invalid = rangeError(given) ?? listError(given);
   if (invalid !== null) return err(invalid);
   const next = normalSettings({ ...meta.settings, ...given });
-  const refusal = capacityError(state, meta, { next, memoryUsed }) ?? affordError(state, meta, next);
-  return refusal === null ? ok(next) : err(refusal);
+  const refusal = computeError(state, meta, next) ?? reservedLimitError(meta, next);
+  if (refusal !== null) return err(refusal);
+  return allocationPlan(state, meta, { next, available: SUBNET_MEMORY_BYTES_MAX - memoryUsed });
 }
 
-function capacityError(
-  state: ReplicatedState,
-  meta: CanisterMeta,
-  options: { readonly next: CanisterSettings; readonly memoryUsed: bigint },
-): UserError | null {
-  const { next, memoryUsed } = options;
+function computeError(state: ReplicatedState, meta: CanisterMeta, next: CanisterSettings): UserError | null {
   const old = meta.settings;
-  if (next.computeAllocation > old.computeAllocation) {
-    let taken = 0n;
-    for (const canister of state.canisters.values()) taken += canister.meta.settings.computeAllocation;
-    // Of the allocatable compute one percent always stays unallocated.
-    const available =
-      SUBNET_COMPUTE_PERCENT_MAX -
-      (taken - (state.canisters.has(principalKey(meta.id)) ? old.computeAllocation : 0n));
-    if (next.computeAllocation > available) {
-      return userError(
-        ErrorCode.SubnetOversubscribed,
-        `Canister requested a compute allocation of ${next.computeAllocation}% which cannot be satisfied because ` +
-          `the Subnet's remaining compute capacity is ${available}%.`,
-      );
-    }
-  }
-  // `memoryUsed` counts what is allocated and not yet used, this canister's included.
-  const needed = next.memoryAllocation - chargedMemoryBytes(meta);
-  if (next.memoryAllocation > old.memoryAllocation && needed > SUBNET_MEMORY_BYTES_MAX - memoryUsed) {
+  if (next.computeAllocation <= old.computeAllocation) return null;
+  let taken = 0n;
+  for (const canister of state.canisters.values()) taken += canister.meta.settings.computeAllocation;
+  // Of the allocatable compute one percent always stays unallocated.
+  const available =
+    SUBNET_COMPUTE_PERCENT_MAX -
+    (taken - (state.canisters.has(principalKey(meta.id)) ? old.computeAllocation : 0n));
+  if (next.computeAllocation > available) {
     return userError(
       ErrorCode.SubnetOversubscribed,
-      `Canister requested ${next.memoryAllocation} B of memory but only ${SUBNET_MEMORY_BYTES_MAX - memoryUsed} B are ` +
-        "available in the subnet.",
+      `Canister requested a compute allocation of ${next.computeAllocation}% which cannot be satisfied because ` +
+        `the Subnet's remaining compute capacity is ${available}%.`,
     );
   }
-  return null;
+  const threshold = freezingThresholdCycles(state.subnet, {
+    ...meta,
+    settings: { ...next, memoryAllocation: old.memoryAllocation },
+  });
+  if (meta.cycles >= threshold) return null;
+  return userError(
+    ErrorCode.InsufficientCyclesInComputeAllocation,
+    `Cannot increase compute allocation to ${next.computeAllocation}% due to ${missingCycles(threshold - meta.cycles)}`,
+  );
 }
 
-function affordError(state: ReplicatedState, meta: CanisterMeta, next: CanisterSettings): UserError | null {
-  if (next.reservedCyclesLimit < meta.reservedCycles) {
-    return userError(
-      ErrorCode.ReservedCyclesLimitIsTooLow,
-      `Cannot set the reserved cycles limit ${next.reservedCyclesLimit} below the reserved cycles balance of ` +
-        `the canister ${meta.reservedCycles}.`,
-    );
+function reservedLimitError(meta: CanisterMeta, next: CanisterSettings): UserError | null {
+  if (next.reservedCyclesLimit >= meta.reservedCycles) return null;
+  return userError(
+    ErrorCode.ReservedCyclesLimitIsTooLow,
+    `Cannot set the reserved cycles limit ${next.reservedCyclesLimit} below the reserved cycles balance of ` +
+      `the canister ${meta.reservedCycles}.`,
+  );
+}
+
+/** Memory that is allocated counts as taken: the subnet must have it, and the canister pay for it. */
+function allocationPlan(
+  state: ReplicatedState,
+  meta: CanisterMeta,
+  options: { readonly next: CanisterSettings; readonly available: bigint },
+): Result<ValidSettings, UserError> {
+  const { next, available } = options;
+  const grown = { ...meta, settings: next };
+  const plan = planGrowth(state.subnet, { meta, grown, available });
+  if (plan.ok) return ok({ settings: next, reserve: plan.reserve });
+  const { refusal } = plan;
+  const what = `Cannot increase memory allocation to ${displayBytes(next.memoryAllocation)} due to`;
+  switch (refusal.kind) {
+    case "subnet":
+      return err(subnetMemoryError(refusal.bytes, refusal.available));
+    case "cycles":
+      return err(
+        userError(
+          ErrorCode.InsufficientCyclesInMemoryAllocation,
+          `${what} ${missingCycles(refusal.missing)}`,
+        ),
+      );
+    case "limit":
+      return err(
+        userError(
+          ErrorCode.ReservedCyclesLimitExceededInMemoryAllocation,
+          `${what} ${limitExceeded(refusal)}`,
+        ),
+      );
+    default:
+      return assertNever(refusal, "refusal");
   }
-  const old = meta.settings;
-  const threshold = freezingThresholdCycles(state.subnet, { ...meta, settings: next });
-  if (meta.cycles >= threshold) return null;
-  const missing = `due to insufficient cycles. At least ${threshold - meta.cycles} additional cycles are required.`;
-  if (next.computeAllocation > old.computeAllocation) {
-    const text = `Cannot increase compute allocation to ${next.computeAllocation}% ${missing}`;
-    return userError(ErrorCode.InsufficientCyclesInComputeAllocation, text);
-  }
-  if (next.memoryAllocation > old.memoryAllocation) {
-    const text = `Cannot increase memory allocation to ${next.memoryAllocation} ${missing}`;
-    return userError(ErrorCode.InsufficientCyclesInMemoryAllocation, text);
-  }
-  return null;
 }

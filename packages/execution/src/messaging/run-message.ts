@@ -100,6 +100,8 @@ export function applyEffects(
     sendCall(env, canister, context, call);
   }
   meta.cycles += effects.cyclesMinted;
+  meta.cycles -= effects.cyclesReserved;
+  meta.reservedCycles += effects.cyclesReserved;
   meta.cycles -= effects.cyclesBurned;
   recordConsumed(env.outbox, canister, effects.cyclesBurned, "burned_cycles");
   assert(meta.cycles >= 0n, "a message spent more cycles than the canister had");

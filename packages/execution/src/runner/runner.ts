@@ -55,6 +55,7 @@ const NO_EFFECTS = {
   cyclesAccepted: 0n,
   cyclesBurned: 0n,
   cyclesMinted: 0n,
+  cyclesReserved: 0n,
   certifiedData: null,
   globalTimer: null,
 } as const;

@@ -55,7 +55,7 @@ function readUsage(params: Uint8Array): OutcallUsage {
     rawResponseBytes: required(record, "raw_response_bytes", readNat64),
     transformedResponseBytes: required(record, "transformed_response_bytes", readNat64),
     transformInstructions: required(record, "transform_instructions", readNat64),
-    replication: optional(record, "outcall_type", readReplication) ?? { kind: "fully_replicated" as const },
+    replication: optional(record, "outcall_type", readReplication) ?? { kind: "fully_replicated" },
   }));
   if (usage.ok) return usage.value;
   throw toolchainViolation(`Failed to decode HttpRequestV2CostParams from Candid: ${usage.error}`);

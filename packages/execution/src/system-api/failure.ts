@@ -42,6 +42,12 @@ export type Failure =
       readonly threshold: bigint;
       readonly reveal: boolean;
     }
+  | {
+      readonly kind: "reserved_cycles_limit";
+      readonly bytes: bigint;
+      readonly requested: bigint;
+      readonly limit: bigint;
+    }
   | { readonly kind: "wasm_memory_limit"; readonly bytes: bigint; readonly limit: bigint }
   | { readonly kind: "environment_index"; readonly index: bigint; readonly length: number }
   | { readonly kind: "environment_name"; readonly name: string }
@@ -132,6 +138,11 @@ export function describeFailure(failure: Failure): string {
       return `Canister exceeded memory access limits: ${failure.text}`;
     case "memory_grow_cycles":
       return `Canister cannot grow memory by ${failure.bytes} bytes due to insufficient cycles.${missing(failure)}`;
+    case "reserved_cycles_limit":
+      return (
+        `Canister cannot grow memory by ${failure.bytes} bytes due to its reserved cycles limit. The current limit ` +
+        `(${failure.limit}) would be exceeded by ${failure.requested - failure.limit}.`
+      );
     case "wasm_memory_limit":
       return (
         `Canister exceeded its current Wasm memory limit of ${failure.limit} bytes. The peak Wasm memory usage was ` +
@@ -199,6 +210,11 @@ function helpFor(failure: Failure): string {
       );
     case "memory_grow_cycles":
       return withDoc("Try topping up the canister.", "insufficient-cycles-in-memory-grow");
+    case "reserved_cycles_limit":
+      return withDoc(
+        "Try increasing the canister's reserved cycles limit.",
+        "reserved-cycles-limit-exceeded-in-memory-grow",
+      );
     case "wasm_memory_limit":
       return withDoc(
         "Try checking the canister for a possible memory leak or modifying it to use more stable memory instead of Wasm memory.",
@@ -249,6 +265,8 @@ function codeOf(failure: Failure): ErrorCode {
       return ErrorCode.CanisterMemoryAccessLimitExceeded;
     case "memory_grow_cycles":
       return ErrorCode.InsufficientCyclesInMemoryGrow;
+    case "reserved_cycles_limit":
+      return ErrorCode.ReservedCyclesLimitExceededInMemoryGrow;
     case "wasm_memory_limit":
       return ErrorCode.CanisterWasmMemoryLimitExceeded;
     case "cleanup":

@@ -13,9 +13,9 @@ import {
 } from "@orrery/base";
 import type { CanisterMeta, RejectCode, WasmClosure } from "@orrery/state";
 import { minOf } from "../bigints.ts";
-import { chargedMemoryBytes, freezingThresholdCycles, memoryUsageBytes } from "../cycles.ts";
-import { callCost } from "../fees.ts";
-import { QUERY_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX } from "../limits.ts";
+import { chargedMemoryBytes, freezingThresholdCycles } from "../cycles.ts";
+import { callCost, memorySaturation, storageReservation } from "../fees.ts";
+import { MEMORY_SHARES, QUERY_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX } from "../limits.ts";
 import type { StableOverlay } from "../runner/stable-overlay.ts";
 import type { MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
@@ -83,6 +83,8 @@ export class MessageFrame {
   accepted: bigint;
   burned: bigint;
   minted = 0n;
+  /** Moved from the balance to the reserved one for memory that this message took. */
+  reserved = 0n;
   certifiedData: Uint8Array | null = null;
   globalTimer: TimeNs | null = null;
   response: ResponseGiven | null = null;
@@ -140,6 +142,7 @@ export class MessageFrame {
     return {
       ...this.meta,
       cycles: this.balance,
+      reservedCycles: this.meta.reservedCycles + this.reserved,
       heapPages: this.#heapPages + extraPages,
       stablePages: this.stable.pages,
     };
@@ -241,25 +244,38 @@ export class MessageFrame {
     const before = this.#current();
     const after = this.#current(deltaPages);
     const added = chargedMemoryBytes(after) - chargedMemoryBytes(before);
-    const reserved = memoryUsageBytes(after) <= this.meta.settings.memoryAllocation;
-    if ((this.mask & FREEZING_CHECK_MODES) !== 0 && added > 0n && !reserved) {
+    if ((this.mask & FREEZING_CHECK_MODES) !== 0 && added > 0n) {
       const threshold = freezingThresholdCycles(this.context.subnet, after);
-      if (this.balance < threshold) {
-        throw new CanisterFailure({
-          kind: "memory_grow_cycles",
-          bytes: added,
-          available: this.balance,
-          threshold,
-          reveal: this.callerIsController(),
-        });
-      }
+      if (this.balance < threshold) throw this.#cannotGrow(added, threshold);
     }
-    if ((this.mask & SUBNET_MEMORY_MODES) !== 0) {
-      if (this.#subnetMemoryTaken + added > this.context.subnetMemoryAvailable) {
-        throw new CanisterFailure({ kind: "out_of_memory" });
-      }
-      this.#subnetMemoryTaken += added;
-    }
+    if ((this.mask & SUBNET_MEMORY_MODES) === 0) return;
+    const available = this.context.subnetMemoryAvailable / MEMORY_SHARES - this.#subnetMemoryTaken;
+    if (added > available) throw new CanisterFailure({ kind: "out_of_memory" });
+    this.#reserve(added, available);
+    this.#subnetMemoryTaken += added;
+  }
+
+  /** Sets cycles aside for memory on a subnet that fills up. */
+  #reserve(bytes: bigint, available: bigint): void {
+    const amount = storageReservation(this.context.subnet, memorySaturation(available, MEMORY_SHARES), bytes);
+    const requested = this.meta.reservedCycles + this.reserved + amount;
+    const { reservedCyclesLimit: limit } = this.meta.settings;
+    if (requested > limit)
+      throw new CanisterFailure({ kind: "reserved_cycles_limit", bytes, requested, limit });
+    if (this.balance < amount) throw this.#cannotGrow(bytes, amount);
+    this.balance -= amount;
+    this.reserved += amount;
+  }
+
+  #cannotGrow(bytes: bigint, threshold: bigint): CanisterFailure {
+    const reveal = this.callerIsController();
+    return new CanisterFailure({
+      kind: "memory_grow_cycles",
+      bytes,
+      available: this.balance,
+      threshold,
+      reveal,
+    });
   }
 
   effects(): MessageEffects {
@@ -269,6 +285,7 @@ export class MessageFrame {
       cyclesAccepted: this.accepted,
       cyclesBurned: this.burned,
       cyclesMinted: this.minted,
+      cyclesReserved: this.reserved,
       certifiedData: this.certifiedData,
       globalTimer: this.globalTimer,
       accepted: this.messageAccepted,

@@ -26,6 +26,7 @@ describe("stable memory", () => {
       (call $append (i32.const 64) (i32.const 16)) (call $reply)`);
     const { outcome, canister, bench } = ran(text, { subnetMemoryAvailable: 1n << 50n }, (one) => {
       one.meta.cycles = 1n << 80n;
+      one.meta.settings = { ...one.meta.settings, reservedCyclesLimit: 1n << 80n };
     });
     const bytes = reply(outcome);
     assert.deepEqual(bytes.subarray(0, 6), Uint8Array.of(0, 0, 97, 98, 99, 100));

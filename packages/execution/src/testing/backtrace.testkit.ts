@@ -4,7 +4,7 @@ import { utf8DecodeLossy } from "@orrery/base";
 import type { MessageOutcome } from "../types.ts";
 import { Bench, wat } from "./bench.testkit.ts";
 
-export const TEXT = `(module
+export const TEXT: string = `(module
   (import "ic0" "trap" (func $trap (param i32 i32)))
   (import "ic0" "stable64_write" (func $stable64_write (param i64 i64 i64)))
   (import "ic0" "msg_reply" (func $reply))

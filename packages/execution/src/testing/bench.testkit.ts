@@ -55,7 +55,7 @@ export function context(overrides: Partial<MessageContext> = {}): MessageContext
     instructionLimit: 1_000_000_000n,
     contextInstructions: 0n,
     dataCertificate: null,
-    subnetMemoryAvailable: 1n << 40n,
+    subnetMemoryAvailable: 2n << 40n,
     requestSlots: () => 500,
     ...overrides,
   };

@@ -106,6 +106,7 @@ export class ScriptedRunner implements MessageRunner {
         cyclesAccepted: accepted,
         cyclesBurned: burned,
         cyclesMinted: 0n,
+        cyclesReserved: 0n,
         // Chained, so that the certified tree tells in which order messages ran.
         certifiedData: sha256(canister.meta.certifiedData, utf8(JSON.stringify(script))),
         globalTimer: null,
@@ -146,6 +147,7 @@ export class ScriptedRunner implements MessageRunner {
       cyclesAccepted: 0n,
       cyclesBurned: 0n,
       cyclesMinted: 0n,
+      cyclesReserved: 0n,
       certifiedData: null,
       globalTimer: null,
       accepted: false,
