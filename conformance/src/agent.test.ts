@@ -27,7 +27,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import type { CborValue } from "@orrery/base";
 import { hashTreeFromCbor, lookupPath } from "@orrery/crypto";
 import { counterAt } from "./counter.ts";
-import { agentFor, fixtureGzip, fixtureModule, type Network, startNetwork } from "./harness.ts";
+import { agentFor, fixtureGzip, fixtureModule, type Network, startNetwork, subnetsOf } from "./harness.ts";
 import { createCanister, installCode, managementOf } from "./management.ts";
 
 let network: Network;
@@ -220,12 +220,19 @@ describe("read_state", () => {
     );
   });
 
-  test("the subnet: key, ranges", async () => {
-    const subnetId = Principal.fromText(network.document.subnets[0]?.id ?? "");
-    const agent = agentFor(network);
-    const key = StatePaths.subnetPublicKey(subnetId);
-    const { values } = await agent.readState({ subnetId }, { paths: [key, StatePaths.time] });
-    assert.deepEqual(values.get(key), network.rootKey);
+  test("the subnets: keys, the root's being the network's", async () => {
+    const { root, application } = subnetsOf(network);
+    const keys: Uint8Array[] = [];
+    for (const { id } of [root, application]) {
+      const subnetId = Principal.fromText(id);
+      const key = StatePaths.subnetPublicKey(subnetId);
+      const agent = agentFor(network);
+      const { values } = await agent.readState({ subnetId }, { paths: [key, StatePaths.time] });
+      keys.push(values.get(key) as Uint8Array);
+      assert.deepEqual(Principal.selfAuthenticating(keys.at(-1) as Uint8Array).toText(), id);
+    }
+    assert.deepEqual(keys[0], network.rootKey);
+    assert.notDeepEqual(keys[1], network.rootKey);
   });
 });
 

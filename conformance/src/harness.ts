@@ -25,7 +25,25 @@ export interface StartDocument {
   readonly root_key: string;
   readonly default_effective_canister_id: string;
   readonly icp_yaml: string;
-  readonly subnets: readonly { readonly id: string; readonly nodes: readonly { readonly id: string }[] }[];
+  /** The root first. */
+  readonly subnets: readonly SubnetDocument[];
+}
+
+export interface SubnetDocument {
+  readonly id: string;
+  readonly kind: string;
+  readonly nodes: readonly { readonly id: string }[];
+}
+
+/** The root subnet of a network, and the one where projects' canisters go. */
+export function subnetsOf({ document }: Network): {
+  readonly root: SubnetDocument;
+  readonly application: SubnetDocument;
+} {
+  const [root, application] = document.subnets;
+  if (root?.kind !== "system" || application?.kind !== "application")
+    throw new Error(`not a root and an application subnet: ${JSON.stringify(document.subnets)}`);
+  return { root, application };
 }
 
 export interface Network {

@@ -10,6 +10,7 @@ import type { StartOptions } from "./start.ts";
 import { DEFAULT_STATE_DIR } from "./state-files.ts";
 import type { StatusOptions } from "./status.ts";
 import type { StopOptions } from "./stop.ts";
+import { parseSubnetKind } from "./subnet-kinds.ts";
 import { VERSION } from "./version.ts";
 
 export const EXIT_OK = 0;
@@ -56,6 +57,12 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     )
     .addOption(new Option("--bind <address>", "address to listen on").default("127.0.0.1"))
     .option("--clean", "discard the network in the state directory and begin a new one")
+    .addOption(
+      new Option(
+        "--subnet <kind>",
+        "kind of a subnet beside the root, for a new network; repeat it for more (default: application)",
+      ).argParser(parseSubnetKind),
+    )
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
     .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))
     .addOption(json())

@@ -89,8 +89,14 @@ describe("orrery start", () => {
     assert.equal(status.v, "1");
     assert.equal(status.healthy, true);
     assert.equal(status.root_key, first.document.root_key);
-    assert.equal(status.subnets[0].nodes[0].pid, first.child.pid);
-    assert.equal(typeof status.subnets[0].height, "number");
+    const kinds = status.subnets.map(({ kind }: { readonly kind: string }) => kind);
+    assert.deepEqual(kinds, ["system", "application"]);
+    for (const { nodes, height } of status.subnets) {
+      assert.equal(nodes[0].pid, first.child.pid);
+      assert.equal(nodes[0].healthy, true);
+      assert.equal(typeof height, "number");
+    }
+    assert.equal(first.document.default_effective_canister_id, "tqzl2-p7777-77776-aaaaa-cai");
 
     first.child.kill("SIGINT");
     assert.equal((await first.ended).code, 0);
@@ -106,6 +112,36 @@ describe("orrery start", () => {
     assert.notEqual(cleaned.document.root_key, first.document.root_key);
     cleaned.child.kill("SIGTERM");
     assert.equal((await cleaned.ended).code, 0);
+  });
+
+  test("with subnets of chosen kinds: started with them again, and with no others", async () => {
+    const stateDir = newStateDir();
+    const kinds = ["--subnet", "system", "--subnet", "application", "--subnet", "cloud_engine"];
+    const first = await startForeground(stateDir, ...kinds);
+    const names = ({ document }: typeof first): string[] =>
+      document.subnets.map(({ kind }: { readonly kind: string }) => kind);
+    assert.deepEqual(names(first), ["system", "system", "application", "cloud_engine"]);
+    first.child.kill("SIGTERM");
+    assert.equal((await first.ended).code, 0);
+    for (const argv of [kinds, []]) {
+      const again = await startForeground(stateDir, ...argv);
+      assert.deepEqual(again.document.subnets.length, 4);
+      assert.equal(again.document.root_key, first.document.root_key);
+      again.child.kill("SIGTERM");
+      assert.equal((await again.ended).code, 0);
+    }
+    const other = await orrery(
+      "start",
+      "--json",
+      "--state-dir",
+      stateDir,
+      "--port",
+      "0",
+      "--subnet",
+      "system",
+    );
+    assert.equal(other.code, 1);
+    assert.equal(JSON.parse(other.out).error.code, "subnets_differ");
   });
 
   test("for people: URLs, the stanza, how to stop", async () => {

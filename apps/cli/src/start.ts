@@ -8,12 +8,15 @@ import { writeLauncherStatus } from "./launcher-status.ts";
 import { type LogFile, openLogFile } from "./log-file.ts";
 import { icpYaml } from "./stanza.ts";
 import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo } from "./state-files.ts";
+import type { SubnetKind } from "./subnet-kinds.ts";
 
 export interface StartOptions {
   readonly stateDir: string;
   readonly port: number;
   readonly bind: string;
   readonly clean?: true;
+  /** Kinds of the subnets beside the root. */
+  readonly subnet?: readonly SubnetKind[];
   readonly background?: true;
   readonly statusDir?: string;
   readonly json?: true;
@@ -34,7 +37,7 @@ function isLoopback(bind: string): boolean {
 }
 
 function describeNetwork(handle: NodeHandle): NetworkInfo {
-  const { url, rootKeyHex, subnetId, subnetKind, nodeId, defaultEffectiveCanisterId } = handle;
+  const { url, rootKeyHex, defaultEffectiveCanisterId } = handle;
   const { pid } = process;
   return {
     pid,
@@ -42,7 +45,9 @@ function describeNetwork(handle: NodeHandle): NetworkInfo {
     api_url: url,
     root_key: rootKeyHex,
     default_effective_canister_id: defaultEffectiveCanisterId,
-    subnets: [{ id: subnetId, kind: subnetKind, nodes: [{ id: nodeId, pid, url }] }],
+    subnets: handle
+      .status()
+      .subnets.map(({ id, kind, node }) => ({ id, kind, nodes: [{ id: node, pid, url }] })),
   };
 }
 
@@ -120,6 +125,7 @@ async function runNode(
     port: options.port,
     bind: options.bind,
     clean: options.clean === true,
+    ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
     logger,
     clock: systemClock,
     rng: systemRng,
@@ -171,6 +177,7 @@ function backgroundArguments(options: StartOptions, stateDir: string): readonly 
     "start",
     ...["--state-dir", stateDir, "--port", `${options.port}`, "--bind", options.bind],
     ...(options.clean === true ? ["--clean"] : []),
+    ...(options.subnet ?? []).flatMap((kind) => ["--subnet", kind]),
     ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
   ];
 }

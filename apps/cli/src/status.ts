@@ -1,5 +1,4 @@
 /** `orrery status`: what runs from a state directory, with health and heights asked of the nodes themselves. */
-import { type CborMap, decodeCbor } from "@orrery/base";
 import { type Io, jsonDocument, table } from "./io.ts";
 import { type NetworkInfo, notRunning, resolveStateDir, runningNetwork } from "./state-files.ts";
 
@@ -24,38 +23,50 @@ interface SubnetStatus {
   readonly nodes: readonly NodeStatus[];
 }
 
+/** What a process answers for the node of each subnet that it runs. */
+type Answers = ReadonlyMap<string, Pick<NodeStatus, "height" | "healthy">>;
+
 /** A node on this machine that needs longer is not well. */
 const ANSWER_TIMEOUT_MS = 5_000;
 
-async function askNode(node: NetworkInfo["subnets"][number]["nodes"][number]): Promise<NodeStatus> {
-  const { id, pid, url } = node;
+interface SubnetsDocument {
+  readonly subnets: readonly {
+    readonly node: string;
+    readonly height: number | null;
+    readonly healthy: boolean;
+  }[];
+}
+
+async function askProcess(url: string): Promise<Answers> {
   try {
-    const response = await fetch(`${url}/api/v2/status`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
-    const fields = decodeCbor(new Uint8Array(await response.arrayBuffer())) as CborMap;
-    const height = fields.get("certified_height");
-    const healthy = response.ok && fields.get("replica_health_status") === "healthy";
-    return { id, pid, url, height: typeof height === "number" ? height : null, healthy };
+    const response = await fetch(`${url}/_/subnets`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+    const { subnets } = (await response.json()) as SubnetsDocument;
+    return new Map(subnets.map(({ node, height, healthy }) => [node, { height, healthy }]));
   } catch {
-    return { id, pid, url, height: null, healthy: false };
+    return new Map();
   }
 }
 
-async function askSubnet(subnet: NetworkInfo["subnets"][number]): Promise<SubnetStatus> {
-  const nodes = await Promise.all(subnet.nodes.map(askNode));
-  const heights = nodes.flatMap(({ height }) => (height === null ? [] : [height]));
-  return {
-    id: subnet.id,
-    kind: subnet.kind,
-    height: heights.length === 0 ? null : Math.max(...heights),
-    nodes,
-  };
+async function askSubnets(subnets: NetworkInfo["subnets"]): Promise<readonly SubnetStatus[]> {
+  const urls = new Set(subnets.flatMap(({ nodes }) => nodes.map(({ url }) => url)));
+  const answers = new Map(
+    await Promise.all([...urls].map(async (url) => [url, await askProcess(url)] as const)),
+  );
+  return subnets.map(({ id, kind, nodes }) => {
+    const asked = nodes.map((node): NodeStatus => {
+      const answer = answers.get(node.url)?.get(node.id);
+      return { ...node, height: answer?.height ?? null, healthy: answer?.healthy ?? false };
+    });
+    const heights = asked.flatMap(({ height }) => (height === null ? [] : [height]));
+    return { id, kind, height: heights.length === 0 ? null : Math.max(...heights), nodes: asked };
+  });
 }
 
 export async function status(options: StatusOptions, io: Io): Promise<number> {
   const stateDir = resolveStateDir(io.cwd, options.stateDir);
   const info = await runningNetwork(stateDir);
   if (info === null) throw notRunning(stateDir);
-  const subnets = await Promise.all(info.subnets.map(askSubnet));
+  const subnets = await askSubnets(info.subnets);
   const healthy = subnets.every((subnet) => subnet.nodes.every((node) => node.healthy));
   const { root_key, gateway_url, api_url } = info;
   if (options.json === true) {

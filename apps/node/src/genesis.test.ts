@@ -2,18 +2,24 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { OrreryError, principalToText, toHex } from "@orrery/base";
+import { encodeCborBare, OrreryError, principalToText } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
-import { ALL_CANISTERS, FIRST_CANISTER } from "@orrery/execution/local-network";
+import { ALL_CANISTERS } from "@orrery/execution/local-network";
 import fc from "fast-check";
-import { decodeGenesis, deriveKeys, encodeGenesis, type Genesis, subnetInfo } from "./genesis.ts";
+import {
+  decodeGenesis,
+  defaultSubnet,
+  encodeGenesis,
+  type Genesis,
+  networkOf,
+  SUBNET_KINDS,
+  subnetsOf,
+} from "./genesis.ts";
 
 const genesis: Genesis = {
-  version: 1,
   seed: new Uint8Array(32).fill(3),
   time: 1_700_000_000_000_000_000n,
-  subnetType: "application",
-  feeSize: 13,
+  subnets: networkOf(["application"]),
   profile: "local",
 };
 
@@ -31,16 +37,48 @@ test("a record reads back, and no other bytes read as one", () => {
   for (let length = 0; length < bytes.length; length++) {
     assert.throws(() => decodeGenesis(bytes.subarray(0, length)), OrreryError, `${length} bytes`);
   }
+  const many = { ...genesis, subnets: networkOf(SUBNET_KINDS) };
+  assert.deepEqual(decodeGenesis(encodeGenesis(many)), many);
 });
 
-test("keys and ids follow from the seed alone", async () => {
+test("a record of the first format is a network of one subnet with the keys that it had", async () => {
+  const old = encodeCborBare({
+    v: 1,
+    s: genesis.seed,
+    t: genesis.time,
+    k: "application",
+    f: 13,
+    p: "local",
+  });
+  const decoded = decodeGenesis(old);
+  assert.deepEqual(decoded, { ...genesis, subnets: [{ type: "application", feeSize: 13 }] });
+  const [only, ...others] = subnetsOf(decoded, await createMclBls());
+  assert.equal(others.length, 0);
+  assert.equal(
+    principalToText(only?.keys.subnetId ?? new Uint8Array()),
+    "2gauz-3h6lr-dehqo-usmr6-vv3xr-rwopk-l6fo7-x5eoo-pdggf-lujtx-yqe",
+  );
+  assert.deepEqual(only?.info.routing, [{ subnetId: only?.keys.subnetId, ranges: [ALL_CANISTERS] }]);
+  assert.deepEqual(only?.info.rootKey, only?.info.publicKey);
+});
+
+test("a record of a later format is refused as that", () => {
+  const later = encodeCborBare({ v: 3, s: genesis.seed });
+  assert.throws(() => decodeGenesis(later), { code: "store_newer" });
+});
+
+test("keys follow from the seed and the place alone", async () => {
   const bls = await createMclBls();
-  const keys = deriveKeys(genesis, bls);
-  assert.equal(toHex(deriveKeys({ ...genesis, time: 1n }, bls).subnetPublicKey), toHex(keys.subnetPublicKey));
-  const other = deriveKeys({ ...genesis, seed: new Uint8Array(32).fill(4) }, bls);
-  assert.notEqual(principalToText(other.subnetId), principalToText(keys.subnetId));
-  assert.equal(keys.subnetPublicKey.length, 133);
-  const info = subnetInfo(genesis, bls);
-  assert.deepEqual(info.routing, [{ subnetId: keys.subnetId, ranges: [ALL_CANISTERS] }]);
-  assert.equal(principalToText(FIRST_CANISTER), "tqzl2-p7777-77776-aaaaa-cai");
+  const ids = (of: Genesis): readonly string[] =>
+    subnetsOf(of, bls).map(({ keys }) => principalToText(keys.subnetId));
+  assert.deepEqual(ids({ ...genesis, time: 1n }), ids(genesis));
+  assert.notDeepEqual(ids({ ...genesis, seed: new Uint8Array(32).fill(4) }), ids(genesis));
+  assert.equal(new Set(ids({ ...genesis, subnets: networkOf(SUBNET_KINDS) })).size, 5);
+});
+
+test("projects go to the first application subnet beside the root", () => {
+  assert.equal(defaultSubnet(networkOf(["application"])), 1);
+  assert.equal(defaultSubnet(networkOf(["system", "application"])), 2);
+  assert.equal(defaultSubnet(networkOf(["system", "verified_application"])), 1);
+  assert.equal(defaultSubnet([{ type: "application" }]), 0);
 });

@@ -1,63 +1,133 @@
 /**
- * Genesis of a network of one subnet: everything from which its keys, ids and first state follow. Written once to the state
- * directory; holds the secrets of a local network, so the directory is readable by its owner only.
+ * Genesis of a network: everything from which the keys, ids and first states of its subnets follow. Written once to the state
+ * directory; holds the secrets of a local network, so the directory is readable by its owner only. Records of the first format,
+ * which knew networks of one subnet only, read as the network that they were.
  */
-import { type CborMap, decodeCbor, encodeCborBare, OrreryError, type TimeNs } from "@orrery/base";
+import {
+  type CborMap,
+  type CborValue,
+  decodeCbor,
+  encodeCborBare,
+  OrreryError,
+  type TimeNs,
+} from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import {
-  deriveLocalKeys,
-  type LocalKeys,
+  LOCAL_SUBNETS_MAX,
   type LocalSubnet,
+  type LocalSubnetKind,
   localNetwork,
 } from "@orrery/execution/local-network";
 import { nodePublicKeyDer } from "@orrery/host";
-import type { SubnetInfo, SubnetType } from "@orrery/state";
+import type { SubnetType } from "@orrery/state";
+
+export const SUBNET_KINDS: readonly SubnetType[] = [
+  "application",
+  "system",
+  "verified_application",
+  "cloud_engine",
+];
+
+/** Size that fees are computed for, whatever number of nodes runs. */
+export const FEE_SIZE_DEFAULT = 13;
 
 export interface Genesis {
-  readonly version: 1;
   /** 32 random bytes: every key of a local network derives from it. */
   readonly seed: Uint8Array;
   readonly time: TimeNs;
-  readonly subnetType: SubnetType;
-  readonly feeSize: number;
+  /** The first is the root. */
+  readonly subnets: readonly LocalSubnetKind[];
   readonly profile: "local";
 }
 
+/** A root subnet and beside it subnets of these kinds. */
+export function networkOf(kinds: readonly SubnetType[]): readonly LocalSubnetKind[] {
+  if (kinds.length >= LOCAL_SUBNETS_MAX) {
+    throw new OrreryError(
+      "subnets_too_many",
+      `a network has at most ${LOCAL_SUBNETS_MAX - 1} subnets beside its root, ${kinds.length} were asked for; ask for fewer`,
+    );
+  }
+  return ["system" as const, ...kinds].map((type) => ({ type, feeSize: FEE_SIZE_DEFAULT }));
+}
+
+/** In the newest format. */
 export function encodeGenesis(genesis: Genesis): Uint8Array {
   return encodeCborBare({
-    v: genesis.version,
+    v: 2,
     s: genesis.seed,
     t: genesis.time,
-    k: genesis.subnetType,
-    f: genesis.feeSize,
+    n: genesis.subnets.map(({ type, feeSize }) => [type, feeSize]),
     p: genesis.profile,
+  });
+}
+
+function invalid(): OrreryError {
+  return new OrreryError(
+    "genesis_invalid",
+    "the genesis record cannot be read; restore a backup of the state directory",
+  );
+}
+
+function decodeSubnet(type: CborValue | undefined, feeSize: CborValue | undefined): LocalSubnetKind {
+  const known = SUBNET_KINDS.find((kind) => kind === type);
+  if (known === undefined || typeof feeSize !== "number") throw invalid();
+  return { type: known, feeSize };
+}
+
+function decodeSubnets(map: CborMap): readonly LocalSubnetKind[] {
+  const version = map.get("v");
+  if (version === 1) return [decodeSubnet(map.get("k"), map.get("f"))];
+  if (typeof version === "number" && version > 2) {
+    throw new OrreryError(
+      "store_newer",
+      `the genesis record has format ${version}, this version reads up to 2; use the version of Orrery that made it`,
+    );
+  }
+  const list = map.get("n");
+  if (version !== 2 || !Array.isArray(list)) throw invalid();
+  if (list.length === 0 || list.length > LOCAL_SUBNETS_MAX) throw invalid();
+  return (list as readonly CborValue[]).map((entry) => {
+    if (!Array.isArray(entry) || entry.length !== 2) throw invalid();
+    return decodeSubnet(entry[0], entry[1]);
   });
 }
 
 export function decodeGenesis(bytes: Uint8Array): Genesis {
   const map = decodeCbor(bytes) as CborMap;
-  const invalid = new OrreryError(
-    "genesis_invalid",
-    "the genesis record cannot be read; restore a backup of the state directory",
-  );
-  if (!(map instanceof Map) || map.get("v") !== 1) throw invalid;
+  if (!(map instanceof Map)) throw invalid();
+  const subnets = decodeSubnets(map);
   const seed = map.get("s");
   const time = map.get("t");
-  const feeSize = map.get("f");
-  const type = map.get("k");
-  if (!(seed instanceof Uint8Array) || seed.length !== 32 || typeof feeSize !== "number") throw invalid;
-  if (typeof time !== "number" && typeof time !== "bigint") throw invalid;
-  if (type !== "application" && type !== "system" && type !== "verified_application") throw invalid;
-  return { version: 1, seed, time: BigInt(time), subnetType: type, feeSize, profile: "local" };
+  if (!(seed instanceof Uint8Array) || seed.length !== 32) throw invalid();
+  if (typeof time !== "number" && typeof time !== "bigint") throw invalid();
+  if (map.get("p") !== "local") throw invalid();
+  return { seed, time: BigInt(time), subnets, profile: "local" };
 }
 
-export function deriveKeys(genesis: Genesis, bls: Bls): LocalKeys {
-  return deriveLocalKeys(genesis.seed, { bls, ed25519PublicKeyDer: nodePublicKeyDer });
+/** Keys and records of all subnets, the root first. */
+export function subnetsOf(genesis: Genesis, bls: Pick<Bls, "publicKey">): readonly LocalSubnet[] {
+  return localNetwork({
+    seed: genesis.seed,
+    subnets: genesis.subnets,
+    local: genesis.profile === "local",
+    makers: { bls, ed25519PublicKeyDer: nodePublicKeyDer },
+  });
 }
 
-export function subnetInfo(genesis: Genesis, bls: Bls): SubnetInfo {
-  const { seed, subnetType: type, feeSize, profile } = genesis;
-  const makers = { bls, ed25519PublicKeyDer: nodePublicKeyDer };
-  const subnets = localNetwork({ seed, subnets: [{ type, feeSize }], local: profile === "local", makers });
-  return (subnets[0] as LocalSubnet).info;
+/**
+ * Place in the list of the subnet where projects' canisters go: the first application subnet beside the root, else the first beside
+ * it, else the root itself.
+ */
+export function defaultSubnet(kinds: readonly { readonly type: SubnetType }[]): number {
+  const application = kinds.findIndex(({ type }, index) => index > 0 && type === "application");
+  return application > 0 ? application : Math.min(1, kinds.length - 1);
+}
+
+/** Places of the subnets that anybody may create canisters on: application subnets beside the root, else the default one. */
+export function creationSubnets(kinds: readonly { readonly type: SubnetType }[]): readonly number[] {
+  const applications = kinds.flatMap(({ type }, index) =>
+    index > 0 && type === "application" ? [index] : [],
+  );
+  return applications.length > 0 ? applications : [defaultSubnet(kinds)];
 }

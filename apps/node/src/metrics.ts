@@ -1,57 +1,68 @@
-/** Figures of a node in the Prometheus text format, shown at `/metrics` after those of the HTTPS interface. Names end in their unit. */
+/**
+ * Figures of a node in the Prometheus text format, shown at `/metrics` after those of the HTTPS interface: one line for each subnet,
+ * labelled by its id. Names end in their unit.
+ */
 import type { Height } from "@orrery/base";
 
-export interface NodeMetrics {
-  /** A round was executed. */
-  round(report: {
-    readonly instructions: bigint;
-    readonly durationMs: number;
-    readonly answers: number;
-  }): void;
-  render(now: {
-    readonly publishedHeight: Height;
-    readonly poolMessages: number;
-    readonly watchers: number;
-  }): string;
+/** What rounds of a subnet came to since the start. */
+export interface RoundFigures {
+  rounds: number;
+  answers: number;
+  instructions: bigint;
+  seconds: number;
+}
+
+export interface SubnetFigures extends Readonly<RoundFigures> {
+  readonly subnetId: string;
+  readonly publishedHeight: Height;
+  readonly poolMessages: number;
+  readonly watchers: number;
 }
 
 const SECONDS_PER_MS = 0.001;
 
-function lines(type: "counter" | "gauge", name: string, help: string, value: number | bigint): string {
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${name} ${value}\n`;
+export function newRoundFigures(): RoundFigures {
+  return { rounds: 0, answers: 0, instructions: 0n, seconds: 0 };
 }
 
-export function createNodeMetrics(): NodeMetrics {
-  let rounds = 0;
-  let answers = 0;
-  let instructions = 0n;
-  let seconds = 0;
-  return {
-    round(report): void {
-      rounds++;
-      answers += report.answers;
-      instructions += report.instructions;
-      seconds += report.durationMs * SECONDS_PER_MS;
-    },
-    render: (now) =>
-      [
-        lines(
-          "gauge",
-          "orrery_published_height",
-          "Height of the newest published state.",
-          now.publishedHeight,
-        ),
-        lines("gauge", "orrery_ingress_pool_messages", "Messages waiting for a block.", now.poolMessages),
-        lines("gauge", "orrery_waiting_clients", "Clients waiting for an answer.", now.watchers),
-        lines("counter", "orrery_rounds_total", "Rounds executed since the start.", rounds),
-        lines("counter", "orrery_answers_total", "Update calls answered since the start.", answers),
-        lines(
-          "counter",
-          "orrery_executed_instructions_total",
-          "Instructions executed in rounds.",
-          instructions,
-        ),
-        lines("counter", "orrery_round_execution_seconds_total", "Time spent executing rounds.", seconds),
-      ].join(""),
-  };
+/** A round was executed. */
+export function countRound(
+  figures: RoundFigures,
+  report: { readonly instructions: bigint; readonly durationMs: number; readonly answers: number },
+): void {
+  figures.rounds++;
+  figures.answers += report.answers;
+  figures.instructions += report.instructions;
+  figures.seconds += report.durationMs * SECONDS_PER_MS;
+}
+
+type Metric = readonly [
+  type: "counter" | "gauge",
+  name: string,
+  help: string,
+  value: (figures: SubnetFigures) => number | bigint,
+];
+
+const METRICS: readonly Metric[] = [
+  ["gauge", "orrery_published_height", "Height of the newest published state.", (of) => of.publishedHeight],
+  ["gauge", "orrery_ingress_pool_messages", "Messages waiting for a block.", (of) => of.poolMessages],
+  ["gauge", "orrery_waiting_clients", "Clients waiting for an answer.", (of) => of.watchers],
+  ["counter", "orrery_rounds_total", "Rounds executed since the start.", (of) => of.rounds],
+  ["counter", "orrery_answers_total", "Update calls answered since the start.", (of) => of.answers],
+  [
+    "counter",
+    "orrery_executed_instructions_total",
+    "Instructions executed in rounds.",
+    (of) => of.instructions,
+  ],
+  ["counter", "orrery_round_execution_seconds_total", "Time spent executing rounds.", (of) => of.seconds],
+];
+
+export function renderMetrics(subnets: readonly SubnetFigures[]): string {
+  let text = "";
+  for (const [type, name, help, value] of METRICS) {
+    text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+    for (const figures of subnets) text += `${name}{subnet="${figures.subnetId}"} ${value(figures)}\n`;
+  }
+  return text;
 }

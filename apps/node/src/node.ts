@@ -6,20 +6,24 @@
 import { MessageChannel } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
-import { FIRST_CANISTER, type LocalKeys } from "@orrery/execution/local-network";
+import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
-import { decodeGenesis, encodeGenesis, type Genesis } from "./genesis.ts";
+import type { SubnetType } from "@orrery/state";
+import { decodeGenesis, encodeGenesis, type Genesis, networkOf } from "./genesis.ts";
 import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
-import type { Rounds, RoundThreads } from "./rounds.ts";
+import type { SubnetSummary } from "./replica.ts";
+import type { Rounds } from "./rounds.ts";
 import type { createService, Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
-import { startThreads, type Threads } from "./threads.ts";
+import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
 
 export interface NodeOptions {
   readonly stateDir: string;
   readonly port: number;
   readonly bind: string;
   readonly clean: boolean;
+  /** Kinds of the subnets beside the root, for a network that begins; one that is there must have them. Default: one application subnet. */
+  readonly subnets?: readonly SubnetType[];
   readonly logger: Logger;
   readonly clock: Clock;
   readonly rng: Rng;
@@ -30,7 +34,8 @@ export interface NodeOptions {
 
 export interface NodeStatus {
   readonly healthy: boolean;
-  readonly height: number;
+  /** The root first. */
+  readonly subnets: readonly SubnetSummary[];
 }
 
 export interface NodeHandle {
@@ -38,44 +43,53 @@ export interface NodeHandle {
   readonly port: number;
   /** DER, hexadecimal. */
   readonly rootKeyHex: string;
-  readonly subnetId: string;
-  readonly subnetKind: string;
-  readonly nodeId: string;
   /** First id that canisters are created at: the default effective canister id. */
   readonly defaultEffectiveCanisterId: string;
   status(): NodeStatus;
   stop(): Promise<void>;
 }
 
+const SUBNETS_DEFAULT: readonly SubnetType[] = ["application"];
+
 function newGenesis(options: NodeOptions): Genesis {
   return {
-    version: 1,
     seed: options.rng.bytes(32),
     time: options.clock.now(),
-    subnetType: "application",
-    feeSize: 13,
+    subnets: networkOf(options.subnets ?? SUBNETS_DEFAULT),
     profile: "local",
   };
 }
 
-async function startExecution(threads: RoundThreads, opened: StorageOpened): Promise<ExecutionStarted> {
+/** The kinds of subnets are decided once, when a network begins. */
+function requireSameSubnets(genesis: Genesis, wanted: readonly SubnetType[] | undefined): void {
+  const [root, ...others] = genesis.subnets.map(({ type }) => type);
+  if (wanted === undefined || (root === "system" && wanted.join() === others.join())) return;
+  const has =
+    others.length === 0
+      ? `one ${root} subnet and no other`
+      : `a root subnet and beside it ${others.join(", ")}`;
+  throw new OrreryError(
+    "subnets_differ",
+    `the network in the state directory has ${has}, not ${wanted.join(", ")}: leave --subnet out to start it, ` +
+      "discard it with --clean, or name another directory with --state-dir",
+  );
+}
+
+async function startExecution(
+  threads: JoinedThreads,
+  opened: StorageOpened,
+): Promise<readonly ExecutionStarted[]> {
   const view = new MessageChannel();
   const storage = new MessageChannel();
   threads.view.post({ kind: "feed", port: view.port1 }, [view.port1]);
   threads.storage.post({ kind: "feed", port: storage.port1 }, [storage.port1]);
-  const started = await threads.execution.call<ExecutionStarted>(
-    {
-      kind: "start",
-      genesis: opened.genesis,
-      networkId: opened.networkId,
-      checkpointBlock: opened.checkpointBlock,
-      records: opened.records,
-      view: view.port2,
-      storage: storage.port2,
-    },
+  const { genesis, networkId, subnets } = opened;
+  const started = await threads.execution.call<readonly ExecutionStarted[]>(
+    { kind: "start", genesis, networkId, subnets, view: view.port2, storage: storage.port2 },
     [view.port2, storage.port2],
   );
-  threads.view.post({ kind: "publish", height: started.tip.height });
+  for (const [subnet, { tip }] of started.entries())
+    threads.view.post({ kind: "publish", subnet, height: tip.height });
   return started;
 }
 
@@ -91,7 +105,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   let threads: Threads | null = null;
   try {
     const fatal = createFatal(options);
-    let rounds: Rounds | null = null;
+    let rounds: readonly Rounds[] = [];
     // Requests that come before the node can answer wait for it. The port is taken before anything is written, so that a taken
     // one leaves the directory as it was.
     const serving = Promise.withResolvers<Service>();
@@ -106,10 +120,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
     });
     threads = startThreads(
-      { stateDirectory: directory.store, durability: options.durability ?? {}, logLevel: "info" },
+      { stateDirectory: directory.path, durability: options.durability ?? {}, logLevel: "info" },
       {
-        onDurable: (height) => rounds?.onDurable(height),
-        onExecuted: (report) => rounds?.onExecuted(report),
+        onDurable: ({ subnet, height }) => rounds[subnet]?.onDurable(height),
+        onExecuted: (report) => rounds[report.subnet]?.onExecuted(report),
         onFailure: fatal.raise,
       },
     );
@@ -125,12 +139,23 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       ]),
     );
     const genesis = decodeGenesis(opened.genesis);
+    requireSameSubnets(genesis, options.subnets);
     service = loaded.createService({ bls: loaded.bls, genesis, clock: options.clock, hosts: [options.bind] });
     serving.resolve(service);
     const joined = { storage: threads.storage, execution: threads.execution, view: threads.startView() };
     const started = await fatal.unless(startExecution(joined, opened));
-    rounds = service.begin({ started, threads: joined, logger: options.logger, onFailure: fatal.raise });
-    return handle({ options, directory, server, threads, rounds, keys: service.keys, genesis, fatal });
+    const begun = service.begin({
+      started,
+      threads: {
+        of: (subnet) => threadsOf(joined, subnet),
+        delegate: (subnet, delegation) => joined.view.post({ kind: "delegate", subnet, delegation }),
+      },
+      logger: options.logger,
+      onFailure: fatal.raise,
+    });
+    rounds = begun.rounds;
+    await fatal.unless(begun.ready);
+    return handle({ options, directory, server, threads, rounds, service, fatal });
   } catch (error) {
     await server?.close();
     await threads?.terminate();
@@ -168,25 +193,26 @@ function handle(parts: {
   readonly directory: StateDirectory;
   readonly server: HttpServer;
   readonly threads: Threads;
-  readonly rounds: Rounds;
-  readonly keys: LocalKeys;
-  readonly genesis: Genesis;
+  readonly rounds: readonly Rounds[];
+  readonly service: Service;
   readonly fatal: Fatal;
 }): NodeHandle {
-  const { options, directory, server, threads, rounds, keys, genesis, fatal } = parts;
+  const { options, directory, server, threads, rounds, service, fatal } = parts;
   const host = options.bind === "0.0.0.0" || options.bind === "::" ? "127.0.0.1" : options.bind;
+  const root = service.subnets[0] as LocalSubnet;
+  const { allocation } = (service.subnets[service.defaultSubnet] as LocalSubnet).info;
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
     port: server.port,
-    rootKeyHex: toHex(keys.subnetPublicKey),
-    subnetId: principalToText(keys.subnetId),
-    subnetKind: genesis.subnetType,
-    nodeId: principalToText(keys.nodeId),
-    defaultEffectiveCanisterId: principalToText(FIRST_CANISTER),
-    status: () => ({ healthy: true, height: rounds.publishedHeight() }),
+    rootKeyHex: toHex(root.keys.subnetPublicKey),
+    defaultEffectiveCanisterId: principalToText(allocation.start),
+    status(): NodeStatus {
+      const subnets = service.summary();
+      return { healthy: subnets.every(({ healthy }) => healthy), subnets };
+    },
     async stop(): Promise<void> {
       await server.close();
-      rounds.stop();
+      for (const each of rounds) each.stop();
       try {
         await fatal.unless(threads.execution.call({ kind: "shutdown" }));
         await fatal.unless(threads.storage.call({ kind: "close" }));

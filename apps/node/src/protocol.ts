@@ -1,11 +1,13 @@
 /**
  * What the threads of a node say to each other (docs/ARCHITECTURE.md "Threads of a node"). Main: HTTP, pools, consensus. Execution: owns
- * the mutable tip. View: answers queries and read_state from the certified mirror. Storage: block log and checkpoint writes.
- * Everything is plain data; pages travel as ids into shared slabs.
+ * the mutable tips. View: answers queries and read_state from the certified mirrors. Storage: block logs and checkpoint writes.
+ * Every thread hosts all subnets of the node; a message names the one that it is about by its place in the genesis. Everything is
+ * plain data; pages travel as ids into shared slabs.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { Batch, Height, LogLevel, RequestId, TimeNs } from "@orrery/base";
+import type { Batch, Height, LogLevel, RequestId, SubnetId, TimeNs } from "@orrery/base";
 import type { StateDelta, ViewSnapshot } from "@orrery/execution";
+import type { Delegation } from "@orrery/execution/delegation";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
 import type { CheckpointInfo, CheckpointInput, LogRecord, Slab } from "@orrery/state";
 
@@ -15,8 +17,15 @@ export interface DurabilityOptions {
   readonly logSegmentBytes?: number;
 }
 
+/** Place of a subnet in the genesis; 0 is the root. */
+export type SubnetIndex = number;
+
+/** A message about one of the subnets. */
+export type About<T> = T & { readonly subnet: SubnetIndex };
+
 /** `workerData` of every thread. */
 export interface WorkerStart {
+  /** Holds a store for each subnet (`storeDirectory`). */
   readonly stateDirectory: string;
   readonly durability: DurabilityOptions;
   readonly logLevel: LogLevel;
@@ -25,13 +34,17 @@ export interface WorkerStart {
 // ---- storage ----
 
 export type StorageCall =
-  /** Opens the store, creating it when the directory is empty; answers with `StorageOpened`. */
+  /** Opens the stores, creating them when the directory is empty; answers with `StorageOpened`. */
   | { readonly kind: "open"; readonly freshGenesis: Uint8Array; readonly salt: Uint8Array }
   | { readonly kind: "close" };
 
 export interface StorageOpened {
   readonly genesis: Uint8Array;
   readonly networkId: Uint8Array;
+  readonly subnets: readonly RecoveredSubnet[];
+}
+
+export interface RecoveredSubnet {
   /** The block of the checkpoint's height, where the chain goes on; null at genesis. */
   readonly checkpointBlock: Uint8Array | null;
   /** After the checkpoint, oldest first. */
@@ -39,17 +52,17 @@ export interface StorageOpened {
 }
 
 export type StoragePost =
-  | { readonly kind: "append"; readonly record: LogRecord }
+  | About<{ readonly kind: "append"; readonly record: LogRecord }>
   | { readonly kind: "feed"; readonly port: MessagePort };
-export type StorageReport = { readonly kind: "durable"; readonly height: Height };
+export type StorageReport = About<{ readonly kind: "durable"; readonly height: Height }>;
 
 /** Execution → storage, and what it gets back once the checkpoint is current. */
-export type StorageFeed = {
+export type StorageFeed = About<{
   readonly kind: "checkpoint";
   readonly input: CheckpointInput;
   readonly slabs: readonly Slab[];
-};
-export type StorageAcknowledgement = { readonly kind: "checkpointed"; readonly info: CheckpointInfo };
+}>;
+export type StorageAcknowledgement = About<{ readonly kind: "checkpointed"; readonly info: CheckpointInfo }>;
 
 // ---- execution ----
 
@@ -58,14 +71,14 @@ export type ExecutionCall =
       readonly kind: "start";
       readonly genesis: Uint8Array;
       readonly networkId: Uint8Array;
-      readonly checkpointBlock: Uint8Array | null;
-      readonly records: readonly LogRecord[];
+      readonly subnets: readonly RecoveredSubnet[];
       readonly view: MessagePort;
       readonly storage: MessagePort;
     }
-  /** Writes what is left to a checkpoint, so that the next start replays nothing. */
+  /** Writes what is left to checkpoints, so that the next start replays nothing. */
   | { readonly kind: "shutdown" };
 
+/** Of one subnet; the call to start answers with all of them in order. */
 export interface ExecutionStarted {
   readonly tip: { readonly height: Height; readonly hash: Uint8Array; readonly time: TimeNs };
   readonly replayed: number;
@@ -78,9 +91,9 @@ export interface Wake {
   readonly nextTimer: TimeNs | null;
 }
 
-export type ExecutionPost = { readonly kind: "batch"; readonly batch: Batch };
+export type ExecutionPost = About<{ readonly kind: "batch"; readonly batch: Batch }>;
 
-export type ExecutionReport = {
+export type ExecutionReport = About<{
   readonly kind: "executed";
   readonly height: Height;
   /** Hex request ids that became terminal. */
@@ -88,12 +101,12 @@ export type ExecutionReport = {
   readonly wake: Wake;
   readonly instructions: bigint;
   readonly durationMs: number;
-};
+}>;
 
 // ---- view ----
 
 /** Execution → view. `slabs` are those made since the last message; publication is main's to order. */
-export type ViewFeed =
+export type ViewFeed = About<
   | {
       readonly kind: "snapshot";
       readonly snapshot: ViewSnapshot;
@@ -105,17 +118,22 @@ export type ViewFeed =
       readonly delta: StateDelta;
       readonly slabs: readonly Slab[];
       readonly signature: Uint8Array;
-    };
+    }
+>;
 
 /** View → execution: queries see `height`; page versions retired before may be reclaimed. */
-export type ViewAcknowledgement = { readonly kind: "applied"; readonly height: Height };
+export type ViewAcknowledgement = About<{ readonly kind: "applied"; readonly height: Height }>;
 
-/** Main → view, handled strictly in order: an answer after `publish(h)` sees at least h. */
+/** Main → view, for a subnet handled strictly in order: an answer after `publish(h)` sees at least h. */
 export type ViewPost =
-  | { readonly kind: "publish"; readonly height: Height }
+  | About<{ readonly kind: "publish"; readonly height: Height }>
+  /** Verified: certificates carry it from now on. */
+  | About<{ readonly kind: "delegate"; readonly delegation: Delegation }>
   | { readonly kind: "feed"; readonly port: MessagePort };
 
 export type ViewCall =
+  /** Of the root subnet: its word for another subnet, `Delegation | null`. */
+  | { readonly kind: "delegation"; readonly subnetId: SubnetId }
   | { readonly kind: "query"; readonly query: UserQuery }
   | { readonly kind: "read_state"; readonly query: StateQuery }
   /** For a block: `QueryStats[]`, what queries took since it was last asked. */

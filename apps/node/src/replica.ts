@@ -1,18 +1,24 @@
-/** The replica that the HTTPS interface asks, over the node's threads. */
+/** The replicas that the HTTPS interface asks, one for each subnet of the node, over the node's threads. */
 
 import {
   assert,
   type CanisterId,
   type Clock,
+  equalBytes,
   type Principal,
+  principalToText,
   type SubnetId,
   type TimeNs,
 } from "@orrery/base";
-import { ALL_CANISTERS, type LocalKeys } from "@orrery/execution/local-network";
+import { rangesContain } from "@orrery/crypto";
+import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createNodeSigner } from "@orrery/host";
 import type {
   AnsweredQuery,
+  Destination,
   Ingress,
+  ReplicaHealth,
+  ReplicaNetwork,
   ReplicaStatus,
   ReplicaView,
   StateAnswer,
@@ -20,7 +26,8 @@ import type {
   UserError,
 } from "@orrery/http";
 
-import type { ViewCall } from "./protocol.ts";
+import type { Delegations } from "./delegations.ts";
+import type { SubnetIndex, ViewCall } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
 
 /** Calls to the view thread under way; more means it is behind and clients are told so. */
@@ -28,58 +35,74 @@ const VIEW_CALLS_MAX = 5_000;
 
 /** Null until execution is ready; only status is asked before. */
 export interface LateRounds {
-  current: Rounds | null;
+  current: readonly Rounds[] | null;
 }
 
 export interface ReplicaOptions {
-  readonly keys: LocalKeys;
+  readonly subnet: SubnetIndex;
+  readonly local: LocalSubnet;
   readonly rounds: LateRounds;
+  readonly delegations: Delegations;
   readonly clock: Clock;
 }
 
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-export function createReplica(options: ReplicaOptions): ReplicaView {
-  const { keys, clock } = options;
+function createReplica(options: ReplicaOptions): ReplicaView {
+  const { subnet, local, clock, delegations } = options;
+  const { keys, info } = local;
+  const ranges = info.routing.find(({ subnetId }) => equalBytes(subnetId, info.subnetId))?.ranges ?? [];
   const sign = createNodeSigner(keys.nodeSecret);
 
+  function maybeRounds(): Rounds | undefined {
+    return options.rounds.current?.[subnet];
+  }
+
   function rounds(): Rounds {
-    assert(options.rounds.current !== null, "only status is asked before execution is ready");
-    return options.rounds.current;
+    const current = maybeRounds();
+    assert(current !== undefined, "only status is asked before execution is ready");
+    return current;
+  }
+
+  /** Asks the view; certificates in the answer may go out with the delegation that the view has. */
+  function ask<T>(call: ViewCall): Promise<T> {
+    const wait = delegations.current(subnet);
+    const { view } = rounds().threads;
+    return wait === null ? view<T>(call) : wait.then(() => view<T>(call));
   }
 
   /** Runs a call on a state whose certified time is fresh. */
   function onFresh<T>(call: ViewCall): Promise<T> {
-    const { view, fresh } = rounds();
-    const wait = fresh();
-    return wait === null ? view.call<T>(call) : wait.then(() => view.call<T>(call));
+    const wait = rounds().fresh();
+    return wait === null ? ask<T>(call) : wait.then(() => ask<T>(call));
+  }
+
+  function health(): ReplicaHealth {
+    if (maybeRounds() === undefined) return "starting";
+    return delegations.has(subnet) ? "healthy" : "waiting_for_root_delegation";
   }
 
   return {
     nodeId: keys.nodeId as Principal,
     status: (): ReplicaStatus => ({
-      health: options.rounds.current === null ? "starting" : "healthy",
-      rootKey: keys.subnetPublicKey,
-      certifiedHeight: options.rounds.current?.publishedHeight() ?? null,
+      health: health(),
+      rootKey: info.rootKey,
+      certifiedHeight: maybeRounds()?.publishedHeight() ?? null,
       implVersion: IMPLEMENTATION_VERSION,
       implHash: null,
     }),
     // Messages expire by block time: one that a clock set back makes look good would be dropped and never answered.
     now(): TimeNs {
-      const blockTime = options.rounds.current?.blockTime() ?? 0n;
+      const blockTime = maybeRounds()?.blockTime() ?? 0n;
       const wall = clock.now();
       return wall > blockTime ? wall : blockTime;
     },
     servesCanister: (id: CanisterId) =>
-      id.length === ALL_CANISTERS.start.length && id[8] === 1 && id[9] === 1,
+      id.length === CANISTER_ID_BYTES && id[8] === 1 && id[9] === 1 && rangesContain(ranges, id),
     // Subnet administrators exist on rented subnets only.
     isSubnetAdmin: () => false,
-    servesSubnet: (id: SubnetId) => sameBytes(id, keys.subnetId),
-    ingressFull: () => rounds().view.pending > VIEW_CALLS_MAX,
+    servesSubnet: (id: SubnetId) => equalBytes(id, keys.subnetId),
+    ingressFull: () => rounds().threads.viewCalls() > VIEW_CALLS_MAX,
     inspect: (ingress: Ingress): Promise<UserError | null> =>
-      rounds().view.call({
+      rounds().threads.view({
         kind: "inspect",
         envelope: ingress.bytes,
         requestId: ingress.requestId,
@@ -96,11 +119,61 @@ export function createReplica(options: ReplicaOptions): ReplicaView {
       return outcome === "added" ? "accepted" : "duplicate";
     },
     watch: (requestId, timeoutMs) => rounds().watchers.watch(requestId, timeoutMs),
-    requestCertificate: (requestId, destination, ranges) =>
-      rounds().view.call({ kind: "request_certificate", requestId, destination, ranges }),
+    requestCertificate: (requestId, destination, form) =>
+      ask({ kind: "request_certificate", requestId, destination, ranges: form }),
     query: (query): Promise<AnsweredQuery | null> => onFresh({ kind: "query", query }),
     readState: (query): Promise<StateAnswer> => onFresh({ kind: "read_state", query }),
     signQueryResponse: (message) => sign(message),
+  };
+}
+
+const CANISTER_ID_BYTES = 10;
+
+/** What the administration shows of a subnet. */
+export interface SubnetSummary {
+  readonly id: string;
+  readonly kind: string;
+  readonly node: string;
+  /** Null before the first certified state. */
+  readonly height: number | null;
+  readonly healthy: boolean;
+}
+
+export interface NodeReplicas extends ReplicaNetwork {
+  summary(): readonly SubnetSummary[];
+}
+
+/** All replicas of a node behind one endpoint. `defaultSubnet` takes what is about no canister: creation, unknown ids. */
+export function createReplicas(options: {
+  readonly subnets: readonly LocalSubnet[];
+  readonly defaultSubnet: SubnetIndex;
+  readonly rounds: LateRounds;
+  readonly delegations: Delegations;
+  readonly clock: Clock;
+}): NodeReplicas {
+  const { subnets, defaultSubnet, ...shared } = options;
+  const replicas = subnets.map((local, subnet) => createReplica({ ...shared, subnet, local }));
+  const main = replicas[defaultSubnet] as ReplicaView;
+  return {
+    status(): ReplicaStatus {
+      const waiting = replicas.map((replica) => replica.status().health).find((each) => each !== "healthy");
+      return { ...main.status(), health: waiting ?? "healthy" };
+    },
+    replicaOf: ({ kind, id }: Destination) =>
+      (kind === "subnet"
+        ? replicas.find((replica) => replica.servesSubnet(id))
+        : replicas.find((replica) => replica.servesCanister(id))) ?? main,
+    summary: () =>
+      subnets.map(({ info, keys }, subnet) => {
+        const { certifiedHeight, health } = (replicas[subnet] as ReplicaView).status();
+        return {
+          id: principalToText(info.subnetId),
+          kind: info.type,
+          node: principalToText(keys.nodeId),
+          height: certifiedHeight,
+          healthy: health === "healthy",
+        };
+      }),
   };
 }
 

@@ -1,26 +1,25 @@
 /**
- * The round loop of a node's main thread: asks the driver when, steps consensus, signs, hands out, publishes. One loop, driven
+ * The round loop of one subnet on a node's main thread: asks the driver when, steps consensus, signs, hands out, publishes. One loop, driven
  * by events (work arrived, executed, durable) and by one alarm for timers and heartbeats.
  */
 
-import type { Clock, Height, Logger, QueryStats, TimeNs } from "@orrery/base";
+import {
+  type Batch,
+  type Clock,
+  type Height,
+  type Logger,
+  principalToText,
+  type QueryStats,
+  type TimeNs,
+} from "@orrery/base";
 import { type ConsensusEffect, IngressPool, initialConsensus, step } from "@orrery/consensus";
 import { type Bls, createSoleSigner } from "@orrery/crypto";
 import type { LocalKeys } from "@orrery/execution/local-network";
-import { type Channel, createNodeSigner } from "@orrery/host";
-import { createNodeMetrics } from "./metrics.ts";
+import { createNodeSigner } from "@orrery/host";
+import type { LogRecord } from "@orrery/state";
+import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { NodePayload } from "./payload.ts";
-import type {
-  ExecutionCall,
-  ExecutionPost,
-  ExecutionReport,
-  ExecutionStarted,
-  StorageCall,
-  StoragePost,
-  StorageReport,
-  ViewCall,
-  ViewPost,
-} from "./protocol.ts";
+import type { ExecutionReport, ExecutionStarted, ViewCall } from "./protocol.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -29,30 +28,36 @@ const ALARM_MS_MAX = 60_000;
 /** Registry versions follow governance; a network without it stays at the first. */
 const REGISTRY_VERSION = 1;
 
-export interface RoundThreads {
-  readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
-  readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
-  readonly view: Channel<ViewPost, never, ViewCall>;
+/** The threads as the rounds of one subnet see them. */
+export interface SubnetThreads {
+  /** Makes a block durable. */
+  append(record: LogRecord): void;
+  execute(batch: Batch): void;
+  /** Calls to the view are answered in order with publications: what was published before is seen. */
+  publish(height: Height): void;
+  view<T>(call: ViewCall): Promise<T>;
+  /** Calls to the view thread under way, of all subnets. */
+  viewCalls(): number;
 }
 
 export interface RoundsOptions {
   readonly keys: LocalKeys;
   readonly bls: Bls;
   readonly started: ExecutionStarted;
-  readonly threads: RoundThreads;
+  readonly threads: SubnetThreads;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onFailure: (thread: string, error: unknown) => void;
+  /** A height was published; `time` is its block's. */
+  readonly onPublished: (height: Height) => void;
 }
 
 export interface Rounds {
-  /** Calls are answered in order with publications: what was published before is seen. */
-  readonly view: RoundThreads["view"];
+  readonly threads: Pick<SubnetThreads, "view" | "viewCalls">;
   readonly pool: IngressPool;
   readonly watchers: Watchers;
   publishedHeight(): Height;
-  /** In the Prometheus text format. */
-  metrics(): string;
+  figures(): SubnetFigures;
   /** Of the newest block: later than the clock while that catches up after a jump back. */
   blockTime(): TimeNs;
   /** Resolves at once when certified time is fresh enough to answer, else after the publication that makes it so. */
@@ -76,12 +81,13 @@ export function createRounds(options: RoundsOptions): Rounds {
   const pool = new IngressPool();
   const payload = new NodePayload({
     pool,
-    takeQueryStats: () => threads.view.call<readonly QueryStats[]>({ kind: "take_query_stats" }),
+    takeQueryStats: () => threads.view<readonly QueryStats[]>({ kind: "take_query_stats" }),
     onFailure: (error) => options.onFailure("view", error),
     time: started.tip.time,
   });
   const watchers = new Watchers();
-  const metrics = createNodeMetrics();
+  const figures = newRoundFigures();
+  const subnetId = principalToText(keys.subnetId);
   /** Answered request ids of heights executed and not yet published. */
   const answered = new Map<Height, readonly string[]>();
   let publicationWaiters: (() => void)[] = [];
@@ -105,11 +111,11 @@ export function createRounds(options: RoundsOptions): Rounds {
           break;
         }
         case "persist":
-          threads.storage.post({ kind: "append", record: { height: effect.height, bytes: effect.record } });
+          threads.append({ height: effect.height, bytes: effect.record });
           break;
         case "deliver":
           driver.onMade(effect.batch.height, effect.batch.time);
-          threads.execution.post({ kind: "batch", batch: effect.batch });
+          threads.execute(effect.batch);
           break;
       }
     }
@@ -158,7 +164,8 @@ export function createRounds(options: RoundsOptions): Rounds {
 
   function publishReady(): void {
     for (const height of driver.takePublishable()) {
-      threads.view.post({ kind: "publish", height });
+      threads.publish(height);
+      options.onPublished(height);
       payload.published(consensus.tip.time);
       watchers.resolve(answered.get(height) ?? []);
       answered.delete(height);
@@ -178,12 +185,17 @@ export function createRounds(options: RoundsOptions): Rounds {
   }
 
   return {
-    view: threads.view,
+    threads,
     pool,
     watchers,
     publishedHeight: () => driver.published,
-    metrics: () =>
-      metrics.render({ publishedHeight: driver.published, poolMessages: pool.size, watchers: watchers.size }),
+    figures: () => ({
+      ...figures,
+      subnetId,
+      publishedHeight: driver.published,
+      poolMessages: pool.size,
+      watchers: watchers.size,
+    }),
     blockTime: () => consensus.tip.time,
     fresh(): Promise<void> | null {
       return driver.mustWaitForFresh(clock.now()) ? untilFresh() : null;
@@ -191,7 +203,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     poke,
     onExecuted(report): void {
       driver.onExecuted({ height: report.height, ...report.wake });
-      metrics.round({ ...report, answers: report.answered.length });
+      countRound(figures, { ...report, answers: report.answered.length });
       pool.executed(report.height);
       if (report.answered.length > 0) answered.set(report.height, report.answered);
       publishReady();

@@ -1,34 +1,48 @@
 /**
- * What main serves: the HTTPS interface over the replica. It stands before execution is ready: status is answered as soon as the
- * keys are known, everything else waits for the first published state.
+ * What main serves: the HTTPS interface over the replicas. It stands before execution is ready: status is answered as soon as the
+ * keys are known, everything else waits for the first published states and the delegations of subnets that have a root above them.
  */
 
 import type { Clock, Logger } from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
+import type { Delegation } from "@orrery/execution/delegation";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
-import type { LocalKeys } from "@orrery/execution/local-network";
+import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { createApi, validateWith } from "@orrery/http";
-import { deriveKeys, type Genesis } from "./genesis.ts";
-import type { ExecutionStarted } from "./protocol.ts";
-import { createReplica, type LateRounds } from "./replica.ts";
-import { createRounds, type Rounds, type RoundThreads } from "./rounds.ts";
+import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
+import { Delegations } from "./delegations.ts";
+import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
+import { renderMetrics } from "./metrics.ts";
+import type { ExecutionStarted, SubnetIndex } from "./protocol.ts";
+import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
+import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
+
+/** The threads of all subnets. */
+export interface ServiceThreads {
+  of(subnet: SubnetIndex): SubnetThreads;
+  delegate(subnet: SubnetIndex, delegation: Delegation): void;
+}
 
 export interface Service {
-  readonly keys: LocalKeys;
+  /** The root first. */
+  readonly subnets: readonly LocalSubnet[];
+  readonly defaultSubnet: SubnetIndex;
+  summary(): readonly SubnetSummary[];
   handle(request: HttpServerRequest): Promise<HttpServerResponse> | HttpServerResponse;
-  /** Execution is ready: rounds begin, and the requests that waited are answered. */
+  /** Execution is ready: rounds begin. Resolves when the requests that waited are being answered. */
   begin(options: {
-    readonly started: ExecutionStarted;
-    readonly threads: RoundThreads;
+    readonly started: readonly ExecutionStarted[];
+    readonly threads: ServiceThreads;
     readonly logger: Logger;
     readonly onFailure: (thread: string, error: unknown) => void;
-  }): Rounds;
+  }): { readonly rounds: readonly Rounds[]; readonly ready: Promise<void> };
 }
 
 const STATUS_PATH = "/api/v2/status";
+/** What `orrery status` asks: health and height of every subnet, as JSON. */
+const SUBNETS_PATH = "/_/subnets";
 
 /** The signature library, which takes a while to start; asked for before the genesis is known. */
 export function loadSignatures(): Promise<Bls> {
@@ -44,29 +58,77 @@ export function createService(options: {
 }): Service {
   installFastHashes();
   const { bls, genesis, clock } = options;
-  const keys = deriveKeys(genesis, bls);
+  const subnets = subnetsOf(genesis, bls);
+  const root = subnets[0] as LocalSubnet;
   const late: LateRounds = { current: null };
+  let joined: { readonly threads: ServiceThreads; readonly onFailure: (error: unknown) => void } | null =
+    null;
+  let open = false;
   const ready = Promise.withResolvers<void>();
-  const replica = createReplica({ keys, rounds: late, clock });
-  const canisterSignatures = { rootKeyDer: keys.subnetPublicKey, bls };
-  const api = createApi(replica, {
+  const delegations = new Delegations({
+    bls,
+    subnets: subnets.map(({ info }) => info),
+    ask: async (info) =>
+      (await joined?.threads
+        .of(0)
+        .view<Delegation | null>({ kind: "delegation", subnetId: info.subnetId })) ?? null,
+    freshRoot: async () => {
+      await late.current?.[0]?.fresh();
+    },
+    install: (subnet, delegation) => joined?.threads.delegate(subnet, delegation),
+    now: () => clock.now(),
+    onFailure: (error) => joined?.onFailure(error),
+  });
+  const place = defaultSubnet(genesis.subnets);
+  const replicas = createReplicas({ subnets, defaultSubnet: place, rounds: late, delegations, clock });
+  const canisterSignatures = { rootKeyDer: root.keys.subnetPublicKey, bls };
+  const api = createApi(replicas, {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
     effectiveCanisterId,
     hosts: options.hosts,
-    metrics: () => late.current?.metrics() ?? "",
+    metrics: () => renderMetrics((late.current ?? []).map((rounds) => rounds.figures())),
+    admin: (request) => administer(request, replicas.summary),
   });
   return {
-    keys,
+    subnets,
+    defaultSubnet: place,
+    summary: replicas.summary,
     handle(request): Promise<HttpServerResponse> | HttpServerResponse {
-      if (late.current !== null || request.url === STATUS_PATH) return api(request);
+      if (open || request.url === STATUS_PATH) return api(request);
       return ready.promise.then(() => api(request));
     },
-    begin({ started, threads, logger, onFailure }): Rounds {
-      const rounds = createRounds({ keys, bls, started, threads, clock, logger, onFailure });
+    begin({ started, threads, logger, onFailure }) {
+      joined = { threads, onFailure: (error) => onFailure("main", error) };
+      const rounds = subnets.map(({ keys }, subnet) =>
+        createRounds({
+          keys,
+          bls,
+          started: started[subnet] as ExecutionStarted,
+          threads: threads.of(subnet),
+          clock,
+          logger,
+          onFailure,
+          onPublished: () => {
+            if (subnet === 0) delegations.rootPublished();
+          },
+        }),
+      );
       late.current = rounds;
-      ready.resolve();
-      rounds.poke();
-      return rounds;
+      for (const each of rounds) each.poke();
+      const opened = delegations.renew(false).then(() => {
+        open = true;
+        ready.resolve();
+      });
+      return { rounds, ready: opened };
     },
+  };
+}
+
+function administer(request: HttpRequest, summary: () => readonly SubnetSummary[]): HttpResponse | null {
+  if (request.url !== SUBNETS_PATH || request.method !== "GET") return null;
+  return {
+    status: 200,
+    headers: { "content-type": "application/json" },
+    body: `${JSON.stringify({ v: "1", subnets: summary() })}\n`,
   };
 }

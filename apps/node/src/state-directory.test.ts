@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { OrreryError } from "@orrery/base";
-import { openStateDirectory } from "./state-directory.ts";
+import { LOCK_FILE } from "@orrery/host";
+import { openStateDirectory, storeDirectory } from "./state-directory.ts";
 
 async function inTemp(action: (directory: string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "orrery-state-"));
@@ -43,13 +44,15 @@ test("a file in the way is refused with its path", () =>
     );
   }));
 
-test("clean discards the store and nothing else", () =>
+test("clean discards the stores of all subnets and nothing else", () =>
   inTemp(async (path) => {
-    mkdirSync(join(path, "store"));
-    writeFileSync(join(path, "store", "old"), "");
+    for (const name of ["store", "store-1", "store-12"]) {
+      mkdirSync(join(path, name));
+      writeFileSync(join(path, name, "old"), "");
+    }
     writeFileSync(join(path, "node.log"), "line");
     const opened = await openStateDirectory({ path, clean: true });
-    assert.deepEqual(readdirSync(opened.store), []);
-    assert.ok(readdirSync(path).includes("node.log"));
+    assert.deepEqual(readdirSync(path).sort(), [LOCK_FILE, "node.log", "store"].sort());
+    assert.deepEqual(readdirSync(storeDirectory(path, 0)), []);
     opened.lock.release();
   }));

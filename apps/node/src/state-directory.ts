@@ -1,21 +1,33 @@
 /**
  * The directory a node keeps everything in: made, checked for being writable and ours, locked. Every refusal leaves it as it was.
  */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
 import { makeDirectory } from "@orrery/host/make-directory";
 
-/** Block log and checkpoints. */
-export const STORE_DIRECTORY = "store";
-/** What the command line keeps beside the store. */
-const COMPANIONS: ReadonlySet<string> = new Set([STORE_DIRECTORY, LOCK_FILE, "node.log", "node.json"]);
+/** Genesis; block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`. */
+const STORE_DIRECTORY = "store";
+const STORE_NAME = /^store(-[1-9]\d*)?$/;
+/** What the command line keeps beside the stores. */
+const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, "node.log", "node.json"]);
 
 export interface StateDirectory {
   readonly path: string;
-  readonly store: string;
   readonly lock: DirectoryLock;
+}
+
+/** Where a subnet of the network in a state directory keeps its store. */
+export function storeDirectory(stateDirectory: string, subnet: number): string {
+  return join(stateDirectory, subnet === 0 ? STORE_DIRECTORY : `${STORE_DIRECTORY}-${subnet}`);
+}
+
+/** For its owner only: it holds the secrets of a local network. */
+export function makeStoreDirectory(stateDirectory: string, subnet: number): string {
+  const path = storeDirectory(stateDirectory, subnet);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
 }
 
 function fail(code: string, path: string, text: string, cause?: unknown): OrreryError {
@@ -56,7 +68,7 @@ export async function openStateDirectory(options: {
       cause,
     );
   }
-  const strangers = readdirSync(path).filter((name) => !COMPANIONS.has(name));
+  const strangers = readdirSync(path).filter((name) => !COMPANIONS.has(name) && !STORE_NAME.test(name));
   if (strangers.length > 0) {
     throw fail(
       "state_dir_foreign",
@@ -66,10 +78,13 @@ export async function openStateDirectory(options: {
   }
   const lock = await lockPatiently(path);
   try {
-    const store = join(path, STORE_DIRECTORY);
-    if (options.clean && existsSync(store)) rmSync(store, { recursive: true });
-    mkdirSync(store, { recursive: true, mode: 0o700 });
-    return { path, store, lock };
+    if (options.clean) {
+      // The root's goes last: what an interrupted removal leaves is a network that misses a store, not half of another.
+      const stores = readdirSync(path).filter((name) => STORE_NAME.test(name));
+      for (const name of stores.sort().reverse()) rmSync(join(path, name), { recursive: true });
+    }
+    makeStoreDirectory(path, 0);
+    return { path, lock };
   } catch (cause) {
     lock.release();
     throw fail(

@@ -7,16 +7,19 @@ import type { OrreryError } from "@orrery/base";
 import { type Channel, createChannel } from "@orrery/host";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import type {
+  About,
   ExecutionCall,
   ExecutionPost,
   ExecutionReport,
   StorageCall,
   StoragePost,
   StorageReport,
+  SubnetIndex,
   ViewCall,
   ViewPost,
   WorkerStart,
 } from "./protocol.ts";
+import type { SubnetThreads } from "./rounds.ts";
 
 /** Machine code and page slabs are outside the JavaScript heap; this bounds records and trees. */
 const EXECUTION_HEAP_MB = 4_096;
@@ -24,12 +27,29 @@ const EXECUTION_HEAP_MB = 4_096;
 export interface Threads {
   readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
   readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
-  startView(): Channel<ViewPost, never, ViewCall>;
+  startView(): Channel<ViewPost, never, About<ViewCall>>;
   terminate(): Promise<void>;
 }
 
+/** The threads once all of them run. */
+export type JoinedThreads = Pick<Threads, "storage" | "execution"> & {
+  readonly view: ReturnType<Threads["startView"]>;
+};
+
+/** What the rounds of one subnet see of them. */
+export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetThreads {
+  const { storage, execution, view } = threads;
+  return {
+    append: (record) => storage.post({ kind: "append", subnet, record }),
+    execute: (batch) => execution.post({ kind: "batch", subnet, batch }),
+    publish: (height) => view.post({ kind: "publish", subnet, height }),
+    view: (call) => view.call({ ...call, subnet }),
+    viewCalls: () => view.pending,
+  };
+}
+
 export interface Listeners {
-  onDurable(height: number): void;
+  onDurable(report: StorageReport): void;
   onExecuted(report: ExecutionReport): void;
   onFailure(thread: string, error: unknown): void;
 }
@@ -56,14 +76,14 @@ export function startThreads(start: WorkerStart, listeners: Listeners): Threads 
   const execution = spawn("execution", new URL("./execution-worker.ts", import.meta.url), true);
   return {
     storage: createChannel(storage.worker, {
-      onPost: (report: StorageReport) => listeners.onDurable(report.height),
+      onPost: (report: StorageReport) => listeners.onDurable(report),
       onFailure: storage.onFailure,
     }),
     execution: createChannel(execution.worker, {
       onPost: (report: ExecutionReport) => listeners.onExecuted(report),
       onFailure: execution.onFailure,
     }),
-    startView(): Channel<ViewPost, never, ViewCall> {
+    startView(): Channel<ViewPost, never, About<ViewCall>> {
       const view = spawn("view", new URL("./view-worker.ts", import.meta.url), true);
       return createChannel(view.worker, { onPost: () => {}, onFailure: view.onFailure });
     },

@@ -4,6 +4,7 @@
  */
 import {
   type Batch,
+  compareBytes,
   type Height,
   type Logger,
   type Principal,
@@ -62,6 +63,8 @@ export interface TipOptions {
   readonly disk: Disk;
   readonly networkId: Uint8Array;
   readonly subnet: SubnetInfo;
+  /** Textual ids of the subnets that anybody may create canisters on through the cycles-minting canister. */
+  readonly creationSubnets: readonly string[];
   readonly genesisTime: TimeNs;
   readonly logger: Logger;
   readonly checkpointRounds?: number;
@@ -73,8 +76,10 @@ interface Loaded {
   readonly base: Height | null;
 }
 
-function genesisCanisters(subnet: SubnetInfo): GenesisCanister[] {
-  const genesis = { subnetId: principalToText(subnet.subnetId) };
+/** The system canisters live on the root; other subnets begin empty. */
+function genesisCanisters({ subnet, creationSubnets }: TipOptions): GenesisCanister[] {
+  if (compareBytes(subnet.subnetId, subnet.rootSubnetId) !== 0) return [];
+  const genesis = { subnetId: principalToText(subnet.subnetId), defaultSubnetIds: creationSubnets };
   return systemCanisters().map((canister) => ({
     id: principalFromText(canister.canisterId),
     controllers: [principalFromText(SYSTEM_CONTROLLER) as Principal],
@@ -103,7 +108,7 @@ export function openTip(options: TipOptions): Tip {
     modules: state.blobs,
     inflate: inflateGzip,
   });
-  if (base === null) installGenesis(state, runner, genesisCanisters(options.subnet));
+  if (base === null) installGenesis(state, runner, genesisCanisters(options));
   const execution: Execution = createExecution(state, { runner, arena, log: options.logger });
   const collector = new CheckpointCollector(state, base);
   let instructions = 0n;

@@ -42,7 +42,7 @@ try {
     url,
     rootKeyHex,
     defaultEffectiveCanisterId,
-    height: handle.status().height,
+    height: handle.status().subnets.at(-1)?.height ?? 0,
   };
   process.on("SIGTERM", () => void handle.stop().then(() => process.exit(0), end));
   process.stdout.write(`${JSON.stringify(started)}\n`);

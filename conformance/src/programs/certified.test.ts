@@ -2,6 +2,7 @@
  * Certified data and certificates (interface spec, "Certified data", "Certification"): a canister's answer proved by a certificate that
  * came with it, over upgrades and reinstallations, and what certificates of the system state hold beside each other.
  */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
@@ -16,6 +17,7 @@ import {
 import { Principal } from "@icp-sdk/core/principal";
 import { motokoFixture, otherFixture } from "@orrery/canisters/fixtures";
 import { decodeCertificate, lookupPath } from "@orrery/crypto";
+import { subnetsOf } from "../harness.ts";
 import { createCanister, installCode } from "../management.ts";
 import { install, PERSISTENCE_MODES, type Program, upgrade } from "../programs.ts";
 import { rejectionOf } from "./rejection.ts";
@@ -191,14 +193,14 @@ describe("system state", () => {
 
   test("the subnet tells its nodes, key and ranges to anybody", async () => {
     const { agent, network } = shared;
-    const [subnet] = network.document.subnets;
-    const subnetId = Principal.fromText(subnet?.id ?? "");
+    const subnet = subnetsOf(network).application;
+    const subnetId = Principal.fromText(subnet.id);
     const at = (...labels: readonly (string | Uint8Array)[]): Uint8Array[] => [
       utf8("subnet"),
       subnetId.toUint8Array(),
       ...labels.map((label) => (typeof label === "string" ? utf8(label) : label)),
     ];
-    const node = Principal.fromText(subnet?.nodes[0]?.id ?? "").toUint8Array();
+    const node = Principal.fromText(subnet.nodes[0]?.id ?? "").toUint8Array();
     const ranges = [utf8("canister_ranges"), subnetId.toUint8Array()];
     const { verifiedCertificate } = await agent.readState(
       { subnetId },

@@ -2,6 +2,7 @@
  * The cycles ledger and the cycles-minting canister at their real ids (their published interfaces): accounts in cycles, canisters made and
  * filled from them, ICP turned into cycles once and only once, what failed paid back.
  */
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { AnonymousIdentity, Certificate, type HttpAgent, LookupPathStatus } from "@icp-sdk/core/agent";
@@ -10,6 +11,7 @@ import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 import { accountIdentifier, DEFAULT_XDR_PERMYRIAD_PER_ICP, subaccountOf } from "@orrery/canisters";
 import { motokoFixture } from "@orrery/canisters/fixtures";
+import { subnetsOf } from "../harness.ts";
 import { installCode } from "../management.ts";
 import { install, programAt } from "../programs.ts";
 import {
@@ -165,7 +167,7 @@ describe("cycles ledger", () => {
     assert.equal(await counter.call("inc"), 1n);
     // With settings, for another user, on a named subnet.
     const other = user();
-    const subnet = Principal.fromText(shared.network.document.subnets[0]?.id ?? "");
+    const subnet = Principal.fromText(subnetsOf(shared.network).application.id);
     const settings = { controllers: [owner.owner, other.owner], freezing_threshold: 10_000n };
     const second = ok(
       await owner.cycles.call<Created>("create_canister", {
@@ -294,10 +296,7 @@ describe("cycles-minting canister", () => {
       principal: { canisterId: CYCLES_MINTING },
     });
     const subnets = await minting.call<Principal[]>("get_default_subnets");
-    assert.deepEqual(
-      subnets.map(String),
-      shared.network.document.subnets.map(({ id }) => id),
-    );
+    assert.deepEqual(subnets.map(String), [subnetsOf(shared.network).application.id]);
     assert.match(
       (await rejectionOf(minting.call("set_authorized_subnetwork_list", { subnets: [] }))).message,
       /Only the governance canister/,

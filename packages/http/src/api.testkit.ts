@@ -42,6 +42,7 @@ import {
   type StateAnswer,
   type StateQuery,
   type SubmitOutcome,
+  soleReplica,
   type UserError,
   type UserQuery,
   validateWith,
@@ -138,7 +139,7 @@ export function createWorld(): World {
 export const ADMIN: Signer = ed25519Signer(seed(50));
 
 export function createTestApi(world: World, options: Partial<ApiOptions> = {}): Api {
-  return createApi(world.view, {
+  return createApi(soleReplica(world.view), {
     validate: validateWith(verifier),
     // Stands in for the argument decoder: the argument is the canister id itself, an empty one names none.
     effectiveCanisterId: (_method, arg) => ok(arg.length === 0 ? null : (arg as CanisterId)),

@@ -25,7 +25,7 @@ import {
 import { createRequestCounters, METRICS_CONTENT_TYPE } from "./metrics.ts";
 import { handleQuery } from "./query.ts";
 import { handleReadState } from "./read-state.ts";
-import type { Destination, ReplicaView } from "./replica-view.ts";
+import type { Destination, ReplicaNetwork } from "./replica-view.ts";
 import { type Operation, type Route, routeOf } from "./router.ts";
 import { handleStatus } from "./status.ts";
 
@@ -75,11 +75,11 @@ function refuseHost(request: HttpRequest, hosts: readonly string[]): HttpRespons
   );
 }
 
-/** Builds the interface over a replica. The result may be called concurrently; it keeps no state but counters. */
-export function createApi(replica: ReplicaView, options: ApiOptions): Api {
+/** Builds the interface over replicas. The result may be called concurrently; it keeps no state but counters. */
+export function createApi(network: ReplicaNetwork, options: ApiOptions): Api {
   const { validate, effectiveCanisterId, hosts = [] } = options;
   const limits: ApiLimits = { ...DEFAULT_API_LIMITS, ...options.limits };
-  const context: ApiContext = { replica, validate, effectiveCanisterId, limits, waiting: new Set() };
+  const shared: Omit<ApiContext, "replica"> = { validate, effectiveCanisterId, limits, waiting: new Set() };
   const inFlightMax: Readonly<Record<Operation, number>> = {
     call: limits.callsMax,
     query: limits.queriesMax,
@@ -97,6 +97,7 @@ export function createApi(replica: ReplicaView, options: ApiOptions): Api {
     if (inFlight[operation] >= inFlightMax[operation]) return SHED;
     inFlight[operation]++;
     const destination: Destination = { kind, id };
+    const context: ApiContext = { ...shared, replica: network.replicaOf(destination) };
     return settle(
       () => HANDLERS[operation](context, request, destination, version),
       () => {
@@ -127,7 +128,7 @@ export function createApi(replica: ReplicaView, options: ApiOptions): Api {
       case "metrics": {
         if (request.method !== "GET" && request.method !== "HEAD")
           return methodNotAllowedResponse(request.method, "GET,HEAD");
-        if (route.kind === "status") return handleStatus(replica);
+        if (route.kind === "status") return handleStatus(network);
         const body = counters.render() + (options.metrics?.() ?? "");
         return { status: 200, headers: { "content-type": METRICS_CONTENT_TYPE }, body };
       }

@@ -60,6 +60,7 @@ export const DEFAULT_API_LIMITS: ApiLimits = {
 };
 
 export interface ApiContext {
+  /** The one that the request's URL leads to. */
   readonly replica: ReplicaView;
   readonly validate: Validate;
   readonly effectiveCanisterId: EffectiveCanisterId;

@@ -12,3 +12,4 @@ export { createFetchHandler } from "./fetch-adapter.ts";
 export { hostAllowed } from "./host-check.ts";
 export { type Awaitable, chain, type HttpRequest, type HttpResponse, settle } from "./messages.ts";
 export type * from "./replica-view.ts";
+export { soleReplica } from "./replica-view.ts";

@@ -114,6 +114,19 @@ export type StateAnswer =
   | { readonly kind: "refused"; readonly status: number; readonly text: string }
   | { readonly kind: "unavailable" };
 
+/** The replicas behind one endpoint: one for each subnet that it serves. */
+export interface ReplicaNetwork {
+  /** Of the endpoint as a whole: healthy when all of it is. */
+  status(): ReplicaStatus;
+  /** The replica that answers for the destination; one that does not serve it, and says so, when nobody does. */
+  replicaOf(destination: Destination): ReplicaView;
+}
+
+/** An endpoint of one replica. */
+export function soleReplica(replica: ReplicaView): ReplicaNetwork {
+  return { status: () => replica.status(), replicaOf: () => replica };
+}
+
 export interface ReplicaView {
   status(): ReplicaStatus;
   /** Time that expiries are compared with. */

@@ -1,9 +1,9 @@
 /** GET /api/v2/status (interface spec, "Request: Status"): root key and the replica's implementation-specific fields. */
 import { cborResponse, type HttpResponse } from "./messages.ts";
-import type { ReplicaHealth, ReplicaView } from "./replica-view.ts";
+import type { ReplicaHealth, ReplicaNetwork } from "./replica-view.ts";
 
-export function handleStatus(replica: ReplicaView): HttpResponse {
-  const { rootKey, implVersion, implHash, health, certifiedHeight } = replica.status();
+export function handleStatus(network: Pick<ReplicaNetwork, "status">): HttpResponse {
+  const { rootKey, implVersion, implHash, health, certifiedHeight } = network.status();
   return cborResponse({
     root_key: rootKey ?? undefined,
     impl_version: implVersion ?? undefined,

@@ -197,7 +197,7 @@ export class Machine {
         });
         return { answered: promise, cancel: () => resolve(false) };
       },
-      requestCertificate: (id, _destination, ranges) => view.requestCertificate(id, ranges),
+      requestCertificate: (id, destination, ranges) => view.requestCertificate(id, ranges, destination),
       query: (query) => {
         fresh();
         return view.query(query);

@@ -6,7 +6,7 @@ import { createMclBls } from "@orrery/crypto/mcl";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import { createChannel, installFastHashes } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { createApi, validateWith } from "@orrery/http";
+import { createApi, soleReplica, validateWith } from "@orrery/http";
 import { Machine } from "./machine.ts";
 import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";
 import { createInlineReplica, type InlineReplica } from "./replica.ts";
@@ -22,7 +22,7 @@ const replica: InlineReplica = createInlineReplica({
   genesis: () => [],
 });
 const machine = new Machine(replica, start.wall);
-const api = createApi(machine.view(), {
+const api = createApi(soleReplica(machine.view()), {
   validate: validateWith(
     createSignatureVerifier({
       basic: nodeSignatures,

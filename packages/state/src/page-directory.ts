@@ -90,6 +90,7 @@ export class PageDirectory {
   }
 
   set firstGeneration(generation: number) {
-    Atomics.store(this.#slab(0), FIRST_GENERATION, generation);
+    // Without pages there are no slabs, and nobody has a file open.
+    if (this.#slabs[0] !== undefined) Atomics.store(this.#slabs[0], FIRST_GENERATION, generation);
   }
 }

@@ -7,6 +7,7 @@ import {
   type CanisterId,
   decodeEnvelope,
   type Height,
+  MANAGEMENT_CANISTER,
   type Principal,
   type QueryStats,
   type SubnetId,
@@ -22,6 +23,13 @@ import { boundedText } from "../messaging/reject.ts";
 import type { Inflate } from "../runner/modules.ts";
 import { WasmRunner } from "../runner/runner.ts";
 import type { StateDelta } from "../types.ts";
+import {
+  type CertificateDestination,
+  type Delegation,
+  delegationFor,
+  issueDelegation,
+  type RangesForm,
+} from "./delegation.ts";
 import { inspectCall } from "./inspect.ts";
 import { answerManagementQuery } from "./management-query.ts";
 import { Mirror } from "./mirror.ts";
@@ -30,19 +38,16 @@ import { QueryStatsCounter } from "./query-stats.ts";
 import { authorizePaths, type Path, type ReadStateQuery, revealedPaths } from "./read-state.ts";
 import type { ViewSnapshot } from "./snapshot.ts";
 
-/** Form of canister ranges in a certificate's delegation. */
-export type RangesForm = "flat" | "sharded";
+export type { RangesForm } from "./delegation.ts";
 
 /** The subnet's signature of a height's root hash, and the root subnet's word for its key; null on the root subnet. */
 export interface Certification {
   readonly signature: Uint8Array;
-  readonly delegation: {
-    readonly subnetId: SubnetId;
-    /** Encoded certificates of the root subnet, one for each form. */
-    readonly flat: Uint8Array;
-    readonly sharded: Uint8Array;
-  } | null;
+  readonly delegation: Delegation | null;
 }
+
+/** Without one, the first shard's ranges go along. */
+const NOWHERE: CertificateDestination = { kind: "canister", id: MANAGEMENT_CANISTER };
 
 export interface ViewOptions {
   readonly snapshot: ViewSnapshot;
@@ -142,24 +147,39 @@ export class CertifiedView {
     const refusal = authorizePaths(this.#mirror, query);
     if (refusal !== null) return { kind: "refused", ...refusal };
     const paths = revealedPaths(this.#mirror, query);
-    return { kind: "certificate", certificate: this.#certificate(paths, query.ranges) };
+    return { kind: "certificate", certificate: this.#certificate(paths, query.ranges, query.destination) };
   }
 
   /** Certificate of a request's status and whether that is final; null when the state knows nothing of the request. */
   statusCertificate(
     requestId: Uint8Array,
     ranges: RangesForm = "sharded",
+    destination: CertificateDestination = NOWHERE,
   ): { readonly certificate: Uint8Array; readonly terminal: boolean } | null {
     const path = [LABEL.requestStatus, requestId];
     const status = treeGet(this.#mirror.tree, [...path, LABEL.status]);
     if (!(status instanceof Uint8Array)) return null;
     const terminal = TERMINAL.has(utf8Decode(status) ?? "");
-    return { certificate: this.#certificate([path, [LABEL.time]], ranges), terminal };
+    return { certificate: this.#certificate([path, [LABEL.time]], ranges, destination), terminal };
   }
 
   /** The certificate alone, whatever the status. */
-  requestCertificate(requestId: Uint8Array, ranges: RangesForm = "sharded"): Uint8Array | null {
-    return this.statusCertificate(requestId, ranges)?.certificate ?? null;
+  requestCertificate(
+    requestId: Uint8Array,
+    ranges: RangesForm = "sharded",
+    destination: CertificateDestination = NOWHERE,
+  ): Uint8Array | null {
+    return this.statusCertificate(requestId, ranges, destination)?.certificate ?? null;
+  }
+
+  /** From the root subnet's view: its word for another subnet; null when the state does not know that. */
+  delegationOf(subnetId: SubnetId): Delegation | null {
+    return issueDelegation(this.#mirror, this.#certification.signature, subnetId);
+  }
+
+  /** From now on certificates carry this delegation, which the caller has verified. */
+  delegate(delegation: Delegation): void {
+    this.#certification = { ...this.#certification, delegation };
   }
 
   /** The checks before an envelope, already authenticated, is submitted; null accepts it. */
@@ -201,16 +221,19 @@ export class CertifiedView {
   }
 
   #dataCertificate(canisterId: CanisterId, ranges: RangesForm): Uint8Array {
-    return this.#certificate([[LABEL.canister, canisterId, LABEL.certifiedData], [LABEL.time]], ranges);
+    const paths = [[LABEL.canister, canisterId, LABEL.certifiedData], [LABEL.time]];
+    return this.#certificate(paths, ranges, { kind: "canister", id: canisterId });
   }
 
-  #certificate(paths: readonly Path[], ranges: RangesForm): Uint8Array {
+  #certificate(paths: readonly Path[], ranges: RangesForm, destination: CertificateDestination): Uint8Array {
     const { signature, delegation } = this.#certification;
     return encodeCertificate({
       tree: witness(this.#mirror.tree, paths),
       signature,
       delegation:
-        delegation === null ? null : { subnetId: delegation.subnetId, certificate: delegation[ranges] },
+        delegation === null
+          ? null
+          : { subnetId: delegation.subnetId, certificate: delegationFor(delegation, ranges, destination) },
     });
   }
 }

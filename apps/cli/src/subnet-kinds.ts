@@ -1,0 +1,12 @@
+/** Kinds of subnets as `--subnet` takes them: a list of the command's own, since reading the command line must not load the node. */
+import { InvalidArgumentError } from "commander";
+
+const SUBNET_KINDS = ["application", "system", "verified_application", "cloud_engine"] as const;
+export type SubnetKind = (typeof SUBNET_KINDS)[number];
+
+/** Collects a repeated option. */
+export function parseSubnetKind(text: string, before: readonly SubnetKind[] = []): readonly SubnetKind[] {
+  const kind = SUBNET_KINDS.find((each) => each === text);
+  if (kind === undefined) throw new InvalidArgumentError(`expected one of ${SUBNET_KINDS.join(", ")}.`);
+  return [...before, kind];
+}

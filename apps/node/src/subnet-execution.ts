@@ -1,0 +1,170 @@
+/**
+ * One subnet on the execution thread: its tip, the key that certifies it, and what the view and the storage thread have been told of
+ * it. For each batch: execute, certify, feed the view and the storage thread, report.
+ */
+import { assert, type Batch, type Height, type Logger, OrreryError, toHex } from "@orrery/base";
+import {
+  batchOf,
+  type ConsensusState,
+  decodeFinalizedBlock,
+  initialConsensus,
+  replay,
+} from "@orrery/consensus";
+import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
+import { takeSnapshot } from "@orrery/execution";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import { createFileDisk } from "@orrery/host";
+import type { CheckpointInfo } from "@orrery/state";
+import type { Genesis } from "./genesis.ts";
+import type {
+  ExecutionReport,
+  ExecutionStarted,
+  RecoveredSubnet,
+  StorageFeed,
+  SubnetIndex,
+  ViewFeed,
+  Wake,
+} from "./protocol.ts";
+import { openTip, type Tip } from "./tip.ts";
+
+export interface SubnetExecutionOptions {
+  readonly subnet: SubnetIndex;
+  readonly local: LocalSubnet;
+  readonly genesis: Genesis;
+  /** Ids of the subnets that anybody may create canisters on through the cycles-minting canister. */
+  readonly creationSubnets: readonly string[];
+  /** Where the store is, and what it belongs to. */
+  readonly storeDirectory: string;
+  readonly storeId: Uint8Array;
+  readonly bls: Bls;
+  readonly logger: Logger;
+  readonly checkpointRounds?: number;
+  /** Channels of the thread. */
+  readonly toView: (feed: ViewFeed) => void;
+  readonly toStorage: (feed: StorageFeed) => void;
+}
+
+/** What is new for the view, before it is addressed. */
+type ViewNews =
+  | Pick<Extract<ViewFeed, { kind: "snapshot" }>, "kind" | "snapshot" | "signature">
+  | Pick<Extract<ViewFeed, { kind: "delta" }>, "kind" | "delta" | "signature">;
+
+export class SubnetExecution {
+  readonly #options: SubnetExecutionOptions;
+  readonly #tip: Tip;
+  readonly #signer: ThresholdSigner;
+  #slabsToView = 0;
+  #slabsToStorage = 0;
+  #viewHeight: Height = 0;
+  #checkpointWaiters: (() => void)[] = [];
+
+  /** Loads the checkpoint or makes the genesis state; nothing is replayed yet. */
+  constructor(options: SubnetExecutionOptions) {
+    const { local, genesis, bls, logger, checkpointRounds } = options;
+    this.#options = options;
+    this.#signer = createSoleSigner({ bls, secret: local.keys.subnetSecret });
+    this.#tip = openTip({
+      disk: createFileDisk(options.storeDirectory),
+      networkId: options.storeId,
+      subnet: local.info,
+      creationSubnets: options.creationSubnets,
+      genesisTime: genesis.time,
+      logger,
+      ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
+    });
+  }
+
+  /** Replays the blocks after the checkpoint and shows the view where they lead. */
+  start({ checkpointBlock, records }: RecoveredSubnet): ExecutionStarted {
+    const chain = this.#chainAt(checkpointBlock);
+    let wake: Wake = { moreWork: true, nextTimer: null };
+    for (const { bytes } of records) {
+      const finalized = decodeFinalizedBlock(bytes);
+      replay(chain, finalized);
+      const result = this.#tip.apply(batchOf(finalized));
+      wake = { moreWork: result.moreWork, nextTimer: result.nextTimer };
+    }
+    this.#feedView({
+      kind: "snapshot",
+      snapshot: takeSnapshot(this.#tip.state),
+      signature: this.#certify(treeHash(this.#tip.state.tree)),
+    });
+    this.#checkpointIfDue(false);
+    return { tip: chain.tip, replayed: records.length, wake };
+  }
+
+  execute(batch: Batch): ExecutionReport {
+    const startedAt = performance.now();
+    const result = this.#tip.apply(batch);
+    this.#feedView({ kind: "delta", delta: result.delta, signature: this.#certify(result.rootHash) });
+    return {
+      kind: "executed",
+      subnet: this.#options.subnet,
+      height: result.height,
+      answered: result.answered.map(toHex),
+      wake: { moreWork: result.moreWork, nextTimer: result.nextTimer },
+      instructions: result.instructions,
+      durationMs: performance.now() - startedAt,
+    };
+  }
+
+  /** After the report of a round is out. */
+  afterRound(): void {
+    this.#checkpointIfDue(false);
+  }
+
+  viewed(height: Height): void {
+    this.#viewHeight = height;
+    this.#tip.reclaim(height);
+  }
+
+  checkpointed(info: CheckpointInfo): void {
+    this.#tip.checkpointed(info);
+    this.#tip.reclaim(this.#viewHeight);
+    const waiters = this.#checkpointWaiters;
+    this.#checkpointWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  /** Writes what is left to a checkpoint. */
+  async shutDown(): Promise<void> {
+    const written = (): Promise<void> => new Promise((resolve) => this.#checkpointWaiters.push(resolve));
+    if (this.#tip.checkpointInFlight) await written();
+    if (this.#checkpointIfDue(true)) await written();
+  }
+
+  #chainAt(checkpointBlock: Uint8Array | null): ConsensusState {
+    const { keys } = this.#options.local;
+    const config = { subnetId: keys.subnetId, nodeId: keys.nodeId };
+    const chain = initialConsensus(config, this.#options.genesis.time);
+    if (checkpointBlock === null) return chain;
+    const finalized = decodeFinalizedBlock(checkpointBlock);
+    const { block } = finalized.proposal;
+    const { height } = this.#tip.state;
+    assert(block.height === height, "the checkpoint's block has the checkpoint's height");
+    chain.tip = { height: height - 1, hash: block.parent, time: block.context.time - 1n };
+    replay(chain, finalized);
+    return chain;
+  }
+
+  #certify(rootHash: Uint8Array): Uint8Array {
+    const combined = this.#signer.combine([this.#signer.signShare(stateRootMessage(rootHash))]);
+    if (!combined.ok) throw new OrreryError("internal", `signing the state failed: ${combined.error}`);
+    return combined.value;
+  }
+
+  #feedView(news: ViewNews): void {
+    const slabs = this.#tip.arena.slabs(this.#slabsToView);
+    this.#slabsToView += slabs.length;
+    this.#options.toView({ ...news, slabs, subnet: this.#options.subnet });
+  }
+
+  #checkpointIfDue(force: boolean): boolean {
+    const input = this.#tip.collect({ force });
+    if (input === null) return false;
+    const slabs = this.#tip.arena.slabs(this.#slabsToStorage);
+    this.#slabsToStorage += slabs.length;
+    this.#options.toStorage({ kind: "checkpoint", subnet: this.#options.subnet, input, slabs });
+    return true;
+  }
+}

@@ -1,0 +1,105 @@
+/** The stores of a network's subnets: begun together, opened as what they were, missed when they are gone. */
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { encodeCborBare, OrreryError } from "@orrery/base";
+import { sha256 } from "@orrery/crypto";
+import { createFileDisk } from "@orrery/host";
+import { openStore } from "@orrery/state";
+import { encodeGenesis, networkOf } from "./genesis.ts";
+import { makeStoreDirectory, storeDirectory } from "./state-directory.ts";
+import { type OpenedStores, openStores } from "./subnet-store.ts";
+
+const SEED = new Uint8Array(32).fill(5);
+const FRESH = encodeGenesis({
+  seed: SEED,
+  time: 1n,
+  subnets: networkOf(["application", "system"]),
+  profile: "local",
+});
+const OLD = encodeCborBare({ v: 1, s: SEED, t: 1n, k: "application", f: 13, p: "local" });
+
+function inTemp(action: (stateDirectory: string) => void): void {
+  const directory = mkdtempSync(join(tmpdir(), "orrery-stores-"));
+  try {
+    action(directory);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+function open(stateDirectory: string, freshGenesis: Uint8Array = FRESH): OpenedStores {
+  return openStores({ stateDirectory, freshGenesis, salt: new Uint8Array(16) });
+}
+
+function close({ stores }: OpenedStores): void {
+  for (const store of stores) store.close();
+}
+
+const corrupt = (error: unknown): boolean => error instanceof OrreryError && error.code === "store_corrupt";
+
+test("every subnet has a store of its own, all of them before the first block", () =>
+  inTemp((directory) => {
+    const first = open(directory);
+    assert.equal(first.opened.subnets.length, 3);
+    assert.deepEqual(readdirSync(directory).sort(), ["store", "store-1", "store-2"]);
+    first.stores[1]?.append({ height: 1, bytes: Uint8Array.of(7) });
+    assert.deepEqual(
+      first.stores.map((store) => store.commit()),
+      [null, 1, null],
+    );
+    close(first);
+    const again = open(directory, encodeGenesis({ seed: SEED, time: 2n, subnets: [], profile: "local" }));
+    assert.deepEqual(again.opened.genesis, FRESH);
+    assert.deepEqual(
+      again.opened.subnets.map(({ records }) => records.map(({ height }) => height)),
+      [[], [1], []],
+    );
+    close(again);
+  }));
+
+test("a start that ended between two stores is finished by the next", () =>
+  inTemp((directory) => {
+    close(open(directory));
+    rmSync(storeDirectory(directory, 2), { recursive: true });
+    close(open(directory));
+    assert.ok(existsSync(storeDirectory(directory, 2)));
+  }));
+
+test("a store that is gone from a network that had begun is damage", () =>
+  inTemp((directory) => {
+    const opened = open(directory);
+    opened.stores[0]?.append({ height: 1, bytes: Uint8Array.of(7) });
+    opened.stores[0]?.commit();
+    close(opened);
+    rmSync(storeDirectory(directory, 1), { recursive: true });
+    assert.throws(() => open(directory), corrupt);
+  }));
+
+test("stores of subnets cannot stand in for one another", () =>
+  inTemp((directory) => {
+    close(open(directory));
+    const disk = createFileDisk(storeDirectory(directory, 1));
+    const networkId = sha256(FRESH);
+    assert.throws(() => openStore(disk, { networkId, createIfMissing: false }), { code: "store_foreign" });
+  }));
+
+test("a directory of the first format opens as the one subnet that it was", () =>
+  inTemp((directory) => {
+    const disk = createFileDisk(makeStoreDirectory(directory, 0));
+    const store = openStore(disk, {
+      networkId: sha256(OLD),
+      createIfMissing: true,
+      salt: new Uint8Array(16),
+    });
+    store.writeGenesis(OLD);
+    store.close();
+    const opened = open(directory);
+    assert.deepEqual(opened.opened.genesis, OLD);
+    assert.deepEqual(opened.opened.networkId, sha256(OLD));
+    assert.equal(opened.stores.length, 1);
+    assert.deepEqual(readdirSync(directory), ["store"]);
+    close(opened);
+  }));

@@ -1,0 +1,141 @@
+/**
+ * The stores of a node's subnets as the storage thread holds them. The network's genesis is in the root's; the others are known by an
+ * identity that follows from the network's and their place, and exist before the first block of any subnet does, so that one that is
+ * missing later is damage and not a beginning.
+ */
+import { assert, type Height, OrreryError, u64be } from "@orrery/base";
+import { domainSep, sha256 } from "@orrery/crypto";
+import { createFileDisk } from "@orrery/host";
+import { type CheckpointInfo, type LogRecord, openStore, PageReader, type Store } from "@orrery/state";
+import { decodeGenesis } from "./genesis.ts";
+import type { RecoveredSubnet, StorageFeed, StorageOpened, SubnetIndex } from "./protocol.ts";
+import { makeStoreDirectory } from "./state-directory.ts";
+
+/** The file that makes a directory a store. */
+const STORE_IDENTITY_FILE = "ORRERY";
+
+/** What a subnet's store belongs to. */
+export function storeId(networkId: Uint8Array, subnet: SubnetIndex): Uint8Array {
+  if (subnet === 0) return networkId;
+  return sha256(domainSep("orrery-subnet-store"), networkId, u64be(BigInt(subnet)));
+}
+
+/** A network that had begun lacks what was written before anything else. */
+function lost(what: string): OrreryError {
+  return new OrreryError(
+    "store_corrupt",
+    `${what} is damaged: it is missing; nothing was changed. Restore the state directory from a copy, or name an empty one`,
+  );
+}
+
+interface OpenOptions {
+  readonly stateDirectory: string;
+  /** For a network that begins now. */
+  readonly freshGenesis: Uint8Array;
+  readonly salt: Uint8Array;
+  readonly segmentBytes?: number;
+}
+
+function begun({ recovered }: Store): boolean {
+  return recovered.checkpoint !== null || recovered.lastHeight !== null;
+}
+
+function recover(store: Store): RecoveredSubnet {
+  const { checkpoint, blocks } = store.recovered;
+  const first =
+    checkpoint === null || checkpoint.height === 0 ? null : [...store.blocksFrom(checkpoint.height)][0];
+  if (first === undefined) throw lost("the block of the checkpoint");
+  return { checkpointBlock: first?.bytes ?? null, records: [...blocks] };
+}
+
+/** One subnet's blocks and checkpoints. */
+export class SubnetStore {
+  readonly #store: Store;
+  readonly #reader = new PageReader();
+  /** Newest block in the log. */
+  #appended: Height;
+  #waiting: LogRecord[] = [];
+  /** Collected and not yet written, oldest first; execution has one under way at a time. */
+  readonly #checkpoints: { readonly height: Height; write(): void }[] = [];
+
+  constructor(store: Store) {
+    this.#store = store;
+    const { lastHeight, checkpoint } = store.recovered;
+    this.#appended = lastHeight ?? checkpoint?.height ?? 0;
+  }
+
+  append(record: LogRecord): void {
+    this.#waiting.push(record);
+  }
+
+  checkpoint({ input, slabs }: StorageFeed, done: (info: CheckpointInfo) => void): void {
+    for (const slab of slabs) this.#reader.addSlab(slab);
+    this.#checkpoints.push({
+      height: input.height,
+      write: () => done(this.#store.writeCheckpoint(input, this.#reader)),
+    });
+  }
+
+  /** One disk sync for all that waits; the newest height that became durable, null when none waited. */
+  commit(): Height | null {
+    if (this.#waiting.length === 0) return null;
+    const batch = this.#waiting;
+    this.#waiting = [];
+    this.#store.appendBlocks(batch);
+    this.#store.sync();
+    this.#appended = (batch.at(-1) as LogRecord).height;
+    return this.#appended;
+  }
+
+  /** Blocks and checkpoints come over different ports, in no order between them: a checkpoint waits for its blocks. */
+  writeDueCheckpoints(): void {
+    while (this.#checkpoints[0] !== undefined && this.#checkpoints[0].height <= this.#appended)
+      this.#checkpoints.shift()?.write();
+  }
+
+  close(): void {
+    this.#store.close();
+  }
+}
+
+export interface OpenedStores {
+  readonly stores: readonly SubnetStore[];
+  readonly opened: StorageOpened;
+}
+
+/** Opens what is there, or begins a network with the genesis that main offers. */
+export function openStores(options: OpenOptions): OpenedStores {
+  const { stateDirectory, freshGenesis, salt, segmentBytes } = options;
+  const open = (subnet: SubnetIndex, networkId: Uint8Array | null, createIfMissing: boolean): Store =>
+    openStore(createFileDisk(makeStoreDirectory(stateDirectory, subnet)), {
+      networkId,
+      createIfMissing,
+      salt,
+      ...(segmentBytes === undefined ? {} : { segmentBytes }),
+    });
+  const existing = createFileDisk(makeStoreDirectory(stateDirectory, 0)).list().includes(STORE_IDENTITY_FILE);
+  const root = open(0, existing ? null : sha256(freshGenesis), !existing);
+  if (root.genesis === null && begun(root)) throw lost("genesis");
+  if (root.genesis === null) root.writeGenesis(freshGenesis);
+  assert(root.genesis !== null, "a genesis record that was written is there");
+  const { genesis, networkId } = root;
+  const { subnets } = decodeGenesis(genesis);
+  const stores = [root];
+  for (let subnet = 1; subnet < subnets.length; subnet++) {
+    stores.push(openOther(() => open(subnet, storeId(networkId, subnet), !begun(root)), subnet));
+  }
+  return {
+    stores: stores.map((store) => new SubnetStore(store)),
+    opened: { genesis, networkId, subnets: stores.map(recover) },
+  };
+}
+
+function openOther(open: () => Store, subnet: SubnetIndex): Store {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof OrreryError && error.code === "store_missing")
+      throw lost(`the store of subnet ${subnet}`);
+    throw error;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * One subnet on the view thread: its certified mirror, and what is sent to it in order. A publication whose feed has not come yet
+ * holds back everything after it of this subnet, and nothing of the others.
+ */
+import { assert, assertNever, type Height } from "@orrery/base";
+import { CertifiedView } from "@orrery/execution";
+import type { Delegation } from "@orrery/execution/delegation";
+import { inflateGzip } from "@orrery/host";
+import { PageReader } from "@orrery/state";
+import type { ViewCall, ViewFeed } from "./protocol.ts";
+
+export class SubnetView {
+  readonly #reader = new PageReader();
+  /** The view shows a height. */
+  readonly #onApplied: (height: Height) => void;
+  #view: CertifiedView | null = null;
+  #delegation: Delegation | null = null;
+  /** Feeds received and not yet published, oldest first; bounded by main's limits on blocks under way. */
+  readonly #feeds: ViewFeed[] = [];
+  /** Set while a publication waits for its feed; everything after it waits too. */
+  #blockedOn: Height | null = null;
+  #backlog: (() => void)[] = [];
+
+  constructor(onApplied: (height: Height) => void) {
+    this.#onApplied = onApplied;
+  }
+
+  publish(height: Height): void {
+    this.#inOrder(() => this.#publish(height));
+  }
+
+  delegate(delegation: Delegation): void {
+    this.#inOrder(() => {
+      this.#delegation = delegation;
+      this.#view?.delegate(delegation);
+    });
+  }
+
+  call(call: ViewCall): unknown {
+    if (this.#blockedOn === null) return this.#answer(call);
+    return new Promise((resolve, reject) => {
+      this.#backlog.push(() => {
+        try {
+          resolve(this.#answer(call));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  feed(feed: ViewFeed): void {
+    this.#feeds.push(feed);
+    if (this.#blockedOn === null) return;
+    const height = this.#blockedOn;
+    this.#blockedOn = null;
+    const waiting = [() => this.#publish(height), ...this.#backlog];
+    this.#backlog = [];
+    for (const action of waiting) this.#inOrder(action);
+  }
+
+  #inOrder(action: () => void): void {
+    if (this.#blockedOn === null) action();
+    else this.#backlog.push(action);
+  }
+
+  #publish(height: Height): void {
+    const feed = this.#feeds.shift();
+    if (feed === undefined) {
+      this.#blockedOn = height;
+      return;
+    }
+    for (const slab of feed.slabs) this.#reader.addSlab(slab);
+    const certification = { signature: feed.signature, delegation: this.#delegation };
+    if (feed.kind === "snapshot") {
+      const { snapshot } = feed;
+      this.#view = new CertifiedView({ snapshot, certification, pages: this.#reader, inflate: inflateGzip });
+    } else {
+      assert(this.#view !== null, "a delta follows a snapshot");
+      assert(feed.delta.height === height, `publication ${height} meets the delta of ${feed.delta.height}`);
+      this.#view.apply(feed.delta, certification);
+    }
+    this.#onApplied(height);
+  }
+
+  #answer(call: ViewCall): unknown {
+    const view = this.#view;
+    if (view === null) return null;
+    switch (call.kind) {
+      case "query":
+        return view.query(call.query);
+      case "read_state":
+        return view.readState(call.query);
+      case "request_certificate":
+        return view.requestCertificate(call.requestId, call.ranges, call.destination);
+      case "take_query_stats":
+        return view.takeQueryStats();
+      case "inspect":
+        return view.inspect(call.envelope);
+      case "delegation":
+        return view.delegationOf(call.subnetId);
+      default:
+        return assertNever(call, "view call");
+    }
+  }
+}
