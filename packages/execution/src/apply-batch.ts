@@ -25,6 +25,7 @@ import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { newModules } from "./query/snapshot.ts";
 import { chargeResources } from "./scheduler/charges.ts";
 import { ExecutionIndex } from "./scheduler/execution-index.ts";
+import { LocalJobRunner } from "./scheduler/jobs.ts";
 import { type ExecutionEnv, inlineExecutor, type Round } from "./scheduler/round.ts";
 import { runRound } from "./scheduler/run-round.ts";
 import { expireStops } from "./scheduler/stopping.ts";
@@ -61,6 +62,7 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     runner: options.runner,
     arena: options.arena,
     executor: options.executor ?? inlineExecutor,
+    local: new LocalJobRunner(state, options.runner),
     limits: { ...limitsOf(state.subnet.type), ...options.limits },
     log: options.log ?? silentLogger,
   };
@@ -241,8 +243,8 @@ function canisterDelta(index: ExecutionIndex, key: PrincipalKey, canister: Canis
 
 function hasMoreWork(round: Round): boolean {
   const { state, index } = round;
-  if (index.runnable.size > 0 || state.managementQueue.length > 0 || state.pendingManagement.length > 0)
-    return true;
+  if (index.runnable.size > 0 || index.running.size > 0) return true;
+  if (state.managementQueue.length > 0 || state.pendingManagement.length > 0) return true;
   const timer = index.nextTimer();
   return timer !== null && timer <= state.time;
 }

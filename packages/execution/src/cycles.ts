@@ -4,7 +4,7 @@
  * is either in flight in a message, reserved, or counted in `consumed` and `consumedCyclesTotal`.
  */
 import { principalToText } from "@orrery/base";
-import type { CanisterMeta, CanisterState } from "@orrery/state";
+import type { CanisterMeta, CanisterState, Prepayment } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { ErrorCode, type UserError, userError } from "./error-codes.ts";
 import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
@@ -134,13 +134,6 @@ export function chargeResource(
   meta.cycles -= fromMain;
   recordConsumed(total, canister, fromReserved + fromMain, use);
   return fromMain === rest;
-}
-
-/** Cycles held while a message runs; `settleExecution` gives the unused part back. */
-export interface Prepayment {
-  readonly cycles: bigint;
-  readonly instructionLimit: bigint;
-  readonly is64: boolean;
 }
 
 /**

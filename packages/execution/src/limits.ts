@@ -91,6 +91,8 @@ export const CERTIFIED_DATA_BYTES_MAX = 32;
 export const HEAP_BYTES_MAX_32: bigint = 4n << 30n;
 export const HEAP_BYTES_MAX_64: bigint = 6n << 30n;
 export const STABLE_BYTES_MAX: bigint = 500n << 30n;
+/** Share of a round's instructions up to which management calls that execute much begin. */
+export const MANAGEMENT_INSTRUCTIONS_SHARE = 16n;
 /** Instructions that storing a chunk counts for. */
 export const UPLOAD_CHUNK_INSTRUCTIONS = 200_000_000n;
 /** Uploaded module, uncompressed or not, bytes. */
@@ -108,8 +110,12 @@ export const INGRESS_HISTORY_BYTES_MAX: number = 1024 * 1024 * 1024;
 export interface ExecutionLimits {
   /** A partition of a round stops starting messages once it executed this many instructions. */
   readonly instructionsPerRound: bigint;
-  /** Installations stop for the round once they executed this many instructions; the first always runs. */
-  readonly installInstructionsPerRound: bigint;
+  /** A message that executes more goes on in the next round, with a slice in each. */
+  readonly instructionsPerSlice: bigint;
+  /** The same of an installation. */
+  readonly instructionsPerInstallSlice: bigint;
+  /** Messages of more than one slice that a round gives slices to; others wait. */
+  readonly longExecutionsMax: number;
   readonly instructionsPerMessage: bigint;
   readonly instructionsPerInstall: bigint;
   readonly instructionsPerQuery: bigint;
@@ -129,7 +135,9 @@ export interface ExecutionLimits {
 
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
-  installInstructionsPerRound: 2_000_000_000n,
+  instructionsPerSlice: 2_000_000_000n,
+  instructionsPerInstallSlice: 2_000_000_000n,
+  longExecutionsMax: 4,
   instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,
   instructionsPerInstall: INSTRUCTIONS_PER_INSTALL_MAX,
   instructionsPerQuery: INSTRUCTIONS_PER_QUERY_MAX,
@@ -142,11 +150,11 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   systemStreamMessages: 100,
 };
 
-/** System subnets run longer messages and do not limit installations. */
+/** System subnets run longer messages. */
 const SYSTEM_LIMITS: ExecutionLimits = {
   ...DEFAULT_LIMITS,
   instructionsPerRound: 7_000_000_000n,
-  installInstructionsPerRound: 1_000_000_000_000n,
+  instructionsPerInstallSlice: 5_000_000_000n,
   instructionsPerMessage: 50_000_000_000n,
   instructionsPerInstall: 1_000_000_000_000n,
   instructionsPerQuery: 50_000_000_000n,

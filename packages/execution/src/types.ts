@@ -15,6 +15,7 @@ import type {
   PageId,
   RejectCode,
   ReplicatedState,
+  RunningWork,
   SubnetInfo,
   TreeChange,
   WasmClosure,
@@ -103,6 +104,27 @@ export interface MessageOutcome {
   /** debug_print and trap texts, kept even when the message trapped. */
   readonly logs: readonly Uint8Array[];
   readonly heapPagesTouched: number;
+  /** Not yet in the canister's record; not there: committed, or nothing to commit. */
+  readonly change?: MemoryChange;
+}
+
+/** Pages by number: ascending, contents one after the other. */
+export interface PagesChange {
+  readonly indices: Uint32Array;
+  readonly bytes: Uint8Array;
+}
+
+/** What an execution changed in a canister's memories and globals, as plain data that may cross threads. */
+export interface MemoryChange {
+  readonly heap: PagesChange;
+  readonly stable: PagesChange;
+  readonly globals: readonly bigint[];
+  /** Wasm pages. */
+  readonly heapPages: number;
+  readonly stablePages: number;
+  /** Pages that are not listed are empty then, instead of as they were. */
+  readonly replacesHeap: boolean;
+  readonly replacesStable: boolean;
 }
 
 export interface MessageEffects {
@@ -131,20 +153,36 @@ export interface InstallRequest {
   readonly refuse?: (sizes: { readonly heapPages: number; readonly stablePages: number }) => UserError | null;
 }
 
+/** What running a canister needs of its record. */
+export type RunnableCanister = Pick<CanisterState, "meta" | "memory">;
+
 /**
  * Runs Wasm. On success it commits pages, globals, heapPages, stablePages into the canister's record (nothing else: balance,
- * timer, certified data, calls and response are the caller's to apply); on failure it leaves no trace.
+ * timer, certified data, calls and response are the caller's to apply), as long as the instructions are within `commitWithin`;
+ * otherwise the outcome has them as its `change`. On failure it leaves no trace.
  */
 export interface MessageRunner {
-  /** Replicated execution: commits when it ends well. For `replicated_query` memory is rolled back in any case. */
-  execute(canister: CanisterState, entry: EntryPoint, context: MessageContext): MessageOutcome;
+  /** Replicated execution. For `replicated_query` memory is rolled back in any case. */
+  execute(
+    canister: RunnableCanister,
+    entry: EntryPoint,
+    context: MessageContext,
+    commitWithin?: bigint,
+  ): MessageOutcome;
   /**
    * Install, reinstall or upgrade as one atomic execution: pre_upgrade of the old code, `(start)`, init or post_upgrade of the
    * new. Commits memories and globals; `meta.module` stays the caller's to set after success.
    */
-  install(canister: CanisterState, request: InstallRequest, context: MessageContext): MessageOutcome;
+  install(
+    canister: RunnableCanister,
+    request: InstallRequest,
+    context: MessageContext,
+    commitWithin?: bigint,
+  ): MessageOutcome;
+  /** Puts what an execution changed into the record, which is as it was when that began. */
+  commit(canister: RunnableCanister, change: MemoryChange): void;
   /** inspect_message: never commits. */
-  inspect(canister: CanisterState, entry: EntryPoint, context: MessageContext): MessageOutcome;
+  inspect(canister: RunnableCanister, entry: EntryPoint, context: MessageContext): MessageOutcome;
   /** Drops a canister's live instance (uninstall, delete, reinstall by another path). */
   evict(canister: CanisterId): void;
   /** Validates and compiles uploaded bytes (raw or gzip) into a record, or says why not. Cached by hash. */
@@ -165,9 +203,44 @@ export interface CompiledUpload {
   readonly memory: { readonly minPages: number; readonly maxPages: number } | null;
 }
 
-/** Forks and joins independent partitions of a round. Inline today; same result whatever the number of workers. */
+/** An execution that a partition of a round asks for, as the canister's record says (`running`). */
+export interface Job {
+  readonly canister: CanisterState;
+  readonly work: RunningWork;
+  /** Its result is due when it took no more instructions than these. */
+  readonly granted: bigint;
+}
+
+export interface JobResult {
+  /** Instructions of all parts, the cleanup callback's and compilation included; nothing is left to commit. */
+  readonly outcome: MessageOutcome;
+  /** What the cleanup callback did, where one ran and ended well. */
+  readonly cleanup: MessageEffects | null;
+  /** Installations: the module that is now to be the canister's. */
+  readonly compiled: CompiledUpload | null;
+}
+
+/** A sequence of executions, each of which may depend on how those before it ended. */
+export interface Partition {
+  /** The next one, or null when there is none for now. */
+  next(): Job | null;
+  /** How it ended; null when it goes on beyond what was granted. */
+  done(job: Job, result: JobResult | null): void;
+}
+
+/** Running jobs on the thread that owns the state. */
+export interface LocalJobs {
+  /** Runs, or takes what was kept of an earlier round; null, and keeps it, when more than `granted` instructions are needed. */
+  run(job: Job): JobResult | null;
+  /** The same with at most `limit` instructions: "outgrown", without a trace, when they do not suffice. */
+  probe(job: Job, limit: bigint): JobResult | "outgrown";
+  /** Commits a result that came from elsewhere. */
+  adopt(job: Job, result: JobResult): JobResult;
+}
+
+/** Runs independent partitions to their ends; the result is the same whatever runs where and in which order. */
 export interface Executor {
-  run<T>(partitions: readonly (() => T)[]): T[];
+  run(partitions: readonly Partition[], local: LocalJobs): void;
 }
 
 /** All that followers (query view, checkpoint writer) need to move from the previous height to this one. Structured-cloneable. */

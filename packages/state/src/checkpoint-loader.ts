@@ -249,6 +249,7 @@ function assemble(name: string, loading: Loading, manifest: Manifest): LoadedChe
       const canister = decodeCanister(record, { heap, stable });
       canisters.set(key, canister);
       if (canister.meta.module !== null) references.push(canister.meta.module.blob);
+      if (canister.running?.kind === "install") references.push(canister.running.blob);
       references.push(...canister.chunks.keys());
     }
     const snapshots = restoreSnapshots(loading.snapshots);

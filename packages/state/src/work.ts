@@ -34,9 +34,13 @@ interface WorkBase {
   readonly startTime: TimeNs;
   readonly startHeight: Height;
   readonly subnetMemoryAvailable: bigint;
+  /** The balance that it sees. */
+  readonly balance: bigint;
+  /** Has a partition of its own as long as it takes. */
+  prioritized: boolean;
   /** Rounds that gave it a slice, the first included. */
   slicesGranted: number;
-  /** Ingress that arrived meanwhile and is paid for when it ends: the balance that it sees does not move. */
+  /** Ingress that arrived meanwhile and is paid for when it ends. */
   inductionDebit: bigint;
 }
 

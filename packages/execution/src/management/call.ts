@@ -38,7 +38,7 @@ export type ManagementAnswer =
     }
   | { readonly kind: "error"; readonly error: UserError; readonly instructions?: bigint }
   /** Answered later by somebody else, attached cycles included. */
-  | { readonly kind: "pending" };
+  | { readonly kind: "pending"; readonly instructions?: bigint };
 
 export type Handler = (round: Round, call: ManagementCall) => ManagementAnswer;
 

@@ -1,29 +1,22 @@
 /**
- * Installing code (interface spec, "install_code", "install_chunked_code"): who may, in which state, at what price. The Wasm side
- * is the runner's, atomic; here module, timer, certified data, history and cycles follow it.
+ * Installing code (interface spec, "install_code", "install_chunked_code"): who may, in which state, at what price. What executes
+ * is install-work.ts's, in as many rounds as it takes; here module, timer, certified data, history and cycles follow it.
  */
-import { err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
-import { type CanisterState, touch } from "@orrery/state";
-import {
-  freezingThresholdCycles,
-  isFrozen,
-  memoryUsageBytes,
-  type Prepayment,
-  prepayExecution,
-} from "../cycles.ts";
+import { assert, err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
+import type { CanisterState, InstallWork, Prepayment } from "@orrery/state";
+import { prepayExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { CHUNK_BYTES_MAX, SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
 import { settleOutbox } from "../messaging/delivery.ts";
 import { appendLogs } from "../messaging/logs.ts";
 import { newOutbox } from "../messaging/outbox.ts";
 import { noModule } from "../messaging/reject.ts";
-import { applyEffects, messageContext, settle, type TurnEnv } from "../messaging/run-message.ts";
+import { applyEffects, payDebit, settle, type TurnEnv } from "../messaging/run-message.ts";
 import { clearLogs } from "../messaging/uninstall.ts";
-import { persistenceError } from "../runner/install.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import { aboutCanister } from "../system-api/failure.ts";
-import type { CompiledUpload } from "../types.ts";
+import type { CompiledUpload, Job, JobResult, Partition } from "../types.ts";
 import {
   controlled,
   decodeArg,
@@ -146,30 +139,119 @@ interface InstallTask {
   readonly extraInstructions: bigint;
 }
 
+/** Starts an installation and gives it its first slice. */
 function install(round: Round, call: ManagementCall, task: InstallTask): ManagementAnswer {
   const { canister, args } = task;
+  const { state } = round;
   const refusal = modeError(canister, args.mode);
   if (refusal !== null) return failure(refusal);
-  const prepaid = prepayExecution(round.state.subnet, canister, {
+  const prepaid = prepayExecution(state.subnet, canister, {
     instructionLimit: round.limits.instructionsPerInstall,
     reveal: true,
   });
   if (!prepaid.ok) return failure(notEnoughCycles(prepaid.error));
-  const outbox = newOutbox();
-  const env: TurnEnv = {
-    subnet: round.state.subnet,
-    time: round.state.time,
-    runner: round.runner,
-    limits: round.limits,
+  const uploaded = task.module();
+  if (!uploaded.ok) {
+    const env = turnEnv(round);
+    charge(env, canister, { prepaid: prepaid.value, instructions: task.extraInstructions });
+    env.outbox.instructions += task.extraInstructions;
+    settleOutbox(round, canister, env.outbox);
+    return failure(aboutCanister(canister.meta.id, uploaded.error), task.extraInstructions);
+  }
+  const work: InstallWork = {
+    kind: "install",
+    origin: call.origin,
+    sender: call.sender,
+    cycles: call.cycles,
+    ...args.mode,
+    arg: args.arg,
+    senderVersion: args.senderVersion,
+    blob: state.blobs.put(uploaded.value),
+    extraInstructions: task.extraInstructions,
+    prepaid: prepaid.value,
+    startTime: state.time,
+    startHeight: state.height,
     subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - round.index.memoryUsed,
-    outbox,
+    balance: canister.meta.cycles,
+    prioritized: false,
+    slicesGranted: 0,
+    inductionDebit: 0n,
   };
-  const result = runInstall(round, call, { ...task, env, prepaid: prepaid.value });
-  settleOutbox(round, canister, outbox);
-  touch(round.state, canister);
-  return result === null
-    ? { kind: "reply", data: EMPTY_REPLY, instructions: outbox.instructions }
-    : failure(result, outbox.instructions);
+  canister.running = work;
+  return continueInstallation(round, canister, work).answer;
+}
+
+/** Gives the installation one more slice; the answer is the caller's to give when it is not pending. */
+export function continueInstallation(
+  round: Round,
+  canister: CanisterState,
+  work: InstallWork,
+): { readonly call: ManagementCall; readonly answer: ManagementAnswer } {
+  const partition = new InstallPartition(round, canister, work);
+  round.executor.run([partition], round.local);
+  assert(partition.answer !== null, "an installation's slice ends with an answer or goes on");
+  return { call: partition.call, answer: partition.answer };
+}
+
+/** One slice of one installation. */
+class InstallPartition implements Partition {
+  readonly call: ManagementCall;
+  answer: ManagementAnswer | null = null;
+  readonly #round: Round;
+  readonly #canister: CanisterState;
+  readonly #work: InstallWork;
+  #begun = false;
+
+  constructor(round: Round, canister: CanisterState, work: InstallWork) {
+    this.#round = round;
+    this.#canister = canister;
+    this.#work = work;
+    const { sender, cycles, origin } = work;
+    this.call = { method: "install_code", arg: new Uint8Array(0), sender, cycles, origin };
+  }
+
+  next(): Job | null {
+    if (this.#begun) return null;
+    this.#begun = true;
+    this.#work.slicesGranted++;
+    const granted = BigInt(this.#work.slicesGranted) * this.#round.limits.instructionsPerInstallSlice;
+    return { canister: this.#canister, work: this.#work, granted };
+  }
+
+  done(job: Job, result: JobResult | null): void {
+    const slice = this.#round.limits.instructionsPerInstallSlice;
+    const env = turnEnv(this.#round);
+    const { outbox } = env;
+    const earlier = BigInt(this.#work.slicesGranted - 1) * slice;
+    outbox.instructions += (result?.outcome.instructions ?? job.granted) - earlier;
+    outbox.slices++;
+    if (result === null) {
+      this.answer = { kind: "pending", instructions: outbox.instructions };
+    } else {
+      const error = finishInstall(this.#round, env, {
+        canister: this.#canister,
+        work: this.#work,
+        result,
+        call: this.call,
+      });
+      this.answer =
+        error === null
+          ? { kind: "reply", data: EMPTY_REPLY, instructions: outbox.instructions }
+          : failure(error, outbox.instructions);
+    }
+    settleOutbox(this.#round, this.#canister, outbox);
+  }
+}
+
+function turnEnv({ state, limits, index }: Round): TurnEnv {
+  return {
+    subnet: state.subnet,
+    time: state.time,
+    height: state.height,
+    limits,
+    subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - index.memoryUsed,
+    outbox: newOutbox(),
+  };
 }
 
 function modeError({ meta }: CanisterState, { mode }: InstallMode): UserError | null {
@@ -186,63 +268,34 @@ function notEnoughCycles(error: UserError): UserError {
   return userError(error.code, `Canister installation failed with \`${error.message}\`.`);
 }
 
-interface PaidInstall extends InstallTask {
-  readonly env: TurnEnv;
-  readonly prepaid: Prepayment;
-}
-
-/** Runs the installation and settles its price; null when it succeeded, otherwise nothing but the price and logs remain. */
-function runInstall(round: Round, call: ManagementCall, task: PaidInstall): UserError | null {
-  const { canister, args, env, prepaid } = task;
-  const { blobs } = round.state;
-  const uploaded = task.module();
-  const compiled = uploaded.ok ? round.runner.compile(uploaded.value) : uploaded;
-  if (!uploaded.ok || !compiled.ok) {
-    return abandon(task, {
-      instructions: task.extraInstructions,
-      error: aboutCanister(canister.meta.id, (compiled as { error: UserError }).error),
-    });
+/** Applies what the installation came to and settles its price; null when it succeeded, otherwise only price and logs remain. */
+function finishInstall(
+  round: Round,
+  env: TurnEnv,
+  end: {
+    readonly canister: CanisterState;
+    readonly work: InstallWork;
+    readonly result: JobResult;
+    readonly call: ManagementCall;
+  },
+): UserError | null {
+  const { canister, work, result, call } = end;
+  const { outcome, compiled } = result;
+  canister.running = null;
+  if (outcome.effects !== null && work.mode === "reinstall") clearLogs(round, canister);
+  if (appendLogs(canister, outcome.logs, work.startTime)) env.outbox.logsChanged = true;
+  if (outcome.effects !== null && compiled !== null) {
+    adopt(round, call, { canister, work, compiled });
+    applyEffects(env, canister, null, outcome.effects, work.startTime);
+  } else {
+    round.state.blobs.release(work.blob);
   }
-  const before = task.extraInstructions + compiled.value.instructions;
-  const { module } = compiled.value;
-  const early =
-    persistenceProblem(task, compiled.value) ??
-    tooExpensive(round, task, { compiled: compiled.value, before });
-  if (early !== null) return abandon(task, { instructions: before, error: early });
-  // The runner finds the code by its key.
-  blobs.put(uploaded.value);
-  const outcome = round.runner.install(
-    canister,
-    {
-      mode: args.mode.mode,
-      skipPreUpgrade: args.mode.skipPreUpgrade,
-      keepHeap: args.mode.persistence === "keep",
-      module,
-      arg: args.arg,
-      refuse: (sizes) => unaffordable(round, task, { compiled: compiled.value, sizes }),
-    },
-    {
-      ...messageContext(env, canister, {
-        context: null,
-        entry: { kind: "heartbeat" },
-        instructionLimit: prepaid.instructionLimit - before,
-      }),
-      caller: call.sender,
-    },
+  charge(env, canister, { prepaid: work.prepaid, instructions: outcome.instructions });
+  payDebit(env, canister, work.inductionDebit);
+  if (outcome.effects !== null) return null;
+  return (
+    outcome.error ?? userError(ErrorCode.CanisterWasmEngineError, "the installation failed without a reason")
   );
-  if (outcome.effects !== null && args.mode.mode === "reinstall") clearLogs(round, canister);
-  if (appendLogs(canister, outcome.logs, round.state.time)) env.outbox.logsChanged = true;
-  if (outcome.effects === null) {
-    blobs.release(module.blob);
-    const error =
-      outcome.error ??
-      userError(ErrorCode.CanisterWasmEngineError, "the installation failed without a reason");
-    return abandon(task, { instructions: before + outcome.instructions, error });
-  }
-  adopt(round, call, { canister, args, compiled: compiled.value });
-  applyEffects(env, canister, null, outcome.effects);
-  finish(task, before + outcome.instructions);
-  return null;
 }
 
 /** The installed module replaces the old one: everything of the canister that hangs on code, besides memory. */
@@ -251,11 +304,11 @@ function adopt(
   call: ManagementCall,
   options: {
     readonly canister: CanisterState;
-    readonly args: InstallArgs;
+    readonly work: InstallWork;
     readonly compiled: CompiledUpload;
   },
 ): void {
-  const { canister, args, compiled } = options;
+  const { canister, work, compiled } = options;
   const { meta } = canister;
   const { state } = round;
   if (meta.module !== null) state.blobs.release(meta.module.blob);
@@ -263,80 +316,21 @@ function adopt(
   meta.customSectionBytes = compiled.customSectionBytes;
   meta.installedAt = state.time;
   meta.globalTimer = 0n;
-  if (args.mode.mode !== "upgrade") meta.certifiedData = new Uint8Array(0);
+  if (work.mode !== "upgrade") meta.certifiedData = new Uint8Array(0);
   meta.lowMemoryHook = "not_satisfied";
   meta.version++;
   recordChange(canister, {
-    time: state.time,
-    origin: historyOrigin(call, args.senderVersion),
-    details: { kind: "code_deployment", mode: args.mode.mode, moduleHash: compiled.module.hash },
+    time: work.startTime,
+    origin: historyOrigin(call, work.senderVersion),
+    details: { kind: "code_deployment", mode: work.mode, moduleHash: compiled.module.hash },
   });
 }
 
-function persistenceProblem(task: PaidInstall, compiled: CompiledUpload): UserError | null {
-  const { canister, args } = task;
-  if (args.mode.mode !== "upgrade") return null;
-  return persistenceError(canister, compiled.module, args.mode.persistence);
-}
-
-/** What the installation has come to, memories included, must leave the canister unfrozen. */
-function unaffordable(
-  round: Round,
-  task: PaidInstall,
-  options: {
-    readonly compiled: CompiledUpload;
-    /** Wasm pages; before anything ran, those that are there. */
-    readonly sizes?: { readonly heapPages: number; readonly stablePages: number };
-  },
-): UserError | null {
-  const { canister, prepaid } = task;
-  const { subnet } = round.state;
-  const grown = {
-    ...canister.meta,
-    ...options.sizes,
-    module: options.compiled.module,
-    customSectionBytes: options.compiled.customSectionBytes,
-    cycles: canister.meta.cycles + prepaid.cycles,
-  };
-  if (!isFrozen(subnet, grown)) return null;
-  const growth = memoryUsageBytes(grown) - memoryUsageBytes(canister.meta);
-  const bytes = growth > 0n ? growth : 0n;
-  const missing = freezingThresholdCycles(subnet, grown) - grown.cycles;
-  return userError(
-    ErrorCode.InsufficientCyclesInMemoryGrow,
-    `Canister cannot grow memory by ${bytes} bytes due to insufficient cycles. ` +
-      `At least ${missing} additional cycles are required.`,
-  );
-}
-
-/** What is known before anything runs: compiling must fit the limit, the new module's own size must not freeze the canister. */
-function tooExpensive(
-  round: Round,
-  task: PaidInstall,
-  options: { readonly compiled: CompiledUpload; readonly before: bigint },
-): UserError | null {
-  const { canister, prepaid } = task;
-  if (options.before > prepaid.instructionLimit) {
-    return userError(
-      ErrorCode.CanisterInstructionLimitExceeded,
-      `Error from Canister ${principalToText(canister.meta.id)}: Canister exceeded the limit of ` +
-        `${prepaid.instructionLimit} instructions for single message execution.`,
-    );
-  }
-  return unaffordable(round, task, options);
-}
-
-function abandon(
-  task: PaidInstall,
-  options: { readonly instructions: bigint; readonly error: UserError },
-): UserError {
-  finish(task, options.instructions);
-  return options.error;
-}
-
-function finish(task: PaidInstall, instructions: bigint): void {
-  const { outbox } = task.env;
-  outbox.instructions += instructions;
-  outbox.executions++;
-  settle(task.env, task.canister, task.prepaid, instructions);
+function charge(
+  env: TurnEnv,
+  canister: CanisterState,
+  price: { readonly prepaid: Prepayment; readonly instructions: bigint },
+): void {
+  env.outbox.executions++;
+  settle(env, canister, price.prepaid, price.instructions);
 }

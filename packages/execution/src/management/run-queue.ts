@@ -1,12 +1,14 @@
 /**
- * The management canister's queue: calls run in the order in which they came, within the round's instructions; after
- * the first installation, others wait for the next round once the round's share for installations is used up.
+ * The management canister's queue: calls run in the order in which they came, within the round's instructions. Calls about a
+ * canister in the middle of a message wait until it ended, those that execute much once their share of the round is used up, and
+ * installations while one goes on over rounds; others overtake them.
  */
-import { assert, MANAGEMENT_CANISTER, toHex, utf8 } from "@orrery/base";
-import { type IngressInput, type RequestInput, touch } from "@orrery/state";
-import { minOf } from "../bigints.ts";
+import { assert, MANAGEMENT_CANISTER, type Principal, principalKey, toHex, utf8 } from "@orrery/base";
+import { type CanisterState, type IngressInput, type RequestInput, touch } from "@orrery/state";
+import { maxOf, minOf } from "../bigints.ts";
 import { charge } from "../cycles.ts";
 import { ingressInductionCost } from "../fees.ts";
+import { type ExecutionLimits, MANAGEMENT_INSTRUCTIONS_SHARE } from "../limits.ts";
 import { answerRequest } from "../messaging/delivery.ts";
 import { setStatus } from "../messaging/ingress-history.ts";
 import { rejectFromError, statusFromError } from "../messaging/reject.ts";
@@ -21,11 +23,11 @@ import {
   type ManagementAnswer,
   type ManagementCall,
 } from "./call.ts";
-import { optional, readNat64, readPrincipal, readText, required } from "./candid-decode.ts";
+import { decodeRecord, optional, readNat64, readPrincipal, readText, required } from "./candid-decode.ts";
 import { clearChunkStore, storedChunks, uploadChunk } from "./chunks.ts";
 import { createCanister, depositCycles, provisionalCreateCanister, provisionalTopUp } from "./create.ts";
 import { effectiveCanisterId } from "./effective-id.ts";
-import { installChunkedCode, installCode } from "./install.ts";
+import { continueInstallation, installChunkedCode, installCode } from "./install.ts";
 import { deleteCanister, startCanister, stopCanister, uninstall, updateSettings } from "./lifecycle.ts";
 import {
   delaysInductionCost,
@@ -52,11 +54,27 @@ import {
 import { encodeMetadata } from "./types.ts";
 
 export interface ManagementBudget {
-  /** Instructions left for management calls in this round. */
+  /** Instructions left for management calls in this round, overheads included. */
   instructions: bigint;
-  /** Instructions left for installations in this round. */
-  install: bigint;
+  /** Of these, for calls that execute much. */
+  heavy: bigint;
 }
+
+export function managementBudget({ instructionsPerRound }: ExecutionLimits): ManagementBudget {
+  return {
+    instructions: instructionsPerRound,
+    heavy: maxOf(instructionsPerRound / MANAGEMENT_INSTRUCTIONS_SHARE, 1n),
+  };
+}
+
+/** Calls that execute much (the replica's `counts_toward_round_limit`). */
+const HEAVY: ReadonlySet<string> = new Set([
+  "install_code",
+  "install_chunked_code",
+  "upload_chunk",
+  "take_canister_snapshot",
+  "load_canister_snapshot",
+]);
 
 const canisterStatus: Handler = (round, call) => {
   const found = controlled(round, call, () => null);
@@ -139,23 +157,69 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["provisional_top_up_canister", provisionalTopUp],
 ]);
 
+/** Calls that only canisters make, to whatever subnet, and that are about one canister. */
+const ABOUT_CANISTERS: ReadonlySet<string> = new Set([
+  "canister_info",
+  "canister_metadata",
+  "deposit_cycles",
+]);
+
 function isInstallation(method: string): boolean {
   return method === "install_code" || method === "install_chunked_code";
 }
 
+/** Gives the installation under way its slice; there is at most one. */
+export function continueInstallations(round: Round, budget: ManagementBudget): void {
+  const { state, index } = round;
+  for (const key of [...index.running].sort()) {
+    const canister = state.canisters.get(key) as CanisterState;
+    if (canister.running?.kind !== "install") continue;
+    const { call, answer } = continueInstallation(round, canister, canister.running);
+    budget.heavy -= answer.instructions ?? 0n;
+    if (answer.kind !== "pending") give(round, call, answer);
+  }
+}
+
+function installationUnderWay({ state, index }: Round): boolean {
+  for (const key of index.running) if (state.canisters.get(key)?.running?.kind === "install") return true;
+  return false;
+}
+
+/** Whether a call may run now; otherwise it keeps its place in the queue. */
+function mayRun(round: Round, budget: ManagementBudget, input: IngressInput | RequestInput): boolean {
+  const { methodName } = input;
+  if (HEAVY.has(methodName) && budget.heavy <= 0n) return false;
+  if (round.index.running.size === 0) return true;
+  if (isInstallation(methodName) && installationUnderWay(round)) return false;
+  const about = subjectOf(methodName, input.kind === "ingress" ? input.arg : input.payload);
+  return about === null || !round.index.running.has(principalKey(about));
+}
+
+/** The canister that a call is about, if any. */
+function subjectOf(methodName: string, arg: Uint8Array): Principal | null {
+  if (ABOUT_CANISTERS.has(methodName)) {
+    const named = decodeRecord(arg, (record) => required(record, "canister_id", readPrincipal));
+    return named.ok ? named.value : null;
+  }
+  const effective = effectiveCanisterId(methodName, arg);
+  return effective.ok ? effective.value : null;
+}
+
 export function runManagement(round: Round, budget: ManagementBudget): void {
   const queue = round.state.managementQueue;
+  const waiting: (IngressInput | RequestInput)[] = [];
   let done = 0;
   while (done < queue.length && budget.instructions > 0n) {
-    const input = queue[done] as IngressInput | RequestInput;
-    const installs = isInstallation(input.methodName);
-    if (installs && budget.install <= 0n) break;
-    done++;
+    const input = queue[done++] as IngressInput | RequestInput;
+    if (!mayRun(round, budget, input)) {
+      waiting.push(input);
+      continue;
+    }
     const instructions = executeManagement(round, input);
     budget.instructions -= instructions + round.limits.overheadPerMessage;
-    if (installs) budget.install -= instructions;
+    if (HEAVY.has(input.methodName)) budget.heavy -= instructions;
   }
-  queue.splice(0, done);
+  queue.splice(0, done, ...waiting);
 }
 
 /** Runs one call and answers it; returns the instructions it counts for. */
@@ -180,7 +244,7 @@ function executeManagement(round: Round, input: IngressInput | RequestInput): bi
   if (input.kind === "ingress" && delaysInductionCost(input.methodName, input.arg))
     chargeDelayed(round, input);
   give(round, call, answer);
-  return answer.kind === "pending" ? 0n : (answer.instructions ?? 0n);
+  return answer.instructions ?? 0n;
 }
 
 function dispatch(round: Round, call: ManagementCall): ManagementAnswer {

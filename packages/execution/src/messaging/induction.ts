@@ -13,8 +13,9 @@ import {
   utf8,
 } from "@orrery/base";
 import { INGRESS_DRIFT_NS_MAX, requestId } from "@orrery/crypto";
-import { type CanisterState, type IngressInput, touch } from "@orrery/state";
-import { charge, freezingThresholdCycles } from "../cycles.ts";
+import { type CanisterState, type IngressInput, type RunningWork, touch } from "@orrery/state";
+import { maxOf } from "../bigints.ts";
+import { charge, freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { ingressInductionCost } from "../fees.ts";
 import { INGRESS_QUEUE_CAPACITY, INGRESS_TTL_NS } from "../limits.ts";
@@ -83,14 +84,31 @@ function payInduction(
   const controls = canister.meta.settings.controllers.some(
     (c) => principalKey(c) === principalKey(input.sender),
   );
-  const error = charge(state, canister, {
-    amount: ingressInductionCost(state.subnet, input.arg.length + utf8(input.methodName).length + nonceBytes),
-    use: "ingress_induction",
-    threshold: freezingThresholdCycles(state.subnet, canister.meta),
-    reveal: controls,
-  });
+  const amount = ingressInductionCost(
+    state.subnet,
+    input.arg.length + utf8(input.methodName).length + nonceBytes,
+  );
+  const threshold = freezingThresholdCycles(state.subnet, canister.meta);
+  const error =
+    canister.running === null
+      ? charge(state, canister, { amount, use: "ingress_induction", threshold, reveal: controls })
+      : putOff(canister, canister.running, { amount, threshold, reveal: controls });
   if (error === null) touch(state, canister);
   return error;
+}
+
+/** In the middle of a message the balance does not move: what arrives is paid for when that ends. */
+function putOff(
+  { meta }: CanisterState,
+  running: RunningWork,
+  price: { readonly amount: bigint; readonly threshold: bigint; readonly reveal: boolean },
+): UserError | null {
+  const { amount: requested, threshold, reveal } = price;
+  const cycles = maxOf(meta.cycles - running.inductionDebit, 0n);
+  if (cycles < threshold + requested)
+    return outOfCycles({ ...meta, cycles }, { requested, threshold, reveal });
+  running.inductionDebit += requested;
+  return null;
 }
 
 /** The target pays for management calls; creation has no target. */
@@ -130,7 +148,7 @@ function inductToCanister(
   const error = payInduction(round, canister, input, options.nonceBytes);
   if (error !== null) return error;
   canister.queues.ingress.push(input);
-  index.runnable.add(key);
+  index.noteWork(key, canister);
   return null;
 }
 

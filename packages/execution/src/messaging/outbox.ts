@@ -12,8 +12,10 @@ export interface Outbox {
   /** Cycles that this turn consumed; added to the subnet's total afterwards. */
   consumedCyclesTotal: bigint;
   instructions: bigint;
-  /** Messages and tasks executed. */
+  /** Messages and tasks executed, or begun. */
   executions: number;
+  /** Slices of messages that began in an earlier round or end in a later one. */
+  slices: number;
   logsChanged: boolean;
   /** Cycles of best-effort calls that were given up, and whose they are. */
   readonly refunds: { readonly to: CanisterId; readonly cycles: bigint }[];
@@ -28,6 +30,7 @@ export function newOutbox(): Outbox {
     consumedCyclesTotal: 0n,
     instructions: 0n,
     executions: 0,
+    slices: 0,
     logsChanged: false,
     refunds: [],
     deadlines: [],

@@ -1,30 +1,28 @@
 /**
- * Execution of one message or task in a canister (interface spec, "Message execution"): checks, prepayment, the run itself, its
- * effects, its response. Works on one canister and its outbox only. Every cycle that a message touches is afterwards in a
- * balance, in a call context, in a message under way, reserved by a callback, or consumed.
+ * Execution of one message or task in a canister (interface spec, "Message execution") in two steps around its run: `begin…`
+ * checks, prepays and opens the context, `finishMessage` applies effects, price and response. They work on one canister and its
+ * outbox only; what stands between them is in the canister's record. Every cycle that a message touches is afterwards in a
+ * balance, in a call context, in a message under way, prepaid, reserved by a callback, or consumed.
  */
-import { assert, type CanisterId, err, ok, principalKey, type Result, type TimeNs } from "@orrery/base";
+import { assert, err, type Height, ok, principalKey, type Result, type TimeNs } from "@orrery/base";
 import type {
   CallContext,
   CallOrigin,
   CanisterState,
   IngressInput,
+  MessageWork,
+  Prepayment,
+  ReplicatedEntry,
   RequestInput,
   SubnetInfo,
   SystemTask,
 } from "@orrery/state";
-import { type Prepayment, prepayExecution, recordConsumed, settleExecution } from "../cycles.ts";
+import { minOf } from "../bigints.ts";
+import { prepayExecution, recordConsumed, settleExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { CALL_TIMEOUT_SECONDS_MAX, type ExecutionLimits, QUEUE_CAPACITY } from "../limits.ts";
-import type {
-  EntryPoint,
-  MessageContext,
-  MessageEffects,
-  MessageOutcome,
-  MessageRunner,
-  OutgoingCall,
-} from "../types.ts";
-import { answerOrigin, callerOf, closeIfDone, deadlineOf, openContext, respond } from "./contexts.ts";
+import { CALL_TIMEOUT_SECONDS_MAX, type ExecutionLimits } from "../limits.ts";
+import type { JobResult, MessageEffects, OutgoingCall } from "../types.ts";
+import { answerOrigin, closeIfDone, openContext, respond } from "./contexts.ts";
 import { appendLogs } from "./logs.ts";
 import { updateLowMemoryHook } from "./low-memory.ts";
 import type { Outbox } from "./outbox.ts";
@@ -34,49 +32,49 @@ import { didNotReply, executionError, methodNotFound, noModule, stopped, stoppin
 export interface TurnEnv {
   readonly subnet: SubnetInfo;
   readonly time: TimeNs;
-  readonly runner: MessageRunner;
+  readonly height: Height;
   readonly limits: ExecutionLimits;
   readonly subnetMemoryAvailable: bigint;
   readonly outbox: Outbox;
 }
 
-interface RunOptions {
-  readonly context: CallContext | null;
-  readonly entry: EntryPoint;
-  readonly instructionLimit: bigint;
-  readonly cyclesRefunded?: bigint;
-}
-
-/** Builds the System API's view of a message. */
-export function messageContext(env: TurnEnv, canister: CanisterState, options: RunOptions): MessageContext {
-  const { context } = options;
-  const origin: CallOrigin = context?.origin ?? { kind: "task" };
-  return {
-    subnet: env.subnet,
-    time: env.time,
-    caller: callerOf(origin),
-    callerInfo: origin.kind === "ingress" ? origin.senderInfo : null,
-    deadline: deadlineOf(origin),
-    cyclesAvailable: context?.availableCycles ?? 0n,
+/** Opens the record of what now runs in `context`; the balance is what it sees. */
+export function startMessage(
+  env: TurnEnv,
+  canister: CanisterState,
+  options: {
+    readonly context: CallContext;
+    readonly entry: ReplicatedEntry;
+    readonly prepaid: Prepayment;
+    readonly instructionLimit: bigint;
+  } & Partial<Pick<MessageWork, "totalLimit" | "cyclesRefunded" | "cleanup">>,
+): MessageWork {
+  const { context, entry, prepaid, instructionLimit } = options;
+  const work: MessageWork = {
+    kind: "message",
+    contextId: context.id,
+    entry,
+    prepaid,
+    instructionLimit,
+    totalLimit: options.totalLimit ?? instructionLimit,
     cyclesRefunded: options.cyclesRefunded ?? 0n,
-    canRespond: context?.needsToRespond ?? false,
-    instructionLimit: options.instructionLimit,
-    contextInstructions: context?.instructionsExecuted ?? 0n,
-    dataCertificate: null,
+    cleanup: options.cleanup ?? null,
+    startTime: env.time,
+    startHeight: env.height,
     subnetMemoryAvailable: env.subnetMemoryAvailable,
-    requestSlots(callee: CanisterId): number {
-      return QUEUE_CAPACITY - (canister.outstandingByCallee.get(principalKey(callee)) ?? 0);
-    },
+    balance: canister.meta.cycles,
+    prioritized: false,
+    slicesGranted: 0,
+    inductionDebit: 0n,
   };
+  canister.running = work;
+  return work;
 }
 
-/** Runs Wasm in a context and books instructions and logs; effects are the caller's to apply. */
-export function runEntry(env: TurnEnv, canister: CanisterState, options: RunOptions): MessageOutcome {
-  const outcome = env.runner.execute(canister, options.entry, messageContext(env, canister, options));
-  if (options.context !== null) options.context.instructionsExecuted += outcome.instructions;
-  env.outbox.instructions += outcome.instructions;
-  if (appendLogs(canister, outcome.logs, env.time)) env.outbox.logsChanged = true;
-  return outcome;
+export function contextOf(canister: CanisterState, work: MessageWork): CallContext {
+  const context = canister.callContexts.get(work.contextId);
+  assert(context !== undefined, `the running message has no call context ${work.contextId}`);
+  return context;
 }
 
 /** Applies what a message did besides its memory: cycles, timer, certified data, calls. */
@@ -85,6 +83,7 @@ export function applyEffects(
   canister: CanisterState,
   context: CallContext | null,
   effects: MessageEffects,
+  startTime: TimeNs = env.time,
 ): void {
   const { meta } = canister;
   if (effects.cyclesAccepted > 0n) {
@@ -97,7 +96,7 @@ export function applyEffects(
   }
   for (const call of effects.calls) {
     assert(context !== null, "a call was made outside of a call context");
-    sendCall(env, canister, context, call);
+    sendCall(env, canister, { context, call, time: startTime });
   }
   meta.cycles += effects.cyclesMinted;
   meta.cycles -= effects.cyclesReserved;
@@ -110,9 +109,14 @@ export function applyEffects(
   updateLowMemoryHook(meta);
 }
 
-function sendCall(env: TurnEnv, canister: CanisterState, context: CallContext, call: OutgoingCall): void {
+function sendCall(
+  env: TurnEnv,
+  canister: CanisterState,
+  options: { readonly context: CallContext; readonly call: OutgoingCall; readonly time: TimeNs },
+): void {
+  const { context, call } = options;
   const id = canister.nextCallbackId++;
-  const deadline = call.timeoutSeconds === null ? 0n : deadlineAfter(env.time, call.timeoutSeconds);
+  const deadline = call.timeoutSeconds === null ? 0n : deadlineAfter(options.time, call.timeoutSeconds);
   canister.meta.cycles -=
     call.cycles + call.prepaidExecution + call.prepaidTransmission + call.transmissionCost;
   recordConsumed(env.outbox, canister, call.transmissionCost, "request_and_response_transmission");
@@ -154,7 +158,7 @@ function deadlineAfter(time: TimeNs, timeoutSeconds: number): TimeNs {
 }
 
 /** After a message ran: its response, or the starvation rule, or nothing yet. */
-export function finishInContext(
+function finishInContext(
   env: TurnEnv,
   canister: CanisterState,
   context: CallContext,
@@ -171,7 +175,11 @@ export function finishInContext(
 }
 
 /** Which export a replicated call runs: updates first, then queries. */
-function replicatedEntry(canister: CanisterState, method: string, arg: Uint8Array): EntryPoint | UserError {
+function replicatedEntry(
+  canister: CanisterState,
+  method: string,
+  arg: Uint8Array,
+): ReplicatedEntry | UserError {
   const { module, id } = canister.meta;
   if (module === null) return noModule(id);
   if (module.exports.updates.includes(method)) return { kind: "update", method, arg };
@@ -203,7 +211,7 @@ function incomingCyclesError(canister: CanisterState, input: RequestInput): User
 
 interface Admission {
   readonly prepaid: Prepayment;
-  readonly entry: EntryPoint;
+  readonly entry: ReplicatedEntry;
 }
 
 /** The checks before a call runs, in the replica's order; what is admitted is paid for. */
@@ -234,8 +242,12 @@ function originOf(input: IngressInput | RequestInput): CallOrigin {
   return { kind: "canister", from: input.from, callbackId: input.callbackId, deadline: input.deadline };
 }
 
-/** Runs a public method for a user or a canister. */
-export function executeCall(env: TurnEnv, canister: CanisterState, input: IngressInput | RequestInput): void {
+/** Takes a public method's call from a user or a canister on. Null: it is answered, nothing runs. */
+export function beginCall(
+  env: TurnEnv,
+  canister: CanisterState,
+  input: IngressInput | RequestInput,
+): MessageWork | null {
   env.outbox.executions++;
   const origin = originOf(input);
   const cycles = input.kind === "request" ? input.cycles : 0n;
@@ -243,25 +255,54 @@ export function executeCall(env: TurnEnv, canister: CanisterState, input: Ingres
   if (!admitted.ok) {
     const answer = { kind: "error", error: admitted.error } as const;
     answerOrigin(env.outbox, origin, answer, { from: canister.meta.id, refund: cycles });
-    return;
+    return null;
   }
   const { entry, prepaid } = admitted.value;
   const context = openContext(canister, { origin, cycles, time: env.time });
   const { instructionsPerMessage, instructionsPerQuery } = env.limits;
-  const outcome = runEntry(env, canister, {
+  return startMessage(env, canister, {
     context,
     entry,
+    prepaid,
     instructionLimit: entry.kind === "update" ? instructionsPerMessage : instructionsPerQuery,
   });
+}
+
+/** Applies what the run came to; the canister is free for its next message. */
+export function finishMessage(
+  env: TurnEnv,
+  canister: CanisterState,
+  work: MessageWork,
+  result: JobResult,
+): void {
+  const { outcome, cleanup } = result;
+  const context = contextOf(canister, work);
+  canister.running = null;
+  context.instructionsExecuted += outcome.instructions;
+  if (appendLogs(canister, outcome.logs, work.startTime)) env.outbox.logsChanged = true;
   if (outcome.effects !== null) {
-    applyEffects(env, canister, context, outcome.effects);
+    applyEffects(env, canister, context, outcome.effects, work.startTime);
     canister.meta.version++;
+  } else if (cleanup !== null) {
+    applyEffects(env, canister, context, cleanup, work.startTime);
   }
-  settle(env, canister, prepaid, outcome.instructions);
+  settle(env, canister, work.prepaid, outcome.instructions);
+  payDebit(env, canister, work.inductionDebit);
   finishInContext(env, canister, context, outcome);
-  if (origin.kind === "ingress" && context.needsToRespond) {
-    env.outbox.statuses.push({ requestId: origin.requestId, status: { kind: "processing" } });
-  }
+  noteProcessing(env, context);
+}
+
+/** A user's call that has begun and is not answered shows as processing. */
+export function noteProcessing(env: TurnEnv, { origin, needsToRespond }: CallContext): void {
+  if (origin.kind !== "ingress" || !needsToRespond) return;
+  env.outbox.statuses.push({ requestId: origin.requestId, status: { kind: "processing" } });
+}
+
+/** What induction put off while the message ran; never more than is there. */
+export function payDebit(env: TurnEnv, canister: CanisterState, debit: bigint): void {
+  const paid = minOf(debit, canister.meta.cycles);
+  canister.meta.cycles -= paid;
+  recordConsumed(env.outbox, canister, paid, "ingress_induction");
 }
 
 export function settle(
@@ -273,30 +314,23 @@ export function settle(
   settleExecution({ subnet: env.subnet, total: env.outbox, prepaid }, canister, instructions);
 }
 
-/** Runs a heartbeat, the global timer or the low-memory hook; a canister that cannot pay skips it. */
-export function executeTask(env: TurnEnv, canister: CanisterState, task: SystemTask): void {
+/** Starts a heartbeat, the global timer or the low-memory hook; a canister that cannot pay skips it. */
+export function beginTask(env: TurnEnv, canister: CanisterState, task: SystemTask): MessageWork | null {
   const { meta } = canister;
-  if (meta.status.kind !== "running") return;
+  if (meta.status.kind !== "running") return null;
   env.outbox.executions++;
   if (task === "global_timer") meta.globalTimer = 0n;
   if (task === "on_low_wasm_memory") meta.lowMemoryHook = "executed";
-  if (!exportsTask(canister, task)) return;
-  const prepaid = prepayExecution(env.subnet, canister, {
-    instructionLimit: env.limits.instructionsPerMessage,
-  });
-  if (!prepaid.ok) return;
-  const context = openContext(canister, { origin: { kind: "task" }, cycles: 0n, time: env.time });
-  const outcome = runEntry(env, canister, {
-    context,
+  if (!exportsTask(canister, task)) return null;
+  const { instructionsPerMessage } = env.limits;
+  const prepaid = prepayExecution(env.subnet, canister, { instructionLimit: instructionsPerMessage });
+  if (!prepaid.ok) return null;
+  return startMessage(env, canister, {
+    context: openContext(canister, { origin: { kind: "task" }, cycles: 0n, time: env.time }),
     entry: { kind: task },
-    instructionLimit: env.limits.instructionsPerMessage,
+    prepaid: prepaid.value,
+    instructionLimit: instructionsPerMessage,
   });
-  if (outcome.effects !== null) {
-    applyEffects(env, canister, context, outcome.effects);
-    meta.version++;
-  }
-  settle(env, canister, prepaid.value, outcome.instructions);
-  finishInContext(env, canister, context, outcome);
 }
 
 function exportsTask(canister: CanisterState, task: SystemTask): boolean {

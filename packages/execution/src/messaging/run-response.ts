@@ -1,18 +1,23 @@
 /**
- * Execution of a response's callback (interface spec, "Callbacks"): refund and unused transmission come back first, then the
+ * The start of a response's callback (interface spec, "Callbacks"): refund and unused transmission come back first, then the
  * reply or reject closure runs on what was prepaid at `call_perform`; when it traps, the cleanup closure runs on the share of
- * instructions kept for it. Late responses to a deleted context only bring their cycles.
+ * instructions kept for it, as a part of the same execution. Late responses to a deleted context only bring their cycles.
  */
 import { assert, principalKey, utf8 } from "@orrery/base";
-import type { Callback, CallContext, CanisterState, ResponseInput } from "@orrery/state";
+import type {
+  Callback,
+  CallContext,
+  CanisterState,
+  MessageWork,
+  ReplicatedEntry,
+  ResponseInput,
+} from "@orrery/state";
 import { minOf } from "../bigints.ts";
 import { recordConsumed } from "../cycles.ts";
 import { transmissionBytesCost } from "../fees.ts";
 import { CLEANUP_INSTRUCTIONS_SHARE, INSTRUCTIONS_PER_MESSAGE_MAX } from "../limits.ts";
-import { cleanupError } from "../system-api/failure.ts";
-import type { EntryPoint } from "../types.ts";
 import { closeIfDone } from "./contexts.ts";
-import { applyEffects, finishInContext, runEntry, settle, type TurnEnv } from "./run-message.ts";
+import { startMessage, type TurnEnv } from "./run-message.ts";
 
 /** Takes the callback out of the canister's books. Null: it was answered before, at its deadline. */
 function takeCallback(canister: CanisterState, id: number): Callback | null {
@@ -30,13 +35,18 @@ function responseBytes(input: ResponseInput): number {
   return input.payload.kind === "reply" ? input.payload.data.length : utf8(input.payload.message).length;
 }
 
-export function executeResponse(env: TurnEnv, canister: CanisterState, input: ResponseInput): void {
+/** Takes a response on. Null: nothing runs for it. */
+export function beginResponse(
+  env: TurnEnv,
+  canister: CanisterState,
+  input: ResponseInput,
+): MessageWork | null {
   env.outbox.executions++;
   const callback = takeCallback(canister, input.callbackId);
   if (callback === null) {
     // Only a best-effort call can be answered twice; what the late answer carries is lost.
     recordConsumed(env.outbox, canister, input.refund, "burned_cycles");
-    return;
+    return null;
   }
   const { meta } = canister;
   const context = canister.callContexts.get(callback.contextId);
@@ -52,9 +62,9 @@ export function executeResponse(env: TurnEnv, canister: CanisterState, input: Re
   if (context.deleted) {
     meta.cycles += callback.prepaidExecution;
     closeIfDone(canister, context);
-    return;
+    return null;
   }
-  runCallback(env, canister, { context, callback, input });
+  return startCallback(env, canister, { context, callback, input });
 }
 
 interface CallbackRun {
@@ -63,7 +73,7 @@ interface CallbackRun {
   readonly input: ResponseInput;
 }
 
-function callbackEntry(run: CallbackRun): EntryPoint {
+function callbackEntry(run: CallbackRun): ReplicatedEntry {
   const { payload } = run.input;
   if (payload.kind === "reply")
     return { kind: "reply_callback", closure: run.callback.reply, arg: payload.data };
@@ -75,45 +85,27 @@ function callbackEntry(run: CallbackRun): EntryPoint {
   };
 }
 
-function runCallback(env: TurnEnv, canister: CanisterState, run: CallbackRun): void {
+function startCallback(env: TurnEnv, canister: CanisterState, run: CallbackRun): MessageWork {
   const { context, callback, input } = run;
   const limit = env.limits.instructionsPerMessage;
   const forCleanup = callback.cleanup === null ? 0n : limit / CLEANUP_INSTRUCTIONS_SHARE;
-  const outcome = runEntry(env, canister, {
+  return startMessage(env, canister, {
     context,
     entry: callbackEntry(run),
-    instructionLimit: limit - forCleanup,
-    cyclesRefunded: input.refund,
-  });
-  let { instructions, error } = outcome;
-  if (outcome.effects !== null) {
-    applyEffects(env, canister, context, outcome.effects);
-    canister.meta.version++;
-  } else if (callback.cleanup !== null) {
-    const cleanup = runEntry(env, canister, {
-      context,
-      entry: {
-        kind: "cleanup",
-        closure: callback.cleanup,
-        rejectCode: input.payload.kind === "reject" ? input.payload.code : 0,
-      },
-      instructionLimit: limit - minOf(instructions, limit),
-      cyclesRefunded: input.refund,
-    });
-    instructions += cleanup.instructions;
-    if (cleanup.effects !== null) applyEffects(env, canister, context, cleanup.effects);
-    if (error !== null && cleanup.error !== null)
-      error = cleanupError(canister.meta.id, error, cleanup.error);
-  }
-  settle(
-    env,
-    canister,
-    {
+    prepaid: {
       cycles: callback.prepaidExecution,
       instructionLimit: INSTRUCTIONS_PER_MESSAGE_MAX,
       is64: canister.meta.module?.is64 ?? false,
     },
-    instructions,
-  );
-  finishInContext(env, canister, context, { error, effects: outcome.effects });
+    instructionLimit: limit - forCleanup,
+    totalLimit: limit,
+    cyclesRefunded: input.refund,
+    cleanup:
+      callback.cleanup === null
+        ? null
+        : {
+            closure: callback.cleanup,
+            rejectCode: input.payload.kind === "reject" ? input.payload.code : 0,
+          },
+  });
 }

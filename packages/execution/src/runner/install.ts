@@ -4,16 +4,28 @@
  * end or not at all. The instruction limit is shared by all parts.
  */
 import { assert, principalKey } from "@orrery/base";
-import { type CanisterState, type InstalledModule, PAGE_BYTES, type PageArena } from "@orrery/state";
+import {
+  type CanisterState,
+  type InstalledModule,
+  PAGE_BYTES,
+  type PageArena,
+  type PageReader,
+} from "@orrery/state";
 import type { CompiledCanister } from "@orrery/wasm";
 import type { UserError } from "../error-codes.ts";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
-import type { InstallRequest, MessageContext, MessageOutcome } from "../types.ts";
+import type {
+  InstallRequest,
+  MemoryChange,
+  MessageContext,
+  MessageOutcome,
+  RunnableCanister,
+} from "../types.ts";
 import type { Draft } from "./image.ts";
 import { heapPagesOf, type InstancePool, type Live } from "./instances.ts";
 import type { ModuleCache } from "./modules.ts";
-import { clearTable, storePage } from "./page-commit.ts";
+import { clearTable, packPages, storePage } from "./page-commit.ts";
 import { type RunResult, runTarget, type Target } from "./run.ts";
 import { StableOverlay } from "./stable-overlay.ts";
 
@@ -21,10 +33,13 @@ import { StableOverlay } from "./stable-overlay.ts";
 const PERSISTENCE_SECTION = "enhanced-orthogonal-persistence";
 
 export interface InstallTask {
-  readonly canister: CanisterState;
+  readonly canister: RunnableCanister;
   readonly request: InstallRequest;
   readonly context: MessageContext;
-  readonly arena: PageArena;
+  /** Null: commits whatever it takes. */
+  readonly commitWithin: bigint | null;
+  readonly pages: PageReader;
+  readonly arena: () => PageArena;
   readonly pool: InstancePool;
   readonly modules: ModuleCache;
 }
@@ -83,11 +98,11 @@ export function persistenceError(
 }
 
 function emptyOverlay(task: InstallTask): StableOverlay {
-  return new StableOverlay({ table: null, reader: task.arena }, 0);
+  return new StableOverlay({ table: null, reader: task.pages }, 0);
 }
 
-function currentOverlay({ canister, arena }: InstallTask): StableOverlay {
-  return new StableOverlay({ table: canister.memory.stable, reader: arena }, canister.meta.stablePages);
+function currentOverlay({ canister, pages }: InstallTask): StableOverlay {
+  return new StableOverlay({ table: canister.memory.stable, reader: pages }, canister.meta.stablePages);
 }
 
 /** Runs pre_upgrade of the installed module; its memory comes back as a draft, the instance as it was. */
@@ -155,7 +170,7 @@ function newInstance(
   const memory = live.instance.memoryBytes();
   if (request.keepHeap) {
     for (const [index, id] of canister.memory.heap.entries()) {
-      task.arena.read(id, memory, index * PAGE_BYTES);
+      task.pages.read(id, memory, index * PAGE_BYTES);
       live.touched.add(index);
     }
     if (options.draft !== null) pool.applyDraft(live, options.draft);
@@ -215,8 +230,9 @@ function runHooks(task: InstallTask, live: Live, progress: Progress): { result: 
 }
 
 function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
-  const { canister, request, arena, pool } = task;
+  const { canister, request, pool } = task;
   const { meta, memory } = canister;
+  const arena = task.arena();
   if (!request.keepHeap) clearTable(memory.heap, arena);
   if (request.mode !== "upgrade") clearTable(memory.stable, arena);
   for (const index of live.instance.dirtyPages()) live.touched.add(index);
@@ -228,6 +244,30 @@ function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
   meta.stablePages = frame.stable.pages;
   live.instance.clearDirty();
   pool.keep(live);
+}
+
+/** Copies what the installation made; its instance goes. */
+function takeChange(
+  task: InstallTask,
+  live: Live,
+  end: { frame: MessageFrame; draft: Draft | null },
+): MemoryChange {
+  const { request, pool } = task;
+  const bytes = live.instance.memoryBytes();
+  const indices = new Set<number>(live.instance.dirtyPages());
+  if (request.keepHeap) for (const index of end.draft?.pages.keys() ?? []) indices.add(index);
+  else for (const index of live.touched.values()) indices.add(index);
+  const change: MemoryChange = {
+    heap: packPages(indices, (index) => bytes.subarray(index * PAGE_BYTES, (index + 1) * PAGE_BYTES)),
+    stable: end.frame.stable.changes(),
+    globals: live.instance.readGlobals(),
+    heapPages: heapPagesOf(live),
+    stablePages: end.frame.stable.pages,
+    replacesHeap: !request.keepHeap,
+    replacesStable: request.mode !== "upgrade",
+  };
+  pool.discard(live);
+  return change;
 }
 
 function failed(
@@ -284,15 +324,18 @@ export function runInstall(task: InstallTask): MessageOutcome {
         heapPagesTouched: 0,
       };
     }
-    const heapPagesTouched = live.instance.dirtyPages().length;
-    commit(task, live, result.frame);
-    return {
+    const outcome: MessageOutcome = {
       error: null,
       instructions: used,
       effects: result.frame.effects(),
       logs: result.frame.logs.records(),
-      heapPagesTouched,
+      heapPagesTouched: live.instance.dirtyPages().length,
     };
+    if (task.commitWithin !== null && used > task.commitWithin) {
+      return { ...outcome, change: takeChange(task, live, { frame: result.frame, draft: progress.draft }) };
+    }
+    commit(task, live, result.frame);
+    return outcome;
   }
   pool.discard(live);
   if (result.exact)

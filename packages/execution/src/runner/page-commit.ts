@@ -3,6 +3,7 @@
  * epoch is overwritten in place, any other gets a new version and its old one is retired. The zero page is id 0.
  */
 import { PAGE_BYTES, type PageArena, type PageReader, type PageTable } from "@orrery/state";
+import type { PagesChange } from "../types.ts";
 
 const WORDS = PAGE_BYTES / 8;
 
@@ -43,6 +44,19 @@ export function storePage(
   const id = isZero(source, offset) ? 0 : arena.allocate(source, offset);
   arena.retire(table.set(index, id));
   return true;
+}
+
+/** Copies pages into one piece, in ascending order. */
+export function packPages(indices: Iterable<number>, page: (index: number) => Uint8Array): PagesChange {
+  const sorted = Uint32Array.from(indices).sort();
+  const bytes = new Uint8Array(sorted.length * PAGE_BYTES);
+  for (const [i, index] of sorted.entries()) bytes.set(page(index), i * PAGE_BYTES);
+  return { indices: sorted, bytes };
+}
+
+/** Stores every page of a change. */
+export function storePages(table: PageTable, arena: PageArena, { indices, bytes }: PagesChange): void {
+  for (const [i, index] of indices.entries()) storePage(table, arena, index, bytes, i * PAGE_BYTES);
 }
 
 /** Empties a table, giving every version back. */

@@ -4,23 +4,25 @@
  * and never commits. A native trap is run again in the exact form, so that its instruction count is the replica's.
  */
 import { assert, type CanisterId } from "@orrery/base";
-import {
-  type CanisterState,
-  PAGE_BYTES,
-  type PageArena,
-  type PageDelta,
-  type PageReader,
-} from "@orrery/state";
+import { PAGE_BYTES, type PageArena, type PageDelta, type PageReader } from "@orrery/state";
 import type { CompiledCanister, Engine } from "@orrery/wasm";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
-import type { EntryPoint, InstallRequest, MessageContext, MessageOutcome, MessageRunner } from "../types.ts";
+import type {
+  EntryPoint,
+  InstallRequest,
+  MemoryChange,
+  MessageContext,
+  MessageOutcome,
+  MessageRunner,
+  RunnableCanister,
+} from "../types.ts";
 import { type Plan, planEntry } from "./entry.ts";
 import type { CanisterImage, Draft } from "./image.ts";
 import { runInstall } from "./install.ts";
 import { heapPagesOf, InstancePool, LIVE_INSTANCES_MAX, type Live } from "./instances.ts";
 import { type Inflate, ModuleCache, type ModuleSource } from "./modules.ts";
-import { storePage } from "./page-commit.ts";
+import { clearTable, packPages, storePage, storePages } from "./page-commit.ts";
 import { type RunResult, runTarget } from "./run.ts";
 import { StableOverlay } from "./stable-overlay.ts";
 
@@ -60,6 +62,15 @@ const NO_EFFECTS = {
   globalTimer: null,
 } as const;
 
+const NO_PAGES = new Uint32Array(0);
+
+/** The heap's pages in the form of a delta; ids are read from the table. */
+function deltaOf({ heap }: MemoryChange): PageDelta {
+  const delta = new Uint32Array(2 * heap.indices.length);
+  for (const [i, index] of heap.indices.entries()) delta[2 * i] = index;
+  return delta;
+}
+
 export class WasmRunner implements MessageRunner {
   readonly #pages: PageArena | PageReader;
   readonly #pool: InstancePool;
@@ -79,8 +90,28 @@ export class WasmRunner implements MessageRunner {
     });
   }
 
-  execute(canister: CanisterState, entry: EntryPoint, context: MessageContext): MessageOutcome {
-    return this.#run(canister, entry, { context, draft: null, disposition: "commit" }).outcome;
+  execute(
+    canister: RunnableCanister,
+    entry: EntryPoint,
+    context: MessageContext,
+    commitWithin?: bigint,
+  ): MessageOutcome {
+    const how = commitWithin === undefined ? {} : { commitWithin };
+    return this.#run(canister, entry, { context, draft: null, disposition: "commit", ...how }).outcome;
+  }
+
+  commit(canister: RunnableCanister, change: MemoryChange): void {
+    const arena = this.#arena();
+    const { meta, memory } = canister;
+    if (change.replacesHeap) clearTable(memory.heap, arena);
+    if (change.replacesStable) clearTable(memory.stable, arena);
+    storePages(memory.heap, arena, change.heap);
+    storePages(memory.stable, arena, change.stable);
+    meta.globals = change.globals;
+    meta.heapPages = change.heapPages;
+    meta.stablePages = change.stablePages;
+    if (change.replacesHeap) this.#pool.evict(meta.id);
+    else this.#pool.refresh(canister, change.heap.indices.length === 0 ? NO_PAGES : deltaOf(change));
   }
 
   inspect(canister: CanisterImage, entry: EntryPoint, context: MessageContext): MessageOutcome {
@@ -108,12 +139,19 @@ export class WasmRunner implements MessageRunner {
     });
   }
 
-  install(canister: CanisterState, request: InstallRequest, context: MessageContext): MessageOutcome {
+  install(
+    canister: RunnableCanister,
+    request: InstallRequest,
+    context: MessageContext,
+    commitWithin?: bigint,
+  ): MessageOutcome {
     return runInstall({
       canister,
       request,
       context,
-      arena: this.#arena(),
+      commitWithin: commitWithin ?? null,
+      pages: this.#pages,
+      arena: () => this.#arena(),
       pool: this.#pool,
       modules: this.#modules,
     });
@@ -148,6 +186,7 @@ export class WasmRunner implements MessageRunner {
       readonly context: MessageContext;
       readonly draft: Draft | null;
       readonly disposition: Disposition;
+      readonly commitWithin?: bigint;
     },
   ): QueryRun {
     const { meta } = image;
@@ -169,8 +208,12 @@ export class WasmRunner implements MessageRunner {
     const outcome = outcomeOf(image, result, heapPagesTouched);
     const discard = options.disposition === "discard" || plan.mode === "replicated_query";
     if (options.disposition === "draft") return { outcome, draft: this.#extract(live, attempt, frame) };
+    const { commitWithin } = options;
+    if (!discard && commitWithin !== undefined && result.instructions > commitWithin) {
+      return { outcome: { ...outcome, change: this.#takeChange(live, attempt, frame) }, draft: null };
+    }
     if (discard) this.#release(live, attempt);
-    else this.#commit(live, image as CanisterState, frame);
+    else this.#commit(live, image, frame);
     return { outcome, draft: null };
   }
 
@@ -215,7 +258,25 @@ export class WasmRunner implements MessageRunner {
     this.#pool.restoreDirty(live, image, draft);
   }
 
-  #commit(live: Live, canister: CanisterState, frame: MessageFrame): void {
+  /** Copies what a run changed and undoes it in the instance. */
+  #takeChange(live: Live, attempt: Attempt, frame: MessageFrame): MemoryChange {
+    const bytes = live.instance.memoryBytes();
+    const change: MemoryChange = {
+      heap: packPages(live.instance.dirtyPages(), (index) =>
+        bytes.subarray(index * PAGE_BYTES, (index + 1) * PAGE_BYTES),
+      ),
+      stable: frame.stable.changes(),
+      globals: live.instance.readGlobals(),
+      heapPages: heapPagesOf(live),
+      stablePages: frame.stable.pages,
+      replacesHeap: false,
+      replacesStable: false,
+    };
+    this.#release(live, attempt);
+    return change;
+  }
+
+  #commit(live: Live, canister: CanisterImage, frame: MessageFrame): void {
     const arena = this.#arena();
     const { meta, memory } = canister;
     const bytes = live.instance.memoryBytes();

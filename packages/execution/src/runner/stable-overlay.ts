@@ -4,7 +4,8 @@
  * `commit` is the only way into the table. Offsets are byte offsets below 2^53, already checked against the size.
  */
 import { PAGE_BYTES, type PageArena, type PageReader, type PageTable } from "@orrery/state";
-import { storePage } from "./page-commit.ts";
+import type { PagesChange } from "../types.ts";
+import { packPages, storePage } from "./page-commit.ts";
 
 /** 500 GiB in Wasm pages. */
 export const STABLE_PAGES_MAX = 8_192_000;
@@ -106,6 +107,11 @@ export class StableOverlay {
   commit(table: PageTable, arena: PageArena): void {
     for (const [index, page] of this.#dirty) storePage(table, arena, index, page, 0);
     this.#dirty.clear();
+  }
+
+  /** The written pages, for a commit that comes later. */
+  changes(): PagesChange {
+    return packPages([...this.#dirty.keys()], (index) => this.#dirty.get(index) as Uint8Array);
   }
 
   #page(index: number): Uint8Array | null {

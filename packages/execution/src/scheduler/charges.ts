@@ -17,6 +17,8 @@ export function chargeResources(round: Round): void {
   if (state.time / CHARGE_INTERVAL_NS === previousTime / CHARGE_INTERVAL_NS) return;
   const depleted: PrincipalKey[] = [];
   for (const [key, canister] of state.canisters) {
+    // The balance stays as it is in the middle of a message; the seconds are paid for afterwards.
+    if (canister.running !== null) continue;
     if (!payUntilNow(round, key, canister)) depleted.push(key);
   }
   for (const key of depleted.sort()) dropDepleted(round, state.canisters.get(key) as CanisterState);

@@ -15,8 +15,12 @@ import { chargedMemoryBytes } from "../cycles.ts";
 import { InstantHeap } from "./heap.ts";
 
 export class ExecutionIndex {
-  /** Canisters with a queued message or a low-memory hook that is ready. */
+  /** Canisters with a queued message or a low-memory hook that is ready, and nothing under way. */
   readonly runnable: Set<PrincipalKey> = new Set();
+  /** Canisters in the middle of a message or an installation. */
+  readonly running: Set<PrincipalKey> = new Set();
+  /** Canisters that the scheduler owes something or that owe it. */
+  readonly prioritized: Set<PrincipalKey> = new Set();
   readonly heartbeats: Set<PrincipalKey> = new Set();
   /** Canisters with messages to other subnets that are in no stream yet. */
   readonly outputs: Set<PrincipalKey> = new Set();
@@ -62,6 +66,8 @@ export class ExecutionIndex {
   refresh(key: PrincipalKey, canister: CanisterState): void {
     const { meta } = canister;
     setMember(this.runnable, key, hasWork(canister));
+    setMember(this.running, key, canister.running !== null);
+    setMember(this.prioritized, key, canister.priority !== 0 || canister.priorityCredit !== 0);
     setMember(
       this.heartbeats,
       key,
@@ -83,8 +89,15 @@ export class ExecutionIndex {
     this.#memoryOf.set(key, used);
   }
 
+  /** Something came into the canister's queues. */
+  noteWork(key: PrincipalKey, canister: CanisterState): void {
+    if (canister.running === null) this.runnable.add(key);
+  }
+
   forget(key: PrincipalKey): void {
     this.runnable.delete(key);
+    this.running.delete(key);
+    this.prioritized.delete(key);
     this.heartbeats.delete(key);
     this.outputs.delete(key);
     this.stopping.delete(key);
@@ -141,6 +154,7 @@ function setMember(set: Set<PrincipalKey>, key: PrincipalKey, member: boolean): 
 
 export function hasWork(canister: CanisterState): boolean {
   const { queues, meta } = canister;
+  if (canister.running !== null) return false;
   if (queues.ingress.length > 0 || queues.responses.length > 0 || queues.requests.size > 0) return true;
   return (
     meta.lowMemoryHook === "ready" &&

@@ -11,7 +11,8 @@ import type { Script, ScriptedCall } from "../testing/scripted-runner.testkit.ts
 import { encodeScript, ScriptedRunner } from "../testing/scripted-runner.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
 import { totalCycles } from "../testing/total-cycles.testkit.ts";
-import type { BatchResult } from "../types.ts";
+import type { BatchResult, Executor } from "../types.ts";
+import { inlineExecutor } from "./round.ts";
 
 const CANISTERS = 4;
 const START_CYCLES = 4_000_000_000_000n;
@@ -166,11 +167,9 @@ test("cycles are conserved and every call is answered exactly once", () => {
 });
 
 /** An executor that runs partitions last to first: what they do must not depend on each other. */
-const backwards = {
-  run<T>(partitions: readonly (() => T)[]): T[] {
-    const results: T[] = [];
-    for (let i = partitions.length - 1; i >= 0; i--) results[i] = (partitions[i] as () => T)();
-    return results;
+const backwards: Executor = {
+  run(partitions, local): void {
+    inlineExecutor.run(partitions.toReversed(), local);
   },
 };
 

@@ -5,12 +5,13 @@
 import type { Logger, TimeNs } from "@orrery/base";
 import type { PageArena, ReplicatedState } from "@orrery/state";
 import type { ExecutionLimits } from "../limits.ts";
-import type { Executor, MessageRunner } from "../types.ts";
+import type { Executor, LocalJobs, MessageRunner } from "../types.ts";
 import type { ExecutionIndex } from "./execution-index.ts";
 
 export interface ExecutionEnv {
   readonly runner: MessageRunner;
   readonly executor: Executor;
+  readonly local: LocalJobs;
   /** Page versions outside of executions: given back by uninstalled canisters, shared with and written to snapshots. */
   readonly arena: Pick<PageArena, "allocate" | "read" | "retain" | "retire">;
   readonly limits: ExecutionLimits;
@@ -29,7 +30,11 @@ export interface Round extends ExecutionEnv {
 
 /** Runs partitions one after the other on the calling thread. */
 export const inlineExecutor: Executor = {
-  run<T>(partitions: readonly (() => T)[]): T[] {
-    return partitions.map((partition) => partition());
+  run(partitions, local): void {
+    for (const partition of partitions) {
+      for (let job = partition.next(); job !== null; job = partition.next()) {
+        partition.done(job, local.run(job));
+      }
+    }
   },
 };

@@ -1,79 +1,62 @@
 /**
- * A canister's turn in a round: system tasks that are due, then its queues until they are empty or the partition's instructions
- * are used up. Responses go before other messages; ingress and requests alternate, senders take turns; per sender, requests keep
- * their order. Which sender is first rotates with the height, so that nobody is starved by a small id.
+ * What a canister does next in its turn: system tasks that are due, then its queues. Responses go before other messages; ingress
+ * and requests alternate, senders take turns; per sender, requests keep their order. Which sender is first rotates with the
+ * height, so that nobody is starved by a small id.
  */
 import type { Height, PrincipalKey } from "@orrery/base";
-import type { CanisterState, IngressInput, RequestInput } from "@orrery/state";
+import type { CanisterState, IngressInput, MessageWork, RequestInput } from "@orrery/state";
 import { recordConsumed } from "../cycles.ts";
-import { executeCall, executeTask, type TurnEnv } from "../messaging/run-message.ts";
-import { executeResponse } from "../messaging/run-response.ts";
+import { beginCall, beginTask, type TurnEnv } from "../messaging/run-message.ts";
+import { beginResponse } from "../messaging/run-response.ts";
 
 export interface TurnTasks {
   heartbeat: boolean;
   timer: boolean;
 }
 
-/** Instructions left to a partition of the round; a turn stops starting messages at zero. */
-export interface Budget {
-  instructions: bigint;
+export type NextWork =
+  | { readonly kind: "idle" }
+  /** Something was taken, and nothing runs for it. */
+  | { readonly kind: "answered" }
+  | { readonly kind: "work"; readonly work: MessageWork };
+
+const IDLE: NextWork = { kind: "idle" };
+const ANSWERED: NextWork = { kind: "answered" };
+
+function begun(work: MessageWork | null): NextWork {
+  return work === null ? ANSWERED : { kind: "work", work };
 }
 
-/** Runs the turn. Tasks that did not get to run stay set in `tasks`. */
-export function runTurn(
-  env: TurnEnv,
-  canister: CanisterState,
-  options: { readonly tasks: TurnTasks; readonly budget: Budget; readonly height: Height },
-): void {
-  const { tasks, budget, height } = options;
-  const picker = newPicker(canister, height);
-  while (budget.instructions > 0n) {
-    const before = env.outbox.instructions;
-    const executions = env.outbox.executions;
-    if (!runNext(env, canister, tasks, picker)) return;
-    const ran = BigInt(env.outbox.executions - executions);
-    budget.instructions -= env.outbox.instructions - before + ran * env.limits.overheadPerMessage;
-  }
-}
-
-function runNext(env: TurnEnv, canister: CanisterState, tasks: TurnTasks, picker: Picker): boolean {
+/** Takes the next task or message on. Tasks that did not get to run stay set in `tasks`. */
+export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks, picker: Picker): NextWork {
   const response = canister.queues.responses.shift();
-  if (response !== undefined) {
-    executeResponse(env, canister, response);
-    return true;
-  }
+  if (response !== undefined) return begun(beginResponse(env, canister, response));
   if (canister.meta.lowMemoryHook === "ready" && canister.meta.module?.exports.onLowWasmMemory === true) {
-    if (canister.meta.status.kind === "running") {
-      executeTask(env, canister, "on_low_wasm_memory");
-      return true;
-    }
+    if (canister.meta.status.kind === "running") return begun(beginTask(env, canister, "on_low_wasm_memory"));
   }
   if (tasks.heartbeat) {
     tasks.heartbeat = false;
-    executeTask(env, canister, "heartbeat");
-    return true;
+    return begun(beginTask(env, canister, "heartbeat"));
   }
   if (tasks.timer) {
     tasks.timer = false;
-    executeTask(env, canister, "global_timer");
-    return true;
+    return begun(beginTask(env, canister, "global_timer"));
   }
   const input = picker();
-  if (input === null) return false;
+  if (input === null) return IDLE;
   if (input.kind === "request" && input.deadline !== 0n && input.deadline <= env.time) {
     // Its caller was told at the deadline; a request that nobody waits for is not started.
     env.outbox.executions++;
     recordConsumed(env.outbox, canister, input.cycles, "burned_cycles");
-    return true;
+    return ANSWERED;
   }
-  executeCall(env, canister, input);
-  return true;
+  return begun(beginCall(env, canister, input));
 }
 
-type Picker = () => IngressInput | RequestInput | null;
+export type Picker = () => IngressInput | RequestInput | null;
 
 /** Takes messages from the queues in the turn's order. */
-function newPicker(canister: CanisterState, height: Height): Picker {
+export function newPicker(canister: CanisterState, height: Height): Picker {
   const { queues } = canister;
   const senders: PrincipalKey[] = [...queues.requests.keys()].sort();
   let next = senders.length === 0 ? 0 : height % senders.length;

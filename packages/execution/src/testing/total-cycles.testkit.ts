@@ -12,8 +12,9 @@ function carried(queues: ReadonlyMap<string, readonly OutboundMessage[]>): bigin
 /** Every cycle of the subnet, wherever it is; what is in its streams is on its way to others. */
 export function totalCycles(state: ReplicatedState): bigint {
   let total = state.consumedCyclesTotal;
-  for (const { meta, callContexts, callbacks, queues } of state.canisters.values()) {
-    total += meta.cycles + meta.reservedCycles;
+  for (const { meta, callContexts, callbacks, queues, running } of state.canisters.values()) {
+    total += meta.cycles + meta.reservedCycles + (running?.prepaid.cycles ?? 0n);
+    if (running?.kind === "install") total += running.cycles;
     for (const context of callContexts.values()) total += context.availableCycles;
     for (const callback of callbacks.values())
       total += callback.prepaidExecution + callback.prepaidTransmission;

@@ -46,6 +46,8 @@ const base = {
   startTime: bigInteger,
   startHeight: integer,
   subnetMemoryAvailable: bigInteger,
+  balance: bigInteger,
+  prioritized: bool,
   slicesGranted: integer,
   inductionDebit: bigInteger,
 };

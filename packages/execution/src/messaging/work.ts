@@ -1,0 +1,86 @@
+/**
+ * Executing what a record of work says: pure data in, pure data out, so that it may happen on any thread and again. What it sees
+ * besides the canister is in the record: time, balance and free memory are those of its start.
+ */
+import { type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
+import type { CallContext, CallOrigin, MessageWork, SubnetInfo } from "@orrery/state";
+import { maxOf } from "../bigints.ts";
+import { QUEUE_CAPACITY } from "../limits.ts";
+import { cleanupError } from "../system-api/failure.ts";
+import type { EntryPoint, JobResult, MessageContext, MessageRunner, RunnableCanister } from "../types.ts";
+import { callerOf, deadlineOf } from "./contexts.ts";
+
+/** The parts of the state that a message sees; structured-cloneable. */
+export interface WorkScene {
+  readonly subnet: SubnetInfo;
+  readonly context: CallContext;
+  /** Requests sent and not yet answered, per callee. */
+  readonly outstanding: ReadonlyMap<PrincipalKey, number>;
+}
+
+function messageContext(scene: WorkScene, work: MessageWork): MessageContext {
+  const { context, outstanding, subnet } = scene;
+  const origin: CallOrigin = context.origin;
+  return {
+    subnet,
+    time: work.startTime,
+    caller: callerOf(origin),
+    callerInfo: origin.kind === "ingress" ? origin.senderInfo : null,
+    deadline: deadlineOf(origin),
+    cyclesAvailable: context.availableCycles,
+    cyclesRefunded: work.cyclesRefunded,
+    canRespond: context.needsToRespond,
+    instructionLimit: work.instructionLimit,
+    contextInstructions: context.instructionsExecuted,
+    dataCertificate: null,
+    subnetMemoryAvailable: work.subnetMemoryAvailable,
+    requestSlots(callee: CanisterId): number {
+      return QUEUE_CAPACITY - (outstanding.get(principalKey(callee)) ?? 0);
+    },
+  };
+}
+
+/** The canister with the balance that the work sees. */
+export function pinned<T extends RunnableCanister>(canister: T, balance: bigint): RunnableCanister {
+  if (canister.meta.cycles === balance) return canister;
+  return { meta: { ...canister.meta, cycles: balance }, memory: canister.memory };
+}
+
+/** Runs a message and, when a callback fails, its cleanup callback. Commits when both took at most `commitWithin` instructions. */
+export function runMessage(
+  runner: MessageRunner,
+  canister: RunnableCanister,
+  options: { readonly scene: WorkScene; readonly work: MessageWork; readonly commitWithin: bigint },
+): JobResult {
+  const { scene, work, commitWithin } = options;
+  const entry: EntryPoint = work.entry;
+  const context = messageContext(scene, work);
+  const outcome = runner.execute(canister, entry, context, commitWithin);
+  if (outcome.effects !== null || work.cleanup === null) return { outcome, cleanup: null, compiled: null };
+  const { instructions } = outcome;
+  const cleanup = runner.execute(
+    canister,
+    { kind: "cleanup", ...work.cleanup },
+    {
+      ...context,
+      instructionLimit: maxOf(work.totalLimit - instructions, 0n),
+      contextInstructions: context.contextInstructions + instructions,
+    },
+    commitWithin - instructions,
+  );
+  const { error } = outcome;
+  return {
+    outcome: {
+      ...outcome,
+      error:
+        error !== null && cleanup.error !== null
+          ? cleanupError(canister.meta.id, error, cleanup.error)
+          : error,
+      instructions: instructions + cleanup.instructions,
+      logs: [...outcome.logs, ...cleanup.logs],
+      ...(cleanup.change === undefined ? {} : { change: cleanup.change }),
+    },
+    cleanup: cleanup.effects,
+    compiled: null,
+  };
+}
