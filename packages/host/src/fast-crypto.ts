@@ -1,6 +1,8 @@
-/** Hashing and node keys on node:crypto (OpenSSL), with the same results as the pure implementations. */
+/** Hashing, checksums and node keys on node:crypto (OpenSSL) and node:zlib, with the same results as the pure implementations. */
 import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from "node:crypto";
+import { crc32 } from "node:zlib";
 import { ed25519ToDer, installSha256Backend, sha256Pure } from "@orrery/crypto";
+import { checksumPure, installChecksumBackend, NATIVE_CHECKSUM_BYTES_MIN } from "@orrery/state";
 
 /** Below this the pure hash is faster than the call into OpenSSL. */
 const NATIVE_HASH_BYTES_MIN = 32;
@@ -12,9 +14,15 @@ export function nodeSha256(bytes: Uint8Array): Uint8Array {
     : new Uint8Array(hash("sha256", bytes, "buffer"));
 }
 
-/** Makes this thread's hashing native; once a thread, before its first work. */
+/** CRC-32 by zlib above the size where it pays. */
+export function nodeChecksum(bytes: Uint8Array, seed: number): number {
+  return bytes.length < NATIVE_CHECKSUM_BYTES_MIN ? checksumPure(bytes, seed) : crc32(bytes, seed);
+}
+
+/** Makes this thread's hashing and checksums native; once a thread, before its first work. */
 export function installFastHashes(): void {
   installSha256Backend(nodeSha256);
+  installChecksumBackend(nodeChecksum);
 }
 
 /** PKCS #8 wrapping of a 32-byte Ed25519 secret (RFC 8410). */

@@ -9,6 +9,7 @@ import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { parsePublicKeyDer } from "@orrery/crypto";
 import { ed25519Signer, p256Signer, secp256k1Signer } from "@orrery/crypto/curves";
+import { checksumPure } from "@orrery/state";
 import {
   BODY_BYTES_MAX,
   createChannel,
@@ -18,6 +19,7 @@ import {
   inflateGzip,
   LOCK_FILE,
   lockDirectory,
+  nodeChecksum,
   nodePublicKeyDer,
   nodeSha256,
   startHttpServer,
@@ -161,6 +163,10 @@ test("calls and posts arrive in the order they were sent; a long call does not k
 test("inflation is bounded, hashes agree, log lines carry fields", () => {
   assert.throws(() => inflateGzip(Uint8Array.of(1, 2, 3), 100), codeOf("gzip_invalid"));
   assert.equal(nodeSha256(new Uint8Array(0))[0], 0xe3);
+  for (const length of [0, 63, 64, 5_000]) {
+    const bytes = new Uint8Array(length).map((_, i) => (i * 31) & 255);
+    assert.equal(nodeChecksum(bytes, 7), checksumPure(bytes, 7));
+  }
   const lines: string[] = [];
   const log = createStreamLogger({ write: (line) => lines.push(line), level: "info" }).child({
     thread: "main",

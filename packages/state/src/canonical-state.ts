@@ -110,9 +110,14 @@ class TreeEditor {
   }
 }
 
+/** What was encoded last: canisters mostly have the controllers of the one before, and then share these bytes. */
+let lastControllers: Uint8Array = new Uint8Array(0);
+
 /** Tagged CBOR list of controllers in byte order. */
 export function encodeControllers(controllers: readonly Principal[]): Uint8Array {
-  return encodeCbor([...controllers].sort(compareBytes));
+  const encoded = encodeCbor([...controllers].sort(compareBytes));
+  if (!equalBytes(encoded, lastControllers)) lastControllers = encoded;
+  return lastControllers;
 }
 
 function canisterLeaves(meta: CanisterMeta): Leaf[] {

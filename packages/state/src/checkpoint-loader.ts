@@ -30,6 +30,7 @@ import type { Disk, DiskFile } from "./disk.ts";
 import { corrupt, networkTag, STREAM_BYTES, viewOf } from "./durable-format.ts";
 import { PageTable } from "./page-table.ts";
 import { PageArena } from "./pages.ts";
+import { RecordPool } from "./record-pool.ts";
 import type { BlobKey, CanisterState, IngressEntry, ReplicatedState, SnapshotKey } from "./types.ts";
 
 /** Stores up to this size are read whole at the start, so that damage is told before anything runs: some 50 ms. */
@@ -245,8 +246,10 @@ function assemble(name: string, loading: Loading, manifest: Manifest): LoadedChe
   const ingressHistory = new Map<string, IngressEntry>();
   const references: BlobKey[] = [];
   const state = decodingFrom(name, (): ReplicatedState => {
+    const pool = new RecordPool();
     for (const [key, { record, heap, stable }] of loading.canisters) {
       const canister = decodeCanister(record, { heap, stable });
+      pool.share(canister.meta);
       canisters.set(key, canister);
       if (canister.meta.module !== null) references.push(canister.meta.module.blob);
       if (canister.running?.kind === "install") references.push(canister.running.blob);

@@ -4,7 +4,12 @@ export * from "./canonical-state.ts";
 export * from "./checkpoint-collector.ts";
 export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
 export { type CheckpointInfo, shouldCompact } from "./checkpoint-writer.ts";
-export { checksum } from "./checksum.ts";
+export {
+  checksum,
+  checksumPure,
+  installChecksumBackend,
+  NATIVE_CHECKSUM_BYTES_MIN,
+} from "./checksum.ts";
 export * from "./codec/records.ts";
 export { ColdPages } from "./cold-pages.ts";
 export type * from "./disk.ts";
@@ -13,6 +18,7 @@ export * from "./new-state.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";
 export type * from "./pending.ts";
+export { RecordPool, shortBytes } from "./record-pool.ts";
 export * from "./snapshots.ts";
 export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
 export * from "./streams-codec.ts";

@@ -8,7 +8,14 @@ import { emptyTree } from "@orrery/crypto";
 import { BlobStore } from "./blob-store.ts";
 import { fullTree } from "./canonical-state.ts";
 import { PageTable } from "./page-table.ts";
-import type { CanisterSettings, CanisterState, ReplicatedState, SnapshotKey, SubnetInfo } from "./types.ts";
+import type {
+  CanisterSettings,
+  CanisterState,
+  LogVisibility,
+  ReplicatedState,
+  SnapshotKey,
+  SubnetInfo,
+} from "./types.ts";
 
 /** Seconds: 30 days. */
 export const FREEZING_THRESHOLD_DEFAULT = 2_592_000n;
@@ -22,6 +29,9 @@ export const LOG_MEMORY_LIMIT_DEFAULT = 4_096n;
 /** Shared by the canisters that have none. */
 const NO_SNAPSHOTS: readonly SnapshotKey[] = [];
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+const CONTROLLERS_ONLY: LogVisibility = { kind: "controllers" };
+
 export function defaultSettings(controllers: readonly Principal[]): CanisterSettings {
   return {
     controllers,
@@ -33,9 +43,9 @@ export function defaultSettings(controllers: readonly Principal[]): CanisterSett
     wasmMemoryLimit: WASM_MEMORY_LIMIT_DEFAULT,
     wasmMemoryThreshold: 0n,
     logMemoryLimit: LOG_MEMORY_LIMIT_DEFAULT,
-    logVisibility: { kind: "controllers" },
-    snapshotVisibility: { kind: "controllers" },
-    statusVisibility: { kind: "controllers" },
+    logVisibility: CONTROLLERS_ONLY,
+    snapshotVisibility: CONTROLLERS_ONLY,
+    statusVisibility: CONTROLLERS_ONLY,
     environmentVariables: [],
   };
 }
@@ -65,7 +75,7 @@ export function newCanister(options: NewCanisterOptions): CanisterState {
       globals: [],
       heapPages: 0,
       stablePages: 0,
-      certifiedData: new Uint8Array(0),
+      certifiedData: NO_BYTES,
       globalTimer: 0n,
       lowMemoryHook: "not_satisfied",
       createdAt: time,

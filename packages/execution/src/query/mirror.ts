@@ -12,6 +12,7 @@ import {
   type CanisterState,
   type PageDelta,
   PageTable,
+  RecordPool,
   type SubnetInfo,
 } from "@orrery/state";
 import type { CanisterImage } from "../runner/image.ts";
@@ -43,6 +44,7 @@ export class Mirror implements ModuleSource {
   /** By request id in hexadecimal. */
   readonly ingress: Map<string, IngressSummary> = new Map();
   readonly #modules = new Map<BlobKey, HeldModule>();
+  readonly #pool = new RecordPool();
   #tree: LabelTree;
   #time: TimeNs;
   #height: number;
@@ -55,6 +57,7 @@ export class Mirror implements ModuleSource {
     for (const { key, bytes } of snapshot.modules) this.#modules.set(key, { bytes, references: 0 });
     for (const snapshotted of snapshot.canisters) {
       const { meta, heap, stable, logs } = snapshotted;
+      this.#pool.share(meta);
       const canister = newCanister(snapshotted, logs);
       canister.memory.heap.applyDelta(heap);
       canister.memory.stable.applyDelta(stable);
@@ -119,6 +122,7 @@ export class Mirror implements ModuleSource {
   #applyCanister(change: StateDelta["canisters"][number], observer: MirrorObserver): void {
     const key = principalKey(change.meta.id);
     let canister = this.canisters.get(key);
+    if (!change.sameModule) this.#pool.share(change.meta);
     if (canister === undefined) {
       assert(!change.sameModule, "the module of a new canister is told");
       this.#retain(change.meta);
@@ -161,7 +165,9 @@ export class Mirror implements ModuleSource {
     const held = module === null ? undefined : this.#modules.get(module.blob);
     if (module === null || held === undefined) return;
     held.references--;
-    if (held.references === 0) this.#modules.delete(module.blob);
+    if (held.references > 0) return;
+    this.#modules.delete(module.blob);
+    this.#pool.forgetModule(module.blob);
   }
 
   #check(rootHash: Uint8Array): void {

@@ -54,6 +54,8 @@ export class ModuleCache {
   readonly #inflate: Inflate;
   /** Least recently used first. */
   readonly #compiled = new Map<BlobKey, CompiledCanister>();
+  /** The records that canisters of one module share. */
+  readonly #uploads = new WeakMap<CompiledCanister, CompiledUpload>();
   #bytes = 0;
 
   constructor(options: {
@@ -72,6 +74,8 @@ export class ModuleCache {
     const key = toHex(hash);
     const compiled = this.#compile(key, uploaded);
     if (!compiled.ok) return compiled;
+    const known = this.#uploads.get(compiled.value);
+    if (known !== undefined) return ok(known);
     const { info, compileInstructions } = compiled.value;
     const customSectionBytes = info.customSections.reduce(
       (sum, one) => sum + one.name.length + one.content.length,
@@ -86,7 +90,9 @@ export class ModuleCache {
       metadata: info.customSections,
       exports: exportsOf(info),
     };
-    return ok({ module, instructions: compileInstructions, customSectionBytes, memory: info.memory });
+    const upload = { module, instructions: compileInstructions, customSectionBytes, memory: info.memory };
+    this.#uploads.set(compiled.value, upload);
+    return ok(upload);
   }
 
   /** The runnable form of an installed module; its bytes must be in the source. */
