@@ -142,13 +142,22 @@ export class Reader {
   s64Small(): number {
     let value = 0;
     let scale = 1;
+    // Linkers pad addresses to the full ten bytes: from the eighth on, bits may only repeat the sign.
+    let zeros = true;
+    let ones = true;
     for (let i = 0; i < 10; i++) {
       const b = this.u8();
       if (i < 7) {
         value += (b & 0x7f) * scale;
         scale *= 128;
+      } else {
+        zeros &&= (b & 0x7f) === 0;
+        ones &&= (b & 0x7f) === 0x7f;
       }
-      if (b < 0x80) return i >= 7 ? Number.NaN : (b & 0x40) === 0 ? value : value - scale;
+      if (b >= 0x80) continue;
+      if (i < 7) return (b & 0x40) === 0 ? value : value - scale;
+      if (zeros) return value;
+      return ones ? value - scale : Number.NaN;
     }
     throw this.fail("invalid LEB128 of 64 bits");
   }
