@@ -193,3 +193,33 @@ export function callOut(call: CallItem): Item {
 export function setHook(name: keyof typeof HOOKS, ...program: readonly Item[]): Item {
   return [HOOKS[name], code(...program), op.keep, op.hook];
 }
+
+/** Accepts the inspected message when register 9 is not zero. */
+export const acceptIf9: Item = [get(9), when([ic0.accept_message])];
+
+/** Counts the rounds that a gate has waited. */
+export const GATE_TURNS = 20;
+const GATE_OPEN = 21;
+const GATE_STEP = 22;
+const askRandomness: Item = [
+  [
+    new Uint8Array(),
+    "raw_rand",
+    TABLE.callback,
+    get(GATE_STEP),
+    TABLE.callback,
+    get(GATE_STEP),
+    ic0.call_new,
+  ],
+  ["DIDL\0\0", ic0.call_data_append, ic0.call_perform, op.drop],
+];
+
+/** Does not reply before another message opened the gate: asks for randomness again and again. */
+export const gate: Item = [
+  [
+    code(get(GATE_TURNS), 1, op.add, set(GATE_TURNS), get(GATE_OPEN), when([ic0.msg_reply], [askRandomness])),
+    op.keep,
+  ],
+  [set(GATE_STEP), askRandomness],
+];
+export const openGate: Item = [1, set(GATE_OPEN), ic0.msg_reply];

@@ -4,11 +4,12 @@
  * asks for a fresh one. The shared canister takes only programs that leave nothing behind.
  */
 import type { Principal } from "@icp-sdk/core/principal";
+import { numberOf } from "./bytes.ts";
 import { replied } from "./checks.ts";
 import { ed25519, type Identity } from "./identity.ts";
 import { decodeResult, encodeArg, MANAGEMENT, type MethodName } from "./management.ts";
 import { type ModuleOptions, universalModule } from "./module.ts";
-import { code, type Item } from "./script.ts";
+import { code, get, type Item, reply64 } from "./script.ts";
 import type { Target } from "./target.ts";
 import { contentOf, type Fields, type Outcome, type Request, sign, type Wire } from "./wire.ts";
 
@@ -75,13 +76,14 @@ export class Universal {
     mode: unknown,
     options: ModuleOptions & { readonly program?: readonly Item[] } = {},
   ): Promise<Outcome> {
+    const { program = [], ...module } = options;
     return this.world.manage(
       "install_code",
       {
         mode,
         canister_id: this.id,
-        wasm_module: universalModule(options),
-        arg: code(...(options.program ?? [])),
+        wasm_module: universalModule(module),
+        arg: code(...program),
       },
       { near: this.id },
     );
@@ -95,6 +97,15 @@ export class Universal {
   async status(): Promise<any> {
     const outcome = await this.world.manage("canister_status", { canister_id: this.id }, { near: this.id });
     return decodeResult("canister_status", replied(outcome));
+  }
+
+  /** The canister's log, a line a record. */
+  async log(): Promise<string> {
+    const outcome = await this.world.manageQuery("fetch_canister_logs", { canister_id: this.id });
+    const { canister_log_records } = decodeResult("fetch_canister_logs", replied(outcome)) as {
+      canister_log_records: readonly { readonly content: Uint8Array }[];
+    };
+    return canister_log_records.map(({ content }) => new TextDecoder().decode(content)).join("\n");
   }
 
   async configure(settings: Record<string, unknown>): Promise<void> {
@@ -236,4 +247,18 @@ export class World {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
+}
+
+/** Two pooled canisters. */
+export async function pair(world: World): Promise<[Universal, Universal]> {
+  const [first, second] = await world.universals(2);
+  return [first as Universal, second as Universal];
+}
+
+/** Waits until a canister's register is not zero. */
+export async function reached(canister: Universal, register: number): Promise<void> {
+  await canister.world.eventually(`register ${register}`, async () => {
+    const outcome = await canister.query(get(register), reply64);
+    return numberOf(replied(outcome)) === 0n ? null : true;
+  });
 }

@@ -1,2 +1,7 @@
 /** Declares every case: a file a group of sections. */
 import "./arguments.ts";
+import "./calls.ts";
+import "./cycles.ts";
+import "./environment.ts";
+import "./responding.ts";
+import "./stable.ts";
