@@ -21,6 +21,7 @@ function payload(answers: (readonly QueryStats[] | Error)[]): {
   const failures: unknown[] = [];
   const made = new NodePayload({
     pool: { buildPayload: ({ height }) => ({ ingress: [Uint8Array.of(height)] }) },
+    takeSlices: (height) => (height === 7 ? [] : [Uint8Array.of(height)]),
     async takeQueryStats(): Promise<readonly QueryStats[]> {
       const answer = answers.shift();
       if (!Array.isArray(answer)) throw answer ?? new Error("asked too often");
@@ -52,6 +53,14 @@ test("statistics are in one block, messages in every one", async () => {
   await settled();
   assert.deepEqual(build(), { ingress: [Uint8Array.of(7)] });
   assert.deepEqual(failures, []);
+});
+
+test("slices are beside the messages", () => {
+  const { payload: made } = payload([]);
+  assert.deepEqual(made.buildPayload({ height: 8, time: START }), {
+    ingress: [Uint8Array.of(8)],
+    xnet: [Uint8Array.of(8)],
+  });
 });
 
 test("a view that cannot answer is the node's failure", async () => {

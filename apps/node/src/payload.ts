@@ -1,6 +1,6 @@
 /**
- * What this node puts into its blocks: waiting ingress messages, and now and then the statistics of the queries that its view
- * answered (interface spec, `canister_status`, "query_stats"). The view is asked beside publications, never waited for.
+ * What this node puts into a subnet's blocks: waiting ingress messages, slices of other subnets' streams, and now and then the
+ * statistics of the queries that its view answered (interface spec, `canister_status`, "query_stats"). The view is asked beside publications, never waited for.
  */
 import type { BlockPayload, Height, QueryStats, TimeNs } from "@orrery/base";
 import type { PayloadBuilder } from "@orrery/consensus";
@@ -10,6 +10,8 @@ export const QUERY_STATS_INTERVAL_NS = 1_000_000_000n;
 
 export interface NodePayloadOptions {
   readonly pool: PayloadBuilder;
+  /** Slices for the block at the height, within the block's limits. */
+  readonly takeSlices: (height: Height) => readonly Uint8Array[];
   /** What queries took since it was last asked. */
   readonly takeQueryStats: () => Promise<readonly QueryStats[]>;
   readonly onFailure: (error: unknown) => void;
@@ -39,9 +41,13 @@ export class NodePayload implements PayloadBuilder {
 
   buildPayload(context: { readonly height: Height; readonly time: TimeNs }): BlockPayload {
     const payload = this.#options.pool.buildPayload(context);
-    if (this.#stats.length === 0) return payload;
+    const xnet = this.#options.takeSlices(context.height);
     const queryStats = this.#stats;
     this.#stats = [];
-    return { ...payload, queryStats };
+    return {
+      ...payload,
+      ...(queryStats.length === 0 ? {} : { queryStats }),
+      ...(xnet.length === 0 ? {} : { xnet }),
+    };
   }
 }

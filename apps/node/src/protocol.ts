@@ -5,7 +5,7 @@
  * plain data; pages travel as ids into shared slabs.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { Batch, Height, LogLevel, RequestId, SubnetId, TimeNs } from "@orrery/base";
+import type { Batch, Height, LogLevel, PrincipalKey, RequestId, SubnetId, TimeNs } from "@orrery/base";
 import type { StateDelta, ViewSnapshot } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
@@ -96,6 +96,8 @@ export type ExecutionPost = About<{ readonly kind: "batch"; readonly batch: Batc
 export type ExecutionReport = About<{
   readonly kind: "executed";
   readonly height: Height;
+  /** Subnets whose stream changed, as certified from this height on. */
+  readonly streams: readonly PrincipalKey[];
   /** Hex request ids that became terminal. */
   readonly answered: readonly string[];
   readonly wake: Wake;
@@ -132,6 +134,8 @@ export type ViewPost =
   | { readonly kind: "feed"; readonly port: MessagePort };
 
 export type ViewCall =
+  /** The slice of `source`'s stream that this subnet should take next, certified: `Uint8Array | null`. */
+  | { readonly kind: "slice"; readonly source: SubnetIndex }
   /** Of the root subnet: its word for another subnet, `Delegation | null`. */
   | { readonly kind: "delegation"; readonly subnetId: SubnetId }
   | { readonly kind: "query"; readonly query: UserQuery }

@@ -16,6 +16,7 @@ export const STALENESS_MAX_NS = 60_000_000_000n;
 
 export interface RoundInputs {
   readonly now: TimeNs;
+  /** Messages and slices that wait for a block. */
   readonly poolSize: number;
 }
 

@@ -8,6 +8,7 @@ import {
   type Clock,
   type Height,
   type Logger,
+  type PrincipalKey,
   principalToText,
   type QueryStats,
   type TimeNs,
@@ -48,8 +49,10 @@ export interface RoundsOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onFailure: (thread: string, error: unknown) => void;
-  /** A height was published; `time` is its block's. */
-  readonly onPublished: (height: Height) => void;
+  /** Of other subnets' streams, for the next block. */
+  readonly slices: { waiting(): number; take(height: Height): readonly Uint8Array[] };
+  /** A height was published in which the streams to these subnets changed. */
+  readonly onPublished: (height: Height, streams: readonly PrincipalKey[]) => void;
 }
 
 export interface Rounds {
@@ -81,6 +84,7 @@ export function createRounds(options: RoundsOptions): Rounds {
   const pool = new IngressPool();
   const payload = new NodePayload({
     pool,
+    takeSlices: options.slices.take,
     takeQueryStats: () => threads.view<readonly QueryStats[]>({ kind: "take_query_stats" }),
     onFailure: (error) => options.onFailure("view", error),
     time: started.tip.time,
@@ -90,6 +94,8 @@ export function createRounds(options: RoundsOptions): Rounds {
   const subnetId = principalToText(keys.subnetId);
   /** Answered request ids of heights executed and not yet published. */
   const answered = new Map<Height, readonly string[]>();
+  /** Streams that changed in those heights. */
+  const streams = new Map<Height, readonly PrincipalKey[]>();
   let publicationWaiters: (() => void)[] = [];
   let alarm: NodeJS.Timeout | null = null;
   let poked = false;
@@ -125,7 +131,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     poked = false;
     if (stopped) return;
     const now = clock.now();
-    if (driver.shouldMakeBlock({ now, poolSize: pool.size })) {
+    if (driver.shouldMakeBlock({ now, poolSize: pool.size + options.slices.waiting() })) {
       perform(
         step(consensus, {
           kind: "make_block",
@@ -165,7 +171,8 @@ export function createRounds(options: RoundsOptions): Rounds {
   function publishReady(): void {
     for (const height of driver.takePublishable()) {
       threads.publish(height);
-      options.onPublished(height);
+      options.onPublished(height, streams.get(height) ?? []);
+      streams.delete(height);
       payload.published(consensus.tip.time);
       watchers.resolve(answered.get(height) ?? []);
       answered.delete(height);
@@ -206,6 +213,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       countRound(figures, { ...report, answers: report.answered.length });
       pool.executed(report.height);
       if (report.answered.length > 0) answered.set(report.height, report.answered);
+      if (report.streams.length > 0) streams.set(report.height, report.streams);
       publishReady();
     },
     onDurable(height): void {

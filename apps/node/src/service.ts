@@ -9,15 +9,18 @@ import { createMclBls } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import { decodeCertifiedSlice, verifySlice } from "@orrery/execution/slices";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
+import type { SubnetInfo } from "@orrery/state";
 import { Delegations } from "./delegations.ts";
 import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
 import { renderMetrics } from "./metrics.ts";
 import type { ExecutionStarted, SubnetIndex } from "./protocol.ts";
 import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
+import { Slices } from "./slices.ts";
 
 /** The threads of all subnets. */
 export interface ServiceThreads {
@@ -79,6 +82,14 @@ export function createService(options: {
     now: () => clock.now(),
     onFailure: (error) => joined?.onFailure(error),
   });
+  const slices = new Slices({
+    subnets: subnets.map(({ info }) => info),
+    cut: async (source, destination) =>
+      (await joined?.threads.of(destination).view<Uint8Array | null>({ kind: "slice", source })) ?? null,
+    verify: (slice, source, destination) => wrongSlice(bls, slice, source, destination),
+    wake: (destination) => late.current?.[destination]?.poke(),
+    onFailure: (error) => joined?.onFailure(error),
+  });
   const place = defaultSubnet(genesis.subnets);
   const replicas = createReplicas({ subnets, defaultSubnet: place, rounds: late, delegations, clock });
   const canisterSignatures = { rootKeyDer: root.keys.subnetPublicKey, bls };
@@ -108,13 +119,19 @@ export function createService(options: {
           clock,
           logger,
           onFailure,
-          onPublished: () => {
+          slices: {
+            waiting: () => slices.waiting(subnet),
+            take: (height) => slices.take(subnet, height),
+          },
+          onPublished: (height, streams) => {
+            slices.published(subnet, height, streams);
             if (subnet === 0) delegations.rootPublished();
           },
         }),
       );
       late.current = rounds;
       for (const each of rounds) each.poke();
+      slices.begin();
       const opened = delegations.renew(false).then(() => {
         open = true;
         ready.resolve();
@@ -122,6 +139,19 @@ export function createService(options: {
       return { rounds, ready: opened };
     },
   };
+}
+
+/** What is wrong with a slice, or null. */
+function wrongSlice(bls: Bls, bytes: Uint8Array, source: SubnetInfo, destination: SubnetInfo): string | null {
+  const slice = decodeCertifiedSlice(bytes);
+  if (!slice.ok) return slice.error;
+  const verdict = verifySlice(slice.value, {
+    source: source.subnetId,
+    destination: destination.subnetId,
+    publicKeyDer: source.publicKey,
+    verifyBls: (key, message, signature) => bls.verify(key, message, signature),
+  });
+  return verdict.ok ? null : verdict.error;
 }
 
 function administer(request: HttpRequest, summary: () => readonly SubnetSummary[]): HttpResponse | null {

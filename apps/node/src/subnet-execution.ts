@@ -2,7 +2,18 @@
  * One subnet on the execution thread: its tip, the key that certifies it, and what the view and the storage thread have been told of
  * it. For each batch: execute, certify, feed the view and the storage thread, report.
  */
-import { assert, type Batch, type Height, type Logger, OrreryError, toHex } from "@orrery/base";
+import {
+  assert,
+  type Batch,
+  equalBytes,
+  type Height,
+  type Logger,
+  OrreryError,
+  type PrincipalKey,
+  principalKey,
+  toHex,
+  utf8,
+} from "@orrery/base";
 import {
   batchOf,
   type ConsensusState,
@@ -14,7 +25,7 @@ import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, tre
 import { takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createFileDisk } from "@orrery/host";
-import type { CheckpointInfo } from "@orrery/state";
+import type { CheckpointInfo, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
 import type {
   ExecutionReport,
@@ -48,6 +59,19 @@ export interface SubnetExecutionOptions {
 type ViewNews =
   | Pick<Extract<ViewFeed, { kind: "snapshot" }>, "kind" | "snapshot" | "signature">
   | Pick<Extract<ViewFeed, { kind: "delta" }>, "kind" | "delta" | "signature">;
+
+const STREAMS: Uint8Array = utf8("streams");
+
+/** The subnets whose streams are among the changes of the certified tree. */
+function changedStreams(changes: readonly TreeChange[]): readonly PrincipalKey[] {
+  const keys = new Set<PrincipalKey>();
+  for (const { path } of changes) {
+    const [head, subnet] = path;
+    if (head !== undefined && subnet !== undefined && equalBytes(head, STREAMS))
+      keys.add(principalKey(subnet));
+  }
+  return [...keys];
+}
 
 export class SubnetExecution {
   readonly #options: SubnetExecutionOptions;
@@ -101,6 +125,7 @@ export class SubnetExecution {
       kind: "executed",
       subnet: this.#options.subnet,
       height: result.height,
+      streams: changedStreams(result.delta.tree),
       answered: result.answered.map(toHex),
       wake: { moreWork: result.moreWork, nextTimer: result.nextTimer },
       instructions: result.instructions,

@@ -5,12 +5,12 @@
 import { assert, assertNever, type Height } from "@orrery/base";
 import { CertifiedView } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
-import { inflateGzip } from "@orrery/host";
-import { PageReader } from "@orrery/state";
+import { createFileDisk, inflateGzip } from "@orrery/host";
+import { ColdPages, PageReader } from "@orrery/state";
 import type { ViewCall, ViewFeed } from "./protocol.ts";
 
 export class SubnetView {
-  readonly #reader = new PageReader();
+  readonly #reader: PageReader;
   /** The view shows a height. */
   readonly #onApplied: (height: Height) => void;
   #view: CertifiedView | null = null;
@@ -21,7 +21,9 @@ export class SubnetView {
   #blockedOn: Height | null = null;
   #backlog: (() => void)[] = [];
 
-  constructor(onApplied: (height: Height) => void) {
+  /** `store`: the directory whose checkpoints hold the pages that are not in memory. */
+  constructor(store: string, onApplied: (height: Height) => void) {
+    this.#reader = new PageReader({ cold: new ColdPages(createFileDisk(store)) });
     this.#onApplied = onApplied;
   }
 
@@ -36,12 +38,23 @@ export class SubnetView {
     });
   }
 
-  call(call: ViewCall): unknown {
-    if (this.#blockedOn === null) return this.#answer(call);
+  call(call: Exclude<ViewCall, { kind: "slice" }>): unknown {
+    return this.#settled((view) => answer(view, call));
+  }
+
+  /** The slice of the source's stream that this subnet should take next, from what both of them have published. */
+  slice(source: SubnetView): unknown {
+    return source.#settled((from) => this.#settled((view) => view.nextSlice(from)));
+  }
+
+  /** Runs once everything sent before has been done; null while there is no view. */
+  #settled<T>(action: (view: CertifiedView) => T | Promise<T | null>): T | Promise<T | null> | null {
+    const run = (): T | Promise<T | null> | null => (this.#view === null ? null : action(this.#view));
+    if (this.#blockedOn === null) return run();
     return new Promise((resolve, reject) => {
       this.#backlog.push(() => {
         try {
-          resolve(this.#answer(call));
+          resolve(run());
         } catch (error) {
           reject(error);
         }
@@ -71,6 +84,7 @@ export class SubnetView {
       return;
     }
     for (const slab of feed.slabs) this.#reader.addSlab(slab);
+    this.#reader.closeSuperseded();
     const certification = { signature: feed.signature, delegation: this.#delegation };
     if (feed.kind === "snapshot") {
       const { snapshot } = feed;
@@ -82,25 +96,23 @@ export class SubnetView {
     }
     this.#onApplied(height);
   }
+}
 
-  #answer(call: ViewCall): unknown {
-    const view = this.#view;
-    if (view === null) return null;
-    switch (call.kind) {
-      case "query":
-        return view.query(call.query);
-      case "read_state":
-        return view.readState(call.query);
-      case "request_certificate":
-        return view.requestCertificate(call.requestId, call.ranges, call.destination);
-      case "take_query_stats":
-        return view.takeQueryStats();
-      case "inspect":
-        return view.inspect(call.envelope);
-      case "delegation":
-        return view.delegationOf(call.subnetId);
-      default:
-        return assertNever(call, "view call");
-    }
+function answer(view: CertifiedView, call: Exclude<ViewCall, { kind: "slice" }>): unknown {
+  switch (call.kind) {
+    case "query":
+      return view.query(call.query);
+    case "read_state":
+      return view.readState(call.query);
+    case "request_certificate":
+      return view.requestCertificate(call.requestId, call.ranges, call.destination);
+    case "take_query_stats":
+      return view.takeQueryStats();
+    case "inspect":
+      return view.inspect(call.envelope);
+    case "delegation":
+      return view.delegationOf(call.subnetId);
+    default:
+      return assertNever(call, "view call");
   }
 }

@@ -31,7 +31,10 @@ createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
     else viewOf(message.subnet).delegate(message.delegation);
   },
   mayTakeLong: (call) => call.kind === "query",
-  onCall: (call) => viewOf(call.subnet).call(call),
+  onCall(call): unknown {
+    const view = viewOf(call.subnet);
+    return call.kind === "slice" ? view.slice(viewOf(call.source)) : view.call(call);
+  },
 });
 
 function viewOf(subnet: SubnetIndex): SubnetView {

@@ -22,6 +22,8 @@ import { ErrorCode, errorCodeText, rejectCodeOf, type UserError } from "../error
 import { boundedText } from "../messaging/reject.ts";
 import type { Inflate } from "../runner/modules.ts";
 import { WasmRunner } from "../runner/runner.ts";
+import { sliceRequest } from "../streams/payload.ts";
+import { certifySlice, takeSlice } from "../streams/slices.ts";
 import type { StateDelta } from "../types.ts";
 import {
   type CertificateDestination,
@@ -175,6 +177,18 @@ export class CertifiedView {
   /** From the root subnet's view: its word for another subnet; null when the state does not know that. */
   delegationOf(subnetId: SubnetId): Delegation | null {
     return issueDelegation(this.#mirror, this.#certification.signature, subnetId);
+  }
+
+  /**
+   * The slice of the source's stream to this subnet that goes on where this state is, certified by the source; null when there is
+   * nothing new. What is wrong with it otherwise shows when it is judged by whoever puts it into a block.
+   */
+  nextSlice(source: CertifiedView): Uint8Array | null {
+    const state = { tree: this.#mirror.tree, subnet: this.#mirror.subnet };
+    const request = sliceRequest({ state, past: new Map() }, source.#mirror.subnet.subnetId);
+    const { tree, subnet } = source.#mirror;
+    const slice = takeSlice({ tree, subnet }, request);
+    return slice === null ? null : certifySlice(slice, source.#certification.signature);
   }
 
   /** From now on certificates carry this delegation, which the caller has verified. */

@@ -1,0 +1,113 @@
+/**
+ * Messages between the subnets of a node: which slice of whose stream goes into whose next block. A pair of subnets has one slice
+ * under way at a time: asked for, verified and waiting, or in a block that is not published yet. It is asked for again when the
+ * source publishes a change of its stream, and when the destination has published what it took. Nothing else happens: streams at
+ * rest make no blocks.
+ */
+import { assert, type Height, OrreryError, type PrincipalKey, principalKey } from "@orrery/base";
+import type { SubnetInfo } from "@orrery/state";
+import type { SubnetIndex } from "./protocol.ts";
+
+export interface SlicesOptions {
+  readonly subnets: readonly SubnetInfo[];
+  /** From published states: the slice of `source` that `destination` should take next, certified; null when there is nothing new. */
+  readonly cut: (source: SubnetIndex, destination: SubnetIndex) => Promise<Uint8Array | null>;
+  /** Whether the slice is what the source certified; the error says what is wrong with it. */
+  readonly verify: (slice: Uint8Array, source: SubnetInfo, destination: SubnetInfo) => string | null;
+  /** There is something for the subnet's next block. */
+  readonly wake: (destination: SubnetIndex) => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+type Under =
+  | { readonly kind: "nothing" }
+  /** `again`: something changed since it was asked for. */
+  | { readonly kind: "asked"; again: boolean }
+  | { readonly kind: "waiting"; readonly slice: Uint8Array }
+  | { readonly kind: "placed"; readonly height: Height };
+
+const NOTHING: Under = { kind: "nothing" };
+
+export class Slices {
+  readonly #options: SlicesOptions;
+  readonly #places: ReadonlyMap<PrincipalKey, SubnetIndex>;
+  /** By destination, then by source. */
+  readonly #under: Under[][];
+
+  constructor(options: SlicesOptions) {
+    this.#options = options;
+    this.#places = new Map(options.subnets.map(({ subnetId }, place) => [principalKey(subnetId), place]));
+    this.#under = options.subnets.map(() => options.subnets.map(() => NOTHING));
+  }
+
+  /** States from before the start may hold messages that nobody has taken. */
+  begin(): void {
+    for (const destination of this.#under.keys()) {
+      for (const source of this.#under.keys()) this.#ask(source, destination);
+    }
+  }
+
+  /** Slices waiting for the subnet's next block. */
+  waiting(destination: SubnetIndex): number {
+    return this.#row(destination).filter(({ kind }) => kind === "waiting").length;
+  }
+
+  /** For the block at `height`. */
+  take(destination: SubnetIndex, height: Height): readonly Uint8Array[] {
+    const row = this.#row(destination);
+    const taken: Uint8Array[] = [];
+    for (const [source, under] of row.entries()) {
+      if (under.kind !== "waiting") continue;
+      taken.push(under.slice);
+      row[source] = { kind: "placed", height };
+    }
+    return taken;
+  }
+
+  /** A height was published in which the streams to these subnets changed. */
+  published(subnet: SubnetIndex, height: Height, streams: readonly PrincipalKey[]): void {
+    for (const [source, under] of this.#row(subnet).entries()) {
+      if (under.kind !== "placed" || under.height > height) continue;
+      this.#row(subnet)[source] = NOTHING;
+      this.#ask(source, subnet);
+    }
+    for (const key of streams) {
+      const destination = this.#places.get(key);
+      if (destination !== undefined) this.#ask(subnet, destination);
+    }
+  }
+
+  #row(destination: SubnetIndex): Under[] {
+    const row = this.#under[destination];
+    assert(row !== undefined, "slices go to subnets of this node");
+    return row;
+  }
+
+  #ask(source: SubnetIndex, destination: SubnetIndex): void {
+    if (source === destination) return;
+    const row = this.#row(destination);
+    const under = row[source] as Under;
+    if (under.kind === "asked") under.again = true;
+    // What waits is taken first, and what was placed is published first: both ask again.
+    if (under.kind !== "nothing") return;
+    const asked: Under = { kind: "asked", again: false };
+    row[source] = asked;
+    this.#options.cut(source, destination).then((slice) => {
+      row[source] = NOTHING;
+      if (slice !== null) this.#accept(source, destination, slice);
+      else if (asked.again) this.#ask(source, destination);
+    }, this.#options.onFailure);
+  }
+
+  #accept(source: SubnetIndex, destination: SubnetIndex, slice: Uint8Array): void {
+    const { subnets, verify, wake, onFailure } = this.#options;
+    const wrong = verify(slice, subnets[source] as SubnetInfo, subnets[destination] as SubnetInfo);
+    if (wrong !== null) {
+      const what = `the slice of subnet ${source} for subnet ${destination}`;
+      onFailure(new OrreryError("slice_invalid", `${what} does not hold: ${wrong}`));
+      return;
+    }
+    this.#row(destination)[source] = { kind: "waiting", slice };
+    wake(destination);
+  }
+}
