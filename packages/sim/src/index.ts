@@ -7,4 +7,8 @@ export {
   referenceDigests,
 } from "./disk-drill.ts";
 export { FaultyDisk, type FaultyDiskOptions, PowerCut } from "./faulty-disk.ts";
+export { createSimNetwork, type SimNetwork, type SimNetworkOptions, type SimSubnet } from "./network.ts";
+export { leftovers, networkCycles } from "./network-checks.ts";
+export { runNetworkWorkload, type WorkloadOptions, type WorkloadReport } from "./network-workload.ts";
 export { type Random, seededRandom } from "./random.ts";
+export type { SliceFaults } from "./slice-carrier.ts";

@@ -81,27 +81,37 @@ export function judgeSlice(context: XnetContext, bytes: Uint8Array): Result<Cert
   const source = otherSubnets(state.subnet).find(({ key }) => key === principalKey(slice.source));
   const publicKeyDer = source === undefined ? null : subnetKey(state.subnet, source.subnetId);
   if (source === undefined || publicKeyDer === null) return err("a slice of no subnet of this network");
+  const expected = past.get(source.key) ?? expectedIndices(state, source.subnetId);
+  if (slice.messages.length === 0 && slice.header.signalsEnd === expected.signalIndex)
+    return err("it brings nothing new");
+  const own = treeGet(state.tree, streamHeaderPath(source.subnetId));
+  // Blocks under way can only have added to the stream; what they added cannot have come back yet.
+  const sentEnd = own instanceof Uint8Array ? decodeStreamHeader(own).end : 0n;
+  const fits = sliceFits(slice, expected, sentEnd);
+  if (!fits.ok) return fits;
+  // The signature last: it costs most.
   const verified = verifySlice(slice, {
     source: source.subnetId,
     destination: state.subnet.subnetId,
     publicKeyDer,
     verifyBls,
   });
-  if (!verified.ok) return verified;
-  const expected = past.get(source.key) ?? expectedIndices(state, source.subnetId);
-  const own = treeGet(state.tree, streamHeaderPath(source.subnetId));
-  // Blocks under way can only have added to the stream; what they added cannot have come back yet.
-  const sentEnd = own instanceof Uint8Array ? decodeStreamHeader(own).end : 0n;
-  const fits = sliceFits(slice, expected, sentEnd);
-  return fits.ok ? ok(slice) : fits;
+  return verified.ok ? ok(slice) : verified;
+}
+
+export interface ChosenSlices {
+  /** For the block. */
+  readonly xnet: readonly Uint8Array[];
+  /** The same, decoded. */
+  readonly taken: readonly CertifiedSlice[];
+  /** Why others are wrong. */
+  readonly refused: readonly string[];
 }
 
 /** The slices that go into a block, out of encoded ones that came in: those that are right, one of a subnet, within limits. */
-export function chooseSlices(
-  context: XnetContext,
-  candidates: readonly Uint8Array[],
-): { readonly xnet: readonly Uint8Array[]; readonly refused: readonly string[] } {
+export function chooseSlices(context: XnetContext, candidates: readonly Uint8Array[]): ChosenSlices {
   const xnet: Uint8Array[] = [];
+  const taken: CertifiedSlice[] = [];
   const refused: string[] = [];
   const sources = new Set<PrincipalKey>();
   let bytes = 0;
@@ -118,8 +128,9 @@ export function chooseSlices(
     sources.add(key);
     bytes += candidate.length;
     xnet.push(candidate);
+    taken.push(slice.value);
   }
-  return { xnet, refused };
+  return { xnet, taken, refused };
 }
 
 /** Whether another maker's slices are right; the error says which is not. */
