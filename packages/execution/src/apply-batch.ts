@@ -7,7 +7,7 @@ import {
   assert,
   type Batch,
   type Logger,
-  MANAGEMENT_CANISTER,
+  OrreryError,
   type PrincipalKey,
   principalKey,
   type QueryStats,
@@ -15,11 +15,12 @@ import {
   u64be,
 } from "@orrery/base";
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
+import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import { type CanisterState, type PageArena, type ReplicatedState, touch, updateTree } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { type ExecutionLimits, limitsOf } from "./limits.ts";
-import { encodeBlob } from "./management/types.ts";
-import { answerRequest, expireCalls } from "./messaging/delivery.ts";
+import { answerPending } from "./management/pending.ts";
+import { expireCalls } from "./messaging/delivery.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { newModules } from "./query/snapshot.ts";
@@ -48,6 +49,8 @@ export interface ExecutionOptions {
   readonly executor?: Executor;
   readonly limits?: Partial<ExecutionLimits>;
   readonly log?: Logger;
+  /** Must be there exactly if the subnet's record lists chain keys. */
+  readonly chainKeys?: ChainKeys;
 }
 
 /** Execution over one state, which it owns from now on. */
@@ -65,9 +68,23 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     local: new LocalJobRunner(state, options.runner),
     limits: { ...limitsOf(state.subnet.type), ...options.limits },
     log: options.log ?? silentLogger,
+    chainKeys: chainKeysOf(state, options),
   };
   const index = new ExecutionIndex(state);
   return { applyBatch: (batch) => applyBatch(state, batch, { env, index }) };
+}
+
+/** The keys of a local subnet of one node can be one process's; a public network's are shared by its nodes (not built yet). */
+function chainKeysOf({ subnet }: ReplicatedState, { chainKeys }: ExecutionOptions): ChainKeys | null {
+  const listed = subnet.chainKeys !== undefined && subnet.chainKeys.length > 0;
+  if (listed !== (chainKeys !== undefined) || (listed && !(subnet.local && subnet.nodes.length <= 1))) {
+    throw new OrreryError(
+      "chain_keys_mismatch",
+      "chain keys belong to subnets of one node of a local network whose record lists them, and to no others; " +
+        "give the execution the secrets exactly for those",
+    );
+  }
+  return chainKeys ?? null;
 }
 
 function applyBatch(
@@ -115,26 +132,6 @@ function addQueryStats(state: ReplicatedState, stats: readonly QueryStats[]): vo
     };
     touch(state, canister);
   }
-}
-
-/** Answers `raw_rand` of earlier rounds with randomness that did not exist when it was asked for. */
-function answerPending(round: Round): void {
-  const { state } = round;
-  const due = state.pendingManagement.splice(0, state.pendingManagement.length);
-  for (const call of due) {
-    answerRequest(round, call, {
-      from: MANAGEMENT_CANISTER,
-      payload: { kind: "reply", data: encodeBlob(nextRandom(state)) },
-      refund: call.refund,
-    });
-  }
-}
-
-/** 32 bytes of the round's generator. */
-function nextRandom(state: ReplicatedState): Uint8Array {
-  const out = sha256(domainSep("orrery-random-output"), state.randomness);
-  state.randomness = sha256(domainSep("orrery-random-step"), state.randomness);
-  return out;
 }
 
 function finishRound(round: Round): BatchResult {

@@ -1,6 +1,7 @@
 /** Prices against the published table and against figures that replicas print. */
 import assert from "node:assert/strict";
 import test from "node:test";
+import type { SubnetId } from "@orrery/base";
 import {
   callCost,
   costCall,
@@ -47,19 +48,37 @@ test("fees scale with the nominal size, and system subnets are free", () => {
 });
 
 test("signatures cost what their key's subnet costs", () => {
-  assert.deepEqual(costSign(THIRTEEN, { scheme: "ecdsa", code: 0, name: "key_1" }), {
+  const held = {
+    ...THIRTEEN,
+    chainKeys: [{ kind: "ecdsa", curve: "secp256k1", name: "key_1" }] as const,
+    routing: [
+      {
+        subnetId: new Uint8Array(0) as unknown as SubnetId,
+        ranges: [],
+        chainKeys: [{ kind: "schnorr", algorithm: "ed25519", name: "test_key_1" }] as const,
+      },
+    ],
+  };
+  assert.deepEqual(costSign(held, { scheme: "ecdsa", code: 0, name: "key_1" }), {
     status: "ok",
     cycles: 26_153_846_153n,
   });
-  assert.deepEqual(costSign(THIRTEEN, { scheme: "schnorr", code: 1, name: "test_key_1" }), {
+  assert.deepEqual(costSign(held, { scheme: "schnorr", code: 1, name: "test_key_1" }), {
     status: "ok",
     cycles: 10_000_000_000n,
   });
   assert.equal(
-    costSign(THIRTEEN, { scheme: "ecdsa", code: 1, name: "key_1" }).status,
+    costSign(held, { scheme: "ecdsa", code: 1, name: "key_1" }).status,
     "unknown_curve_or_algorithm",
   );
-  assert.equal(costSign(THIRTEEN, { scheme: "vetkd", code: 0, name: "nobody" }).status, "unknown_key");
+  for (const [scheme, code, name] of [
+    ["vetkd", 0, "nobody"],
+    ["vetkd", 0, "key_1"],
+    ["ecdsa", 0, "test_key_1"],
+    ["schnorr", 0, "test_key_1"],
+  ] as const) {
+    assert.equal(costSign(held, { scheme, code, name }).status, "unknown_key", `${scheme} ${code} ${name}`);
+  }
 });
 
 test("outcalls priced by use cost what the replica's parts add up to", () => {

@@ -3,7 +3,7 @@
  * subnet of 13 nodes and scales with the subnet's nominal size; system subnets are free. Pure functions: nothing here reads or
  * changes a canister.
  */
-import type { SubnetInfo } from "@orrery/state";
+import type { ChainKeyId, SubnetInfo } from "@orrery/state";
 import {
   INSTRUCTIONS_PER_MESSAGE_MAX,
   INTER_CANISTER_PAYLOAD_BYTES_MAX,
@@ -184,7 +184,7 @@ export function costHttpRequestByUse(subnet: FeeSubnet, usage: OutcallUsage): bi
   const perResponse = fees.nodeResponseFlexible * n + fees.responseFlexible;
   const flexibleBase = (minimum: bigint): bigint =>
     n * (start + fees.nodeFlexible * n + perResponse * minimum);
-  if (replication.kind === "non_replicated") return flexibleBase(1n) + each + gossip + blockByte * bytes;
+  if (replication.kind !== "flexible") return flexibleBase(1n) + each + gossip + blockByte * bytes;
   const { totalRequests, minResponses, maxResponses } = replication.counts ?? {
     totalRequests: n,
     minResponses: (2n * n) / 3n + 1n,
@@ -206,17 +206,34 @@ export type SignatureCost =
   | { readonly status: "ok"; readonly cycles: bigint }
   | { readonly status: "unknown_curve_or_algorithm" | "unknown_key" };
 
-/** `ic0.cost_sign_with_ecdsa`, `_schnorr` and `cost_vetkd_derive_key`: curve codes are the interface specification's. */
+/** Curves and algorithms in the order of their codes (interface spec, "Cost estimation"). */
+const KEY_CODES: Readonly<Record<ChainKeyId["kind"], readonly string[]>> = {
+  ecdsa: ["secp256k1"],
+  schnorr: ["bip340secp256k1", "ed25519"],
+  vetkd: ["bls12_381_g2"],
+};
+
+/** Of one signature or derived key; free for system subnets. */
+export function chainKeyFee(subnet: Pick<FeeSubnet, "type">, name: string): bigint {
+  if (subnet.type === "system") return 0n;
+  return (FEES.signature * (KEY_SUBNET_SIZE.get(name) ?? REFERENCE_SUBNET_SIZE)) / REFERENCE_SUBNET_SIZE;
+}
+
+/** `ic0.cost_sign_with_ecdsa`, `_schnorr` and `cost_vetkd_derive_key`, for keys that some subnet of the network holds. */
 export function costSign(
-  subnet: FeeSubnet,
-  key: { readonly scheme: "ecdsa" | "schnorr" | "vetkd"; readonly code: number; readonly name: string },
+  subnet: FeeSubnet & Pick<SubnetInfo, "chainKeys" | "routing">,
+  key: { readonly scheme: ChainKeyId["kind"]; readonly code: number; readonly name: string },
 ): SignatureCost {
-  const codes = key.scheme === "schnorr" ? 2 : 1;
-  if (key.code < 0 || key.code >= codes) return { status: "unknown_curve_or_algorithm" };
-  const size = KEY_SUBNET_SIZE.get(key.name);
-  if (size === undefined) return { status: "unknown_key" };
-  const cycles = subnet.type === "system" ? 0n : (FEES.signature * size) / REFERENCE_SUBNET_SIZE;
-  return { status: "ok", cycles };
+  const wanted = KEY_CODES[key.scheme][key.code];
+  if (wanted === undefined) return { status: "unknown_curve_or_algorithm" };
+  const held = (one: ChainKeyId): boolean =>
+    one.kind === key.scheme &&
+    one.name === key.name &&
+    (one.kind === "schnorr" ? one.algorithm : one.curve) === wanted;
+  const known =
+    subnet.chainKeys?.some(held) === true ||
+    subnet.routing.some(({ chainKeys }) => chainKeys?.some(held) === true);
+  return known ? { status: "ok", cycles: chainKeyFee(subnet, key.name) } : { status: "unknown_key" };
 }
 
 /** Keeping `bytes` for `seconds`. */

@@ -43,6 +43,10 @@ export const INGRESS_STATUS_KEPT_NS = 300_000_000_000n;
 export const STOP_TIMEOUT_NS = 300_000_000_000n;
 /** Longest time that a best-effort call may ask for, seconds. */
 export const CALL_TIMEOUT_SECONDS_MAX = 300;
+/** Elements of a derivation path. */
+export const DERIVATION_PATH_LENGTH_MAX = 255;
+/** Requests that wait for one chain key (`max_queue_size` of its configuration). */
+export const SIGNATURE_QUEUE_CAPACITY = 20;
 /** Storage and compute are charged in steps of this length, ns. */
 export const CHARGE_INTERVAL_NS = 10_000_000_000n;
 /** Grid of heartbeats on a node, ns of block time. */
@@ -77,6 +81,8 @@ export const CHUNKS_MAX = 100;
 export const CHUNK_BYTES_MAX: number = 1024 * 1024;
 /** Changes kept in a canister's history. */
 export const HISTORY_ENTRIES_MAX = 20;
+/** Share of a round's instructions up to which management calls that execute much begin. */
+export const MANAGEMENT_INSTRUCTIONS_SHARE = 16n;
 /** Snapshots of one canister. */
 export const SNAPSHOTS_MAX = 10;
 /** Longest slice of a snapshot that one call reads, bytes. */
@@ -91,8 +97,6 @@ export const CERTIFIED_DATA_BYTES_MAX = 32;
 export const HEAP_BYTES_MAX_32: bigint = 4n << 30n;
 export const HEAP_BYTES_MAX_64: bigint = 6n << 30n;
 export const STABLE_BYTES_MAX: bigint = 500n << 30n;
-/** Share of a round's instructions up to which management calls that execute much begin. */
-export const MANAGEMENT_INSTRUCTIONS_SHARE = 16n;
 /** Instructions that storing a chunk counts for. */
 export const UPLOAD_CHUNK_INSTRUCTIONS = 200_000_000n;
 /** Uploaded module, uncompressed or not, bytes. */

@@ -8,7 +8,7 @@ import {
   principalToText,
   type Result,
 } from "@orrery/base";
-import type { CanisterState, HistoryOrigin } from "@orrery/state";
+import type { CanisterState, HistoryOrigin, RejectCode } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import type { Round } from "../scheduler/round.ts";
 import { type CandidRecord, decodeRecord, readPrincipal, required } from "./candid-decode.ts";
@@ -37,6 +37,13 @@ export type ManagementAnswer =
       readonly instructions?: bigint;
     }
   | { readonly kind: "error"; readonly error: UserError; readonly instructions?: bigint }
+  /** To a canister: the text goes as it is. */
+  | {
+      readonly kind: "reject";
+      readonly code: RejectCode;
+      readonly message: string;
+      readonly instructions?: bigint;
+    }
   /** Answered later by somebody else, attached cycles included. */
   | { readonly kind: "pending"; readonly instructions?: bigint };
 

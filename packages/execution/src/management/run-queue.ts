@@ -11,7 +11,7 @@ import { ingressInductionCost } from "../fees.ts";
 import { type ExecutionLimits, MANAGEMENT_INSTRUCTIONS_SHARE } from "../limits.ts";
 import { answerRequest } from "../messaging/delivery.ts";
 import { setStatus } from "../messaging/ingress-history.ts";
-import { rejectFromError, statusFromError } from "../messaging/reject.ts";
+import { rejectFromError, routingReject, statusFromError } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
 import { remoteCallerError } from "../streams/management-routing.ts";
 import {
@@ -145,6 +145,12 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["delete_canister", deleteCanister],
   ["deposit_cycles", depositCycles],
   ["raw_rand", rawRand],
+  ["ecdsa_public_key", thresholdPublicKey],
+  ["sign_with_ecdsa", signWithEcdsa],
+  ["schnorr_public_key", thresholdPublicKey],
+  ["sign_with_schnorr", signWithSchnorr],
+  ["vetkd_public_key", vetKdPublicKey],
+  ["vetkd_derive_key", vetKdDeriveKey],
   ["take_canister_snapshot", takeCanisterSnapshot],
   ["load_canister_snapshot", loadCanisterSnapshot],
   ["list_canister_snapshots", listCanisterSnapshots],
@@ -265,6 +271,12 @@ function give(round: Round, call: ManagementCall, answer: ManagementAnswer): voi
   const { origin } = call;
   if (answer.kind === "pending") {
     if (origin.kind === "ingress") markProcessing(round, origin.requestId);
+    return;
+  }
+  if (answer.kind === "reject") {
+    assert(origin.kind === "call", `${call.method} rejects callers that are canisters only`);
+    const payload = routingReject(answer.code, answer.message);
+    answerRequest(round, origin, { from: MANAGEMENT_CANISTER, payload, refund: call.cycles });
     return;
   }
   if (origin.kind === "ingress") {

@@ -3,6 +3,7 @@
  * `applyBatch`, dropped when it returns.
  */
 import type { Logger, TimeNs } from "@orrery/base";
+import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import type { PageArena, ReplicatedState } from "@orrery/state";
 import type { ExecutionLimits } from "../limits.ts";
 import type { Executor, LocalJobs, MessageRunner } from "../types.ts";
@@ -16,6 +17,8 @@ export interface ExecutionEnv {
   readonly arena: Pick<PageArena, "allocate" | "read" | "retain" | "retire">;
   readonly limits: ExecutionLimits;
   readonly log: Logger;
+  /** Secrets of the keys that the subnet's record lists; null: it lists none. */
+  readonly chainKeys: ChainKeys | null;
 }
 
 export interface Round extends ExecutionEnv {

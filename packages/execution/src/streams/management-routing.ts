@@ -6,16 +6,8 @@
 import { type CanisterId, type Principal, principalToText, type Result } from "@orrery/base";
 import type { ChainKeyId, SubnetInfo } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import {
-  type CandidRecord,
-  decodeRecord,
-  type Read,
-  readPrincipal,
-  readRecord,
-  readText,
-  readVariant,
-  required,
-} from "../management/candid-decode.ts";
+import { decodeRecord, readPrincipal, required } from "../management/candid-decode.ts";
+import { chainKeyText, readChainKey } from "../management/chain-key-id.ts";
 import { managementMethod } from "../management/methods.ts";
 import { type Destination, routerOf } from "./routing.ts";
 
@@ -63,40 +55,6 @@ function nowhere(method: string, why: string): ManagementRoute {
   return { kind: "nowhere", message: `Unable to route management canister request ${method}: ${why}` };
 }
 
-/** As the replica names a key. */
-export function chainKeyText(key: ChainKeyId): string {
-  if (key.kind === "schnorr")
-    return `schnorr:${key.algorithm === "ed25519" ? "Ed25519" : "Bip340Secp256k1"}:${key.name}`;
-  return key.kind === "ecdsa" ? `ecdsa:Secp256k1:${key.name}` : `vetkd:Bls12_381_G2:${key.name}`;
-}
-
-const constant =
-  <T>(value: T): Read<T> =>
-  () =>
-    value;
-
-function readKey(record: CandidRecord, kind: ChainKeyId["kind"]): ChainKeyId {
-  const id = required(record, "key_id", readRecord);
-  const name = required(id, "name", readText);
-  if (kind === "ecdsa") {
-    const curve = required(id, "curve", readVariant({ secp256k1: constant("secp256k1" as const) }));
-    return { kind, curve, name };
-  }
-  if (kind === "vetkd") {
-    const curve = required(id, "curve", readVariant({ bls12_381_g2: constant("bls12_381_g2" as const) }));
-    return { kind, curve, name };
-  }
-  const algorithm = required(
-    id,
-    "algorithm",
-    readVariant<"ed25519" | "bip340secp256k1">({
-      ed25519: constant("ed25519"),
-      bip340secp256k1: constant("bip340secp256k1"),
-    }),
-  );
-  return { kind, algorithm, name };
-}
-
 function routeByKey(subnet: SubnetInfo, method: string, key: ChainKeyId): ManagementRoute {
   const wanted = chainKeyText(key);
   const { subnets } = routerOf(subnet);
@@ -124,7 +82,7 @@ export function routeManagementCall(subnet: SubnetInfo, method: string, arg: Uin
   const decoded: Result<ManagementRoute, string> = decodeRecord(arg, (record) =>
     keyKind === undefined
       ? { kind: "subnet", subnetId: required(record, field, readPrincipal) }
-      : routeByKey(subnet, method, readKey(record, keyKind)),
+      : routeByKey(subnet, method, readChainKey(record, keyKind)),
   );
   if (!decoded.ok) {
     const description = `Error decoding candid: ${decoded.error}`;
@@ -139,7 +97,10 @@ export function routeManagementCall(subnet: SubnetInfo, method: string, arg: Uin
   if (host !== null) return host.own ? OWN : { kind: "subnet", subnetId: host.subnetId };
   // A subnet that is not there is found out when the message is routed.
   if (field === "subnet_id") return route;
-  return nowhere(method, `SubnetNotFound(CanisterId(${principalToText(route.subnetId)}), ${replicaName(method)})`);
+  return nowhere(
+    method,
+    `SubnetNotFound(CanisterId(${principalToText(route.subnetId)}), ${replicaName(method)})`,
+  );
 }
 
 /** What a canister that is not of this subnet is told about a method that it may not call here; null: it may. */

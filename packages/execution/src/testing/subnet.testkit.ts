@@ -20,6 +20,7 @@ import {
   utf8,
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
+import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import {
   type CallerInfo,
   type CanisterState,
@@ -53,6 +54,8 @@ export interface TestSubnetOptions {
   readonly subnet?: Partial<SubnetInfo>;
   readonly limits?: Partial<ExecutionLimits>;
   readonly runner?: MessageRunner;
+  /** Secrets of the keys in `subnet.chainKeys`. */
+  readonly chainKeys?: ChainKeys;
 }
 
 export interface Message {
@@ -90,12 +93,13 @@ export class TestSubnet {
 
   /** A new execution over the same state: what a restart does to the index. */
   reload(runner: MessageRunner, executor: Executor = inlineExecutor): Execution {
-    const { limits } = this.#options;
+    const { limits, chainKeys } = this.#options;
     this.execution = createExecution(this.state, {
       runner,
       executor,
       arena: this.arena,
       ...(limits === undefined ? {} : { limits }),
+      ...(chainKeys === undefined ? {} : { chainKeys }),
     });
     return this.execution;
   }
