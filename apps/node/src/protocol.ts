@@ -57,11 +57,15 @@ export type StoragePost =
 export type StorageReport = About<{ readonly kind: "durable"; readonly height: Height }>;
 
 /** Execution → storage, and what it gets back once the checkpoint is current. */
-export type StorageFeed = About<{
+export type CheckpointFeed = About<{
   readonly kind: "checkpoint";
   readonly input: CheckpointInput;
   readonly slabs: readonly Slab[];
 }>;
+export type StorageFeed =
+  | CheckpointFeed
+  /** Page versions retired up to `epoch` are reclaimed: superseded checkpoint files may go. */
+  | About<{ readonly kind: "release"; readonly epoch: number }>;
 export type StorageAcknowledgement = About<{ readonly kind: "checkpointed"; readonly info: CheckpointInfo }>;
 
 // ---- execution ----

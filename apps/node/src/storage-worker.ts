@@ -78,6 +78,10 @@ function acceptFeed(port: MessagePort): void {
   const execution = createChannel<StorageAcknowledgement, StorageFeed>(port, {
     onPost(feed): void {
       const { subnet } = feed;
+      if (feed.kind === "release") {
+        storeOf(subnet).release(feed.epoch);
+        return;
+      }
       storeOf(subnet).checkpoint(feed, (info) => execution.post({ kind: "checkpointed", subnet, info }));
       commit();
       storeOf(subnet).writeDueCheckpoints();

@@ -140,12 +140,12 @@ export class SubnetExecution {
 
   viewed(height: Height): void {
     this.#viewHeight = height;
-    this.#tip.reclaim(height);
+    this.#reclaim();
   }
 
   checkpointed(info: CheckpointInfo): void {
     this.#tip.checkpointed(info);
-    this.#tip.reclaim(this.#viewHeight);
+    this.#reclaim();
     const waiters = this.#checkpointWaiters;
     this.#checkpointWaiters = [];
     for (const resolve of waiters) resolve();
@@ -156,6 +156,11 @@ export class SubnetExecution {
     const written = (): Promise<void> => new Promise((resolve) => this.#checkpointWaiters.push(resolve));
     if (this.#tip.checkpointInFlight) await written();
     if (this.#checkpointIfDue(true)) await written();
+  }
+
+  #reclaim(): void {
+    const epoch = this.#tip.reclaim(this.#viewHeight);
+    if (epoch !== null) this.#options.toStorage({ kind: "release", subnet: this.#options.subnet, epoch });
   }
 
   #chainAt(checkpointBlock: Uint8Array | null): ConsensusState {

@@ -6,9 +6,17 @@
 import { assert, type Height, OrreryError, u64be } from "@orrery/base";
 import { domainSep, sha256 } from "@orrery/crypto";
 import { createFileDisk } from "@orrery/host";
-import { type CheckpointInfo, type LogRecord, openStore, PageReader, type Store } from "@orrery/state";
+import {
+  type CheckpointInfo,
+  ColdPages,
+  type Disk,
+  type LogRecord,
+  openStore,
+  PageReader,
+  type Store,
+} from "@orrery/state";
 import { decodeGenesis } from "./genesis.ts";
-import type { RecoveredSubnet, StorageFeed, StorageOpened, SubnetIndex } from "./protocol.ts";
+import type { CheckpointFeed, RecoveredSubnet, StorageOpened, SubnetIndex } from "./protocol.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
 
 /** The file that makes a directory a store. */
@@ -51,15 +59,16 @@ function recover(store: Store): RecoveredSubnet {
 /** One subnet's blocks and checkpoints. */
 export class SubnetStore {
   readonly #store: Store;
-  readonly #reader = new PageReader();
+  readonly #reader: PageReader;
   /** Newest block in the log. */
   #appended: Height;
   #waiting: LogRecord[] = [];
   /** Collected and not yet written, oldest first; execution has one under way at a time. */
   readonly #checkpoints: { readonly height: Height; write(): void }[] = [];
 
-  constructor(store: Store) {
+  constructor(store: Store, disk: Disk) {
     this.#store = store;
+    this.#reader = new PageReader({ cold: new ColdPages(disk) });
     const { lastHeight, checkpoint } = store.recovered;
     this.#appended = lastHeight ?? checkpoint?.height ?? 0;
   }
@@ -68,7 +77,13 @@ export class SubnetStore {
     this.#waiting.push(record);
   }
 
-  checkpoint({ input, slabs }: StorageFeed, done: (info: CheckpointInfo) => void): void {
+  /** Nobody sees versions any more that were retired up to `epoch`. */
+  release(epoch: number): void {
+    this.#store.release(epoch);
+    this.#reader.closeSuperseded();
+  }
+
+  checkpoint({ input, slabs }: CheckpointFeed, done: (info: CheckpointInfo) => void): void {
     for (const slab of slabs) this.#reader.addSlab(slab);
     this.#checkpoints.push({
       height: input.height,
@@ -106,14 +121,15 @@ export interface OpenedStores {
 /** Opens what is there, or begins a network with the genesis that main offers. */
 export function openStores(options: OpenOptions): OpenedStores {
   const { stateDirectory, freshGenesis, salt, segmentBytes } = options;
+  const diskOf = (subnet: SubnetIndex): Disk => createFileDisk(makeStoreDirectory(stateDirectory, subnet));
   const open = (subnet: SubnetIndex, networkId: Uint8Array | null, createIfMissing: boolean): Store =>
-    openStore(createFileDisk(makeStoreDirectory(stateDirectory, subnet)), {
+    openStore(diskOf(subnet), {
       networkId,
       createIfMissing,
       salt,
       ...(segmentBytes === undefined ? {} : { segmentBytes }),
     });
-  const existing = createFileDisk(makeStoreDirectory(stateDirectory, 0)).list().includes(STORE_IDENTITY_FILE);
+  const existing = diskOf(0).list().includes(STORE_IDENTITY_FILE);
   const root = open(0, existing ? null : sha256(freshGenesis), !existing);
   if (root.genesis === null && begun(root)) throw lost("genesis");
   if (root.genesis === null) root.writeGenesis(freshGenesis);
@@ -125,7 +141,7 @@ export function openStores(options: OpenOptions): OpenedStores {
     stores.push(openOther(() => open(subnet, storeId(networkId, subnet), !begun(root)), subnet));
   }
   return {
-    stores: stores.map((store) => new SubnetStore(store)),
+    stores: stores.map((store, subnet) => new SubnetStore(store, diskOf(subnet))),
     opened: { genesis, networkId, subnets: stores.map(recover) },
   };
 }

@@ -25,6 +25,7 @@ import { inflateGzip } from "@orrery/host";
 import {
   CheckpointCollector,
   type CheckpointInput,
+  ColdPages,
   type Disk,
   loadCheckpoint,
   newState,
@@ -39,6 +40,10 @@ import { createEngine } from "@orrery/wasm";
 const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
 /** Rounds cost something even when little is executed. */
 const CHECKPOINT_ROUNDS = 1_000;
+/** Pages of a subnet in memory beside those that no checkpoint holds yet: 256 MiB. Others are read from the disk. */
+const HOT_PAGES_MAX = 65_536;
+/** More memory than that, by so many pages, and a checkpoint is due: 128 MiB. */
+const CHECKPOINT_PAGES = 32_768;
 /** Controllers of the system canisters: the root canister of the public network's governance. */
 const SYSTEM_CONTROLLER = "r7inp-6aaaa-aaaaa-aaabq-cai";
 
@@ -55,8 +60,11 @@ export interface Tip {
     readonly chainFiles: number;
   }): void;
   readonly checkpointInFlight: boolean;
-  /** Reclaims page versions that neither the view (at `viewHeight`) nor a checkpoint can name any more. */
-  reclaim(viewHeight: Height): void;
+  /**
+   * Reclaims page versions that neither the view (at `viewHeight`) nor a checkpoint can name any more. Returns up to which epoch, when
+   * that is news to whoever keeps checkpoint files for them: `Store.release`.
+   */
+  reclaim(viewHeight: Height): number | null;
 }
 
 export interface TipOptions {
@@ -68,6 +76,7 @@ export interface TipOptions {
   readonly genesisTime: TimeNs;
   readonly logger: Logger;
   readonly checkpointRounds?: number;
+  readonly hotPagesMax?: number;
 }
 
 interface Loaded {
@@ -89,16 +98,17 @@ function genesisCanisters({ subnet, creationSubnets }: TipOptions): GenesisCanis
   }));
 }
 
-function load(options: TipOptions): Loaded | null {
-  const loaded = loadCheckpoint(options.disk, { networkId: options.networkId });
+function load(options: TipOptions, hotPagesMax: number): Loaded | null {
+  const loaded = loadCheckpoint(options.disk, { networkId: options.networkId, hotPagesMax });
   return loaded === null ? null : { state: loaded.state, arena: loaded.arena, base: loaded.info.height };
 }
 
 /** Loads the current checkpoint, or makes the genesis state when there is none. */
 export function openTip(options: TipOptions): Tip {
-  const loaded = load(options) ?? {
+  const hotPagesMax = options.hotPagesMax ?? HOT_PAGES_MAX;
+  const loaded = load(options, hotPagesMax) ?? {
     state: newState({ subnet: options.subnet, time: options.genesisTime }),
-    arena: new PageArena(),
+    arena: new PageArena({ cold: new ColdPages(options.disk), hotPagesMax }),
     base: null,
   };
   const { state, arena, base } = loaded;
@@ -116,6 +126,8 @@ export function openTip(options: TipOptions): Tip {
   let inFlight = false;
   let everWritten = base !== null;
   let compact = false;
+  /** Epoch of a full checkpoint whose predecessors' files are still kept for readers. */
+  let superseding: number | null = null;
   const checkpointRounds = options.checkpointRounds ?? CHECKPOINT_ROUNDS;
 
   return {
@@ -133,21 +145,29 @@ export function openTip(options: TipOptions): Tip {
       return result;
     },
     collect({ force }): CheckpointInput | null {
-      const due = !everWritten || instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
+      const crowded = arena.hotPages > hotPagesMax + CHECKPOINT_PAGES && rounds > 0;
+      const worked = instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
+      const due = !everWritten || worked || crowded;
       if (inFlight || !(due || (force && rounds > 0))) return null;
       inFlight = true;
       everWritten = true;
       instructions = 0n;
       rounds = 0;
-      return collector.collect(state, compact ? "full" : "delta", arena);
+      const input = collector.collect(state, compact ? "full" : "delta", arena);
+      if (input.kind === "full") superseding = input.epoch;
+      return input;
     },
     checkpointed(info): void {
       collector.finished();
+      arena.cool();
       inFlight = false;
       compact = shouldCompact(info);
     },
-    reclaim(viewHeight): void {
+    reclaim(viewHeight): number | null {
       arena.reclaim(Math.min(viewHeight, collector.reclaimLimit()));
+      if (superseding === null || arena.reclaimedEpoch < superseding) return null;
+      superseding = null;
+      return arena.reclaimedEpoch;
     },
   };
 }

@@ -15,9 +15,10 @@ import type {
   ViewPost,
   WorkerStart,
 } from "./protocol.ts";
+import { storeDirectory } from "./state-directory.ts";
 import { SubnetView } from "./subnet-view.ts";
 
-void (workerData as WorkerStart);
+const { stateDirectory } = workerData as WorkerStart;
 installFastHashes();
 const views: SubnetView[] = [];
 let execution: ReturnType<typeof createChannel<ViewAcknowledgement, ViewFeed>> | null = null;
@@ -39,7 +40,10 @@ createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
 
 function viewOf(subnet: SubnetIndex): SubnetView {
   const view =
-    views[subnet] ?? new SubnetView((height) => execution?.post({ kind: "applied", subnet, height }));
+    views[subnet] ??
+    new SubnetView(storeDirectory(stateDirectory, subnet), (height) =>
+      execution?.post({ kind: "applied", subnet, height }),
+    );
   views[subnet] = view;
   return view;
 }
