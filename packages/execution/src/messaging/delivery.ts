@@ -96,7 +96,7 @@ export function enqueueRequest(round: Round, callee: CanisterId, input: RequestI
   else if (queue.length < QUEUE_CAPACITY) queue.push(input);
   else return "queue_full";
   touch(state, canister);
-  index.runnable.add(key);
+  index.noteWork(key, canister);
   return null;
 }
 
@@ -148,7 +148,7 @@ export function enqueueResponse(round: Round, to: CanisterId, input: ResponseInp
   }
   canister.queues.responses.push(input);
   touch(state, canister);
-  index.runnable.add(key);
+  index.noteWork(key, canister);
 }
 
 /** Cycles that come back without a response; they are consumed when there is nobody to have them. */

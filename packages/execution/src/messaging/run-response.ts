@@ -44,8 +44,8 @@ export function beginResponse(
   env.outbox.executions++;
   const callback = takeCallback(canister, input.callbackId);
   if (callback === null) {
-    // Only a best-effort call can be answered twice; what the late answer carries is lost.
-    recordConsumed(env.outbox, canister, input.refund, "burned_cycles");
+    // Only a best-effort call can be answered twice; the late answer brings its cycles and nothing else.
+    canister.meta.cycles += input.refund;
     return null;
   }
   const { meta } = canister;

@@ -5,7 +5,6 @@
  */
 import type { Height, PrincipalKey } from "@orrery/base";
 import type { CanisterState, IngressInput, MessageWork, RequestInput } from "@orrery/state";
-import { recordConsumed } from "../cycles.ts";
 import { beginCall, beginTask, type TurnEnv } from "../messaging/run-message.ts";
 import { beginResponse } from "../messaging/run-response.ts";
 
@@ -47,7 +46,7 @@ export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks
   if (input.kind === "request" && input.deadline !== 0n && input.deadline <= env.time) {
     // Its caller was told at the deadline; a request that nobody waits for is not started.
     env.outbox.executions++;
-    recordConsumed(env.outbox, canister, input.cycles, "burned_cycles");
+    if (input.cycles > 0n) env.outbox.refunds.push({ to: input.from, cycles: input.cycles });
     return ANSWERED;
   }
   return begun(beginCall(env, canister, input));
