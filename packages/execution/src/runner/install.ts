@@ -28,6 +28,7 @@ import type { ModuleCache } from "./modules.ts";
 import { clearTable, packPages, storePage } from "./page-commit.ts";
 import { type RunResult, runTarget, type Target } from "./run.ts";
 import { StableOverlay } from "./stable-overlay.ts";
+import { shareWithTwin, type Twins } from "./twins.ts";
 
 /** Private custom section of modules whose heap outlives upgrades. */
 const PERSISTENCE_SECTION = "enhanced-orthogonal-persistence";
@@ -42,6 +43,7 @@ export interface InstallTask {
   readonly arena: () => PageArena;
   readonly pool: InstancePool;
   readonly modules: ModuleCache;
+  readonly twins: Twins;
 }
 
 /** What the parts of an installation hand on. */
@@ -169,10 +171,8 @@ function newInstance(
   });
   const memory = live.instance.memoryBytes();
   if (request.keepHeap) {
-    for (const [index, id] of canister.memory.heap.entries()) {
-      task.pages.read(id, memory, index * PAGE_BYTES);
-      live.touched.add(index);
-    }
+    task.pages.load(canister.memory.heap, memory);
+    for (const [index] of canister.memory.heap.entries()) live.touched.add(index);
     if (options.draft !== null) pool.applyDraft(live, options.draft);
   } else {
     for (const [i, index] of compiled.image.pages.entries()) {
@@ -237,7 +237,12 @@ function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
   if (request.mode !== "upgrade") clearTable(memory.stable, arena);
   for (const index of live.instance.dirtyPages()) live.touched.add(index);
   const bytes = live.instance.memoryBytes();
-  for (const index of live.touched.values()) storePage(memory.heap, arena, index, bytes, index * PAGE_BYTES);
+  const twin = request.keepHeap ? null : task.twins.exchange(request.module.blob, memory.heap);
+  for (const index of live.touched.values()) {
+    const offset = index * PAGE_BYTES;
+    const shared = twin !== null && shareWithTwin({ table: memory.heap, twin, arena }, index, bytes, offset);
+    if (!shared) storePage(memory.heap, arena, index, bytes, offset);
+  }
   frame.stable.commit(memory.stable, arena);
   meta.globals = live.instance.readGlobals();
   meta.heapPages = heapPagesOf(live);

@@ -170,11 +170,8 @@ export class InstancePool {
   }
 
   #restore(live: Live, image: CanisterImage): void {
-    const memory = live.instance.memoryBytes();
-    for (const [index, id] of image.memory.heap.entries()) {
-      this.#reader.read(id, memory, index * PAGE_BYTES);
-      live.touched.add(index);
-    }
+    this.#reader.load(image.memory.heap, live.instance.memoryBytes());
+    for (const [index] of image.memory.heap.entries()) live.touched.add(index);
   }
 
   #instantiate(options: {

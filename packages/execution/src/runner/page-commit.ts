@@ -19,7 +19,8 @@ function isZero(source: Uint8Array, offset: number): boolean {
   return true;
 }
 
-function sameAs(source: Uint8Array, offset: number, version: Uint8Array): boolean {
+/** Whether the page at `source[offset…]` has the bytes of `version`. */
+export function isSamePage(source: Uint8Array, offset: number, version: Uint8Array): boolean {
   const a = words(source, offset);
   const b = words(version, 0);
   for (let i = 0; i < WORDS; i++) if (a[i] !== b[i]) return false;
@@ -35,7 +36,7 @@ export function storePage(
   offset: number,
 ): boolean {
   const old = table.get(index);
-  if (old === 0 ? isZero(source, offset) : sameAs(source, offset, arena.view(old))) return false;
+  if (old === 0 ? isZero(source, offset) : isSamePage(source, offset, arena.view(old))) return false;
   if (old !== 0 && arena.isFresh(old)) {
     arena.writable(old).set(source.subarray(offset, offset + PAGE_BYTES));
     table.set(index, old);

@@ -25,6 +25,7 @@ import { type Inflate, ModuleCache, type ModuleSource } from "./modules.ts";
 import { clearTable, packPages, storePage, storePages } from "./page-commit.ts";
 import { type RunResult, runTarget } from "./run.ts";
 import { StableOverlay } from "./stable-overlay.ts";
+import { Twins } from "./twins.ts";
 
 export interface RunnerOptions {
   readonly engine: Engine;
@@ -75,6 +76,7 @@ export class WasmRunner implements MessageRunner {
   readonly #pages: PageArena | PageReader;
   readonly #pool: InstancePool;
   readonly #modules: ModuleCache;
+  readonly #twins: Twins = new Twins();
 
   constructor(options: RunnerOptions) {
     this.#pages = options.pages;
@@ -154,6 +156,7 @@ export class WasmRunner implements MessageRunner {
       arena: () => this.#arena(),
       pool: this.#pool,
       modules: this.#modules,
+      twins: this.#twins,
     });
   }
 
