@@ -56,9 +56,11 @@ function executionOf(subnet: SubnetIndex): SubnetExecution {
 }
 
 async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<readonly ExecutionStarted[]> {
+  const { createChainKeys } = await import("@orrery/crypto/chain-keys");
   const bls = await createMclBls();
   const genesis = decodeGenesis(call.genesis);
   const local = subnetsOf(genesis, bls);
+  const chainKeys = createChainKeys(genesis.seed);
   const view = connectView(call.view);
   const storage = connectStorage(call.storage);
   const { checkpointRounds } = start.durability;
@@ -75,6 +77,7 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
         storeDirectory: storeDirectory(start.stateDirectory, subnet),
         storeId: storeId(call.networkId, subnet),
         bls,
+        chainKeys,
         logger,
         ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
         toView: (feed) => view.post(feed),

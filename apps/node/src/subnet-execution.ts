@@ -22,6 +22,7 @@ import {
   replay,
 } from "@orrery/consensus";
 import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
+import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import { takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createFileDisk } from "@orrery/host";
@@ -48,6 +49,7 @@ export interface SubnetExecutionOptions {
   readonly storeDirectory: string;
   readonly storeId: Uint8Array;
   readonly bls: Bls;
+  readonly chainKeys: ChainKeys;
   readonly logger: Logger;
   readonly checkpointRounds?: number;
   /** Channels of the thread. */
@@ -93,6 +95,7 @@ export class SubnetExecution {
       subnet: local.info,
       creationSubnets: options.creationSubnets,
       genesisTime: genesis.time,
+      chainKeys: options.chainKeys,
       logger,
       ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
     });

@@ -13,6 +13,7 @@ import {
   type TimeNs,
 } from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
+import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import {
   type BatchResult,
   createExecution,
@@ -74,6 +75,8 @@ export interface TipOptions {
   /** Textual ids of the subnets that anybody may create canisters on through the cycles-minting canister. */
   readonly creationSubnets: readonly string[];
   readonly genesisTime: TimeNs;
+  /** Of the network: for the subnet that its record says holds keys. */
+  readonly chainKeys: ChainKeys;
   readonly logger: Logger;
   readonly checkpointRounds?: number;
   readonly hotPagesMax?: number;
@@ -119,7 +122,13 @@ export function openTip(options: TipOptions): Tip {
     inflate: inflateGzip,
   });
   if (base === null) installGenesis(state, runner, genesisCanisters(options));
-  const execution: Execution = createExecution(state, { runner, arena, log: options.logger });
+  const execution: Execution = createExecution(state, {
+    runner,
+    arena,
+    log: options.logger,
+    // By the record that the state was made with, which may be older than these keys.
+    ...(state.subnet.chainKeys === undefined ? {} : { chainKeys: options.chainKeys }),
+  });
   const collector = new CheckpointCollector(state, base);
   let instructions = 0n;
   let rounds = 0;

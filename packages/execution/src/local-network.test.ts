@@ -4,7 +4,13 @@ import { test } from "node:test";
 import { type CanisterId, canisterIdFromIndex, principalFromText, principalToText } from "@orrery/base";
 import { decodeRanges, encodeRanges, rangesContain } from "@orrery/crypto";
 import fc from "fast-check";
-import { FIRST_CANISTER, LOCAL_SUBNETS_MAX, type LocalSubnet, localNetwork } from "./local-network.ts";
+import {
+  FIRST_CANISTER,
+  LOCAL_CHAIN_KEYS,
+  LOCAL_SUBNETS_MAX,
+  type LocalSubnet,
+  localNetwork,
+} from "./local-network.ts";
 
 const makers = {
   bls: { publicKey: (secret: Uint8Array): Uint8Array => new Uint8Array(96).fill(secret[0] ?? 0) },
@@ -67,4 +73,24 @@ test("the root is the first subnet's key; keys follow from seed and place", () =
   assert.notDeepEqual(application?.keys.subnetSecret, root?.keys.subnetSecret);
   assert.deepEqual(network(3)[1]?.keys, application?.keys);
   assert.notDeepEqual(network(2, 2)[0]?.keys.subnetSecret, root?.keys.subnetSecret);
+});
+
+test("the second subnet of a local network holds the chain keys, or the only one; others know it from the routing table", () => {
+  for (const [count, holder] of [
+    [1, 0],
+    [2, 1],
+    [4, 1],
+  ] as const) {
+    for (const [index, { info }] of network(count).entries()) {
+      assert.deepEqual(info.chainKeys, index === holder ? LOCAL_CHAIN_KEYS : undefined);
+      if (count > 1) {
+        const listed = info.routing.map(({ chainKeys }) => chainKeys !== undefined);
+        assert.deepEqual(
+          listed,
+          info.routing.map((_, at) => at === holder),
+        );
+      }
+    }
+  }
+  assert.equal(LOCAL_CHAIN_KEYS.length, 12);
 });

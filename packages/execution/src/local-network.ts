@@ -17,7 +17,7 @@ import {
   utf8,
 } from "@orrery/base";
 import { type Bls, blsToDer, hkdfSha256, secretFromSeed } from "@orrery/crypto";
-import type { CanisterRange, RoutingEntry, SubnetInfo, SubnetType } from "@orrery/state";
+import type { CanisterRange, ChainKeyId, RoutingEntry, SubnetInfo, SubnetType } from "@orrery/state";
 
 /** Ids of one allocation block. */
 const BLOCK_IDS: bigint = 2n ** 20n;
@@ -39,6 +39,19 @@ export const ALL_CANISTERS: CanisterRange = {
   start: canisterIdFromIndex(0n),
   end: canisterIdFromIndex(INDEX_MAX),
 };
+
+const CHAIN_KEY_NAMES: readonly string[] = ["dfx_test_key", "test_key_1", "key_1"];
+
+/**
+ * Every kind of chain key under the names that programs use, here and on the public network. In a network of the local profile its
+ * second subnet holds them, or its only one; they derive from the seed as well (`createChainKeys`).
+ */
+export const LOCAL_CHAIN_KEYS: readonly ChainKeyId[] = CHAIN_KEY_NAMES.flatMap((name): ChainKeyId[] => [
+  { kind: "ecdsa", curve: "secp256k1", name },
+  { kind: "schnorr", algorithm: "bip340secp256k1", name },
+  { kind: "schnorr", algorithm: "ed25519", name },
+  { kind: "vetkd", curve: "bls12_381_g2", name },
+]);
 
 export interface LocalKeys {
   readonly subnetSecret: Uint8Array;
@@ -101,9 +114,13 @@ export function localNetwork(options: {
   );
   const keys = subnets.map((_, index) => deriveLocalKeys(seed, makers, index));
   const root = keys[0] as LocalKeys;
+  const keyHolder = local ? Math.min(1, subnets.length - 1) : null;
+  const chainKeysOf = (index: number): { readonly chainKeys?: readonly ChainKeyId[] } =>
+    index === keyHolder ? { chainKeys: LOCAL_CHAIN_KEYS } : {};
   const routing: RoutingEntry[] = subnets.map(({ type }, index) => {
     const { subnetId, subnetPublicKey } = keys[index] as LocalKeys;
-    return { subnetId, type, publicKey: subnetPublicKey, ranges: rangesOf(index, subnets.length) };
+    const ranges = rangesOf(index, subnets.length);
+    return { subnetId, type, publicKey: subnetPublicKey, ranges, ...chainKeysOf(index) };
   });
   return subnets.map(({ type, feeSize }, index) => {
     const own = keys[index] as LocalKeys;
@@ -121,6 +138,7 @@ export function localNetwork(options: {
         routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
         allocation: allocationOf(index, subnets.length),
         nodes: [{ nodeId: own.nodeId, publicKey: own.nodePublicKey }],
+        ...chainKeysOf(index),
       },
     };
   });

@@ -4,6 +4,7 @@
  */
 import { type Batch, type Principal, principalKey, type TimeNs, toHex, u64be } from "@orrery/base";
 import { type Bls, createSoleSigner, domainSep, sha256, stateRootMessage, treeHash } from "@orrery/crypto";
+import { createChainKeys } from "@orrery/crypto/chain-keys";
 import {
   type BatchResult,
   CertifiedView,
@@ -61,7 +62,7 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
     inflate: inflateGzip,
   });
   installGenesis(state, runner, options.genesis(subnet));
-  const execution = createExecution(state, { runner, arena });
+  const execution = createExecution(state, { runner, arena, chainKeys: createChainKeys(options.seed) });
   const pages = new PageReader();
   let slabs = 0;
 

@@ -24,6 +24,7 @@ import {
   treeHash,
   witness,
 } from "@orrery/crypto";
+import { type ChainKeys, createChainKeys } from "@orrery/crypto/chain-keys";
 import {
   type BatchResult,
   chooseSlices,
@@ -133,6 +134,7 @@ class Network implements SimNetwork {
   readonly #members: readonly Member[];
   readonly #random: Random;
   readonly #carrier: SliceCarrier;
+  readonly #chainKeys: ChainKeys;
   readonly #stepNs: bigint;
   #trace: Uint8Array = new Uint8Array(32);
   time: bigint;
@@ -149,8 +151,10 @@ class Network implements SimNetwork {
     this.#carrier = new SliceCarrier(seededRandom(seed, 0x511ce), options.faults ?? {});
     this.#stepNs = options.stepNs ?? SECOND / 10n;
     this.time = options.startTime ?? 1_700_000_000n * SECOND;
+    const networkSeed = sha256(utf8(`simulated network ${seed}`));
+    this.#chainKeys = createChainKeys(networkSeed);
     const network = localNetwork({
-      seed: sha256(utf8(`simulated network ${seed}`)),
+      seed: networkSeed,
       subnets,
       local: true,
       makers: { bls, ed25519PublicKeyDer },
@@ -187,7 +191,12 @@ class Network implements SimNetwork {
 
   #execute(state: ReplicatedState, runner: MessageRunner, arena: PageArena): Execution {
     const { limits } = this.#options;
-    return createExecution(state, { runner, arena, ...(limits === undefined ? {} : { limits }) });
+    return createExecution(state, {
+      runner,
+      arena,
+      ...(limits === undefined ? {} : { limits }),
+      ...(state.subnet.chainKeys === undefined ? {} : { chainKeys: this.#chainKeys }),
+    });
   }
 
   submit(subnet: number, envelope: Uint8Array): void {
