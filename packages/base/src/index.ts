@@ -7,3 +7,4 @@ export * from "./leb128.ts";
 export * from "./messages.ts";
 export * from "./principal.ts";
 export * from "./requests.ts";
+export * from "./responses.ts";

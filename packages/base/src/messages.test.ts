@@ -14,6 +14,7 @@ import {
   type QueryStats,
 } from "./messages.ts";
 import type { CanisterId } from "./principal.ts";
+import { type OutcallResponse, RESPONSE_BYTES_PER_BLOCK_MAX, RESPONSES_PER_BLOCK_MAX } from "./responses.ts";
 
 const natural = fc.maxSafeNat();
 const count = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
@@ -32,6 +33,29 @@ const queryStats: fc.Arbitrary<readonly QueryStats[]> = fc
       ),
     ),
   );
+const content: fc.Arbitrary<OutcallResponse["content"]> = fc.oneof(
+  fc.record({ kind: fc.constant("reply" as const), data: fc.uint8Array({ maxLength: 8 }) }),
+  fc.record({
+    kind: fc.constant("reject" as const),
+    code: fc.constantFrom(1 as const, 2 as const, 3 as const, 4 as const, 5 as const),
+    message: fc.string({ maxLength: 8, unit: "grapheme" }),
+  }),
+);
+const responses: fc.Arbitrary<readonly OutcallResponse[]> = fc
+  .uniqueArray(fc.nat(), { minLength: 1, maxLength: 4 })
+  .chain((ids) =>
+    fc.tuple(
+      ...ids
+        .sort((a, b) => a - b)
+        .map((id) =>
+          fc.record({
+            outcall: fc.constant(id),
+            spent: fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
+            content,
+          }),
+        ),
+    ),
+  );
 const block: fc.Arbitrary<Block> = fc.record({
   version: fc.constant(1 as const),
   parent: fc.uint8Array({ minLength: 32, maxLength: 32 }),
@@ -43,7 +67,7 @@ const block: fc.Arbitrary<Block> = fc.record({
     time: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   }),
   payload: fc.record(
-    { ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }), queryStats },
+    { ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }), queryStats, responses },
     { requiredKeys: ["ingress"] },
   ),
 });
@@ -86,6 +110,29 @@ test("wrong fields are refused", () => {
     ["i", Array(INGRESS_PER_BLOCK_MAX + 1).fill(new Uint8Array(0))],
     ["i", [new Uint8Array(BLOCK_PAYLOAD_BYTES_MAX + 1)]],
     ["x", 1],
+    ["a", 1],
+    ["a", []],
+    ["a", [1]],
+    ["a", [[1, new Uint8Array(0)]]],
+    ["a", [[-1, new Uint8Array(0), new Uint8Array(0)]]],
+    ["a", [[1, 0, new Uint8Array(0)]]],
+    ["a", [[1, new Uint8Array(17), new Uint8Array(0)]]],
+    ["a", [[1, Uint8Array.of(0), new Uint8Array(0)]]],
+    ["a", [[1, new Uint8Array(0), 6, "text"]]],
+    ["a", [[1, new Uint8Array(0), 0, "text"]]],
+    ["a", [[1, new Uint8Array(0), 4]]],
+    ["a", [[1, new Uint8Array(0), 4, "text", 1]]],
+    ["a", [2, 1].map((id) => [id, new Uint8Array(0), new Uint8Array(0)])],
+    ["a", [1, 1].map((id) => [id, new Uint8Array(0), new Uint8Array(0)])],
+    ["a", [[1, new Uint8Array(0), new Uint8Array(RESPONSE_BYTES_PER_BLOCK_MAX + 1)]]],
+    [
+      "a",
+      Array.from({ length: RESPONSES_PER_BLOCK_MAX + 1 }, (_, i) => [
+        i,
+        new Uint8Array(0),
+        new Uint8Array(0),
+      ]),
+    ],
     ["q", []],
     ["q", 1],
     ["q", [[Uint8Array.of(1), 1, 1, 1]]],

@@ -8,6 +8,7 @@ import type { TimeNs } from "./capabilities.ts";
 import { type CborMap, type CborValue, decodeCbor, encodeCborBare } from "./cbor.ts";
 import { OrreryError } from "./errors.ts";
 import { type CanisterId, PRINCIPAL_BYTES_MAX } from "./principal.ts";
+import { decodeResponses, encodeResponse, type OutcallResponse } from "./responses.ts";
 
 /** Number of a block, batch and state. Bounded by 2^53: at ten blocks a second that is 28 million years. */
 export type Height = number;
@@ -23,9 +24,7 @@ export interface BlockContext {
   readonly time: TimeNs;
 }
 
-/**
- * Inputs of one round, as ordered. Further sections (consensus responses) become fields of their own.
- */
+/** Inputs of one round, as ordered. */
 export interface BlockPayload {
   /**
    * Envelopes as received (tag 55799 CBOR), already validated by the maker. At most `INGRESS_PER_BLOCK_MAX`.
@@ -38,6 +37,11 @@ export interface BlockPayload {
    * `XNET_SLICES_PER_BLOCK_MAX` and `XNET_BYTES_PER_BLOCK_MAX`.
    */
   readonly xnet?: readonly Uint8Array[];
+  /**
+   * Answers to HTTPS outcalls, by ascending number. Not there when there are none. At most `RESPONSES_PER_BLOCK_MAX` and
+   * `RESPONSE_BYTES_PER_BLOCK_MAX`.
+   */
+  readonly responses?: readonly OutcallResponse[];
 }
 
 /**
@@ -74,6 +78,7 @@ export interface Batch {
   readonly ingress: readonly Uint8Array[];
   readonly queryStats?: readonly QueryStats[];
   readonly xnet?: readonly Uint8Array[];
+  readonly responses?: readonly OutcallResponse[];
 }
 
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
@@ -87,7 +92,7 @@ export const XNET_BYTES_PER_BLOCK_MAX: number = 4 * 1024 * 1024;
 export const XNET_SLICES_PER_BLOCK_MAX = 1_000;
 
 export function encodeBlock(block: Block): Uint8Array {
-  const { queryStats, xnet } = block.payload;
+  const { queryStats, xnet, responses } = block.payload;
   return encodeCborBare({
     v: block.version,
     p: block.parent,
@@ -99,6 +104,7 @@ export function encodeBlock(block: Block): Uint8Array {
     i: block.payload.ingress as readonly CborValue[],
     ...(queryStats === undefined ? {} : { q: queryStats.map(encodeStats) }),
     ...(xnet === undefined ? {} : { x: xnet as readonly CborValue[] }),
+    ...(responses === undefined ? {} : { a: responses.map(encodeResponse) }),
   });
 }
 
@@ -130,6 +136,7 @@ export function decodeBlock(bytes: Uint8Array): Block {
       ingress: decodeIngress(fields.get("i")),
       ...(fields.has("q") ? { queryStats: decodeQueryStats(fields.get("q")) } : {}),
       ...(fields.has("x") ? { xnet: decodeXnet(fields.get("x")) } : {}),
+      ...(fields.has("a") ? { responses: decodeResponses(fields.get("a")) } : {}),
     },
   };
   if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");

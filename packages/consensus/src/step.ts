@@ -110,7 +110,7 @@ function onSigned(
 /** The batch that a finalized block stands for: live delivery and replay use this one function. */
 export function batchOf(finalized: FinalizedBlock): Batch {
   const { block } = finalized.proposal;
-  const { ingress, queryStats, xnet } = block.payload;
+  const { ingress, queryStats, xnet, responses } = block.payload;
   return {
     height: block.height,
     time: block.context.time,
@@ -119,6 +119,7 @@ export function batchOf(finalized: FinalizedBlock): Batch {
     ingress,
     ...(queryStats === undefined ? {} : { queryStats }),
     ...(xnet === undefined ? {} : { xnet }),
+    ...(responses === undefined ? {} : { responses }),
   };
 }
 
