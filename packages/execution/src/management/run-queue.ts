@@ -24,6 +24,13 @@ import {
   type ManagementCall,
 } from "./call.ts";
 import { decodeRecord, optional, readNat64, readPrincipal, readText, required } from "./candid-decode.ts";
+import {
+  signWithEcdsa,
+  signWithSchnorr,
+  thresholdPublicKey,
+  vetKdDeriveKey,
+  vetKdPublicKey,
+} from "./chain-keys.ts";
 import { clearChunkStore, storedChunks, uploadChunk } from "./chunks.ts";
 import { createCanister, depositCycles, provisionalCreateCanister, provisionalTopUp } from "./create.ts";
 import { effectiveCanisterId } from "./effective-id.ts";
