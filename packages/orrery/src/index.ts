@@ -7,4 +7,6 @@ export {
   type InstallOptions,
   type Network,
   type NetworkOptions,
+  type Subnet,
+  type SubnetKind,
 } from "./types.ts";

@@ -1,19 +1,21 @@
 /**
- * The machine behind an in-process network: turns calls into rounds of an inline replica. Runs on a thread of its own, because
+ * The machine behind an in-process network: turns calls into rounds of its subnets. A subnet makes a round only when it has something
+ * to do; subnets take their turns in the order of the network. Runs on a thread of its own, because
  * canisters may use more stack than the thread of the program that tests them has.
  */
 import {
   encodeCbor,
+  equalBytes,
   OrreryError,
   type Principal,
   principalFromText,
-  principalToText,
   type TimeNs,
   toHex,
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
-import type { ReplicaView } from "@orrery/http";
-import type { InlineReplica } from "./replica.ts";
+import { effectiveCanisterId } from "@orrery/execution/effective-id";
+import type { AnswerWait, ReplicaNetwork, ReplicaView } from "@orrery/http";
+import type { InlineNetwork, Member } from "./inline-network.ts";
 import type { Call } from "./types.ts";
 
 const NS_PER_MS = 1_000_000n;
@@ -34,20 +36,21 @@ function rejected(rejectCode: number, errorCode: string | null, text: string): O
 
 type Watcher = (answered: boolean) => void;
 
-/** Owns the replica of an in-process network and its time; one call at a time. */
+/** Owns the subnets of an in-process network and their time; one call at a time. */
 export class Machine {
-  readonly #replica: InlineReplica;
+  readonly #network: InlineNetwork;
+  /** Where creation and calls about no canister go. */
+  readonly #main: Member;
   readonly #wall: boolean;
   readonly #watchers = new Map<string, Set<Watcher>>();
   #time: TimeNs;
   #nonce = 0n;
-  #nextTimer: TimeNs | null = null;
-  #moreWork = true;
 
-  constructor(replica: InlineReplica, wall: boolean) {
-    this.#replica = replica;
+  constructor(network: InlineNetwork, main: Member, wall: boolean) {
+    this.#network = network;
+    this.#main = main;
     this.#wall = wall;
-    this.#time = replica.time;
+    this.#time = network.root.replica.time;
   }
 
   now(): TimeNs {
@@ -58,25 +61,45 @@ export class Machine {
     return this.#time;
   }
 
-  round(ingress: readonly Uint8Array[]): void {
+  /** One round of every subnet. */
+  tick(): void {
+    for (const member of this.#network.members) this.#round(member, []);
+  }
+
+  #round(member: Member, ingress: readonly Uint8Array[]): void {
     const now = this.now();
-    this.#time = now > this.#replica.time ? now : this.#replica.time + 1n;
-    const result = this.#replica.round(this.#time, ingress);
-    this.#moreWork = result.moreWork;
-    this.#nextTimer = result.nextTimer;
+    const { time } = member.replica;
+    this.#time = now > time ? now : time + 1n;
+    const result = this.#network.round(member, this.#time, ingress);
     for (const key of result.answered.map(toHex)) {
       for (const watcher of this.#watchers.get(key) ?? []) watcher(true);
       this.#watchers.delete(key);
     }
   }
 
+  /** A round of every subnet that has something to do at the present time; false when none has. */
+  #work(): boolean {
+    let worked = false;
+    for (const member of this.#network.members) {
+      const due = member.nextTimer !== null && member.nextTimer <= this.now();
+      if (!member.moreWork && !due && !this.#network.hasMail(member)) continue;
+      this.#round(member, []);
+      worked = true;
+    }
+    return worked;
+  }
+
   /** Runs the rounds that are due at the present time. */
   settle(): void {
-    for (let rounds = 0; rounds < ROUNDS_PER_CALL_MAX; rounds++) {
-      const due = this.#nextTimer !== null && this.#nextTimer <= this.now();
-      if (!this.#moreWork && !due) return;
-      this.round([]);
+    for (let rounds = 0; rounds < ROUNDS_PER_CALL_MAX; rounds++) if (!this.#work()) return;
+  }
+
+  #nextTimer(): TimeNs | null {
+    let next: TimeNs | null = null;
+    for (const { nextTimer } of this.#network.members) {
+      if (nextTimer !== null && (next === null || nextTimer < next)) next = nextTimer;
     }
+    return next;
   }
 
   advance(durationNs: bigint): void {
@@ -86,17 +109,19 @@ export class Machine {
     // Through every timer on the way, each at its own time.
     for (let rounds = 0; rounds < ROUNDS_PER_CALL_MAX; rounds++) {
       this.settle();
-      if (this.#nextTimer === null || this.#nextTimer > target) break;
-      this.#time = this.#nextTimer;
+      const next = this.#nextTimer();
+      if (next === null || next > target) break;
+      if (next > this.#time) this.#time = next;
     }
     if (target > this.#time) this.#time = target;
-    this.round([]);
+    this.tick();
     this.settle();
   }
 
   update(call: Call): Uint8Array {
+    const member = this.#host(call);
     const { envelope, id } = this.#envelope(call);
-    const refused = this.#replica.view.inspect(envelope);
+    const refused = member.replica.view.inspect(envelope);
     if (refused !== null) {
       throw rejected(
         Math.floor(refused.code / 100),
@@ -108,21 +133,20 @@ export class Machine {
     this.#watch(toHex(id), () => {
       answered = true;
     });
-    this.round([envelope]);
+    this.#round(member, [envelope]);
     for (let rounds = 0; !answered; rounds++) {
-      if (rounds >= ROUNDS_PER_CALL_MAX || !this.#moreWork) {
+      if (rounds >= ROUNDS_PER_CALL_MAX || !this.#work()) {
         throw new OrreryError(
           "call_pending",
           `${call.method} has no answer yet: it waits for time to pass or for other messages`,
         );
       }
-      this.round([]);
     }
-    return this.#reply(id);
+    return this.#reply(member, id);
   }
 
   query(call: Call): Uint8Array {
-    const { outcome } = this.#replica.view.query({
+    const { outcome } = this.#host(call).replica.view.query({
       sender: sender(call),
       senderInfo: null,
       canisterId: principalFromText(call.canisterId),
@@ -133,8 +157,29 @@ export class Machine {
     throw rejected(outcome.rejectCode, outcome.errorCode, outcome.rejectMessage);
   }
 
-  #reply(id: Uint8Array): Uint8Array {
-    const status = this.#replica.requestStatus(id);
+  keepsHeap(canisterId: string): boolean {
+    const id = principalFromText(canisterId);
+    return (this.#network.hostOf(id) ?? this.#main).replica.keepsHeap(id);
+  }
+
+  /** The subnet that a call goes to: of the canister, of the one that a management call is about, or as told. */
+  #host(call: Call): Member {
+    if (call.subnetId !== undefined) {
+      const subnet = this.#network.subnet(principalFromText(call.subnetId));
+      if (subnet !== null) return subnet;
+      throw new OrreryError(
+        "subnet_unknown",
+        `there is no subnet ${call.subnetId}: see the network's subnets`,
+      );
+    }
+    const id = principalFromText(call.canisterId);
+    const effective = id.length === 0 ? effectiveCanisterId(call.method, call.arg ?? EMPTY_ARG) : null;
+    const about = effective === null ? id : effective.ok ? effective.value : null;
+    return (about === null ? null : this.#network.hostOf(about)) ?? this.#main;
+  }
+
+  #reply(member: Member, id: Uint8Array): Uint8Array {
+    const status = member.replica.requestStatus(id);
     if (status === null) throw new OrreryError("call_pending", "the request is not known any more");
     if (status.kind === "replied") return status.reply;
     if (status.kind === "rejected") throw rejected(status.code, status.errorCode, status.message);
@@ -162,12 +207,29 @@ export class Machine {
     this.#watchers.set(key, set);
   }
 
-  /** The replica as the HTTPS interface sees it. */
-  view(): ReplicaView {
-    const { subnet, nodeId, view } = this.#replica;
-    const fresh = (): void => {
-      if (this.#wall && this.now() - this.#replica.time > 1_000n * NS_PER_MS) this.round([]);
+  /** The network as the HTTPS interface sees it. */
+  view(): ReplicaNetwork {
+    const { members } = this.#network;
+    const views = new Map(members.map((member) => [member, this.#viewOf(member)]));
+    const main = views.get(this.#main) as ReplicaView;
+    return {
+      status: () => main.status(),
+      replicaOf: ({ kind, id }) => {
+        const member = kind === "subnet" ? this.#network.subnet(id) : this.#network.hostOf(id);
+        return (member === null ? undefined : views.get(member)) ?? main;
+      },
     };
+  }
+
+  /** Rounds that certificates of the subnet need to be fresh on a clock that runs by itself. */
+  #freshen(member: Member): void {
+    if (!this.#wall) return;
+    if (this.#network.delegationAged(member, this.now())) this.#round(this.#network.root, []);
+    if (this.now() - member.replica.time > 1_000n * NS_PER_MS) this.#round(member, []);
+  }
+
+  #viewOf(member: Member): ReplicaView {
+    const { subnet, nodeId, view, signAsNode } = member.replica;
     return {
       nodeId,
       status: () => ({
@@ -178,36 +240,39 @@ export class Machine {
         implHash: null,
       }),
       now: () => this.now(),
-      servesCanister: (id) => id.length === 10 && id[8] === 1 && id[9] === 1,
+      servesCanister: (id) =>
+        id.length === 10 && id[8] === 1 && id[9] === 1 && this.#network.hostOf(id) === member,
       isSubnetAdmin: () => false,
-      servesSubnet: (id) => principalToText(id) === principalToText(subnet.subnetId),
+      servesSubnet: (id) => equalBytes(id, subnet.subnetId),
       ingressFull: () => false,
       inspect: (ingress) => view.inspect(ingress.bytes),
       submit: (ingress) => {
-        this.round([ingress.bytes]);
+        this.#round(member, [ingress.bytes]);
         this.settle();
         return "accepted";
       },
-      watch: (id, timeoutMs) => {
-        const { promise, resolve } = Promise.withResolvers<boolean>();
-        const timer = setTimeout(() => resolve(false), timeoutMs);
-        this.#watch(toHex(id), (answered) => {
-          clearTimeout(timer);
-          resolve(answered);
-        });
-        return { answered: promise, cancel: () => resolve(false) };
-      },
+      watch: (id, timeoutMs) => this.#wait(toHex(id), timeoutMs),
       requestCertificate: (id, destination, ranges) => view.requestCertificate(id, ranges, destination),
       query: (query) => {
-        fresh();
+        this.#freshen(member);
         return view.query(query);
       },
       readState: (query) => {
-        fresh();
+        this.#freshen(member);
         return view.readState(query);
       },
-      signQueryResponse: (message) => this.#replica.signAsNode(message),
+      signQueryResponse: signAsNode,
     };
+  }
+
+  #wait(key: string, timeoutMs: number): AnswerWait {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    this.#watch(key, (answered) => {
+      clearTimeout(timer);
+      resolve(answered);
+    });
+    return { answered: promise, cancel: () => resolve(false) };
   }
 }
 

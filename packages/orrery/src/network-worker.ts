@@ -1,32 +1,39 @@
 /** The thread of an in-process network: one machine, asked synchronously over one port and for HTTP over another. */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { assert, assertNever, OrreryError, principalFromText, principalToText } from "@orrery/base";
+import { assert, assertNever, OrreryError, principalToText } from "@orrery/base";
 import { createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import { createChannel, installFastHashes } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { createApi, soleReplica, validateWith } from "@orrery/http";
+import { createApi, validateWith } from "@orrery/http";
+import { InlineNetwork } from "./inline-network.ts";
 import { Machine } from "./machine.ts";
 import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";
-import { createInlineReplica, type InlineReplica } from "./replica.ts";
 
 const start = workerData as NetworkStart & { readonly sync: MessagePort };
+const NOMINAL_SIZE = 13;
 const signal = new Int32Array(start.signal);
 installFastHashes();
 const bls = await createMclBls();
-const replica: InlineReplica = createInlineReplica({
+const kinds = ["system" as const, ...start.subnets];
+const network = new InlineNetwork({
   seed: start.seed,
   time: start.time,
   bls,
-  genesis: () => [],
+  subnets: kinds.map((type) => ({ type, feeSize: NOMINAL_SIZE })),
 });
-const machine = new Machine(replica, start.wall);
-const api = createApi(soleReplica(machine.view()), {
+// Projects go to the first application subnet beside the root, else to the first beside it.
+const main =
+  network.members.find((member, place) => place > 0 && member.replica.subnet.type === "application") ??
+  network.members[1] ??
+  network.root;
+const machine = new Machine(network, main, start.wall);
+const api = createApi(machine.view(), {
   validate: validateWith(
     createSignatureVerifier({
       basic: nodeSignatures,
-      canisterSignatures: { rootKeyDer: replica.subnet.rootKey, bls },
+      canisterSignatures: { rootKeyDer: network.root.replica.subnet.publicKey, bls },
     }),
   ),
   effectiveCanisterId,
@@ -43,9 +50,9 @@ function perform(call: SyncCall): unknown {
     case "advance":
       return machine.advance(call.durationNs);
     case "tick":
-      return machine.round([]);
+      return machine.tick();
     case "keeps_heap":
-      return replica.keepsHeap(principalFromText(call.canisterId));
+      return machine.keepsHeap(call.canisterId);
     default:
       return assertNever(call, "call of an in-process network");
   }
@@ -68,10 +75,17 @@ start.sync.on("message", (call: SyncCall) => {
 });
 
 assert(parentPort !== null, "an in-process network has a thread of its own");
-const main = createChannel<Ready, never, never, HttpCall>(parentPort, {
+const parent = createChannel<Ready, never, never, HttpCall>(parentPort, {
   onPost: () => {},
   async onCall({ method, url, headers, body }): Promise<HttpAnswer> {
     return await api({ method, url, header: (name) => headers.get(name), body });
   },
 });
-main.post({ rootKey: replica.subnet.rootKey, subnetId: principalToText(replica.subnet.subnetId) });
+parent.post({
+  rootKey: network.root.replica.subnet.publicKey,
+  subnetId: principalToText(main.replica.subnet.subnetId),
+  subnets: network.members.map(({ replica: { subnet } }) => ({
+    id: principalToText(subnet.subnetId),
+    kind: subnet.type,
+  })),
+});

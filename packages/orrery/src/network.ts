@@ -11,7 +11,7 @@ import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import { wallTime } from "./machine.ts";
 import { decodeManagementReply, encodeManagementCall } from "./management.ts";
 import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";
-import { CallRejected, type InstallOptions, type Network, type NetworkOptions } from "./types.ts";
+import { type Call, CallRejected, type InstallOptions, type Network, type NetworkOptions } from "./types.ts";
 
 /** Genesis of the public network. */
 const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
@@ -79,13 +79,27 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
   const time = wall ? wallTime() : (options.time ?? GENESIS_TIME);
   const { port1, port2 } = new MessageChannel();
   const signal = new SharedArrayBuffer(4);
-  const { worker, ready, http } = await startThread({ seed, wall, time, signal }, port2);
+  const { worker, ready, http } = await startThread(
+    { seed, wall, time, signal, subnets: options.subnets ?? ["application"] },
+    port2,
+  );
   port1.unref();
   const ask = createAsk(port1, new Int32Array(signal));
 
-  function manage(method: string, arg: Uint8Array, sender: string | undefined): Uint8Array {
-    const call = { canisterId: "aaaaa-aa", method, arg };
-    return ask({ kind: "update", call: sender === undefined ? call : { ...call, sender } });
+  function manage(
+    method: string,
+    arg: Uint8Array,
+    from: { readonly sender: string | undefined; readonly subnetId?: string | undefined },
+  ): Uint8Array {
+    const { sender, subnetId } = from;
+    const call: Call = {
+      canisterId: "aaaaa-aa",
+      method,
+      arg,
+      ...(sender === undefined ? {} : { sender }),
+      ...(subnetId === undefined ? {} : { subnetId }),
+    };
+    return ask({ kind: "update", call });
   }
 
   return {
@@ -96,16 +110,19 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     advanceTime: (durationMs) =>
       ask({ kind: "advance", durationNs: BigInt(Math.round(durationMs * NS_PER_MS)) }),
     tick: () => ask({ kind: "tick" }),
-    createCanister({ cycles, sender } = {}): string {
+    subnets: ready.subnets,
+    createCanister({ cycles, sender, subnetId } = {}): string {
       const arg = encodeManagementCall({ kind: "create", cycles: cycles ?? null });
-      return decodeManagementReply(manage("provisional_create_canister_with_cycles", arg, sender));
+      return decodeManagementReply(
+        manage("provisional_create_canister_with_cycles", arg, { sender, subnetId }),
+      );
     },
     install({ canisterId, wasm, arg = EMPTY_ARG, mode = "install", sender }: InstallOptions): void {
       const keepHeap = mode === "upgrade" && ask<boolean>({ kind: "keeps_heap", canisterId });
       manage(
         "install_code",
         encodeManagementCall({ kind: "install", canisterId, wasm, arg, mode, keepHeap }),
-        sender,
+        { sender },
       );
     },
     update: (call) => ask({ kind: "update", call }),

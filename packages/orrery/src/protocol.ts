@@ -1,9 +1,11 @@
 /** What a network says to its thread: calls answered at once, and requests of the HTTPS interface, which may take rounds. */
 import type { TimeNs } from "@orrery/base";
-import type { Call } from "./types.ts";
+import type { Call, Subnet, SubnetKind } from "./types.ts";
 
 export interface NetworkStart {
   readonly seed: Uint8Array;
+  /** Beside the root. */
+  readonly subnets: readonly SubnetKind[];
   readonly wall: boolean;
   readonly time: TimeNs;
   /** Set to 1 when the answer of a synchronous call is in the port. */
@@ -45,4 +47,5 @@ export interface HttpAnswer {
 export interface Ready {
   readonly rootKey: Uint8Array;
   readonly subnetId: string;
+  readonly subnets: readonly Subnet[];
 }

@@ -1,12 +1,13 @@
 /**
- * A replica on one thread: state, execution and certified view advanced together, a round at a time. It is what the threads of a
+ * A replica of one subnet on one thread: state, execution and certified view advanced together, a round at a time. It is what the threads of a
  * node are, without the threads; nothing here waits, reads a clock or draws randomness.
  */
 import { type Batch, type Principal, principalKey, type TimeNs, toHex, u64be } from "@orrery/base";
 import { type Bls, createSoleSigner, domainSep, sha256, stateRootMessage, treeHash } from "@orrery/crypto";
-import { createChainKeys } from "@orrery/crypto/chain-keys";
+import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import {
   type BatchResult,
+  type Certification,
   CertifiedView,
   createExecution,
   type GenesisCanister,
@@ -14,20 +15,23 @@ import {
   takeSnapshot,
   WasmRunner,
 } from "@orrery/execution";
-import { type LocalSubnet, localNetwork } from "@orrery/execution/local-network";
-import { createNodeSigner, inflateGzip, nodePublicKeyDer } from "@orrery/host";
+import type { Delegation } from "@orrery/execution/delegation";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import { createNodeSigner, inflateGzip } from "@orrery/host";
 import { type IngressStatus, newState, PageArena, PageReader, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 
-const NOMINAL_SIZE = 13;
 /** Custom section of modules whose heap an upgrade has to keep or replace by word. */
 const ORTHOGONAL_PERSISTENCE = "enhanced-orthogonal-persistence";
 
 export interface InlineReplicaOptions {
-  /** 32 bytes: keys, ids and randomness follow from it. */
+  /** 32 bytes: randomness follows from it. */
   readonly seed: Uint8Array;
+  readonly local: LocalSubnet;
   readonly time: TimeNs;
   readonly bls: Bls;
+  /** Of the network: for the subnet whose record lists them. */
+  readonly chainKeys: ChainKeys;
   readonly genesis: (subnet: SubnetInfo) => readonly GenesisCanister[];
 }
 
@@ -41,17 +45,14 @@ export interface InlineReplica {
   requestStatus(requestId: Uint8Array): IngressStatus | null;
   /** Whether the installed module declares that upgrades keep its heap. */
   keepsHeap(canisterId: Principal): boolean;
-  /** One round at `time` (later than the last) with these envelopes; the view sees it when this returns. */
-  round(time: TimeNs, ingress: readonly Uint8Array[]): BatchResult;
+  /** From now on certificates carry this delegation, which the caller has verified. */
+  delegate(delegation: Delegation): void;
+  /** One round at `time` (later than the last) with these envelopes and slices; the view sees it when this returns. */
+  round(time: TimeNs, ingress: readonly Uint8Array[], xnet: readonly Uint8Array[]): BatchResult;
 }
 
 export function createInlineReplica(options: InlineReplicaOptions): InlineReplica {
-  const { keys, info: subnet } = localNetwork({
-    seed: options.seed,
-    subnets: [{ type: "application", feeSize: NOMINAL_SIZE }],
-    local: true,
-    makers: { bls: options.bls, ed25519PublicKeyDer: nodePublicKeyDer },
-  })[0] as LocalSubnet;
+  const { keys, info: subnet } = options.local;
   const signer = createSoleSigner({ bls: options.bls, secret: keys.subnetSecret });
   const arena = new PageArena();
   const state = newState({ subnet, time: options.time });
@@ -62,9 +63,14 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
     inflate: inflateGzip,
   });
   installGenesis(state, runner, options.genesis(subnet));
-  const execution = createExecution(state, { runner, arena, chainKeys: createChainKeys(options.seed) });
+  const execution = createExecution(state, {
+    runner,
+    arena,
+    ...(subnet.chainKeys === undefined ? {} : { chainKeys: options.chainKeys }),
+  });
   const pages = new PageReader();
   let slabs = 0;
+  let delegation: Delegation | null = null;
 
   function shareSlabs(): void {
     for (const slab of arena.slabs(slabs)) {
@@ -73,10 +79,10 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
     }
   }
 
-  function certify(rootHash: Uint8Array): { readonly signature: Uint8Array; readonly delegation: null } {
+  function certify(rootHash: Uint8Array): Certification {
     const combined = signer.combine([signer.signShare(stateRootMessage(rootHash))]);
     if (!combined.ok) throw new Error(combined.error);
-    return { signature: combined.value, delegation: null };
+    return { signature: combined.value, delegation };
   }
 
   shareSlabs();
@@ -100,9 +106,18 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
       state.canisters
         .get(principalKey(id))
         ?.meta.module?.metadata.some(({ name }) => name === ORTHOGONAL_PERSISTENCE) ?? false,
-    round(time, ingress): BatchResult {
+    delegate(verified): void {
+      delegation = verified;
+      view.delegate(verified);
+    },
+    round(time, ingress, xnet): BatchResult {
       const height = state.height + 1;
-      const randomness = sha256(domainSep("orrery-inline-randomness"), options.seed, u64be(BigInt(height)));
+      const randomness = sha256(
+        domainSep("orrery-inline-randomness"),
+        options.seed,
+        u64be(BigInt(height)),
+        subnet.subnetId,
+      );
       const queryStats = view.takeQueryStats();
       const batch: Batch = {
         height,
@@ -111,6 +126,7 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
         randomness,
         ingress,
         ...(queryStats.length === 0 ? {} : { queryStats }),
+        ...(xnet.length === 0 ? {} : { xnet }),
       };
       arena.advance(height);
       const result = execution.applyBatch(batch);

@@ -3,7 +3,17 @@ import { OrreryError, type TimeNs } from "@orrery/base";
 
 export type ClockKind = "virtual" | "wall";
 
+export type SubnetKind = "application" | "system" | "verified_application" | "cloud_engine";
+
+export interface Subnet {
+  /** Textual principal. */
+  readonly id: string;
+  readonly kind: SubnetKind;
+}
+
 export interface NetworkOptions {
+  /** Kinds of the subnets beside the root, which every network has; one application subnet by default. */
+  readonly subnets?: readonly SubnetKind[];
   /** 32 bytes; the same seed and the same calls give the same network. Zeros by default. */
   readonly seed?: Uint8Array;
   /**
@@ -35,6 +45,8 @@ export interface Call {
   readonly arg?: Uint8Array;
   /** Textual principal; the anonymous one by default. No signature is asked for. */
   readonly sender?: string;
+  /** Goes to this subnet, whatever canister it is about: for creation. By default where the canister is, or to the first application subnet. */
+  readonly subnetId?: string;
 }
 
 export interface InstallOptions {
@@ -50,13 +62,20 @@ export interface Network {
   readonly url: string;
   /** DER, 133 bytes. */
   readonly rootKey: Uint8Array;
+  /** Where canisters are created: the first application subnet. */
   readonly subnetId: string;
+  /** The root first. */
+  readonly subnets: readonly Subnet[];
   time(): TimeNs;
   /** Moves a virtual clock on and runs the rounds that became due. */
   advanceTime(durationMs: number): void;
-  /** Runs one round. */
+  /** Runs one round of every subnet. */
   tick(): void;
-  createCanister(options?: { readonly cycles?: bigint; readonly sender?: string }): string;
+  createCanister(options?: {
+    readonly cycles?: bigint;
+    readonly sender?: string;
+    readonly subnetId?: string;
+  }): string;
   install(options: InstallOptions): void;
   /** The reply's bytes; `CallRejected` otherwise. */
   update(call: Call): Uint8Array;

@@ -1,0 +1,86 @@
+/** In-process networks of several subnets: calls between them, where canisters are made, delegations for agents. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { HttpAgent } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
+import { createNetwork, type Network } from "./index.ts";
+
+const fixture = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(new URL(`../../../canisters/fixtures/built/${name}.wasm.gz`, import.meta.url)));
+
+function install(network: Network, name: string, subnetId?: string): string {
+  const canisterId = network.createCanister({
+    cycles: 10n ** 15n,
+    ...(subnetId === undefined ? {} : { subnetId }),
+  });
+  network.install({ canisterId, wasm: fixture(name) });
+  return canisterId;
+}
+
+const encode = (types: IDL.Type[], values: unknown[]): Uint8Array =>
+  new Uint8Array(IDL.encode(types, values));
+const natOf = (reply: Uint8Array): bigint => IDL.decode([IDL.Nat], reply)[0] as unknown as bigint;
+
+test("a canister calls one on another subnet", async () => {
+  const network = await createNetwork({ subnets: ["application", "application"] });
+  const [root, first, second] = network.subnets;
+  assert.deepEqual(
+    network.subnets.map(({ kind }) => kind),
+    ["system", "application", "application"],
+  );
+  assert.equal(network.subnetId, first?.id);
+  const caller = install(network, "caller.eop");
+  assert.equal(caller, "tqzl2-p7777-77776-aaaaa-cai");
+  for (const subnetId of [second?.id, root?.id]) {
+    const callee = install(network, "callee.eop", subnetId);
+    const arg = encode([IDL.Principal, IDL.Nat], [Principal.fromText(callee), 20n]);
+    assert.equal(natOf(network.update({ canisterId: caller, method: "relay", arg })), 20n);
+    const many = network.update({ canisterId: caller, method: "parallel", arg });
+    assert.equal((IDL.decode([IDL.Vec(IDL.Nat)], many)[0] as unknown as bigint[]).length, 20);
+  }
+  await network.stop();
+});
+
+test("one seed gives one network, its messages between subnets included", async () => {
+  const run = async (): Promise<string> => {
+    const network = await createNetwork({ subnets: ["application", "system"] });
+    const caller = install(network, "caller.eop");
+    const callee = install(network, "callee.eop", network.subnets[2]?.id);
+    const arg = encode([IDL.Principal, IDL.Nat], [Principal.fromText(callee), 3n]);
+    network.update({ canisterId: caller, method: "parallel", arg });
+    network.advanceTime(60_000);
+    const time = network.time();
+    await network.stop();
+    return `${caller} ${callee} ${time}`;
+  };
+  assert.equal(await run(), await run());
+});
+
+test("a subnet that is not there is refused by name", async () => {
+  const network = await createNetwork({ subnets: [] });
+  assert.equal(network.subnets.length, 1);
+  assert.throws(() => network.createCanister({ subnetId: "aaaaa-aa" }), { code: "subnet_unknown" });
+  assert.ok(network.createCanister().length > 0);
+  await network.stop();
+});
+
+test("an agent verifies canisters of every subnet under the root's key", async () => {
+  const network = await createNetwork({ clock: "wall" });
+  const ids = network.subnets.map(({ id }) => install(network, "counter.eop", id));
+  const agent = await HttpAgent.create({
+    host: network.url,
+    fetch: network.fetch as typeof fetch,
+    rootKey: network.rootKey,
+    verifyQuerySignatures: true,
+  });
+  for (const canisterId of ids) {
+    const { reply } = await agent.update(canisterId, { methodName: "inc", arg: encode([], []) });
+    assert.equal(natOf(reply), 1n);
+    const answer = await agent.query(canisterId, { methodName: "get", arg: encode([], []) });
+    assert.ok(answer.status === "replied");
+    assert.equal(natOf(answer.reply.arg), 1n);
+  }
+  await network.stop();
+});
