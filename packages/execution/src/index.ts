@@ -39,6 +39,7 @@ export {
   type ModuleSource,
 } from "./runner/modules.ts";
 export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
+export { type JobScene, runWork, sceneOf } from "./scheduler/jobs.ts";
 export { inlineExecutor } from "./scheduler/round.ts";
 export {
   aboutCanister,

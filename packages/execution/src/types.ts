@@ -71,8 +71,17 @@ export interface MessageContext {
   readonly dataCertificate: Uint8Array | null;
   /** Memory the canister may still take on this subnet, bytes. */
   readonly subnetMemoryAvailable: bigint;
+  /** Not there: runs to its end without a word. */
+  readonly pace?: Pace;
   /** Requests it may still send to `callee`; `call_perform` answers 2 at zero. */
   requestSlots(callee: CanisterId): number;
+}
+
+/** For executions that tell how far they have come: instructions are handed out in slices. Never part of the result. */
+export interface Pace {
+  readonly slice: bigint;
+  /** At least so many instructions have been executed. */
+  report(executed: bigint): void;
 }
 
 /** A call made by a message that ended well. */

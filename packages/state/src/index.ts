@@ -14,6 +14,7 @@ export * from "./codec/records.ts";
 export { ColdPages } from "./cold-pages.ts";
 export type * from "./disk.ts";
 export type { LogRecord } from "./durable-format.ts";
+export { fullStateHash, memoryHash } from "./full-hash.ts";
 export * from "./new-state.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";

@@ -8,9 +8,17 @@ import type { InstallWork, SubnetInfo } from "@orrery/state";
 import { freezingThresholdCycles, isFrozen, memoryUsageBytes } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { QUEUE_CAPACITY } from "../limits.ts";
+import { paceAfter } from "../messaging/work.ts";
 import { persistenceError } from "../runner/install.ts";
 import { aboutCanister } from "../system-api/failure.ts";
-import type { CompiledUpload, JobResult, MessageContext, MessageRunner, RunnableCanister } from "../types.ts";
+import type {
+  CompiledUpload,
+  JobResult,
+  MessageContext,
+  MessageRunner,
+  Pace,
+  RunnableCanister,
+} from "../types.ts";
 
 interface Installation {
   readonly subnet: SubnetInfo;
@@ -26,6 +34,7 @@ export function runInstallation(
     readonly scene: { readonly subnet: SubnetInfo; readonly upload: Uint8Array };
     readonly work: InstallWork;
     readonly commitWithin: bigint;
+    readonly pace?: Pace | undefined;
   },
 ): JobResult {
   const { scene, work, commitWithin } = options;
@@ -46,7 +55,10 @@ export function runInstallation(
       arg: work.arg,
       refuse: (sizes) => unaffordable(installation, compiled.value, sizes),
     },
-    installContext(installation, work.prepaid.instructionLimit - before),
+    {
+      ...installContext(installation, work.prepaid.instructionLimit - before),
+      ...paceAfter(options.pace, before),
+    },
     commitWithin - before,
   );
   return {

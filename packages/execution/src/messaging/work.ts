@@ -7,7 +7,14 @@ import type { CallContext, CallOrigin, MessageWork, SubnetInfo } from "@orrery/s
 import { maxOf } from "../bigints.ts";
 import { QUEUE_CAPACITY } from "../limits.ts";
 import { cleanupError } from "../system-api/failure.ts";
-import type { EntryPoint, JobResult, MessageContext, MessageRunner, RunnableCanister } from "../types.ts";
+import type {
+  EntryPoint,
+  JobResult,
+  MessageContext,
+  MessageRunner,
+  Pace,
+  RunnableCanister,
+} from "../types.ts";
 import { callerOf, deadlineOf } from "./contexts.ts";
 
 /** The parts of the state that a message sees; structured-cloneable. */
@@ -18,7 +25,13 @@ export interface WorkScene {
   readonly outstanding: ReadonlyMap<PrincipalKey, number>;
 }
 
-function messageContext(scene: WorkScene, work: MessageWork): MessageContext {
+/** How far a part of an execution has come, counted from the execution's start. */
+export function paceAfter(pace: Pace | undefined, before: bigint): Pick<MessageContext, "pace"> {
+  if (pace === undefined) return {};
+  return { pace: { slice: pace.slice, report: (executed) => pace.report(before + executed) } };
+}
+
+function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefined): MessageContext {
   const { context, outstanding, subnet } = scene;
   const origin: CallOrigin = context.origin;
   return {
@@ -34,6 +47,7 @@ function messageContext(scene: WorkScene, work: MessageWork): MessageContext {
     contextInstructions: context.instructionsExecuted,
     dataCertificate: null,
     subnetMemoryAvailable: work.subnetMemoryAvailable,
+    ...paceAfter(pace, 0n),
     requestSlots(callee: CanisterId): number {
       return QUEUE_CAPACITY - (outstanding.get(principalKey(callee)) ?? 0);
     },
@@ -50,11 +64,16 @@ export function pinned<T extends RunnableCanister>(canister: T, balance: bigint)
 export function runMessage(
   runner: MessageRunner,
   canister: RunnableCanister,
-  options: { readonly scene: WorkScene; readonly work: MessageWork; readonly commitWithin: bigint },
+  options: {
+    readonly scene: WorkScene;
+    readonly work: MessageWork;
+    readonly commitWithin: bigint;
+    readonly pace?: Pace | undefined;
+  },
 ): JobResult {
   const { scene, work, commitWithin } = options;
   const entry: EntryPoint = work.entry;
-  const context = messageContext(scene, work);
+  const context = messageContext(scene, work, options.pace);
   const outcome = runner.execute(canister, entry, context, commitWithin);
   if (outcome.effects !== null || work.cleanup === null) return { outcome, cleanup: null, compiled: null };
   const { instructions } = outcome;
@@ -63,6 +82,7 @@ export function runMessage(
     { kind: "cleanup", ...work.cleanup },
     {
       ...context,
+      ...paceAfter(options.pace, instructions),
       instructionLimit: maxOf(work.totalLimit - instructions, 0n),
       contextInstructions: context.contextInstructions + instructions,
     },

@@ -10,6 +10,7 @@ import { Host } from "../system-api/host.ts";
 import { systemApi } from "../system-api/imports.ts";
 import { type CanisterImage, type Draft, PageSet } from "./image.ts";
 import { loadPage } from "./page-commit.ts";
+import { refill } from "./run.ts";
 
 /** Instances kept: creation slows with the number of live memories, so a few hundred is where reuse stops paying. */
 export const LIVE_INSTANCES_MAX = 200;
@@ -186,7 +187,10 @@ export class InstancePool {
     const instance = this.#engine.instantiate(options.compiled, {
       memory: options.memory,
       ic0: systemApi(host),
-      hooks: { memoryGrown: (previous: number, delta: number) => host.frame.growHeap(previous, delta) },
+      hooks: {
+        outOfInstructions: () => refill(host),
+        memoryGrown: (previous: number, delta: number) => host.frame.growHeap(previous, delta),
+      },
       form: options.form,
     });
     host.attach(instance);

@@ -106,6 +106,14 @@ export class ModuleCache {
     return compiled.value;
   }
 
+  /** Takes over what another thread compiled. */
+  adopt(key: BlobKey, compiled: CompiledCanister): void {
+    if (this.#touch(key) !== null) return;
+    this.#compiled.set(key, compiled);
+    this.#bytes += compiled.wasm.length;
+    this.#shrink();
+  }
+
   #touch(key: BlobKey): CompiledCanister | null {
     const found = this.#compiled.get(key);
     if (found === undefined) return null;

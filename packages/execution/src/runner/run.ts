@@ -9,6 +9,7 @@ import { maxOf, minOf } from "../bigints.ts";
 import { shownTo, withBacktrace } from "../system-api/backtrace.ts";
 import { CanisterFailure, type Failure, trapLogText } from "../system-api/failure.ts";
 import type { MessageFrame } from "../system-api/frame.ts";
+import type { Host } from "../system-api/host.ts";
 import type { Live } from "./instances.ts";
 
 /** What is called: an export, a closure of the table, or the start function. */
@@ -59,10 +60,27 @@ function failureOf(trap: WasmTrap, target: Target, frame: MessageFrame): Failure
   }
 }
 
+/** The counter is below zero: the next slice of the limit, or the end of it. */
+export function refill(host: Host): void {
+  const { frame, instance } = host;
+  const { pace, instructionLimit } = frame.context;
+  let counter = instance.counter();
+  while (pace !== undefined && counter < 0n && frame.reserve > 0n) {
+    const slice = minOf(pace.slice, frame.reserve);
+    frame.reserve -= slice;
+    counter += slice;
+  }
+  if (pace === undefined || counter < 0n) throw new WasmTrap("out_of_instructions", true);
+  instance.setCounter(counter);
+  pace.report(instructionLimit - frame.reserve - counter);
+}
+
 /** Runs `target` with `frame`'s limit. Dirty pages are cleared before; afterwards they are the caller's to keep or undo. */
 export function runTarget(live: Live, target: Target, frame: MessageFrame): RunResult {
   const { instance, host } = live;
-  instance.setCounter(frame.instructionLimit);
+  const first = minOf(frame.instructionLimit, frame.context.pace?.slice ?? frame.instructionLimit);
+  frame.reserve = frame.instructionLimit - first;
+  instance.setCounter(first);
   host.enter(frame);
   let failure: Failure | null = null;
   let thrown: unknown = null;
@@ -87,7 +105,7 @@ export function runTarget(live: Live, target: Target, frame: MessageFrame): RunR
     if (text !== null) frame.logs.push(utf8(text));
     failure = shownTo(failure, frame.meta, frame.context.caller);
   }
-  const used = frame.instructionLimit - instance.counter();
+  const used = frame.instructionLimit - frame.reserve - instance.counter();
   const instructions = maxOf(0n, minOf(used, frame.instructionLimit));
   return { frame, failure, instructions, exact };
 }

@@ -4,7 +4,14 @@
  * and never commits. A native trap is run again in the exact form, so that its instruction count is the replica's.
  */
 import { assert, type CanisterId } from "@orrery/base";
-import { PAGE_BYTES, type PageArena, type PageDelta, type PageReader } from "@orrery/state";
+import {
+  type BlobKey,
+  type InstalledModule,
+  PAGE_BYTES,
+  type PageArena,
+  type PageDelta,
+  type PageReader,
+} from "@orrery/state";
 import type { CompiledCanister, Engine } from "@orrery/wasm";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
@@ -166,6 +173,16 @@ export class WasmRunner implements MessageRunner {
 
   compile(uploaded: Uint8Array): ReturnType<MessageRunner["compile"]> {
     return this.#modules.compileUpload(uploaded);
+  }
+
+  /** The runnable form of an installed module, which other threads may use too. */
+  compiledModule(module: InstalledModule): CompiledCanister {
+    return this.#modules.compiled(module);
+  }
+
+  /** Takes over a module that another thread compiled. */
+  adoptModule(key: BlobKey, compiled: CompiledCanister): void {
+    this.#modules.adopt(key, compiled);
   }
 
   /** A mirrored canister's tables moved on by `heap`: its live instance follows. */

@@ -9,7 +9,7 @@ import { ErrorCode } from "../error-codes.ts";
 import { runInstallation } from "../management/install-work.ts";
 import { contextOf } from "../messaging/run-message.ts";
 import { pinned, runMessage, type WorkScene } from "../messaging/work.ts";
-import type { Job, JobResult, LocalJobs, MessageRunner, RunnableCanister } from "../types.ts";
+import type { Job, JobResult, LocalJobs, MessageRunner, Pace, RunnableCanister } from "../types.ts";
 
 /** Results of long executions kept at a time; each may hold a whole memory. */
 export const KEPT_RESULTS_MAX = 16;
@@ -44,18 +44,23 @@ export function sceneOf(
 export function runWork(
   runner: MessageRunner,
   canister: RunnableCanister,
-  options: { readonly scene: JobScene; readonly work: RunningWork; readonly commitWithin: bigint },
+  options: {
+    readonly scene: JobScene;
+    readonly work: RunningWork;
+    readonly commitWithin: bigint;
+    readonly pace?: Pace | undefined;
+  },
 ): JobResult {
-  const { scene, work } = options;
+  const { scene, work, pace } = options;
   const seen = pinned(canister, work.balance);
   // A copy is seen by the execution only; nothing may be committed into it.
   const commitWithin = seen === canister ? options.commitWithin : COMMIT_NOTHING;
   if (work.kind === "install") {
     assert(scene.kind === "install", "an installation is given its module");
-    return runInstallation(runner, seen, { scene, work, commitWithin });
+    return runInstallation(runner, seen, { scene, work, commitWithin, pace });
   }
   assert(scene.kind === "message", "a message is given its call context");
-  return runMessage(runner, seen, { scene, work, commitWithin });
+  return runMessage(runner, seen, { scene, work, commitWithin, pace });
 }
 
 /** The same work with so few instructions that running out of them says nothing. */

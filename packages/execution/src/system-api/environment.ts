@@ -62,7 +62,7 @@ function copyCertificate(host: Host, dst: Pointer, offset: Pointer, size: Pointe
 
 function performanceCounter(host: Host, type: number): bigint {
   const frame = host.allow("performance_counter");
-  const executed = frame.instructionLimit - host.instance.counter();
+  const executed = frame.instructionLimit - frame.reserve - host.instance.counter();
   if (type === 0) return executed;
   if (type === 1) return frame.context.contextInstructions + executed;
   throw toolchainViolation(`Error getting performance counter type ${type >>> 0}`);

@@ -79,6 +79,8 @@ export class MessageFrame {
   readonly rejectMessage: Uint8Array;
   readonly responseBytesMax: number;
 
+  /** Instructions of the limit that the instance's counter has not been given yet. */
+  reserve = 0n;
   balance: bigint;
   accepted: bigint;
   burned: bigint;

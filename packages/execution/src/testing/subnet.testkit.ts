@@ -72,6 +72,7 @@ export class TestSubnet {
   readonly arena: PageArena = new PageArena();
   readonly state: ReplicatedState;
   readonly results: BatchResult[] = [];
+  readonly runner: MessageRunner;
   execution: Execution;
   readonly #options: TestSubnetOptions;
   #nonce = 0;
@@ -80,7 +81,7 @@ export class TestSubnet {
     this.#options = options;
     this.state = newState({ subnet: { ...SUBNET, ...ONE_SUBNET, ...options.subnet }, time: START_TIME });
     const { blobs } = this.state;
-    const runner =
+    this.runner =
       options.runner ??
       new WasmRunner({
         engine: createEngine(),
@@ -88,7 +89,7 @@ export class TestSubnet {
         modules: { get: (key) => (blobs.has(key) ? blobs.get(key) : null) },
         inflate: (bytes, max) => new Uint8Array(gunzipSync(bytes, { maxOutputLength: max })),
       });
-    this.execution = this.reload(runner);
+    this.execution = this.reload(this.runner);
   }
 
   /** A new execution over the same state: what a restart does to the index. */
@@ -127,7 +128,7 @@ export class TestSubnet {
   round(
     ingress: readonly Uint8Array[] = [],
     advanceNs = 1_000_000n,
-    more: Pick<Batch, "queryStats"> = {},
+    more: Pick<Batch, "queryStats" | "xnet"> = {},
   ): BatchResult {
     const height = this.state.height + 1;
     const randomness = new Uint8Array(32).fill(height & 255);

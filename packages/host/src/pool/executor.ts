@@ -1,0 +1,193 @@
+/**
+ * Running the executions of a round on worker threads (docs/ARCHITECTURE.md, "Threads of a node"). Cheap ones run on the calling
+ * thread; those that turn out to need much are dropped without a trace and run from their start on a worker, which runs ahead of
+ * what they were granted. The calling thread waits only until a job has ended or is past what it was granted. What is guessed
+ * here decides where something runs, never what comes of it.
+ */
+import { type PrincipalKey, principalKey } from "@orrery/base";
+import type { Executor, Job, JobResult, LocalJobs, Partition } from "@orrery/execution";
+import { CanisterPool, type Finished, type PoolOptions } from "./pool.ts";
+
+/** Instructions after which a message is left to a worker: some tens of milliseconds. */
+export const PROBE_INSTRUCTIONS = 50_000_000n;
+/** The same for installations, whose compilation counts. */
+export const INSTALL_PROBE_INSTRUCTIONS = 500_000_000n;
+/** Uploads from this size go to a worker at once: compiling them takes long. */
+export const INLINE_MODULE_BYTES_MAX: number = 128 * 1024;
+/** Workers that may die of one job; then it runs on the calling thread. */
+const ATTEMPTS_MAX = 3;
+/** Canisters whose last message was long. */
+const HEAVY_CANISTERS_MAX = 10_000;
+
+export interface WorkerExecutor extends Executor {
+  /** Threads that run canisters now. */
+  readonly workers: number;
+  /** Jobs that were begun again because their worker died. */
+  readonly restarts: number;
+  /** Ends all threads; what they ran is lost, and run again by whoever asks for it. */
+  close(): Promise<void>;
+}
+
+export interface WorkerExecutorOptions extends PoolOptions {
+  readonly probeInstructions?: bigint;
+}
+
+/** A job that is not the calling thread's. */
+interface Flight {
+  readonly job: Job;
+  place: "waiting" | "worker" | "here" | "landed";
+  result: JobResult | null;
+  attempts: number;
+}
+
+export class PooledExecutor implements WorkerExecutor {
+  readonly #pool: CanisterPool;
+  readonly #options: WorkerExecutorOptions;
+  readonly #flights = new Map<Job["work"], Flight>();
+  readonly #heavy = new Set<PrincipalKey>();
+  #restarts = 0;
+
+  constructor(options: WorkerExecutorOptions) {
+    this.#options = options;
+    this.#pool = new CanisterPool(options);
+  }
+
+  get workers(): number {
+    return this.#pool.workers;
+  }
+
+  get restarts(): number {
+    return this.#restarts;
+  }
+
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  /** Ends the thread that runs `work`, as a crash would. */
+  kill(work: Job["work"]): void {
+    this.#pool.kill(work);
+  }
+
+  run(partitions: readonly Partition[], local: LocalJobs): void {
+    const open = new Map<Partition, Job>();
+    for (const partition of partitions) this.#advance(partition, partition.next(), { open, local });
+    while (open.size > 0) {
+      for (const finished of this.#pool.poll()) this.#land(finished);
+      this.#dispatch();
+      let decided = false;
+      for (const [partition, job] of [...open]) {
+        const result = this.#decide(job, local);
+        if (result === undefined) continue;
+        decided = true;
+        open.delete(partition);
+        partition.done(job, result);
+        this.#advance(partition, partition.next(), { open, local });
+      }
+      if (!decided) this.#pool.wait();
+    }
+  }
+
+  /** Runs a partition's jobs as long as they are this thread's. */
+  #advance(
+    partition: Partition,
+    first: Job | null,
+    round: { readonly open: Map<Partition, Job>; readonly local: LocalJobs },
+  ): void {
+    for (let job = first; job !== null; job = partition.next()) {
+      const result = this.#flights.has(job.work)
+        ? this.#decide(job, round.local)
+        : this.#begin(job, round.local);
+      if (result === undefined) {
+        round.open.set(partition, job);
+        return;
+      }
+      partition.done(job, result);
+    }
+  }
+
+  /** Here if it is short, otherwise on a worker (undefined). */
+  #begin(job: Job, local: LocalJobs): JobResult | undefined {
+    if (!this.#looksHeavy(job)) {
+      const result = local.probe(job, this.#probeLimit(job));
+      if (result !== "outgrown") return result;
+    }
+    this.#noteHeavy(job, true);
+    this.#flights.set(job.work, { job, place: "waiting", result: null, attempts: 0 });
+    this.#dispatch();
+    return undefined;
+  }
+
+  #probeLimit({ work, granted }: Job): bigint {
+    const probe =
+      this.#options.probeInstructions ??
+      (work.kind === "install" ? INSTALL_PROBE_INSTRUCTIONS : PROBE_INSTRUCTIONS);
+    return probe < granted ? probe : granted;
+  }
+
+  #looksHeavy(job: Job): boolean {
+    const { work, canister } = job;
+    if (work.slicesGranted > 1) return true;
+    if (work.kind === "install")
+      return this.#options.state.blobs.get(work.blob).length > INLINE_MODULE_BYTES_MAX;
+    return this.#heavy.has(principalKey(canister.meta.id));
+  }
+
+  #noteHeavy({ work, canister }: Job, heavy: boolean): void {
+    if (work.kind === "install") return;
+    const key = principalKey(canister.meta.id);
+    this.#heavy.delete(key);
+    if (!heavy) return;
+    this.#heavy.add(key);
+    for (const oldest of this.#heavy) {
+      if (this.#heavy.size <= HEAVY_CANISTERS_MAX) return;
+      this.#heavy.delete(oldest);
+    }
+  }
+
+  /** Gives waiting jobs to workers that are free, in the order in which they came. */
+  #dispatch(): void {
+    for (const flight of this.#flights.values()) {
+      if (flight.place !== "waiting") continue;
+      if (!this.#pool.give(flight.job)) return;
+      flight.place = "worker";
+    }
+  }
+
+  #land({ work, outcome }: Finished): void {
+    const flight = this.#flights.get(work);
+    if (flight === undefined) return;
+    if (outcome === null) {
+      this.#restarts++;
+      flight.attempts++;
+      flight.place = flight.attempts < ATTEMPTS_MAX ? "waiting" : "here";
+      return;
+    }
+    flight.place = "landed";
+    flight.result = outcome.result;
+    if (outcome.compiled !== null && outcome.result.compiled !== null) {
+      this.#options.runner.adoptModule(outcome.result.compiled.module.blob, outcome.compiled);
+    }
+  }
+
+  /** The result when it is due, null when it is not, undefined when that is not known yet. */
+  #decide(job: Job, local: LocalJobs): JobResult | null | undefined {
+    const flight = this.#flights.get(job.work) as Flight;
+    if (flight.place === "here") {
+      const own = local.run(job);
+      if (own !== null) this.#flights.delete(job.work);
+      return own;
+    }
+    const { result } = flight;
+    if (result === null) return this.#pool.progress(job.work) > job.granted ? null : undefined;
+    if (result.outcome.instructions > job.granted) return null;
+    this.#flights.delete(job.work);
+    this.#noteHeavy(job, result.outcome.instructions > this.#probeLimit(job));
+    return local.adopt(job, result);
+  }
+}
+
+/** Executes on up to `workersMax` threads, which start when they are first needed. */
+export function createWorkerExecutor(options: WorkerExecutorOptions): PooledExecutor {
+  return new PooledExecutor(options);
+}

@@ -1,0 +1,77 @@
+/** The supervisor thread of a canister pool: starts workers and replaces those that die, whatever they died of. */
+import { MessageChannel, type MessagePort, Worker, workerData } from "node:worker_threads";
+import { OrreryError } from "@orrery/base";
+import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
+import { describeError } from "../port-channel.ts";
+import {
+  boardOf,
+  raise,
+  type SupervisorCall,
+  type SupervisorReport,
+  type SupervisorStart,
+  type WorkerStart,
+} from "./protocol.ts";
+
+/** Workers in a row that end before they took a job: then something is wrong with them all. */
+const FAILED_STARTS_MAX = 5;
+
+const start = workerData as SupervisorStart;
+const { control, ...shared } = start;
+const board = boardOf(start.board);
+const workers = new Map<number, Worker>();
+let closing = false;
+let failedStarts = 0;
+
+function report(message: SupervisorReport, transfer: MessagePort[] = []): void {
+  control.postMessage(message, transfer);
+  raise(board);
+}
+
+function spawn(index: number): void {
+  const { port1, port2 } = new MessageChannel();
+  const data: WorkerStart = { ...shared, index, jobs: port2 };
+  const worker = new Worker(new URL(shared.workerFile), {
+    name: `canister-${index}`,
+    workerData: data,
+    transferList: [port2],
+    resourceLimits: { stackSizeMb: ENGINE_STACK_MB, maxOldGenerationSizeMb: shared.heapMb },
+  });
+  workers.set(index, worker);
+  let failure: unknown = null;
+  worker.on("online", () => {
+    failedStarts = 0;
+  });
+  worker.on("error", (error) => {
+    failure = error;
+  });
+  worker.on("exit", () => {
+    if (closing) return;
+    failedStarts++;
+    if (failedStarts > FAILED_STARTS_MAX) {
+      const error = failure ?? new OrreryError("internal", "canister workers end as soon as they start");
+      report({ kind: "failed", error: describeError(error) });
+      return;
+    }
+    spawn(index);
+  });
+  report({ kind: "worker", worker: index, port: port1 }, [port1]);
+}
+
+async function close(): Promise<void> {
+  closing = true;
+  await Promise.all([...workers.values()].map((worker) => worker.terminate()));
+  control.close();
+}
+
+control.on("message", (call: SupervisorCall) => {
+  switch (call.kind) {
+    case "spawn":
+      spawn(call.worker);
+      break;
+    case "kill":
+      void workers.get(call.worker)?.terminate();
+      break;
+    case "close":
+      void close();
+  }
+});

@@ -1,0 +1,132 @@
+/**
+ * A worker thread of a canister pool: runs one job at a time to its end and tells at slice boundaries how far it is. It owns
+ * instances as caches of page tables and commits nothing; what an execution changed goes back as data.
+ */
+import type { MessagePort } from "node:worker_threads";
+import { workerData } from "node:worker_threads";
+import { assert, type PrincipalKey } from "@orrery/base";
+import { type JobResult, runWork, WasmRunner } from "@orrery/execution";
+import {
+  type BlobKey,
+  type CanisterMeta,
+  ColdPages,
+  PAGE_BYTES,
+  type PageId,
+  PageReader,
+  PageTable,
+  type WasmMemoryState,
+} from "@orrery/state";
+import { type CompiledCanister, createEngine } from "@orrery/wasm";
+import { installFastHashes } from "../fast-crypto.ts";
+import { createFileDisk } from "../file-disk.ts";
+import { describeError } from "../port-channel.ts";
+import { inflateGzip } from "../world.ts";
+import { boardOf, type JobMessage, type JobReport, raise, type WorkerStart } from "./protocol.ts";
+
+/** Pages may move while they are read here: a copy is checked, a view would not be. */
+class CopyingReader extends PageReader {
+  override view(id: PageId): Uint8Array {
+    const page = new Uint8Array(PAGE_BYTES);
+    this.read(id, page, 0);
+    return page;
+  }
+}
+
+interface Mirrored {
+  readonly meta: CanisterMeta;
+  readonly memory: WasmMemoryState;
+}
+
+class CanisterWorker {
+  readonly #pages: PageReader;
+  readonly #runner: WasmRunner;
+  readonly #memories = new Map<PrincipalKey, WasmMemoryState>();
+  /** Decoded bytes of the modules that were given. */
+  readonly #modules = new Map<BlobKey, Uint8Array>();
+
+  constructor(storeDirectory: string | null) {
+    const cold = storeDirectory === null ? undefined : new ColdPages(createFileDisk(storeDirectory));
+    this.#pages = new CopyingReader({ cold });
+    this.#runner = new WasmRunner({
+      engine: createEngine(),
+      pages: this.#pages,
+      modules: { get: (key) => this.#modules.get(key) ?? null },
+      inflate: inflateGzip,
+    });
+  }
+
+  /** Runs a job; `report` is called at each slice boundary. */
+  run(job: JobMessage, report: (executed: bigint) => void): JobReport {
+    const canister = this.#mirror(job);
+    if (job.scene.kind === "install")
+      this.#modules.set(job.work.kind === "install" ? job.work.blob : "", job.scene.upload);
+    const { scene, work, slice, id } = job;
+    // Nothing commits here: every change comes back.
+    const result = runWork(this.#runner, canister, {
+      scene,
+      work,
+      commitWithin: -1n,
+      pace: { slice, report },
+    });
+    return { id, error: null, result, compiled: this.#compiledOf(result) };
+  }
+
+  #compiledOf({ compiled }: JobResult): CompiledCanister | null {
+    return compiled === null ? null : this.#runner.compiledModule(compiled.module);
+  }
+
+  #mirror(job: JobMessage): Mirrored {
+    for (const slab of job.slabs) this.#pages.addSlab(slab);
+    for (const key of job.forgetCanisters) this.#memories.delete(key);
+    for (const blob of job.forgetModules) this.#modules.delete(blob);
+    for (const { blob, compiled } of job.modules) {
+      this.#modules.set(blob, compiled.wasm);
+      this.#runner.adoptModule(blob, compiled);
+    }
+    if (job.fresh) {
+      this.#runner.evict(job.meta.id);
+      this.#memories.set(job.key, { heap: new PageTable(), stable: new PageTable() });
+    }
+    const memory = this.#memories.get(job.key);
+    assert(memory !== undefined, "a canister's memories are sent before changes to them");
+    memory.heap.applyDelta(job.heap);
+    memory.stable.applyDelta(job.stable);
+    const canister = { meta: job.meta, memory };
+    this.#runner.refresh(canister, job.heap);
+    return canister;
+  }
+}
+
+/** Serves jobs until the pool ends. `onSlice` is told of every slice boundary, before anybody else. */
+export function serveJobs(start: WorkerStart, onSlice: (executed: bigint) => void = () => {}): void {
+  installFastHashes();
+  const board = boardOf(start.board);
+  const worker = new CanisterWorker(start.storeDirectory);
+  const jobs: MessagePort = start.jobs;
+  jobs.on("message", (job: JobMessage) => {
+    let report: JobReport;
+    try {
+      report = worker.run(job, (executed) => {
+        onSlice(executed);
+        Atomics.store(board.progress, start.index, executed);
+        raise(board);
+      });
+    } catch (error) {
+      report = { id: job.id, error: describeError(error) };
+    }
+    jobs.postMessage(report, transferable(report));
+    raise(board);
+  });
+}
+
+/** Page contents are handed over, not copied. */
+function transferable(report: JobReport): ArrayBuffer[] {
+  if (report.error !== null) return [];
+  const { change } = report.result.outcome;
+  if (change === undefined) return [];
+  return [change.heap, change.stable].map(({ bytes }) => bytes.buffer as ArrayBuffer);
+}
+
+export function workerStart(): WorkerStart {
+  return workerData as WorkerStart;
+}
