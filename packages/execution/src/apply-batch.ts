@@ -20,6 +20,7 @@ import { type CanisterState, type PageArena, type ReplicatedState, touch, update
 import { maxOf, minOf } from "./bigints.ts";
 import { type ExecutionLimits, limitsOf } from "./limits.ts";
 import { answerPending } from "./management/pending.ts";
+import { observeBlock } from "./management/subnet.ts";
 import { expireCalls } from "./messaging/delivery.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
@@ -95,7 +96,15 @@ function applyBatch(
   const { env, index } = options;
   assert(batch.height === state.height + 1, `batch ${batch.height} does not follow height ${state.height}`);
   assert(batch.time >= state.time, `the time of batch ${batch.height} runs backwards`);
-  const round: Round = { ...env, state, index, previousTime: state.time, answered: [], instructions: 0n };
+  const round: Round = {
+    ...env,
+    state,
+    index,
+    previousTime: state.time,
+    registryVersion: batch.registryVersion,
+    answered: [],
+    instructions: 0n,
+  };
   state.height = batch.height;
   state.time = batch.time;
   state.randomness = sha256(
@@ -103,6 +112,7 @@ function applyBatch(
     batch.randomness,
     u64be(BigInt(batch.height)),
   );
+  observeBlock(state);
   pruneIngress(state, index);
   expireIngress(round);
   chargeResources(round);

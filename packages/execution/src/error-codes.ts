@@ -62,6 +62,8 @@ export const ErrorCode = {
   CanisterAlreadyInstalled: 538,
   CanisterWasmMemoryLimitExceeded: 539,
   ReservedCyclesLimitIsTooLow: 540,
+  CanisterInvalidControllerOrSubnetAdmin: 541,
+  CanisterStatusAccessDenied: 542,
   DeadlineExpired: 601,
   ResponseDropped: 602,
 } as const;

@@ -38,11 +38,16 @@ export const FEES = {
 const GIB: bigint = 1n << 30n;
 
 /** What fees depend on. */
-export type FeeSubnet = Pick<SubnetInfo, "type" | "feeSize">;
+export type FeeSubnet = Pick<SubnetInfo, "type" | "feeSize" | "admins">;
+
+/** Nothing costs cycles on system subnets, nor where admins decide who has canisters. */
+function isFree({ type, admins }: Pick<FeeSubnet, "type" | "admins">): boolean {
+  return type === "system" || (admins !== undefined && admins.length > 0);
+}
 
 /** `amount` of the table, scaled to the subnet. */
 export function scaleFee(subnet: FeeSubnet, amount: bigint): bigint {
-  if (subnet.type === "system") return 0n;
+  if (isFree(subnet)) return 0n;
   return (amount * BigInt(subnet.feeSize)) / REFERENCE_SUBNET_SIZE;
 }
 
@@ -113,7 +118,7 @@ export function costCreateCanister(subnet: FeeSubnet): bigint {
 
 /** Sizes in bytes; `requestBytes` = url, headers, body and transform together. */
 export function costHttpRequest(subnet: FeeSubnet, requestBytes: bigint, maxResponseBytes: bigint): bigint {
-  if (subnet.type === "system") return 0n;
+  if (isFree(subnet)) return 0n;
   const n = BigInt(subnet.feeSize);
   const perNode =
     FEES.httpLinearBase +
@@ -167,7 +172,7 @@ export const OUTCALL_FEES = {
 
 /** `ic0.cost_http_request_v2`: base price, every node's work, and the answers' room in a block. */
 export function costHttpRequestByUse(subnet: FeeSubnet, usage: OutcallUsage): bigint {
-  if (subnet.type === "system") return 0n;
+  if (isFree(subnet)) return 0n;
   const n = BigInt(subnet.feeSize);
   const { replication, transformedResponseBytes: bytes } = usage;
   const fees = OUTCALL_FEES;
@@ -214,8 +219,8 @@ const KEY_CODES: Readonly<Record<ChainKeyId["kind"], readonly string[]>> = {
 };
 
 /** Of one signature or derived key; free for system subnets. */
-export function chainKeyFee(subnet: Pick<FeeSubnet, "type">, name: string): bigint {
-  if (subnet.type === "system") return 0n;
+export function chainKeyFee(subnet: Pick<FeeSubnet, "type" | "admins">, name: string): bigint {
+  if (isFree(subnet)) return 0n;
   return (FEES.signature * (KEY_SUBNET_SIZE.get(name) ?? REFERENCE_SUBNET_SIZE)) / REFERENCE_SUBNET_SIZE;
 }
 

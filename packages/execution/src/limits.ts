@@ -83,6 +83,10 @@ export const CHUNK_BYTES_MAX: number = 1024 * 1024;
 export const HISTORY_ENTRIES_MAX = 20;
 /** Share of a round's instructions up to which management calls that execute much begin. */
 export const MANAGEMENT_INSTRUCTIONS_SHARE = 16n;
+/** Days that `node_metrics_history` looks back. */
+export const NODE_METRICS_SAMPLES_MAX = 60;
+/** What `subnet_info` calls this implementation of the protocol; part of results, so it changes with them only. */
+export const REPLICA_VERSION = "orrery-1";
 /** Snapshots of one canister. */
 export const SNAPSHOTS_MAX = 10;
 /** Longest slice of a snapshot that one call reads, bytes. */

@@ -139,6 +139,7 @@ export function newState(options: { readonly subnet: SubnetInfo; readonly time: 
     randomness: new Uint8Array(32),
     updateTransactionsTotal: 0n,
     consumedCyclesTotal: 0n,
+    nodeMetrics: [],
     tree: emptyTree(),
     changed: { canisters: new Set(), ingress: new Set(), streams: new Set() },
   };

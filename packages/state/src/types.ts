@@ -57,6 +57,8 @@ export interface SubnetInfo {
   readonly local: boolean;
   /** Master keys with which this subnet signs; not there: none. The same as in its entry of `routing`, if that has them. */
   readonly chainKeys?: readonly ChainKeyId[];
+  /** Who may create, list, start, stop, empty and delete canisters besides their controllers; not there: nobody. */
+  readonly admins?: readonly Principal[];
 }
 
 export type LogVisibility =
@@ -450,6 +452,18 @@ export interface IngressEntry {
   pruneAt: TimeNs | null;
 }
 
+/** What the nodes of a subnet have done up to a moment (interface spec, "node_metrics_history"). */
+export interface NodeMetricsSample {
+  readonly time: TimeNs;
+  readonly nodes: readonly NodeMetrics[];
+}
+
+export interface NodeMetrics {
+  readonly nodeId: Principal;
+  readonly blocksProposed: bigint;
+  readonly blockFailures: bigint;
+}
+
 export interface ReplicatedState {
   readonly subnet: SubnetInfo;
   height: Height;
@@ -481,6 +495,8 @@ export interface ReplicatedState {
   randomness: Uint8Array;
   updateTransactionsTotal: bigint;
   consumedCyclesTotal: bigint;
+  /** The last sample of each UTC day, oldest first; the last one goes on. */
+  nodeMetrics: readonly NodeMetricsSample[];
   /** Certified state tree of `height` (canonical-state.ts keeps it in step with the records). */
   tree: LabelTree;
   /** Records changed since the last delta was taken; keys of `canisters`, of `ingressHistory` and of `streams`. */

@@ -79,7 +79,10 @@ export function controlled<T>(
   if (!decoded.ok) return decoded;
   const canister = findCanister(round, decoded.value.id);
   if (!canister.ok) return canister;
-  const refusal = authorize(canister.value.meta, call.sender, call.method);
+  const refusal = authorize(round.state.subnet, canister.value.meta, {
+    sender: call.sender,
+    methodName: call.method,
+  });
   return refusal === null ? ok({ canister: canister.value, args: decoded.value.args }) : err(refusal);
 }
 

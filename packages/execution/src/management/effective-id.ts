@@ -57,6 +57,21 @@ const OPEN_TO_ITSELF: ReadonlySet<string> = new Set([
   "stored_chunks",
 ]);
 
+/** Subnet admins manage canisters that they do not control; their contents are not theirs to change. */
+const OPEN_TO_ADMINS: ReadonlySet<string> = new Set([
+  "start_canister",
+  "stop_canister",
+  "uninstall_code",
+  "delete_canister",
+  "canister_status",
+  "canister_metrics",
+]);
+
+export function isSubnetAdmin({ admins }: SubnetInfo, principal: Principal): boolean {
+  const key = principalKey(principal);
+  return admins?.some((admin) => principalKey(admin) === key) === true;
+}
+
 /** Whose viewers a setting names beside the controllers. */
 const SNAPSHOT_READS: ReadonlySet<string> = new Set([
   "list_canister_snapshots",
@@ -76,13 +91,49 @@ export function mayView(visibility: LogVisibility, sender: Principal): boolean {
 }
 
 /** Whether `sender` may call `method` on the canister; null: yes. Viewers of status and snapshots are let through too. */
-export function authorize(meta: CanisterMeta, sender: Principal, methodName: string): UserError | null {
+export function authorize(
+  subnet: SubnetInfo,
+  meta: CanisterMeta,
+  call: { readonly sender: Principal; readonly methodName: string },
+): UserError | null {
+  const { sender, methodName } = call;
   if (isController(meta, sender)) return null;
+  if (OPEN_TO_ADMINS.has(methodName) && isSubnetAdmin(subnet, sender)) return null;
   const key = principalKey(sender);
   if (OPEN_TO_ITSELF.has(methodName) && principalKey(meta.id) === key) return null;
   const visibility = visibilityOf(meta, methodName);
-  if (visibility !== null && mayView(visibility, sender)) return null;
+  if (visibility !== null) return mayView(visibility, sender) ? null : accessDenied(methodName, sender);
+  if (OPEN_TO_ADMINS.has(methodName) && subnet.admins !== undefined)
+    return neitherControllerNorAdmin(meta, subnet.admins, sender);
   return invalidController(meta, sender);
+}
+
+/** What a visibility setting does not show; IC0542 for the status. */
+function accessDenied(methodName: string, sender: Principal): UserError {
+  const caller = principalToText(sender);
+  return methodName === "canister_status"
+    ? userError(
+        ErrorCode.CanisterStatusAccessDenied,
+        `Caller ${caller} is not allowed to access canister status`,
+      )
+    : userError(
+        ErrorCode.CanisterRejectedMessage,
+        `Caller ${caller} is not allowed to access canister snapshots by ${methodName}`,
+      );
+}
+
+/** IC0541; where there are no admins, IC0512 says the rest. */
+function neitherControllerNorAdmin(
+  meta: CanisterMeta,
+  admins: readonly Principal[],
+  sender: Principal,
+): UserError {
+  return userError(
+    ErrorCode.CanisterInvalidControllerOrSubnetAdmin,
+    `Only the controllers of the canister ${principalToText(meta.id)} and subnet admins can control it.\n` +
+      `Canister's controllers: ${meta.settings.controllers.map(principalToText).join(" ")}\n` +
+      `Subnet admins: ${admins.map(principalToText).join(" ")}\nSender's ID: ${principalToText(sender)}`,
+  );
 }
 
 /**
@@ -95,6 +146,7 @@ export function acceptManagementIngress(
 ): UserError | null {
   const method = managementMethod(call.methodName);
   if (method === null) return unknownMethod(call.methodName);
+  if (call.methodName === "create_canister" && isSubnetAdmin(view.subnet, call.sender)) return null;
   if (!ingressCallable(call.methodName)) {
     return method.update ? onlyCanisters(call.methodName) : onlyQueries(call.methodName);
   }
@@ -105,5 +157,5 @@ export function acceptManagementIngress(
   if (effective.value === null) return null;
   const meta = view.canister(effective.value);
   if (meta === null) return notFound(effective.value);
-  return provisional ? null : authorize(meta, call.sender, call.methodName);
+  return provisional ? null : authorize(view.subnet, meta, call);
 }

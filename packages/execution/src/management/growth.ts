@@ -1,27 +1,38 @@
 /**
- * What management calls that change a canister's memory ask before they act (interface spec, "Memory": what is stored must be
- * paid for): room in the subnet, a canister that is not frozen by it, cycles for the work. Nothing changes unless all holds.
+ * What snapshot calls ask before they change a canister's memory (interface spec, "Memory": what is stored must be paid for), in
+ * the replica's order: room in the subnet, a canister that is not frozen by it, cycles for the work, cycles to set aside.
+ * Nothing changes unless all holds.
  */
-import type { Principal } from "@orrery/base";
+import { err, ok, type Principal, type Result } from "@orrery/base";
 import type { CanisterMeta, CanisterState } from "@orrery/state";
 import { maxOf } from "../bigints.ts";
-import { charge, freezingThresholdCycles, memoryUsageBytes, outOfCycles } from "../cycles.ts";
-import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { executionCost } from "../fees.ts";
-import { SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
+import {
+  charge,
+  chargedMemoryBytes,
+  freezingThresholdCycles,
+  outOfCycles,
+  recordConsumed,
+} from "../cycles.ts";
+import type { UserError } from "../error-codes.ts";
+import { executionCost, memorySaturation, storageReservation } from "../fees.ts";
 import type { Round } from "../scheduler/round.ts";
 import { isController } from "./effective-id.ts";
-import { help } from "./help.ts";
+import { availableMemory, growthError } from "./memory.ts";
 import { snapshotOutOfCycles } from "./snapshot-errors.ts";
 
 export interface Growth {
-  /** The canister as it will be, its balance included. */
+  readonly before: CanisterMeta;
+  /** The canister as it will be, but for the price of the work. */
   readonly after: CanisterMeta;
-  /** Bytes that it uses now. */
-  readonly before: bigint;
-  /** Cycles of the work that is to be paid on top. */
+  /** Cycles of the work. */
   readonly cycles: bigint;
   readonly sender: Principal;
+}
+
+/** What `settleWork` takes from the balance: the first as consumed, the other into reserve. */
+export interface WorkPlan {
+  readonly cycles: bigint;
+  readonly reserve: bigint;
 }
 
 /** Cycles of a management call's own instructions, the base fee included. */
@@ -29,32 +40,35 @@ export function workCycles(round: Round, instructions: bigint, is64 = false): bi
   return executionCost(round.state.subnet, instructions, is64);
 }
 
-/** Null: it may be done and `payForWork` will succeed. */
-export function checkGrowth(round: Round, growth: Growth): UserError | null {
-  const { after, before, cycles, sender } = growth;
+export function planWork(round: Round, growth: Growth): Result<WorkPlan, UserError> {
+  const { before, after, cycles, sender } = growth;
   const { subnet } = round.state;
-  const allocation = after.settings.memoryAllocation;
-  const added = maxOf(maxOf(memoryUsageBytes(after), allocation) - maxOf(before, allocation), 0n);
-  const available = SUBNET_MEMORY_BYTES_MAX - round.index.memoryUsed;
-  if (added > available) {
-    return userError(
-      ErrorCode.SubnetOversubscribed,
-      `Canister requested ${added} B of memory but only ${maxOf(available, 0n)} B are available in the subnet.` +
-        help("Try moving to another subnet.", "subnet-memory-capacity-oversubscribed"),
-    );
-  }
+  const bytes = maxOf(chargedMemoryBytes(after) - chargedMemoryBytes(before), 0n);
+  const available = availableMemory(round);
+  if (bytes > available) return err(growthError({ kind: "subnet", bytes, available: maxOf(available, 0n) }));
   const threshold = freezingThresholdCycles(subnet, after);
-  if (after.cycles < threshold) {
-    return userError(
-      ErrorCode.InsufficientCyclesInMemoryGrow,
-      `Canister cannot grow memory by ${added} bytes due to insufficient cycles. ` +
-        `At least ${threshold - after.cycles} additional cycles are required.` +
-        help("Top up the canister with more cycles.", "insufficient-cycles-in-memory-grow-1"),
-    );
+  const lacking = (missing: bigint): Result<WorkPlan, UserError> =>
+    err(growthError({ kind: "cycles", bytes, missing }));
+  if (after.cycles < threshold) return lacking(threshold - after.cycles);
+  if (after.cycles < threshold + cycles) {
+    const reveal = isController(after, sender);
+    return err(snapshotOutOfCycles(outOfCycles(after, { requested: cycles, threshold, reveal })));
   }
-  if (after.cycles >= threshold + cycles) return null;
-  const reveal = isController(after, sender);
-  return snapshotOutOfCycles(outOfCycles(after, { requested: cycles, threshold, reveal }));
+  const reserve = storageReservation(subnet, memorySaturation(available, 1n), bytes);
+  const limit = after.settings.reservedCyclesLimit;
+  const excess = after.reservedCycles + reserve - limit;
+  if (reserve > 0n && excess > 0n) return err(growthError({ kind: "limit", bytes, limit, excess }));
+  const left = after.cycles - cycles;
+  if (left < reserve) return lacking(reserve - left);
+  return ok({ cycles, reserve });
+}
+
+/** The canister's record has changed; now it pays. */
+export function settleWork(round: Round, canister: CanisterState, { cycles, reserve }: WorkPlan): void {
+  const { meta } = canister;
+  meta.cycles -= cycles + reserve;
+  meta.reservedCycles += reserve;
+  recordConsumed(round.state, canister, cycles, "instructions");
 }
 
 /** Takes cycles for work from the balance, leaving what the memory of today requires. */

@@ -7,7 +7,6 @@ import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import {
   ANONYMOUS,
   type CanisterId,
-  concatBytes,
   type Principal,
   principalFromText,
   principalToText,
@@ -16,66 +15,14 @@ import {
 import { sha256 } from "@orrery/crypto";
 import type { IngressStatus } from "@orrery/state";
 import { wat } from "../testing/bench.testkit.ts";
+import { FORWARDER, forward, forwardArg } from "../testing/forwarder.testkit.ts";
 import { encode, idArg, TestSubnet } from "../testing/subnet.testkit.ts";
 import { acceptManagementIngress, effectiveCanisterId } from "./effective-id.ts";
 import { fetchCanisterLogs } from "./status.ts";
 
 const STRANGER: Principal = principalFromText("em77e-bvlzu-aq");
 
-/** Sends its argument on to aaaaa-aa: 8 bytes of cycles, a length byte and a method name, the payload. */
-const FORWARDER = `(module
-  (import "ic0" "msg_reply" (func $reply))
-  (import "ic0" "msg_reject" (func $reject (param i32 i32)))
-  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
-  (import "ic0" "msg_arg_data_size" (func $arg_size (result i32)))
-  (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
-  (import "ic0" "msg_reject_msg_size" (func $reject_size (result i32)))
-  (import "ic0" "msg_reject_msg_copy" (func $reject_copy (param i32 i32 i32)))
-  (import "ic0" "call_new" (func $call_new (param i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "ic0" "call_data_append" (func $data (param i32 i32)))
-  (import "ic0" "call_cycles_add" (func $cycles (param i64)))
-  (import "ic0" "call_perform" (func $perform (result i32)))
-  (import "ic0" "debug_print" (func $print (param i32 i32)))
-  (import "ic0" "trap" (func $trap (param i32 i32)))
-  (memory 4) (table funcref (elem $on_reply $on_reject))
-  (func $on_reply (param i32)
-    (call $arg_copy (i32.const 0) (i32.const 0) (call $arg_size))
-    (call $append (i32.const 0) (call $arg_size)) (call $reply))
-  (func $on_reject (param i32)
-    (call $reject_copy (i32.const 0) (i32.const 0) (call $reject_size))
-    (call $reject (i32.const 0) (call $reject_size)))
-  (func (export "canister_update forward") (local $name i32) (local $at i32)
-    (call $arg_copy (i32.const 0) (i32.const 0) (call $arg_size))
-    (local.set $name (i32.load8_u (i32.const 8)))
-    (local.set $at (i32.add (i32.const 9) (local.get $name)))
-    (call $call_new (i32.const 0) (i32.const 0) (i32.const 9) (local.get $name)
-      (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0))
-    (call $data (local.get $at) (i32.sub (call $arg_size) (local.get $at)))
-    (call $cycles (i64.load (i32.const 0)))
-    (if (i32.ne (call $perform) (i32.const 0)) (then unreachable)))
-  (func (export "canister_update log")
-    (call $arg_copy (i32.const 0) (i32.const 0) (call $arg_size))
-    (call $print (i32.const 0) (call $arg_size)) (call $reply))
-  (func (export "canister_update boom") (call $trap (i32.const 0) (i32.const 0))))`;
-
 const EMPTY_MODULE = `(module (func (export "canister_update noop")))`;
-
-function forwardArg(method: string, payload: Uint8Array, cycles = 0n): Uint8Array {
-  const head = new Uint8Array(9);
-  new DataView(head.buffer).setBigUint64(0, cycles, true);
-  head[8] = method.length;
-  return concatBytes(head, utf8(method), payload);
-}
-
-function forward(
-  subnet: TestSubnet,
-  from: CanisterId,
-  method: string,
-  payload: Uint8Array,
-  cycles = 0n,
-): IngressStatus {
-  return subnet.call({ canisterId: from, method: "forward", arg: forwardArg(method, payload, cycles) });
-}
 
 function rejected(status: IngressStatus): { readonly errorCode: string; readonly message: string } {
   assert.equal(status.kind, "rejected");
@@ -199,9 +146,10 @@ test("canister_status answers every field that clients decode", () => {
   assert.equal(status.idle_cycles_burned_per_day, (sum * 127_000n * 86_400n) / (1n << 30n));
   assert.equal(status.settings.controllers[0]?.toText(), principalToText(ANONYMOUS));
   const stranger = rejected(subnet.manage("canister_status", id, STRANGER));
-  assert.equal(stranger.errorCode, "IC0512");
+  assert.equal(stranger.errorCode, "IC0542");
+  assert.equal(stranger.message, "Caller em77e-bvlzu-aq is not allowed to access canister status");
   assert.match(
-    stranger.message,
+    rejected(subnet.manage("start_canister", id, STRANGER)).message,
     /^Only the controllers of the canister .*\nCanister's controllers: 2vxsx-fae\nSender's ID: em77e-bvlzu-aq$/,
   );
 });
@@ -475,7 +423,7 @@ test("info, metadata and unsupported methods answer canisters by name", () => {
   const unknown = rejected(forward(subnet, id, "no_such_method", encode([], [])));
   assert.equal(unknown.message, `${route} no_such_method: MethodNotFound("no_such_method")`);
   const garbled = rejected(forward(subnet, id, "canister_info", utf8("garbage")));
-  const error = "UserError(UserError { code: InvalidManagementPayload, description: \"Error decoding candid: ";
+  const error = 'UserError(UserError { code: InvalidManagementPayload, description: "Error decoding candid: ';
   assert.ok(garbled.message.startsWith(`${route} canister_info: ${error}`), garbled.message);
 });
 
@@ -525,7 +473,7 @@ test("what users may send is decided before submission and again at execution", 
   const accept = (methodName: string, arg: Uint8Array, sender: Principal = ANONYMOUS): number | null =>
     acceptManagementIngress(view, { methodName, arg, sender })?.code ?? null;
   assert.equal(accept("canister_status", idArg(id)), null);
-  assert.equal(accept("canister_status", idArg(id), STRANGER), 512);
+  assert.equal(accept("canister_status", idArg(id), STRANGER), 542);
   assert.equal(accept("raw_rand", encode([], [])), 406);
   assert.equal(accept("fetch_canister_logs", idArg(id)), 406);
   assert.equal(accept("no_such_method", idArg(id)), 536);

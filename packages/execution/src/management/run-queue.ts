@@ -33,7 +33,7 @@ import {
 } from "./chain-keys.ts";
 import { clearChunkStore, storedChunks, uploadChunk } from "./chunks.ts";
 import { createCanister, depositCycles, provisionalCreateCanister, provisionalTopUp } from "./create.ts";
-import { effectiveCanisterId } from "./effective-id.ts";
+import { effectiveCanisterId, isSubnetAdmin } from "./effective-id.ts";
 import { continueInstallation, installChunkedCode, installCode } from "./install.ts";
 import { deleteCanister, startCanister, stopCanister, uninstall, updateSettings } from "./lifecycle.ts";
 import {
@@ -58,6 +58,7 @@ import {
   encodeCanisterMetrics,
   encodeCanisterStatus,
 } from "./status.ts";
+import { nodeMetricsHistory, renameCanister, subnetInfo } from "./subnet.ts";
 import { encodeMetadata } from "./types.ts";
 
 export interface ManagementBudget {
@@ -158,6 +159,9 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["sign_with_schnorr", signWithSchnorr],
   ["vetkd_public_key", vetKdPublicKey],
   ["vetkd_derive_key", vetKdDeriveKey],
+  ["node_metrics_history", nodeMetricsHistory],
+  ["subnet_info", subnetInfo],
+  ["rename_canister", renameCanister],
   ["take_canister_snapshot", takeCanisterSnapshot],
   ["load_canister_snapshot", loadCanisterSnapshot],
   ["list_canister_snapshots", listCanisterSnapshots],
@@ -264,7 +268,9 @@ function dispatch(round: Round, call: ManagementCall): ManagementAnswer {
   const method = managementMethod(call.method);
   if (method === null) return failure(unknownMethod(call.method));
   if (!method.update) return failure(onlyQueries(call.method));
-  if (call.origin.kind === "ingress" && !method.ingress) return failure(onlyCanisters(call.method));
+  const byAdmin = call.method === "create_canister" && isSubnetAdmin(round.state.subnet, call.sender);
+  if (call.origin.kind === "ingress" && !method.ingress && !byAdmin)
+    return failure(onlyCanisters(call.method));
   const remote =
     call.origin.kind === "call" ? remoteCallerError(round.state.subnet, call.origin.from, call.method) : null;
   if (remote !== null) return failure(remote);

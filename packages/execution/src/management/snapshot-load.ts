@@ -12,7 +12,6 @@ import {
   replaceMemory,
   snapshotKey,
 } from "@orrery/state";
-import { memoryUsageBytes, recordConsumed } from "../cycles.ts";
 import type { UserError } from "../error-codes.ts";
 import { CHUNK_BYTES_MAX, SNAPSHOT_INSTRUCTIONS } from "../limits.ts";
 import { lowMemoryCondition, updateLowMemoryHook } from "../messaging/low-memory.ts";
@@ -23,7 +22,7 @@ import type { CompiledUpload } from "../types.ts";
 import { controlled, failure, findCanister, type Handler, historyOrigin } from "./call.ts";
 import { optional, readNat64, required } from "./candid-decode.ts";
 import { isController } from "./effective-id.ts";
-import { checkGrowth, workCycles } from "./growth.ts";
+import { planWork, settleWork, workCycles } from "./growth.ts";
 import { recordChange } from "./history.ts";
 import { inconsistent, notSnapshotController, snapshotNotFound, snapshotOwner } from "./snapshot-errors.ts";
 import { readBytes } from "./snapshot-pages.ts";
@@ -40,10 +39,10 @@ export const loadCanisterSnapshot: Handler = (round, call) => {
   const loadable = loadableSnapshot(round, canister, { id: args.id, sender: call.sender });
   if (!loadable.ok) return failure(loadable.error);
   const snapshot = loadable.value;
-  const before = memoryUsageBytes(canister.meta);
+  const before = canister.meta;
   const baseline = workCycles(round, SNAPSHOT_INSTRUCTIONS);
-  const poor = checkGrowth(round, { after: canister.meta, before, cycles: baseline, sender: call.sender });
-  if (poor !== null) return failure(poor);
+  const started = planWork(round, { before, after: before, cycles: baseline, sender: call.sender });
+  if (!started.ok) return failure(started.error);
   const compiled = compileModule(round, canister, snapshot);
   if (!compiled.ok) return failure(compiled.error);
   const { instructions } = compiled.value.upload;
@@ -52,11 +51,11 @@ export const loadCanisterSnapshot: Handler = (round, call) => {
   if (refused !== null) return failure(refused, instructions);
   const work = workCycles(round, instructions + BigInt(snapshot.sizeBytes), after.module?.is64 ?? false);
   const paid = { ...after, cycles: after.cycles - baseline };
-  const short = checkGrowth(round, { after: paid, before, cycles: work, sender: call.sender });
-  if (short !== null) return failure(short, instructions);
+  const plan = planWork(round, { before, after: paid, cycles: work, sender: call.sender });
+  if (!plan.ok) return failure(plan.error, instructions);
   adopt(round, canister, { snapshot, after, module: compiled.value.bytes });
-  canister.meta.cycles -= baseline + work;
-  recordConsumed(round.state, canister, baseline + work, "instructions");
+  settleWork(round, canister, started.value);
+  settleWork(round, canister, plan.value);
   recordChange(canister, {
     time: round.state.time,
     origin: historyOrigin(call, args.senderVersion),

@@ -13,7 +13,6 @@ import {
   snapshotId,
   snapshotKey,
 } from "@orrery/state";
-import { memoryUsageBytes, recordConsumed } from "../cycles.ts";
 import type { UserError } from "../error-codes.ts";
 import {
   CERTIFIED_DATA_BYTES_MAX,
@@ -34,7 +33,7 @@ import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import { controlled, failure, type Handler, type ManagementAnswer, type ManagementCall } from "./call.ts";
 import { readBlob, required } from "./candid-decode.ts";
 import { chunkStoreError } from "./chunks.ts";
-import { checkGrowth, payForWork, workCycles } from "./growth.ts";
+import { payForWork, planWork, settleWork, workCycles } from "./growth.ts";
 import { invalidMetadata, invalidSlice, sliceTooLarge, snapshotImmutable } from "./snapshot-errors.ts";
 import { readBytes, writeBytes } from "./snapshot-pages.ts";
 import {
@@ -171,12 +170,11 @@ export const uploadCanisterSnapshotMetadata: Handler = (round, call) => {
   const instructions = SNAPSHOT_INSTRUCTIONS + BigInt(snapshot.sizeBytes);
   const cycles = workCycles(round, instructions);
   const after = { ...meta, snapshotBytes: meta.snapshotBytes + snapshot.sizeBytes - replaced.value };
-  const refused = checkGrowth(round, { after, before: memoryUsageBytes(meta), cycles, sender: call.sender });
-  if (refused !== null) return failure(refused);
+  const plan = planWork(round, { before: meta, after, cycles, sender: call.sender });
+  if (!plan.ok) return failure(plan.error);
   if (metadata.replaced !== null) dropSnapshot(round, canister, metadata.replaced);
   addSnapshot(round.state, canister, snapshot);
-  meta.cycles -= cycles;
-  recordConsumed(round.state, canister, cycles, "instructions");
+  settleWork(round, canister, plan.value);
   afterSnapshotChange(round, canister);
   return { kind: "reply", data: encodeUploadedSnapshot(snapshot.id), instructions };
 };
@@ -281,13 +279,9 @@ function storeChunk(
     return chunkStoreError(`Wasm chunk store has already reached maximum capacity of ${capacity} bytes`);
   }
   const after = { ...meta, snapshotBytes: meta.snapshotBytes + CHUNK_BYTES_MAX };
-  const refused = checkGrowth(round, {
-    after,
-    before: memoryUsageBytes(meta),
-    cycles: 0n,
-    sender: call.sender,
-  });
-  if (refused !== null) return refused;
+  const plan = planWork(round, { before: meta, after, cycles: 0n, sender: call.sender });
+  if (!plan.ok) return plan.error;
+  settleWork(round, canister, plan.value);
   round.state.blobs.put(bytes);
   snapshot.chunks.set(key, { bytes: bytes.length });
   snapshot.sizeBytes += CHUNK_BYTES_MAX;

@@ -15,7 +15,6 @@ import {
   snapshotKey,
   touch,
 } from "@orrery/state";
-import { memoryUsageBytes, recordConsumed } from "../cycles.ts";
 import type { UserError } from "../error-codes.ts";
 import { SNAPSHOT_INSTRUCTIONS, SNAPSHOTS_MAX } from "../limits.ts";
 import { uninstallCode } from "../messaging/uninstall.ts";
@@ -23,7 +22,7 @@ import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import { controlled, failure, type Handler, historyOrigin } from "./call.ts";
 import { optional, readBool, readNat64, required } from "./candid-decode.ts";
-import { checkGrowth, workCycles } from "./growth.ts";
+import { planWork, settleWork, workCycles } from "./growth.ts";
 import { recordChange } from "./history.ts";
 import {
   emptyCanister,
@@ -126,8 +125,8 @@ export const takeCanisterSnapshot: Handler = (round, call) => {
         logBytes: 0,
       }
     : kept;
-  const refused = checkGrowth(round, { after, before: memoryUsageBytes(meta), cycles, sender: call.sender });
-  if (refused !== null) return failure(refused);
+  const plan = planWork(round, { before: meta, after, cycles, sender: call.sender });
+  if (!plan.ok) return failure(plan.error);
   if (meta.module === null) return failure(emptyCanister(meta.id));
   const snapshot = capture(round, canister, { module: meta.module, sizeBytes });
   if (args.replaced !== null) dropSnapshot(round, canister, args.replaced);
@@ -140,8 +139,7 @@ export const takeCanisterSnapshot: Handler = (round, call) => {
       details: { kind: "code_uninstall" },
     });
   }
-  meta.cycles -= cycles;
-  recordConsumed(round.state, canister, cycles, "instructions");
+  settleWork(round, canister, plan.value);
   afterSnapshotChange(round, canister);
   return { kind: "reply", data: encodeSnapshot(snapshot), instructions };
 };
@@ -197,13 +195,8 @@ export const deleteCanisterSnapshot: Handler = (round, call) => {
   if (!snapshot.ok) return failure(snapshot.error);
   const { meta } = canister;
   const after = { ...meta, snapshotBytes: meta.snapshotBytes - snapshot.value.sizeBytes };
-  const refused = checkGrowth(round, {
-    after,
-    before: memoryUsageBytes(meta),
-    cycles: 0n,
-    sender: call.sender,
-  });
-  if (refused !== null) return failure(refused);
+  const plan = planWork(round, { before: meta, after, cycles: 0n, sender: call.sender });
+  if (!plan.ok) return failure(plan.error);
   dropSnapshot(round, canister, id);
   afterSnapshotChange(round, canister);
   return { kind: "reply", data: EMPTY_REPLY };

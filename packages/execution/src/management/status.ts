@@ -12,7 +12,6 @@ import type {
 } from "@orrery/state";
 import { idleCyclesBurnedPerDay, memoryUsageBytes, type UseCase } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { noModule } from "../messaging/reject.ts";
 import {
   decodeRecord,
   optional,
@@ -126,13 +125,17 @@ export function canisterMetadata(
   sender: Principal,
   name: string,
 ): Result<CustomSection, UserError> {
-  if (meta.module === null) return err(noModule(meta.id));
+  const id = principalToText(meta.id);
+  if (meta.module === null) {
+    const text = `The canister ${id} has no Wasm module and hence no metadata is available.`;
+    return err(userError(ErrorCode.CanisterRejectedMessage, text));
+  }
   const section = meta.module.metadata.find((one) => one.name === name);
   if (section === undefined || (section.visibility === "private" && !isController(meta, sender))) {
     return err(
       userError(
         ErrorCode.CanisterRejectedMessage,
-        `The canister ${principalToText(meta.id)} has no metadata section with the name ${name}.`,
+        `The canister ${id} has no metadata section with the name ${name}.`,
       ),
     );
   }

@@ -8,10 +8,12 @@ import type { Principal } from "@orrery/base";
 import { assertNever } from "@orrery/base";
 import type {
   CanisterLogRecord,
+  CanisterRange,
   HistoryChange,
   HistoryDetails,
   HistoryOrigin,
   LogVisibility,
+  NodeMetricsSample,
 } from "@orrery/state";
 
 const Blob = IDL.Vec(IDL.Nat8);
@@ -114,6 +116,25 @@ const CanisterLogsResult = IDL.Record({
   canister_log_records: IDL.Vec(IDL.Record({ idx: IDL.Nat64, timestamp_nanos: IDL.Nat64, content: Blob })),
 });
 
+const ListCanistersResult = IDL.Record({
+  canisters: IDL.Vec(IDL.Record({ start: IDL.Principal, end: IDL.Principal })),
+});
+
+const NodeMetricsHistoryResult = IDL.Vec(
+  IDL.Record({
+    timestamp_nanos: IDL.Nat64,
+    node_metrics: IDL.Vec(
+      IDL.Record({
+        node_id: IDL.Principal,
+        num_blocks_proposed_total: IDL.Nat64,
+        num_block_failures_total: IDL.Nat64,
+      }),
+    ),
+  }),
+);
+
+const SubnetInfoResult = IDL.Record({ replica_version: IDL.Text, registry_version: IDL.Nat64 });
+
 const ChunkHash = IDL.Record({ hash: Blob });
 
 export const CanisterMetricsResult: IDL.Type = IDL.Record({
@@ -154,6 +175,38 @@ export function encodeChunkHashes(hashes: readonly Uint8Array[]): Uint8Array {
     IDL.Vec(ChunkHash),
     hashes.map((hash) => ({ hash })),
   );
+}
+
+export function encodeCanisterRanges(ranges: readonly CanisterRange[]): Uint8Array {
+  const canisters = ranges.map(({ start, end }) => ({
+    start: candidPrincipal(start),
+    end: candidPrincipal(end),
+  }));
+  return encodeOne(ListCanistersResult, { canisters });
+}
+
+export function encodeNodeMetrics(samples: readonly NodeMetricsSample[]): Uint8Array {
+  return encodeOne(
+    NodeMetricsHistoryResult,
+    samples.map(({ time, nodes }) => ({
+      timestamp_nanos: time,
+      node_metrics: nodes.map(({ nodeId, blocksProposed, blockFailures }) => ({
+        node_id: candidPrincipal(nodeId),
+        num_blocks_proposed_total: blocksProposed,
+        num_block_failures_total: blockFailures,
+      })),
+    })),
+  );
+}
+
+export function encodeSubnetInfo(info: {
+  readonly replicaVersion: string;
+  readonly registryVersion: bigint;
+}): Uint8Array {
+  return encodeOne(SubnetInfoResult, {
+    replica_version: info.replicaVersion,
+    registry_version: info.registryVersion,
+  });
 }
 
 export function encodeMetadata(value: Uint8Array): Uint8Array {

@@ -2,16 +2,23 @@
  * The management canister's queries (interface spec, "The IC management canister": `canister_status`, `canister_metrics`,
  * `fetch_canister_logs`, `list_canisters`), answered from a certified view for users and for composite queries alike.
  */
-import { err, ok, type Principal, principalToText, type Result } from "@orrery/base";
-import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import {
-  authorize,
-  effectiveCanisterId,
-  invalidController,
-  isController,
-} from "../management/effective-id.ts";
-import { managementMethod, unknownMethod } from "../management/methods.ts";
+  type CanisterId,
+  canisterIndex,
+  compareBytes,
+  err,
+  ok,
+  type Principal,
+  principalToText,
+  type Result,
+} from "@orrery/base";
+import type { CanisterRange } from "@orrery/state";
+import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { decodeRecord } from "../management/candid-decode.ts";
+import { authorize, effectiveCanisterId, isSubnetAdmin } from "../management/effective-id.ts";
+import { invalidPayload, managementMethod, unknownMethod } from "../management/methods.ts";
 import { encodeCanisterMetrics, encodeCanisterStatus, fetchCanisterLogs } from "../management/status.ts";
+import { encodeCanisterRanges } from "../management/types.ts";
 import { notFound } from "../messaging/reject.ts";
 import type { Mirror, MirroredCanister } from "./mirror.ts";
 
@@ -21,6 +28,20 @@ export interface ManagementQueryCall {
   readonly arg: Uint8Array;
 }
 
+/** Ids of all canisters, in runs without a gap. */
+function canisterRanges(mirror: Mirror): CanisterRange[] {
+  const ids = [...mirror.canisters.values()].map(({ meta }) => meta.id).sort(compareBytes);
+  const ranges: { start: CanisterId; end: CanisterId }[] = [];
+  for (const id of ids) {
+    const last = ranges.at(-1);
+    const index = canisterIndex(id);
+    const follows = last !== undefined && index !== null && canisterIndex(last.end) === index - 1n;
+    if (follows) last.end = id;
+    else ranges.push({ start: id, end: id });
+  }
+  return ranges;
+}
+
 type Answer = Result<Uint8Array, UserError>;
 
 function answerFor(mirror: Mirror, call: ManagementQueryCall, canister: MirroredCanister): Answer {
@@ -28,19 +49,19 @@ function answerFor(mirror: Mirror, call: ManagementQueryCall, canister: Mirrored
   switch (call.methodName) {
     case "fetch_canister_logs":
       return fetchCanisterLogs(call, canister);
-    case "canister_metrics":
-      if (!isController(meta, call.sender)) return err(invalidController(meta, call.sender));
-      return ok(encodeCanisterMetrics(canister.consumed));
     default: {
-      const refused = authorize(meta, call.sender, call.methodName);
-      return refused === null
-        ? ok(encodeCanisterStatus(mirror.subnet, meta, canister.queryStats))
-        : err(refused);
+      const refused = authorize(mirror.subnet, meta, call);
+      if (refused !== null) return err(refused);
+      return ok(
+        call.methodName === "canister_metrics"
+          ? encodeCanisterMetrics(canister.consumed)
+          : encodeCanisterStatus(mirror.subnet, meta, canister.queryStats),
+      );
     }
   }
 }
 
-/** The reply's Candid, or why there is none. Subnets of this network have no admins, so nobody may list canisters. */
+/** The reply's Candid, or why there is none. */
 export function answerManagementQuery(mirror: Mirror, call: ManagementQueryCall): Answer {
   const method = managementMethod(call.methodName);
   if (method === null) return err(unknownMethod(call.methodName));
@@ -49,6 +70,13 @@ export function answerManagementQuery(mirror: Mirror, call: ManagementQueryCall)
     return err(userError(ErrorCode.CanisterMethodNotFound, text));
   }
   if (call.methodName === "list_canisters") {
+    const payload = decodeRecord(call.arg, () => null);
+    if (!payload.ok) return err(invalidPayload(payload.error));
+    if (mirror.subnet.admins === undefined) {
+      const text = "list_canisters is only available on subnets with subnet admins";
+      return err(userError(ErrorCode.CanisterRejectedMessage, text));
+    }
+    if (isSubnetAdmin(mirror.subnet, call.sender)) return ok(encodeCanisterRanges(canisterRanges(mirror)));
     const subnet = principalToText(mirror.subnet.subnetId);
     const text = `Only the admins of subnet ${subnet} can list its canisters.\nSender's ID: ${principalToText(call.sender)}`;
     return err(userError(ErrorCode.InvalidSubnetAdmin, text));

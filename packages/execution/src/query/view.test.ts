@@ -90,7 +90,7 @@ describe("queries on a view", () => {
     assert.ok(replied(watched.query(MANAGEMENT_CANISTER, "canister_metrics", idArg(id))).length > 20);
     assert.equal(
       rejection(watched.query(MANAGEMENT_CANISTER, "canister_status", idArg(id), STRANGER)).errorCode,
-      "IC0512",
+      "IC0542",
     );
     assert.equal(rejection(watched.query(MANAGEMENT_CANISTER, "raw_rand", idArg(id))).errorCode, "IC0536");
   });
@@ -202,7 +202,7 @@ describe("inspection", () => {
     );
     assert.match(inspect({ canisterId: subnet.create(), method: "inc" }) ?? "", /^537 /);
     assert.equal(inspect({ method: "canister_status", arg: idArg(id) }), null);
-    assert.match(inspect({ method: "canister_status", arg: idArg(id), sender: STRANGER }) ?? "", /^512 /);
+    assert.match(inspect({ method: "canister_status", arg: idArg(id), sender: STRANGER }) ?? "", /^542 /);
     assert.match(inspect({ method: "raw_rand" }) ?? "", /^406 Only canisters can call ic00 method raw_rand/);
     assert.match(inspect({ method: "unknown" }) ?? "", /^536 /);
     const poor = subnet.installed(COUNTER);

@@ -26,6 +26,8 @@ export interface Round extends ExecutionEnv {
   readonly index: ExecutionIndex;
   /** Block time of the round before. */
   readonly previousTime: TimeNs;
+  /** Of the batch. */
+  readonly registryVersion: number;
   /** Requests whose status became terminal. */
   readonly answered: Uint8Array[];
   instructions: bigint;

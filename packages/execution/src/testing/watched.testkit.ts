@@ -18,19 +18,20 @@ import {
   type ReadStateAnswer,
   type ViewQueryOutcome,
 } from "../query/view.ts";
-import { TestSubnet } from "./subnet.testkit.ts";
+import { TestSubnet, type TestSubnetOptions } from "./subnet.testkit.ts";
 
 export const STRANGER: Principal = principalFromText("em77e-bvlzu-aq");
 const CERTIFICATION: Certification = { signature: new Uint8Array(48).fill(5), delegation: null };
 
 /** A subnet and a view of it that is kept up to date. */
 export class Watched {
-  readonly subnet: TestSubnet = new TestSubnet();
+  readonly subnet: TestSubnet;
   readonly view: CertifiedView;
   readonly #reader = new PageReader();
   #seen = 0;
 
-  constructor(before: (subnet: TestSubnet) => void = () => {}) {
+  constructor(before: (subnet: TestSubnet) => void = () => {}, options: TestSubnetOptions = {}) {
+    this.subnet = new TestSubnet(options);
     before(this.subnet);
     this.#seen = this.subnet.results.length;
     this.#slabs();

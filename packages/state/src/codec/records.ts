@@ -28,6 +28,8 @@ import type {
   InstalledModule,
   LogVisibility,
   ModuleExports,
+  NodeMetrics,
+  NodeMetricsSample,
   OutboundMessage,
   RejectReason,
   RejectSignal,
@@ -101,6 +103,7 @@ export const subnetInfoCodec: Codec<SubnetInfo> = record<SubnetInfo>({
   feeSize: integer,
   local: bool,
   chainKeys: optional(chainKeys),
+  admins: optional(list(principal)),
 } as { [K in keyof Required<SubnetInfo>]: Codec<Required<SubnetInfo>[K]> });
 
 const visibility = union<LogVisibility>({
@@ -417,6 +420,14 @@ const systemCodec = record<SystemRecord>({
   randomness: bytes,
   updateTransactionsTotal: bigInteger,
   consumedCyclesTotal: bigInteger,
+  nodeMetrics: list(
+    record<NodeMetricsSample>({
+      time: bigInteger,
+      nodes: list(
+        record<NodeMetrics>({ nodeId: principal, blocksProposed: bigInteger, blockFailures: bigInteger }),
+      ),
+    }),
+  ),
 });
 
 /** A canister without the contents of its memories. */

@@ -1,0 +1,97 @@
+/** What a subnet tells of itself: its nodes' blocks by day, its version. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
+import type { CanisterId, Principal } from "@orrery/base";
+import { REPLICA_VERSION } from "../limits.ts";
+import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
+import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
+
+const DAY = 86_400_000_000_000n;
+
+interface Sample {
+  readonly timestamp_nanos: bigint;
+  readonly node_metrics: readonly {
+    readonly node_id: CandidPrincipal;
+    readonly num_blocks_proposed_total: bigint;
+    readonly num_block_failures_total: bigint;
+  }[];
+}
+
+const History = IDL.Vec(
+  IDL.Record({
+    timestamp_nanos: IDL.Nat64,
+    node_metrics: IDL.Vec(
+      IDL.Record({
+        node_id: IDL.Principal,
+        num_blocks_proposed_total: IDL.Nat64,
+        num_block_failures_total: IDL.Nat64,
+      }),
+    ),
+  }),
+);
+
+function historyArg(subnetId: Principal, start: bigint): Uint8Array {
+  const type = IDL.Record({ subnet_id: IDL.Principal, start_at_timestamp_nanos: IDL.Nat64 });
+  return encode(
+    [type],
+    [{ subnet_id: CandidPrincipal.fromUint8Array(subnetId), start_at_timestamp_nanos: start }],
+  );
+}
+
+function history(subnet: TestSubnet, from: CanisterId, start = 0n): readonly Sample[] {
+  const arg = historyArg(subnet.state.subnet.subnetId, start);
+  const status = forward(subnet, from, "node_metrics_history", arg);
+  assert.equal(status.kind, "replied");
+  return IDL.decode([History], status.kind === "replied" ? status.reply : arg)[0] as unknown as Sample[];
+}
+
+test("node_metrics_history has a sample a day, sixty at most, each with what there was in all", () => {
+  const nodeId = Uint8Array.of(3, 3, 2) as Principal;
+  const subnet = new TestSubnet({ subnet: { nodes: [{ nodeId, publicKey: new Uint8Array(44) }] } });
+  const asker = subnet.installed(FORWARDER);
+  const [today] = history(subnet, asker);
+  assert.deepEqual(today?.node_metrics[0]?.node_id.toUint8Array(), nodeId);
+  assert.equal(today?.node_metrics[0]?.num_block_failures_total, 0n);
+  const soFar = today?.node_metrics[0]?.num_blocks_proposed_total ?? 0n;
+  assert.ok(soFar > 0n && soFar <= BigInt(subnet.state.height));
+  for (let day = 0; day < 70; day++) {
+    subnet.round([], DAY);
+    subnet.round();
+  }
+  const samples = history(subnet, asker);
+  assert.equal(samples.length, 60);
+  const days = samples.map(({ timestamp_nanos }) => timestamp_nanos / DAY);
+  assert.deepEqual(new Set(days).size, 60);
+  assert.deepEqual(
+    days,
+    [...days].sort((a, b) => Number(a - b)),
+  );
+  const totals = samples.map(({ node_metrics }) => node_metrics[0]?.num_blocks_proposed_total ?? 0n);
+  assert.equal((totals[10] ?? 0n) - (totals[9] ?? 0n), 2n, "two blocks a day");
+  const since = history(subnet, asker, samples[50]?.timestamp_nanos);
+  assert.equal(since.length, 10);
+});
+
+test("another subnet's metrics and version are not here to be had", () => {
+  const subnet = new TestSubnet();
+  const asker = subnet.installed(FORWARDER);
+  const other = Uint8Array.of(1, 2, 3) as Principal;
+  const { subnetId } = subnet.state.subnet;
+  const Info = IDL.Record({ subnet_id: IDL.Principal });
+  const info = (id: Principal): Uint8Array =>
+    encode([Info], [{ subnet_id: CandidPrincipal.fromUint8Array(id) }]);
+  for (const [method, arg] of [
+    ["node_metrics_history", historyArg(other, 0n)],
+    ["subnet_info", info(other)],
+  ] as const) {
+    const status = forward(subnet, asker, method, arg);
+    assert.equal(status.kind, "rejected", method);
+  }
+  const status = forward(subnet, asker, "subnet_info", info(subnetId));
+  assert.equal(status.kind, "replied");
+  const Result = IDL.Record({ replica_version: IDL.Text, registry_version: IDL.Nat64 });
+  const [decoded] = IDL.decode([Result], status.kind === "replied" ? status.reply : info(other));
+  assert.deepEqual(decoded, { replica_version: REPLICA_VERSION, registry_version: 1n });
+});
