@@ -67,13 +67,18 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
     else queueOutput(round, input.from, { kind: "request", callee: route.subnetId as CanisterId, input });
     return;
   }
-  const host = state.canisters.has(principalKey(callee)) ? null : routerOf(state.subnet).route(callee);
+  const here = state.canisters.has(principalKey(callee));
+  const host = here ? null : routerOf(state.subnet).route(callee);
   if (host !== null && !host.own) {
     queueOutput(round, input.from, { kind: "request", callee, input });
     return;
   }
   if (isManagementCallee(round, callee)) {
     state.managementQueue.push(input);
+    return;
+  }
+  if (host === null && !here) {
+    reject(routingReject(3, `No route to canister ${principalToText(callee)}`));
     return;
   }
   const refusal = enqueueRequest(round, callee, input);

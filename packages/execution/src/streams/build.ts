@@ -89,8 +89,7 @@ function routeNext(round: Round, queue: OutputQueue): boolean {
 }
 
 function isFull(round: Round, destination: Destination): boolean {
-  const stream = round.state.streams.get(destination.key);
-  if (stream === undefined) return false;
+  const stream = round.state.streams.get(destination.key) ?? newStream();
   const { streamMessages, streamBytes, systemStreamMessages } = round.limits;
   if (stream.messages.length >= streamMessages || stream.messageBytes >= streamBytes) return true;
   if (destination.type !== "system") return false;
