@@ -6,6 +6,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { utf8 } from "@orrery/base";
 import { universalFixture } from "@orrery/canisters/fixtures";
 import { START_MARKER } from "@orrery/canisters/universal";
+import wabt from "wabt";
 import { join } from "./script.ts";
 
 export interface ModuleOptions {
@@ -77,4 +78,42 @@ export function universalModule(options: ModuleOptions = {}): Uint8Array {
 
 export function gzip(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(gzipSync(bytes));
+}
+
+let assembler: Promise<Awaited<ReturnType<typeof wabt>>> | null = null;
+
+/** Assembles WebAssembly text, with every proposal that the assembler knows. */
+export async function assemble(text: string): Promise<Uint8Array> {
+  assembler ??= wabt();
+  const toolkit = await assembler;
+  const features = {
+    exceptions: true,
+    threads: true,
+    function_references: true,
+    tail_call: true,
+    memory64: true,
+    multi_memory: true,
+    extended_const: true,
+    relaxed_simd: true,
+    gc: true,
+    bulk_memory: true,
+    simd: true,
+  };
+  const module = toolkit.parseWat("case.wat", text, features);
+  try {
+    return new Uint8Array(module.toBinary({}).buffer);
+  } finally {
+    module.destroy();
+  }
+}
+
+/** A module of sections given by their numbers and bodies. */
+export function rawModule(
+  ...sections: readonly (readonly [number, Uint8Array | readonly number[]])[]
+): Uint8Array {
+  const header = Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0);
+  return join([
+    header,
+    ...sections.map(([id, body]) => join([Uint8Array.of(id), leb(body.length), Uint8Array.from(body)])),
+  ]);
 }

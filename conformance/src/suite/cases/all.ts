@@ -3,5 +3,7 @@ import "./arguments.ts";
 import "./calls.ts";
 import "./cycles.ts";
 import "./environment.ts";
+import "./management.ts";
+import "./modules.ts";
 import "./responding.ts";
 import "./stable.ts";

@@ -562,11 +562,19 @@ balance("a frozen canister's status can be read", async (world) => {
 });
 
 balance("a frozen canister thaws when it is topped up", async (world) => {
-  const canister = await frozen(world);
-  replied(
-    await world.manage("provisional_top_up_canister", { canister_id: canister.id, amount: 1_000_000n * T }),
-  );
+  const [helper, canister] = [await world.universal(), await frozen(world)];
+  const top = managementCall("provisional_top_up_canister", {
+    canister_id: canister.id,
+    amount: 1_000_000n * T,
+  });
+  relayedReply(await helper.update(top));
   replied(await canister.update(ic0.msg_reply));
+});
+
+balance("a frozen canister pays for no management call of a user", async (world) => {
+  const canister = await frozen(world);
+  const outcome = await world.manage("provisional_top_up_canister", { canister_id: canister.id, amount: T });
+  rejected(outcome, { code: 2, error: "IC0207", text: "is out of cycles", from: "submission" });
 });
 
 balance("a frozen canister thaws when its threshold is lowered", async (world) => {
