@@ -3,6 +3,7 @@ import "./arguments.ts";
 import "./calls.ts";
 import "./cycles.ts";
 import "./environment.ts";
+import "./installation.ts";
 import "./management.ts";
 import "./modules.ts";
 import "./responding.ts";

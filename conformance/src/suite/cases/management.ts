@@ -248,14 +248,12 @@ provisional("topping up what does not exist is rejected", async (world) => {
     error: "IC0301",
   });
 });
-provisional("a specified id outside the subnet is rejected", async (world) => {
-  const value = {
-    specified_id: principal(Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1)),
-  };
-  const outcome = await world.manage("provisional_create_canister_with_cycles", value, {
-    near: world.target.near,
-  });
-  assert.notEqual(outcome.kind, "replied");
+provisional.needing("several subnets")("a specified id of another subnet is rejected", async (world) => {
+  const { home, subnets, near } = world.target;
+  const other = subnets.find(({ id, ranges }) => id.toText() !== home.id.toText() && ranges.length > 0);
+  const specified_id = principal(other?.ranges[0]?.end ?? new Uint8Array());
+  const outcome = await world.manage("provisional_create_canister_with_cycles", { specified_id }, { near });
+  rejected(outcome, { code: 4, error: "IC0405", text: "is not hosted by subnet" });
 });
 provisional("a specified id that exists is rejected", async (world) => {
   const canister = await world.fresh({ install: false });

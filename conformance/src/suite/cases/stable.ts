@@ -315,6 +315,7 @@ stable("growth to 500 GiB is possible", async (world) => {
     0,
     500 * GIB_PAGES,
   );
+  replied(await world.manage("uninstall_code", { canister_id: canister.id }));
 });
 
 stable("growth beyond 500 GiB answers -1", async (world) => {
