@@ -84,12 +84,14 @@ module {
   /// applies it and appends its block. Nothing changes on an error.
   public func apply(state : State, transaction : Block.Transaction, now : Nat64) : ApplyResult {
     prune(state, now);
-    let duplicateKey = to_candid (transaction);
+    var duplicateKey : ?Blob = null;
     switch (transaction.createdAtTime) {
       case (?created) {
+        let key = to_candid (transaction);
+        duplicateKey := ?key;
         if (Nat64.toNat(created) + Nat64.toNat(state.windowNanos) < Nat64.toNat(now)) return #err(#tooOld);
         if (created > now + permittedDriftNanos) return #err(#createdInFuture);
-        switch (Map.get(state.recent, Blob.compare, duplicateKey)) {
+        switch (Map.get(state.recent, Blob.compare, key)) {
           case (?index) return #err(#duplicate index);
           case null {};
         };
@@ -101,9 +103,12 @@ module {
       case null {};
     };
     let index = append(state, transaction, now);
-    if (transaction.createdAtTime != null) {
-      Map.add(state.recent, Blob.compare, duplicateKey, index);
-      Queue.pushBack(state.recentOrder, (now, duplicateKey));
+    switch (duplicateKey) {
+      case (?key) {
+        Map.add(state.recent, Blob.compare, key, index);
+        Queue.pushBack(state.recentOrder, (now, key));
+      };
+      case null {};
     };
     #ok index;
   };

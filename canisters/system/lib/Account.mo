@@ -3,9 +3,11 @@
 import Array "mo:core/Array";
 import Blob "mo:core/Blob";
 import Nat8 "mo:core/Nat8";
+import Prim "mo:⛔";
 import Principal "mo:core/Principal";
 import Runtime "mo:core/Runtime";
 import Bytes "Bytes";
+import Sha256 "Sha256";
 
 module {
   public type Account = { owner : Principal; subaccount : ?Blob };
@@ -32,7 +34,14 @@ module {
   };
 
   /// The 32-byte account identifier.
-  public func identifier(account : Account) : Blob = Principal.toLedgerAccount(account.owner, ?subaccountBytes(account.subaccount));
+  public func identifier(account : Account) : Blob {
+    let digest = Sha256.digest224(
+      Bytes.join(["\0Aaccount-id", Principal.toBlob(account.owner), subaccountBytes(account.subaccount)])
+    );
+    // Blob.hash is CRC-32.
+    let (a, b, c, d) = Prim.explodeNat32(Blob.hash(digest));
+    Bytes.join([Blob.fromArray([a, b, c, d]), digest]);
+  };
 
   /// The subaccount of a canister that stands for `principal`: its length, its bytes, zeros.
   public func subaccountOf(principal : Principal) : Blob {

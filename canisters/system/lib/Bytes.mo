@@ -6,15 +6,22 @@ import List "mo:core/List";
 import Nat8 "mo:core/Nat8";
 import Nat32 "mo:core/Nat32";
 import Text "mo:core/Text";
+import VarArray "mo:core/VarArray";
 
 module {
   /// The concatenation of `parts`.
   public func join(parts : [Blob]) : Blob {
-    let out = List.empty<Nat8>();
+    var size = 0;
+    for (part in parts.vals()) size += part.size();
+    let out = VarArray.repeat<Nat8>(0, size);
+    var at = 0;
     for (part in parts.vals()) {
-      for (byte in part.vals()) List.add(out, byte);
+      for (byte in part.vals()) {
+        out[at] := byte;
+        at += 1;
+      };
     };
-    Blob.fromArray(List.toArray(out));
+    Blob.fromVarArray(out);
   };
 
   /// A blob of one byte.
@@ -25,14 +32,23 @@ module {
 
   /// `value` in unsigned LEB128, shortest form.
   public func leb128(value : Nat) : Blob {
-    let out = List.empty<Nat8>();
+    if (value < 128) return byte(Nat8.fromNat(value));
+    var size = 1;
     var rest = value;
     while (rest >= 128) {
-      List.add(out, Nat8.fromNat(rest % 128 + 128));
       rest /= 128;
+      size += 1;
     };
-    List.add(out, Nat8.fromNat(rest));
-    Blob.fromArray(List.toArray(out));
+    let out = VarArray.repeat<Nat8>(0, size);
+    rest := value;
+    var at = 0;
+    while (rest >= 128) {
+      out[at] := Nat8.fromNat(rest % 128 + 128);
+      rest /= 128;
+      at += 1;
+    };
+    out[at] := Nat8.fromNat(rest);
+    Blob.fromVarArray(out);
   };
 
   /// Lower-case hexadecimal text of `bytes`.

@@ -1,4 +1,4 @@
-/// SHA-256 (FIPS 180-4) over a whole blob. The round constants are the first 32 fractional bits of the
+/// SHA-256 and SHA-224 (FIPS 180-4) over a whole blob. The round constants are the first 32 fractional bits of the
 /// cube roots of the first 64 primes, the initial state those of the square roots of the first 8.
 import Blob "mo:core/Blob";
 import Nat8 "mo:core/Nat8";
@@ -19,20 +19,31 @@ module {
   ];
 
   /// The 32-byte digest of `message`.
-  public func digest(message : Blob) : Blob {
+  public func digest(message : Blob) : Blob = hash(
+    message,
+    [var 0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19],
+    8,
+  );
+
+  /// The 28-byte SHA-224 digest of `message`; its initial state is bits 33 to 64 of the square roots of the 9th to 16th primes.
+  public func digest224(message : Blob) : Blob = hash(
+    message,
+    [var 0xc1059ed8, 0x367cd507, 0x3070dd17, 0xf70e5939, 0xffc00b31, 0x68581511, 0x64f98fa7, 0xbefa4fa4],
+    7,
+  );
+
+  // The first `words` words of the final state.
+  func hash(message : Blob, state : [var Nat32], words : Nat) : Blob {
     let padded = pad(message);
-    let state : [var Nat32] = [var
-      0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
-    ];
     let schedule = VarArray.repeat<Nat32>(0, 64);
     var offset = 0;
     while (offset < padded.size()) {
       compress(state, schedule, padded, offset);
       offset += 64;
     };
-    let out = VarArray.repeat<Nat8>(0, 32);
+    let out = VarArray.repeat<Nat8>(0, words * 4);
     var i = 0;
-    while (i < 8) {
+    while (i < words) {
       putNat32(out, i * 4, state[i]);
       i += 1;
     };
