@@ -19,6 +19,7 @@ import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import { type CanisterState, type PageArena, type ReplicatedState, touch, updateTree } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { type ExecutionLimits, limitsOf } from "./limits.ts";
+import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
 import { observeBlock } from "./management/subnet.ts";
 import { expireCalls } from "./messaging/delivery.ts";
@@ -103,6 +104,8 @@ function applyBatch(
     previousTime: state.time,
     registryVersion: batch.registryVersion,
     answered: [],
+    outcallsStarted: [],
+    outcallsEnded: [],
     instructions: 0n,
   };
   state.height = batch.height;
@@ -119,6 +122,8 @@ function applyBatch(
   expireCalls(round);
   expireStops(round);
   answerPending(round);
+  answerOutcalls(round, batch.responses ?? []);
+  expireOutcalls(round);
   addQueryStats(state, batch.queryStats ?? []);
   inductStreams(round, batch.xnet ?? []);
   inductIngress(round, batch.ingress);
@@ -157,6 +162,7 @@ function finishRound(round: Round): BatchResult {
     instructions: round.instructions,
     moreWork: hasMoreWork(round),
     nextTimer: nextInstant(round),
+    outcalls: { started: round.outcallsStarted, ended: round.outcallsEnded },
   };
 }
 
@@ -266,6 +272,7 @@ function nextInstant(round: Round): bigint | null {
     const interval = maxOf(limits.heartbeatIntervalNs, 1n);
     candidates.push((state.time / interval + 1n) * interval);
   }
+  for (const outcall of state.outcalls.values()) candidates.push(outcallDeadline(outcall));
   const deadline = index.callDeadlines.peek();
   if (deadline !== null) candidates.push(deadline.time);
   for (const key of index.stopping) {

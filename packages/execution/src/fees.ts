@@ -41,7 +41,7 @@ const GIB: bigint = 1n << 30n;
 export type FeeSubnet = Pick<SubnetInfo, "type" | "feeSize" | "admins">;
 
 /** Nothing costs cycles on system subnets, nor where admins decide who has canisters. */
-function isFree({ type, admins }: Pick<FeeSubnet, "type" | "admins">): boolean {
+export function isFree({ type, admins }: Pick<FeeSubnet, "type" | "admins">): boolean {
   return type === "system" || (admins !== undefined && admins.length > 0);
 }
 
@@ -170,34 +170,72 @@ export const OUTCALL_FEES = {
   flexibleResponseBytes: 181n,
 } as const;
 
+/** Of an outcall paid by use: what it costs to begin, whatever comes of it. */
+export function outcallBaseFee(
+  subnet: FeeSubnet,
+  request: { readonly requestBytes: bigint; readonly replicated: boolean },
+): bigint {
+  if (isFree(subnet)) return 0n;
+  const n = BigInt(subnet.feeSize);
+  const fees = OUTCALL_FEES;
+  const start = fees.base + fees.requestByte * request.requestBytes;
+  if (request.replicated) return n * (start + fees.nodeFull * n + fees.nodeSquaredFull * n * n);
+  return flexibleBaseFee(n, start, 1n);
+}
+
+/** Where responses are delivered one by one, `minimum` of them at least. */
+function flexibleBaseFee(n: bigint, start: bigint, minimum: bigint): bigint {
+  const perResponse = OUTCALL_FEES.nodeResponseFlexible * n + OUTCALL_FEES.responseFlexible;
+  return n * (start + OUTCALL_FEES.nodeFlexible * n + perResponse * minimum);
+}
+
+/** A byte of an answer in a block. */
+function blockByteFee(n: bigint): bigint {
+  return (OUTCALL_FEES.consensusNodeByte * n + OUTCALL_FEES.consensusByte) * n;
+}
+
+/**
+ * Of an outcall paid by use: what its answer took besides. `spentByNode`: each node's own part, of every node where the outcall is
+ * replicated; `bytes`: the answer in the block.
+ */
+export function outcallAnswerFee(
+  subnet: FeeSubnet,
+  use: { readonly spentByNode: bigint; readonly replicated: boolean; readonly bytes: bigint },
+): bigint {
+  if (isFree(subnet)) return 0n;
+  const n = BigInt(subnet.feeSize);
+  return use.spentByNode * (use.replicated ? n : 1n) + blockByteFee(n) * use.bytes;
+}
+
 /** `ic0.cost_http_request_v2`: base price, every node's work, and the answers' room in a block. */
 export function costHttpRequestByUse(subnet: FeeSubnet, usage: OutcallUsage): bigint {
   if (isFree(subnet)) return 0n;
   const n = BigInt(subnet.feeSize);
-  const { replication, transformedResponseBytes: bytes } = usage;
+  const { replication, requestBytes, transformedResponseBytes: bytes } = usage;
   const fees = OUTCALL_FEES;
-  const blockByte = (fees.consensusNodeByte * n + fees.consensusByte) * n;
   const each =
     fees.downloadedByte * usage.rawResponseBytes +
     fees.roundtripMs * usage.roundtripMs +
     usage.transformInstructions / REFERENCE_SUBNET_SIZE;
   const gossip = fees.gossipedByteNode * bytes * n;
-  const start = fees.base + fees.requestByte * usage.requestBytes;
-  if (replication.kind === "fully_replicated") {
-    return n * (start + fees.nodeFull * n + fees.nodeSquaredFull * n * n) + n * each + blockByte * bytes;
+  if (replication.kind !== "flexible") {
+    const replicated = replication.kind === "fully_replicated";
+    const spentByNode = replicated ? each : each + gossip;
+    return (
+      outcallBaseFee(subnet, { requestBytes, replicated }) +
+      outcallAnswerFee(subnet, { spentByNode, replicated, bytes })
+    );
   }
-  const perResponse = fees.nodeResponseFlexible * n + fees.responseFlexible;
-  const flexibleBase = (minimum: bigint): bigint =>
-    n * (start + fees.nodeFlexible * n + perResponse * minimum);
-  if (replication.kind !== "flexible") return flexibleBase(1n) + each + gossip + blockByte * bytes;
   const { totalRequests, minResponses, maxResponses } = replication.counts ?? {
     totalRequests: n,
     minResponses: (2n * n) / 3n + 1n,
     maxResponses: n,
   };
   const extra = maxResponses > minResponses ? maxResponses - minResponses : 0n;
-  const inBlock = blockByte * maxResponses * (fees.flexibleResponseBytes + bytes);
-  return flexibleBase(minResponses) + totalRequests * (each + gossip) + inBlock + perResponse * n * extra;
+  const perResponse = fees.nodeResponseFlexible * n + fees.responseFlexible;
+  const inBlock = blockByteFee(n) * maxResponses * (fees.flexibleResponseBytes + bytes);
+  const base = flexibleBaseFee(n, fees.base + fees.requestByte * requestBytes, minResponses);
+  return base + totalRequests * (each + gossip) + inBlock + perResponse * n * extra;
 }
 
 /** Nominal sizes of the subnets that hold the published threshold keys, which is what their fees are computed for. */

@@ -11,6 +11,7 @@ export {
   isController,
 } from "./management/effective-id.ts";
 export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
+export { outcallDeadline } from "./management/http-request.ts";
 export {
   canisterMetadata,
   encodeCanisterMetrics,
@@ -18,6 +19,7 @@ export {
   fetchCanisterLogs,
 } from "./management/status.ts";
 export type { ReadStateQuery } from "./query/read-state.ts";
+export { type FetchedOutcall, outcallResponseBytesMax } from "./query/outcall.ts";
 export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts";
 export {
   type Certification,
@@ -42,13 +44,13 @@ export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.t
 export { type JobScene, runWork, sceneOf } from "./scheduler/jobs.ts";
 export { inlineExecutor } from "./scheduler/round.ts";
 export {
+export * from "./streams/payload.ts";
+export { type Destination, type Router, routerOf } from "./streams/routing.ts";
+export * from "./streams/slices.ts";
   aboutCanister,
   cleanupError,
   type ExecutionError,
   type Failure,
   formatExecutionError,
 } from "./system-api/failure.ts";
-export * from "./streams/payload.ts";
-export { type Destination, type Router, routerOf } from "./streams/routing.ts";
-export * from "./streams/slices.ts";
 export type * from "./types.ts";

@@ -43,6 +43,20 @@ export const INGRESS_STATUS_KEPT_NS = 300_000_000_000n;
 export const STOP_TIMEOUT_NS = 300_000_000_000n;
 /** Longest time that a best-effort call may ask for, seconds. */
 export const CALL_TIMEOUT_SECONDS_MAX = 300;
+/** HTTPS outcalls that wait for an answer. */
+export const OUTCALLS_MAX = 3_000;
+/** An outcall that has no answer by then, block time, gets none, ns. */
+export const OUTCALL_TIMEOUT_NS = 60_000_000_000n;
+/** Of an outcall: its URL, bytes. */
+export const URL_BYTES_MAX = 8_192;
+/** Headers of a request or a response: how many, how long a name or a value, how long all together, bytes. */
+export const HEADERS_MAX = 64;
+export const HEADER_BYTES_MAX = 8_192;
+export const HEADERS_BYTES_MAX: number = 48 * 1024;
+/** Headers and body of a request, bytes. */
+export const OUTCALL_REQUEST_BYTES_MAX = 2_000_000;
+/** Headers and body of a response, and what a transform makes of it, bytes. */
+export const OUTCALL_RESPONSE_BYTES_MAX = 2_000_000;
 /** Elements of a derivation path. */
 export const DERIVATION_PATH_LENGTH_MAX = 255;
 /** Requests that wait for one chain key (`max_queue_size` of its configuration). */

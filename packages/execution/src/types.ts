@@ -11,6 +11,7 @@ import type {
   CanisterState,
   IngressEntry,
   InstalledModule,
+  Outcall,
   PageDelta,
   PageId,
   RejectCode,
@@ -309,6 +310,8 @@ export interface BatchResult {
   readonly moreWork: boolean;
   /** Earliest timer that is not due yet, or null. */
   readonly nextTimer: TimeNs | null;
+  /** HTTPS outcalls that the host should make now, and those that it need not make any more. */
+  readonly outcalls: { readonly started: readonly Outcall[]; readonly ended: readonly number[] };
 }
 
 export type ApplyBatch = (state: ReplicatedState, batch: Batch) => BatchResult;

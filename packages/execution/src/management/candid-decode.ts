@@ -54,6 +54,7 @@ export type CandidValue =
   | { readonly kind: "vec"; readonly value: readonly CandidValue[] }
   | { readonly kind: "record"; readonly value: ReadonlyMap<number, CandidValue> }
   | { readonly kind: "variant"; readonly tag: number; readonly value: CandidValue }
+  | { readonly kind: "func"; readonly principal: Principal; readonly method: string }
   | { readonly kind: "other" };
 
 export type CandidRecord = ReadonlyMap<number, CandidValue>;
@@ -261,9 +262,11 @@ class Reader {
 
   #reference(type: typeof TYPE.func | typeof TYPE.service): CandidValue {
     if (type === TYPE.func && (this.#take(1)[0] as number) !== 1) throw new Invalid("an opaque reference");
-    this.#principal();
-    if (type === TYPE.func) this.#take(this.#length());
-    return { kind: "other" };
+    const principal = this.#principal();
+    if (type !== TYPE.func) return { kind: "other" };
+    const method = utf8Decode(this.#take(this.#length()));
+    if (method === null) throw new Invalid("a method's name is not UTF-8");
+    return { kind: "func", principal, method };
   }
 }
 
@@ -365,6 +368,11 @@ export function readFloat(type: "float32" | "float64"): Read<bigint> {
     return value.value;
   };
 }
+
+export const readFunc: Read<{ readonly principal: Principal; readonly method: string }> = (value, what) => {
+  if (value.kind !== "func") throw wrong(what, "a function reference");
+  return value;
+};
 
 export const readRecord: Read<CandidRecord> = (value, what) => {
   if (value.kind !== "record") throw wrong(what, "a record");

@@ -220,7 +220,7 @@ function enqueue(
   if (!keys.ok) return keys.error;
   const caller = callerOf(call);
   const home = routerOf(state.subnet).route(caller.from);
-  const fee = chainKeyFee({ type: home?.type ?? state.subnet.type }, key.name);
+  const fee = chainKeyFee(home === null || home.own ? state.subnet : { type: home.type }, key.name);
   if (call.cycles < fee) {
     return reject(
       `${call.method} request sent with ${groupedDigits(call.cycles)} cycles, ` +

@@ -44,7 +44,7 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["fetch_canister_logs", method({ ingress: false, query: true, update: false })],
   ["provisional_create_canister_with_cycles", method({ effective: "any" })],
   ["provisional_top_up_canister", method({})],
-  ["http_request", canisterOnlyLater],
+  ["http_request", canisterOnly],
   ["ecdsa_public_key", canisterOnly],
   ["sign_with_ecdsa", canisterOnly],
   ["schnorr_public_key", canisterOnly],

@@ -34,6 +34,7 @@ import {
 import { clearChunkStore, storedChunks, uploadChunk } from "./chunks.ts";
 import { createCanister, depositCycles, provisionalCreateCanister, provisionalTopUp } from "./create.ts";
 import { effectiveCanisterId, isSubnetAdmin } from "./effective-id.ts";
+import { httpRequest } from "./http-request.ts";
 import { continueInstallation, installChunkedCode, installCode } from "./install.ts";
 import { deleteCanister, startCanister, stopCanister, uninstall, updateSettings } from "./lifecycle.ts";
 import {
@@ -153,6 +154,7 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["delete_canister", deleteCanister],
   ["deposit_cycles", depositCycles],
   ["raw_rand", rawRand],
+  ["http_request", httpRequest],
   ["ecdsa_public_key", thresholdPublicKey],
   ["sign_with_ecdsa", signWithEcdsa],
   ["schnorr_public_key", thresholdPublicKey],

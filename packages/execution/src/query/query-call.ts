@@ -220,7 +220,8 @@ class CallGraph {
   }
 }
 
-function refusal(subnet: SubnetInfo, { meta }: MirroredCanister): UserError | null {
+/** Why a canister answers no queries now; null: it does. */
+export function refusal(subnet: SubnetInfo, { meta }: MirroredCanister): UserError | null {
   if (meta.status.kind === "stopped") return stopped(meta.id);
   if (meta.status.kind === "stopping") return stopping(meta.id);
   // An empty canister says so itself; it has nothing to freeze.

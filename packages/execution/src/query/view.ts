@@ -8,6 +8,7 @@ import {
   decodeEnvelope,
   type Height,
   MANAGEMENT_CANISTER,
+  type OutcallResponse,
   type Principal,
   type QueryStats,
   type SubnetId,
@@ -16,7 +17,7 @@ import {
   utf8Decode,
 } from "@orrery/base";
 import { encodeCertificate, treeGet, witness } from "@orrery/crypto";
-import type { PageReader } from "@orrery/state";
+import type { Outcall, PageReader } from "@orrery/state";
 import { createEngine, type Engine } from "@orrery/wasm";
 import { ErrorCode, errorCodeText, rejectCodeOf, type UserError } from "../error-codes.ts";
 import { boundedText } from "../messaging/reject.ts";
@@ -35,6 +36,7 @@ import {
 import { inspectCall } from "./inspect.ts";
 import { answerManagementQuery } from "./management-query.ts";
 import { Mirror } from "./mirror.ts";
+import { answerOutcall, type FetchedOutcall } from "./outcall.ts";
 import { runQuery } from "./query-call.ts";
 import { QueryStatsCounter } from "./query-stats.ts";
 import { authorizePaths, type Path, type ReadStateQuery, revealedPaths } from "./read-state.ts";
@@ -138,6 +140,11 @@ export class CertifiedView {
 
   query(query: ViewQuery): ViewAnswer {
     return { outcome: this.#query(query), timestamp: this.#mirror.time };
+  }
+
+  /** What the host got for an outcall, transformed as its caller asked, as a block takes it. */
+  answerOutcall(outcall: Outcall, fetched: FetchedOutcall): OutcallResponse {
+    return answerOutcall({ mirror: this.#mirror, runner: this.#runner }, outcall, fetched);
   }
 
   /** What queries took since it was last asked: for a block, which orders it. */

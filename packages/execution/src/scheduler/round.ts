@@ -4,7 +4,7 @@
  */
 import type { Logger, TimeNs } from "@orrery/base";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import type { PageArena, ReplicatedState } from "@orrery/state";
+import type { Outcall, PageArena, ReplicatedState } from "@orrery/state";
 import type { ExecutionLimits } from "../limits.ts";
 import type { Executor, LocalJobs, MessageRunner } from "../types.ts";
 import type { ExecutionIndex } from "./execution-index.ts";
@@ -30,6 +30,8 @@ export interface Round extends ExecutionEnv {
   readonly registryVersion: number;
   /** Requests whose status became terminal. */
   readonly answered: Uint8Array[];
+  readonly outcallsStarted: Outcall[];
+  readonly outcallsEnded: number[];
   instructions: bigint;
 }
 

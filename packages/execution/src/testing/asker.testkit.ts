@@ -47,9 +47,9 @@ export const ASKER = `(module
   (func (export "canister_query same")
     (call $arg_copy (i32.const 0) (i32.const 0) (call $arg_size))
     (call $append (i32.const 0) (call $arg_size)) (call $reply))
-  (func (export "canister_query boom") (call $trap (i32.const 0) (i32.const 4)))
+  (func (export "canister_query boom") (call $trap (i32.const 5242000) (i32.const 4)))
   (func (export "canister_query long") (call $append (i32.const 0) (i32.const 2000001)) (call $reply))
-  (data (i32.const 0) "boom"))`;
+  (data (i32.const 5242000) "boom"))`;
 
 export interface Asked {
   /** 0: replied. */

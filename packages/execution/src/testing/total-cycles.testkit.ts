@@ -27,6 +27,7 @@ export function totalCycles(state: ReplicatedState): bigint {
   }
   for (const input of state.managementQueue) if (input.kind === "request") total += input.cycles;
   for (const pending of state.pendingManagement) total += pending.refund;
+  for (const outcall of state.outcalls.values()) total += outcall.refund;
   total += carried(state.subnetOutputs);
   for (const cycles of state.refunds.values()) total += cycles;
   return total;
