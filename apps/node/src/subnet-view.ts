@@ -3,11 +3,17 @@
  * holds back everything after it of this subnet, and nothing of the others.
  */
 import { assert, assertNever, type Height } from "@orrery/base";
-import { CertifiedView } from "@orrery/execution";
+import { CertifiedView, COMPOSITE_QUERY_TIME_MS_MAX } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import { createFileDisk, inflateGzip } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
 import type { ViewCall, ViewFeed } from "./protocol.ts";
+
+/** Begins to measure a composite query. */
+function compositeQueryTimer(): () => boolean {
+  const end = performance.now() + COMPOSITE_QUERY_TIME_MS_MAX;
+  return () => performance.now() >= end;
+}
 
 export class SubnetView {
   readonly #reader: PageReader;
@@ -88,7 +94,13 @@ export class SubnetView {
     const certification = { signature: feed.signature, delegation: this.#delegation };
     if (feed.kind === "snapshot") {
       const { snapshot } = feed;
-      this.#view = new CertifiedView({ snapshot, certification, pages: this.#reader, inflate: inflateGzip });
+      this.#view = new CertifiedView({
+        snapshot,
+        certification,
+        pages: this.#reader,
+        inflate: inflateGzip,
+        startTimer: compositeQueryTimer,
+      });
     } else {
       assert(this.#view !== null, "a delta follows a snapshot");
       assert(feed.delta.height === height, `publication ${height} meets the delta of ${feed.delta.height}`);

@@ -77,7 +77,9 @@ export const SUBNET_CUSTOM_SECTION_BYTES_MAX: bigint = 2n << 30n;
 /** What a running message may take of the subnet's free memory is one share of so many: others run beside it. */
 export const MEMORY_SHARES = 4n;
 /** Canisters on one subnet. */
-export const CANISTERS_PER_SUBNET_MAX = 120_000;
+export const CANISTERS_PER_SUBNET_MAX = 250_000;
+/** Time that the messages of one composite query may take together; the host measures it. */
+export const COMPOSITE_QUERY_TIME_MS_MAX = 10_000;
 /** Compute that all canisters of a subnet may reserve together, percent. */
 export const SUBNET_COMPUTE_PERCENT_MAX = 299n;
 
@@ -153,6 +155,7 @@ export interface ExecutionLimits {
   readonly streamBytes: number;
   /** Towards system subnets: what they take at once, of a stream or of all that came back unanswered. */
   readonly systemStreamMessages: number;
+  readonly canistersPerSubnet: number;
 }
 
 const DEFAULT_LIMITS: ExecutionLimits = {
@@ -170,6 +173,7 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   streamMessages: 10_000,
   streamBytes: 10 * 1024 * 1024,
   systemStreamMessages: 100,
+  canistersPerSubnet: CANISTERS_PER_SUBNET_MAX,
 };
 
 /** System subnets run longer messages. */

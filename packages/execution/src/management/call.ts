@@ -11,6 +11,7 @@ import {
 import type { CanisterState, HistoryOrigin, RejectCode } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import type { Round } from "../scheduler/round.ts";
+import { advised } from "./advice.ts";
 import { type CandidRecord, decodeRecord, readPrincipal, required } from "./candid-decode.ts";
 import { authorize } from "./effective-id.ts";
 import { invalidPayload } from "./methods.ts";
@@ -50,7 +51,7 @@ export type ManagementAnswer =
 export type Handler = (round: Round, call: ManagementCall) => ManagementAnswer;
 
 export function failure(error: UserError, instructions = 0n): ManagementAnswer {
-  return { kind: "error", error, instructions };
+  return { kind: "error", error: advised(error), instructions };
 }
 
 /** Decodes the argument record or answers IC0408. */

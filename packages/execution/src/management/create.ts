@@ -22,7 +22,7 @@ import { maxOf } from "../bigints.ts";
 import { recordConsumed } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { costCreateCanister } from "../fees.ts";
-import { CANISTERS_PER_SUBNET_MAX, PROVISIONAL_CYCLES_DEFAULT } from "../limits.ts";
+import { PROVISIONAL_CYCLES_DEFAULT } from "../limits.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import {
@@ -110,12 +110,12 @@ export const depositCycles: Handler = (round, call) => {
 /** Makes the canister and puts it into the state, or changes nothing. */
 function create(round: Round, call: ManagementCall, creation: Creation): Result<CanisterState, UserError> {
   const { state, index } = round;
-  if (state.canisters.size >= CANISTERS_PER_SUBNET_MAX) {
+  if (state.canisters.size >= round.limits.canistersPerSubnet) {
     return err(
       userError(
         ErrorCode.MaxNumberOfCanistersReached,
         `Subnet ${principalToText(state.subnet.subnetId)} has reached the allowed canister limit of ` +
-          `${CANISTERS_PER_SUBNET_MAX} canisters. Retry creating the canister.`,
+          `${round.limits.canistersPerSubnet} canisters. Retry creating the canister.`,
       ),
     );
   }

@@ -150,7 +150,7 @@ test("canister_status answers every field that clients decode", () => {
   assert.equal(stranger.message, "Caller em77e-bvlzu-aq is not allowed to access canister status");
   assert.match(
     rejected(subnet.manage("start_canister", id, STRANGER)).message,
-    /^Only the controllers of the canister .*\nCanister's controllers: 2vxsx-fae\nSender's ID: em77e-bvlzu-aq$/,
+    /^Only the controllers of the canister .*\nCanister's controllers: 2vxsx-fae\nSender's ID: em77e-bvlzu-aq\nExecute this call from a controller of /,
   );
 });
 

@@ -7,6 +7,7 @@ import { freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import type { UserError } from "../error-codes.ts";
 import { ingressInductionCost } from "../fees.ts";
 import { INSTRUCTIONS_PER_INSPECT_MAX } from "../limits.ts";
+import { advised } from "../management/advice.ts";
 import { acceptManagementIngress, effectiveCanisterId } from "../management/effective-id.ts";
 import { delaysInductionCost } from "../management/methods.ts";
 import { notFound, stopped, stopping } from "../messaging/reject.ts";
@@ -33,7 +34,8 @@ function inspectManagement(mirror: Mirror, call: CallRequest): UserError | null 
     if (error !== null) return error;
   }
   const view = { subnet: mirror.subnet, canister: (id: Uint8Array) => mirror.canister(id)?.meta ?? null };
-  return acceptManagementIngress(view, call);
+  const refusal = acceptManagementIngress(view, call);
+  return refusal === null ? null : advised(refusal);
 }
 
 /** Null: accepted. Otherwise what the user is told at once, without a request status. */

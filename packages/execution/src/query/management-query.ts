@@ -14,6 +14,7 @@ import {
 } from "@orrery/base";
 import type { CanisterRange } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
+import { advised } from "../management/advice.ts";
 import { decodeRecord } from "../management/candid-decode.ts";
 import { authorize, effectiveCanisterId, isSubnetAdmin } from "../management/effective-id.ts";
 import { invalidPayload, managementMethod, unknownMethod } from "../management/methods.ts";
@@ -63,6 +64,11 @@ function answerFor(mirror: Mirror, call: ManagementQueryCall, canister: Mirrored
 
 /** The reply's Candid, or why there is none. */
 export function answerManagementQuery(mirror: Mirror, call: ManagementQueryCall): Answer {
+  const answer = answerTo(mirror, call);
+  return answer.ok ? answer : err(advised(answer.error));
+}
+
+function answerTo(mirror: Mirror, call: ManagementQueryCall): Answer {
   const method = managementMethod(call.methodName);
   if (method === null) return err(unknownMethod(call.methodName));
   if (!method.query) {

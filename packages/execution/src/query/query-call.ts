@@ -1,7 +1,7 @@
 /**
  * Query calls on one certified state (interface spec, "Request: Query call", "Composite queries"). A composite query's calls are
  * followed depth first, each callee on its own state of that height; the caller's changes live in a draft that its callbacks
- * see and nobody else. Depth and instructions of the whole call graph are bounded.
+ * see and nobody else. Depth and instructions of the whole call graph are bounded, its time by the host.
  */
 import { assert, type CanisterId, type Principal, principalToText } from "@orrery/base";
 import type { RejectCode, ResponsePayload, SubnetInfo } from "@orrery/state";
@@ -37,6 +37,8 @@ export interface QueryEnvironment {
   /** Made when a canister first asks for it: most queries never do. */
   readonly dataCertificate: (canisterId: CanisterId) => Uint8Array;
   readonly stats: QueryStatsCounter;
+  /** Whether a composite query has run as long as the host lets it; asked between its messages only. */
+  readonly timeIsUp: () => boolean;
 }
 
 export type QueryResult =
@@ -216,6 +218,10 @@ class CallGraph {
     if (this.#instructionsLeft <= 0n) {
       const text = "Composite query calls exceeded the instruction limit.";
       throw new GraphLimit(userError(ErrorCode.QueryCallGraphTotalInstructionLimitExceeded, text));
+    }
+    if (this.#environment.timeIsUp()) {
+      const text = "Composite query call exceeded the time limit.";
+      throw new GraphLimit(userError(ErrorCode.QueryTimeLimitExceeded, text));
     }
   }
 }

@@ -62,6 +62,8 @@ export interface ViewOptions {
   /** Of this thread; made when not given. */
   readonly engine?: Engine;
   readonly instancesMax?: number;
+  /** Called when a query begins; what it returns says whether a composite query's time is up. Unlimited when not given. */
+  readonly startTimer?: () => () => boolean;
 }
 
 export interface ViewQuery {
@@ -106,12 +108,14 @@ export class CertifiedView {
   readonly #mirror: Mirror;
   readonly #runner: WasmRunner;
   readonly #stats = new QueryStatsCounter();
+  readonly #startTimer: () => () => boolean;
   #certification: Certification;
 
   constructor(options: ViewOptions) {
     const { pages, inflate, instancesMax } = options;
     this.#mirror = new Mirror(options.snapshot);
     this.#certification = options.certification;
+    this.#startTimer = options.startTimer ?? (() => () => false);
     this.#runner = new WasmRunner({
       engine: options.engine ?? createEngine(),
       pages,
@@ -222,6 +226,7 @@ export class CertifiedView {
         runner: this.#runner,
         dataCertificate: (id) => this.#dataCertificate(id, ranges),
         stats: this.#stats,
+        timeIsUp: this.#startTimer(),
       },
       {
         canisterId,

@@ -16,6 +16,7 @@ import {
   type Certification,
   CertifiedView,
   type ReadStateAnswer,
+  type ViewOptions,
   type ViewQueryOutcome,
 } from "../query/view.ts";
 import { TestSubnet, type TestSubnetOptions } from "./subnet.testkit.ts";
@@ -30,7 +31,10 @@ export class Watched {
   readonly #reader = new PageReader();
   #seen = 0;
 
-  constructor(before: (subnet: TestSubnet) => void = () => {}, options: TestSubnetOptions = {}) {
+  constructor(
+    before: (subnet: TestSubnet) => void = () => {},
+    options: TestSubnetOptions & Pick<ViewOptions, "startTimer"> = {},
+  ) {
     this.subnet = new TestSubnet(options);
     before(this.subnet);
     this.#seen = this.subnet.results.length;
@@ -41,6 +45,7 @@ export class Watched {
       certification: CERTIFICATION,
       pages: this.#reader,
       inflate: (bytes, max) => new Uint8Array(gunzipSync(bytes, { maxOutputLength: max })),
+      ...(options.startTimer === undefined ? {} : { startTimer: options.startTimer }),
     });
   }
 

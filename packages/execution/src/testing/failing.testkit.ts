@@ -1,0 +1,85 @@
+/** Canisters that fail in every way that has an error code of its own. */
+
+const IMPORTS = `
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "msg_arg_data_size" (func $size (result i32)))
+  (import "ic0" "msg_arg_data_copy" (func $copy (param i32 i32 i32)))
+  (import "ic0" "msg_method_name_size" (func $name_size (result i32)))
+  (import "ic0" "msg_reject_msg_size" (func $message_size (result i32)))
+  (import "ic0" "msg_reject_msg_copy" (func $message_copy (param i32 i32 i32)))
+  (import "ic0" "msg_reject_code" (func $reject_code (result i32)))
+  (import "ic0" "accept_message" (func $accept))
+  (import "ic0" "trap" (func $trap (param i32 i32)))
+  (import "ic0" "call_new" (func $new (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "ic0" "call_data_append" (func $data (param i32 i32)))
+  (import "ic0" "call_with_best_effort_response" (func $best_effort (param i32)))
+  (import "ic0" "call_perform" (func $perform (result i32)))
+  (import "ic0" "canister_self_copy" (func $self (param i32 i32 i32)))
+  (import "ic0" "stable64_grow" (func $stable_grow (param i64) (result i64)))
+  (import "ic0" "stable64_read" (func $stable_read (param i64 i64 i64)))`;
+
+/**
+ * Methods named after what goes wrong. `forward` calls the canister in the first ten bytes of its argument, method in the twelve
+ * bytes after it, payload after those; what comes back as a reject is the reply: a byte for the code, then the text.
+ */
+export const FAILING: string = `(module ${IMPORTS}
+  (memory 2) (table 4 funcref) (elem (i32.const 0) $on_reply $on_reject $ignore)
+  (data (i32.const 0) "bang") (data (i32.const 16) "raw_rand") (data (i32.const 32) "again") (data (i32.const 48) "wait")
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "canister_update fine") (call $reply))
+  (func (export "canister_query fine_query") (call $reply))
+  (func (export "canister_update trap") (call $trap (i32.const 0) (i32.const 4)))
+  (func (export "canister_update unreachable") unreachable)
+  (func (export "canister_update twice") (call $reply) (call $reply))
+  (func (export "canister_update silent"))
+  (func (export "canister_update grow") (drop (memory.grow (i32.const 320))) (call $reply))
+  (func (export "canister_update spin") (loop $again (br $again)))
+  (func (export "canister_update wait")
+    (call $new (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 8)
+      (i32.const 2) (i32.const 0) (i32.const 2) (i32.const 0))
+    (drop (call $perform)))
+  (func (export "canister_update bad_callback")
+    (call $new (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 8)
+      (i32.const 3) (i32.const 0) (i32.const 3) (i32.const 0))
+    (drop (call $perform)))
+  (func $forward (param $timeout i32)
+    (call $copy (i32.const 1000) (i32.const 0) (call $size))
+    (call $new (i32.const 1000) (i32.load8_u (i32.const 1010)) (i32.const 1012) (i32.load8_u (i32.const 1011))
+      (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0))
+    (if (local.get $timeout) (then (call $best_effort (local.get $timeout))))
+    (call $data (i32.const 1044) (i32.sub (call $size) (i32.const 44)))
+    (drop (call $perform)))
+  (func (export "canister_update forward") (call $forward (i32.const 0)))
+  (func (export "canister_update forward_briefly") (call $forward (i32.const 1)))
+  (func (export "canister_query touch_much") (local $at i64)
+    (drop (call $stable_grow (i64.const 20000)))
+    (loop $next
+      (call $stable_read (i64.const 0) (local.get $at) (i64.const 1))
+      (local.set $at (i64.add (local.get $at) (i64.const 4096)))
+      (br_if $next (i64.lt_u (local.get $at) (i64.const 1300000000)))))
+  (func (export "canister_composite_query again")
+    (call $self (i32.const 1000) (i32.const 0) (i32.const 10))
+    (call $new (i32.const 1000) (i32.const 10) (i32.const 32) (i32.const 5)
+      (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0))
+    (drop (call $perform)))
+  (func $many
+    (call $self (i32.const 1000) (i32.const 0) (i32.const 10))
+    (call $new (i32.const 1000) (i32.const 10) (i32.const 64) (i32.const 10)
+      (i32.const 3) (i32.const 0) (i32.const 3) (i32.const 0))
+    (drop (call $perform)))
+  (data (i32.const 64) "fine_query")
+  (func (export "canister_composite_query many") (call $many))
+  (elem (i32.const 3) $more)
+  (func $more (param i32) (call $many))
+  (func $on_reply (param i32) (call $reply))
+  (func $on_reject (param i32)
+    (call $message_copy (i32.const 2001) (i32.const 0) (call $message_size))
+    (i32.store8 (i32.const 2000) (call $reject_code))
+    (call $append (i32.const 2000) (i32.add (call $message_size) (i32.const 1))) (call $reply))
+  (func $ignore (param i32) (call $reply))
+  (func (export "canister_inspect_message")
+    (if (i32.ne (call $name_size) (i32.const 7)) (then (call $accept)))))`;
+
+/** The same with a callback's place in the table empty. */
+export const NO_CALLBACK: string = FAILING.replace("(elem (i32.const 3) $more)", "");
