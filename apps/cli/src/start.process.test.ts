@@ -97,6 +97,7 @@ describe("orrery start", () => {
       assert.equal(typeof height, "number");
     }
     assert.equal(first.document.default_effective_canister_id, "tqzl2-p7777-77776-aaaaa-cai");
+    assert.equal(status.subnets[1].default_effective_canister_id, "tqzl2-p7777-77776-aaaaa-cai");
 
     first.child.kill("SIGINT");
     assert.equal((await first.ended).code, 0);

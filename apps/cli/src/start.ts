@@ -45,9 +45,12 @@ function describeNetwork(handle: NodeHandle): NetworkInfo {
     api_url: url,
     root_key: rootKeyHex,
     default_effective_canister_id: defaultEffectiveCanisterId,
-    subnets: handle
-      .status()
-      .subnets.map(({ id, kind, node }) => ({ id, kind, nodes: [{ id: node, pid, url }] })),
+    subnets: handle.status().subnets.map(({ id, kind, node, defaultEffectiveCanisterId: first }) => ({
+      id,
+      kind,
+      default_effective_canister_id: first,
+      nodes: [{ id: node, pid, url }],
+    })),
   };
 }
 

@@ -24,6 +24,8 @@ export interface NetworkInfo {
 export interface SubnetDescription {
   readonly id: string;
   readonly kind: string;
+  /** Leads creation calls to this subnet. */
+  readonly default_effective_canister_id: string;
   readonly nodes: readonly { readonly id: string; readonly pid: number; readonly url: string }[];
 }
 

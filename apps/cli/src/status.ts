@@ -19,6 +19,7 @@ interface NodeStatus {
 interface SubnetStatus {
   readonly id: string;
   readonly kind: string;
+  readonly default_effective_canister_id: string;
   readonly height: number | null;
   readonly nodes: readonly NodeStatus[];
 }
@@ -52,13 +53,13 @@ async function askSubnets(subnets: NetworkInfo["subnets"]): Promise<readonly Sub
   const answers = new Map(
     await Promise.all([...urls].map(async (url) => [url, await askProcess(url)] as const)),
   );
-  return subnets.map(({ id, kind, nodes }) => {
+  return subnets.map(({ nodes, ...subnet }) => {
     const asked = nodes.map((node): NodeStatus => {
       const answer = answers.get(node.url)?.get(node.id);
       return { ...node, height: answer?.height ?? null, healthy: answer?.healthy ?? false };
     });
     const heights = asked.flatMap(({ height }) => (height === null ? [] : [height]));
-    return { id, kind, height: heights.length === 0 ? null : Math.max(...heights), nodes: asked };
+    return { ...subnet, height: heights.length === 0 ? null : Math.max(...heights), nodes: asked };
   });
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import { type Clock, type Logger, OrreryError, principalToText, type Rng, toHex } from "@orrery/base";
+import { type Clock, type Logger, OrreryError, type Rng, toHex } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
@@ -200,12 +200,12 @@ function handle(parts: {
   const { options, directory, server, threads, rounds, service, fatal } = parts;
   const host = options.bind === "0.0.0.0" || options.bind === "::" ? "127.0.0.1" : options.bind;
   const root = service.subnets[0] as LocalSubnet;
-  const { allocation } = (service.subnets[service.defaultSubnet] as LocalSubnet).info;
+  const place = service.summary()[service.defaultSubnet] as SubnetSummary;
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
     port: server.port,
     rootKeyHex: toHex(root.keys.subnetPublicKey),
-    defaultEffectiveCanisterId: principalToText(allocation.start),
+    defaultEffectiveCanisterId: place.defaultEffectiveCanisterId,
     status(): NodeStatus {
       const subnets = service.summary();
       return { healthy: subnets.every(({ healthy }) => healthy), subnets };

@@ -11,6 +11,7 @@ import {
   type TimeNs,
 } from "@orrery/base";
 import { rangesContain } from "@orrery/crypto";
+import { isSubnetAdmin } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createNodeSigner } from "@orrery/host";
 import type {
@@ -97,8 +98,7 @@ function createReplica(options: ReplicaOptions): ReplicaView {
     },
     servesCanister: (id: CanisterId) =>
       id.length === CANISTER_ID_BYTES && id[8] === 1 && id[9] === 1 && rangesContain(ranges, id),
-    // Subnet administrators exist on rented subnets only.
-    isSubnetAdmin: () => false,
+    isSubnetAdmin: (user) => isSubnetAdmin(info, user),
     servesSubnet: (id: SubnetId) => equalBytes(id, keys.subnetId),
     ingressFull: () => rounds().threads.viewCalls() > VIEW_CALLS_MAX,
     inspect: (ingress: Ingress): Promise<UserError | null> =>
@@ -134,6 +134,8 @@ export interface SubnetSummary {
   readonly id: string;
   readonly kind: string;
   readonly node: string;
+  /** First id that canisters are created at there. */
+  readonly defaultEffectiveCanisterId: string;
   /** Null before the first certified state. */
   readonly height: number | null;
   readonly healthy: boolean;
@@ -170,6 +172,7 @@ export function createReplicas(options: {
           id: principalToText(info.subnetId),
           kind: info.type,
           node: principalToText(keys.nodeId),
+          defaultEffectiveCanisterId: principalToText(info.allocation.start),
           height: certifiedHeight,
           healthy: health === "healthy",
         };

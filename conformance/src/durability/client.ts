@@ -7,6 +7,7 @@ import { Cbor, Certificate, LookupPathStatus, lookupResultToBuffer, requestIdOf 
 import type { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { Bls } from "@orrery/crypto";
+import type { CertificateClock } from "./certificate-clock.ts";
 
 /** A request may wait this long; the request's status is known as long. */
 export const EXPIRY_MS = 270_000;
@@ -34,11 +35,6 @@ export class Violation extends Error {}
 export interface Endpoint {
   readonly url: string;
   readonly rootKey: Uint8Array;
-}
-
-export interface CertificateClock {
-  /** Newest certified time that anybody has seen, in nanoseconds. */
-  newest: bigint;
 }
 
 export interface ClientOptions {
@@ -109,7 +105,7 @@ export class Client {
   /** Sends a request, the first time or again, and waits for its answer. */
   async submit(at: Endpoint, request: SignedRequest): Promise<Answer> {
     const path = `/api/v4/canister/${request.effectiveCanisterId.toText()}/call`;
-    const since = this.#options.clock.newest;
+    const since = this.#options.clock.newest(request.effectiveCanisterId);
     const response = await this.#post(at, path, request.body);
     if (response.status === 202) return this.#poll(at, request);
     if (response.status !== 200)
@@ -152,7 +148,7 @@ export class Client {
   }
 
   async readState(at: Endpoint, canisterId: Principal, paths: Uint8Array[][]): Promise<Certificate> {
-    const since = this.#options.clock.newest;
+    const since = this.#options.clock.newest(canisterId);
     const body = await this.#envelope({
       request_type: "read_state",
       paths,
@@ -233,7 +229,7 @@ export class Client {
     if (time === undefined) throw new Violation("a certificate without a time");
     const now = decodeLeb128(time);
     if (now < since) throw new Violation(`certified time went back from ${since} to ${now}`);
-    if (now > clock.newest) clock.newest = now;
+    clock.saw(canisterId, now);
     return certificate;
   }
 

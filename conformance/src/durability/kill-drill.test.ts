@@ -31,15 +31,15 @@ test(`${KILLS} kills under load: nothing lost, doubled or torn`, async (t) => {
   }
 });
 
-/** The first of them while the directory gets its identity, the last when the first checkpoint is being written. */
-const CHANGES_OF_A_FIRST_START = [1, 3, 6, 9, 12] as const;
+/** The first of them while the directory gets its identity, the last when the first checkpoints are being written. */
+const CHANGES_OF_A_FIRST_START = [1, 3, 6, 9, 12, 18, 24] as const;
 
 for (const changes of CHANGES_OF_A_FIRST_START) {
   test(`killed at change ${changes} of its first start: it begins again`, async () => {
     const stateDir = mkdtempSync(join(tmpdir(), "kill-first-start-"));
-    const watched = watchStore(stateDir);
+    const watched = watchStore(stateDir, 1);
     const failures: Error[] = [];
-    const options = { stateDir, checkpointRounds: 4, logSegmentBytes: 32_768 };
+    const options = { stateDir, checkpointRounds: 4, logSegmentBytes: 32_768, applications: 1 };
     try {
       const changed = watched.changes(changes);
       const first = startNodeProcess(options, (error) => failures.push(error));

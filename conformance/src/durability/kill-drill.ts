@@ -23,6 +23,8 @@ import { type Gate, Workload } from "./workload.ts";
 /** Rounds between checkpoints: a checkpoint is under way most of the time. */
 const CHECKPOINT_ROUNDS = 4;
 const LOG_SEGMENT_BYTES = 32_768;
+/** The drill's canisters are on both and send each other messages. */
+const APPLICATIONS = 2;
 /** A connection that fails because of a kill fails together with its node. */
 const GONE_MS_MAX = 30_000;
 /** Events that a kill waits for come within this time, or it strikes without. */
@@ -125,7 +127,7 @@ class Drill {
     this.#random = seededRandom(options.seed);
     this.#workload = workload;
     this.#verifier = new Verifier(workload, this.#random.fork());
-    this.#watch = watchStore(options.stateDir);
+    this.#watch = watchStore(options.stateDir, APPLICATIONS);
     this.#failure.promise.catch(() => {});
   }
 
@@ -138,7 +140,12 @@ class Drill {
     this.#gate.generation++;
     const { stateDir } = this.#options;
     this.#process = startNodeProcess(
-      { stateDir, checkpointRounds: CHECKPOINT_ROUNDS, logSegmentBytes: LOG_SEGMENT_BYTES },
+      {
+        stateDir,
+        checkpointRounds: CHECKPOINT_ROUNDS,
+        logSegmentBytes: LOG_SEGMENT_BYTES,
+        applications: APPLICATIONS,
+      },
       this.#failure.reject,
     );
     return this.#process;
@@ -191,8 +198,8 @@ class Drill {
     const instant = Promise.race([this.#instant(plan), delay(PATIENCE_MS)]);
     this.#gate.letIn(node, process);
     if (isFirst) {
-      await this.#guard(this.#workload.prepare(this.#gate, node.effectiveCanisterId));
-      this.#load = this.#workload.run(this.#gate, node.effectiveCanisterId);
+      await this.#guard(this.#workload.prepare(this.#gate, node.effectiveCanisterIds));
+      this.#load = this.#workload.run(this.#gate, node.effectiveCanisterIds);
       this.#load.catch(this.#failure.reject);
     }
     await this.#guard(instant);

@@ -9,12 +9,15 @@ export interface NodeProcessOptions {
   readonly stateDir: string;
   readonly checkpointRounds: number;
   readonly logSegmentBytes: number;
+  /** Application subnets beside the root. */
+  readonly applications: number;
 }
 
 export interface NodeProcessStarted {
   readonly url: string;
   readonly rootKeyHex: string;
-  readonly defaultEffectiveCanisterId: string;
+  /** One for each application subnet: where canisters are created. */
+  readonly effectiveCanisterIds: readonly string[];
   readonly height: number;
 }
 
@@ -35,14 +38,16 @@ try {
     clock: systemClock,
     rng: systemRng,
     durability: { checkpointRounds: options.checkpointRounds, logSegmentBytes: options.logSegmentBytes },
+    subnets: Array.from({ length: options.applications }, () => "application" as const),
     onFatal: end,
   });
-  const { url, rootKeyHex, defaultEffectiveCanisterId } = handle;
+  const { url, rootKeyHex } = handle;
+  const [, ...applications] = handle.status().subnets;
   const started: NodeProcessStarted = {
     url,
     rootKeyHex,
-    defaultEffectiveCanisterId,
-    height: handle.status().subnets.at(-1)?.height ?? 0,
+    effectiveCanisterIds: applications.map(({ defaultEffectiveCanisterId: id }) => id),
+    height: applications[0]?.height ?? 0,
   };
   process.on("SIGTERM", () => void handle.stop().then(() => process.exit(0), end));
   process.stdout.write(`${JSON.stringify(started)}\n`);

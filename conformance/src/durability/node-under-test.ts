@@ -13,7 +13,8 @@ const SCRIPT: string = fileURLToPath(new URL("./node-process.ts", import.meta.ur
 
 export interface RunningNode extends Endpoint {
   readonly height: number;
-  readonly effectiveCanisterId: Principal;
+  /** One for each application subnet: where canisters are created. */
+  readonly effectiveCanisterIds: readonly Principal[];
 }
 
 export interface NodeProcess {
@@ -59,9 +60,9 @@ export function startNodeProcess(
   });
   const started = firstLine(child, ended).then((line): RunningNode | null => {
     if (line === null) return null;
-    const { url, rootKeyHex, defaultEffectiveCanisterId, height } = JSON.parse(line) as NodeProcessStarted;
-    const effectiveCanisterId = Principal.fromText(defaultEffectiveCanisterId);
-    return { url, rootKey: fromHex(rootKeyHex), effectiveCanisterId, height };
+    const { url, rootKeyHex, effectiveCanisterIds: ids, height } = JSON.parse(line) as NodeProcessStarted;
+    const effectiveCanisterIds = ids.map((id) => Principal.fromText(id));
+    return { url, rootKey: fromHex(rootKeyHex), effectiveCanisterIds, height };
   });
   return {
     started,
@@ -102,14 +103,12 @@ export interface StoreWatch {
   close(): void;
 }
 
-/** Watches the store of a state directory, which need not exist yet. */
-export function watchStore(stateDir: string): StoreWatch {
-  const store = join(stateDir, "store");
-  mkdirSync(store, { recursive: true });
+/** Watches the stores of a state directory with so many application subnets, which need not exist yet. */
+export function watchStore(stateDir: string, applications: number): StoreWatch {
   let waiting: { readonly kind: StoreEvent; readonly resolve: () => void }[] = [];
   let seen = 0;
   let counting: { readonly count: number; readonly resolve: () => void }[] = [];
-  const watcher: FSWatcher = watch(store, (change, name) => {
+  const noticed = (change: string, name: string | null): void => {
     if (name === null) return;
     seen++;
     for (const { resolve } of counting.filter(({ count }) => count <= seen)) resolve();
@@ -119,10 +118,17 @@ export function watchStore(stateDir: string): StoreWatch {
     const woken = waiting.filter((waiter) => waiter.kind === kind);
     waiting = waiting.filter((waiter) => waiter.kind !== kind);
     for (const { resolve } of woken) resolve();
+  };
+  const watchers = Array.from({ length: applications + 1 }, (_, subnet): FSWatcher => {
+    const store = join(stateDir, subnet === 0 ? "store" : `store-${subnet}`);
+    mkdirSync(store, { recursive: true });
+    return watch(store, noticed);
   });
   return {
     changes: (count) => new Promise((resolve) => counting.push({ count, resolve })),
     next: (kind) => new Promise((resolve) => waiting.push({ kind, resolve })),
-    close: () => watcher.close(),
+    close(): void {
+      for (const watcher of watchers) watcher.close();
+    },
   };
 }

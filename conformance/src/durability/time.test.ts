@@ -16,7 +16,8 @@ import { createStreamLogger, systemRng } from "@orrery/host";
 import { type NodeHandle, startNode } from "@orrery/node";
 import { canisterArgument, createArgument, decodeCreated, installArgument, MANAGEMENT } from "./candid.ts";
 import { decodeLook, drillModule, pack } from "./canister.ts";
-import { type CertificateClock, Client, type Endpoint } from "./client.ts";
+import { CertificateClock } from "./certificate-clock.ts";
+import { Client, type Endpoint } from "./client.ts";
 
 const SECOND: TimeNs = 1_000_000_000n;
 const HOUR: TimeNs = 3_600n * SECOND;
@@ -53,7 +54,7 @@ async function start(): Promise<void> {
 beforeEach(async () => {
   stateDir = mkdtempSync(join(tmpdir(), "kill-time-"));
   now = BEGINNING;
-  newest = { newest: 0n };
+  newest = new CertificateClock();
   failures = [];
   client = new Client({
     bls: await createMclBls(),
@@ -126,7 +127,7 @@ test("ten hours asleep: the first query sees fresh time, the first call is certi
   assert.equal(heightNow(), height + 1);
   now += 10n * HOUR;
   await call({ canisterId: id, method: "bump", arg: pack(1, 0) });
-  assert.ok(newest.newest > now - FRESH);
+  assert.ok(newest.newest(id) > now - FRESH);
 });
 
 test("ten hours asleep in the middle of a round: what it publishes late is not shown as fresh", async () => {

@@ -5,6 +5,7 @@
 import { LookupPathStatus } from "@icp-sdk/core/agent";
 import { decodeCreated, decodeNat, NO_ARGUMENT } from "./candid.ts";
 import { type DrillLook, decodeLook, pack } from "./canister.ts";
+import { blockOf } from "./certificate-clock.ts";
 import { type Endpoint, Violation } from "./client.ts";
 import type { RunningNode } from "./node-under-test.ts";
 import type { Random } from "./random.ts";
@@ -170,19 +171,19 @@ export class Verifier {
     return certificate.lookup_path(path).status === LookupPathStatus.Found;
   }
 
-  /** Canister ids are given out in turn, so that a creation that happened twice leaves a gap. */
+  /** Canister ids of a subnet are given out in turn, so that a creation that happened twice leaves a gap. */
   #checkIds(settled: boolean): string[] {
-    const indexes = this.#workload.ops
+    const ids = this.#workload.ops
       .filter(({ kind, answer }) => kind === "create" && answer !== null)
-      .map(({ answer }) => {
-        const id = decodeCreated((answer as { reply: Uint8Array }).reply).toUint8Array();
-        return Number(Buffer.from(id).readBigUInt64BE() & 0xffffffffn);
-      });
+      .map(({ answer }) => decodeCreated((answer as { reply: Uint8Array }).reply));
     const wrong: string[] = [];
-    if (new Set(indexes).size !== indexes.length) wrong.push("one canister id was given out twice");
-    const span = indexes.length === 0 ? 0 : Math.max(...indexes) - Math.min(...indexes) + 1;
-    if (settled && span !== indexes.length)
-      wrong.push(`${indexes.length} canisters were created, ${span} ids were used`);
+    if (new Set(ids.map(String)).size !== ids.length) wrong.push("one canister id was given out twice");
+    for (const own of Map.groupBy(ids, blockOf).values()) {
+      const indexes = own.map((id) => Number(Buffer.from(id.toUint8Array()).readBigUInt64BE() & 0xfffffn));
+      const span = Math.max(...indexes) - Math.min(...indexes) + 1;
+      if (settled && span !== own.length)
+        wrong.push(`${own.length} canisters were created on a subnet, ${span} ids were used`);
+    }
     return wrong;
   }
 

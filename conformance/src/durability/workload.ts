@@ -14,7 +14,8 @@ import {
   NO_ARGUMENT,
 } from "./candid.ts";
 import { pack, SLOTS_MAX, transferArgument } from "./canister.ts";
-import { type CertificateClock, Client, type Endpoint, Unanswered, Violation } from "./client.ts";
+import { CertificateClock } from "./certificate-clock.ts";
+import { Client, type Endpoint, Unanswered, Violation } from "./client.ts";
 import type { Random } from "./random.ts";
 import type { Op, OpKind } from "./records.ts";
 
@@ -53,7 +54,7 @@ export class Workload {
   readonly ops: Op[] = [];
   readonly canisters: Principal[] = [];
   readonly shortLived: ShortLived[] = [];
-  readonly clock: CertificateClock = { newest: 0n };
+  readonly clock: CertificateClock = new CertificateClock();
   counter: Principal | null = null;
   /** Signs reads and the requests that set the scene. */
   readonly client: Client;
@@ -145,16 +146,16 @@ export class Workload {
     return decodeCreated(reply);
   }
 
-  /** Makes the canisters that live through the whole drill. */
-  async prepare(gate: Gate, near: Principal): Promise<void> {
+  /** Makes the canisters that live through the whole drill, on the subnets that these ids lead to. */
+  async prepare(gate: Gate, subnets: readonly Principal[]): Promise<void> {
     for (let i = 0; i < DRILL_CANISTERS; i++) {
-      const id = await this.#create(gate, near);
+      const id = await this.#create(gate, subnets[i % subnets.length] as Principal);
       this.canisters.push(id);
       const slot = this.#nextSlot++;
       const install = this.#install(id, "install", slot);
       await this.#complete(gate, await this.#op(this.client, "install", install, { canister: i, slot }));
     }
-    this.counter = await this.#create(gate, near);
+    this.counter = await this.#create(gate, subnets[0] as Principal);
     await this.#complete(gate, await this.#op(this.client, "install", this.#counterCode("install")));
   }
 
@@ -165,10 +166,10 @@ export class Workload {
   }
 
   /** Runs until `finish`; resolves when every request is answered. */
-  async run(gate: Gate, near: Principal): Promise<void> {
+  async run(gate: Gate, subnets: readonly Principal[]): Promise<void> {
     const callers = this.#callers.map((caller) => this.#loop(gate, () => this.#callOnce(gate, caller)));
     const counting = this.#loop(gate, () => this.#countOnce(gate));
-    const installing = this.#loop(gate, () => this.#installOnce(gate, near));
+    const installing = this.#loop(gate, () => this.#installOnce(gate, subnets));
     await Promise.all([...callers, counting, installing]);
   }
 
@@ -212,7 +213,7 @@ export class Workload {
     );
   }
 
-  async #installOnce(gate: Gate, near: Principal): Promise<void> {
+  async #installOnce(gate: Gate, subnets: readonly Principal[]): Promise<void> {
     const { random } = this.#options;
     const chance = random.below(10);
     if (chance < 4) {
@@ -226,7 +227,7 @@ export class Workload {
         await this.#op(this.client, "upgrade-counter", this.#counterCode("upgrade-keep")),
       );
     } else {
-      await this.#shortLife(gate, near);
+      await this.#shortLife(gate, random.pick(subnets));
     }
   }
 
