@@ -9,17 +9,18 @@ export {
   acceptManagementIngress,
   effectiveCanisterId,
   isController,
+  isSubnetAdmin,
 } from "./management/effective-id.ts";
-export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
 export { outcallDeadline } from "./management/http-request.ts";
+export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
 export {
   canisterMetadata,
   encodeCanisterMetrics,
   encodeCanisterStatus,
   fetchCanisterLogs,
 } from "./management/status.ts";
-export type { ReadStateQuery } from "./query/read-state.ts";
 export { type FetchedOutcall, outcallResponseBytesMax } from "./query/outcall.ts";
+export type { ReadStateQuery } from "./query/read-state.ts";
 export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts";
 export {
   type Certification,
@@ -43,14 +44,18 @@ export {
 export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
 export { type JobScene, runWork, sceneOf } from "./scheduler/jobs.ts";
 export { inlineExecutor } from "./scheduler/round.ts";
+
 export {
 export * from "./streams/payload.ts";
+
 export { type Destination, type Router, routerOf } from "./streams/routing.ts";
 export * from "./streams/slices.ts";
+
   aboutCanister,
   cleanupError,
   type ExecutionError,
   type Failure,
   formatExecutionError,
 } from "./system-api/failure.ts";
+
 export type * from "./types.ts";

@@ -144,8 +144,11 @@ describe("update calls", () => {
     assert.equal(refused["status"], "non_replicated_rejection");
     assert.equal(refused["error_code"], "IC0410");
     assert.equal(refused["reject_code"], 4);
-    const served = await post(createTestApi(createWorld()), { url, content, signer: ADMIN });
-    assert.equal(fieldsOf(served)["status"], "replied");
+    for (const method_name of ["create_canister", "provisional_create_canister_with_cycles"]) {
+      const creation = { ...content, method_name };
+      const served = await post(createTestApi(createWorld()), { url, content: creation, signer: ADMIN });
+      assert.equal(fieldsOf(served)["status"], "replied", method_name);
+    }
   });
 
   test("frees the id when the submission fails, so that a retry is no duplicate", async () => {

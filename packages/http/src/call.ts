@@ -39,11 +39,16 @@ function userErrorResponse({ code, message }: UserError, synchronous: boolean): 
   return cborResponse(synchronous ? { status: "non_replicated_rejection", ...fields } : fields);
 }
 
+const CREATIONS: ReadonlySet<string> = new Set([
+  "create_canister",
+  "provisional_create_canister_with_cycles",
+]);
+
 /** A subnet endpoint serves canister creation by the subnet's admins and nothing else. */
 function refuseSubnetCall(context: ApiContext, { call, destination }: Ingress): UserError | string | null {
   if (destination.kind !== "subnet") return null;
-  if (call.canisterId.length !== 0 || call.methodName !== "create_canister") {
-    return "Subnet-scoped calls serve the method create_canister of the management canister only; use the canister endpoint.";
+  if (call.canisterId.length !== 0 || !CREATIONS.has(call.methodName)) {
+    return "Subnet-scoped calls serve the creation of canisters by the management canister only; use the canister endpoint.";
   }
   if (context.replica.isSubnetAdmin(call.sender)) return null;
   const message = `Only the admins of subnet ${principalToText(destination.id)} can create canisters through its endpoint.`;

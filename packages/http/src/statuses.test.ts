@@ -292,7 +292,7 @@ const REFUSALS: readonly Refusal[] = [
       name: `${kind}: subnet endpoint for anything else`,
       send: { kind, url: subnetUrl(kind === "call" ? 4 : 3, kind) },
       status: 400,
-      text: /^Subnet-scoped (calls|queries) serve the method (create_canister|list_canisters) of the management canister only/,
+      text: /^Subnet-scoped (calls serve the creation of canisters by|queries serve the method list_canisters of) the management canister only/,
     },
     {
       name: `${kind}: sender_info without a canister key`,

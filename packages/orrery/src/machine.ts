@@ -13,7 +13,7 @@ import {
   toHex,
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
-import { effectiveCanisterId } from "@orrery/execution/effective-id";
+import { effectiveCanisterId, isSubnetAdmin } from "@orrery/execution/effective-id";
 import type { AnswerWait, ReplicaNetwork, ReplicaView } from "@orrery/http";
 import type { InlineNetwork, Member } from "./inline-network.ts";
 import type { Call } from "./types.ts";
@@ -242,7 +242,7 @@ export class Machine {
       now: () => this.now(),
       servesCanister: (id) =>
         id.length === 10 && id[8] === 1 && id[9] === 1 && this.#network.hostOf(id) === member,
-      isSubnetAdmin: () => false,
+      isSubnetAdmin: (user) => isSubnetAdmin(subnet, user),
       servesSubnet: (id) => equalBytes(id, subnet.subnetId),
       ingressFull: () => false,
       inspect: (ingress) => view.inspect(ingress.bytes),

@@ -323,7 +323,7 @@ function chargeDelayed(round: Round, input: IngressInput): void {
   if (!effective.ok || effective.value === null) return;
   const canister = findCanister(round, effective.value);
   if (!canister.ok) return;
-  const bytes = input.arg.length + utf8(input.methodName).length;
+  const bytes = input.arg.length + utf8(input.methodName).length + (input.nonceBytes ?? 0);
   const amount = minOf(ingressInductionCost(round.state.subnet, bytes), canister.value.meta.cycles);
   charge(round.state, canister.value, { amount, use: "ingress_induction" });
   touch(round.state, canister.value);

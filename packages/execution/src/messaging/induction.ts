@@ -54,6 +54,7 @@ function inductCall(round: Round, call: CallRequest): void {
     effectiveId: (effective.ok ? effective.value : null) ?? MANAGEMENT_CANISTER,
     expiry: call.ingressExpiry,
   });
+  const nonceBytes = call.nonce?.length ?? 0;
   const input: IngressInput = {
     kind: "ingress",
     requestId: id,
@@ -63,8 +64,8 @@ function inductCall(round: Round, call: CallRequest): void {
     expiry: call.ingressExpiry,
     senderInfo:
       call.senderInfo === null ? null : { info: call.senderInfo.info, signer: call.senderInfo.signer },
+    ...(management && delaysInductionCost(call.methodName, call.arg) ? { nonceBytes } : {}),
   };
-  const nonceBytes = call.nonce?.length ?? 0;
   let refusal: UserError | null;
   if (!effective.ok) refusal = effective.error;
   else if (management) refusal = inductManagement(round, input, { payer: effective.value, nonceBytes });
@@ -111,6 +112,10 @@ function putOff(
   return null;
 }
 
+function queueFull(): UserError {
+  return userError(ErrorCode.CanisterQueueFull, `Maximum queue capacity ${INGRESS_QUEUE_CAPACITY} reached`);
+}
+
 /** The target pays for management calls; creation has no target. */
 function inductManagement(
   round: Round,
@@ -126,6 +131,8 @@ function inductManagement(
       if (error !== null) return error;
     }
   }
+  const waiting = state.managementQueue.reduce((sum, one) => (one.kind === "ingress" ? sum + 1 : sum), 0);
+  if (waiting >= INGRESS_QUEUE_CAPACITY) return queueFull();
   state.managementQueue.push(input);
   return null;
 }
@@ -143,7 +150,7 @@ function inductToCanister(
   if (status.kind === "stopped") return stopped(canister.meta.id);
   if (status.kind === "stopping") return stopping(canister.meta.id);
   if (canister.queues.ingress.length >= INGRESS_QUEUE_CAPACITY) {
-    return userError(ErrorCode.CanisterQueueFull, `Maximum queue capacity ${INGRESS_QUEUE_CAPACITY} reached`);
+    return queueFull();
   }
   const error = payInduction(round, canister, input, options.nonceBytes);
   if (error !== null) return error;

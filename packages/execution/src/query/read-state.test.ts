@@ -146,6 +146,15 @@ describe("read_state", () => {
     });
   }
 
+  test("nodes show where the URL lies in their subnet, and stay hidden elsewhere", () => {
+    const elsewhere = { destination: { kind: "subnet", id: STRANGER } } as const;
+    for (const paths of [[["subnet", subnetId, "node"]], [["subnet", subnetId]], [["subnet"]]]) {
+      const node = ["subnet", subnetId, "node"];
+      assert.notEqual(found(watched.read(paths, here), node), "unknown");
+      assert.equal(found(watched.read(paths, elsewhere), node), "unknown");
+    }
+  });
+
   test("subnet endpoints show ranges and metrics of their subnet", () => {
     const answer = watched.read(
       [

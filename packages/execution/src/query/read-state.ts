@@ -217,6 +217,13 @@ function innerVisible(mirror: Mirror, { destination }: ReadStateQuery, subnetId:
   return entry !== undefined && rangesContain(entry.ranges, destination.id);
 }
 
+/** What is asked for inside a subnet that the URL does not lie in stays pruned. */
+function isHidden(mirror: Mirror, query: ReadStateQuery, [head, subnetId, leaf]: Path): boolean {
+  if (head === undefined || subnetId === undefined || leaf === undefined) return false;
+  if (!equalBytes(head, LABEL.subnet) || !equalBytes(leaf, LABEL.node)) return false;
+  return !innerVisible(mirror, query, subnetId);
+}
+
 function revealSubnet(mirror: Mirror, query: ReadStateQuery, subnetId: Uint8Array): Path[] {
   const path = [LABEL.subnet, subnetId];
   const subtree = treeGet(mirror.tree, path);
@@ -241,7 +248,7 @@ export function revealedPaths(mirror: Mirror, query: ReadStateQuery): Path[] {
   for (const path of query.paths) {
     const subnets = path.length <= 2 && path[0] !== undefined && equalBytes(path[0], LABEL.subnet);
     if (!subnets) {
-      out.push(path);
+      if (!isHidden(mirror, query, path)) out.push(path);
       continue;
     }
     if (path[1] !== undefined) {

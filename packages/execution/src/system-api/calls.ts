@@ -1,5 +1,11 @@
 /** Imports that call other canisters (interface spec, "Inter-canister method calls"). A call is built up, then performed or dropped. */
-import { type CanisterId, PRINCIPAL_BYTES_MAX, principalToText, utf8DecodeLossy } from "@orrery/base";
+import {
+  type CanisterId,
+  equalBytes,
+  PRINCIPAL_BYTES_MAX,
+  principalToText,
+  utf8DecodeLossy,
+} from "@orrery/base";
 import type { WasmClosure } from "@orrery/state";
 import { freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import { CALL_TIMEOUT_SECONDS_MAX, METHOD_NAME_BYTES_MAX, SAME_SUBNET_PAYLOAD_BYTES_MAX } from "../limits.ts";
@@ -78,8 +84,9 @@ function addCycles(host: Host, name: ImportName, amount: bigint): void {
   call.cycles += amount;
 }
 
+/** The management canister also goes by the id of the subnet. */
 function checkSenderVersion(frame: MessageFrame, call: PendingCall): void {
-  if (call.callee.length > 0) return;
+  if (call.callee.length > 0 && !equalBytes(call.callee, frame.context.subnet.subnetId)) return;
   const payload = call.payload.take();
   const violation = senderVersionViolation(call.methodName, payload, frame.meta.version);
   if (violation !== null) throw toolchainViolation(violation);

@@ -241,6 +241,7 @@ const ingressInput = {
   arg: bytes,
   expiry: bigInteger,
   senderInfo: nullable(callerInfo),
+  nonceBytes: optional(integer) as Codec<number>,
 };
 
 const requestInput = {
