@@ -44,18 +44,14 @@ export {
 export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
 export { type JobScene, runWork, sceneOf } from "./scheduler/jobs.ts";
 export { inlineExecutor } from "./scheduler/round.ts";
-
-export {
 export * from "./streams/payload.ts";
-
 export { type Destination, type Router, routerOf } from "./streams/routing.ts";
 export * from "./streams/slices.ts";
-
+export {
   aboutCanister,
   cleanupError,
   type ExecutionError,
   type Failure,
   formatExecutionError,
 } from "./system-api/failure.ts";
-
 export type * from "./types.ts";
