@@ -14,7 +14,8 @@ import { inlineExecutor } from "../scheduler/round.ts";
 import type { BatchResult, Executor } from "../types.ts";
 import { TestSubnet } from "./subnet.testkit.ts";
 
-export { TestSubnet } from "./subnet.testkit.ts";
+export { IDL } from "@icp-sdk/core/candid";
+export { encode, TestSubnet } from "./subnet.testkit.ts";
 
 export const SMALL: Partial<ExecutionLimits> = {
   instructionsPerRound: 4_000_000n,
@@ -26,7 +27,7 @@ export const SMALL: Partial<ExecutionLimits> = {
 };
 
 /** Instructions of one turn of the spinner's loop. */
-export const SPIN_INSTRUCTIONS = 20;
+export const SPIN_INSTRUCTIONS = 23;
 
 /**
  * `spin` turns its loop as often as its argument says, writing all over its heap and once to stable memory, and replies with its
@@ -110,6 +111,8 @@ export interface RoundHashes {
   readonly root: string;
   readonly full: string;
   readonly more: boolean;
+  /** Canisters in the middle of a message or an installation. */
+  readonly running: number;
 }
 
 export interface Recording {
@@ -122,6 +125,7 @@ function hashesOf(subnet: Pick<TestSubnet, "state" | "arena">, result: BatchResu
     root: toHex(result.rootHash),
     full: toHex(fullStateHash(subnet.state, subnet.arena)),
     more: result.moreWork,
+    running: [...subnet.state.canisters.values()].filter(({ running }) => running !== null).length,
   };
 }
 
@@ -170,6 +174,8 @@ export function replay(
     readonly limits: Partial<ExecutionLimits>;
     readonly executor?: (parts: ReplayParts) => Executor;
     readonly restart?: (round: number) => boolean;
+    /** Told of an executor that a restart leaves behind. */
+    readonly left?: (executor: Executor) => void;
     /** Told before each round. */
     readonly before?: (round: number, executor: Executor, state: ReplicatedState) => void;
   },
@@ -195,6 +201,7 @@ export function replay(
     arena.advance(batch.height);
     assert.deepEqual(hashesOf(subnet, result), recording.hashes[round], `round ${round}`);
     if (!restart(round)) continue;
+    options.left?.(executor);
     reloadRecords(state);
     executor = open();
   }

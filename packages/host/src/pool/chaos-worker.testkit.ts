@@ -1,0 +1,32 @@
+/**
+ * A canister worker that dies in the middle of a message when it is told to: a file (`ORRERY_CHAOS_FILE`) says how, and is taken
+ * away first, so that each order is for one death.
+ */
+import { readFileSync, rmSync } from "node:fs";
+import { serveJobs, workerStart } from "./worker.ts";
+
+const file = process.env["ORRERY_CHAOS_FILE"] ?? "";
+
+function order(): string {
+  try {
+    const text = readFileSync(file, "utf8");
+    rmSync(file);
+    return text;
+  } catch {
+    // No order, or another worker took it.
+    return "";
+  }
+}
+
+serveJobs(workerStart(), () => {
+  switch (order()) {
+    case "exit":
+      // Does not return: a worker's exit unwinds its thread.
+      process.exit(7);
+      break;
+    case "memory": {
+      const held: unknown[] = [];
+      for (;;) held.push(Array.from({ length: 100_000 }, (_, i) => ({ i })));
+    }
+  }
+});
