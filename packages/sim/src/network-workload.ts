@@ -22,6 +22,7 @@ import {
 import { requestId } from "@orrery/crypto";
 import type { GenesisCanister } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { ReplicatedState } from "@orrery/state";
 import { createSimNetwork, type SimNetwork, type SimNetworkOptions } from "./network.ts";
 import { leftovers, networkCycles } from "./network-checks.ts";
 import { type Random, seededRandom } from "./random.ts";
@@ -34,6 +35,10 @@ export interface WorkloadOptions
   readonly steps: number;
   /** Calls of users a step, on average. */
   readonly callsPerStep: number;
+  /** Steps within which it must come to rest. */
+  readonly settleSteps?: number;
+  /** Called before each of the steps: what it does to the network the verdict must find. */
+  readonly sabotage?: (network: SimNetwork, step: number) => void;
 }
 
 export interface WorkloadReport {
@@ -52,7 +57,9 @@ const START_CYCLES = 10n ** 15n;
 /** Ids within a subnet's allocation, away from those that it gives out. */
 const FIRST_ID = 1_000n;
 /** More than every message of the workload can need. */
-const SETTLE_STEPS_MAX = 2_000;
+const SETTLE_STEPS = 2_000;
+/** Three seconds and a bit: the longest deadline passes. */
+const SETTLE_STEPS_MIN = 35;
 const MODULE = utf8("script");
 
 /** Runs the workload; an assertion that fails names the seed. */
@@ -108,10 +115,11 @@ class Workload {
   }
 
   play(): void {
-    const { steps, callsPerStep } = this.#options;
+    const { steps, callsPerStep, sabotage } = this.#options;
     for (let step = 0; step < steps; step++) {
       const calls = this.#random.below(2 * callsPerStep + 1);
       for (let i = 0; i < calls; i++) this.#send();
+      sabotage?.(this.#network, step);
       this.#network.step();
       this.#check();
     }
@@ -201,12 +209,11 @@ class Workload {
 
   /** Starts what was stopped and lets the network come to rest. */
   settle(): WorkloadReport {
-    const { seed } = this.#options;
-    for (const { id, subnet } of this.#canisters)
-      this.#submit(subnet, MANAGEMENT_CANISTER, "start_canister", idArgument(id));
+    const { seed, settleSteps = SETTLE_STEPS } = this.#options;
     let settled = 0;
     // Deadlines pass as well: late answers have nobody left to wait for them.
-    for (; settled < SETTLE_STEPS_MAX && (settled < 60 || this.#open()); settled++) {
+    for (; settled < settleSteps && (settled < SETTLE_STEPS_MIN || this.#open()); settled++) {
+      if (settled % SETTLE_STEPS_MIN === 0) this.#startAll();
       this.#network.step();
       this.#check();
     }
@@ -228,6 +235,15 @@ class Workload {
       callbacks: this.#watch.callbacks,
       settled,
     };
+  }
+
+  /** One that waits for its own stop, or that was stopped by a message still under way, goes on. */
+  #startAll(): void {
+    for (const { id, subnet } of this.#canisters) {
+      const { canisters } = this.#network.subnets[subnet]?.state as ReplicatedState;
+      if (canisters.get(principalKey(id))?.meta.status.kind !== "running")
+        this.#submit(subnet, MANAGEMENT_CANISTER, "start_canister", idArgument(id));
+    }
   }
 
   #open(): boolean {
