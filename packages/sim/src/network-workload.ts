@@ -240,7 +240,7 @@ class Workload {
   /** One that waits for its own stop, or that was stopped by a message still under way, goes on. */
   #startAll(): void {
     for (const { id, subnet } of this.#canisters) {
-      const { canisters } = this.#network.subnets[subnet]?.state as ReplicatedState;
+      const { canisters } = this.#states()[subnet] as ReplicatedState;
       if (canisters.get(principalKey(id))?.meta.status.kind !== "running")
         this.#submit(subnet, MANAGEMENT_CANISTER, "start_canister", idArgument(id));
     }
