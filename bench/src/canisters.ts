@@ -80,6 +80,7 @@ console.log(`  execution: ${perCanister(execution)} a canister`);
 console.log(
   `  pages: ${fleet.arena.livePages} versions, ${fleet.arena.hotPages} of them in memory (${((fleet.arena.hotPages * PAGE_BYTES) / 2 ** 20).toFixed(0)} MiB), slabs ${(fleet.arena.slabs().reduce((sum, { buffer }) => sum + buffer.byteLength, 0) / 2 ** 20).toFixed(0)} MiB`,
 );
+console.log(`  resident: ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB`);
 const beforeView = memoryBytes();
 let view: CertifiedView | null = follow(fleet);
 console.log(`  view: ${perCanister(memoryBytes() - beforeView)} a canister`);
@@ -111,13 +112,14 @@ console.log(`  full checkpoint: ${seconds(() => (fleet as Fleet).checkpoint("ful
 fleet.store.close();
 fleet = null;
 view = null;
-memoryBytes();
+const empty = memoryBytes();
 
 const startS = seconds(() => {
   fleet = new Fleet(options);
 });
 const loaded = fleet as unknown as Fleet;
 console.log(`start after a kill: ${startS.toFixed(2)} s, ${loaded.arena.coldReads} pages read`);
+console.log(`  execution: ${perCanister(memoryBytes() - empty)} a canister`);
 const followS = seconds(() => {
   view = follow(loaded);
 });

@@ -114,6 +114,7 @@ export async function fleetModules(): Promise<FleetModule[]> {
 }
 
 const CreateArgs = IDL.Record({ amount: IDL.Opt(IDL.Nat), specified_id: IDL.Opt(IDL.Principal) });
+const CreatedRecord = IDL.Record({ canister_id: IDL.Principal });
 const InstallArgs = IDL.Record({
   mode: IDL.Variant({ install: IDL.Null }),
   canister_id: IDL.Principal,
@@ -192,8 +193,10 @@ export class Fleet {
       this.#send(
         which.map(() => ({ method: "provisional_create_canister_with_cycles", arg: CREATE })),
         (reply, i) => {
-          const [{ canister_id }] = IDL.decode([IDL.Record({ canister_id: IDL.Principal })], reply) as never;
-          if ((canister_id as CandidPrincipal).toHex().toLowerCase() !== toHex(this.idOf(which[i] as number)))
+          const [created] = IDL.decode([CreatedRecord], reply) as unknown as [
+            { canister_id: CandidPrincipal },
+          ];
+          if (toHex(created.canister_id.toUint8Array()) !== toHex(this.idOf(which[i] as number)))
             throw new Error("another id than expected");
         },
       );

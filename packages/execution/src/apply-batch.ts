@@ -16,7 +16,14 @@ import {
 } from "@orrery/base";
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import { type CanisterState, type PageArena, type ReplicatedState, touch, updateTree } from "@orrery/state";
+import {
+  CanisterMap,
+  type CanisterState,
+  type PageArena,
+  type ReplicatedState,
+  touch,
+  updateTree,
+} from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { type ExecutionLimits, limitsOf } from "./limits.ts";
 import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/http-request.ts";
@@ -34,14 +41,7 @@ import { runRound } from "./scheduler/run-round.ts";
 import { expireStops } from "./scheduler/stopping.ts";
 import { buildStreams } from "./streams/build.ts";
 import { inductStreams } from "./streams/induct.ts";
-import type {
-  BatchResult,
-  CanisterDelta,
-  ChargedCanisters,
-  Executor,
-  MessageRunner,
-  StateDelta,
-} from "./types.ts";
+import type { BatchResult, CanisterDelta, Executor, MessageRunner, StateDelta } from "./types.ts";
 
 export interface ExecutionOptions {
   readonly runner: MessageRunner;
@@ -73,6 +73,8 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     chainKeys: chainKeysOf(state, options),
   };
   const index = new ExecutionIndex(state);
+  if (state.canisters instanceof CanisterMap)
+    state.canisters.onRead((key, canister) => index.upkeep.settle(key, canister));
   return { applyBatch: (batch) => applyBatch(state, batch, { env, index }) };
 }
 
@@ -151,6 +153,7 @@ function addQueryStats(state: ReplicatedState, stats: readonly QueryStats[]): vo
 
 function finishRound(round: Round): BatchResult {
   const { state } = round;
+  round.index.upkeep.resume(state.canisters);
   const tree = updateTree(state);
   const rootHash = treeHash(state.tree);
   const delta = takeDelta(round, { rootHash, tree });
@@ -193,7 +196,6 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
       ingress.push({ requestId, sender, receiver, effectiveId });
     }
   }
-  const charged = takeCharged(round);
   state.changed.canisters.clear();
   state.changed.ingress.clear();
   state.changed.streams.clear();
@@ -208,34 +210,11 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
     time: state.time,
     ...tip,
     canisters,
-    charged,
     deleted: [...deleted].sort(),
     ingress,
     ingressPruned,
     modules,
   };
-}
-
-/** Those who paid and did not change otherwise. Must be called before `state.changed` is cleared. */
-function takeCharged({ state, index }: Round): ChargedCanisters {
-  const charged = {
-    keys: [] as PrincipalKey[],
-    cycles: [] as bigint[],
-    reservedCycles: [] as bigint[],
-    memory: [] as bigint[],
-    compute: [] as bigint[],
-  };
-  for (const key of index.charged) {
-    const canister = state.canisters.get(key);
-    if (canister === undefined || state.changed.canisters.has(key)) continue;
-    charged.keys.push(key);
-    charged.cycles.push(canister.meta.cycles);
-    charged.reservedCycles.push(canister.meta.reservedCycles);
-    charged.memory.push(canister.consumed.get("memory") ?? 0n);
-    charged.compute.push(canister.consumed.get("compute_allocation") ?? 0n);
-  }
-  index.charged.clear();
-  return charged;
 }
 
 /** Nested records of a meta are replaced, never changed in place, so a copy of its fields is a snapshot. */
@@ -251,6 +230,7 @@ function canisterDelta(index: ExecutionIndex, key: PrincipalKey, canister: Canis
     logs: index.logsChanged.has(key) ? canister.logs : null,
     consumed: new Map(canister.consumed),
     queryStats: { ...canister.queryStats },
+    chargedUntil: canister.running === null ? canister.chargedUntil : null,
   };
 }
 

@@ -85,7 +85,7 @@ export interface ConsumptionTotal {
 /** Books cycles that already left a balance or a message as consumed. */
 export function recordConsumed(
   total: ConsumptionTotal,
-  canister: CanisterState | null,
+  canister: Pick<CanisterState, "consumed"> | null,
   amount: bigint,
   use: UseCase,
 ): void {
@@ -122,7 +122,9 @@ export function charge(
  */
 export function chargeResource(
   total: ConsumptionTotal,
-  canister: CanisterState,
+  canister: Pick<CanisterState, "consumed"> & {
+    readonly meta: Pick<CanisterMeta, "cycles" | "reservedCycles">;
+  },
   amount: bigint,
   use: "memory" | "compute_allocation",
 ): boolean {

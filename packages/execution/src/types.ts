@@ -259,8 +259,6 @@ export interface StateDelta {
   readonly time: TimeNs;
   readonly rootHash: Uint8Array;
   readonly canisters: readonly CanisterDelta[];
-  /** Canisters outside of `canisters` that only paid for storage and compute. */
-  readonly charged: ChargedCanisters;
   /** Canisters that ceased to exist, before those in `canisters` came to be: one made anew under its id is in both. */
   readonly deleted: readonly PrincipalKey[];
   readonly tree: readonly TreeChange[];
@@ -287,16 +285,8 @@ export interface CanisterDelta {
   /** Cycles consumed by use case, for `canister_metrics` as a query. */
   readonly consumed: ReadonlyMap<string, bigint>;
   readonly queryStats: CanisterState["queryStats"];
-}
-
-/** By column, since there may be as many as canisters: what each has after the payment, and what it paid in all its life. */
-export interface ChargedCanisters {
-  readonly keys: readonly PrincipalKey[];
-  readonly cycles: readonly bigint[];
-  readonly reservedCycles: readonly bigint[];
-  /** `consumed` for memory and for compute allocation. */
-  readonly memory: readonly bigint[];
-  readonly compute: readonly bigint[];
+  /** From here on the view reckons what the canister pays for storage and compute itself; null: nothing, in the middle of a message. */
+  readonly chargedUntil: TimeNs | null;
 }
 
 export interface BatchResult {

@@ -21,8 +21,6 @@ export interface RoundChanges {
     readonly heap: PageDelta;
     readonly stable: PageDelta;
   }[];
-  /** Canisters outside of `canisters` whose records changed, but no page. */
-  readonly charged?: { readonly keys: readonly PrincipalKey[] };
   /** Canisters that ceased to exist, before those above came to be. */
   readonly deleted: readonly PrincipalKey[];
   readonly ingress: readonly { readonly requestId: Uint8Array }[];
@@ -119,7 +117,6 @@ export class CheckpointCollector {
       for (let i = 0; i < heap.length; i += 2) pages.heap.add(heap[i] as number);
       for (let i = 0; i < stable.length; i += 2) pages.stable.add(stable[i] as number);
     }
-    for (const key of round.charged?.keys ?? []) this.#pagesOf(key);
     for (const { requestId } of round.ingress) ingress.add(toHex(requestId));
     for (const key of round.ingressPruned) ingress.add(key);
   }

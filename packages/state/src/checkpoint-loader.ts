@@ -6,6 +6,7 @@
 import { assertNever, equalBytes, type Height, type PrincipalKey, toHex } from "@orrery/base";
 import { emptyTree, treeHash } from "@orrery/crypto";
 import { BlobStore } from "./blob-store.ts";
+import { CanisterMap } from "./canister-map.ts";
 import { fullTree } from "./canonical-state.ts";
 import { decodingFrom, type Frame, FrameKind, type FrameReader, readFrames } from "./checkpoint-format.ts";
 import {
@@ -31,7 +32,7 @@ import { corrupt, networkTag, STREAM_BYTES, viewOf } from "./durable-format.ts";
 import { PageTable } from "./page-table.ts";
 import { PageArena } from "./pages.ts";
 import { RecordPool } from "./record-pool.ts";
-import type { BlobKey, CanisterState, IngressEntry, ReplicatedState, SnapshotKey } from "./types.ts";
+import type { BlobKey, IngressEntry, ReplicatedState, SnapshotKey } from "./types.ts";
 
 /** Stores up to this size are read whole at the start, so that damage is told before anything runs: some 50 ms. */
 const VERIFIED_BYTES_MAX: number = 32 << 20;
@@ -242,7 +243,7 @@ function memoryOf(
 function assemble(name: string, loading: Loading, manifest: Manifest): LoadedCheckpoint {
   const { arena, system, rootHash } = loading;
   if (system === null || rootHash === null) throw corrupt(name, "it is not complete");
-  const canisters = new Map<PrincipalKey, CanisterState>();
+  const canisters = new CanisterMap();
   const ingressHistory = new Map<string, IngressEntry>();
   const references: BlobKey[] = [];
   const state = decodingFrom(name, (): ReplicatedState => {

@@ -1,5 +1,6 @@
 /** Floor 2: replicated state, paged memories, their durable form. */
 export * from "./blob-store.ts";
+export { CanisterMap } from "./canister-map.ts";
 export * from "./canonical-state.ts";
 export * from "./checkpoint-collector.ts";
 export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";

@@ -6,6 +6,7 @@ import type { CanisterId, Principal, TimeNs } from "@orrery/base";
 import { canisterIndex, OrreryError } from "@orrery/base";
 import { emptyTree } from "@orrery/crypto";
 import { BlobStore } from "./blob-store.ts";
+import { CanisterMap } from "./canister-map.ts";
 import { fullTree } from "./canonical-state.ts";
 import { PageTable } from "./page-table.ts";
 import type {
@@ -123,7 +124,7 @@ export function newState(options: { readonly subnet: SubnetInfo; readonly time: 
     subnet,
     height: 0,
     time,
-    canisters: new Map(),
+    canisters: new CanisterMap(),
     ingressHistory: new Map(),
     pendingManagement: [],
     outcalls: new Map(),

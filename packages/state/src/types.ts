@@ -388,7 +388,7 @@ export interface CanisterState {
   priorityCredit: number;
   /** The message or installation under way; nothing else of the canister runs meanwhile. */
   running: RunningWork | null;
-  /** Time up to which storage and compute have been paid. */
+  /** Time up to which storage and compute have been paid; whole intervals, but for the first. */
   chargedUntil: TimeNs;
 }
 

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { ANONYMOUS, type CanisterId, type Principal, principalToText, toHex } from "@orrery/base";
-import { snapshotKey } from "@orrery/state";
+import { snapshotKey, touch } from "@orrery/state";
 import { executionCost } from "../fees.ts";
 import {
   dataArg,
@@ -240,6 +240,8 @@ describe("taking and loading", () => {
     take(setup);
     subnet.canister(id).meta.cycles = 1n;
     subnet.canister(id).meta.settings = { ...subnet.canister(id).meta.settings, computeAllocation: 50n };
+    touch(subnet.state, subnet.canister(id));
+    subnet.round([], 1n);
     subnet.round([], 40_000_000_000n);
     assert.equal(subnet.canister(id).meta.module, null);
     assert.equal(subnet.state.snapshots.size, 0);

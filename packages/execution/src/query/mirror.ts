@@ -17,14 +17,17 @@ import {
 } from "@orrery/state";
 import type { CanisterImage } from "../runner/image.ts";
 import type { ModuleSource } from "../runner/modules.ts";
-import type { ChargedCanisters, StateDelta } from "../types.ts";
+import { gridPoint, payUntil } from "../scheduler/upkeep.ts";
+import type { CanisterDelta, StateDelta } from "../types.ts";
 import type { IngressSummary, ViewSnapshot } from "./snapshot.ts";
 
 export interface MirroredCanister extends CanisterImage {
   meta: CanisterMeta;
   logs: readonly CanisterLogRecord[];
-  consumed: ReadonlyMap<string, bigint>;
+  consumed: Map<string, bigint>;
   queryStats: CanisterState["queryStats"];
+  /** Null in the middle of a message: nothing is paid then. */
+  chargedUntil: TimeNs | null;
 }
 
 /** Told which canisters moved, so that live instances can follow. */
@@ -80,8 +83,16 @@ export class Mirror implements ModuleSource {
     return this.#height;
   }
 
+  /** The canister, its storage and compute paid up to the view's time. */
   canister(id: Uint8Array): MirroredCanister | null {
-    return this.canisters.get(principalKey(id)) ?? null;
+    const canister = this.canisters.get(principalKey(id));
+    if (canister === undefined) return null;
+    const { chargedUntil } = canister;
+    if (chargedUntil === null) return canister;
+    const payer = { meta: canister.meta, consumed: canister.consumed, chargedUntil };
+    payUntil(this.subnet, payer, gridPoint(this.#time));
+    canister.chargedUntil = payer.chargedUntil;
+    return canister;
   }
 
   /** Bytes of an installed module. */
@@ -102,7 +113,6 @@ export class Mirror implements ModuleSource {
     for (const change of delta.canisters) this.#applyCanister(change, observer);
     // Only now: a new canister of the id may have the old one's module, whose bytes did not come again.
     for (const { meta } of removed) this.#release(meta);
-    this.#applyCharges(delta.charged);
     for (const entry of delta.ingress) this.ingress.set(toHex(entry.requestId), entry);
     for (const key of delta.ingressPruned) this.ingress.delete(key);
   }
@@ -133,25 +143,14 @@ export class Mirror implements ModuleSource {
       this.#retain(meta);
       this.#release(canister.meta);
       canister.meta = meta;
-      canister.consumed = change.consumed;
+      canister.consumed = new Map(change.consumed);
+      canister.chargedUntil = change.chargedUntil;
       canister.queryStats = change.queryStats;
     }
     canister.memory.heap.applyDelta(change.heap);
     canister.memory.stable.applyDelta(change.stable);
     if (change.logs !== null) canister.logs = change.logs;
     observer.moved(canister, change.heap);
-  }
-
-  #applyCharges(charged: ChargedCanisters): void {
-    for (let i = 0; i < charged.keys.length; i++) {
-      const canister = this.canisters.get(charged.keys[i] as PrincipalKey);
-      assert(canister !== undefined, "a canister that paid is in the mirror");
-      canister.meta.cycles = charged.cycles[i] as bigint;
-      canister.meta.reservedCycles = charged.reservedCycles[i] as bigint;
-      canister.consumed = new Map(canister.consumed)
-        .set("memory", charged.memory[i] as bigint)
-        .set("compute_allocation", charged.compute[i] as bigint);
-    }
   }
 
   #retain({ module }: CanisterMeta): void {
@@ -180,9 +179,14 @@ export class Mirror implements ModuleSource {
 }
 
 function newCanister(
-  { meta, consumed, queryStats }: Pick<MirroredCanister, "meta" | "consumed" | "queryStats">,
+  {
+    meta,
+    consumed,
+    queryStats,
+    chargedUntil,
+  }: Pick<CanisterDelta, "meta" | "consumed" | "queryStats" | "chargedUntil">,
   logs: readonly CanisterLogRecord[],
 ): MirroredCanister {
   const memory = { heap: new PageTable(), stable: new PageTable() };
-  return { meta, memory, logs, consumed, queryStats };
+  return { meta, memory, logs, consumed: new Map(consumed), queryStats, chargedUntil };
 }

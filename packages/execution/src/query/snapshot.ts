@@ -25,6 +25,8 @@ export interface CanisterSnapshot {
   readonly logs: readonly CanisterLogRecord[];
   readonly consumed: ReadonlyMap<string, bigint>;
   readonly queryStats: CanisterState["queryStats"];
+  /** Null in the middle of a message. */
+  readonly chargedUntil: TimeNs | null;
 }
 
 export type IngressSummary = Pick<IngressEntry, "requestId" | "sender" | "receiver" | "effectiveId">;
@@ -50,7 +52,8 @@ function allPages(table: PageTable): PageDelta {
 export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
   const modules = new Map<BlobKey, ModuleBytes>();
   const canisters: CanisterSnapshot[] = [];
-  for (const { meta, memory, logs, consumed, queryStats } of state.canisters.values()) {
+  for (const canister of state.canisters.values()) {
+    const { meta, memory, logs, consumed, queryStats, running, chargedUntil } = canister;
     canisters.push({
       meta: { ...meta },
       heap: allPages(memory.heap),
@@ -58,6 +61,7 @@ export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
       logs,
       consumed: new Map(consumed),
       queryStats: { ...queryStats },
+      chargedUntil: running === null ? chargedUntil : null,
     });
     const key = meta.module?.blob;
     if (key !== undefined && !modules.has(key)) modules.set(key, { key, bytes: state.blobs.get(key) });

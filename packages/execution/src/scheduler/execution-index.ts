@@ -13,6 +13,7 @@ import type {
 } from "@orrery/state";
 import { chargedMemoryBytes } from "../cycles.ts";
 import { InstantHeap } from "./heap.ts";
+import { Upkeep } from "./upkeep.ts";
 
 export class ExecutionIndex {
   /** Canisters with a queued message or a low-memory hook that is ready, and nothing under way. */
@@ -39,8 +40,8 @@ export class ExecutionIndex {
   statusBytes = 0;
   /** Canisters whose logs changed since the last delta. */
   readonly logsChanged: Set<PrincipalKey> = new Set();
-  /** Canisters that paid for storage and compute since the last delta, which changes nothing that is certified of them. */
-  readonly charged: Set<PrincipalKey> = new Set();
+  /** Who owes what for storage and compute. */
+  readonly upkeep: Upkeep;
   /** Canisters deleted since the last delta, whether or not there is a new one of that id. */
   readonly deleted: Set<PrincipalKey> = new Set();
   /** The module that followers know of each canister. */
@@ -51,6 +52,7 @@ export class ExecutionIndex {
   readonly #timerOf = new Map<PrincipalKey, TimeNs>();
 
   constructor(state: ReplicatedState) {
+    this.upkeep = new Upkeep(state);
     for (const [key, canister] of state.canisters) {
       this.refresh(key, canister);
       this.knownModules.set(key, canister.meta.module);
@@ -84,6 +86,7 @@ export class ExecutionIndex {
         this.timers.push(timer, key);
       }
     }
+    this.upkeep.refresh(key, canister);
     const used = chargedMemoryBytes(meta);
     this.memoryUsed += used - (this.#memoryOf.get(key) ?? 0n);
     this.#memoryOf.set(key, used);
@@ -95,6 +98,7 @@ export class ExecutionIndex {
   }
 
   forget(key: PrincipalKey): void {
+    this.upkeep.forget(key);
     this.runnable.delete(key);
     this.running.delete(key);
     this.prioritized.delete(key);

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type CanisterId, canisterIdFromIndex, principalKey } from "@orrery/base";
+import { type CanisterId, canisterIdFromIndex, fromHex, principalKey } from "@orrery/base";
 import { type CanisterState, decodeCanister, encodeCanister, type ReplicatedState } from "@orrery/state";
 import fc from "fast-check";
 import type { Script, ScriptedCall } from "../testing/scripted-runner.testkit.ts";
@@ -13,6 +13,7 @@ import { TestSubnet } from "../testing/subnet.testkit.ts";
 import { totalCycles } from "../testing/total-cycles.testkit.ts";
 import type { BatchResult, Executor } from "../types.ts";
 import { inlineExecutor } from "./round.ts";
+import { gridPoint, payUntil } from "./upkeep.ts";
 
 const CANISTERS = 4;
 const START_CYCLES = 4_000_000_000_000n;
@@ -202,12 +203,22 @@ function recordsOf(state: ReplicatedState): Map<string, string> {
 
 /** What the last delta does not name must be as it was: checkpoints write no other record. */
 function checkDelta({ state, results }: TestSubnet, records: Map<string, string>): void {
-  const { canisters, charged } = (results.at(-1) as BatchResult).delta;
-  const named = new Set([...canisters.map(({ meta }) => principalKey(meta.id)), ...charged.keys]);
+  const { canisters } = (results.at(-1) as BatchResult).delta;
+  const named = new Set(canisters.map(({ meta }) => principalKey(meta.id)));
   for (const [key, record] of recordsOf(state)) {
-    assert.ok(named.has(key) || record === records.get(key), `the delta does not name ${key}`);
+    const canister = state.canisters.get(key) as CanisterState;
+    const before = records.get(key);
+    assert.ok(named.has(key) || paid(state, before, canister) === record, `the delta does not name ${key}`);
     records.set(key, record);
   }
+}
+
+/** A record as it was and has paid for storage and compute meanwhile, which nobody is told. */
+function paid(state: ReplicatedState, record: string | undefined, now: CanisterState): string | null {
+  if (record === undefined) return null;
+  const canister = decodeCanister(fromHex(record), now.memory);
+  payUntil(state.subnet, canister, gridPoint(state.time));
+  return principalKey(encodeCanister(canister));
 }
 
 /** Replaces every record by what its durable form says, in reverse order, and rebuilds the index, as a restart does. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type CanisterId, principalKey, utf8 } from "@orrery/base";
+import { touch } from "@orrery/state";
 import fc from "fast-check";
 import { freezingThresholdCycles } from "../cycles.ts";
 import {
@@ -102,15 +103,20 @@ test("storage is paid on a grid of ten seconds and a depleted canister is uninst
   const id = subnet.installed(MODULE);
   const canister = subnet.canister(id);
   const { meta } = canister;
+  meta.settings = { ...meta.settings, memoryAllocation: 1n << 30n };
+  touch(subnet.state, canister);
+  subnet.round([], 1n);
   const before = meta.cycles;
   subnet.round([], 1n);
   assert.equal(meta.cycles, before);
   subnet.round([], 3_600n * SECOND);
   const paid = before - meta.cycles;
   assert.equal(canister.consumed.get("memory"), paid);
-  assert.ok(paid > 0n);
+  assert.equal(paid, 3_600n * 127_000n);
   meta.cycles = 5n;
   meta.reservedCycles = 3n;
+  touch(subnet.state, canister);
+  subnet.round([], 1n);
   subnet.round([], 3_600n * SECOND);
   assert.equal(meta.cycles + meta.reservedCycles, 0n);
   assert.equal(meta.module, null);
