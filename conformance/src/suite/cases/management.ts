@@ -323,7 +323,7 @@ settings("eleven controllers are rejected", async (world) => {
 settings("a canister may lose all controllers", async (world) => {
   const canister = await world.fresh({ install: false });
   await canister.configure({ controllers: [] });
-  rejected(await world.manage("canister_status", { canister_id: canister.id }), { error: "IC0512" });
+  rejected(await world.manage("canister_status", { canister_id: canister.id }), { error: "IC0542" });
 });
 settings("a former controller has no rights", async (world) => {
   const canister = await world.fresh({ install: false });
@@ -513,7 +513,7 @@ settings("log_memory_limit of 0 turns the log off", async (world) => {
   assert.equal(await canister.log(), "");
 });
 settings("log_memory_limit of 4,095 is rejected", async (world) => {
-  await misconfigured(world, { log_memory_limit: 4_095n }, /log memory limit/i, ["IC0408", "IC0504"]);
+  await misconfigured(world, { log_memory_limit: 4_095n }, /log memory limit/i, ["IC0406", "IC0408"]);
 });
 settings("a larger log_memory_limit keeps more", async (world) => {
   const canister = await world.fresh({ settings: { log_memory_limit: 20_000n } });
