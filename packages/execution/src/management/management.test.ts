@@ -182,7 +182,16 @@ test("settings are changed, normalised and recorded, or refused as a whole", () 
     [{ memory_allocation: [(1n << 48n) + 1n] }, "IC0504", /MemoryAllocation expected/],
     [{ freezing_threshold: [1n << 64n] }, "IC0504", /Freezing threshold expected/],
     [{ wasm_memory_threshold: [(1n << 48n) + 1n] }, "IC0504", /Wasm memory threshold expected/],
-    [{ log_memory_limit: [1n] }, "IC0504", /Log memory limit expected/],
+    [
+      { log_memory_limit: [1n] },
+      "IC0406",
+      /^The canister log memory limit 1 is too low\. It must be at least 4096\.$/,
+    ],
+    [
+      { log_memory_limit: [2_097_153n] },
+      "IC0406",
+      /^The canister log memory limit 2097153 is too high\. It must be at most 2097152\.$/,
+    ],
     [
       { controllers: [Array.from({ length: 11 }, () => CandidPrincipal.anonymous())] },
       "IC0504",

@@ -91,6 +91,10 @@ function invalidSettings(message: string): UserError {
   return violation(`Could not validate the settings: ${message} `);
 }
 
+function logLimitError(what: string): UserError {
+  return userError(ErrorCode.CanisterRejectedMessage, `The canister log memory limit ${what}`);
+}
+
 function rangeError(given: Partial<CanisterSettings>): UserError | null {
   const over = (value: bigint | undefined, max: bigint): value is bigint =>
     value !== undefined && value > max;
@@ -109,15 +113,16 @@ function rangeError(given: Partial<CanisterSettings>): UserError | null {
     [given.minimumIncomingCallCycles, NAT128_MAX, "Minimum incoming canister call cycles", "2^128-1"],
     [given.wasmMemoryLimit, WASM_MEMORY_LIMIT_MAX, "Wasm memory limit", "2^48"],
     [given.wasmMemoryThreshold, WASM_MEMORY_LIMIT_MAX, "Wasm memory threshold", "2^48"],
-    [given.logMemoryLimit, LOG_MEMORY_LIMIT_MAX, "Log memory limit", `${LOG_MEMORY_LIMIT_MAX}`],
   ];
   for (const [value, max, name, text] of ranges) {
     if (over(value, max))
       return violation(`${name} expected to be in the range of [0..${text}], got ${value}`);
   }
   const log = given.logMemoryLimit;
+  if (over(log, LOG_MEMORY_LIMIT_MAX))
+    return logLimitError(`${log} is too high. It must be at most ${LOG_MEMORY_LIMIT_MAX}.`);
   if (log !== undefined && log > 0n && log < LOG_MEMORY_LIMIT_MIN) {
-    return violation(`Log memory limit expected to be 0 or at least ${LOG_MEMORY_LIMIT_MIN}, got ${log}`);
+    return logLimitError(`${log} is too low. It must be at least ${LOG_MEMORY_LIMIT_MIN}.`);
   }
   return null;
 }

@@ -96,6 +96,16 @@ const ChangeDetails = IDL.Variant({
     source: SnapshotSource,
   }),
   controllers_change: IDL.Record({ controllers: IDL.Vec(IDL.Principal) }),
+  rename_canister: IDL.Record({
+    canister_id: IDL.Principal,
+    total_num_changes: IDL.Nat64,
+    rename_to: IDL.Record({
+      canister_id: IDL.Principal,
+      version: IDL.Nat64,
+      total_num_changes: IDL.Nat64,
+    }),
+    requested_by: IDL.Principal,
+  }),
 });
 
 export const CanisterInfoResult: IDL.Type = IDL.Record({
