@@ -124,6 +124,8 @@ const metadata: Handler = (round, call) => {
 /** Randomness of the round after the one in which it was asked for: nobody could know it then. */
 const rawRand: Handler = (round, call) => {
   assert(call.origin.kind === "call", "raw_rand is for canisters only");
+  const decoded = decodeArg(call, () => null);
+  if (!decoded.ok) return failure(decoded.error);
   const { from, callbackId } = call.origin;
   const { state } = round;
   state.pendingManagement.push({
