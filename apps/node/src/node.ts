@@ -8,8 +8,10 @@ import { type Clock, type Logger, OrreryError, type Rng, toHex } from "@orrery/b
 import type { Bls } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
+import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
 import type { SubnetType } from "@orrery/state";
 import { decodeGenesis, encodeGenesis, type Genesis, networkOf } from "./genesis.ts";
+import { lazyOutcalls } from "./outcalls.ts";
 import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
@@ -28,6 +30,8 @@ export interface NodeOptions {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly durability?: DurabilityOptions;
+  /** How HTTPS outcalls are made; by default as the public network makes them, private addresses included. */
+  readonly outcalls?: OutcallAdapter | HttpsOutcallOptions;
   /** Called once when the node cannot go on; the process should end with a failure. */
   readonly onFatal: (error: OrreryError) => void;
 }
@@ -93,6 +97,10 @@ async function startExecution(
   return started;
 }
 
+function adapterOf({ outcalls = {} }: NodeOptions): OutcallAdapter {
+  return "fetch" in outcalls ? outcalls : lazyOutcalls(outcalls);
+}
+
 async function loadService(): Promise<{ createService: typeof createService; bls: Bls }> {
   const { createService, loadSignatures } = await import("./service.ts");
   return { createService, bls: await loadSignatures() };
@@ -105,6 +113,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   let threads: Threads | null = null;
   try {
     const fatal = createFatal(options);
+    const outcalls = adapterOf(options);
     let rounds: readonly Rounds[] = [];
     // Requests that come before the node can answer wait for it. The port is taken before anything is written, so that a taken
     // one leaves the directory as it was.
@@ -140,7 +149,13 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     );
     const genesis = decodeGenesis(opened.genesis);
     requireSameSubnets(genesis, options.subnets);
-    service = loaded.createService({ bls: loaded.bls, genesis, clock: options.clock, hosts: [options.bind] });
+    service = loaded.createService({
+      bls: loaded.bls,
+      genesis,
+      clock: options.clock,
+      hosts: [options.bind],
+      outcalls,
+    });
     serving.resolve(service);
     const joined = { storage: threads.storage, execution: threads.execution, view: threads.startView() };
     const started = await fatal.unless(startExecution(joined, opened));
@@ -155,7 +170,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     });
     rounds = begun.rounds;
     await fatal.unless(begun.ready);
-    return handle({ options, directory, server, threads, rounds, service, fatal });
+    return handle({ options, directory, server, threads, rounds, service, outcalls, fatal });
   } catch (error) {
     await server?.close();
     await threads?.terminate();
@@ -195,9 +210,10 @@ function handle(parts: {
   readonly threads: Threads;
   readonly rounds: readonly Rounds[];
   readonly service: Service;
+  readonly outcalls: OutcallAdapter;
   readonly fatal: Fatal;
 }): NodeHandle {
-  const { options, directory, server, threads, rounds, service, fatal } = parts;
+  const { options, directory, server, threads, rounds, service, outcalls, fatal } = parts;
   const host = options.bind === "0.0.0.0" || options.bind === "::" ? "127.0.0.1" : options.bind;
   const root = service.subnets[0] as LocalSubnet;
   const place = service.summary()[service.defaultSubnet] as SubnetSummary;
@@ -213,6 +229,7 @@ function handle(parts: {
     async stop(): Promise<void> {
       await server.close();
       for (const each of rounds) each.stop();
+      outcalls.close();
       try {
         await fatal.unless(threads.execution.call({ kind: "shutdown" }));
         await fatal.unless(threads.storage.call({ kind: "close" }));

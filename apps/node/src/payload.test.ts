@@ -1,7 +1,7 @@
 /** Statistics of queries are asked for at most once in an interval and go into one block. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type CanisterId, OrreryError, type QueryStats } from "@orrery/base";
+import { type CanisterId, OrreryError, type OutcallResponse, type QueryStats } from "@orrery/base";
 import { NodePayload, QUERY_STATS_INTERVAL_NS } from "./payload.ts";
 
 const START = 1_000n;
@@ -13,15 +13,20 @@ const STATS: QueryStats = {
   responseBytes: 4n,
 };
 
-function payload(answers: (readonly QueryStats[] | Error)[]): {
+function payload(
+  answers: (readonly QueryStats[] | Error)[],
+  waiting?: readonly OutcallResponse[],
+): {
   readonly payload: NodePayload;
   readonly failures: unknown[];
   build(): unknown;
 } {
   const failures: unknown[] = [];
+  const responses = [...(waiting ?? [])];
   const made = new NodePayload({
     pool: { buildPayload: ({ height }) => ({ ingress: [Uint8Array.of(height)] }) },
     takeSlices: (height) => (height === 7 ? [] : [Uint8Array.of(height)]),
+    takeResponses: () => responses.splice(0),
     async takeQueryStats(): Promise<readonly QueryStats[]> {
       const answer = answers.shift();
       if (!Array.isArray(answer)) throw answer ?? new Error("asked too often");
@@ -69,4 +74,15 @@ test("a view that cannot answer is the node's failure", async () => {
   made.published(START + QUERY_STATS_INTERVAL_NS);
   await settled();
   assert.deepEqual(failures, [error]);
+});
+
+test("answers to outcalls are in one block", () => {
+  const response: OutcallResponse = {
+    outcall: 3,
+    spent: 0n,
+    content: { kind: "reply", data: Uint8Array.of(1) },
+  };
+  const { build } = payload([], [response]);
+  assert.deepEqual(build(), { ingress: [Uint8Array.of(7)], responses: [response] });
+  assert.deepEqual(build(), { ingress: [Uint8Array.of(7)] });
 });

@@ -1,8 +1,9 @@
 /**
- * What this node puts into a subnet's blocks: waiting ingress messages, slices of other subnets' streams, and now and then the
+ * What this node puts into a subnet's blocks: waiting ingress messages, slices of other subnets' streams, answers to
+ * HTTPS outcalls, and now and then the
  * statistics of the queries that its view answered (interface spec, `canister_status`, "query_stats"). The view is asked beside publications, never waited for.
  */
-import type { BlockPayload, Height, QueryStats, TimeNs } from "@orrery/base";
+import type { BlockPayload, Height, OutcallResponse, QueryStats, TimeNs } from "@orrery/base";
 import type { PayloadBuilder } from "@orrery/consensus";
 
 /** Between questions for statistics, block time: each touches the records of the canisters that were queried. */
@@ -14,6 +15,8 @@ export interface NodePayloadOptions {
   readonly takeSlices: (height: Height) => readonly Uint8Array[];
   /** What queries took since it was last asked. */
   readonly takeQueryStats: () => Promise<readonly QueryStats[]>;
+  /** Answers to outcalls, within the block's limits. */
+  readonly takeResponses: () => readonly OutcallResponse[];
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -42,12 +45,14 @@ export class NodePayload implements PayloadBuilder {
   buildPayload(context: { readonly height: Height; readonly time: TimeNs }): BlockPayload {
     const payload = this.#options.pool.buildPayload(context);
     const xnet = this.#options.takeSlices(context.height);
+    const responses = this.#options.takeResponses();
     const queryStats = this.#stats;
     this.#stats = [];
     return {
       ...payload,
       ...(queryStats.length === 0 ? {} : { queryStats }),
       ...(xnet.length === 0 ? {} : { xnet }),
+      ...(responses.length === 0 ? {} : { responses }),
     };
   }
 }

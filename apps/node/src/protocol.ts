@@ -6,10 +6,10 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Batch, Height, LogLevel, PrincipalKey, RequestId, SubnetId, TimeNs } from "@orrery/base";
-import type { StateDelta, ViewSnapshot } from "@orrery/execution";
+import type { FetchedOutcall, StateDelta, ViewSnapshot } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
-import type { CheckpointInfo, CheckpointInput, LogRecord, Slab } from "@orrery/state";
+import type { CheckpointInfo, CheckpointInput, LogRecord, Outcall, Slab } from "@orrery/state";
 
 /** How much is done before a checkpoint is due and how long a log segment grows; what is left out is as a network needs it. */
 export interface DurabilityOptions {
@@ -87,6 +87,14 @@ export interface ExecutionStarted {
   readonly tip: { readonly height: Height; readonly hash: Uint8Array; readonly time: TimeNs };
   readonly replayed: number;
   readonly wake: Wake;
+  /** HTTPS outcalls that the state waits for. */
+  readonly outcalls: readonly StartedOutcall[];
+}
+
+/** An HTTPS outcall to be made, and how much may be downloaded for it. */
+export interface StartedOutcall {
+  readonly outcall: Outcall;
+  readonly maxResponseBytes: number;
 }
 
 export interface Wake {
@@ -105,6 +113,7 @@ export type ExecutionReport = About<{
   /** Hex request ids that became terminal. */
   readonly answered: readonly string[];
   readonly wake: Wake;
+  readonly outcalls: { readonly started: readonly StartedOutcall[]; readonly ended: readonly number[] };
   readonly instructions: bigint;
   readonly durationMs: number;
 }>;
@@ -143,6 +152,8 @@ export type ViewCall =
   /** Of the root subnet: its word for another subnet, `Delegation | null`. */
   | { readonly kind: "delegation"; readonly subnetId: SubnetId }
   | { readonly kind: "query"; readonly query: UserQuery }
+  /** `OutcallResponse`: what was fetched, transformed as the caller asked. */
+  | { readonly kind: "answer_outcall"; readonly outcall: Outcall; readonly fetched: FetchedOutcall }
   | { readonly kind: "read_state"; readonly query: StateQuery }
   /** For a block: `QueryStats[]`, what queries took since it was last asked. */
   | { readonly kind: "take_query_stats" }

@@ -8,6 +8,7 @@ import {
   type Clock,
   type Height,
   type Logger,
+  type OutcallResponse,
   type PrincipalKey,
   principalToText,
   type QueryStats,
@@ -17,8 +18,10 @@ import { type ConsensusEffect, IngressPool, initialConsensus, step } from "@orre
 import { type Bls, createSoleSigner } from "@orrery/crypto";
 import type { LocalKeys } from "@orrery/execution/local-network";
 import { createNodeSigner } from "@orrery/host";
+import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { LogRecord } from "@orrery/state";
 import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
+import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
 import type { ExecutionReport, ExecutionStarted, ViewCall } from "./protocol.ts";
 import { RoundDriver } from "./round-driver.ts";
@@ -45,6 +48,7 @@ export interface RoundsOptions {
   readonly keys: LocalKeys;
   readonly bls: Bls;
   readonly started: ExecutionStarted;
+  readonly outcalls: OutcallAdapter;
   readonly threads: SubnetThreads;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -82,9 +86,17 @@ export function createRounds(options: RoundsOptions): Rounds {
   const threshold = createSoleSigner({ bls: options.bls, secret: keys.subnetSecret });
   const signAsNode = createNodeSigner(keys.nodeSecret);
   const pool = new IngressPool();
+  const outcalls = new Outcalls({
+    adapter: options.outcalls,
+    answer: (outcall, fetched) =>
+      threads.view<OutcallResponse | null>({ kind: "answer_outcall", outcall, fetched }),
+    onReady: poke,
+    onFailure: (error) => options.onFailure("main", error),
+  });
   const payload = new NodePayload({
     pool,
     takeSlices: options.slices.take,
+    takeResponses: () => outcalls.take(),
     takeQueryStats: () => threads.view<readonly QueryStats[]>({ kind: "take_query_stats" }),
     onFailure: (error) => options.onFailure("view", error),
     time: started.tip.time,
@@ -96,6 +108,8 @@ export function createRounds(options: RoundsOptions): Rounds {
   const answered = new Map<Height, readonly string[]>();
   /** Streams that changed in those heights. */
   const streams = new Map<Height, readonly PrincipalKey[]>();
+  /** Outcalls that began in those heights. */
+  const begun = new Map<Height, ExecutionReport["outcalls"]["started"]>();
   let publicationWaiters: (() => void)[] = [];
   let alarm: NodeJS.Timeout | null = null;
   let poked = false;
@@ -131,7 +145,9 @@ export function createRounds(options: RoundsOptions): Rounds {
     poked = false;
     if (stopped) return;
     const now = clock.now();
-    if (driver.shouldMakeBlock({ now, poolSize: pool.size + options.slices.waiting() })) {
+    if (
+      driver.shouldMakeBlock({ now, poolSize: pool.size + options.slices.waiting() + outcalls.waiting() })
+    ) {
       perform(
         step(consensus, {
           kind: "make_block",
@@ -173,6 +189,8 @@ export function createRounds(options: RoundsOptions): Rounds {
       threads.publish(height);
       options.onPublished(height, streams.get(height) ?? []);
       streams.delete(height);
+      outcalls.begin(begun.get(height) ?? []);
+      begun.delete(height);
       payload.published(consensus.tip.time);
       watchers.resolve(answered.get(height) ?? []);
       answered.delete(height);
@@ -190,6 +208,9 @@ export function createRounds(options: RoundsOptions): Rounds {
       await new Promise<void>((resolve) => publicationWaiters.push(resolve));
     } while (!stopped && driver.mustWaitForFresh(clock.now()));
   }
+
+  // What was published before the restart and is not answered.
+  outcalls.begin(started.outcalls);
 
   return {
     threads,
@@ -214,6 +235,8 @@ export function createRounds(options: RoundsOptions): Rounds {
       pool.executed(report.height);
       if (report.answered.length > 0) answered.set(report.height, report.answered);
       if (report.streams.length > 0) streams.set(report.height, report.streams);
+      if (report.outcalls.started.length > 0) begun.set(report.height, report.outcalls.started);
+      outcalls.end(report.outcalls.ended);
       publishReady();
     },
     onDurable(height): void {
@@ -222,6 +245,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     },
     stop(): void {
       stopped = true;
+      outcalls.stop();
       if (alarm !== null) clearTimeout(alarm);
       watchers.cancelAll();
       for (const resolve of publicationWaiters) resolve();

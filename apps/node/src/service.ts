@@ -11,6 +11,7 @@ import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { decodeCertifiedSlice, verifySlice } from "@orrery/execution/slices";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
+import type { OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
 import type { SubnetInfo } from "@orrery/state";
@@ -58,6 +59,8 @@ export function createService(options: {
   readonly clock: Clock;
   /** Host names served besides localhost and IP literals. */
   readonly hosts: readonly string[];
+  /** Makes the outcalls of all subnets. */
+  readonly outcalls: OutcallAdapter;
 }): Service {
   installFastHashes();
   const { bls, genesis, clock } = options;
@@ -115,6 +118,7 @@ export function createService(options: {
           keys,
           bls,
           started: started[subnet] as ExecutionStarted,
+          outcalls: options.outcalls,
           threads: threads.of(subnet),
           clock,
           logger,

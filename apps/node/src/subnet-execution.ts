@@ -23,15 +23,16 @@ import {
 } from "@orrery/consensus";
 import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import { takeSnapshot } from "@orrery/execution";
+import { outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createFileDisk } from "@orrery/host";
-import type { CheckpointInfo, TreeChange } from "@orrery/state";
+import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
 import type {
   ExecutionReport,
   ExecutionStarted,
   RecoveredSubnet,
+  StartedOutcall,
   StorageFeed,
   SubnetIndex,
   ViewFeed,
@@ -117,7 +118,8 @@ export class SubnetExecution {
       signature: this.#certify(treeHash(this.#tip.state.tree)),
     });
     this.#checkpointIfDue(false);
-    return { tip: chain.tip, replayed: records.length, wake };
+    const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
+    return { tip: chain.tip, replayed: records.length, wake, outcalls };
   }
 
   execute(batch: Batch): ExecutionReport {
@@ -131,9 +133,18 @@ export class SubnetExecution {
       streams: changedStreams(result.delta.tree),
       answered: result.answered.map(toHex),
       wake: { moreWork: result.moreWork, nextTimer: result.nextTimer },
+      outcalls: { started: this.#toStart(result.outcalls.started), ended: result.outcalls.ended },
       instructions: result.instructions,
       durationMs: performance.now() - startedAt,
     };
+  }
+
+  #toStart(outcalls: readonly Outcall[]): readonly StartedOutcall[] {
+    const { subnet } = this.#tip.state;
+    return outcalls.map((outcall) => ({
+      outcall,
+      maxResponseBytes: outcallResponseBytesMax(subnet, outcall),
+    }));
   }
 
   /** After the report of a round is out. */

@@ -114,6 +114,8 @@ function answer(view: CertifiedView, call: Exclude<ViewCall, { kind: "slice" }>)
   switch (call.kind) {
     case "query":
       return view.query(call.query);
+    case "answer_outcall":
+      return view.answerOutcall(call.outcall, call.fetched);
     case "read_state":
       return view.readState(call.query);
     case "request_certificate":

@@ -31,7 +31,7 @@ createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
     else if (message.kind === "publish") viewOf(message.subnet).publish(message.height);
     else viewOf(message.subnet).delegate(message.delegation);
   },
-  mayTakeLong: (call) => call.kind === "query",
+  mayTakeLong: (call) => call.kind === "query" || call.kind === "answer_outcall",
   onCall(call): unknown {
     const view = viewOf(call.subnet);
     return call.kind === "slice" ? view.slice(viewOf(call.source)) : view.call(call);

@@ -3,6 +3,5 @@ export * from "./directory-lock.ts";
 export * from "./fast-crypto.ts";
 export * from "./file-disk.ts";
 export * from "./http-server.ts";
-export * from "./outcalls.ts";
 export * from "./port-channel.ts";
 export * from "./world.ts";
