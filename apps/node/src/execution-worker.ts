@@ -32,6 +32,8 @@ const start = workerData as WorkerStart;
 installFastHashes();
 const logger = createStreamLogger({ write: (line) => process.stderr.write(line), level: start.logLevel });
 
+const PREPARE_AFTER_MS = 2_000;
+
 let subnets: readonly SubnetExecution[] = [];
 
 assert(parentPort !== null, "the execution worker runs as a worker thread");
@@ -84,6 +86,10 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
         toStorage: (feed) => storage.post(feed),
       }),
   );
+  // Not while the node starts, which needs the cores.
+  setTimeout(() => {
+    for (const execution of subnets) execution.prepare();
+  }, PREPARE_AFTER_MS).unref();
   return subnets.map((execution, subnet) => {
     const recovered = call.subnets[subnet];
     assert(recovered !== undefined, "what was recovered is there for every subnet");

@@ -23,9 +23,10 @@ import {
 } from "@orrery/consensus";
 import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import { outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
+import { limitsOf, outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createFileDisk } from "@orrery/host";
+import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
 import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
 import type {
@@ -80,6 +81,7 @@ export class SubnetExecution {
   readonly #options: SubnetExecutionOptions;
   readonly #tip: Tip;
   readonly #signer: ThresholdSigner;
+  #executor: WorkerExecutor | null = null;
   #slabsToView = 0;
   #slabsToStorage = 0;
   #viewHeight: Height = 0;
@@ -99,6 +101,18 @@ export class SubnetExecution {
       chainKeys: options.chainKeys,
       logger,
       ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
+      executor: (parts) => {
+        const limits = limitsOf(local.info.type);
+        this.#executor = createWorkerExecutor({
+          ...parts,
+          storeDirectory: options.storeDirectory,
+          sliceOf: ({ kind }) =>
+            kind === "install" ? limits.instructionsPerInstallSlice : limits.instructionsPerSlice,
+          // As many as a round can give slices to.
+          workersMax: limits.longExecutionsMax + limits.partitions,
+        });
+        return this.#executor;
+      },
     });
   }
 
@@ -120,6 +134,11 @@ export class SubnetExecution {
     this.#checkpointIfDue(false);
     const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
     return { tip: chain.tip, replayed: records.length, wake, outcalls };
+  }
+
+  /** Starts a thread for long executions, which there may be. */
+  prepare(): void {
+    this.#executor?.prepare();
   }
 
   execute(batch: Batch): ExecutionReport {
@@ -170,6 +189,7 @@ export class SubnetExecution {
     const written = (): Promise<void> => new Promise((resolve) => this.#checkpointWaiters.push(resolve));
     if (this.#tip.checkpointInFlight) await written();
     if (this.#checkpointIfDue(true)) await written();
+    await this.#executor?.close();
   }
 
   #reclaim(): void {

@@ -18,6 +18,7 @@ import {
   type BatchResult,
   createExecution,
   type Execution,
+  type Executor,
   type GenesisCanister,
   installGenesis,
   WasmRunner,
@@ -79,6 +80,12 @@ export interface TipOptions {
   readonly chainKeys: ChainKeys;
   readonly logger: Logger;
   readonly checkpointRounds?: number;
+  /** Runs executions on other threads than the caller's; everything on the caller's when it is not there. */
+  readonly executor?: (parts: {
+    readonly state: ReplicatedState;
+    readonly arena: PageArena;
+    readonly runner: WasmRunner;
+  }) => Executor;
   readonly hotPagesMax?: number;
 }
 
@@ -126,6 +133,7 @@ export function openTip(options: TipOptions): Tip {
     runner,
     arena,
     log: options.logger,
+    ...(options.executor === undefined ? {} : { executor: options.executor({ state, arena, runner }) }),
     // By the record that the state was made with, which may be older than these keys.
     ...(state.subnet.chainKeys === undefined ? {} : { chainKeys: options.chainKeys }),
   });

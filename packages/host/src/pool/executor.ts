@@ -24,6 +24,8 @@ export interface WorkerExecutor extends Executor {
   readonly workers: number;
   /** Jobs that were begun again because their worker died. */
   readonly restarts: number;
+  /** Starts a first thread ahead of need; returns at once. */
+  prepare(): void;
   /** Ends all threads; what they ran is lost, and run again by whoever asks for it. */
   close(): Promise<void>;
 }
@@ -58,6 +60,10 @@ export class PooledExecutor implements WorkerExecutor {
 
   get restarts(): number {
     return this.#restarts;
+  }
+
+  prepare(): void {
+    this.#pool.prepare();
   }
 
   close(): Promise<void> {

@@ -60,6 +60,8 @@ interface Slot {
 }
 
 const HEAP_MB = 2_048;
+/** A checkpoint file was replaced between a worker's look at where a page is and its reading: the next look finds it. */
+const MOVED = "file_missing";
 
 export class CanisterPool {
   readonly #options: PoolOptions;
@@ -80,6 +82,7 @@ export class CanisterPool {
     const idle = this.#slots.filter((slot) => slot.job === null);
     const slot = idle.find((one) => one.canisters.has(key)) ?? idle[0] ?? this.#newSlot();
     if (slot === null) return false;
+    this.#connect(slot);
     const id = this.#nextId++;
     slot.job = { id, work: job.work };
     Atomics.store(this.#board.progress, slot.index, 0n);
@@ -128,8 +131,28 @@ export class CanisterPool {
     supervisor.control.close();
   }
 
+  /** Starts a first worker and does not wait for it. */
+  prepare(): void {
+    if (this.#slots.length === 0) this.#addSlot();
+  }
+
   #newSlot(): Slot | null {
     if (this.#slots.length >= this.#options.workersMax) return null;
+    const slot = this.#addSlot();
+    this.#connect(slot);
+    return slot;
+  }
+
+  /** Waits until the slot's worker is on its way. */
+  #connect(slot: Slot): void {
+    while (slot.port === null) {
+      this.#seen = Atomics.load(this.#board.signal, 0);
+      this.#takeReplacements([]);
+      if (slot.port === null) this.wait();
+    }
+  }
+
+  #addSlot(): Slot {
     const slot: Slot = {
       index: this.#slots.length,
       port: null,
@@ -140,11 +163,6 @@ export class CanisterPool {
     };
     this.#slots.push(slot);
     this.#call({ kind: "spawn", worker: slot.index });
-    while (slot.port === null) {
-      this.#seen = Atomics.load(this.#board.signal, 0);
-      this.#takeReplacements([]);
-      if (slot.port === null) this.wait();
-    }
     return slot;
   }
 
@@ -181,6 +199,10 @@ export class CanisterPool {
     const { message } = received;
     assert(message.id === job.id, "a worker answers the job that it was given");
     slot.job = null;
+    if (message.error?.code === MOVED) {
+      finished.push({ work: job.work, outcome: null });
+      return;
+    }
     if (message.error !== null) {
       const { code, message: text, stack } = message.error;
       throw new OrreryError(code, text, { data: { stack } });
