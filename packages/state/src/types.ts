@@ -10,7 +10,12 @@ import type { LabelTree } from "@orrery/crypto";
 import type { BlobStore } from "./blob-store.ts";
 import type { PageTable } from "./page-table.ts";
 import type { Outcall, PendingManagementCall } from "./pending.ts";
+import type { CanisterLogRecord, HistoryChange, NodeMetricsSample } from "./reports.ts";
+import type { CanisterSnapshot, SnapshotKey } from "./snapshot-types.ts";
 import type { RunningWork } from "./work.ts";
+
+export type * from "./reports.ts";
+export type * from "./snapshot-types.ts";
 
 /** SHA-256 of a blob as lower-case hexadecimal text. */
 export type BlobKey = string;
@@ -318,46 +323,6 @@ export interface Stream {
   rejectSignals: RejectSignal[];
 }
 
-export interface CanisterLogRecord {
-  readonly idx: bigint;
-  readonly timestamp: TimeNs;
-  readonly content: Uint8Array;
-}
-
-export type HistoryOrigin =
-  | { readonly kind: "user"; readonly userId: Principal }
-  | { readonly kind: "canister"; readonly canisterId: CanisterId; readonly canisterVersion: bigint | null };
-
-export type HistoryDetails =
-  | {
-      readonly kind: "creation";
-      readonly controllers: readonly Principal[];
-      readonly environmentVariablesHash: Uint8Array | null;
-    }
-  | { readonly kind: "code_uninstall" }
-  | {
-      readonly kind: "code_deployment";
-      readonly mode: "install" | "reinstall" | "upgrade";
-      readonly moduleHash: Uint8Array;
-    }
-  | { readonly kind: "controllers_change"; readonly controllers: readonly Principal[] }
-  | {
-      readonly kind: "load_snapshot";
-      readonly snapshotId: Uint8Array;
-      readonly canisterVersion: bigint;
-      readonly takenAt: TimeNs;
-      readonly source: SnapshotSource;
-      /** Null: a snapshot of the canister itself. */
-      readonly fromCanister: CanisterId | null;
-    };
-
-export interface HistoryChange {
-  readonly timestamp: TimeNs;
-  readonly canisterVersion: bigint;
-  readonly origin: HistoryOrigin;
-  readonly details: HistoryDetails;
-}
-
 export interface CanisterState {
   readonly meta: CanisterMeta;
   readonly memory: WasmMemoryState;
@@ -392,43 +357,6 @@ export interface CanisterState {
   chargedUntil: TimeNs;
 }
 
-/** Hexadecimal of a snapshot id: its local number as 8 bytes, big-endian, and the bytes of its canister's id. */
-export type SnapshotKey = string;
-
-export type SnapshotSource = "taken_from_canister" | "metadata_upload";
-
-/**
- * Interface spec, "take_canister_snapshot", "upload_canister_snapshot_metadata". What was taken never changes; an upload's pages
- * and chunks do. Page versions are shared with the canister, by reference count; blobs hold one reference for each name here.
- */
-export interface CanisterSnapshot {
-  readonly id: Uint8Array;
-  readonly canisterId: CanisterId;
-  readonly source: SnapshotSource;
-  readonly takenAt: TimeNs;
-  /** Of the canister, when the snapshot came to be. */
-  readonly canisterVersion: bigint;
-  /** What its canister pays storage for. */
-  sizeBytes: number;
-  /** `blob` is null while the module is uploaded piece by piece into the pages of `memory.module`. */
-  readonly module: { readonly blob: BlobKey | null; readonly bytes: number };
-  readonly globals: readonly { readonly type: GlobalType; readonly bits: bigint }[];
-  /** Wasm pages. */
-  readonly heapPages: number;
-  readonly stablePages: number;
-  readonly certifiedData: Uint8Array;
-  /** 0n is inactive; null was not given. */
-  readonly globalTimer: TimeNs | null;
-  readonly lowMemoryHook: CanisterMeta["lowMemoryHook"] | null;
-  readonly chunks: Map<BlobKey, { readonly bytes: number }>;
-  readonly memory: SnapshotMemory;
-}
-
-export interface SnapshotMemory extends WasmMemoryState {
-  /** Bytes of an uploaded module from its beginning. */
-  readonly module: PageTable;
-}
-
 /** Interface spec, "Request status". */
 export type IngressStatus =
   | { readonly kind: "received" }
@@ -452,18 +380,6 @@ export interface IngressEntry {
   readonly expiry: TimeNs;
   /** When it may be pruned; set when the status becomes terminal. */
   pruneAt: TimeNs | null;
-}
-
-/** What the nodes of a subnet have done up to a moment (interface spec, "node_metrics_history"). */
-export interface NodeMetricsSample {
-  readonly time: TimeNs;
-  readonly nodes: readonly NodeMetrics[];
-}
-
-export interface NodeMetrics {
-  readonly nodeId: Principal;
-  readonly blocksProposed: bigint;
-  readonly blockFailures: bigint;
 }
 
 export interface ReplicatedState {
