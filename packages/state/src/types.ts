@@ -5,66 +5,26 @@
  * - no consumer depends on a Map's insertion order: whatever reaches a hash, a queue choice or an encoding sorts by key;
  * - `touch(state, canister)` is called on every canister record that changed, so that deltas cost the changes only.
  */
-import type { CanisterId, Height, Principal, PrincipalKey, SubnetId, TimeNs, UserId } from "@orrery/base";
+import type { CanisterId, Height, Principal, PrincipalKey, TimeNs, UserId } from "@orrery/base";
 import type { LabelTree } from "@orrery/crypto";
 import type { BlobStore } from "./blob-store.ts";
+import type { CallerInfo, IngressInput, InputQueues, RejectCode, RequestInput } from "./messages.ts";
 import type { PageTable } from "./page-table.ts";
 import type { Outcall, PendingManagementCall } from "./pending.ts";
 import type { CanisterLogRecord, HistoryChange, NodeMetricsSample } from "./reports.ts";
 import type { CanisterSnapshot, SnapshotKey } from "./snapshot-types.ts";
+import type { OutboundMessage, Stream } from "./streams.ts";
+import type { SubnetInfo } from "./subnet.ts";
 import type { RunningWork } from "./work.ts";
 
+export type * from "./messages.ts";
 export type * from "./reports.ts";
 export type * from "./snapshot-types.ts";
+export type * from "./streams.ts";
+export type * from "./subnet.ts";
 
 /** SHA-256 of a blob as lower-case hexadecimal text. */
 export type BlobKey = string;
-
-export type SubnetType = "application" | "system" | "verified_application" | "cloud_engine";
-
-export type CanisterRange = { readonly start: CanisterId; readonly end: CanisterId };
-
-/** One subnet of the network as the state tree shows it; this subnet's own key and type are those of `SubnetInfo`. */
-export interface RoutingEntry {
-  readonly subnetId: SubnetId;
-  readonly ranges: readonly CanisterRange[];
-  /** DER, 133 bytes; the root subnet's defaults to `rootKey`. */
-  readonly publicKey?: Uint8Array;
-  /** Application when it is not there. */
-  readonly type?: SubnetType;
-  /** Master keys with which the subnet signs; not there: none. */
-  readonly chainKeys?: readonly ChainKeyId[];
-}
-
-/** Name of a master key of the chain-key services (interface spec, `key_id` of the methods that sign). */
-export type ChainKeyId =
-  | { readonly kind: "ecdsa"; readonly curve: "secp256k1"; readonly name: string }
-  | { readonly kind: "schnorr"; readonly algorithm: "bip340secp256k1" | "ed25519"; readonly name: string }
-  | { readonly kind: "vetkd"; readonly curve: "bls12_381_g2"; readonly name: string };
-
-/** Fixed for the life of a subnet; part of genesis. */
-export interface SubnetInfo {
-  readonly subnetId: SubnetId;
-  readonly type: SubnetType;
-  /** DER, 133 bytes: key under which this subnet's certificates verify. */
-  readonly publicKey: Uint8Array;
-  /** DER root key of the network; equals `publicKey` on the root subnet. */
-  readonly rootKey: Uint8Array;
-  readonly rootSubnetId: SubnetId;
-  /** Canister id ranges of every subnet of the network, the routing table. */
-  readonly routing: readonly RoutingEntry[];
-  /** Range from which ids without `specified_id` are allocated. */
-  readonly allocation: CanisterRange;
-  readonly nodes: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
-  /** Size that fees are computed for (13), whatever the number of nodes that run. */
-  readonly feeSize: number;
-  /** Profile `local`: provisional calls, faucet and time travel exist. */
-  readonly local: boolean;
-  /** Master keys with which this subnet signs; not there: none. The same as in its entry of `routing`, if that has them. */
-  readonly chainKeys?: readonly ChainKeyId[];
-  /** Who may create, list, start, stop, empty and delete canisters besides their controllers; not there: nobody. */
-  readonly admins?: readonly Principal[];
-}
 
 export type LogVisibility =
   | { readonly kind: "controllers" }
@@ -173,12 +133,6 @@ export interface WasmMemoryState {
   readonly stable: PageTable;
 }
 
-/** `sender_info` of a request, once its signature is checked: what `msg_caller_info_*` tell. */
-export interface CallerInfo {
-  readonly info: Uint8Array;
-  readonly signer: Principal;
-}
-
 export type CallOrigin =
   | {
       readonly kind: "ingress";
@@ -230,98 +184,7 @@ export interface Callback {
   readonly deadline: TimeNs;
 }
 
-/** Interface spec, "Reject codes". */
-export type RejectCode = 1 | 2 | 3 | 4 | 5 | 6;
-
-export type ResponsePayload =
-  | { readonly kind: "reply"; readonly data: Uint8Array }
-  | { readonly kind: "reject"; readonly code: RejectCode; readonly message: string };
-
-export interface IngressInput {
-  readonly kind: "ingress";
-  readonly requestId: Uint8Array;
-  readonly sender: UserId;
-  readonly methodName: string;
-  readonly arg: Uint8Array;
-  readonly expiry: TimeNs;
-  readonly senderInfo: CallerInfo | null;
-  /** Of the request's nonce, where its induction is paid for after it ran. */
-  readonly nonceBytes?: number;
-}
-
-export interface RequestInput {
-  readonly kind: "request";
-  readonly from: CanisterId;
-  readonly callbackId: number;
-  readonly methodName: string;
-  readonly payload: Uint8Array;
-  readonly cycles: bigint;
-  readonly deadline: TimeNs;
-}
-
-export interface ResponseInput {
-  readonly kind: "response";
-  readonly from: CanisterId;
-  readonly callbackId: number;
-  readonly payload: ResponsePayload;
-  readonly refund: bigint;
-  /** Deadline of the call that it answers; not there for guaranteed responses. */
-  readonly deadline?: TimeNs;
-}
-
 export type SystemTask = "heartbeat" | "global_timer" | "on_low_wasm_memory";
-
-/** Messages waiting at a canister. Requests are FIFO per sender, responses before requests, ingress unordered (FIFO here). */
-export interface InputQueues {
-  ingress: IngressInput[];
-  responses: ResponseInput[];
-  /** By sender; requests FIFO. */
-  readonly requests: Map<PrincipalKey, RequestInput[]>;
-  /** Messages to canisters of other subnets that no stream had room for yet, by receiver; FIFO, never empty. */
-  readonly outputs: Map<PrincipalKey, OutboundMessage[]>;
-}
-
-/** A message on its way to a canister of another subnet, or to that subnet's management canister. */
-export type OutboundMessage =
-  | { readonly kind: "request"; readonly callee: CanisterId; readonly input: RequestInput }
-  | { readonly kind: "response"; readonly to: CanisterId; readonly input: ResponseInput };
-
-/** What a stream carries. A refund brings cycles of a best-effort call back that never was, and asks for nothing. */
-export type StreamMessage =
-  | OutboundMessage
-  | { readonly kind: "refund"; readonly to: CanisterId; readonly cycles: bigint };
-
-/** Why a message of a stream was not taken by the subnet that it was for. */
-export type RejectReason =
-  | "canister_migrating"
-  | "canister_not_found"
-  | "canister_stopped"
-  | "canister_stopping"
-  | "queue_full"
-  | "out_of_memory"
-  | "unknown";
-
-export interface RejectSignal {
-  readonly reason: RejectReason;
-  /** Of the message in the reverse stream. */
-  readonly index: bigint;
-}
-
-/**
- * To one other subnet: messages, and signals for the messages of the stream from there, each of which says that a message was
- * taken (all below `signalsEnd` that are not in `rejectSignals`) or not. Messages stay until the other side's signals come back.
- */
-export interface Stream {
-  /** Index of the first message; all indices are below 2^64. */
-  begin: bigint;
-  readonly messages: StreamMessage[];
-  /** Sum of the messages' certified encodings. */
-  messageBytes: number;
-  /** Messages of the reverse stream that have a signal: those below. */
-  signalsEnd: bigint;
-  /** By ascending index. */
-  rejectSignals: RejectSignal[];
-}
 
 export interface CanisterState {
   readonly meta: CanisterMeta;

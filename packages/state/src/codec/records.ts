@@ -6,7 +6,6 @@ import type { CanisterId, NodeId, Principal, SubnetId, UserId } from "@orrery/ba
 import type {
   Callback,
   CallContext,
-  CallerInfo,
   CallOrigin,
   CanisterLogRecord,
   CanisterMeta,
@@ -22,27 +21,17 @@ import type {
   HistoryDetails,
   HistoryOrigin,
   IngressEntry,
-  IngressInput,
   IngressStatus,
-  InputQueues,
   InstalledModule,
   LogVisibility,
   ModuleExports,
   NodeMetrics,
   NodeMetricsSample,
-  OutboundMessage,
-  RejectReason,
-  RejectSignal,
   ReplicatedState,
-  RequestInput,
-  ResponseInput,
-  ResponsePayload,
   RoutingEntry,
   SnapshotMemory,
   SnapshotSource,
   StopRequest,
-  Stream,
-  StreamMessage,
   SubnetInfo,
   SubnetType,
 } from "../types.ts";
@@ -65,6 +54,7 @@ import {
   textMap,
   union,
 } from "./codec.ts";
+import { callerInfo, managementInput, outputs, queues, stream } from "./messages.ts";
 import { outcall, pendingManagementCall, schnorrAlgorithm } from "./pending.ts";
 import { closure, rejectCode, runningWork } from "./work.ts";
 
@@ -197,8 +187,6 @@ const canisterMeta = record<CanisterMeta>({
   logBytes: integer,
 });
 
-const callerInfo = record<CallerInfo>({ info: bytes, signer: principal });
-
 const callOrigin = union<CallOrigin>({
   ingress: { requestId: bytes, sender: userId, senderInfo: nullable(callerInfo) },
   canister: { from: canisterId, callbackId: integer, deadline: bigInteger },
@@ -227,79 +215,6 @@ const callback = record<Callback>({
   prepaidExecution: bigInteger,
   prepaidTransmission: bigInteger,
   deadline: bigInteger,
-});
-
-const responsePayload = union<ResponsePayload>({
-  reply: { data: bytes },
-  reject: { code: rejectCode, message: text },
-});
-
-const ingressInput = {
-  requestId: bytes,
-  sender: userId,
-  methodName: text,
-  arg: bytes,
-  expiry: bigInteger,
-  senderInfo: nullable(callerInfo),
-  nonceBytes: optional(integer) as Codec<number>,
-};
-
-const requestInput = {
-  from: canisterId,
-  callbackId: integer,
-  methodName: text,
-  payload: bytes,
-  cycles: bigInteger,
-  deadline: bigInteger,
-};
-
-const ingressInputCodec = union<IngressInput>({ ingress: ingressInput });
-const requestInputCodec = union<RequestInput>({ request: requestInput });
-
-const responseInput = union<ResponseInput>({
-  response: {
-    from: canisterId,
-    callbackId: integer,
-    payload: responsePayload,
-    refund: bigInteger,
-    deadline: optional(bigInteger) as Codec<bigint>,
-  },
-});
-
-const outboundMessage = {
-  request: { callee: canisterId, input: requestInputCodec },
-  response: { to: canisterId, input: responseInput },
-};
-const outputs = textMap(list(union<OutboundMessage>(outboundMessage)));
-
-const queues = record<InputQueues>({
-  ingress: list(ingressInputCodec),
-  responses: list(responseInput),
-  requests: textMap(list(requestInputCodec)),
-  outputs,
-});
-
-const stream = record<Stream>({
-  begin: bigInteger,
-  messages: list(
-    union<StreamMessage>({ ...outboundMessage, refund: { to: canisterId, cycles: bigInteger } }),
-  ),
-  messageBytes: integer,
-  signalsEnd: bigInteger,
-  rejectSignals: list(
-    record<RejectSignal>({
-      reason: literal<RejectReason>(
-        "canister_migrating",
-        "canister_not_found",
-        "canister_stopped",
-        "canister_stopping",
-        "queue_full",
-        "out_of_memory",
-        "unknown",
-      ),
-      index: bigInteger,
-    }),
-  ),
 });
 
 const historyOrigin = union<HistoryOrigin>({
@@ -413,7 +328,7 @@ const systemCodec = record<SystemRecord>({
   pendingManagement: list(pendingManagementCall),
   outcalls: numberedMap(outcall),
   nextOutcall: integer,
-  managementQueue: list(union<RequestInput | IngressInput>({ request: requestInput, ingress: ingressInput })),
+  managementQueue: list(managementInput),
   streams: textMap(stream),
   subnetOutputs: outputs,
   refunds: textMap(bigInteger),
