@@ -10,3 +10,4 @@ import "./management.ts";
 import "./modules.ts";
 import "./responding.ts";
 import "./stable.ts";
+import "./state.ts";

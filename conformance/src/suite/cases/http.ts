@@ -444,9 +444,7 @@ query("a signature has time, signature and identity of a node", async (world) =>
   const canister = await world.shared();
   const fields = fieldsOf(await world.wire.post(queryPath(canister), ask(world, canister).body));
   const [signature] = fields.get("signatures") as [CborMap];
-  assert.ok(
-    typeof signature.get("timestamp") === "bigint" || typeof signature.get("timestamp") === "number",
-  );
+  assert.ok(typeof signature.get("timestamp") === "bigint" || typeof signature.get("timestamp") === "number");
   assert.equal((signature.get("signature") as Uint8Array).length, 64);
   assert.equal((signature.get("identity") as Uint8Array).at(-1), 2);
 });
