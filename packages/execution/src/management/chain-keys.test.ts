@@ -295,3 +295,22 @@ test("signatures are not to be had by ingress messages", () => {
   const status = subnet.call({ method: "sign_with_ecdsa", arg: payload });
   assert.equal(status.kind === "rejected" && status.errorCode, "IC0406");
 });
+
+test("Bitcoin's methods are refused by name, with what was attached", () => {
+  const subnet = new TestSubnet();
+  const id = subnet.installed(ASKER);
+  for (const method of [
+    "bitcoin_get_balance",
+    "bitcoin_get_utxos",
+    "bitcoin_send_transaction",
+    "bitcoin_get_current_fee_percentiles",
+    "bitcoin_get_block_headers",
+  ]) {
+    const answer = ask(subnet, id, { method, payload: encode([], []), cycles: 9n });
+    assert.deepEqual([answer.code, answer.refunded], [4, 9n]);
+    assert.equal(
+      answer.text,
+      `${method} is not offered here: this network is not connected to the Bitcoin network`,
+    );
+  }
+});

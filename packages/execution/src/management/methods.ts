@@ -64,11 +64,11 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["upload_canister_snapshot_data", method({})],
   ["delete_canister_snapshot", method({})],
   ["list_canisters", method({ ingress: false, query: true, update: false, effective: "any" })],
-  ["bitcoin_get_balance", canisterOnlyLater],
-  ["bitcoin_get_utxos", canisterOnlyLater],
-  ["bitcoin_send_transaction", canisterOnlyLater],
-  ["bitcoin_get_current_fee_percentiles", canisterOnlyLater],
-  ["bitcoin_get_block_headers", canisterOnlyLater],
+  ["bitcoin_get_balance", canisterOnly],
+  ["bitcoin_get_utxos", canisterOnly],
+  ["bitcoin_send_transaction", canisterOnly],
+  ["bitcoin_get_current_fee_percentiles", canisterOnly],
+  ["bitcoin_get_block_headers", canisterOnly],
 ]);
 
 /** `update_settings` messages up to this size are charged after they ran, so that a frozen canister can be thawed by one. */

@@ -14,6 +14,7 @@ import { setStatus } from "../messaging/ingress-history.ts";
 import { rejectFromError, routingReject, statusFromError } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
 import { remoteCallerError } from "../streams/management-routing.ts";
+import { notConnected } from "./bitcoin.ts";
 import {
   controlled,
   decodeArg,
@@ -157,6 +158,11 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["deposit_cycles", depositCycles],
   ["raw_rand", rawRand],
   ["http_request", httpRequest],
+  ["bitcoin_get_balance", notConnected],
+  ["bitcoin_get_utxos", notConnected],
+  ["bitcoin_send_transaction", notConnected],
+  ["bitcoin_get_current_fee_percentiles", notConnected],
+  ["bitcoin_get_block_headers", notConnected],
   ["ecdsa_public_key", thresholdPublicKey],
   ["sign_with_ecdsa", signWithEcdsa],
   ["schnorr_public_key", thresholdPublicKey],
