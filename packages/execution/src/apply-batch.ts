@@ -17,8 +17,10 @@ import {
 import { domainSep, sha256, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import {
+  type BlobKey,
   CanisterMap,
   type CanisterState,
+  type InstalledModule,
   type PageArena,
   type ReplicatedState,
   touch,
@@ -41,7 +43,14 @@ import { runRound } from "./scheduler/run-round.ts";
 import { expireStops } from "./scheduler/stopping.ts";
 import { buildStreams } from "./streams/build.ts";
 import { inductStreams } from "./streams/induct.ts";
-import type { BatchResult, CanisterDelta, Executor, MessageRunner, StateDelta } from "./types.ts";
+import type {
+  BatchResult,
+  CanisterDelta,
+  Executor,
+  MessageRunner,
+  ModuleBytes,
+  StateDelta,
+} from "./types.ts";
 
 export interface ExecutionOptions {
   readonly runner: MessageRunner;
@@ -173,6 +182,8 @@ function finishRound(round: Round): BatchResult {
 function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): StateDelta {
   const { state, index } = round;
   const canisters: CanisterDelta[] = [];
+  /** Modules that no canister had before. */
+  const unknown = new Map<BlobKey, InstalledModule>();
   const deleted = new Set(index.deleted);
   for (const key of [...state.changed.canisters].sort()) {
     const canister = state.canisters.get(key);
@@ -182,6 +193,8 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
     } else {
       // What was changed by a path that did not say so: the index must be the one that a restart would build.
       index.refresh(key, canister);
+      const { module } = canister.meta;
+      if (module !== null && !index.isKnownModule(module.blob)) unknown.set(module.blob, module);
       canisters.push(canisterDelta(index, key, canister));
     }
   }
@@ -204,7 +217,11 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
   const modules = newModules(
     state,
     canisters.map(({ meta }) => meta),
-  );
+  ).map((one): ModuleBytes => {
+    const module = unknown.get(one.key);
+    const compiled = module === undefined ? undefined : round.runner.compiledModule?.(module);
+    return compiled === undefined ? one : { ...one, compiled };
+  });
   return {
     height: state.height,
     time: state.time,
@@ -220,8 +237,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
 /** Nested records of a meta are replaced, never changed in place, so a copy of its fields is a snapshot. */
 function canisterDelta(index: ExecutionIndex, key: PrincipalKey, canister: CanisterState): CanisterDelta {
   const { module } = canister.meta;
-  const sameModule = module !== null && index.knownModules.get(key) === module;
-  index.knownModules.set(key, module);
+  const sameModule = !index.tellModule(key, module) && module !== null;
   return {
     meta: { ...canister.meta, module: sameModule ? null : module },
     sameModule,

@@ -21,6 +21,7 @@ import type {
   TreeChange,
   WasmClosure,
 } from "@orrery/state";
+import type { CompiledCanister } from "@orrery/wasm";
 import type { UserError } from "./error-codes.ts";
 
 /** Which export or closure runs, with the arguments that only this context can see (interface spec, "Entry points"). */
@@ -195,6 +196,8 @@ export interface MessageRunner {
   inspect(canister: RunnableCanister, entry: EntryPoint, context: MessageContext): MessageOutcome;
   /** Drops a canister's live instance (uninstall, delete, reinstall by another path). */
   evict(canister: CanisterId): void;
+  /** The compiled form of an installed module, for other threads. */
+  compiledModule?(module: InstalledModule): CompiledCanister;
   /** Validates and compiles uploaded bytes (raw or gzip) into a record, or says why not. Cached by hash. */
   compile(
     uploaded: Uint8Array,
@@ -272,6 +275,8 @@ export interface StateDelta {
 export interface ModuleBytes {
   readonly key: BlobKey;
   readonly bytes: Uint8Array;
+  /** As this thread compiled it, when no canister had it before: whoever follows need not compile it again. */
+  readonly compiled?: CompiledCanister;
 }
 
 export interface CanisterDelta {

@@ -135,6 +135,8 @@ export class CertifiedView {
 
   /** Moves to the delta's height; a delta that does not fit is a broken invariant. */
   apply(delta: StateDelta, certification: Certification): void {
+    for (const { key, compiled } of delta.modules)
+      if (compiled !== undefined) this.#runner.adoptModule(key, compiled);
     this.#mirror.apply(delta, {
       moved: (canister, heap) => this.#runner.refresh(canister, heap),
       removed: (canister) => this.#runner.evict(canister.meta.id),

@@ -5,6 +5,7 @@
  */
 import type { PrincipalKey, TimeNs } from "@orrery/base";
 import type {
+  BlobKey,
   CanisterState,
   IngressEntry,
   IngressStatus,
@@ -45,7 +46,8 @@ export class ExecutionIndex {
   /** Canisters deleted since the last delta, whether or not there is a new one of that id. */
   readonly deleted: Set<PrincipalKey> = new Set();
   /** The module that followers know of each canister. */
-  readonly knownModules: Map<PrincipalKey, InstalledModule | null> = new Map();
+  readonly #knownModules = new Map<PrincipalKey, InstalledModule | null>();
+  readonly #usersOf = new Map<BlobKey, number>();
   /** Memory that all canisters use, bytes. */
   memoryUsed = 0n;
   readonly #memoryOf = new Map<PrincipalKey, bigint>();
@@ -55,7 +57,7 @@ export class ExecutionIndex {
     this.upkeep = new Upkeep(state);
     for (const [key, canister] of state.canisters) {
       this.refresh(key, canister);
-      this.knownModules.set(key, canister.meta.module);
+      this.tellModule(key, canister.meta.module);
       for (const callback of canister.callbacks.values()) {
         if (callback.deadline !== 0n)
           this.callDeadlines.push(callback.deadline, deadlineKey(key, callback.id));
@@ -106,10 +108,29 @@ export class ExecutionIndex {
     this.outputs.delete(key);
     this.stopping.delete(key);
     this.logsChanged.delete(key);
-    this.knownModules.delete(key);
+    this.tellModule(key, null);
+    this.#knownModules.delete(key);
     this.#timerOf.delete(key);
     this.memoryUsed -= this.#memoryOf.get(key) ?? 0n;
     this.#memoryOf.delete(key);
+  }
+
+  /** Whether some canister that followers know of has the module. */
+  isKnownModule(blob: BlobKey): boolean {
+    return this.#usersOf.has(blob);
+  }
+
+  /** Followers are told what the canister's module is; false when it is the one that they know. */
+  tellModule(key: PrincipalKey, module: InstalledModule | null): boolean {
+    const known = this.#knownModules.get(key) ?? null;
+    this.#knownModules.set(key, module);
+    if (known === module) return false;
+    if (module !== null) this.#usersOf.set(module.blob, (this.#usersOf.get(module.blob) ?? 0) + 1);
+    if (known === null) return true;
+    const left = (this.#usersOf.get(known.blob) ?? 1) - 1;
+    if (left === 0) this.#usersOf.delete(known.blob);
+    else this.#usersOf.set(known.blob, left);
+    return true;
   }
 
   /** Takes the next timer that is due, or null. Until `refresh` is called on its canister, the timer is not in the index. */
