@@ -340,6 +340,30 @@ test("messages of canisters that the sending subnet does not host, and for other
   assert.equal(p.net.at(1).canister(p.b).queues.requests.size, 0);
 });
 
+test("an answer that refunds more than the call carried is dropped", () => {
+  const p = pair();
+  const arg = relayArg({ to: p.a, method: "echo", cycles: 50n });
+  const id = p.net.at(1).submit({ canisterId: p.b, method: "relay", arg });
+  const [callback] = p.net.at(1).canister(p.b).callbacks.values();
+  assert.ok(callback !== undefined);
+  const before = p.net.at(1).state.consumedCyclesTotal;
+  const answer = (refund: bigint): StreamMessage => ({
+    kind: "response",
+    to: p.b,
+    input: {
+      kind: "response",
+      from: p.a,
+      callbackId: callback.id,
+      payload: { kind: "reply", data: new Uint8Array(0) },
+      refund,
+    },
+  });
+  const slice = forge(p, (one) => one.messages.push(answer(51n), answer(50n)));
+  p.net.at(1).round([], 1n, { xnet: [slice] });
+  assert.equal(relayResult(p.net.at(1).settle(id)).refunded, 50n);
+  assert.ok(p.net.at(1).state.consumedCyclesTotal - before >= 51n);
+});
+
 test("slices that do not go on where the streams are change nothing", () => {
   const p = pair();
   const id = submit(p, { to: p.b, method: "echo" });

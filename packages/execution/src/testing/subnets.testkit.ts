@@ -3,12 +3,10 @@
  * checks them, and these blocks are made by the test.
  */
 import {
-  type CanisterId,
   canisterIdFromIndex,
   concatBytes,
   type Principal,
   principalKey,
-  principalToText,
   type SubnetId,
   selfAuthenticating,
   utf8,
@@ -221,8 +219,4 @@ export function relayResult(status: IngressStatus): RelayResult {
   if (status.kind !== "replied") throw new Error(`the relay itself is ${JSON.stringify(status.kind)}`);
   const view = new DataView(status.reply.buffer, status.reply.byteOffset);
   return { refunded: view.getBigUint64(0, true), code: view.getUint8(8), data: status.reply.subarray(9) };
-}
-
-export function textOf(id: CanisterId): string {
-  return principalToText(id);
 }
