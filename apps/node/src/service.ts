@@ -9,12 +9,10 @@ import { createMclBls } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import { decodeCertifiedSlice, verifySlice } from "@orrery/execution/slices";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
-import type { SubnetInfo } from "@orrery/state";
 import { Delegations } from "./delegations.ts";
 import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
 import { renderMetrics } from "./metrics.ts";
@@ -89,7 +87,6 @@ export function createService(options: {
     subnets: subnets.map(({ info }) => info),
     cut: async (source, destination) =>
       (await joined?.threads.of(destination).view<Uint8Array | null>({ kind: "slice", source })) ?? null,
-    verify: (slice, source, destination) => wrongSlice(bls, slice, source, destination),
     wake: (destination) => late.current?.[destination]?.poke(),
     onFailure: (error) => joined?.onFailure(error),
   });
@@ -143,19 +140,6 @@ export function createService(options: {
       return { rounds, ready: opened };
     },
   };
-}
-
-/** What is wrong with a slice, or null. */
-function wrongSlice(bls: Bls, bytes: Uint8Array, source: SubnetInfo, destination: SubnetInfo): string | null {
-  const slice = decodeCertifiedSlice(bytes);
-  if (!slice.ok) return slice.error;
-  const verdict = verifySlice(slice.value, {
-    source: source.subnetId,
-    destination: destination.subnetId,
-    publicKeyDer: source.publicKey,
-    verifyBls: (key, message, signature) => bls.verify(key, message, signature),
-  });
-  return verdict.ok ? null : verdict.error;
 }
 
 function administer(request: HttpRequest, summary: () => readonly SubnetSummary[]): HttpResponse | null {

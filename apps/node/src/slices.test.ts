@@ -1,35 +1,39 @@
 /** Which slices are asked for and when; that a pair has one under way; that streams at rest ask for nothing. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type OrreryError, principalKey } from "@orrery/base";
+import { OrreryError, principalKey, XNET_BYTES_PER_BLOCK_MAX } from "@orrery/base";
 import type { SubnetInfo } from "@orrery/state";
 import { networkOf, subnetsOf } from "./genesis.ts";
 import { Slices } from "./slices.ts";
 
-const subnets: readonly SubnetInfo[] = subnetsOf(
-  { seed: new Uint8Array(32), time: 1n, subnets: networkOf(["application"]), profile: "local" },
-  { publicKey: (secret) => new Uint8Array(96).fill(secret[0] ?? 0) },
-).map(({ info }) => info);
+function network(types: Parameters<typeof networkOf>[0]): readonly SubnetInfo[] {
+  return subnetsOf(
+    { seed: new Uint8Array(32), time: 1n, subnets: networkOf(types), profile: "local" },
+    { publicKey: (secret) => new Uint8Array(96).fill(secret[0] ?? 0) },
+  ).map(({ info }) => info);
+}
+
+const subnets = network(["application"]);
 const keys = subnets.map(({ subnetId }) => principalKey(subnetId));
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-function world() {
+function world(members = subnets) {
   const at = {
     /** Answers by "source>destination", each given once. */
     answers: new Map<string, Uint8Array[]>(),
     asked: [] as string[],
     woken: [] as number[],
     failures: [] as unknown[],
-    wrong: null as string | null,
+    broken: false,
   };
   const slices = new Slices({
-    subnets,
+    subnets: members,
     async cut(source, destination) {
       const pair = `${source}>${destination}`;
       at.asked.push(pair);
+      if (at.broken) throw new OrreryError("slice_invalid", "no");
       return at.answers.get(pair)?.shift() ?? null;
     },
-    verify: () => at.wrong,
     wake: (destination) => at.woken.push(destination),
     onFailure: (error) => at.failures.push(error),
   });
@@ -79,9 +83,33 @@ test("a change while the question is under way is not missed", async () => {
 test("a slice that does not hold is a failure and goes nowhere; streams elsewhere are not asked for", async () => {
   const { at, slices, asked } = world();
   at.answers.set("0>1", [Uint8Array.of(1)]);
-  at.wrong = "no";
+  at.broken = true;
   slices.published(0, 1, [keys[1] as string, "00"]);
   await asked();
   assert.deepEqual(slices.take(1, 1), []);
   assert.ok((at.failures[0] as OrreryError).code === "slice_invalid");
+});
+
+test("a block takes slices as far as it has room, another source first in every block", async () => {
+  const { at, slices, asked } = world(network(["application", "application"]));
+  const large = (first: number): Uint8Array => new Uint8Array(XNET_BYTES_PER_BLOCK_MAX / 2 + 1).fill(first);
+  at.answers.set("1>0", [large(1), large(1)]);
+  at.answers.set("2>0", [large(2), large(2)]);
+  slices.begin();
+  await asked();
+  assert.deepEqual(
+    slices.take(0, 3).map((slice) => slice[0]),
+    [1],
+  );
+  assert.equal(slices.waiting(0), 1);
+  assert.deepEqual(
+    slices.take(0, 4).map((slice) => slice[0]),
+    [2],
+  );
+  slices.published(0, 4, []);
+  await asked();
+  assert.deepEqual(
+    slices.take(0, 5).map((slice) => slice[0]),
+    [2],
+  );
 });

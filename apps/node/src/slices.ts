@@ -4,16 +4,14 @@
  * source publishes a change of its stream, and when the destination has published what it took. Nothing else happens: streams at
  * rest make no blocks.
  */
-import { assert, type Height, OrreryError, type PrincipalKey, principalKey } from "@orrery/base";
+import { assert, type Height, type PrincipalKey, principalKey, XNET_BYTES_PER_BLOCK_MAX } from "@orrery/base";
 import type { SubnetInfo } from "@orrery/state";
 import type { SubnetIndex } from "./protocol.ts";
 
 export interface SlicesOptions {
   readonly subnets: readonly SubnetInfo[];
-  /** From published states: the slice of `source` that `destination` should take next, certified; null when there is nothing new. */
+  /** From published states: the slice of `source` that `destination` should take next, verified; null when there is nothing new. */
   readonly cut: (source: SubnetIndex, destination: SubnetIndex) => Promise<Uint8Array | null>;
-  /** Whether the slice is what the source certified; the error says what is wrong with it. */
-  readonly verify: (slice: Uint8Array, source: SubnetInfo, destination: SubnetInfo) => string | null;
   /** There is something for the subnet's next block. */
   readonly wake: (destination: SubnetIndex) => void;
   readonly onFailure: (error: unknown) => void;
@@ -52,12 +50,16 @@ export class Slices {
     return this.#row(destination).filter(({ kind }) => kind === "waiting").length;
   }
 
-  /** For the block at `height`. */
+  /** For the block at `height`: as much as it holds, and another source first in every block. The rest goes on waiting. */
   take(destination: SubnetIndex, height: Height): readonly Uint8Array[] {
     const row = this.#row(destination);
     const taken: Uint8Array[] = [];
-    for (const [source, under] of row.entries()) {
-      if (under.kind !== "waiting") continue;
+    let bytes = 0;
+    for (const i of row.keys()) {
+      const source = (height + i) % row.length;
+      const under = row[source];
+      if (under?.kind !== "waiting" || bytes + under.slice.length > XNET_BYTES_PER_BLOCK_MAX) continue;
+      bytes += under.slice.length;
       taken.push(under.slice);
       row[source] = { kind: "placed", height };
     }
@@ -100,14 +102,7 @@ export class Slices {
   }
 
   #accept(source: SubnetIndex, destination: SubnetIndex, slice: Uint8Array): void {
-    const { subnets, verify, wake, onFailure } = this.#options;
-    const wrong = verify(slice, subnets[source] as SubnetInfo, subnets[destination] as SubnetInfo);
-    if (wrong !== null) {
-      const what = `the slice of subnet ${source} for subnet ${destination}`;
-      onFailure(new OrreryError("slice_invalid", `${what} does not hold: ${wrong}`));
-      return;
-    }
     this.#row(destination)[source] = { kind: "waiting", slice };
-    wake(destination);
+    this.#options.wake(destination);
   }
 }

@@ -3,7 +3,7 @@
  * holds back everything after it of this subnet, and nothing of the others.
  */
 import { assert, assertNever, type Height } from "@orrery/base";
-import { CertifiedView, COMPOSITE_QUERY_TIME_MS_MAX } from "@orrery/execution";
+import { CertifiedView, COMPOSITE_QUERY_TIME_MS_MAX, type NextSliceOptions } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import { createFileDisk, inflateGzip } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
@@ -49,8 +49,8 @@ export class SubnetView {
   }
 
   /** The slice of the source's stream that this subnet should take next, from what both of them have published. */
-  slice(source: SubnetView): unknown {
-    return source.#settled((from) => this.#settled((view) => view.nextSlice(from)));
+  slice(source: SubnetView, options: NextSliceOptions): unknown {
+    return source.#settled((from) => this.#settled((view) => view.nextSlice(from, options)));
   }
 
   /** Runs once everything sent before has been done; null while there is no view. */

@@ -5,6 +5,8 @@
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert } from "@orrery/base";
+import type { Bls } from "@orrery/crypto";
+import { createMclBls } from "@orrery/crypto/mcl";
 import { createChannel, installFastHashes, reportFailures } from "@orrery/host";
 import type {
   About,
@@ -20,7 +22,10 @@ import { SubnetView } from "./subnet-view.ts";
 
 const { stateDirectory } = workerData as WorkerStart;
 installFastHashes();
+/** A slice of so many keeps queries waiting for ten milliseconds or so. */
+const SLICE_MESSAGES_MAX = 500;
 const views: SubnetView[] = [];
+let bls: Promise<Bls> | null = null;
 let execution: ReturnType<typeof createChannel<ViewAcknowledgement, ViewFeed>> | null = null;
 
 assert(parentPort !== null, "the view worker runs as a worker thread");
@@ -32,10 +37,7 @@ createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
     else viewOf(message.subnet).delegate(message.delegation);
   },
   mayTakeLong: (call) => call.kind === "query" || call.kind === "answer_outcall",
-  onCall(call): unknown {
-    const view = viewOf(call.subnet);
-    return call.kind === "slice" ? view.slice(viewOf(call.source)) : view.call(call);
-  },
+  onCall: (call) => (call.kind === "slice" ? slice(call) : viewOf(call.subnet).call(call)),
 });
 
 function viewOf(subnet: SubnetIndex): SubnetView {
@@ -46,6 +48,15 @@ function viewOf(subnet: SubnetIndex): SubnetView {
     );
   views[subnet] = view;
   return view;
+}
+
+/** The signature library takes a while to start, and networks whose subnets are silent do not need it here. */
+async function slice({ subnet, source }: About<Extract<ViewCall, { kind: "slice" }>>): Promise<unknown> {
+  const next = async (verifyBls: Bls["verify"]): Promise<unknown> =>
+    await viewOf(subnet).slice(viewOf(source), { verifyBls, maxMessages: SLICE_MESSAGES_MAX });
+  if (bls === null && (await next(() => true)) === null) return null;
+  bls ??= createMclBls();
+  return await next((await bls).verify);
 }
 
 function acceptFeed(port: MessagePort): void {

@@ -25,6 +25,7 @@ export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts
 export {
   type Certification,
   CertifiedView,
+  type NextSliceOptions,
   type RangesForm,
   type ReadStateAnswer,
   type ViewAnswer,

@@ -12,13 +12,13 @@ import {
   principalKey,
   type TimeNs,
   utf8,
+  XNET_BYTES_PER_BLOCK_MAX,
 } from "@orrery/base";
 import { type Bls, rangesContain } from "@orrery/crypto";
 import { createChainKeys } from "@orrery/crypto/chain-keys";
 import type { BatchResult } from "@orrery/execution";
 import { verifyDelegation } from "@orrery/execution/delegation";
 import { type LocalSubnetKind, localNetwork } from "@orrery/execution/local-network";
-import { decodeCertifiedSlice, verifySlice } from "@orrery/execution/slices";
 import { nodePublicKeyDer } from "@orrery/host";
 import type { CanisterRange } from "@orrery/state";
 import { createInlineReplica, type InlineReplica } from "./replica.ts";
@@ -105,7 +105,7 @@ export class InlineNetwork {
   /** Whether other subnets have sent it something. Sources that have nothing are forgotten. */
   hasMail(member: Member): boolean {
     for (const source of member.sources) {
-      if (member.replica.view.nextSlice(source.replica.view) !== null) return true;
+      if (this.#nextSlice(member, source) !== null) return true;
       member.sources.delete(source);
     }
     return false;
@@ -116,31 +116,24 @@ export class InlineNetwork {
     return member !== this.root && time - member.delegatedAt > DELEGATION_RENEWAL_NS;
   }
 
-  #slicesFor(member: Member): readonly Uint8Array[] {
-    const slices: Uint8Array[] = [];
-    for (const source of this.members) {
-      if (!member.sources.has(source)) continue;
-      const slice = member.replica.view.nextSlice(source.replica.view);
-      if (slice === null) member.sources.delete(source);
-      else slices.push(this.#verified(slice, source, member));
-    }
-    return slices;
+  #nextSlice(member: Member, source: Member): Uint8Array | null {
+    return member.replica.view.nextSlice(source.replica.view, { verifyBls: this.#bls.verify });
   }
 
-  #verified(bytes: Uint8Array, source: Member, destination: Member): Uint8Array {
-    const slice = decodeCertifiedSlice(bytes);
-    const { subnetId, publicKey } = source.replica.subnet;
-    const verdict = slice.ok
-      ? verifySlice(slice.value, {
-          source: subnetId,
-          destination: idOf(destination),
-          publicKeyDer: publicKey,
-          verifyBls: (key, message, signature) => this.#bls.verify(key, message, signature),
-        })
-      : slice;
-    if (!verdict.ok)
-      throw new OrreryError("slice_invalid", `a slice between two subnets does not hold: ${verdict.error}`);
-    return bytes;
+  #slicesFor(member: Member): readonly Uint8Array[] {
+    const slices: Uint8Array[] = [];
+    let bytes = 0;
+    for (const source of this.members) {
+      if (!member.sources.has(source)) continue;
+      const slice = this.#nextSlice(member, source);
+      if (slice === null) member.sources.delete(source);
+      // What a block has no room for is still there for the next one.
+      else if (bytes + slice.length <= XNET_BYTES_PER_BLOCK_MAX) {
+        bytes += slice.length;
+        slices.push(slice);
+      }
+    }
+    return slices;
   }
 
   #renew(time: TimeNs): void {

@@ -8,6 +8,7 @@ import {
   decodeEnvelope,
   type Height,
   MANAGEMENT_CANISTER,
+  OrreryError,
   type OutcallResponse,
   type Principal,
   type QueryStats,
@@ -23,8 +24,8 @@ import { ErrorCode, errorCodeText, rejectCodeOf, type UserError } from "../error
 import { boundedText } from "../messaging/reject.ts";
 import type { Inflate } from "../runner/modules.ts";
 import { WasmRunner } from "../runner/runner.ts";
-import { sliceRequest } from "../streams/payload.ts";
-import { certifySlice, takeSlice } from "../streams/slices.ts";
+import { judgeSlice, sliceRequest } from "../streams/payload.ts";
+import { certifySlice, takeSlice, type VerifySliceOptions } from "../streams/slices.ts";
 import type { StateDelta } from "../types.ts";
 import {
   type CertificateDestination,
@@ -64,6 +65,12 @@ export interface ViewOptions {
   readonly instancesMax?: number;
   /** Called when a query begins; what it returns says whether a composite query's time is up. Unlimited when not given. */
   readonly startTimer?: () => () => boolean;
+}
+
+export interface NextSliceOptions {
+  readonly verifyBls: VerifySliceOptions["verifyBls"];
+  /** Beside the protocol's limits: what a thread may be kept busy with. */
+  readonly maxMessages?: number;
 }
 
 export interface ViewQuery {
@@ -193,15 +200,20 @@ export class CertifiedView {
   }
 
   /**
-   * The slice of the source's stream to this subnet that goes on where this state is, certified by the source; null when there is
-   * nothing new. What is wrong with it otherwise shows when it is judged by whoever puts it into a block.
+   * The slice of the source's stream to this subnet that goes on where this state is, certified by the source and judged as for a
+   * block on this state; null when there is nothing new. One that does not hold is `slice_invalid`.
    */
-  nextSlice(source: CertifiedView): Uint8Array | null {
-    const state = { tree: this.#mirror.tree, subnet: this.#mirror.subnet };
-    const request = sliceRequest({ state, past: new Map() }, source.#mirror.subnet.subnetId);
-    const { tree, subnet } = source.#mirror;
-    const slice = takeSlice({ tree, subnet }, request);
-    return slice === null ? null : certifySlice(slice, source.#certification.signature);
+  nextSlice(source: CertifiedView, options: NextSliceOptions): Uint8Array | null {
+    const { maxMessages = Number.MAX_SAFE_INTEGER, verifyBls } = options;
+    const context = { state: this.#mirror, past: new Map(), verifyBls };
+    const request = sliceRequest(context, source.#mirror.subnet.subnetId);
+    const limited = { ...request, maxMessages: Math.min(request.maxMessages, maxMessages) };
+    const slice = takeSlice(source.#mirror, limited);
+    if (slice === null) return null;
+    const bytes = certifySlice(slice, source.#certification.signature);
+    const verdict = judgeSlice(context, bytes);
+    if (verdict.ok) return bytes;
+    throw new OrreryError("slice_invalid", `a slice between two subnets does not hold: ${verdict.error}`);
   }
 
   /** From now on certificates carry this delegation, which the caller has verified. */
