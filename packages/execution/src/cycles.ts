@@ -158,6 +158,27 @@ export function prepayExecution(
   return { ok: true, value: { cycles, instructionLimit, is64 } };
 }
 
+/**
+ * Brings what was prepaid for a callback in line with the code that now runs it, which an upgrade may have made 32-bit or 64-bit
+ * since: the rest is taken from the balance whatever the freezing threshold, or given back. IC0207 when the balance is too small.
+ */
+export function adjustPrepayment(
+  subnet: FeeSubnet,
+  canister: CanisterState,
+  options: { readonly prepaid: bigint; readonly instructionLimit: bigint },
+): { readonly ok: true; readonly value: Prepayment } | { readonly ok: false; readonly error: UserError } {
+  const { prepaid, instructionLimit } = options;
+  const { meta } = canister;
+  const is64 = meta.module?.is64 ?? false;
+  const cycles = executionCost(subnet, instructionLimit, is64);
+  const missing = cycles - prepaid;
+  if (missing > meta.cycles) {
+    return { ok: false, error: outOfCycles(meta, { requested: missing, threshold: 0n, reveal: false }) };
+  }
+  meta.cycles -= missing;
+  return { ok: true, value: { cycles, instructionLimit, is64 } };
+}
+
 /** Refunds what a message did not use and books the rest. */
 export function settleExecution(
   options: { readonly subnet: FeeSubnet; readonly total: ConsumptionTotal; readonly prepaid: Prepayment },

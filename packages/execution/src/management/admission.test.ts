@@ -72,7 +72,7 @@ test("a call to the subnet's own id is a management call, the caller's version i
   const wrong = forward(subnet, id, "uninstall_code", arg(666n));
   assert.ok(wrong.kind === "rejected");
   assert.match(wrong.message, /sender canister version 666 that does not match the actual sender canister/);
-  const right = forward(subnet, id, "uninstall_code", arg(1n));
+  const right = forward(subnet, id, "uninstall_code", arg(subnet.canister(id).meta.version));
   assert.ok(right.kind === "rejected");
   assert.match(right.message, /^IC0512: Only the controllers/);
   assert.equal(forward(subnet, id, "canister_status", idArg(id)).kind, "replied");

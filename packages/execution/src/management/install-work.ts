@@ -5,7 +5,7 @@
  */
 import { principalToText } from "@orrery/base";
 import type { InstallWork, SubnetInfo } from "@orrery/state";
-import { freezingThresholdCycles, isFrozen, memoryUsageBytes } from "../cycles.ts";
+import { memoryUsageBytes } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { QUEUE_CAPACITY } from "../limits.ts";
 import { paceAfter } from "../messaging/work.ts";
@@ -19,6 +19,7 @@ import type {
   Pace,
   RunnableCanister,
 } from "../types.ts";
+import { type GrowthPlan, growthError, planGrowth } from "./memory.ts";
 
 interface Installation {
   readonly subnet: SubnetInfo;
@@ -45,6 +46,7 @@ export function runInstallation(
   const early =
     persistenceProblem(installation, compiled.value) ?? tooExpensive(installation, compiled.value, before);
   if (early !== null) return failed(before, early);
+  let cyclesReserved = 0n;
   const outcome = runner.install(
     canister,
     {
@@ -53,7 +55,12 @@ export function runInstallation(
       keepHeap: work.persistence === "keep",
       module: compiled.value.module,
       arg: work.arg,
-      refuse: (sizes) => unaffordable(installation, compiled.value, sizes),
+      refuse: (sizes) => {
+        const plan = growthOf(installation, compiled.value, sizes);
+        if (!plan.ok) return growthError(plan.refusal);
+        cyclesReserved = plan.reserve;
+        return null;
+      },
     },
     {
       ...installContext(installation, work.prepaid.instructionLimit - before),
@@ -62,7 +69,11 @@ export function runInstallation(
     commitWithin - before,
   );
   return {
-    outcome: { ...outcome, instructions: before + outcome.instructions },
+    outcome: {
+      ...outcome,
+      effects: outcome.effects === null ? null : { ...outcome.effects, cyclesReserved },
+      instructions: before + outcome.instructions,
+    },
     cleanup: null,
     compiled: compiled.value,
   };
@@ -96,29 +107,25 @@ function persistenceProblem({ canister, work }: Installation, compiled: Compiled
   return persistenceError(canister, compiled.module, work.persistence);
 }
 
-/** What the installation has come to, memories included, must leave the canister unfrozen. */
-function unaffordable(
+/** What the installation would take of the subnet and of the balance with these sizes (Wasm pages; those that are there at first). */
+function growthOf(
   { subnet, canister, work }: Installation,
   compiled: CompiledUpload,
-  /** Wasm pages; before anything ran, those that are there. */
   sizes?: { readonly heapPages: number; readonly stablePages: number },
-): UserError | null {
+): GrowthPlan {
+  const { meta } = canister;
   const grown = {
-    ...canister.meta,
+    ...meta,
     ...sizes,
     module: compiled.module,
     customSectionBytes: compiled.customSectionBytes,
-    cycles: canister.meta.cycles + work.prepaid.cycles,
+    cycles: meta.cycles + work.prepaid.cycles,
   };
-  if (!isFrozen(subnet, grown)) return null;
-  const growth = memoryUsageBytes(grown) - memoryUsageBytes(canister.meta);
-  const bytes = growth > 0n ? growth : 0n;
-  const missing = freezingThresholdCycles(subnet, grown) - grown.cycles;
-  return userError(
-    ErrorCode.InsufficientCyclesInMemoryGrow,
-    `Canister cannot grow memory by ${bytes} bytes due to insufficient cycles. ` +
-      `At least ${missing} additional cycles are required.`,
-  );
+  const plan = planGrowth(subnet, { meta, grown, available: work.subnetMemoryAvailable });
+  if (!plan.ok || plan.reserve <= meta.cycles) return plan;
+  // What is prepaid comes back only afterwards.
+  const bytes = memoryUsageBytes(grown) - memoryUsageBytes(meta);
+  return { ok: false, refusal: { kind: "cycles", bytes, missing: plan.reserve - meta.cycles } };
 }
 
 /** What is known before anything runs: compiling must fit the limit, the new module's own size must not freeze the canister. */
@@ -136,5 +143,6 @@ function tooExpensive(
         `${prepaid.instructionLimit} instructions for single message execution.`,
     );
   }
-  return unaffordable(installation, compiled);
+  const plan = growthOf(installation, compiled);
+  return plan.ok ? null : growthError(plan.refusal);
 }

@@ -5,6 +5,7 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
 import type { IngressStatus } from "@orrery/state";
+import { memoryUsageBytes } from "../cycles.ts";
 import { memorySaturation, storageCost, storageReservation } from "../fees.ts";
 import { SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
 import { ExecutionIndex } from "../scheduler/execution-index.ts";
@@ -152,6 +153,30 @@ describe("messages that grow memory", () => {
     subnet.round([], 100_000_000_000n);
     assert.equal(meta.cycles, cycles);
     assert.ok(meta.reservedCycles < reservedCycles);
+  });
+});
+
+describe("installations", () => {
+  test("reserve for what the new code takes, and are refused beyond the limit", () => {
+    const subnet = filled(1_000n * GIB);
+    const id = subnet.create({ cycles: RICH });
+    const { meta } = subnet.canister(id);
+    const used = (): bigint => memoryUsageBytes(meta) - BigInt(meta.historyBytes);
+    const [left, before] = [available(subnet), used()];
+    assert.equal(subnet.install(id, GROWING).kind, "replied");
+    const expected = storageReservation(SUBNET, memorySaturation(left, 1n), used() - before);
+    assert.ok(expected > 0n);
+    assert.equal(meta.reservedCycles, expected);
+    const other = subnet.create({ cycles: RICH });
+    const poor = subnet.canister(other).meta;
+    poor.settings = { ...poor.settings, reservedCyclesLimit: 1n };
+    const [code, text] = refusal(subnet.install(other, GROWING));
+    assert.equal(code, "IC0534");
+    assert.match(
+      text,
+      /^Canister cannot grow memory by \d+ bytes due to its reserved cycles limit\. The current limit \(1\)/,
+    );
+    assert.deepEqual([poor.module, poor.reservedCycles], [null, 0n]);
   });
 });
 

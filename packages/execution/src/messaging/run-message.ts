@@ -4,7 +4,16 @@
  * outbox only; what stands between them is in the canister's record. Every cycle that a message touches is afterwards in a
  * balance, in a call context, in a message under way, prepaid, reserved by a callback, or consumed.
  */
-import { assert, err, type Height, ok, principalKey, type Result, type TimeNs } from "@orrery/base";
+import {
+  assert,
+  compareBytes,
+  err,
+  type Height,
+  ok,
+  principalKey,
+  type Result,
+  type TimeNs,
+} from "@orrery/base";
 import type {
   CallContext,
   CallOrigin,
@@ -21,12 +30,21 @@ import { minOf } from "../bigints.ts";
 import { prepayExecution, recordConsumed, settleExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { CALL_TIMEOUT_SECONDS_MAX, type ExecutionLimits } from "../limits.ts";
+import { senderVersionError } from "../management/sender-version.ts";
 import type { JobResult, MessageEffects, OutgoingCall } from "../types.ts";
 import { answerOrigin, closeIfDone, openContext, respond } from "./contexts.ts";
 import { appendLogs } from "./logs.ts";
 import { updateLowMemoryHook } from "./low-memory.ts";
 import type { Outbox } from "./outbox.ts";
-import { didNotReply, executionError, methodNotFound, noModule, stopped, stopping } from "./reject.ts";
+import {
+  didNotReply,
+  executionError,
+  methodNotFound,
+  noModule,
+  rejectFromError,
+  stopped,
+  stopping,
+} from "./reject.ts";
 
 /** What a turn needs besides its canister. */
 export interface TurnEnv {
@@ -136,6 +154,16 @@ function sendCall(
   const key = principalKey(call.callee);
   canister.outstandingByCallee.set(key, (canister.outstandingByCallee.get(key) ?? 0) + 1);
   if (deadline !== 0n) env.outbox.deadlines.push({ callbackId: id, deadline });
+  const misstated = versionError(env, canister, call);
+  if (misstated !== null) {
+    const payload = rejectFromError(misstated);
+    env.outbox.messages.push({
+      kind: "response",
+      to: canister.meta.id,
+      input: { kind: "response", from: call.callee, callbackId: id, payload, refund: call.cycles },
+    });
+    return;
+  }
   env.outbox.messages.push({
     kind: "request",
     callee: call.callee,
@@ -151,6 +179,12 @@ function sendCall(
   });
 }
 
+/** A management call that misstates the version of its sender is answered without being sent. */
+function versionError(env: TurnEnv, { meta }: CanisterState, call: OutgoingCall): UserError | null {
+  const management = call.callee.length === 0 || compareBytes(call.callee, env.subnet.subnetId) === 0;
+  return management ? senderVersionError(call.methodName, call.payload, meta.version) : null;
+}
+
 /** Deadlines are whole seconds, at most `CALL_TIMEOUT_SECONDS_MAX` from the second that has begun. */
 function deadlineAfter(time: TimeNs, timeoutSeconds: number): TimeNs {
   const seconds = Math.min(timeoutSeconds, CALL_TIMEOUT_SECONDS_MAX);
@@ -158,7 +192,7 @@ function deadlineAfter(time: TimeNs, timeoutSeconds: number): TimeNs {
 }
 
 /** After a message ran: its response, or the starvation rule, or nothing yet. */
-function finishInContext(
+export function finishInContext(
   env: TurnEnv,
   canister: CanisterState,
   context: CallContext,
@@ -220,15 +254,16 @@ function admit(
   canister: CanisterState,
   input: IngressInput | RequestInput,
 ): Result<Admission, UserError> {
-  const early =
-    statusError(canister) ?? (input.kind === "request" ? incomingCyclesError(canister, input) : null);
+  const early = statusError(canister);
   if (early !== null) return err(early);
   const prepaid = prepayExecution(env.subnet, canister, {
     instructionLimit: env.limits.instructionsPerMessage,
   });
   if (!prepaid.ok) return prepaid;
   const arg = input.kind === "request" ? input.payload : input.arg;
-  const entry = replicatedEntry(canister, input.methodName, arg);
+  const entry =
+    (input.kind === "request" ? incomingCyclesError(canister, input) : null) ??
+    replicatedEntry(canister, input.methodName, arg);
   if ("kind" in entry) return ok({ prepaid: prepaid.value, entry });
   settle(env, canister, prepaid.value, 0n);
   return err(entry);

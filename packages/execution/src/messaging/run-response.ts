@@ -13,11 +13,11 @@ import type {
   ResponseInput,
 } from "@orrery/state";
 import { minOf } from "../bigints.ts";
-import { recordConsumed } from "../cycles.ts";
+import { adjustPrepayment, recordConsumed } from "../cycles.ts";
 import { transmissionBytesCost } from "../fees.ts";
 import { CLEANUP_INSTRUCTIONS_SHARE, INSTRUCTIONS_PER_MESSAGE_MAX } from "../limits.ts";
 import { closeIfDone } from "./contexts.ts";
-import { startMessage, type TurnEnv } from "./run-message.ts";
+import { finishInContext, startMessage, type TurnEnv } from "./run-message.ts";
 
 /** Takes the callback out of the canister's books. Null: it was answered before, at its deadline. */
 function takeCallback(canister: CanisterState, id: number): Callback | null {
@@ -85,18 +85,23 @@ function callbackEntry(run: CallbackRun): ReplicatedEntry {
   };
 }
 
-function startCallback(env: TurnEnv, canister: CanisterState, run: CallbackRun): MessageWork {
+function startCallback(env: TurnEnv, canister: CanisterState, run: CallbackRun): MessageWork | null {
   const { context, callback, input } = run;
   const limit = env.limits.instructionsPerMessage;
+  const prepaid = adjustPrepayment(env.subnet, canister, {
+    prepaid: callback.prepaidExecution,
+    instructionLimit: INSTRUCTIONS_PER_MESSAGE_MAX,
+  });
+  if (!prepaid.ok) {
+    canister.meta.cycles += callback.prepaidExecution;
+    finishInContext(env, canister, context, { error: prepaid.error, effects: null });
+    return null;
+  }
   const forCleanup = callback.cleanup === null ? 0n : limit / CLEANUP_INSTRUCTIONS_SHARE;
   return startMessage(env, canister, {
     context,
     entry: callbackEntry(run),
-    prepaid: {
-      cycles: callback.prepaidExecution,
-      instructionLimit: INSTRUCTIONS_PER_MESSAGE_MAX,
-      is64: canister.meta.module?.is64 ?? false,
-    },
+    prepaid: prepaid.value,
     instructionLimit: limit - forCleanup,
     totalLimit: limit,
     cyclesRefunded: input.refund,

@@ -1,15 +1,8 @@
 /** Imports that call other canisters (interface spec, "Inter-canister method calls"). A call is built up, then performed or dropped. */
-import {
-  type CanisterId,
-  equalBytes,
-  PRINCIPAL_BYTES_MAX,
-  principalToText,
-  utf8DecodeLossy,
-} from "@orrery/base";
+import { type CanisterId, PRINCIPAL_BYTES_MAX, principalToText, utf8DecodeLossy } from "@orrery/base";
 import type { WasmClosure } from "@orrery/state";
 import { freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import { CALL_TIMEOUT_SECONDS_MAX, METHOD_NAME_BYTES_MAX, SAME_SUBNET_PAYLOAD_BYTES_MAX } from "../limits.ts";
-import { senderVersionViolation } from "../management/sender-version.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { CanisterFailure, toolchainViolation, userViolation } from "./failure.ts";
 import type { MessageFrame, PendingCall } from "./frame.ts";
@@ -85,13 +78,6 @@ function addCycles(host: Host, name: ImportName, amount: bigint): void {
 }
 
 /** The management canister also goes by the id of the subnet. */
-function checkSenderVersion(frame: MessageFrame, call: PendingCall): void {
-  if (call.callee.length > 0 && !equalBytes(call.callee, frame.context.subnet.subnetId)) return;
-  const payload = call.payload.take();
-  const violation = senderVersionViolation(call.methodName, payload, frame.meta.version);
-  if (violation !== null) throw toolchainViolation(violation);
-}
-
 export function callImports(host: Host): Record<string, HostFunction> {
   return {
     call_new: (
@@ -153,7 +139,6 @@ export function callImports(host: Host): Record<string, HostFunction> {
       const frame = host.allow("call_perform");
       const call = pendingCall(frame, "ic0.call_perform");
       frame.pending = null;
-      checkSenderVersion(frame, call);
       return frame.perform(call);
     },
   };

@@ -25,7 +25,7 @@ const IMPORTS = `
  */
 export const FAILING: string = `(module ${IMPORTS}
   (memory 2) (table 4 funcref) (elem (i32.const 0) $on_reply $on_reject $ignore)
-  (data (i32.const 0) "bang") (data (i32.const 16) "raw_rand") (data (i32.const 32) "again") (data (i32.const 48) "wait")
+  (data (i32.const 0) "bang") (data (i32.const 16) "raw_rand") (data (i32.const 32) "again") (data (i32.const 48) "wait") (data (i32.const 80) "DIDL\\00\\00")
   (global $calls (mut i32) (i32.const 0))
   (func (export "canister_update fine") (call $reply))
   (func (export "canister_query fine_query") (call $reply))
@@ -38,11 +38,11 @@ export const FAILING: string = `(module ${IMPORTS}
   (func (export "canister_update wait")
     (call $new (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 8)
       (i32.const 2) (i32.const 0) (i32.const 2) (i32.const 0))
-    (drop (call $perform)))
+    (call $data (i32.const 80) (i32.const 6)) (drop (call $perform)))
   (func (export "canister_update bad_callback")
     (call $new (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 8)
       (i32.const 3) (i32.const 0) (i32.const 3) (i32.const 0))
-    (drop (call $perform)))
+    (call $data (i32.const 80) (i32.const 6)) (drop (call $perform)))
   (func $forward (param $timeout i32)
     (call $copy (i32.const 1000) (i32.const 0) (call $size))
     (call $new (i32.const 1000) (i32.load8_u (i32.const 1010)) (i32.const 1012) (i32.load8_u (i32.const 1011))
