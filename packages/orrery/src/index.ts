@@ -7,6 +7,10 @@ export {
   type InstallOptions,
   type Network,
   type NetworkOptions,
+  type OutcallAnswer,
+  type OutcallHandler,
+  type OutcallRequest,
+  type RealOutcalls,
   type Subnet,
   type SubnetKind,
 } from "./types.ts";

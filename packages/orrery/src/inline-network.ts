@@ -7,6 +7,7 @@ import {
   type CanisterId,
   equalBytes,
   OrreryError,
+  type OutcallResponse,
   type Principal,
   type PrincipalKey,
   principalKey,
@@ -46,6 +47,8 @@ export interface Member {
   /** Subnets whose streams may hold something that this one has not taken. */
   readonly sources: Set<Member>;
   delegatedAt: TimeNs;
+  /** Answers to outcalls for the next round. */
+  readonly responses: OutcallResponse[];
 }
 
 export class InlineNetwork {
@@ -67,6 +70,7 @@ export class InlineNetwork {
         nextTimer: null,
         sources: new Set(),
         delegatedAt: time,
+        responses: [],
       };
     });
     this.#byKey = new Map(this.members.map((member) => [principalKey(idOf(member)), member]));
@@ -90,7 +94,11 @@ export class InlineNetwork {
   /** One round of the subnet at `time`, later than its last; takes what other subnets have sent. */
   round(member: Member, time: TimeNs, ingress: readonly Uint8Array[]): BatchResult {
     const xnet = this.#slicesFor(member);
-    const result = member.replica.round(time, ingress, xnet);
+    const result = member.replica.round(time, {
+      ingress,
+      xnet,
+      responses: member.responses.splice(0).sort((a, b) => a.outcall - b.outcall),
+    });
     member.moreWork = result.moreWork;
     member.nextTimer = result.nextTimer;
     for (const { path } of result.delta.tree) {

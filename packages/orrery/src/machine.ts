@@ -6,17 +6,21 @@
 import {
   encodeCbor,
   equalBytes,
+  fromHex,
   OrreryError,
   type Principal,
   principalFromText,
+  principalToText,
   type TimeNs,
   toHex,
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
+import type { FetchedOutcall } from "@orrery/execution";
 import { effectiveCanisterId, isSubnetAdmin } from "@orrery/execution/effective-id";
 import type { AnswerWait, ReplicaNetwork, ReplicaView } from "@orrery/http";
 import type { InlineNetwork, Member } from "./inline-network.ts";
-import type { Call } from "./types.ts";
+import { fetchedOf, waitingOutcalls } from "./outcalls.ts";
+import type { Call, OutcallAnswer, OutcallRequest } from "./types.ts";
 
 const NS_PER_MS = 1_000_000n;
 /** Rounds one call may take before it counts as stuck. */
@@ -82,7 +86,8 @@ export class Machine {
     let worked = false;
     for (const member of this.#network.members) {
       const due = member.nextTimer !== null && member.nextTimer <= this.now();
-      if (!member.moreWork && !due && !this.#network.hasMail(member)) continue;
+      const answered = member.responses.length > 0;
+      if (!member.moreWork && !due && !answered && !this.#network.hasMail(member)) continue;
       this.#round(member, []);
       worked = true;
     }
@@ -129,20 +134,40 @@ export class Machine {
         refused.message,
       );
     }
-    let answered = false;
-    this.#watch(toHex(id), () => {
-      answered = true;
-    });
     this.#round(member, [envelope]);
-    for (let rounds = 0; !answered; rounds++) {
-      if (rounds >= ROUNDS_PER_CALL_MAX || !this.#work()) {
-        throw new OrreryError(
-          "call_pending",
-          `${call.method} has no answer yet: it waits for time to pass or for other messages`,
-        );
-      }
+    return this.#await(member, id);
+  }
+
+  /** What has become of an update that had no answer. */
+  resume(subnetId: string, requestId: string): Uint8Array {
+    return this.#await(this.#subnet(subnetId), fromHex(requestId));
+  }
+
+  #await(member: Member, id: Uint8Array): Uint8Array {
+    for (let rounds = 0; ; rounds++) {
+      const status = member.replica.requestStatus(id)?.kind;
+      if (status !== "received" && status !== "processing") return this.#reply(member, id);
+      if (rounds < ROUNDS_PER_CALL_MAX && this.#work()) continue;
+      throw new OrreryError(
+        "call_pending",
+        "the call has no answer yet: it waits for time to pass, for other messages or for an outcall's answer",
+        { data: { requestId: toHex(id), subnetId: principalToText(member.replica.subnet.subnetId) } },
+      );
     }
-    return this.#reply(member, id);
+  }
+
+  outcalls(): readonly OutcallRequest[] {
+    return this.#network.members.flatMap((member) => waitingOutcalls(member));
+  }
+
+  /** Answers an outcall for the next round of its subnet; false when it does not wait any more. */
+  answerOutcall(subnetId: string, id: number, answer: OutcallAnswer | FetchedOutcall): boolean {
+    const member = this.#subnet(subnetId);
+    const outcall = member.replica.outcalls().find((one) => one.id === id);
+    if (outcall === undefined || member.responses.some((one) => one.outcall === id)) return false;
+    const fetched = "kind" in answer ? answer : fetchedOf(member, outcall, answer);
+    member.responses.push(member.replica.view.answerOutcall(outcall, fetched));
+    return true;
   }
 
   query(call: Call): Uint8Array {
@@ -162,16 +187,15 @@ export class Machine {
     return (this.#network.hostOf(id) ?? this.#main).replica.keepsHeap(id);
   }
 
+  #subnet(id: string): Member {
+    const subnet = this.#network.subnet(principalFromText(id));
+    if (subnet !== null) return subnet;
+    throw new OrreryError("subnet_unknown", `there is no subnet ${id}: see the network's subnets`);
+  }
+
   /** The subnet that a call goes to: of the canister, of the one that a management call is about, or as told. */
   #host(call: Call): Member {
-    if (call.subnetId !== undefined) {
-      const subnet = this.#network.subnet(principalFromText(call.subnetId));
-      if (subnet !== null) return subnet;
-      throw new OrreryError(
-        "subnet_unknown",
-        `there is no subnet ${call.subnetId}: see the network's subnets`,
-      );
-    }
+    if (call.subnetId !== undefined) return this.#subnet(call.subnetId);
     const id = principalFromText(call.canisterId);
     const effective = id.length === 0 ? effectiveCanisterId(call.method, call.arg ?? EMPTY_ARG) : null;
     const about = effective === null ? id : effective.ok ? effective.value : null;

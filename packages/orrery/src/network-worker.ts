@@ -9,6 +9,7 @@ import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, validateWith } from "@orrery/http";
 import { InlineNetwork } from "./inline-network.ts";
 import { Machine } from "./machine.ts";
+import { RealWorld } from "./outcalls.ts";
 import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";
 
 const start = workerData as NetworkStart & { readonly sync: MessagePort };
@@ -43,6 +44,15 @@ function perform(call: SyncCall): unknown {
   switch (call.kind) {
     case "update":
       return machine.update(call.call);
+    case "resume":
+      return machine.resume(call.subnetId, call.requestId);
+    case "outcalls":
+      return machine.outcalls();
+    case "answer_outcall": {
+      const waited = machine.answerOutcall(call.subnetId, call.id, call.answer);
+      machine.settle();
+      return waited;
+    }
     case "query":
       return machine.query(call.call);
     case "time":
@@ -68,8 +78,37 @@ function answer(call: SyncCall): SyncAnswer {
   }
 }
 
-start.sync.on("message", (call: SyncCall) => {
-  start.sync.postMessage(answer(call));
+const world =
+  start.outcalls === null
+    ? null
+    : new RealWorld(start.outcalls, ({ subnetId, id }, fetched) => {
+        machine.answerOutcall(subnetId, id, fetched);
+        machine.settle();
+        begin();
+      });
+
+/** Outcalls that are to be made really are, whatever led to them. */
+function begin(): void {
+  world?.begin(machine.outcalls());
+}
+
+/** Waits for outcalls under way where the answer depends on them. */
+async function answerInTime(call: SyncCall): Promise<SyncAnswer> {
+  let next = call;
+  for (;;) {
+    const result = answer(next);
+    begin();
+    if (result.ok || result.error.code !== "call_pending") return result;
+    const waiting = world?.next() ?? null;
+    if (waiting === null) return result;
+    await waiting;
+    const { requestId, subnetId } = result.error.data;
+    next = { kind: "resume", requestId: requestId as string, subnetId: subnetId as string };
+  }
+}
+
+start.sync.on("message", async (call: SyncCall) => {
+  start.sync.postMessage(world === null ? answer(call) : await answerInTime(call));
   Atomics.store(signal, 0, 1);
   Atomics.notify(signal, 0);
 });
@@ -78,7 +117,9 @@ assert(parentPort !== null, "an in-process network has a thread of its own");
 const parent = createChannel<Ready, never, never, HttpCall>(parentPort, {
   onPost: () => {},
   async onCall({ method, url, headers, body }): Promise<HttpAnswer> {
-    return await api({ method, url, header: (name) => headers.get(name), body });
+    const response = api({ method, url, header: (name) => headers.get(name), body });
+    begin();
+    return await response;
   },
 });
 parent.post({

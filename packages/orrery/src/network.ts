@@ -11,7 +11,16 @@ import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import { wallTime } from "./machine.ts";
 import { decodeManagementReply, encodeManagementCall } from "./management.ts";
 import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";
-import { type Call, CallRejected, type InstallOptions, type Network, type NetworkOptions } from "./types.ts";
+import {
+  type Call,
+  CallRejected,
+  type InstallOptions,
+  type Network,
+  type NetworkOptions,
+  type OutcallHandler,
+  type OutcallRequest,
+  type RealOutcalls,
+} from "./types.ts";
 
 /** Genesis of the public network. */
 const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
@@ -69,6 +78,27 @@ async function serve(http: Thread["http"], request: Request): Promise<Response> 
   return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers });
 }
 
+/** One call may lead to so many outcalls after one another. */
+const OUTCALL_TURNS_MAX = 1_000;
+
+function outcallsOf({ outcalls }: NetworkOptions): {
+  readonly handler: OutcallHandler | null;
+  readonly real: RealOutcalls | null;
+} {
+  if (outcalls === undefined) return { handler: null, real: null };
+  return typeof outcalls === "function"
+    ? { handler: outcalls, real: null }
+    : { handler: null, real: outcalls };
+}
+
+/** How to go on with an update that had no answer; null for other errors. */
+function resumption(error: unknown): Extract<SyncCall, { kind: "resume" }> | null {
+  if (!(error instanceof OrreryError) || error.code !== "call_pending") return null;
+  const { requestId, subnetId } = error.data;
+  if (typeof requestId !== "string" || typeof subnetId !== "string") return null;
+  return { kind: "resume", requestId, subnetId };
+}
+
 /** Makes a network; ready when the promise resolves. */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
   const seed = options.seed ?? new Uint8Array(32);
@@ -80,11 +110,48 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
   const { port1, port2 } = new MessageChannel();
   const signal = new SharedArrayBuffer(4);
   const { worker, ready, http } = await startThread(
-    { seed, wall, time, signal, subnets: options.subnets ?? ["application"] },
+    {
+      seed,
+      wall,
+      time,
+      signal,
+      subnets: options.subnets ?? ["application"],
+      outcalls: outcallsOf(options).real,
+    },
     port2,
   );
   port1.unref();
   const ask = createAsk(port1, new Int32Array(signal));
+  const { handler } = outcallsOf(options);
+
+  /** Lets the handler answer what waits; false when nothing does. */
+  function answerOutcalls(): boolean {
+    if (handler === null) return false;
+    const waiting = ask<readonly OutcallRequest[]>({ kind: "outcalls" });
+    for (const request of waiting) {
+      const { subnetId, id } = request;
+      ask({ kind: "answer_outcall", subnetId, id, answer: handler(request) });
+    }
+    return waiting.length > 0;
+  }
+
+  /** Asks, with the outcalls that this leads to. */
+  function run<T>(call: SyncCall): T {
+    const attempt = (next: SyncCall): { readonly value: T } | { readonly error: unknown } => {
+      try {
+        return { value: ask<T>(next) };
+      } catch (error) {
+        return { error };
+      }
+    };
+    let outcome = attempt(call);
+    for (let turns = 0; turns < OUTCALL_TURNS_MAX && answerOutcalls(); turns++) {
+      const next = "error" in outcome ? resumption(outcome.error) : null;
+      if (next !== null) outcome = attempt(next);
+    }
+    if ("error" in outcome) throw outcome.error;
+    return outcome.value;
+  }
 
   function manage(
     method: string,
@@ -99,7 +166,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
       ...(sender === undefined ? {} : { sender }),
       ...(subnetId === undefined ? {} : { subnetId }),
     };
-    return ask({ kind: "update", call });
+    return run({ kind: "update", call });
   }
 
   return {
@@ -108,8 +175,15 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     subnetId: ready.subnetId,
     time: () => ask({ kind: "time" }),
     advanceTime: (durationMs) =>
-      ask({ kind: "advance", durationNs: BigInt(Math.round(durationMs * NS_PER_MS)) }),
-    tick: () => ask({ kind: "tick" }),
+      run({ kind: "advance", durationNs: BigInt(Math.round(durationMs * NS_PER_MS)) }),
+    tick: () => run({ kind: "tick" }),
+    pendingOutcalls: () => ask({ kind: "outcalls" }),
+    answerOutcall: ({ subnetId, id }, answer) => ask({ kind: "answer_outcall", subnetId, id, answer }),
+    resume(pending): Uint8Array {
+      const next = resumption(pending);
+      if (next === null) throw pending;
+      return run(next);
+    },
     subnets: ready.subnets,
     createCanister({ cycles, sender, subnetId } = {}): string {
       const arg = encodeManagementCall({ kind: "create", cycles: cycles ?? null });
@@ -125,7 +199,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
         { sender },
       );
     },
-    update: (call) => ask({ kind: "update", call }),
+    update: (call) => run({ kind: "update", call }),
     query: (call) => ask({ kind: "query", call }),
     fetch: (input, init) => serve(http, new Request(input, init)),
     async stop(): Promise<void> {

@@ -1,6 +1,6 @@
 /** What a network says to its thread: calls answered at once, and requests of the HTTPS interface, which may take rounds. */
 import type { TimeNs } from "@orrery/base";
-import type { Call, Subnet, SubnetKind } from "./types.ts";
+import type { Call, OutcallAnswer, RealOutcalls, Subnet, SubnetKind } from "./types.ts";
 
 export interface NetworkStart {
   readonly seed: Uint8Array;
@@ -8,13 +8,24 @@ export interface NetworkStart {
   readonly subnets: readonly SubnetKind[];
   readonly wall: boolean;
   readonly time: TimeNs;
+  /** Null: outcalls are answered by whoever has the network. */
+  readonly outcalls: RealOutcalls | null;
   /** Set to 1 when the answer of a synchronous call is in the port. */
   readonly signal: SharedArrayBuffer;
 }
 
 export type SyncCall =
   | { readonly kind: "update"; readonly call: Call }
+  /** Goes on waiting for the answer of an update. */
+  | { readonly kind: "resume"; readonly subnetId: string; readonly requestId: string }
   | { readonly kind: "query"; readonly call: Call }
+  | { readonly kind: "outcalls" }
+  | {
+      readonly kind: "answer_outcall";
+      readonly subnetId: string;
+      readonly id: number;
+      readonly answer: OutcallAnswer;
+    }
   | { readonly kind: "time" }
   | { readonly kind: "advance"; readonly durationNs: bigint }
   | { readonly kind: "tick" }

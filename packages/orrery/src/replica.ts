@@ -2,7 +2,15 @@
  * A replica of one subnet on one thread: state, execution and certified view advanced together, a round at a time. It is what the threads of a
  * node are, without the threads; nothing here waits, reads a clock or draws randomness.
  */
-import { type Batch, type Principal, principalKey, type TimeNs, toHex, u64be } from "@orrery/base";
+import {
+  type Batch,
+  type BlockPayload,
+  type Principal,
+  principalKey,
+  type TimeNs,
+  toHex,
+  u64be,
+} from "@orrery/base";
 import { type Bls, createSoleSigner, domainSep, sha256, stateRootMessage, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import {
@@ -18,7 +26,14 @@ import {
 import type { Delegation } from "@orrery/execution/delegation";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createNodeSigner, inflateGzip } from "@orrery/host";
-import { type IngressStatus, newState, PageArena, PageReader, type SubnetInfo } from "@orrery/state";
+import {
+  type IngressStatus,
+  newState,
+  type Outcall,
+  PageArena,
+  PageReader,
+  type SubnetInfo,
+} from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 
 /** Custom section of modules whose heap an upgrade has to keep or replace by word. */
@@ -47,8 +62,13 @@ export interface InlineReplica {
   keepsHeap(canisterId: Principal): boolean;
   /** From now on certificates carry this delegation, which the caller has verified. */
   delegate(delegation: Delegation): void;
-  /** One round at `time` (later than the last) with these envelopes and slices; the view sees it when this returns. */
-  round(time: TimeNs, ingress: readonly Uint8Array[], xnet: readonly Uint8Array[]): BatchResult;
+  /** HTTPS outcalls that the state waits for, the oldest first. */
+  outcalls(): readonly Outcall[];
+  /** One round at `time` (later than the last) with what a block would hold; the view sees it when this returns. */
+  round(
+    time: TimeNs,
+    payload: BlockPayload & Required<Pick<BlockPayload, "xnet" | "responses">>,
+  ): BatchResult;
 }
 
 export function createInlineReplica(options: InlineReplicaOptions): InlineReplica {
@@ -110,7 +130,8 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
       delegation = verified;
       view.delegate(verified);
     },
-    round(time, ingress, xnet): BatchResult {
+    outcalls: () => [...state.outcalls.values()].sort((a, b) => a.id - b.id),
+    round(time, { ingress, xnet, responses }): BatchResult {
       const height = state.height + 1;
       const randomness = sha256(
         domainSep("orrery-inline-randomness"),
@@ -127,6 +148,7 @@ export function createInlineReplica(options: InlineReplicaOptions): InlineReplic
         ingress,
         ...(queryStats.length === 0 ? {} : { queryStats }),
         ...(xnet.length === 0 ? {} : { xnet }),
+        ...(responses.length === 0 ? {} : { responses }),
       };
       arena.advance(height);
       const result = execution.applyBatch(batch);

@@ -23,6 +23,44 @@ export interface NetworkOptions {
   readonly clock?: ClockKind;
   /** First instant of a virtual clock; 2021-05-06T19:17:10Z by default. */
   readonly time?: TimeNs;
+  /**
+   * What answers the canisters' HTTPS outcalls: a function, for tests; or how they are really made (`{}` as the public network does).
+   * By default they wait for `answerOutcall`, or for a minute of the network's time.
+   */
+  readonly outcalls?: OutcallHandler | RealOutcalls;
+}
+
+/** An HTTPS outcall that a canister makes. */
+export interface OutcallRequest {
+  readonly subnetId: string;
+  /** Its number on that subnet. */
+  readonly id: number;
+  readonly url: string;
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "PATCH";
+  readonly headers: readonly { readonly name: string; readonly value: string }[];
+  readonly body: Uint8Array | null;
+  /** Headers and body of the response. */
+  readonly maxResponseBytes: number;
+}
+
+export type OutcallAnswer =
+  | {
+      readonly status: number;
+      readonly headers?: readonly { readonly name: string; readonly value: string }[];
+      readonly body?: Uint8Array;
+    }
+  /** 1: it can never succeed; 2: it may, later. */
+  | { readonly rejectCode: 1 | 2; readonly message: string };
+
+export type OutcallHandler = (request: OutcallRequest) => OutcallAnswer;
+
+export interface RealOutcalls {
+  /** Certificates of authorities to trust instead of the usual ones, PEM. */
+  readonly ca?: string;
+  /** Also take `http:` URLs, which the public network does not. */
+  readonly plainHttp?: boolean;
+  /** Whether this machine and its network may be asked; true by default. */
+  readonly privateAddresses?: boolean;
 }
 
 /** A call that did not end with a reply. */
@@ -71,6 +109,12 @@ export interface Network {
   advanceTime(durationMs: number): void;
   /** Runs one round of every subnet. */
   tick(): void;
+  /** Outcalls that wait for an answer, the oldest of each subnet first. */
+  pendingOutcalls(): readonly OutcallRequest[];
+  /** Answers one of them and runs the rounds that became due; false when it does not wait any more. */
+  answerOutcall(outcall: Pick<OutcallRequest, "subnetId" | "id">, answer: OutcallAnswer): boolean;
+  /** What an `update` that ended with `call_pending` has come to; the error's data names it. */
+  resume(pending: OrreryError): Uint8Array;
   createCanister(options?: {
     readonly cycles?: bigint;
     readonly sender?: string;
