@@ -31,6 +31,8 @@ export interface Live {
   readonly touched: PageSet;
   /** It ran, and its module may then not run again in the same instance (dropped segments); its memory may. */
   spent: boolean;
+  /** Bytes of memory that the pool counts for it. */
+  counted: number;
 }
 
 export class InstancePool {
@@ -39,6 +41,8 @@ export class InstancePool {
   readonly #max: number;
   /** Least recently used first. */
   readonly #live = new Map<PrincipalKey, Live>();
+  /** Sum of what is counted. */
+  #bytes = 0;
 
   constructor(options: { readonly engine: Engine; readonly reader: PageReader; readonly max: number }) {
     this.#engine = options.engine;
@@ -60,6 +64,7 @@ export class InstancePool {
       this.#live.delete(key);
       const ready = found.spent ? this.#renew(found) : found;
       this.#live.set(key, ready);
+      this.#count(ready);
       return ready;
     }
     if (found !== undefined) this.#drop(found);
@@ -87,7 +92,9 @@ export class InstancePool {
 
   /** A new instance over the same memory. */
   #renew(live: Live): Live {
-    return this.#instantiate({ ...live, form: "fast", memory: live.instance.memory });
+    const renewed = this.#instantiate({ ...live, form: "fast", memory: live.instance.memory });
+    renewed.counted = live.counted;
+    return renewed;
   }
 
   /** The same module in the exact form over the same memory, for running a message again. */
@@ -100,17 +107,22 @@ export class InstancePool {
     const former = this.#live.get(live.key);
     if (former !== undefined && former !== live) this.#drop(former);
     this.#live.set(live.key, live);
+    this.#count(live);
     this.#shrink();
+  }
+
+  /** A memory may have grown since it was counted. */
+  #count(live: Live): void {
+    const bytes = live.instance.memoryBytes().length;
+    this.#bytes += bytes - live.counted;
+    live.counted = bytes;
   }
 
   /** Drops the least recently used until the rest fits; the last one stays whatever its size. */
   #shrink(): void {
-    let bytes = 0;
-    for (const live of this.#live.values()) bytes += live.instance.memoryBytes().length;
     for (const live of this.#live.values()) {
-      const fits = this.#live.size <= this.#max && bytes <= LIVE_BYTES_MAX;
+      const fits = this.#live.size <= this.#max && this.#bytes <= LIVE_BYTES_MAX;
       if (fits || this.#live.size === 1) return;
-      bytes -= live.instance.memoryBytes().length;
       this.#drop(live);
     }
   }
@@ -195,11 +207,13 @@ export class InstancePool {
     });
     host.attach(instance);
     const { key, blob, compiled, touched } = options;
-    return { key, blob, compiled, instance, host, touched, spent: false };
+    return { key, blob, compiled, instance, host, touched, spent: false, counted: 0 };
   }
 
   #drop(live: Live): void {
     if (this.#live.get(live.key) === live) this.#live.delete(live.key);
+    this.#bytes -= live.counted;
+    live.counted = 0;
     const { memory } = live.instance;
     if (memory === null) return;
     this.#engine.memories.release(memory, live.compiled.info.memory?.is64 === true, live.touched.values());
