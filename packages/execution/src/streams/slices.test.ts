@@ -2,13 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CanisterId, canisterIdFromIndex, type SubnetId, utf8 } from "@orrery/base";
-import { blsToDer, secretFromSeed, stateRootMessage, treeHash } from "@orrery/crypto";
+import { blsToDer, secretFromSeed, stateRootMessage, treeHash, witness } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import {
   encodeStreamMessage,
   newState,
   type ReplicatedState,
   type StreamMessage,
+  streamHeaderPath,
+  streamMessagePath,
   updateTree,
 } from "@orrery/state";
 import fc from "fast-check";
@@ -172,6 +174,24 @@ test("another subnet's slice, another target's and any changed bit are refused",
   assert.ok(decodable > 50, `only ${decodable} damaged slices could be decoded at all`);
   for (const junk of [new Uint8Array(0), utf8("junk"), bytes.subarray(0, bytes.length - 1)])
     assert.ok(!decodeCertifiedSlice(junk).ok);
+});
+
+test("a slice that leaves out a message, or shows no header, is none", () => {
+  const state = sourceWith([1, 1, 1]);
+  const shown = (...paths: (readonly Uint8Array[])[]): boolean =>
+    decodeCertifiedSlice(
+      certifySlice(
+        { source: SOURCE, destination: TARGET, tree: witness(state.tree, paths), messages: 0 },
+        signed(state),
+      ),
+    ).ok;
+  const header = streamHeaderPath(TARGET);
+  const path = (index: bigint): readonly Uint8Array[] => streamMessagePath(TARGET, index);
+  assert.ok(shown(header, path(0n), path(1n)));
+  assert.ok(shown(header, path(1n), path(2n)));
+  assert.ok(!shown(header, path(0n), path(2n)));
+  assert.ok(!shown(path(0n)));
+  assert.ok(!shown([utf8("time")]));
 });
 
 test("indices that leave gaps, repeat or reach too far do not fit", () => {
