@@ -10,6 +10,7 @@ import { fixtures, links, readmes } from "./tidy/prose.ts";
 import { purity } from "./tidy/purity.ts";
 import type { Rule } from "./tidy/rule.ts";
 import { size } from "./tidy/size.ts";
+import { specMap } from "./tidy/spec-map.ts";
 
 const RULES: readonly Rule[] = [
   floors,
@@ -23,6 +24,7 @@ const RULES: readonly Rule[] = [
   links,
   readmes,
   fixtures,
+  specMap,
 ];
 
 const repository = openRepository(REPOSITORY_ROOT);
