@@ -260,16 +260,24 @@ describe("refused starts", () => {
     );
   });
 
-  test("a state directory of a newer version: refused, unchanged", async () => {
+  test("a state directory of another version: refused by name, unchanged, and discarded when told to", async () => {
     const stateDir = newStateDir();
     const running = await startForeground(stateDir);
     running.child.kill("SIGTERM");
     await running.ended;
     const identity = join(stateDir, "store", "ORRERY");
-    const changed = readFileSync(identity, "utf8").replace(/format \d+/, "format 999999");
-    writeFileSync(identity, changed);
-    await refused("store_newer", /newer/, "--port", "0", "--state-dir", stateDir);
-    assert.equal(readFileSync(identity, "utf8"), changed);
+    for (const [format, code, text] of [
+      [999_999, "store_newer", /newer/],
+      [1, "store_older", /Begin anew with --clean/],
+    ] as const) {
+      const changed = readFileSync(identity, "utf8").replace(/format \d+/, `format ${format}`);
+      writeFileSync(identity, changed);
+      await refused(code, text, "--port", "0", "--state-dir", stateDir);
+      assert.equal(readFileSync(identity, "utf8"), changed);
+    }
+    const cleaned = await startForeground(stateDir, "--clean");
+    cleaned.child.kill("SIGTERM");
+    assert.equal((await cleaned.ended).code, 0);
   });
 
   test("an address that is not this machine's", async () => {

@@ -4,7 +4,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { encodeCborBare, OrreryError, principalToText } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
-import { ALL_CANISTERS } from "@orrery/execution/local-network";
 import fc from "fast-check";
 import {
   decodeGenesis,
@@ -39,27 +38,6 @@ test("a record reads back, and no other bytes read as one", () => {
   }
   const many = { ...genesis, subnets: networkOf(SUBNET_KINDS) };
   assert.deepEqual(decodeGenesis(encodeGenesis(many)), many);
-});
-
-test("a record of the first format is a network of one subnet with the keys that it had", async () => {
-  const old = encodeCborBare({
-    v: 1,
-    s: genesis.seed,
-    t: genesis.time,
-    k: "application",
-    f: 13,
-    p: "local",
-  });
-  const decoded = decodeGenesis(old);
-  assert.deepEqual(decoded, { ...genesis, subnets: [{ type: "application", feeSize: 13 }] });
-  const [only, ...others] = subnetsOf(decoded, await createMclBls());
-  assert.equal(others.length, 0);
-  assert.equal(
-    principalToText(only?.keys.subnetId ?? new Uint8Array()),
-    "2gauz-3h6lr-dehqo-usmr6-vv3xr-rwopk-l6fo7-x5eoo-pdggf-lujtx-yqe",
-  );
-  assert.deepEqual(only?.info.routing, [{ subnetId: only?.keys.subnetId, ranges: [ALL_CANISTERS] }]);
-  assert.deepEqual(only?.info.rootKey, only?.info.publicKey);
 });
 
 test("a record of a later format is refused as that", () => {

@@ -1,7 +1,6 @@
 /**
  * Genesis of a network: everything from which the keys, ids and first states of its subnets follow. Written once to the state
- * directory; holds the secrets of a local network, so the directory is readable by its owner only. Records of the first format,
- * which knew networks of one subnet only, read as the network that they were.
+ * directory; holds the secrets of a local network, so the directory is readable by its owner only.
  */
 import {
   type CborMap,
@@ -77,7 +76,6 @@ function decodeSubnet(type: CborValue | undefined, feeSize: CborValue | undefine
 
 function decodeSubnets(map: CborMap): readonly LocalSubnetKind[] {
   const version = map.get("v");
-  if (version === 1) return [decodeSubnet(map.get("k"), map.get("f"))];
   if (typeof version === "number" && version > 2) {
     throw new OrreryError(
       "store_newer",

@@ -1,10 +1,10 @@
 /** The stores of a network's subnets: begun together, opened as what they were, missed when they are gone. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { encodeCborBare, OrreryError } from "@orrery/base";
+import { OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { createFileDisk } from "@orrery/host";
 import { openStore } from "@orrery/state";
@@ -19,7 +19,6 @@ const FRESH = encodeGenesis({
   subnets: networkOf(["application", "system"]),
   profile: "local",
 });
-const OLD = encodeCborBare({ v: 1, s: SEED, t: 1n, k: "application", f: 13, p: "local" });
 
 function inTemp(action: (stateDirectory: string) => void): void {
   const directory = mkdtempSync(join(tmpdir(), "orrery-stores-"));
@@ -86,20 +85,12 @@ test("stores of subnets cannot stand in for one another", () =>
     assert.throws(() => openStore(disk, { networkId, createIfMissing: false }), { code: "store_foreign" });
   }));
 
-test("a directory of the first format opens as the one subnet that it was", () =>
+test("a directory of the first format, which had one subnet, is refused as older, unchanged", () =>
   inTemp((directory) => {
-    const disk = createFileDisk(makeStoreDirectory(directory, 0));
-    const store = openStore(disk, {
-      networkId: sha256(OLD),
-      createIfMissing: true,
-      salt: new Uint8Array(16),
-    });
-    store.writeGenesis(OLD);
-    store.close();
-    const opened = open(directory);
-    assert.deepEqual(opened.opened.genesis, OLD);
-    assert.deepEqual(opened.opened.networkId, sha256(OLD));
-    assert.equal(opened.stores.length, 1);
+    const store = makeStoreDirectory(directory, 0);
+    const identity = `Orrery state directory, format 1. Everything here belongs together; change nothing by hand.\nnetwork ${"0".repeat(64)}\nseed 00000000\nchecksum 00000000\n`;
+    writeFileSync(join(store, "ORRERY"), identity);
+    assert.throws(() => open(directory), { code: "store_older", message: /--clean/ });
     assert.deepEqual(readdirSync(directory), ["store"]);
-    close(opened);
+    assert.deepEqual(readdirSync(store), ["ORRERY"]);
   }));

@@ -134,7 +134,7 @@ export function localNetwork(options: {
         publicKey: own.subnetPublicKey,
         rootKey: root.subnetPublicKey,
         rootSubnetId: root.subnetId,
-        // One that is alone keeps the record of networks made before there could be others.
+        // One that is alone holds every id.
         routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
         allocation: allocationOf(index, subnets.length),
         nodes: [{ nodeId: own.nodeId, publicKey: own.nodePublicKey }],

@@ -30,7 +30,7 @@ test("a new store says what it is, and keeps its genesis record", () => {
   const disk = new FaultyDisk({ seed: 1 });
   put(disk, "lock.json", "{}");
   const store = open(disk);
-  assert.match(textOf(disk, "ORRERY"), /^Orrery state directory, format 1\./);
+  assert.match(textOf(disk, "ORRERY"), /^Orrery state directory, format 2\./);
   assert.equal(store.genesis, null);
   assert.deepEqual(
     { ...store.recovered, blocks: [...store.recovered.blocks] },
@@ -52,10 +52,11 @@ test("directories that are not this store's are refused and left alone", () => {
     ["store_foreign", { "holiday.jpg": "picture" }, true],
     [
       "store_newer",
-      { ORRERY: "Orrery state directory, format 2. Unheard of.\nwhatever\n", other: "x" },
+      { ORRERY: "Orrery state directory, format 3. Unheard of.\nwhatever\n", other: "x" },
       true,
     ],
-    ["store_corrupt", { ORRERY: "Orrery state directory, format 1.\n" }, true],
+    ["store_older", { ORRERY: "Orrery state directory, format 1. Forgotten.\nwhatever\n", other: "x" }, true],
+    ["store_corrupt", { ORRERY: "Orrery state directory, format 2.\n" }, true],
     ["store_corrupt", { ORRERY: "" }, true],
   ];
   for (const [code, files, createIfMissing] of cases) {
@@ -141,6 +142,8 @@ test("a chain is compacted when it outgrows the state or has many files", () => 
   assert.ok(shouldCompact({ chainBytes: 70 * mib, liveBytes: mib, chainFiles: 10 }));
   assert.ok(!shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 10 }));
   assert.ok(shouldCompact({ chainBytes: mib, liveBytes: mib, chainFiles: 64 }));
+  assert.ok(!shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 511 }));
+  assert.ok(shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 512 }));
 });
 
 test("the faulty disk loses what was not synced and keeps what was", () => {

@@ -7,8 +7,8 @@ import { sha256 } from "@orrery/crypto";
 import { checksum } from "./checksum.ts";
 import type { DiskFile } from "./disk.ts";
 
-/** Version of every file of a store; a higher one is refused. */
-export const STORE_FORMAT = 1;
+/** Version of every file of a store; others are refused. Format 1 had one subnet a network and other checkpoints. */
+export const STORE_FORMAT = 2;
 
 /** Bytes fetched at once when a file is read from front to back, and written at once. */
 export const STREAM_BYTES: number = 1 << 20;
@@ -41,7 +41,15 @@ export function foreign(file: string, what: string): OrreryError {
 export function newer(file: string, version: number): OrreryError {
   return new OrreryError(
     "store_newer",
-    `${file} has format ${version}, this version of Orrery knows formats up to ${STORE_FORMAT}; nothing was changed. Use a newer Orrery`,
+    `${file} has format ${version}, this version of Orrery reads format ${STORE_FORMAT}; nothing was changed. Use a newer Orrery`,
+    { data: { file, version } },
+  );
+}
+
+export function older(file: string, version: number): OrreryError {
+  return new OrreryError(
+    "store_older",
+    `${file} has format ${version}, this version of Orrery reads format ${STORE_FORMAT}; nothing was changed. Begin anew with --clean or in another state directory, or use the Orrery that wrote it`,
     { data: { file, version } },
   );
 }

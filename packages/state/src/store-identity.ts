@@ -6,7 +6,7 @@ import { equalBytes, fromHex, OrreryError, toHex, utf8, utf8Decode } from "@orre
 import { sha256 } from "@orrery/crypto";
 import { checksum } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
-import { corrupt, foreign, newer, STORE_FORMAT, viewOf } from "./durable-format.ts";
+import { corrupt, foreign, newer, older, STORE_FORMAT, viewOf } from "./durable-format.ts";
 import { readWhole, temporaryName, writeDurably } from "./small-file.ts";
 
 export const IDENTITY_FILE = "ORRERY";
@@ -41,8 +41,8 @@ function encodeIdentity(networkId: Uint8Array, seed: number): Uint8Array {
 function decodeIdentity(bytes: Uint8Array): StoreIdentity {
   const text = utf8Decode(bytes.subarray(0, IDENTITY_BYTES_MAX));
   const version = FIRST_LINE.exec(text ?? "")?.[1];
-  if (text !== null && version !== undefined && Number(version) > STORE_FORMAT) {
-    throw newer(IDENTITY_FILE, Number(version));
+  if (version !== undefined && Number(version) !== STORE_FORMAT) {
+    throw (Number(version) > STORE_FORMAT ? newer : older)(IDENTITY_FILE, Number(version));
   }
   const match = /\nnetwork ((?:[0-9a-f]{2})*)\nseed ([0-9a-f]{8})\nchecksum [0-9a-f]{8}\n$/.exec(text ?? "");
   if (match === null) throw corrupt(IDENTITY_FILE, "it is not readable");
@@ -55,7 +55,7 @@ function decodeIdentity(bytes: Uint8Array): StoreIdentity {
 
 /**
  * Reads the identity of a directory, or gives an empty one an identity. Refuses, changing nothing: another network's or somebody
- * else's directory (`store_foreign`), a later format (`store_newer`), damage (`store_corrupt`), nothing there (`store_missing`).
+ * else's directory (`store_foreign`), another format (`store_newer`, `store_older`), damage (`store_corrupt`), nothing there (`store_missing`).
  */
 export function openIdentity(disk: Disk, options: IdentityOptions): StoreIdentity {
   const bytes = readWhole(disk, IDENTITY_FILE);

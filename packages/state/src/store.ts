@@ -84,7 +84,7 @@ function readGenesis(disk: Disk, network: Uint8Array): Uint8Array | null {
 }
 
 /**
- * Opens or creates a store. Codes: `store_missing`, `store_foreign`, `store_newer`, `store_corrupt`, each with nothing changed;
+ * Opens or creates a store. Codes: `store_missing`, `store_foreign`, `store_newer`, `store_older`, `store_corrupt`, each with nothing changed;
  * `disk_full`, `disk_failed` from below.
  */
 export function openStore(disk: Disk, options: StoreOptions): Store {
