@@ -1,5 +1,5 @@
 /** Byte strings of the suite: what cases compare and build. */
-export { type CborValue, concatBytes, encodeCbor, utf8 } from "@orrery/base";
+export { encodeCbor, utf8 } from "@orrery/base";
 export { join } from "./script.ts";
 
 /** Little-endian unsigned number. */

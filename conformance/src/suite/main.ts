@@ -1,11 +1,13 @@
 /**
- * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--golden]`: the suite as a command, against the
- * network at URL or one that it starts. Ends with 1 when a case failed.
+ * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--table]`: the suite as a command,
+ * against the network at URL or one that it starts. Ends with 1 when a case failed. `--table` runs nothing and writes the table of
+ * counts into the README.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { startNetwork } from "../harness.ts";
-import { type CaseResult, runSuite } from "./run.ts";
-import { summary } from "./table.ts";
+import { type CaseResult, runSuite, selectCases } from "./run.ts";
+import { countsTable, summary } from "./table.ts";
 
 const { values } = parseArgs({
   options: {
@@ -15,6 +17,7 @@ const { values } = parseArgs({
     offset: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
     slow: { type: "boolean", default: false },
+    table: { type: "boolean", default: false },
   },
 });
 
@@ -27,32 +30,45 @@ function report(result: CaseResult): void {
   );
 }
 
-const started = values.url === undefined ? await startNetwork() : null;
-const startedMs = performance.now();
-try {
-  const run = await runSuite({
-    url: values.url ?? started?.url ?? "",
-    report,
-    ...(values.filter === undefined ? {} : { filter: values.filter }),
-    ...(values.every === undefined
-      ? {}
-      : { sample: { every: Number(values.every), offset: Number(values.offset) } }),
-  });
-  const milliseconds = Math.round(performance.now() - startedMs);
-  if (values.json) console.log(JSON.stringify({ ...run, milliseconds }, null, 1));
-  else {
-    if (values.slow) {
-      for (const { title, milliseconds: ms } of [...run.results]
-        .sort((a, b) => b.milliseconds - a.milliseconds)
-        .slice(0, 20))
-        console.log(`${String(ms).padStart(7)} ms  ${title}`);
-    }
-    console.log(summary(run.results));
-    console.log(
-      `${(milliseconds / 1000).toFixed(1)} s; the network has: ${run.capabilities.join(", ") || "no optional capability"}`,
-    );
-  }
-  process.exitCode = run.results.some(({ status }) => status === "failed") ? 1 : 0;
-} finally {
-  await started?.end("SIGTERM");
+/** Replaces the table of the README, from its heading to its sum. */
+function writeTable(): void {
+  const readme = new URL("../../README.md", import.meta.url);
+  const text = readFileSync(readme, "utf8");
+  const table = countsTable(selectCases({}));
+  writeFileSync(readme, text.replace(/\| section \| cases \|[\s\S]*?\| \*\*all\*\* .*/, table));
 }
+
+async function run(): Promise<void> {
+  const started = values.url === undefined ? await startNetwork() : null;
+  const startedMs = performance.now();
+  try {
+    const run = await runSuite({
+      url: values.url ?? started?.url ?? "",
+      report,
+      ...(values.filter === undefined ? {} : { filter: values.filter }),
+      ...(values.every === undefined
+        ? {}
+        : { sample: { every: Number(values.every), offset: Number(values.offset) } }),
+    });
+    const milliseconds = Math.round(performance.now() - startedMs);
+    if (values.json) console.log(JSON.stringify({ ...run, milliseconds }, null, 1));
+    else {
+      if (values.slow) {
+        for (const { title, milliseconds: ms } of [...run.results]
+          .sort((a, b) => b.milliseconds - a.milliseconds)
+          .slice(0, 20))
+          console.log(`${String(ms).padStart(7)} ms  ${title}`);
+      }
+      console.log(summary(run.results));
+      console.log(
+        `${(milliseconds / 1000).toFixed(1)} s; the network has: ${run.capabilities.join(", ") || "no optional capability"}`,
+      );
+    }
+    process.exitCode = run.results.some(({ status }) => status === "failed") ? 1 : 0;
+  } finally {
+    await started?.end("SIGTERM");
+  }
+}
+
+if (values.table) writeTable();
+else await run();

@@ -292,7 +292,6 @@ export function decodeResult(method: MethodName, bytes: Uint8Array): any {
 }
 
 export const MANAGEMENT: Uint8Array = new Uint8Array();
-export const MANAGEMENT_TEXT = "aaaaa-aa";
 
 export function principal(bytes: Uint8Array): Principal {
   return Principal.fromUint8Array(bytes);

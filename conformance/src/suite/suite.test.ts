@@ -1,0 +1,92 @@
+/** The suite against a node of its own, its table of counts, and that it notices a network that lies. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { after, before, test } from "node:test";
+import { type Network, startNetwork } from "../harness.ts";
+import type { Capability } from "./case.ts";
+import { runSuite, selectCases } from "./run.ts";
+import { countsTable } from "./table.ts";
+
+const CASES_MIN = 700;
+/** What a node has; a case that needs something else is not run against it. */
+const OF_A_NODE: readonly Capability[] = ["several subnets", "snapshots", "subnet information", "chain keys"];
+
+let network: Network;
+before(async () => {
+  network = await startNetwork();
+});
+after(async () => {
+  await network.end("SIGTERM");
+});
+
+test("the table of the README counts the cases", () => {
+  const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+  assert.ok(readme.includes(countsTable(selectCases({}))), "npm run conformance -- --table writes the table");
+});
+
+test("there are enough cases, each with a sentence of its own", () => {
+  const cases = selectCases({});
+  assert.ok(cases.length >= CASES_MIN, `${cases.length} cases`);
+  const sentences = cases.map(({ section, title }) => `${section}: ${title}`);
+  const twice = sentences.filter((sentence, index) => sentences.indexOf(sentence) !== index);
+  assert.deepEqual(twice, []);
+});
+
+test("a node passes all cases that it can be asked", async () => {
+  const { results, capabilities } = await runSuite({ url: network.url });
+  assert.deepEqual([...capabilities].sort(), [...OF_A_NODE].sort());
+  const failed = results.filter(({ status }) => status === "failed");
+  assert.deepEqual(
+    failed.map(({ section, title, reason }) => `${section}: ${title}\n${reason}`),
+    [],
+  );
+  const passed = results.filter(({ status }) => status === "passed").length;
+  assert.ok(passed >= CASES_MIN, `${passed} cases passed`);
+});
+
+/** Passes requests on and changes a byte of the answers to those whose path matches. */
+async function liar(url: string, path: RegExp): Promise<Server> {
+  const server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on("data", (chunk: Buffer) => chunks.push(chunk));
+    request.on("end", async () => {
+      const { method = "GET", headers } = request;
+      const contentType = headers["content-type"];
+      const answer = await fetch(`${url}${request.url}`, {
+        method,
+        headers: contentType === undefined ? {} : { "content-type": contentType },
+        ...(method === "GET" ? {} : { body: Buffer.concat(chunks) }),
+      });
+      const body = Buffer.from(await answer.arrayBuffer());
+      if (path.test(request.url ?? "") && answer.status === 200)
+        body[body.length - 3] = (body.at(-3) ?? 0) ^ 1;
+      response.writeHead(answer.status, { "content-type": answer.headers.get("content-type") ?? "" });
+      response.end(body);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return server;
+}
+
+test("changed answers make cases fail, and unchanged ones pass through the same way", async () => {
+  for (const [path, isFailing] of [
+    [/\/api\/v\d\/canister\/.*\/query$/, true],
+    [/\/nowhere$/, false],
+  ] as const) {
+    const server = await liar(network.url, path);
+    try {
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const { results } = await runSuite({ url, filter: "Certified data: data_certificate_present" });
+      assert.equal(
+        results.some(({ status }) => status === "failed"),
+        isFailing,
+      );
+      assert.ok(results.length > 2);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  }
+});
