@@ -3,7 +3,7 @@
  * What the certified tree leaves out (memories, queues, call contexts, balances) is in it, so two replicas that agree on it agree
  * on all that can ever be observed. Costs the whole state; for tests and for comparing nodes.
  */
-import { utf8 } from "@orrery/base";
+import { equalBytes, utf8 } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { encodeCanister, encodeIngressEntry, encodeSnapshot, encodeSystem } from "./codec/records.ts";
 import { PAGE_BYTES, type PageTable } from "./page-table.ts";
@@ -14,10 +14,11 @@ import type { ReplicatedState } from "./types.ts";
 export function memoryHash(table: PageTable, pages: PageReader): Uint8Array {
   const parts: Uint8Array[] = [];
   const page = new Uint8Array(PAGE_BYTES);
+  const zeros = sha256(page);
   for (const [index, id] of table.entries()) {
     pages.read(id, page, 0);
-    if (page.every((byte) => byte === 0)) continue;
-    parts.push(utf8(`${index}:`), sha256(page));
+    const hash = sha256(page);
+    if (!equalBytes(hash, zeros)) parts.push(utf8(`${index}:`), hash);
   }
   return sha256(...parts);
 }

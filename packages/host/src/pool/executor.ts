@@ -4,7 +4,7 @@
  * what they were granted. The calling thread waits only until a job has ended or is past what it was granted. What is guessed
  * here decides where something runs, never what comes of it.
  */
-import { type PrincipalKey, principalKey } from "@orrery/base";
+import { type Height, type PrincipalKey, principalKey } from "@orrery/base";
 import type { Executor, Job, JobResult, LocalJobs, Partition } from "@orrery/execution";
 import { CanisterPool, type Finished, type PoolOptions } from "./pool.ts";
 
@@ -40,6 +40,10 @@ interface Flight {
   place: "waiting" | "worker" | "here" | "landed";
   result: JobResult | null;
   attempts: number;
+  /** Height of the last round that gave it a slice. */
+  askedAt: Height;
+  /** Its worker is being ended for the sake of another job. */
+  displaced: boolean;
 }
 
 export class PooledExecutor implements WorkerExecutor {
@@ -80,7 +84,7 @@ export class PooledExecutor implements WorkerExecutor {
     for (const partition of partitions) this.#advance(partition, partition.next(), { open, local });
     while (open.size > 0) {
       for (const finished of this.#pool.poll()) this.#land(finished);
-      this.#dispatch();
+      if (!this.#dispatch()) this.#displace();
       let decided = false;
       for (const [partition, job] of [...open]) {
         const result = this.#decide(job, local);
@@ -119,7 +123,14 @@ export class PooledExecutor implements WorkerExecutor {
       if (result !== "outgrown") return result;
     }
     this.#noteHeavy(job, true);
-    this.#flights.set(job.work, { job, place: "waiting", result: null, attempts: 0 });
+    this.#flights.set(job.work, {
+      job,
+      place: "waiting",
+      result: null,
+      attempts: 0,
+      askedAt: this.#options.state.height,
+      displaced: false,
+    });
     this.#dispatch();
     return undefined;
   }
@@ -151,18 +162,46 @@ export class PooledExecutor implements WorkerExecutor {
     }
   }
 
-  /** Gives waiting jobs to workers that are free, in the order in which they came. */
-  #dispatch(): void {
+  /** Gives waiting jobs to workers that are free, in the order in which they came; false when a job of this round is left. */
+  #dispatch(): boolean {
+    const { height } = this.#options.state;
     for (const flight of this.#flights.values()) {
       if (flight.place !== "waiting") continue;
-      if (!this.#pool.give(flight.job)) return;
+      if (!this.#pool.give(flight.job)) return flight.askedAt !== height;
       flight.place = "worker";
     }
+    return true;
+  }
+
+  /**
+   * Ends the worker of a job that has had no slice for a round, so that nobody waits for what nobody needs now; that job begins
+   * again later. There are as many workers as rounds give slices, so this is for canisters that began and then had to wait.
+   */
+  #displace(): void {
+    const { height } = this.#options.state;
+    let oldest: Flight | null = null;
+    for (const flight of this.#flights.values()) {
+      if (flight.displaced) return;
+      if (flight.place !== "worker" || flight.askedAt >= height - 1) continue;
+      if (oldest === null || flight.askedAt < oldest.askedAt) oldest = flight;
+    }
+    if (oldest === null) return;
+    oldest.displaced = true;
+    this.#pool.kill(oldest.job.work);
   }
 
   #land({ work, outcome }: Finished): void {
     const flight = this.#flights.get(work);
     if (flight === undefined) return;
+    if (outcome === null && flight.displaced) {
+      flight.displaced = false;
+      flight.place = "waiting";
+      // Behind those that are needed now.
+      this.#flights.delete(work);
+      this.#flights.set(work, flight);
+      return;
+    }
+    flight.displaced = false;
     if (outcome === null) {
       this.#restarts++;
       flight.attempts++;
@@ -179,6 +218,7 @@ export class PooledExecutor implements WorkerExecutor {
   /** The result when it is due, null when it is not, undefined when that is not known yet. */
   #decide(job: Job, local: LocalJobs): JobResult | null | undefined {
     const flight = this.#flights.get(job.work) as Flight;
+    flight.askedAt = this.#options.state.height;
     if (flight.place === "here") {
       const own = local.run(job);
       if (own !== null) this.#flights.delete(job.work);

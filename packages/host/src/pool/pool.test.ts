@@ -20,7 +20,11 @@ import {
   type TestSubnet,
   u32,
 } from "@orrery/execution/testing";
+import { installFastHashes } from "../fast-crypto.ts";
 import { PooledExecutor } from "./executor.ts";
+
+// Every round's state is hashed whole.
+installFastHashes();
 
 const CYCLES = 10n ** 15n;
 const BUILT = new URL("../../../../canisters/fixtures/built/", import.meta.url);
@@ -36,6 +40,9 @@ const MEDIUM: Partial<ExecutionLimits> = {
   instructionsPerMessage: 2_000_000_000n,
   instructionsPerInstall: 20_000_000_000n,
 };
+
+/** Installations that end at their limit, sooner. */
+const SHORT: Partial<ExecutionLimits> = { ...SMALL, instructionsPerInstall: 60_000_000n };
 
 interface Workload {
   readonly name: string;
@@ -79,7 +86,7 @@ function longInstallations(subnet: TestSubnet): void {
   const [a, b] = [subnet.create({ cycles: CYCLES }), subnet.create({ cycles: CYCLES })];
   const first = subnet.envelope({
     method: "install_code",
-    arg: subnet.installArg(a, SPINNER, { arg: u32(2_000_000) }),
+    arg: subnet.installArg(a, SPINNER, { arg: u32(1_500_000) }),
   });
   const second = subnet.envelope({
     method: "install_code",
@@ -183,10 +190,20 @@ function accumulators(subnet: TestSubnet): void {
   rest(subnet);
 }
 
+/** More long messages than slices in a round: those that began first keep theirs, others begin, wait and are displaced. */
+function crowd(subnet: TestSubnet): void {
+  const ids = spinners(subnet, 7);
+  for (const [i, canisterId] of ids.entries()) {
+    subnet.round([subnet.envelope({ canisterId, method: "spin", arg: u32(500_000 + 1_000 * i) }).bytes]);
+  }
+  rest(subnet);
+}
+
 const WORKLOADS: readonly Workload[] = [
   { name: "long messages, traps, a callback with its cleanup", limits: SMALL, play: longMessages },
-  { name: "long installations and upgrades", limits: SMALL, play: longInstallations },
+  { name: "long installations and upgrades", limits: SHORT, play: longInstallations },
   { name: "random call graphs with stops", limits: SMALL, play: randomGraphs },
+  { name: "more long messages than workers", limits: SMALL, play: crowd },
   { name: "C beside a long message", limits: SMALL, play: accumulators },
   { name: "Motoko, classic persistence", limits: MEDIUM, play: motoko("classic") },
   { name: "Motoko, orthogonal persistence", limits: MEDIUM, play: motoko("eop") },
@@ -227,8 +244,10 @@ for (const { name, limits, play } of WORKLOADS) {
       assert.ok(recording.hashes.filter(({ running }) => running > 0).length >= 3);
     });
 
-    test("restarts after every round are invisible", () => {
-      replay(recording, { limits, restart: () => true });
+    test("restarts are invisible, whatever the round", () => {
+      // Each runs what was under way from its start again.
+      const every = Math.ceil(rounds(recording) / 20);
+      replay(recording, { limits, restart: (round) => round % every === 0 });
     });
 
     for (const workers of [1, 2, 4]) {
@@ -238,29 +257,40 @@ for (const { name, limits, play } of WORKLOADS) {
     }
 
     test("workers and restarts together", () => {
-      replay(recording, { limits, executor: pooled(2), restart: (round) => round % 7 === 5 });
+      replay(recording, {
+        limits,
+        executor: pooled(2),
+        restart: (round) => round % 15 === 8,
+        left: (executor) => void (executor as PooledExecutor).close(),
+      });
     });
   });
 }
 
 describe("workers that die", () => {
   const recording = record(SMALL, longMessages);
+  const installations = record(SHORT, longInstallations);
   const directory = mkdtempSync(join(tmpdir(), "orrery-chaos-"));
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  test("killed in every round that has a message under way", () => {
-    const executors = open.length;
-    replay(recording, {
-      limits: SMALL,
-      executor: pooled(2),
-      before: (_, executor, state) => {
-        for (const { running } of state.canisters.values()) {
-          if (running !== null) (executor as PooledExecutor).kill(running);
-        }
-      },
+  for (const [name, recorded, every, limits] of [
+    ["a message", recording, 1, SMALL],
+    ["an installation", installations, 8, SHORT],
+  ] as const) {
+    test(`killed again and again while ${name} is under way`, () => {
+      const executors = open.length;
+      replay(recorded, {
+        limits,
+        executor: pooled(2),
+        before: (round, executor, state) => {
+          for (const { running } of state.canisters.values()) {
+            if (running !== null && round % every === 0) (executor as PooledExecutor).kill(running);
+          }
+        },
+      });
+      assert.ok((open[executors] as PooledExecutor).restarts > 0);
     });
-    assert.ok((open[executors] as PooledExecutor).restarts > 0);
-  });
+  }
 
   for (const [how, heapMb] of [
     ["exit", 256],

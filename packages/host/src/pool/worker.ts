@@ -23,6 +23,9 @@ import { describeError } from "../port-channel.ts";
 import { inflateGzip } from "../world.ts";
 import { boardOf, type JobMessage, type JobReport, raise, type WorkerStart } from "./protocol.ts";
 
+/** Live instances of a worker: it runs few canisters, the long ones. */
+const INSTANCES_MAX = 16;
+
 /** Pages may move while they are read here: a copy is checked, a view would not be. */
 class CopyingReader extends PageReader {
   override view(id: PageId): Uint8Array {
@@ -52,6 +55,7 @@ class CanisterWorker {
       pages: this.#pages,
       modules: { get: (key) => this.#modules.get(key) ?? null },
       inflate: inflateGzip,
+      instancesMax: INSTANCES_MAX,
     });
   }
 
@@ -77,6 +81,7 @@ class CanisterWorker {
 
   #mirror(job: JobMessage): Mirrored {
     for (const slab of job.slabs) this.#pages.addSlab(slab);
+    this.#pages.closeSuperseded();
     for (const key of job.forgetCanisters) this.#memories.delete(key);
     for (const blob of job.forgetModules) this.#modules.delete(blob);
     for (const { blob, compiled } of job.modules) {
