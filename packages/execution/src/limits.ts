@@ -72,8 +72,6 @@ export const SUBNET_MEMORY_BYTES_MAX: bigint = 2n << 40n;
 export const STORAGE_RESERVATION_THRESHOLD_BYTES: bigint = 750n << 30n;
 /** Seconds of payments that memory reserves on a full subnet; in between in proportion. */
 export const STORAGE_RESERVATION_SECONDS_MAX = 300_000_000n;
-/** Custom sections of all modules of a subnet, bytes. */
-export const SUBNET_CUSTOM_SECTION_BYTES_MAX: bigint = 2n << 30n;
 /** What a running message may take of the subnet's free memory is one share of so many: others run beside it. */
 export const MEMORY_SHARES = 4n;
 /** Canisters on one subnet. */

@@ -36,6 +36,9 @@ export function encodeScript(script: Script): Uint8Array {
   return utf8(JSON.stringify(script));
 }
 
+/** Candid of `()`, which management methods without parameters take. */
+const NO_ARGUMENT: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
+
 const EMPTY: Script = { accept: 0, burn: 0, calls: [], respond: "nothing", trap: false, instructions: 1 };
 
 export class ScriptedRunner implements MessageRunner {
@@ -81,7 +84,7 @@ export class ScriptedRunner implements MessageRunner {
     const sent = new Map<string, number>();
     for (const call of script.calls) {
       const slots = context.requestSlots(fromHex(call.to) as CanisterId) - (sent.get(call.to) ?? 0);
-      const payload = call.to === "" ? new Uint8Array(0) : encodeScript(call.payload);
+      const payload = call.to === "" ? NO_ARGUMENT : encodeScript(call.payload);
       const cost = callCost(context.subnet, {
         methodNameBytes: call.method.length,
         payloadBytes: payload.length,
