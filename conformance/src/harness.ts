@@ -32,6 +32,8 @@ export interface StartDocument {
 export interface SubnetDocument {
   readonly id: string;
   readonly kind: string;
+  /** Leads creation calls to this subnet. */
+  readonly default_effective_canister_id: string;
   readonly nodes: readonly { readonly id: string }[];
 }
 

@@ -29,9 +29,9 @@ export function programAt(agent: HttpAgent, id: Principal, idlFactory: IDL.Inter
   };
 }
 
-/** Creates a canister with the fixture installed. */
+/** Creates a canister with the fixture installed, on the subnet of the effective canister id. */
 export async function install(
-  network: Network,
+  network: Pick<Network, "effectiveCanisterId">,
   agent: HttpAgent,
   fixture: Fixture,
   args: readonly unknown[] = [],
