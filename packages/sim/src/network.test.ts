@@ -66,7 +66,7 @@ test("one seed gives one trace, another seed another", () => {
 
 test("streams that fill up make messages wait, and nothing is lost or overtakes", () => {
   const limits = { streamMessages: 3, streamBytes: 2_000, systemStreamMessages: 1 };
-  const report = runNetworkWorkload(workload(11, { limits, callsPerStep: 6 }));
+  const report = runNetworkWorkload(workload(11, { limits, callsPerStep: 6, restart: 0.2 }));
   assert.ok(report.messages > 100, `${report.messages} messages`);
 });
 

@@ -340,6 +340,29 @@ test("messages of canisters that the sending subnet does not host, and for other
   assert.equal(p.net.at(1).canister(p.b).queues.requests.size, 0);
 });
 
+test("more requests of one sender than a queue holds are sent back", () => {
+  const p = pair();
+  const waiting = Array.from(
+    { length: 501 },
+    (_, i): StreamMessage => ({
+      kind: "request",
+      callee: p.b,
+      input: {
+        kind: "request",
+        from: p.a,
+        callbackId: i,
+        methodName: "echo",
+        payload: new Uint8Array(0),
+        cycles: 0n,
+        deadline: 0n,
+      },
+    }),
+  );
+  const slice = forge(p, (one) => one.messages.push(...waiting));
+  p.net.at(1).round([], 1n, { xnet: [slice] });
+  assert.deepEqual(stream(p, 1, 0).rejectSignals, [{ reason: "queue_full", index: 500n }]);
+});
+
 test("an answer that refunds more than the call carried is dropped", () => {
   const p = pair();
   const arg = relayArg({ to: p.a, method: "echo", cycles: 50n });
