@@ -21,8 +21,9 @@ import { corrupt, numberOf, STREAM_BYTES, viewOf } from "./durable-format.ts";
 import type { PageReader } from "./pages.ts";
 import type { BlobKey } from "./types.ts";
 
-/** Longest chain of files: bounds what starting has to open. */
-const CHAIN_FILES_MAX = 64;
+/** Longest chain of files: bounds what starting has to open. A small state is rewritten sooner, which costs little. */
+const CHAIN_FILES_MAX = 512;
+const SMALL_CHAIN_FILES_MAX = 64;
 /** Below this a chain is not worth rewriting. */
 const CHAIN_SLACK_BYTES: number = 64 << 20;
 
@@ -49,7 +50,8 @@ export function checkpointInfo(manifest: Manifest): CheckpointInfo {
 export function shouldCompact(
   info: Pick<CheckpointInfo, "chainBytes" | "liveBytes" | "chainFiles">,
 ): boolean {
-  return info.chainFiles >= CHAIN_FILES_MAX || info.chainBytes > 2 * info.liveBytes + CHAIN_SLACK_BYTES;
+  const filesMax = info.liveBytes <= CHAIN_SLACK_BYTES ? SMALL_CHAIN_FILES_MAX : CHAIN_FILES_MAX;
+  return info.chainFiles >= filesMax || info.chainBytes > 2 * info.liveBytes + CHAIN_SLACK_BYTES;
 }
 
 interface BlobPlace {

@@ -14,7 +14,7 @@ import { PAGE_BYTES, type PageId } from "./page-table.ts";
 export const LOCATION_UNIT_BYTES = 256;
 export const PAGE_UNITS: number = PAGE_BYTES / LOCATION_UNIT_BYTES;
 
-/** Descriptors kept open; a chain has at most 64 files, and most reads go to a few of them. */
+/** Descriptors kept open; a chain has some dozen files, and most reads go to a few of them. */
 const OPEN_FILES_MAX = 16;
 /** 8 MiB for each thread. */
 const CACHED_PAGES = 2_048;
