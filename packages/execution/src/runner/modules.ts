@@ -48,6 +48,14 @@ function exportsOf({ methods, hooks }: CompiledCanister["info"]): ModuleExports 
   };
 }
 
+/** Header and trailer of a gzip stream. */
+const GZIP_BYTES_MIN = 16;
+
+/** Inflated size by the trailer of the last member, modulo 2^32 (RFC 1952, "Member trailer"). */
+function statedSize(zipped: Uint8Array): number {
+  return new DataView(zipped.buffer, zipped.byteOffset).getUint32(zipped.length - 4, true);
+}
+
 export class ModuleCache {
   readonly #engine: Engine;
   readonly #source: ModuleSource;
@@ -146,22 +154,35 @@ export class ModuleCache {
   }
 
   #decode(uploaded: Uint8Array): Result<Uint8Array, UserError> {
-    if (startsWith(uploaded, [0x1f, 0x8b, 0x08])) {
-      try {
-        return ok(this.#inflate(uploaded, WASM_MODULE_BYTES_MAX));
-      } catch (cause) {
-        // Whatever an inflater has to say about bytes from outside is an answer to their sender, not a fault of ours.
-        const why = cause instanceof OrreryError || cause instanceof Error ? cause.message : String(cause);
-        return err(invalid(`Failed to decode wasm module: ${why}`));
-      }
-    }
-    if (!startsWith(uploaded, [0x00, 0x61, 0x73, 0x6d])) {
+    const zipped = startsWith(uploaded, [0x1f, 0x8b, 0x08]);
+    if (!zipped && !startsWith(uploaded, [0x00, 0x61, 0x73, 0x6d])) {
       return err(invalid("Failed to decode wasm module: unsupported canister module format"));
     }
-    if (uploaded.length > WASM_MODULE_BYTES_MAX) {
-      const text = `Wasm module is too large: ${uploaded.length} bytes, at most ${WASM_MODULE_BYTES_MAX} are allowed`;
+    if (zipped && uploaded.length < GZIP_BYTES_MIN) {
+      const text = "invalid Wasm module: gzip stream is too short";
       return err(invalid(`Failed to decode wasm module: ${text}`));
     }
-    return ok(uploaded);
+    const size = zipped ? statedSize(uploaded) : uploaded.length;
+    if (size > WASM_MODULE_BYTES_MAX) {
+      const text = `Wasm module size of ${size} exceeds the maximum allowed size of ${WASM_MODULE_BYTES_MAX}.`;
+      return err(invalid(text));
+    }
+    return zipped ? this.#unzip(uploaded, size) : ok(uploaded);
+  }
+
+  /** No more is inflated than the stream says it holds, which nobody has to believe. */
+  #unzip(uploaded: Uint8Array, size: number): Result<Uint8Array, UserError> {
+    let wasm: Uint8Array;
+    try {
+      wasm = this.#inflate(uploaded, size + 1);
+    } catch (cause) {
+      // Whatever an inflater has to say about bytes from outside is an answer to their sender, not a fault of ours.
+      const why = cause instanceof OrreryError || cause instanceof Error ? cause.message : String(cause);
+      const text = `failed to decode compressed Wasm module: ${why}`;
+      return err(invalid(`Failed to decode wasm module: ${text}`));
+    }
+    if (wasm.length === size) return ok(wasm);
+    const text = `specified uncompressed size ${size} does not match extracted size ${wasm.length}`;
+    return err(invalid(`Failed to decode wasm module: ${text}`));
   }
 }
