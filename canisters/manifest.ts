@@ -76,10 +76,14 @@ export interface ExternalTarget {
   readonly command: string;
 }
 
-/** Fixtures in C (clang) and TypeScript (Azle). */
+/** Fixtures in AssemblyScript. */
+export const ASSEMBLYSCRIPT_FIXTURES = ["sha256", "life", "planets", "index"] as const;
+
+/** Fixtures in C (clang), TypeScript (Azle) and AssemblyScript. */
 export const EXTERNAL_FIXTURES: readonly ExternalTarget[] = [
   external("accumulator", "c"),
   external("registry", "azle"),
+  ...ASSEMBLYSCRIPT_FIXTURES.map((name) => external(name, "assemblyscript")),
 ];
 
 /** All targets, system canisters first. */
