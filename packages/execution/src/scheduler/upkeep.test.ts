@@ -101,7 +101,8 @@ function eager(): Way {
       point = gridPoint(state.time);
       return [...state.canisters.keys()].sort().filter((key) => !pay(key));
     },
-    touched: () => {},
+    // A message that ended is paid for before anything else changes the canister.
+    touched: (key) => void pay(key),
     end(): void {
       for (const key of state.canisters.keys()) pay(key);
     },
