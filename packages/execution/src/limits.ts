@@ -59,6 +59,13 @@ export const OUTCALL_REQUEST_BYTES_MAX = 2_000_000;
 export const OUTCALL_RESPONSE_BYTES_MAX = 2_000_000;
 /** Elements of a derivation path. */
 export const DERIVATION_PATH_LENGTH_MAX = 255;
+/** What calls on chain keys count for in a round, by the time that they take: a step of a path, a signature, vetKD's parts. */
+export const DERIVATION_STEP_INSTRUCTIONS = 2_000_000n;
+export const SIGNATURE_INSTRUCTIONS = 10_000_000n;
+export const VETKD_PUBLIC_KEY_INSTRUCTIONS = 25_000_000n;
+export const VETKD_KEY_INSTRUCTIONS = 60_000_000n;
+/** Of answers on chain keys in one round; the first is given whatever it counts for, the rest waits. */
+export const CHAIN_KEY_INSTRUCTIONS_PER_ROUND = 500_000_000n;
 /** Requests that wait for one chain key (`max_queue_size` of its configuration). */
 export const SIGNATURE_QUEUE_CAPACITY = 20;
 /** Storage and compute are charged in steps of this length, ns. */

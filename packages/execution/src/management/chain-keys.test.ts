@@ -3,7 +3,7 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import { type CanisterId, principalToText, utf8 } from "@orrery/base";
+import { type CanisterId, fromHex, principalToText, utf8 } from "@orrery/base";
 import { ed25519ToDer } from "@orrery/crypto";
 import { createChainKeys } from "@orrery/crypto/chain-keys";
 import { type ChainKeyId, decodeSystem, encodeSystem } from "@orrery/state";
@@ -21,6 +21,11 @@ const KEYS: readonly ChainKeyId[] = NAMES.flatMap((name): ChainKeyId[] => [
 const SEED = new Uint8Array(32).fill(5);
 const FEE = 10_000_000_000n;
 const KEY_1_FEE = 26_153_846_153n;
+
+/** The generator of G1: the transport key of secret 1. */
+const TRANSPORT_KEY: Uint8Array = fromHex(
+  "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
+);
 
 const Blob = IDL.Vec(IDL.Nat8);
 const Path = IDL.Vec(Blob);
@@ -176,13 +181,6 @@ test("vetKD: keys of contexts, and encrypted keys", () => {
     { public_key: Blob },
   );
   assert.deepEqual(new Uint8Array(public_key), keys.vetKdPublicKey("test_key_1", id, context));
-  // The generator of G1: the transport key of secret 1.
-  const transport_public_key = Uint8Array.from(
-    Buffer.from(
-      "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
-      "hex",
-    ),
-  );
   const derive = (transport: Uint8Array): Asked =>
     call(
       subnet,
@@ -191,10 +189,10 @@ test("vetKD: keys of contexts, and encrypted keys", () => {
       { input: utf8("in"), context, transport_public_key: transport, key_id: vetKdKey("test_key_1") },
       FEE,
     );
-  const { encrypted_key } = decoded<{ encrypted_key: Uint8Array }>(derive(transport_public_key), {
+  const { encrypted_key } = decoded<{ encrypted_key: Uint8Array }>(derive(TRANSPORT_KEY), {
     encrypted_key: Blob,
   });
-  const request = { canisterId: id, context, input: utf8("in"), transportPublicKey: transport_public_key };
+  const request = { canisterId: id, context, input: utf8("in"), transportPublicKey: TRANSPORT_KEY };
   assert.deepEqual(new Uint8Array(encrypted_key), keys.vetKdDeriveKey("test_key_1", request));
   assert.deepEqual([derive(new Uint8Array(48)).code, derive(new Uint8Array(47)).code], [4, 4]);
   assert.match(derive(new Uint8Array(47)).text, /^IC0408: Error decoding candid: .*48/);
@@ -262,6 +260,34 @@ test("20 requests wait for a key; more are refused, and other keys are not conce
   });
   assert.deepEqual(texts.filter(Boolean).length, 21);
   assert.equal(texts[20], false);
+});
+
+test("a round answers what it has time for, and the rest in order in the next ones", () => {
+  const subnet = newSubnet("system");
+  const id = subnet.installed(ASKER);
+  const before = totalCycles(subnet.state);
+  const key_id = vetKdKey("key_1");
+  const messages = Array.from({ length: 20 }, (_, i) => {
+    const value = { input: Uint8Array.of(i), context: HASH, transport_public_key: TRANSPORT_KEY, key_id };
+    const arg = askArg("vetkd_derive_key", encode([types.vetkd_derive_key], [value]));
+    return subnet.envelope({ canisterId: id, method: "ask", arg });
+  });
+  subnet.round(messages.map(({ bytes }) => bytes));
+  const waiting: number[] = [];
+  while (subnet.state.pendingManagement.length > 0) {
+    waiting.push(subnet.state.pendingManagement.length);
+    assert.equal(subnet.results.at(-1)?.moreWork, true);
+    subnet.round();
+  }
+  assert.deepEqual(waiting, [20, 11, 2]);
+  for (const { id: request } of messages) assert.equal(subnet.settle(request).kind, "replied");
+  assert.equal(totalCycles(subnet.state), before);
+  // Public keys are free, but a round is not.
+  const long = { canister_id: [], derivation_path: Array(255).fill(HASH), key_id: ecdsaKey("key_1") };
+  const arg = askArg("ecdsa_public_key", encode([types.ecdsa_public_key], [long]));
+  const many = Array.from({ length: 20 }, () => subnet.envelope({ canisterId: id, method: "ask", arg }));
+  subnet.round(many.map(({ bytes }) => bytes));
+  assert.ok(subnet.state.managementQueue.length > 0, "some wait for the next round");
 });
 
 test("a subnet without the key says so to whoever calls it by its own name; secrets must match the record", () => {

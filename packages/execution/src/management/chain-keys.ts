@@ -10,7 +10,14 @@ import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import type { ChainKeyId, PendingManagementCall } from "@orrery/state";
 import { recordConsumed } from "../cycles.ts";
 import { chainKeyFee } from "../fees.ts";
-import { DERIVATION_PATH_LENGTH_MAX, SIGNATURE_QUEUE_CAPACITY } from "../limits.ts";
+import {
+  DERIVATION_PATH_LENGTH_MAX,
+  DERIVATION_STEP_INSTRUCTIONS,
+  SIGNATURE_INSTRUCTIONS,
+  SIGNATURE_QUEUE_CAPACITY,
+  VETKD_KEY_INSTRUCTIONS,
+  VETKD_PUBLIC_KEY_INSTRUCTIONS,
+} from "../limits.ts";
 import type { Round } from "../scheduler/round.ts";
 import { routerOf } from "../streams/routing.ts";
 import { decodeArg, failure, type Handler, type ManagementAnswer, type ManagementCall } from "./call.ts";
@@ -34,7 +41,7 @@ import {
   groupedDigits,
 } from "./outside-types.ts";
 
-/** 33 bytes in G1 are not enough, 49 too many: the curve's compressed points. */
+/** A compressed point of G1. */
 const TRANSPORT_KEY_BYTES = 48;
 const MESSAGE_HASH_BYTES = 32;
 const MERKLE_ROOT_BYTES = 32;
@@ -71,6 +78,11 @@ function pathError(path: readonly Uint8Array[]): ManagementAnswer | null {
   );
 }
 
+/** The canister's step and those of the path. */
+function pathInstructions(path: readonly Uint8Array[]): bigint {
+  return DERIVATION_STEP_INSTRUCTIONS * BigInt(path.length + 1);
+}
+
 /** `ecdsa_public_key` and `schnorr_public_key`. */
 export const thresholdPublicKey: Handler = (round, call) => {
   const kind = call.method === "ecdsa_public_key" ? "ecdsa" : "schnorr";
@@ -88,7 +100,7 @@ export const thresholdPublicKey: Handler = (round, call) => {
   const ref = { name: key.name, canisterId, path };
   const derived =
     key.kind === "schnorr" ? keys.value.schnorrPublicKey(key.algorithm, ref) : keys.value.ecdsaPublicKey(ref);
-  return { kind: "reply", data: encodeExtendedKey(derived) };
+  return { kind: "reply", data: encodeExtendedKey(derived), instructions: pathInstructions(path) };
 };
 
 export const vetKdPublicKey: Handler = (round, call) => {
@@ -104,6 +116,7 @@ export const vetKdPublicKey: Handler = (round, call) => {
   return {
     kind: "reply",
     data: encodeVetKdPublicKey(keys.value.vetKdPublicKey(key.name, canisterId, context)),
+    instructions: VETKD_PUBLIC_KEY_INSTRUCTIONS,
   };
 };
 
@@ -234,6 +247,13 @@ function enqueue(
   recordConsumed(state, null, fee, "burned_cycles");
   state.pendingManagement.push(make({ ...caller, refund: call.cycles - fee, height: state.height }));
   return { kind: "pending" };
+}
+
+/** What answering counts for in its round. */
+export function answerInstructions(call: PendingManagementCall): bigint {
+  if (call.kind === "raw_rand") return 0n;
+  if (call.kind === "vetkd_derive_key") return VETKD_KEY_INSTRUCTIONS;
+  return SIGNATURE_INSTRUCTIONS + pathInstructions(call.path);
 }
 
 /** Candid of the answer; null: there is none, since the transport key is no point of the group. */

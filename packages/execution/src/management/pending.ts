@@ -1,26 +1,33 @@
 /**
  * Answers to management calls of the round before: randomness that did not exist when it was asked for, and what only the secrets of
- * the subnet's keys can make. In the order in which they were asked.
+ * the subnet's keys can make. In the order in which they were asked, as many as a round has time for.
  */
 import { assert, MANAGEMENT_CANISTER } from "@orrery/base";
 import { domainSep, sha256 } from "@orrery/crypto";
 import type { PendingManagementCall, ReplicatedState, ResponsePayload } from "@orrery/state";
+import { CHAIN_KEY_INSTRUCTIONS_PER_ROUND } from "../limits.ts";
 import { answerRequest } from "../messaging/delivery.ts";
 import { routingReject } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
-import { answerOnChainKey } from "./chain-keys.ts";
+import { answerInstructions, answerOnChainKey } from "./chain-keys.ts";
 import { encodeBlob } from "./types.ts";
 
 export function answerPending(round: Round): void {
   const { state } = round;
-  const due = state.pendingManagement.splice(0, state.pendingManagement.length);
-  for (const call of due) {
+  let instructions = 0n;
+  let answered = 0;
+  for (const call of state.pendingManagement) {
+    if (instructions >= CHAIN_KEY_INSTRUCTIONS_PER_ROUND) break;
+    instructions += answerInstructions(call);
+    answered++;
     answerRequest(round, call, {
       from: MANAGEMENT_CANISTER,
       payload: answerOf(round, call),
       refund: call.refund,
     });
   }
+  state.pendingManagement.splice(0, answered);
+  round.instructions += instructions;
 }
 
 function answerOf(round: Round, call: PendingManagementCall): ResponsePayload {
