@@ -183,7 +183,7 @@ export function readDamaged(
     store.close();
     return "harmless";
   } catch (cause) {
-    if (cause instanceof OrreryError && /^store_(corrupt|foreign|newer)$/.test(cause.code)) return "detected";
+    if (cause instanceof OrreryError && /^store_(corrupt|foreign|newer|older)$/.test(cause.code)) return "detected";
     throw cause;
   }
 }
