@@ -132,8 +132,10 @@ test("nothing comes after the stop, and a view that fails is told", async () => 
   finish("https://example.com/13");
   await settled();
   assert.equal(failures.length, 1);
+  outcalls.begin([started(13)]);
   outcalls.stop();
+  finish("https://example.com/13");
   finish("https://example.com/1");
   await settled();
-  assert.equal(outcalls.waiting(), 0);
+  assert.deepEqual([outcalls.waiting(), failures.length], [0, 1]);
 });

@@ -49,7 +49,10 @@ export class Outcalls {
     for (const started of outcalls) {
       if (this.#stopped) return;
       this.#open.add(started.outcall.id);
-      this.#make(started).catch(this.#options.onFailure);
+      this.#make(started).catch((error: unknown) => {
+        // Threads that end with the node fail what they were asked.
+        if (!this.#stopped) this.#options.onFailure(error);
+      });
     }
   }
 

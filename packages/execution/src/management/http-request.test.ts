@@ -7,6 +7,7 @@ import {
   MANAGEMENT_CANISTER,
   type OutcallResponse,
   principalToText,
+  toHex,
   utf8,
 } from "@orrery/base";
 import { decodeSystem, encodeSystem, type Outcall } from "@orrery/state";
@@ -347,4 +348,27 @@ test("outcalls are not to be had by ingress messages", () => {
     arg: httpArgs({}),
   });
   assert.equal(status.kind === "rejected" && status.errorCode, "IC0406");
+});
+
+test("the same batches lead to the same state, with a restart while an outcall waits or without", () => {
+  const run = (restart: boolean): readonly [string, Asked] => {
+    const watched = new Watched();
+    const { subnet } = watched;
+    const id = subnet.installed(ASKER);
+    const request = send(subnet, id, { transform: { of: id, method: "same" }, pricing: 2 });
+    const outcall = only(subnet);
+    if (restart) {
+      const decoded = decodeSystem(encodeSystem(subnet.state));
+      subnet.state.outcalls.clear();
+      for (const [key, waiting] of decoded.outcalls) subnet.state.outcalls.set(key, waiting);
+      subnet.reload(subnet.runner);
+    }
+    const response = watched.follow().answerOutcall(outcall, page);
+    const got = answer(subnet, request, [response]);
+    const { rootHash } = subnet.results.at(-1) as (typeof subnet.results)[number];
+    return [toHex(rootHash), got];
+  };
+  const [before, told] = run(false);
+  assert.equal(told.code, 0, told.text);
+  assert.deepEqual(run(true), [before, told]);
 });
