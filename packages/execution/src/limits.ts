@@ -45,6 +45,8 @@ export const STOP_TIMEOUT_NS = 300_000_000_000n;
 export const CALL_TIMEOUT_SECONDS_MAX = 300;
 /** HTTPS outcalls that wait for an answer. */
 export const OUTCALLS_MAX = 3_000;
+/** Bodies and transform contexts that these hold; ours, since a state that waits for the world must fit a laptop. */
+export const OUTCALLS_BYTES_MAX: number = 512 * 1024 * 1024;
 /** An outcall that has no answer by then, block time, gets none, ns. */
 export const OUTCALL_TIMEOUT_NS = 60_000_000_000n;
 /** Of an outcall: its URL, bytes. */

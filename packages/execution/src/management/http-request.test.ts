@@ -224,6 +224,20 @@ test("3,000 outcalls wait; one more is refused", () => {
   );
 });
 
+test("outcalls that wait hold half a gigabyte of bodies and contexts at most", () => {
+  const subnet = new TestSubnet({ subnet: { type: "system" } });
+  const id = subnet.installed(ASKER);
+  send(subnet, id, {});
+  const one = only(subnet);
+  const body = new Uint8Array(512 * 1024 * 1024 - 10);
+  subnet.state.outcalls.set(one.id, { ...one, body });
+  const got = asked(subnet.settle(send(subnet, id, { method: "post", body: new Uint8Array(11) })));
+  assert.deepEqual([got.code, got.refunded], [2, ENOUGH], got.text);
+  assert.match(got.text, /would hold 536870913 bytes, more than 536870912/);
+  send(subnet, id, { method: "post", body: new Uint8Array(10) });
+  assert.equal(subnet.state.outcalls.size, 2);
+});
+
 test("transforms run on the certified state as queries of the management canister", () => {
   let id: CanisterId | null = null;
   const watched = new Watched((subnet) => {

@@ -31,6 +31,7 @@ import {
   OUTCALL_REQUEST_BYTES_MAX,
   OUTCALL_RESPONSE_BYTES_MAX,
   OUTCALL_TIMEOUT_NS,
+  OUTCALLS_BYTES_MAX,
   OUTCALLS_MAX,
   URL_BYTES_MAX,
 } from "../limits.ts";
@@ -197,6 +198,11 @@ export const httpRequest: Handler = (round, call) => {
   return begin(round, call, args);
 };
 
+/** What of an outcall may be large. */
+function bulk(body: Uint8Array | null, context: Uint8Array | undefined): number {
+  return (body?.length ?? 0) + (context?.length ?? 0);
+}
+
 /** Takes the price and lets the outcall wait for an answer. */
 function begin(round: Round, call: ManagementCall, args: HttpArgs): ManagementAnswer {
   const { state } = round;
@@ -205,6 +211,15 @@ function begin(round: Round, call: ManagementCall, args: HttpArgs): ManagementAn
   if (state.outcalls.size >= OUTCALLS_MAX) {
     const message = `max number (${OUTCALLS_MAX}) of http requests in-flight reached.`;
     return { kind: "reject", code: 4, message };
+  }
+  const held = bulk(args.body, args.transform?.context);
+  const waiting = [...state.outcalls.values()].reduce(
+    (sum, { body, transform }) => sum + bulk(body, transform?.context),
+    held,
+  );
+  if (waiting > OUTCALLS_BYTES_MAX) {
+    const message = `HTTPS outcalls that wait would hold ${waiting} bytes, more than ${OUTCALLS_BYTES_MAX}.`;
+    return { kind: "reject", code: 2, message };
   }
   const bytes = requestBytes(args);
   const fee = args.byUse
