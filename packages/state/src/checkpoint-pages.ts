@@ -8,8 +8,9 @@ import { type Frame, FrameKind, type FrameReader, type FrameWriter } from "./che
 import { checksum } from "./checksum.ts";
 import { LOCATION_UNIT_BYTES, PAGE_UNITS, type PageLocation } from "./cold-pages.ts";
 import { corrupt, STREAM_BYTES, viewOf } from "./durable-format.ts";
+import type { PageReader } from "./page-reader.ts";
 import { PAGE_BYTES, type PageDelta, type PageId, PageTable } from "./page-table.ts";
-import type { PageArena, PageReader } from "./pages.ts";
+import type { PageArena } from "./pages.ts";
 
 /** Pages in one frame: 1 MiB. */
 const PAGES_PER_FRAME = 256;

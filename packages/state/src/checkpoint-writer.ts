@@ -18,7 +18,7 @@ import { encodeRuns, HEAP_MEMORY, type SnapshotInput, STABLE_MEMORY } from "./ch
 import { checksum } from "./checksum.ts";
 import type { Disk } from "./disk.ts";
 import { corrupt, numberOf, STREAM_BYTES, viewOf } from "./durable-format.ts";
-import type { PageReader } from "./pages.ts";
+import type { PageReader } from "./page-reader.ts";
 import type { BlobKey } from "./types.ts";
 
 /** Longest chain of files: bounds what starting has to open. A small state is rewritten sooner, which costs little. */

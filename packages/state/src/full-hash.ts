@@ -6,8 +6,8 @@
 import { equalBytes, utf8 } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { encodeCanister, encodeIngressEntry, encodeSnapshot, encodeSystem } from "./codec/records.ts";
+import type { PageReader } from "./page-reader.ts";
 import { PAGE_BYTES, type PageTable } from "./page-table.ts";
-import type { PageReader } from "./pages.ts";
 import type { ReplicatedState } from "./types.ts";
 
 /** Page numbers and contents; which versions they are does not matter, nor do pages that hold only zeros. */

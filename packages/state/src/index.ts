@@ -17,6 +17,7 @@ export type * from "./disk.ts";
 export type { LogRecord } from "./durable-format.ts";
 export { fullStateHash, memoryHash } from "./full-hash.ts";
 export * from "./new-state.ts";
+export { PageReader, type Slab } from "./page-reader.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";
 export type * from "./pending.ts";

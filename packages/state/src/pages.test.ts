@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { AssertionError } from "@orrery/base";
 import fc from "fast-check";
+import { PageReader } from "./page-reader.ts";
 import { PAGE_BYTES, type PageId, PageTable } from "./page-table.ts";
-import { PageArena, PageReader } from "./pages.ts";
+import { PageArena } from "./pages.ts";
 
 const index = fc.oneof(
   fc.nat(5),

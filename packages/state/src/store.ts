@@ -19,7 +19,7 @@ import {
   type LogRecord,
   networkTag,
 } from "./durable-format.ts";
-import type { PageReader } from "./pages.ts";
+import type { PageReader } from "./page-reader.ts";
 import { readWhole, writeDurably } from "./small-file.ts";
 import { openIdentity } from "./store-identity.ts";
 
