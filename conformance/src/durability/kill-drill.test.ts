@@ -39,7 +39,13 @@ for (const changes of CHANGES_OF_A_FIRST_START) {
     const stateDir = mkdtempSync(join(tmpdir(), "kill-first-start-"));
     const watched = watchStore(stateDir, 1);
     const failures: Error[] = [];
-    const options = { stateDir, checkpointRounds: 4, logSegmentBytes: 32_768, applications: 1 };
+    const options = {
+      stateDir,
+      checkpointRounds: 4,
+      logSegmentBytes: 32_768,
+      hotPagesMax: 32,
+      applications: 1,
+    };
     try {
       const changed = watched.changes(changes);
       const first = startNodeProcess(options, (error) => failures.push(error));

@@ -23,6 +23,7 @@ import { type Gate, Workload } from "./workload.ts";
 /** Rounds between checkpoints: a checkpoint is under way most of the time. */
 const CHECKPOINT_ROUNDS = 4;
 const LOG_SEGMENT_BYTES = 32_768;
+const HOT_PAGES_MAX = 32;
 /** The drill's canisters are on both and send each other messages. */
 const APPLICATIONS = 2;
 /** A connection that fails because of a kill fails together with its node. */
@@ -144,6 +145,7 @@ class Drill {
         stateDir,
         checkpointRounds: CHECKPOINT_ROUNDS,
         logSegmentBytes: LOG_SEGMENT_BYTES,
+        hotPagesMax: HOT_PAGES_MAX,
         applications: APPLICATIONS,
       },
       this.#failure.reject,

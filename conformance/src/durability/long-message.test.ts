@@ -44,7 +44,7 @@ describe("a node that is killed in the middle of a long message", () => {
 
   async function start(): Promise<void> {
     node = startNodeProcess(
-      { stateDir, checkpointRounds: 3, logSegmentBytes: 32_768, applications: 1 },
+      { stateDir, checkpointRounds: 3, logSegmentBytes: 32_768, hotPagesMax: 32, applications: 1 },
       (error) => failures.push(error),
     );
     const started = await node.started;

@@ -1,5 +1,6 @@
 /**
- * A node as a process to be killed: `startNode` with checkpoints and log segments so small that most kills meet one under way.
+ * A node as a process to be killed: `startNode` with checkpoints and log segments so small that most kills meet one under way,
+ * and so few pages in memory that most are read from the disk.
  * Argument: the options as JSON. Prints one JSON line when the node answers, ends with 1 when it cannot.
  */
 import { createStreamLogger, describeError, systemClock, systemRng } from "@orrery/host";
@@ -9,6 +10,7 @@ export interface NodeProcessOptions {
   readonly stateDir: string;
   readonly checkpointRounds: number;
   readonly logSegmentBytes: number;
+  readonly hotPagesMax: number;
   /** Application subnets beside the root. */
   readonly applications: number;
 }
@@ -37,7 +39,11 @@ try {
     logger: createStreamLogger({ write: (line) => process.stderr.write(line), level: "warn" }),
     clock: systemClock,
     rng: systemRng,
-    durability: { checkpointRounds: options.checkpointRounds, logSegmentBytes: options.logSegmentBytes },
+    durability: {
+      checkpointRounds: options.checkpointRounds,
+      logSegmentBytes: options.logSegmentBytes,
+      hotPagesMax: options.hotPagesMax,
+    },
     subnets: Array.from({ length: options.applications }, () => "application" as const),
     onFatal: end,
   });

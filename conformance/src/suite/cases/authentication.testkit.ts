@@ -47,36 +47,38 @@ const kinds: readonly (readonly [string, () => Identity])[] = [
   ["web authentication with EdDSA", () => webAuthn("EdDSA")],
 ];
 
-for (const [name, make] of kinds) {
-  signatures(`${name}: an update call is taken`, async (world) => {
-    const identity = make();
-    repliedBytes(await (await world.shared()).call(WHO, { as: identity }), identity.sender);
-  });
-  signatures(`${name}: a query is taken`, async (world) => {
-    const identity = make();
-    repliedBytes(await (await world.shared()).ask(WHO, { as: identity }), identity.sender);
-  });
-  signatures(`${name}: a changed signature is refused`, async (world) => {
-    const identity = make();
-    const tampered: Identity = { ...identity, sign: (message) => flip(identity.sign(message)) };
-    refused(await (await world.shared()).ask(WHO, { as: tampered }), 400, /signature/i);
-  });
-  signatures(`${name}: a signature of something else is refused`, async (world) => {
+signatures.each("each kind of key: an update call is taken", kinds, async (world, [, make]) => {
+  const identity = make();
+  repliedBytes(await (await world.shared()).call(WHO, { as: identity }), identity.sender);
+});
+signatures.each("each kind of key: a query is taken", kinds, async (world, [, make]) => {
+  const identity = make();
+  repliedBytes(await (await world.shared()).ask(WHO, { as: identity }), identity.sender);
+});
+signatures.each("each kind of key: a changed signature is refused", kinds, async (world, [, make]) => {
+  const identity = make();
+  const tampered: Identity = { ...identity, sign: (message) => flip(identity.sign(message)) };
+  refused(await (await world.shared()).ask(WHO, { as: tampered }), 400, /signature/i);
+});
+signatures.each(
+  "each kind of key: a signature of something else is refused",
+  kinds,
+  async (world, [, make]) => {
     const identity = make();
     const other: Identity = { ...identity, sign: () => identity.sign(utf8("something else")) };
     refused(await (await world.shared()).ask(WHO, { as: other }), 400, /signature|challenge/i);
-  });
-  signatures(`${name}: somebody else's key is refused`, async (world) => {
-    const [identity, other] = [make(), make()];
-    const mixed: Identity = { ...identity, publicKeyDer: other.publicKeyDer };
-    refused(await (await world.shared()).ask(WHO, { as: mixed }), 400, "does not match the public key");
-  });
-  signatures(`${name}: may delegate to a session key`, async (world) => {
-    const [identity, session] = [make(), ed25519()];
-    const request = delegated(await world.shared(), WHO, [identity, session]);
-    repliedBytes(await send(world, await world.shared(), request), identity.sender);
-  });
-}
+  },
+);
+signatures.each("each kind of key: somebody else's key is refused", kinds, async (world, [, make]) => {
+  const [identity, other] = [make(), make()];
+  const mixed: Identity = { ...identity, publicKeyDer: other.publicKeyDer };
+  refused(await (await world.shared()).ask(WHO, { as: mixed }), 400, "does not match the public key");
+});
+signatures.each("each kind of key: may delegate to a session key", kinds, async (world, [, make]) => {
+  const [identity, session] = [make(), ed25519()];
+  const request = delegated(await world.shared(), WHO, [identity, session]);
+  repliedBytes(await send(world, await world.shared(), request), identity.sender);
+});
 
 /** Another byte in the middle. */
 function flip(bytes: Uint8Array): Uint8Array {

@@ -246,11 +246,11 @@ for (const [letter, mode, run] of CONTEXTS) {
 overview("I, canister_post_upgrade: exactly the functions of the table", (world) =>
   check(world, { letter: "I", mode: "init", run: (canister, program) => canister.upgrade(...program) }),
 );
-for (const [letter, mode, run] of CONTEXTS.slice(0, 4)) {
-  overview(`${letter}, ${mode} of a 64-bit canister: exactly the functions of the table`, (world) =>
-    check(world, { letter, mode, run, width: 64 }),
-  );
-}
+overview.each(
+  "methods of a 64-bit canister: exactly the functions of the table",
+  CONTEXTS.slice(0, 4),
+  (world, [letter, mode, run]) => check(world, { letter, mode, run, width: 64 }),
+);
 
 /** System tasks answer nobody: what they print tells how far they came. */
 async function task(

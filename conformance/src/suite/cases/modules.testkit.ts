@@ -151,21 +151,22 @@ accept(
   '(module (import "ic0" "msg_reply" (func)) (import "ic0" "msg_reply" (func)))',
 );
 
-for (const hook of [
-  "init",
-  "inspect_message",
-  "pre_upgrade",
-  "post_upgrade",
-  "heartbeat",
-  "global_timer",
-  "on_low_wasm_memory",
-]) {
-  refuse(
-    `canister_${hook} with a parameter`,
-    `(module (func (export "canister_${hook}") (param i32)))`,
-    `Expected input params [] for 'canister_${hook}'`,
-  );
-}
+requirements.each(
+  "a hook with a parameter is refused",
+  [
+    "init",
+    "inspect_message",
+    "pre_upgrade",
+    "post_upgrade",
+    "heartbeat",
+    "global_timer",
+    "on_low_wasm_memory",
+  ],
+  async (world, hook) => {
+    const module = await assemble(`(module (func (export "canister_${hook}") (param i32)))`);
+    await invalid(world, module, `Expected input params [] for 'canister_${hook}'`);
+  },
+);
 refuse(
   "canister_init with a result",
   '(module (func (export "canister_init") (result i32) (i32.const 0)))',

@@ -56,17 +56,16 @@ time("a canister's time is not after that of a later certificate", async (world)
   assert.ok(leb128(found(await tree(world, canister.destination, [path("time")]), "time")) >= executed);
 });
 
-for (const version of [2, 3] as const) {
-  read(`version ${version}: a canister's endpoint answers`, async (world) => {
-    await tree(world, (await world.shared()).destination, [path("time")], { version });
-  });
-  read(`version ${version}: a subnet's endpoint answers`, async (world) => {
-    await tree(world, homeOf(world), [path("time")], { version });
-  });
-  read(`version ${version}: the anonymous user may read`, async (world) => {
-    await tree(world, (await world.shared()).destination, [path("time")], { version, as: ANONYMOUS });
-  });
-}
+const VERSIONS = [2, 3] as const;
+read.each("versions 2 and 3: a canister's endpoint answers", VERSIONS, async (world, version) => {
+  await tree(world, (await world.shared()).destination, [path("time")], { version });
+});
+read.each("versions 2 and 3: a subnet's endpoint answers", VERSIONS, async (world, version) => {
+  await tree(world, homeOf(world), [path("time")], { version });
+});
+read.each("versions 2 and 3: the anonymous user may read", VERSIONS, async (world, version) => {
+  await tree(world, (await world.shared()).destination, [path("time")], { version, as: ANONYMOUS });
+});
 
 read("an anonymous read with an old expiry is answered", async (world) => {
   await tree(world, (await world.shared()).destination, [path("time")], {
