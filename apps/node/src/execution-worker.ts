@@ -2,7 +2,7 @@
  * The execution thread: owns the mutable tips of all subnets and the only write handles to them. Replays the block logs at the start.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { assert, principalToText } from "@orrery/base";
+import { assert, type Height, principalToText } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import {
   type Channel,
@@ -22,6 +22,7 @@ import type {
   SubnetIndex,
   ViewAcknowledgement,
   ViewFeed,
+  ViewIndex,
   WorkerStart,
 } from "./protocol.ts";
 import { storeDirectory } from "./state-directory.ts";
@@ -35,6 +36,7 @@ const logger = createStreamLogger({ write: (line) => process.stderr.write(line),
 const PREPARE_AFTER_MS = 2_000;
 
 let subnets: readonly SubnetExecution[] = [];
+const views = new Map<ViewIndex, Channel<ViewFeed, ViewAcknowledgement>>();
 
 assert(parentPort !== null, "the execution worker runs as a worker thread");
 reportFailures(parentPort);
@@ -44,8 +46,9 @@ const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>
     main.post(execution.execute(batch));
     execution.afterRound();
   },
-  async onCall(call): Promise<readonly ExecutionStarted[] | null> {
+  async onCall(call): Promise<readonly ExecutionStarted[] | readonly Height[] | null> {
     if (call.kind === "start") return await begin(call);
+    if (call.kind === "attach") return attach(call);
     await Promise.all(subnets.map((execution) => execution.shutDown()));
     return null;
   },
@@ -63,9 +66,8 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
   const genesis = decodeGenesis(call.genesis);
   const local = subnetsOf(genesis, bls);
   const chainKeys = createChainKeys(genesis.seed);
-  const view = connectView(call.view);
   const storage = connectStorage(call.storage);
-  const { checkpointRounds } = start.durability;
+  const { checkpointRounds, hotPagesMax } = start.durability;
   const targets = creationSubnets(genesis.subnets).map((index) =>
     principalToText((local[index] as (typeof local)[number]).info.subnetId),
   );
@@ -82,7 +84,8 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
         chainKeys,
         logger,
         ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
-        toView: (feed) => view.post(feed),
+        ...(hotPagesMax === undefined ? {} : { hotPagesMax }),
+        toView: (view, feed) => views.get(view)?.post(feed),
         toStorage: (feed) => storage.post(feed),
       }),
   );
@@ -97,10 +100,15 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
   });
 }
 
-function connectView(port: MessagePort): Channel<ViewFeed, ViewAcknowledgement> {
-  return createChannel<ViewFeed, ViewAcknowledgement>(port, {
-    onPost: ({ subnet, height }) => executionOf(subnet).viewed(height),
+function attach({ view, port }: Extract<ExecutionCall, { kind: "attach" }>): readonly Height[] {
+  const channel = createChannel<ViewFeed, ViewAcknowledgement>(port, {
+    onPost({ subnet, height }): void {
+      // A view that was replaced may still have something to say.
+      if (views.get(view) === channel) executionOf(subnet).viewed(view, height);
+    },
   });
+  views.set(view, channel);
+  return subnets.map((execution) => execution.attachView(view));
 }
 
 function connectStorage(port: MessagePort): Channel<StorageFeed, StorageAcknowledgement> {

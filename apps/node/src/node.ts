@@ -18,6 +18,7 @@ import type { Rounds } from "./rounds.ts";
 import type { createService, Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
+import { Views } from "./views.ts";
 
 export interface NodeOptions {
   readonly stateDir: string;
@@ -83,17 +84,16 @@ async function startExecution(
   threads: JoinedThreads,
   opened: StorageOpened,
 ): Promise<readonly ExecutionStarted[]> {
-  const view = new MessageChannel();
+  threads.views.prepare();
   const storage = new MessageChannel();
-  threads.view.post({ kind: "feed", port: view.port1 }, [view.port1]);
   threads.storage.post({ kind: "feed", port: storage.port1 }, [storage.port1]);
   const { genesis, networkId, subnets } = opened;
   const started = await threads.execution.call<readonly ExecutionStarted[]>(
-    { kind: "start", genesis, networkId, subnets, view: view.port2, storage: storage.port2 },
-    [view.port2, storage.port2],
+    { kind: "start", genesis, networkId, subnets, storage: storage.port2 },
+    [storage.port2],
   );
-  for (const [subnet, { tip }] of started.entries())
-    threads.view.post({ kind: "publish", subnet, height: tip.height });
+  for (const [subnet, { tip }] of started.entries()) threads.views.publish(subnet, tip.height);
+  await threads.views.open();
   return started;
 }
 
@@ -157,13 +157,17 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       outcalls,
     });
     serving.resolve(service);
-    const joined = { storage: threads.storage, execution: threads.execution, view: threads.startView() };
+    const joined = {
+      storage: threads.storage,
+      execution: threads.execution,
+      views: createViews({ threads, options, onFailure: fatal.raise }),
+    };
     const started = await fatal.unless(startExecution(joined, opened));
     const begun = service.begin({
       started,
       threads: {
         of: (subnet) => threadsOf(joined, subnet),
-        delegate: (subnet, delegation) => joined.view.post({ kind: "delegate", subnet, delegation }),
+        delegate: (subnet, delegation) => joined.views.delegate(subnet, delegation),
       },
       logger: options.logger,
       onFailure: fatal.raise,
@@ -177,6 +181,24 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     directory.lock.release();
     throw error;
   }
+}
+
+function createViews(parts: {
+  readonly threads: Threads;
+  readonly options: NodeOptions;
+  readonly onFailure: (thread: string, error: unknown) => void;
+}): Views {
+  const { threads, options, onFailure } = parts;
+  return new Views({
+    start: threads.startView,
+    attach: threads.attachView,
+    onDeath(view, error): void {
+      const { code, message } = describeError(error);
+      options.logger.log("warn", "a view thread ended and is replaced", { view, code, message });
+    },
+    onFailure: (error) => onFailure("view", error),
+    nowMs: () => performance.now(),
+  });
 }
 
 interface Fatal {

@@ -15,7 +15,12 @@ import type { CheckpointInfo, CheckpointInput, LogRecord, Outcall, Slab } from "
 export interface DurabilityOptions {
   readonly checkpointRounds?: number;
   readonly logSegmentBytes?: number;
+  /** Pages of a subnet that stay in memory beside those that no checkpoint holds. */
+  readonly hotPagesMax?: number;
 }
+
+/** 0 is the prompt view, 1 the patient one. */
+export type ViewIndex = 0 | 1;
 
 /** Place of a subnet in the genesis; 0 is the root. */
 export type SubnetIndex = number;
@@ -76,9 +81,10 @@ export type ExecutionCall =
       readonly genesis: Uint8Array;
       readonly networkId: Uint8Array;
       readonly subnets: readonly RecoveredSubnet[];
-      readonly view: MessagePort;
       readonly storage: MessagePort;
     }
+  /** Sends a view the state as it is and all that follows, in place of an earlier view of the same index; answers with `Height[]`. */
+  | { readonly kind: "attach"; readonly view: ViewIndex; readonly port: MessagePort }
   /** Writes what is left to checkpoints, so that the next start replays nothing. */
   | { readonly kind: "shutdown" };
 
@@ -151,7 +157,8 @@ export type ViewCall =
   | { readonly kind: "slice"; readonly source: SubnetIndex }
   /** Of the root subnet: its word for another subnet, `Delegation | null`. */
   | { readonly kind: "delegation"; readonly subnetId: SubnetId }
-  | { readonly kind: "query"; readonly query: UserQuery }
+  /** With `probe`, the answer is "outgrown" when more instructions are needed. */
+  | { readonly kind: "query"; readonly query: UserQuery; readonly probe?: bigint }
   /** `OutcallResponse`: what was fetched, transformed as the caller asked. */
   | { readonly kind: "answer_outcall"; readonly outcall: Outcall; readonly fetched: FetchedOutcall }
   | { readonly kind: "read_state"; readonly query: StateQuery }
@@ -165,6 +172,8 @@ export type ViewCall =
     }
   | {
       readonly kind: "inspect";
+      readonly canister: PrincipalKey;
+      readonly probe?: bigint;
       readonly envelope: Uint8Array;
       readonly requestId: RequestId;
       readonly destination: Destination;

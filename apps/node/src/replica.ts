@@ -6,6 +6,7 @@ import {
   type Clock,
   equalBytes,
   type Principal,
+  principalKey,
   principalToText,
   type SubnetId,
   type TimeNs,
@@ -104,6 +105,7 @@ function createReplica(options: ReplicaOptions): ReplicaView {
     inspect: (ingress: Ingress): Promise<UserError | null> =>
       rounds().threads.view({
         kind: "inspect",
+        canister: principalKey(ingress.call.canisterId),
         envelope: ingress.bytes,
         requestId: ingress.requestId,
         destination: ingress.destination,

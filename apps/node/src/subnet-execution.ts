@@ -37,6 +37,7 @@ import type {
   StorageFeed,
   SubnetIndex,
   ViewFeed,
+  ViewIndex,
   Wake,
 } from "./protocol.ts";
 import { openTip, type Tip } from "./tip.ts";
@@ -54,8 +55,9 @@ export interface SubnetExecutionOptions {
   readonly chainKeys: ChainKeys;
   readonly logger: Logger;
   readonly checkpointRounds?: number;
+  readonly hotPagesMax?: number;
   /** Channels of the thread. */
-  readonly toView: (feed: ViewFeed) => void;
+  readonly toView: (view: ViewIndex, feed: ViewFeed) => void;
   readonly toStorage: (feed: StorageFeed) => void;
 }
 
@@ -82,14 +84,14 @@ export class SubnetExecution {
   readonly #tip: Tip;
   readonly #signer: ThresholdSigner;
   #executor: WorkerExecutor | null = null;
-  #slabsToView = 0;
+  /** The views that follow this subnet: what they have been told of, and what they show. */
+  readonly #views = new Map<ViewIndex, { slabs: number; height: Height }>();
   #slabsToStorage = 0;
-  #viewHeight: Height = 0;
   #checkpointWaiters: (() => void)[] = [];
 
   /** Loads the checkpoint or makes the genesis state; nothing is replayed yet. */
   constructor(options: SubnetExecutionOptions) {
-    const { local, genesis, bls, logger, checkpointRounds } = options;
+    const { local, genesis, bls, logger, checkpointRounds, hotPagesMax } = options;
     this.#options = options;
     this.#signer = createSoleSigner({ bls, secret: local.keys.subnetSecret });
     this.#tip = openTip({
@@ -101,6 +103,7 @@ export class SubnetExecution {
       chainKeys: options.chainKeys,
       logger,
       ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
+      ...(hotPagesMax === undefined ? {} : { hotPagesMax }),
       executor: (parts) => {
         const limits = limitsOf(local.info.type);
         this.#executor = createWorkerExecutor({
@@ -116,7 +119,7 @@ export class SubnetExecution {
     });
   }
 
-  /** Replays the blocks after the checkpoint and shows the view where they lead. */
+  /** Replays the blocks after the checkpoint. */
   start({ checkpointBlock, records }: RecoveredSubnet): ExecutionStarted {
     const chain = this.#chainAt(checkpointBlock);
     let wake: Wake = { moreWork: true, nextTimer: null };
@@ -126,14 +129,18 @@ export class SubnetExecution {
       const result = this.#tip.apply(batchOf(finalized));
       wake = { moreWork: result.moreWork, nextTimer: result.nextTimer };
     }
-    this.#feedView({
-      kind: "snapshot",
-      snapshot: takeSnapshot(this.#tip.state),
-      signature: this.#certify(treeHash(this.#tip.state.tree)),
-    });
     this.#checkpointIfDue(false);
     const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
     return { tip: chain.tip, replayed: records.length, wake, outcalls };
+  }
+
+  /** Sends a view the state as it is; deltas follow. Answers with its height. */
+  attachView(view: ViewIndex): Height {
+    const { state, runner } = this.#tip;
+    this.#views.set(view, { slabs: 0, height: state.height });
+    const signature = this.#certify(treeHash(state.tree));
+    this.#feedView(view, { kind: "snapshot", snapshot: takeSnapshot(state, runner), signature });
+    return state.height;
   }
 
   /** Starts a thread for long executions, which there may be. */
@@ -144,7 +151,9 @@ export class SubnetExecution {
   execute(batch: Batch): ExecutionReport {
     const startedAt = performance.now();
     const result = this.#tip.apply(batch);
-    this.#feedView({ kind: "delta", delta: result.delta, signature: this.#certify(result.rootHash) });
+    const signature = this.#certify(result.rootHash);
+    for (const view of this.#views.keys())
+      this.#feedView(view, { kind: "delta", delta: result.delta, signature });
     return {
       kind: "executed",
       subnet: this.#options.subnet,
@@ -171,8 +180,9 @@ export class SubnetExecution {
     this.#checkpointIfDue(false);
   }
 
-  viewed(height: Height): void {
-    this.#viewHeight = height;
+  viewed(view: ViewIndex, height: Height): void {
+    const known = this.#views.get(view);
+    if (known !== undefined) known.height = height;
     this.#reclaim();
   }
 
@@ -193,7 +203,8 @@ export class SubnetExecution {
   }
 
   #reclaim(): void {
-    const epoch = this.#tip.reclaim(this.#viewHeight);
+    const shown = [...this.#views.values()].map(({ height }) => height);
+    const epoch = this.#tip.reclaim(shown.length === 0 ? 0 : Math.min(...shown));
     if (epoch !== null) this.#options.toStorage({ kind: "release", subnet: this.#options.subnet, epoch });
   }
 
@@ -217,10 +228,12 @@ export class SubnetExecution {
     return combined.value;
   }
 
-  #feedView(news: ViewNews): void {
-    const slabs = this.#tip.arena.slabs(this.#slabsToView);
-    this.#slabsToView += slabs.length;
-    this.#options.toView({ ...news, slabs, subnet: this.#options.subnet });
+  #feedView(view: ViewIndex, news: ViewNews): void {
+    const known = this.#views.get(view);
+    assert(known !== undefined, "only views that follow are fed");
+    const slabs = this.#tip.arena.slabs(known.slabs);
+    known.slabs += slabs.length;
+    this.#options.toView(view, { ...news, slabs, subnet: this.#options.subnet });
   }
 
   #checkpointIfDue(force: boolean): boolean {

@@ -2,7 +2,7 @@
  * One subnet on the view thread: its certified mirror, and what is sent to it in order. A publication whose feed has not come yet
  * holds back everything after it of this subnet, and nothing of the others.
  */
-import { assert, assertNever, type Height } from "@orrery/base";
+import { assert, assertNever, type CanisterId, type Height } from "@orrery/base";
 import { CertifiedView, COMPOSITE_QUERY_TIME_MS_MAX, type NextSliceOptions } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import { createFileDisk, inflateGzip } from "@orrery/host";
@@ -110,10 +110,17 @@ export class SubnetView {
   }
 }
 
+/** Compiling takes longer than most queries do. */
+function isLong(view: CertifiedView, canisterId: CanisterId, probe: bigint | undefined): boolean {
+  return probe !== undefined && view.mustCompile(canisterId);
+}
+
 function answer(view: CertifiedView, call: Exclude<ViewCall, { kind: "slice" }>): unknown {
   switch (call.kind) {
     case "query":
-      return view.query(call.query);
+      return isLong(view, call.query.canisterId, call.probe)
+        ? "outgrown"
+        : view.query(call.query, call.probe);
     case "answer_outcall":
       return view.answerOutcall(call.outcall, call.fetched);
     case "read_state":
@@ -123,7 +130,7 @@ function answer(view: CertifiedView, call: Exclude<ViewCall, { kind: "slice" }>)
     case "take_query_stats":
       return view.takeQueryStats();
     case "inspect":
-      return view.inspect(call.envelope);
+      return view.inspect(call.envelope, call.probe);
     case "delegation":
       return view.delegationOf(call.subnetId);
     default:

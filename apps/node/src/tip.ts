@@ -52,6 +52,7 @@ const SYSTEM_CONTROLLER = "r7inp-6aaaa-aaaaa-aaabq-cai";
 export interface Tip {
   readonly state: ReplicatedState;
   readonly arena: PageArena;
+  readonly runner: WasmRunner;
   apply(batch: Batch): BatchResult;
   /** The checkpoint that is due, or null: too little was done since the last one, or it is still being written. */
   collect(options: { readonly force: boolean }): CheckpointInput | null;
@@ -150,6 +151,7 @@ export function openTip(options: TipOptions): Tip {
   return {
     state,
     arena,
+    runner,
     get checkpointInFlight(): boolean {
       return inFlight;
     },

@@ -3,8 +3,9 @@
  * status, cycles for induction, the management canister's rules, and `canister_inspect_message`.
  */
 import { assert, type CallRequest, utf8 } from "@orrery/base";
+import { minOf } from "../bigints.ts";
 import { freezingThresholdCycles, outOfCycles } from "../cycles.ts";
-import type { UserError } from "../error-codes.ts";
+import { ErrorCode, type UserError } from "../error-codes.ts";
 import { ingressInductionCost } from "../fees.ts";
 import { INSTRUCTIONS_PER_INSPECT_MAX } from "../limits.ts";
 import { advised } from "../management/advice.ts";
@@ -15,6 +16,7 @@ import type { WasmRunner } from "../runner/runner.ts";
 import { formatExecutionError } from "../system-api/failure.ts";
 import { isAmong } from "../system-api/frame.ts";
 import type { Mirror, MirroredCanister } from "./mirror.ts";
+import { QueryOutgrown } from "./query-call.ts";
 
 /** Error when the canister cannot pay for inducting the message without touching its freezing threshold. */
 function inductionError(mirror: Mirror, { meta }: MirroredCanister, call: CallRequest): UserError | null {
@@ -38,8 +40,15 @@ function inspectManagement(mirror: Mirror, call: CallRequest): UserError | null 
   return refusal === null ? null : advised(refusal);
 }
 
-/** Null: accepted. Otherwise what the user is told at once, without a request status. */
-export function inspectCall(mirror: Mirror, runner: WasmRunner, call: CallRequest): UserError | null {
+/**
+ * Null: accepted. Otherwise what the user is told at once, without a request status. An inspection that takes more than `probe`
+ * instructions is given up as one for another thread: `QueryOutgrown`.
+ */
+export function inspectCall(
+  { mirror, runner }: { readonly mirror: Mirror; readonly runner: WasmRunner },
+  call: CallRequest,
+  probe: bigint = INSTRUCTIONS_PER_INSPECT_MAX,
+): UserError | null {
   if (call.canisterId.length === 0) return inspectManagement(mirror, call);
   const canister = mirror.canister(call.canisterId);
   if (canister === null) return notFound(call.canisterId);
@@ -65,14 +74,18 @@ export function inspectCall(mirror: Mirror, runner: WasmRunner, call: CallReques
       cyclesAvailable: 0n,
       cyclesRefunded: 0n,
       canRespond: false,
-      instructionLimit: INSTRUCTIONS_PER_INSPECT_MAX,
+      instructionLimit: minOf(probe, INSTRUCTIONS_PER_INSPECT_MAX),
       contextInstructions: 0n,
       dataCertificate: null,
       subnetMemoryAvailable: 0n,
       requestSlots: () => 0,
     },
   );
-  if (outcome.error !== null) return outcome.error;
+  const { error } = outcome;
+  if (probe < INSTRUCTIONS_PER_INSPECT_MAX && error?.code === ErrorCode.CanisterInstructionLimitExceeded) {
+    throw new QueryOutgrown();
+  }
+  if (error !== null) return error;
   assert(outcome.effects !== null, "an inspection ended well without effects");
   return outcome.effects.accepted ? null : formatExecutionError(meta.id, { kind: "message_rejected" });
 }

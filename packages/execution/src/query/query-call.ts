@@ -5,7 +5,7 @@
  */
 import { assert, type CanisterId, type Principal, principalToText } from "@orrery/base";
 import type { RejectCode, ResponsePayload, SubnetInfo } from "@orrery/state";
-import { minOf } from "../bigints.ts";
+import { maxOf, minOf } from "../bigints.ts";
 import { isFrozen } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { limitsOf, QUEUE_CAPACITY } from "../limits.ts";
@@ -39,11 +39,16 @@ export interface QueryEnvironment {
   readonly stats: QueryStatsCounter;
   /** Whether a composite query has run as long as the host lets it; asked between its messages only. */
   readonly timeIsUp: () => boolean;
+  /** Instructions after which the query is given up as one for another thread: `QueryOutgrown`. Unlimited when not given. */
+  readonly probe?: bigint | undefined;
 }
 
 export type QueryResult =
   | { readonly ok: true; readonly value: ResponseGiven }
   | { readonly ok: false; readonly error: UserError };
+
+/** The query takes more than its probe allows; nothing of it was counted, and it can be run again. */
+export class QueryOutgrown extends Error {}
 
 /** Ends the whole call graph, whatever canister is running. */
 class GraphLimit extends Error {
@@ -63,6 +68,7 @@ interface QueryContext {
   readonly depth: number;
   draft: Draft | null;
   instructions: bigint;
+  outgrown: boolean;
 }
 
 type Step = { readonly error: UserError } | { readonly error: null; readonly effects: MessageEffects };
@@ -95,9 +101,12 @@ class CallGraph {
   /** Of one query, and of the whole call graph. */
   readonly #instructionsMax: bigint;
   #instructionsLeft: bigint;
+  /** Of the probe; null: there is none. */
+  #probeLeft: bigint | null;
 
   constructor(environment: QueryEnvironment) {
     this.#environment = environment;
+    this.#probeLeft = environment.probe ?? null;
     this.#instructionsMax = limitsOf(environment.mirror.subnet.type).instructionsPerQuery;
     this.#instructionsLeft = this.#instructionsMax;
   }
@@ -107,7 +116,15 @@ class CallGraph {
     if (canister === null) return { ok: false, error: notFound(call.canisterId) };
     const refused = refusal(this.#environment.mirror.subnet, canister);
     if (refused !== null) return { ok: false, error: refused };
-    const context: QueryContext = { canister, call, certificate, depth, draft: null, instructions: 0n };
+    const context: QueryContext = {
+      canister,
+      call,
+      certificate,
+      depth,
+      draft: null,
+      instructions: 0n,
+      outgrown: false,
+    };
     const entry: EntryPoint = { kind: "query", method: call.methodName, arg: call.arg };
     let result: QueryResult | null = null;
     try {
@@ -117,9 +134,13 @@ class CallGraph {
       else if (first.effects.response !== null) result = { ok: true, value: first.effects.response };
       else result = this.#follow(context, [...first.effects.calls]);
       return result;
+    } catch (cause) {
+      if (cause instanceof QueryOutgrown) context.outgrown = true;
+      throw cause;
     } finally {
       // Also when the call graph ends at a limit.
-      this.#environment.stats.count(call, context.instructions, result?.ok === true ? result.value : null);
+      const response = result?.ok === true ? result.value : null;
+      if (!context.outgrown) this.#environment.stats.count(call, context.instructions, response);
     }
   }
 
@@ -181,6 +202,8 @@ class CallGraph {
     const { canister, call } = context;
     const composite = canister.meta.module?.exports.compositeQueries.includes(call.methodName) ?? false;
     const entering = entry.kind === "query";
+    const limit = minOf(this.#instructionsMax, this.#instructionsLeft);
+    const probed = this.#probeLeft !== null && this.#probeLeft < limit;
     const { outcome, draft } = runner.query(canister, entry, {
       draft: context.draft,
       keepDraft: composite,
@@ -193,7 +216,7 @@ class CallGraph {
         cyclesAvailable: 0n,
         cyclesRefunded: 0n,
         canRespond: true,
-        instructionLimit: minOf(this.#instructionsMax, this.#instructionsLeft),
+        instructionLimit: probed ? (this.#probeLeft as bigint) : limit,
         contextInstructions: context.instructions,
         get dataCertificate(): Uint8Array | null {
           return entering && context.certificate !== null ? context.certificate() : null;
@@ -202,6 +225,9 @@ class CallGraph {
         requestSlots: () => QUEUE_CAPACITY,
       },
     });
+    if (probed && outcome.error?.code === ErrorCode.CanisterInstructionLimitExceeded)
+      throw new QueryOutgrown();
+    if (this.#probeLeft !== null) this.#probeLeft = maxOf(0n, this.#probeLeft - outcome.instructions);
     this.#instructionsLeft -= outcome.instructions;
     context.instructions += outcome.instructions;
     if (outcome.error !== null) return { error: outcome.error };

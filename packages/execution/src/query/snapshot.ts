@@ -10,11 +10,13 @@ import type {
   CanisterMeta,
   CanisterState,
   IngressEntry,
+  InstalledModule,
   PageDelta,
   PageTable,
   ReplicatedState,
   SubnetInfo,
 } from "@orrery/state";
+import type { CompiledCanister } from "@orrery/wasm";
 import type { ModuleBytes } from "../types.ts";
 
 /** A canister as a view holds it. */
@@ -48,8 +50,14 @@ function allPages(table: PageTable): PageDelta {
   return Uint32Array.from(pairs);
 }
 
+/** Of the thread that takes a snapshot: modules that it has compiled, which whoever follows need not compile again. */
+export interface CompiledModules {
+  hasCompiled(module: InstalledModule): boolean;
+  compiledModule(module: InstalledModule): CompiledCanister;
+}
+
 /** The state between two rounds, as a view takes it over. Cost: the whole state, page contents apart. */
-export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
+export function takeSnapshot(state: ReplicatedState, runner: CompiledModules | null = null): ViewSnapshot {
   const modules = new Map<BlobKey, ModuleBytes>();
   const canisters: CanisterSnapshot[] = [];
   for (const canister of state.canisters.values()) {
@@ -63,8 +71,11 @@ export function takeSnapshot(state: ReplicatedState): ViewSnapshot {
       queryStats: { ...queryStats },
       chargedUntil: running === null ? chargedUntil : null,
     });
-    const key = meta.module?.blob;
-    if (key !== undefined && !modules.has(key)) modules.set(key, { key, bytes: state.blobs.get(key) });
+    const { module } = meta;
+    if (module === null || modules.has(module.blob)) continue;
+    const one = { key: module.blob, bytes: state.blobs.get(module.blob) };
+    const known = runner?.hasCompiled(module) === true;
+    modules.set(module.blob, known ? { ...one, compiled: runner.compiledModule(module) } : one);
   }
   const ingress: IngressSummary[] = [];
   for (const { requestId, sender, receiver, effectiveId } of state.ingressHistory.values()) {

@@ -11,6 +11,7 @@ import {
   OrreryError,
   type OutcallResponse,
   type Principal,
+  principalKey,
   type QueryStats,
   type SubnetId,
   type TimeNs,
@@ -26,7 +27,7 @@ import type { Inflate } from "../runner/modules.ts";
 import { WasmRunner } from "../runner/runner.ts";
 import { judgeSlice, sliceRequest } from "../streams/payload.ts";
 import { certifySlice, takeSlice, type VerifySliceOptions } from "../streams/slices.ts";
-import type { StateDelta } from "../types.ts";
+import type { ModuleBytes, StateDelta } from "../types.ts";
 import {
   type CertificateDestination,
   type Delegation,
@@ -38,7 +39,7 @@ import { inspectCall } from "./inspect.ts";
 import { answerManagementQuery } from "./management-query.ts";
 import { Mirror } from "./mirror.ts";
 import { answerOutcall, type FetchedOutcall } from "./outcall.ts";
-import { runQuery } from "./query-call.ts";
+import { QueryOutgrown, runQuery } from "./query-call.ts";
 import { QueryStatsCounter } from "./query-stats.ts";
 import { authorizePaths, type Path, type ReadStateQuery, revealedPaths } from "./read-state.ts";
 import type { ViewSnapshot } from "./snapshot.ts";
@@ -130,6 +131,13 @@ export class CertifiedView {
       inflate,
       ...(instancesMax === undefined ? {} : { instancesMax }),
     });
+    this.#adopt(options.snapshot.modules);
+  }
+
+  /** Whether answering for the canister begins with the compilation of its module, which takes long when it is large. */
+  mustCompile(canisterId: CanisterId): boolean {
+    const module = this.#mirror.canisters.get(principalKey(canisterId))?.meta.module ?? null;
+    return module !== null && !this.#runner.hasCompiled(module);
   }
 
   get height(): Height {
@@ -142,8 +150,7 @@ export class CertifiedView {
 
   /** Moves to the delta's height; a delta that does not fit is a broken invariant. */
   apply(delta: StateDelta, certification: Certification): void {
-    for (const { key, compiled } of delta.modules)
-      if (compiled !== undefined) this.#runner.adoptModule(key, compiled);
+    this.#adopt(delta.modules);
     this.#mirror.apply(delta, {
       moved: (canister, heap) => this.#runner.refresh(canister, heap),
       removed: (canister) => this.#runner.evict(canister.meta.id),
@@ -151,8 +158,11 @@ export class CertifiedView {
     this.#certification = certification;
   }
 
-  query(query: ViewQuery): ViewAnswer {
-    return { outcome: this.#query(query), timestamp: this.#mirror.time };
+  /** With `probe`, a query that takes more instructions leaves nothing behind and is "outgrown". */
+  query(query: ViewQuery): ViewAnswer;
+  query(query: ViewQuery, probe: bigint | undefined): ViewAnswer | "outgrown";
+  query(query: ViewQuery, probe?: bigint): ViewAnswer | "outgrown" {
+    return unlessOutgrown(() => ({ outcome: this.#query(query, probe), timestamp: this.#mirror.time }));
   }
 
   /** What the host got for an outcall, transformed as its caller asked, as a block takes it. */
@@ -221,14 +231,23 @@ export class CertifiedView {
     this.#certification = { ...this.#certification, delegation };
   }
 
-  /** The checks before an envelope, already authenticated, is submitted; null accepts it. */
-  inspect(envelope: Uint8Array): UserError | null {
+  /** The checks before an envelope, already authenticated, is submitted; null accepts it. `probe` is as for queries. */
+  inspect(envelope: Uint8Array): UserError | null;
+  inspect(envelope: Uint8Array, probe: bigint | undefined): UserError | null | "outgrown";
+  inspect(envelope: Uint8Array, probe?: bigint): UserError | null | "outgrown" {
     const decoded = decodeEnvelope(envelope);
     assert(decoded.ok && decoded.value.content.kind === "call", "inspection is for validated update calls");
-    return inspectCall(this.#mirror, this.#runner, decoded.value.content);
+    const { content } = decoded.value;
+    return unlessOutgrown(() => inspectCall({ mirror: this.#mirror, runner: this.#runner }, content, probe));
   }
 
-  #query(query: ViewQuery): ViewQueryOutcome {
+  #adopt(modules: readonly ModuleBytes[]): void {
+    for (const { key, compiled } of modules) {
+      if (compiled !== undefined) this.#runner.adoptModule(key, compiled);
+    }
+  }
+
+  #query(query: ViewQuery, probe: bigint | undefined): ViewQueryOutcome {
     const { canisterId, methodName, arg, sender, senderInfo, ranges = "sharded" } = query;
     if (canisterId.length === 0) {
       const answer = answerManagementQuery(this.#mirror, { sender, methodName, arg });
@@ -241,6 +260,7 @@ export class CertifiedView {
         dataCertificate: (id) => this.#dataCertificate(id, ranges),
         stats: this.#stats,
         timeIsUp: this.#startTimer(),
+        probe,
       },
       {
         canisterId,
@@ -275,6 +295,15 @@ export class CertifiedView {
           ? null
           : { subnetId: delegation.subnetId, certificate: delegationFor(delegation, ranges, destination) },
     });
+  }
+}
+
+function unlessOutgrown<T>(run: () => T): T | "outgrown" {
+  try {
+    return run();
+  } catch (cause) {
+    if (cause instanceof QueryOutgrown) return "outgrown";
+    throw cause;
   }
 }
 

@@ -114,6 +114,10 @@ export class ModuleCache {
     return compiled.value;
   }
 
+  has(key: BlobKey): boolean {
+    return this.#compiled.has(key);
+  }
+
   /** Takes over what another thread compiled. */
   adopt(key: BlobKey, compiled: CompiledCanister): void {
     if (this.#touch(key) !== null) return;

@@ -180,6 +180,11 @@ export class WasmRunner implements MessageRunner {
     return this.#modules.compiled(module);
   }
 
+  /** Whether the module's runnable form is at hand. */
+  hasCompiled(module: InstalledModule): boolean {
+    return this.#modules.has(module.blob);
+  }
+
   /** Takes over a module that another thread compiled. */
   adoptModule(key: BlobKey, compiled: CompiledCanister): void {
     this.#modules.adopt(key, compiled);
