@@ -132,6 +132,14 @@ export class PageArena extends PageReader {
     return this.#referencesTo(id) === 1 && this.#bornIn(id) === this.#epoch && this.directory.slot(id) !== 0;
   }
 
+  /**
+   * Whether whoever read the version before `epoch` ended has its bytes. Otherwise they may have been written in place since, or the
+   * id may be another version's by now.
+   */
+  isOlderThan(id: PageId, epoch: number): boolean {
+    return id === 0 || this.#bornIn(id) < epoch;
+  }
+
   /** Whether some table names the version: ids of others may be given to new ones. */
   isLive(id: PageId): boolean {
     return id !== 0 && id < this.#nextId && this.#referencesTo(id) > 0;

@@ -96,9 +96,11 @@ export class LocalJobRunner implements LocalJobs {
   }
 
   probe(job: Job, limit: bigint): JobResult | "outgrown" {
-    const result = this.#execute(job, limited(job.work, limit), limit);
-    const { error } = result.outcome;
-    if (error?.code === ErrorCode.CanisterInstructionLimitExceeded) return "outgrown";
+    const result = this.#execute(job, limited(job.work, limit), limit - 1n);
+    const { error, instructions } = result.outcome;
+    // A cleanup callback that ran out of instructions shows in their number only.
+    if (instructions >= limit || error?.code === ErrorCode.CanisterInstructionLimitExceeded)
+      return "outgrown";
     return this.adopt(job, result);
   }
 

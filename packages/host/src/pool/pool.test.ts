@@ -316,3 +316,57 @@ describe("workers that die", () => {
     });
   }
 });
+
+describe("a cleanup callback that needs more than its callback", () => {
+  const recording = record(SMALL, (subnet) => {
+    const [a, b] = spinners(subnet, 2) as [CanisterId, CanisterId];
+    subnet.round([subnet.envelope({ canisterId: a, method: "pass", arg: passArg(10, 1, b) }).bytes]);
+    rest(subnet);
+  });
+
+  test("has all of the message's instructions", () => {
+    replay(recording, { limits: SMALL, executor: pooled(1) });
+  });
+});
+
+/**
+ * `add` turns its loop as often as its argument says, then adds one to a word of each of two pages and replies with the first.
+ * Whoever finds older pages comes to something else.
+ */
+const TALLY = `(module
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "msg_arg_data_copy" (func $argcopy (param i32 i32 i32)))
+  (memory 1)
+  (func $bump (param $at i32)
+    (i32.store (local.get $at) (i32.add (i32.load (local.get $at)) (i32.const 1))))
+  (func (export "canister_update add") (local $i i32)
+    (call $argcopy (i32.const 0) (i32.const 0) (i32.const 4))
+    (local.set $i (i32.load (i32.const 0)))
+    (loop $next
+      (local.set $i (i32.sub (local.get $i) (i32.const 1)))
+      (br_if $next (i32.gt_s (local.get $i) (i32.const 0))))
+    (call $bump (i32.const 8192))
+    (call $bump (i32.const 20000))
+    (call $append (i32.const 8192) (i32.const 4)) (call $reply)))`;
+
+describe("pages that a worker knows from an earlier job", () => {
+  const HEAVY = 60_000;
+  const recording = record(SMALL, (subnet) => {
+    const canisterId = subnet.installed(TALLY, { cycles: CYCLES });
+    const add = (turns: number): Uint8Array =>
+      subnet.envelope({ canisterId, method: "add", arg: u32(turns) }).bytes;
+    // Overwritten in place between two jobs of one round.
+    subnet.round([add(HEAVY), add(HEAVY), add(HEAVY)]);
+    rest(subnet);
+    // Ids of versions that were given up come back for newer ones between the jobs of two rounds.
+    for (let round = 0; round < 12; round++) {
+      subnet.round([add(round % 4 === 0 ? HEAVY : 1)]);
+      if (round % 5 === 4) subnet.round([add(HEAVY), add(1), add(1)]);
+    }
+  });
+
+  test("are sent again when their versions hold something else", () => {
+    replay(recording, { limits: SMALL, executor: pooled(1) });
+  });
+});

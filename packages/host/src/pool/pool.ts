@@ -6,7 +6,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { assert, OrreryError, type PrincipalKey, principalKey } from "@orrery/base";
 import { type Job, type JobResult, sceneOf, type WasmRunner } from "@orrery/execution";
-import { type BlobKey, type PageArena, type PageDelta, PageTable, type ReplicatedState } from "@orrery/state";
+import type { BlobKey, PageArena, PageDelta, PageId, PageTable, ReplicatedState } from "@orrery/state";
 import type { CompiledCanister } from "@orrery/wasm";
 import {
   type Board,
@@ -26,7 +26,7 @@ const POLL_MS = 1_000;
 
 export interface PoolOptions {
   readonly state: ReplicatedState;
-  readonly arena: Pick<PageArena, "slabs">;
+  readonly arena: Pick<PageArena, "slabs" | "epoch" | "isOlderThan">;
   readonly runner: WasmRunner;
   /** Instructions after which a worker tells how far it is: those of a slice. */
   readonly sliceOf: (work: Job["work"]) => bigint;
@@ -47,6 +47,8 @@ export interface Finished {
 interface Sent {
   readonly heap: PageTable;
   readonly stable: PageTable;
+  /** Of the arena then: an id that is younger may hold something else by now. */
+  readonly epoch: number;
 }
 
 interface Slot {
@@ -246,7 +248,8 @@ export class CanisterPool {
     const { heap, stable } = canister.memory;
     const sent = slot.canisters.get(key);
     slot.canisters.delete(key);
-    slot.canisters.set(key, { heap: heap.clone(), stable: stable.clone() });
+    slot.canisters.set(key, { heap: heap.clone(), stable: stable.clone(), epoch: arena.epoch });
+    const isKnown = (page: PageId): boolean => arena.isOlderThan(page, sent?.epoch ?? 0);
     const slabs = arena.slabs(slot.slabs);
     slot.slabs += slabs.length;
     const { module } = canister.meta;
@@ -260,8 +263,8 @@ export class CanisterPool {
       key,
       meta: canister.meta,
       fresh: sent === undefined,
-      heap: difference(sent?.heap ?? new PageTable(), heap),
-      stable: difference(sent?.stable ?? new PageTable(), stable),
+      heap: difference(heap, sent?.heap, isKnown),
+      stable: difference(stable, sent?.stable, isKnown),
       slabs,
       forgetCanisters: shrink(slot.canisters, CANISTERS_PER_WORKER_MAX),
       forgetModules: shrink(slot.modules, MODULES_PER_WORKER_MAX),
@@ -287,8 +290,20 @@ function shrink(
   return dropped;
 }
 
-function difference(before: PageTable, after: PageTable): PageDelta {
+/** Pages of `table` that whoever has `before` lacks: other ids, and ids whose bytes are not those that it read. */
+function difference(
+  table: PageTable,
+  before: PageTable | undefined,
+  isKnown: (page: PageId) => boolean,
+): PageDelta {
   const pairs: number[] = [];
-  for (const [index, id] of before.differences(after)) pairs.push(index, id);
+  if (before === undefined) {
+    for (const [index, id] of table.entries()) pairs.push(index, id);
+    return Uint32Array.from(pairs);
+  }
+  for (const [index, id] of before.differences(table)) pairs.push(index, id);
+  for (const [index, id] of table.entries()) {
+    if (!isKnown(id) && before.get(index) === id) pairs.push(index, id);
+  }
   return Uint32Array.from(pairs);
 }
