@@ -61,7 +61,7 @@ function message(size: number, i: number): StreamMessage {
 }
 
 /** A source whose stream to the target holds these messages from `begin` on. */
-function sourceWith(sizes: readonly number[], begin = 0n): ReplicatedState {
+function sourceWith(sizes: readonly number[], begin = 0n, rejected = 0): ReplicatedState {
   const state = newState({ subnet: SUBNET, time: 1n });
   const messages = sizes.map(message);
   for (const [key, held] of [
@@ -72,8 +72,11 @@ function sourceWith(sizes: readonly number[], begin = 0n): ReplicatedState {
       begin,
       messages: [...held],
       messageBytes: 0,
-      signalsEnd: 4n,
-      rejectSignals: [],
+      signalsEnd: BigInt(4 + rejected),
+      rejectSignals: Array.from({ length: rejected }, (_, i) => ({
+        reason: "canister_stopped",
+        index: BigInt(4 + i),
+      })),
     });
     state.changed.streams.add(key);
   }
@@ -134,6 +137,25 @@ test("a slice shows header and messages in order, within its limits, and verifie
     ),
     { numRuns: 60 },
   );
+});
+
+test("a header of many reject signals leaves less room for messages", () => {
+  const state = sourceWith(
+    Array.from({ length: 100 }, () => 1_000),
+    0n,
+    10_000,
+  );
+  const maxBytes = 60_000;
+  const slice = takeSlice(state, {
+    to: TARGET,
+    messageIndex: 0n,
+    signalIndex: 0n,
+    maxBytes,
+    maxMessages: 1_000,
+  });
+  assert.ok(slice !== null && slice.messages > 0);
+  const bytes = certifySlice(slice, signed(state));
+  assert.ok(bytes.length <= maxBytes, `${bytes.length} bytes of ${maxBytes}`);
 });
 
 test("there is no slice where there is nothing new", () => {

@@ -38,6 +38,7 @@ import {
 import {
   decodeStreamHeader,
   decodeStreamMessage,
+  encodeStreamHeader,
   type ReplicatedState,
   type StreamHeader,
   type StreamMessage,
@@ -45,7 +46,7 @@ import {
   streamMessagePath,
 } from "@orrery/state";
 
-/** Header, signature, hashes around the slice: what a slice takes besides its messages. */
+/** Signature, hashes around the slice, a header without reject signals: what a slice takes besides its messages. */
 const SLICE_BYTES_BASE = 4 * 1024;
 /** Labels, forks and pruned siblings of a message. */
 const MESSAGE_BYTES_EXTRA = 64;
@@ -116,7 +117,8 @@ export function takeSlice(state: TreeView, request: SliceRequest): StreamSlice |
   const header = certifiedHeader(state.tree, to);
   if (header === null || messageIndex < header.begin || messageIndex > header.end) return null;
   const paths: (readonly Uint8Array[])[] = [];
-  let bytes = SLICE_BYTES_BASE;
+  // Its reject signals are as many as the messages that were not taken.
+  let bytes = SLICE_BYTES_BASE + encodeStreamHeader(header).length;
   for (let index = messageIndex; index < header.end && paths.length < maxMessages; index++) {
     const path = streamMessagePath(to, index);
     const message = treeGet(state.tree, path);
