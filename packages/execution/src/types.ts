@@ -160,8 +160,15 @@ export interface InstallRequest {
   readonly keepHeap: boolean;
   readonly module: InstalledModule;
   readonly arg: Uint8Array;
-  /** Asked before anything is committed: the sizes that the memories have come to, in Wasm pages. An error undoes all. */
-  readonly refuse?: (sizes: { readonly heapPages: number; readonly stablePages: number }) => UserError | null;
+  /** Asked before anything is committed: what the hooks have come to. An error undoes all. */
+  readonly refuse?: (end: InstallEnd) => UserError | null;
+}
+
+export interface InstallEnd {
+  /** Wasm pages. */
+  readonly heapPages: number;
+  readonly stablePages: number;
+  readonly cyclesBurned: bigint;
 }
 
 /** What running a canister needs of its record. */

@@ -13,6 +13,7 @@ import { persistenceError } from "../runner/install.ts";
 import { aboutCanister } from "../system-api/failure.ts";
 import type {
   CompiledUpload,
+  InstallEnd,
   JobResult,
   MessageContext,
   MessageRunner,
@@ -55,8 +56,8 @@ export function runInstallation(
       keepHeap: work.persistence === "keep",
       module: compiled.value.module,
       arg: work.arg,
-      refuse: (sizes) => {
-        const plan = growthOf(installation, compiled.value, sizes);
+      refuse: (end) => {
+        const plan = growthOf(installation, compiled.value, end);
         if (!plan.ok) return growthError(plan.refusal);
         cyclesReserved = plan.reserve;
         return null;
@@ -107,25 +108,27 @@ function persistenceProblem({ canister, work }: Installation, compiled: Compiled
   return persistenceError(canister, compiled.module, work.persistence);
 }
 
-/** What the installation would take of the subnet and of the balance with these sizes (Wasm pages; those that are there at first). */
+/** What the installation would take of the subnet and of the balance as it ended; at first with the sizes that are there. */
 function growthOf(
   { subnet, canister, work }: Installation,
   compiled: CompiledUpload,
-  sizes?: { readonly heapPages: number; readonly stablePages: number },
+  end?: InstallEnd,
 ): GrowthPlan {
   const { meta } = canister;
+  const left = meta.cycles - (end?.cyclesBurned ?? 0n);
   const grown = {
     ...meta,
-    ...sizes,
+    heapPages: end?.heapPages ?? meta.heapPages,
+    stablePages: end?.stablePages ?? meta.stablePages,
     module: compiled.module,
     customSectionBytes: compiled.customSectionBytes,
-    cycles: meta.cycles + work.prepaid.cycles,
+    cycles: left + work.prepaid.cycles,
   };
   const plan = planGrowth(subnet, { meta, grown, available: work.subnetMemoryAvailable });
-  if (!plan.ok || plan.reserve <= meta.cycles) return plan;
+  if (!plan.ok || plan.reserve <= left) return plan;
   // What is prepaid comes back only afterwards.
   const bytes = memoryUsageBytes(grown) - memoryUsageBytes(meta);
-  return { ok: false, refusal: { kind: "cycles", bytes, missing: plan.reserve - meta.cycles } };
+  return { ok: false, refusal: { kind: "cycles", bytes, missing: plan.reserve - left } };
 }
 
 /** What is known before anything runs: compiling must fit the limit, the new module's own size must not freeze the canister. */

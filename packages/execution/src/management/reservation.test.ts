@@ -178,6 +178,23 @@ describe("installations", () => {
     );
     assert.deepEqual([poor.module, poor.reservedCycles], [null, 0n]);
   });
+
+  test("do not reserve what the new code has burned", () => {
+    const burning = `(module
+      (import "ic0" "cycles_burn128" (func $burn (param i64 i64 i32)))
+      (memory 100)
+      (func (export "canister_init") (call $burn (i64.const 100) (i64.const 0) (i32.const 0))))`;
+    const subnet = filled(1_000n * GIB);
+    const id = subnet.create({ cycles: 10_000_000_000_000n });
+    const { meta } = subnet.canister(id);
+    // Nothing is left beside what was prepaid, which comes back later.
+    meta.settings = { ...meta.settings, freezingThreshold: 0n };
+    const { cycles } = meta;
+    const [code] = refusal(subnet.install(id, burning));
+    assert.equal(code, "IC0532");
+    assert.deepEqual([meta.module, meta.reservedCycles], [null, 0n]);
+    assert.ok(meta.cycles > cycles / 2n);
+  });
 });
 
 describe("allocations", () => {

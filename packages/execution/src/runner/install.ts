@@ -317,8 +317,9 @@ export function runInstall(task: InstallTask): MessageOutcome {
   const live = newInstance(task, compiled, { draft: progress.draft, form: "fast" });
   const { result, used } = runHooks(task, live, progress);
   if (result.failure === null) {
-    const sizes = { heapPages: heapPagesOf(live), stablePages: result.frame.stable.pages };
-    const refusal = request.refuse?.(sizes) ?? null;
+    const { stable, burned } = result.frame;
+    const end = { heapPages: heapPagesOf(live), stablePages: stable.pages, cyclesBurned: burned };
+    const refusal = request.refuse?.(end) ?? null;
     if (refusal !== null) {
       pool.discard(live);
       return {
