@@ -10,6 +10,8 @@ import { runSuite, selectCases } from "./run.ts";
 import { countsTable } from "./table.ts";
 
 const CASES_MIN = 700;
+/** More failures than these have one cause. */
+const LISTED_MAX = 50;
 /** What a node has; a case that needs something else is not run against it. */
 const OF_A_NODE: readonly Capability[] = ["several subnets", "snapshots", "subnet information", "chain keys"];
 
@@ -38,6 +40,9 @@ test("a node passes all cases that it can be asked", async () => {
   const { results, capabilities } = await runSuite({ url: network.url });
   assert.deepEqual([...capabilities].sort(), [...OF_A_NODE].sort());
   const failed = results.filter(({ status }) => status === "failed");
+  // A network that died says why before its cases are listed.
+  if (failed.length > LISTED_MAX)
+    assert.fail(`${failed.length} cases failed; the network's log:\n${network.log().slice(-4_000)}`);
   assert.deepEqual(
     failed.map(({ section, title, reason }) => `${section}: ${title}\n${reason}`),
     [],
