@@ -11,6 +11,7 @@ import {
   installFastHashes,
   reportFailures,
 } from "@orrery/host";
+import { obeyOrders } from "./chaos.ts";
 import { creationSubnets, decodeGenesis, subnetsOf } from "./genesis.ts";
 import type {
   ExecutionCall,
@@ -40,6 +41,7 @@ const views = new Map<ViewIndex, Channel<ViewFeed, ViewAcknowledgement>>();
 
 assert(parentPort !== null, "the execution worker runs as a worker thread");
 reportFailures(parentPort);
+obeyOrders("execution", start.chaosFile);
 const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>(parentPort, {
   onPost({ subnet, batch }): void {
     const execution = executionOf(subnet);

@@ -17,14 +17,7 @@ test("owners take turns, one piece at a time, and a failure is its own", async (
   };
   const asked = ["a1", "a2", "a3", "b1", "c1"].map((name) => lane.run(name.slice(0, 1), piece(name)));
   const results = await Promise.allSettled(asked);
-  assert.deepEqual(
-    order,
-    ["a1", "a2", "b1", "c1", "a3"].sort((x, y) => order.indexOf(x) - order.indexOf(y)),
-  );
-  assert.ok(
-    order.indexOf("b1") < order.indexOf("a3") && order.indexOf("c1") < order.indexOf("a3"),
-    order.join(),
-  );
+  assert.deepEqual(order, ["a1", "a2", "b1", "c1", "a3"]);
   assert.deepEqual(
     results.map(({ status }) => status),
     ["fulfilled", "rejected", "fulfilled", "fulfilled", "fulfilled"],

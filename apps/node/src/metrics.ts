@@ -66,3 +66,10 @@ export function renderMetrics(subnets: readonly SubnetFigures[]): string {
   }
   return text;
 }
+
+/** Of the main thread of a node that is watched. */
+export function renderTurns(maxSeconds: number): string {
+  const name = "orrery_main_turn_max_seconds";
+  const help = "Longest turn of the main thread's event loop since the last look, processor time.";
+  return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${maxSeconds}\n`;
+}

@@ -18,6 +18,7 @@ import type { Rounds } from "./rounds.ts";
 import type { createService, Service } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
+import { watchTurns } from "./turns.ts";
 import { Views } from "./views.ts";
 
 export interface NodeOptions {
@@ -33,6 +34,10 @@ export interface NodeOptions {
   readonly durability?: DurabilityOptions;
   /** How HTTPS outcalls are made; by default as the public network makes them, private addresses included. */
   readonly outcalls?: OutcallAdapter | HttpsOutcallOptions;
+  /** For tests of crashes: threads die as this file says (chaos.ts). */
+  readonly chaosFile?: string;
+  /** Shows at `/metrics` how long main was busy at a time (turns.ts). */
+  readonly watchTurns?: boolean;
   /** Called once when the node cannot go on; the process should end with a failure. */
   readonly onFatal: (error: OrreryError) => void;
 }
@@ -129,7 +134,12 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
     });
     threads = startThreads(
-      { stateDirectory: directory.path, durability: options.durability ?? {}, logLevel: "info" },
+      {
+        stateDirectory: directory.path,
+        durability: options.durability ?? {},
+        logLevel: "info",
+        chaosFile: options.chaosFile ?? null,
+      },
       {
         onDurable: ({ subnet, height }) => rounds[subnet]?.onDurable(height),
         onExecuted: (report) => rounds[report.subnet]?.onExecuted(report),
@@ -155,6 +165,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       clock: options.clock,
       hosts: [options.bind],
       outcalls,
+      turns: options.watchTurns === true ? watchTurns() : null,
     });
     serving.resolve(service);
     const joined = {

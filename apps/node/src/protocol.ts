@@ -34,6 +34,8 @@ export interface WorkerStart {
   readonly stateDirectory: string;
   readonly durability: DurabilityOptions;
   readonly logLevel: LogLevel;
+  /** Of `NodeOptions.chaosFile`. */
+  readonly chaosFile: string | null;
 }
 
 // ---- storage ----

@@ -15,11 +15,12 @@ import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
 import { Delegations } from "./delegations.ts";
 import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
-import { renderMetrics } from "./metrics.ts";
+import { renderMetrics, renderTurns } from "./metrics.ts";
 import type { ExecutionStarted, SubnetIndex } from "./protocol.ts";
 import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
 import { Slices } from "./slices.ts";
+import type { Turns } from "./turns.ts";
 
 /** The threads of all subnets. */
 export interface ServiceThreads {
@@ -59,6 +60,7 @@ export function createService(options: {
   readonly hosts: readonly string[];
   /** Makes the outcalls of all subnets. */
   readonly outcalls: OutcallAdapter;
+  readonly turns: Turns | null;
 }): Service {
   installFastHashes();
   const { bls, genesis, clock } = options;
@@ -97,7 +99,9 @@ export function createService(options: {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
     effectiveCanisterId,
     hosts: options.hosts,
-    metrics: () => renderMetrics((late.current ?? []).map((rounds) => rounds.figures())),
+    metrics: () =>
+      renderMetrics((late.current ?? []).map((rounds) => rounds.figures())) +
+      (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
     admin: (request) => administer(request, replicas.summary),
   });
   return {

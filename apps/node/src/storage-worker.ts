@@ -5,6 +5,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert } from "@orrery/base";
 import { createChannel, installFastHashes, reportFailures } from "@orrery/host";
+import { obeyOrders } from "./chaos.ts";
 import type {
   StorageAcknowledgement,
   StorageCall,
@@ -17,13 +18,14 @@ import type {
 } from "./protocol.ts";
 import { openStores, type SubnetStore } from "./subnet-store.ts";
 
-const { stateDirectory, durability } = workerData as WorkerStart;
+const { stateDirectory, durability, chaosFile } = workerData as WorkerStart;
 installFastHashes();
 let stores: readonly SubnetStore[] = [];
 let scheduled = false;
 
 assert(parentPort !== null, "the storage worker runs as a worker thread");
 reportFailures(parentPort);
+obeyOrders("storage", chaosFile);
 const main = createChannel<StorageReport, StoragePost, never, StorageCall>(parentPort, {
   onPost(message): void {
     if (message.kind === "append") {

@@ -3,11 +3,12 @@
  * Requests to a subnet are handled strictly in the order main sent them, publications included, so whoever saw a reply reads its
  * effects.
  */
-import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { type MessagePort, parentPort, threadName, workerData } from "node:worker_threads";
 import { assert } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createChannel, installFastHashes, reportFailures } from "@orrery/host";
+import { obeyOrders } from "./chaos.ts";
 import type {
   About,
   SubnetIndex,
@@ -20,7 +21,7 @@ import type {
 import { storeDirectory } from "./state-directory.ts";
 import { SubnetView } from "./subnet-view.ts";
 
-const { stateDirectory } = workerData as WorkerStart;
+const { stateDirectory, chaosFile } = workerData as WorkerStart;
 installFastHashes();
 /** A slice of so many keeps queries waiting for ten milliseconds or so. */
 const SLICE_MESSAGES_MAX = 500;
@@ -30,6 +31,7 @@ let execution: ReturnType<typeof createChannel<ViewAcknowledgement, ViewFeed>> |
 
 assert(parentPort !== null, "the view worker runs as a worker thread");
 reportFailures(parentPort);
+obeyOrders(threadName ?? "view", chaosFile);
 createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
   onPost(message): void {
     if (message.kind === "feed") acceptFeed(message.port);

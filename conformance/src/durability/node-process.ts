@@ -13,6 +13,9 @@ export interface NodeProcessOptions {
   readonly hotPagesMax: number;
   /** Application subnets beside the root. */
   readonly applications: number;
+  /** As of `NodeOptions`. */
+  readonly chaosFile?: string;
+  readonly watchTurns?: boolean;
 }
 
 export interface NodeProcessStarted {
@@ -45,6 +48,8 @@ try {
       hotPagesMax: options.hotPagesMax,
     },
     subnets: Array.from({ length: options.applications }, () => "application" as const),
+    ...(options.chaosFile === undefined ? {} : { chaosFile: options.chaosFile }),
+    ...(options.watchTurns === undefined ? {} : { watchTurns: options.watchTurns }),
     onFatal: end,
   });
   const { url, rootKeyHex } = handle;
