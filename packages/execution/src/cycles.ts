@@ -8,6 +8,7 @@ import type { CanisterMeta, CanisterState, Prepayment } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { ErrorCode, type UserError, userError } from "./error-codes.ts";
 import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
+import { messageBytes } from "./messaging/message-memory.ts";
 
 const WASM_PAGE_BYTES = 65_536n;
 const GLOBAL_BYTES = 8n;
@@ -41,10 +42,17 @@ export function chargedMemoryBytes(meta: CanisterMeta): bigint {
   return maxOf(memoryUsageBytes(meta), meta.settings.memoryAllocation);
 }
 
+/** Cycles that the memory of a canister costs for so long, and that of its messages, which an allocation does not cover. */
+export function memoryCost(subnet: FeeSubnet, meta: CanisterMeta, seconds: bigint): bigint {
+  const messages = messageBytes(meta);
+  const memory = storageCost(subnet, chargedMemoryBytes(meta), seconds);
+  return messages === 0 ? memory : memory + storageCost(subnet, BigInt(messages), seconds);
+}
+
 /** Cycles that an idle day costs. */
 export function idleCyclesBurnedPerDay(subnet: FeeSubnet, meta: CanisterMeta): bigint {
   return (
-    storageCost(subnet, chargedMemoryBytes(meta), SECONDS_PER_DAY) +
+    memoryCost(subnet, meta, SECONDS_PER_DAY) +
     computeCost(subnet, meta.settings.computeAllocation, SECONDS_PER_DAY)
   );
 }

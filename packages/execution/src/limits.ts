@@ -26,8 +26,16 @@ export const RESPONSE_BYTES_MAX = 2_097_152;
 export const QUERY_RESPONSE_BYTES_MAX = 3_145_728;
 /** Method name in a call, bytes. */
 export const METHOD_NAME_BYTES_MAX = 20_000;
-/** What a request to a canister counts for while it is under way: room for the largest response and its header. */
-export const RESPONSE_RESERVATION_BYTES: number = RESPONSE_BYTES_MAX + 112;
+/** What a message between canisters counts for besides its payload, bytes, and what a request reserves for its response. */
+export const MESSAGE_HEADER_BYTES = 112;
+export const RESPONSE_RESERVATION_BYTES: number = RESPONSE_BYTES_MAX + MESSAGE_HEADER_BYTES;
+/** Memory of all calls of a subnet whose response is guaranteed, reservations included, bytes; system subnets have no limit. */
+export const GUARANTEED_MESSAGE_BYTES_MAX: number = 15 * 1024 ** 3;
+/** Queued messages of best-effort calls of a subnet at the end of a round, bytes. */
+export const BEST_EFFORT_MESSAGE_BYTES_MAX: number = 5 * 1024 ** 3;
+/** Calls of a subnet that wait for a response; beyond it each canister has those assured to it. */
+export const CALLBACKS_PER_SUBNET_MAX = 1_000_000;
+export const CALLBACKS_PER_CANISTER_ASSURED = 50;
 /** Requests in flight between one pair of canisters. */
 export const QUEUE_CAPACITY = 500;
 /** Ingress messages waiting at one canister; the replica bounds its ingress queues through the history's memory. */
@@ -163,6 +171,9 @@ export interface ExecutionLimits {
   /** Towards system subnets: what they take at once, of a stream or of all that came back unanswered. */
   readonly systemStreamMessages: number;
   readonly canistersPerSubnet: number;
+  readonly guaranteedMessageBytes: number;
+  readonly bestEffortMessageBytes: number;
+  readonly callbacksPerSubnet: number;
 }
 
 const DEFAULT_LIMITS: ExecutionLimits = {
@@ -181,6 +192,9 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   streamBytes: 10 * 1024 * 1024,
   systemStreamMessages: 100,
   canistersPerSubnet: CANISTERS_PER_SUBNET_MAX,
+  guaranteedMessageBytes: GUARANTEED_MESSAGE_BYTES_MAX,
+  bestEffortMessageBytes: BEST_EFFORT_MESSAGE_BYTES_MAX,
+  callbacksPerSubnet: CALLBACKS_PER_SUBNET_MAX,
 };
 
 /** System subnets run longer messages. */
@@ -191,6 +205,7 @@ const SYSTEM_LIMITS: ExecutionLimits = {
   instructionsPerMessage: 50_000_000_000n,
   instructionsPerInstall: 1_000_000_000_000n,
   instructionsPerQuery: 50_000_000_000n,
+  guaranteedMessageBytes: Number.MAX_SAFE_INTEGER,
 };
 
 export function limitsOf(type: SubnetType): ExecutionLimits {

@@ -75,8 +75,19 @@ export interface MessageContext {
   readonly subnetMemoryAvailable: bigint;
   /** Not there: runs to its end without a word. */
   readonly pace?: Pace;
+  /** What its calls may take of the subnet; not there: as much as they want. */
+  readonly callRoom?: CallRoom;
   /** Requests it may still send to `callee`; `call_perform` answers 2 at zero. */
   requestSlots(callee: CanisterId): number;
+}
+
+export interface CallRoom {
+  /** Memory for guaranteed responses. */
+  readonly guaranteedBytes: number;
+  /** Callbacks besides those assured to every canister. */
+  readonly callbacks: number;
+  /** Calls of the canister that wait for a response as the message begins. */
+  outstanding(): number;
 }
 
 /** For executions that tell how far they have come: instructions are handed out in slices. Never part of the result. */

@@ -86,6 +86,8 @@ export function newCanister(options: NewCanisterOptions): CanisterState {
       historyBytes: 0,
       customSectionBytes: 0,
       logBytes: 0,
+      guaranteedMessageBytes: 0,
+      bestEffortMessageBytes: 0,
     },
     memory: { heap: new PageTable(), stable: new PageTable() },
     callContexts: new Map(),

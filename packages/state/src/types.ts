@@ -126,6 +126,10 @@ export interface CanisterMeta {
   historyBytes: number;
   customSectionBytes: number;
   logBytes: number;
+  /** Memory of calls whose response must find room: one of full length reserved or the response itself, and what requests exceed that. */
+  guaranteedMessageBytes: number;
+  /** Queued messages of best-effort calls. */
+  bestEffortMessageBytes: number;
 }
 
 export interface WasmMemoryState {

@@ -34,8 +34,9 @@ interface WorkBase {
   readonly startTime: TimeNs;
   readonly startHeight: Height;
   readonly subnetMemoryAvailable: bigint;
-  /** The balance that it sees. */
+  /** The balance that it sees, and the memory of its canister's messages, bytes. */
   readonly balance: bigint;
+  readonly messageBytes: number;
   /** Has a partition of its own as long as it takes. */
   prioritized: boolean;
   /** Rounds that gave it a slice, the first included. */
@@ -52,6 +53,9 @@ export interface MessageWork extends WorkBase {
   /** Of the entry point; what it leaves of `totalLimit` is the cleanup callback's. */
   readonly instructionLimit: bigint;
   readonly totalLimit: bigint;
+  /** What it may take of the subnet's memory for guaranteed responses, bytes, and of its callbacks, besides those assured. */
+  readonly guaranteedBytesAvailable: number;
+  readonly callbacksAvailable: number;
   /** Came back with the response; already in the balance. */
   readonly cyclesRefunded: bigint;
   /** Runs when the callback fails. */

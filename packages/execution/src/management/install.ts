@@ -9,6 +9,7 @@ import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { CHUNK_BYTES_MAX, SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
 import { settleOutbox } from "../messaging/delivery.ts";
 import { appendLogs } from "../messaging/logs.ts";
+import { messageBytes } from "../messaging/message-memory.ts";
 import { newOutbox } from "../messaging/outbox.ts";
 import { noModule } from "../messaging/reject.ts";
 import { applyEffects, payDebit, settle, type TurnEnv } from "../messaging/run-message.ts";
@@ -173,6 +174,7 @@ function install(round: Round, call: ManagementCall, task: InstallTask): Managem
     startHeight: state.height,
     subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - round.index.memoryUsed,
     balance: canister.meta.cycles,
+    messageBytes: messageBytes(canister.meta),
     prioritized: false,
     slicesGranted: 0,
     inductionDebit: 0n,
@@ -250,6 +252,7 @@ function turnEnv({ state, limits, index }: Round): TurnEnv {
     height: state.height,
     limits,
     subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - index.memoryUsed,
+    callBudget: { guaranteedBytes: 0, callbacks: 0 },
     outbox: newOutbox(),
   };
 }

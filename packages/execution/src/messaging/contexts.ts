@@ -6,6 +6,7 @@
 import { assert, assertNever, MANAGEMENT_CANISTER, type Principal, type TimeNs } from "@orrery/base";
 import type { CallContext, CallOrigin, CanisterState, ResponsePayload } from "@orrery/state";
 import type { UserError } from "../error-codes.ts";
+import { countAnswer } from "./message-memory.ts";
 import type { Outbox } from "./outbox.ts";
 import { rejectFromError, statusFromCanisterReject, statusFromError } from "./reject.ts";
 
@@ -110,5 +111,6 @@ export function respond(outbox: Outbox, canister: CanisterState, context: CallCo
   context.needsToRespond = false;
   const refund = context.availableCycles;
   context.availableCycles = 0n;
+  countAnswer(canister.meta, context.origin);
   answerOrigin(outbox, context.origin, answer, { from: canister.meta.id, refund });
 }

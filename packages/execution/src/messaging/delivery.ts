@@ -21,6 +21,12 @@ import { routeManagementCall } from "../streams/management-routing.ts";
 import { queueOutput, refundLater } from "../streams/outputs.ts";
 import { routerOf } from "../streams/routing.ts";
 import { setStatus } from "./ingress-history.ts";
+import {
+  countIncomingRequest,
+  countIncomingResponse,
+  guaranteedRequestBytes,
+  requestBytes,
+} from "./message-memory.ts";
 import type { Outbox } from "./outbox.ts";
 import { routingReject } from "./reject.ts";
 
@@ -94,15 +100,23 @@ export function enqueueRequest(round: Round, callee: CanisterId, input: RequestI
   const { status } = canister.meta;
   if (status.kind === "stopped") return "canister_stopped";
   if (status.kind === "stopping") return "canister_stopping";
+  if (input.deadline === 0n && !roomForResponse(round, input)) return "out_of_memory";
   const { requests } = canister.queues;
   const sender = principalKey(input.from);
   const queue = requests.get(sender);
   if (queue === undefined) requests.set(sender, [input]);
   else if (queue.length < QUEUE_CAPACITY) queue.push(input);
   else return "queue_full";
+  countIncomingRequest(canister.meta, input);
   touch(state, canister);
   index.noteWork(key, canister);
   return null;
+}
+
+/** Whether the subnet can keep room for the response to a request. */
+function roomForResponse({ limits, index }: Round, input: RequestInput): boolean {
+  const left = limits.guaranteedMessageBytes - index.guaranteedBytesTaken;
+  return guaranteedRequestBytes(requestBytes(input)) <= left;
 }
 
 /** What a caller is told about a request that was not taken, wherever that was found out. */
@@ -151,6 +165,7 @@ export function enqueueResponse(round: Round, to: CanisterId, input: ResponseInp
     creditRefund(round, to, input.refund);
     return;
   }
+  countIncomingResponse(canister, input);
   canister.queues.responses.push(input);
   touch(state, canister);
   index.noteWork(key, canister);

@@ -35,6 +35,7 @@ import type { JobResult, MessageEffects, OutgoingCall } from "../types.ts";
 import { answerOrigin, closeIfDone, openContext, respond } from "./contexts.ts";
 import { appendLogs } from "./logs.ts";
 import { updateLowMemoryHook } from "./low-memory.ts";
+import { countAnswer, countCall, messageBytes } from "./message-memory.ts";
 import type { Outbox } from "./outbox.ts";
 import {
   didNotReply,
@@ -53,7 +54,17 @@ export interface TurnEnv {
   readonly height: Height;
   readonly limits: ExecutionLimits;
   readonly subnetMemoryAvailable: bigint;
+  /** What the calls of a partition may still take. */
+  readonly callBudget: CallBudget;
   readonly outbox: Outbox;
+}
+
+/** Of one partition in one pass: its turns take from it one after the other. */
+export interface CallBudget {
+  /** Memory for guaranteed responses, bytes. */
+  guaranteedBytes: number;
+  /** Callbacks besides those assured to each canister. */
+  callbacks: number;
 }
 
 /** Opens the record of what now runs in `context`; the balance is what it sees. */
@@ -75,12 +86,15 @@ export function startMessage(
     prepaid,
     instructionLimit,
     totalLimit: options.totalLimit ?? instructionLimit,
+    guaranteedBytesAvailable: Math.max(0, env.callBudget.guaranteedBytes),
+    callbacksAvailable: Math.max(0, env.callBudget.callbacks),
     cyclesRefunded: options.cyclesRefunded ?? 0n,
     cleanup: options.cleanup ?? null,
     startTime: env.time,
     startHeight: env.height,
     subnetMemoryAvailable: env.subnetMemoryAvailable,
     balance: canister.meta.cycles,
+    messageBytes: messageBytes(canister.meta),
     prioritized: false,
     slicesGranted: 0,
     inductionDebit: 0n,
@@ -151,6 +165,7 @@ function sendCall(
     deadline,
   });
   context.outstanding++;
+  countCall(canister.meta, deadline);
   const key = principalKey(call.callee);
   canister.outstandingByCallee.set(key, (canister.outstandingByCallee.get(key) ?? 0) + 1);
   if (deadline !== 0n) env.outbox.deadlines.push({ callbackId: id, deadline });
@@ -289,6 +304,7 @@ export function beginCall(
   const admitted = admit(env, canister, input);
   if (!admitted.ok) {
     const answer = { kind: "error", error: admitted.error } as const;
+    countAnswer(canister.meta, origin);
     answerOrigin(env.outbox, origin, answer, { from: canister.meta.id, refund: cycles });
     return null;
   }
@@ -315,12 +331,15 @@ export function finishMessage(
   canister.running = null;
   context.instructionsExecuted += outcome.instructions;
   if (appendLogs(canister, outcome.logs, work.startTime)) env.outbox.logsChanged = true;
+  const { guaranteedMessageBytes } = canister.meta;
   if (outcome.effects !== null) {
     applyEffects(env, canister, context, outcome.effects, work.startTime);
     canister.meta.version++;
   } else if (cleanup !== null) {
     applyEffects(env, canister, context, cleanup, work.startTime);
   }
+  env.callBudget.guaranteedBytes -= canister.meta.guaranteedMessageBytes - guaranteedMessageBytes;
+  env.callBudget.callbacks -= outcome.effects?.calls.length ?? 0;
   settle(env, canister, work.prepaid, outcome.instructions);
   payDebit(env, canister, work.inductionDebit);
   finishInContext(env, canister, context, outcome);

@@ -17,6 +17,7 @@ import { adjustPrepayment, recordConsumed } from "../cycles.ts";
 import { transmissionBytesCost } from "../fees.ts";
 import { CLEANUP_INSTRUCTIONS_SHARE, INSTRUCTIONS_PER_MESSAGE_MAX } from "../limits.ts";
 import { closeIfDone } from "./contexts.ts";
+import { countTakenResponse } from "./message-memory.ts";
 import { finishInContext, startMessage, type TurnEnv } from "./run-message.ts";
 
 /** Takes the callback out of the canister's books. Null: it was answered before, at its deadline. */
@@ -42,6 +43,7 @@ export function beginResponse(
   input: ResponseInput,
 ): MessageWork | null {
   env.outbox.executions++;
+  countTakenResponse(canister, input);
   const callback = takeCallback(canister, input.callbackId);
   if (callback === null) {
     // Only a best-effort call can be answered twice; the late answer brings its cycles and nothing else.

@@ -16,6 +16,7 @@ import type {
   RunnableCanister,
 } from "../types.ts";
 import { callerOf, deadlineOf } from "./contexts.ts";
+import { messageBytes } from "./message-memory.ts";
 
 /** The parts of the state that a message sees; structured-cloneable. */
 export interface WorkScene {
@@ -47,6 +48,11 @@ function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefi
     contextInstructions: context.instructionsExecuted,
     dataCertificate: null,
     subnetMemoryAvailable: work.subnetMemoryAvailable,
+    callRoom: {
+      guaranteedBytes: work.guaranteedBytesAvailable,
+      callbacks: work.callbacksAvailable,
+      outstanding: () => [...outstanding.values()].reduce((sum, count) => sum + count, 0),
+    },
     ...paceAfter(pace, 0n),
     requestSlots(callee: CanisterId): number {
       return QUEUE_CAPACITY - (outstanding.get(principalKey(callee)) ?? 0);
@@ -54,10 +60,15 @@ function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefi
   };
 }
 
-/** The canister with the balance that the work sees. */
-export function pinned<T extends RunnableCanister>(canister: T, balance: bigint): RunnableCanister {
-  if (canister.meta.cycles === balance) return canister;
-  return { meta: { ...canister.meta, cycles: balance }, memory: canister.memory };
+/** The canister with the balance and the queues that the work sees: what arrived since is not there. */
+export function pinned<T extends RunnableCanister>(
+  canister: T,
+  work: Pick<MessageWork, "balance" | "messageBytes">,
+): RunnableCanister {
+  const { meta, memory } = canister;
+  const { balance: cycles, messageBytes: guaranteedMessageBytes } = work;
+  if (meta.cycles === cycles && messageBytes(meta) === guaranteedMessageBytes) return canister;
+  return { meta: { ...meta, cycles, guaranteedMessageBytes, bestEffortMessageBytes: 0 }, memory };
 }
 
 /** Runs a message and, when a callback fails, its cleanup callback. Commits when both took at most `commitWithin` instructions. */

@@ -11,10 +11,20 @@ import type {
   IngressStatus,
   InstalledModule,
   ReplicatedState,
+  StreamMessage,
 } from "@orrery/state";
 import { chargedMemoryBytes } from "../cycles.ts";
+import { guaranteedResponseBytes } from "../messaging/message-memory.ts";
 import { InstantHeap } from "./heap.ts";
 import { Upkeep } from "./upkeep.ts";
+
+/** What of a canister is in the subnet's sums. */
+interface Usage {
+  memory: bigint;
+  guaranteed: number;
+  bestEffort: number;
+  callbacks: number;
+}
 
 export class ExecutionIndex {
   /** Canisters with a queued message or a low-memory hook that is ready, and nothing under way. */
@@ -50,7 +60,14 @@ export class ExecutionIndex {
   readonly #usersOf = new Map<BlobKey, number>();
   /** Memory that all canisters use, bytes. */
   memoryUsed = 0n;
-  readonly #memoryOf = new Map<PrincipalKey, bigint>();
+  /** Memory of messages at all canisters, bytes, by the kind of call. */
+  guaranteedBytes = 0;
+  bestEffortBytes = 0;
+  /** Guaranteed responses that are in streams, or at no canister any more, bytes. */
+  strayResponseBytes = 0;
+  /** Calls of all canisters that wait for a response. */
+  callbacks = 0;
+  readonly #usageOf = new Map<PrincipalKey, Usage>();
   readonly #timerOf = new Map<PrincipalKey, TimeNs>();
 
   constructor(state: ReplicatedState) {
@@ -64,6 +81,12 @@ export class ExecutionIndex {
       }
     }
     for (const [key, entry] of state.ingressHistory) this.noteIngress(key, entry);
+    for (const stream of state.streams.values()) this.#countStray(stream.messages);
+    for (const queue of state.subnetOutputs.values()) this.#countStray(queue);
+  }
+
+  #countStray(messages: readonly StreamMessage[]): void {
+    for (const message of messages) this.strayResponseBytes += guaranteedResponseBytes(message);
   }
 
   /** Brings everything about one canister in step with its record. */
@@ -89,14 +112,40 @@ export class ExecutionIndex {
       }
     }
     this.upkeep.refresh(key, canister);
-    const used = chargedMemoryBytes(meta);
-    this.memoryUsed += used - (this.#memoryOf.get(key) ?? 0n);
-    this.#memoryOf.set(key, used);
+    const usage = this.#usage(key);
+    const memory = chargedMemoryBytes(meta);
+    this.memoryUsed += memory - usage.memory;
+    usage.memory = memory;
+    this.callbacks += canister.callbacks.size - usage.callbacks;
+    usage.callbacks = canister.callbacks.size;
+    this.#noteMessages(usage, canister);
+  }
+
+  #usage(key: PrincipalKey): Usage {
+    let usage = this.#usageOf.get(key);
+    if (usage === undefined) {
+      usage = { memory: 0n, guaranteed: 0, bestEffort: 0, callbacks: 0 };
+      this.#usageOf.set(key, usage);
+    }
+    return usage;
+  }
+
+  #noteMessages(usage: Usage, { meta }: CanisterState): void {
+    this.guaranteedBytes += meta.guaranteedMessageBytes - usage.guaranteed;
+    usage.guaranteed = meta.guaranteedMessageBytes;
+    this.bestEffortBytes += meta.bestEffortMessageBytes - usage.bestEffort;
+    usage.bestEffort = meta.bestEffortMessageBytes;
   }
 
   /** Something came into the canister's queues. */
   noteWork(key: PrincipalKey, canister: CanisterState): void {
     if (canister.running === null) this.runnable.add(key);
+    this.#noteMessages(this.#usage(key), canister);
+  }
+
+  /** What the subnet's calls with guaranteed responses hold, bytes. */
+  get guaranteedBytesTaken(): number {
+    return this.guaranteedBytes + this.strayResponseBytes;
   }
 
   forget(key: PrincipalKey): void {
@@ -111,8 +160,12 @@ export class ExecutionIndex {
     this.tellModule(key, null);
     this.#knownModules.delete(key);
     this.#timerOf.delete(key);
-    this.memoryUsed -= this.#memoryOf.get(key) ?? 0n;
-    this.#memoryOf.delete(key);
+    const usage = this.#usage(key);
+    this.memoryUsed -= usage.memory;
+    this.callbacks -= usage.callbacks;
+    this.guaranteedBytes -= usage.guaranteed;
+    this.bestEffortBytes -= usage.bestEffort;
+    this.#usageOf.delete(key);
   }
 
   /** Whether some canister that followers know of has the module. */

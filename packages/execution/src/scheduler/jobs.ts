@@ -52,7 +52,7 @@ export function runWork(
   },
 ): JobResult {
   const { scene, work, pace } = options;
-  const seen = pinned(canister, work.balance);
+  const seen = pinned(canister, work);
   // A copy is seen by the execution only; nothing may be committed into it.
   const commitWithin = seen === canister ? options.commitWithin : COMMIT_NOTHING;
   if (work.kind === "install") {

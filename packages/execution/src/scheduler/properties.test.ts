@@ -7,6 +7,7 @@ import test from "node:test";
 import { type CanisterId, canisterIdFromIndex, fromHex, principalKey } from "@orrery/base";
 import { type CanisterState, decodeCanister, encodeCanister, type ReplicatedState } from "@orrery/state";
 import fc from "fast-check";
+import { recountMessages } from "../messaging/message-memory.ts";
 import type { Script, ScriptedCall } from "../testing/scripted-runner.testkit.ts";
 import { encodeScript, ScriptedRunner } from "../testing/scripted-runner.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
@@ -111,7 +112,11 @@ function prepare(partitions: number, instructionsPerRound: bigint): Prepared {
 }
 
 /** Plays the steps, a batch each two, then rounds until nothing is left; returns the ids of all messages. */
-function play({ subnet, ids }: Prepared, steps: readonly Step[], check: () => void): Uint8Array[] {
+function play({ subnet, ids }: Prepared, steps: readonly Step[], checkMore: () => void): Uint8Array[] {
+  const check = (): void => {
+    checkMessageMemory(subnet.state);
+    checkMore();
+  };
   const sent: Uint8Array[] = [];
   let batch: Uint8Array[] = [];
   for (const [i, one] of steps.entries()) {
@@ -142,6 +147,14 @@ function play({ subnet, ids }: Prepared, steps: readonly Step[], check: () => vo
     check();
   }
   return sent;
+}
+
+/** The sums of messages are kept message by message. */
+function checkMessageMemory({ canisters }: ReplicatedState): void {
+  for (const canister of canisters.values()) {
+    const { guaranteedMessageBytes, bestEffortMessageBytes } = canister.meta;
+    assert.deepEqual({ guaranteedMessageBytes, bestEffortMessageBytes }, recountMessages(canister));
+  }
 }
 
 test("cycles are conserved and every call is answered exactly once", () => {

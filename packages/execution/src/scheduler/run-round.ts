@@ -15,6 +15,7 @@ import {
 } from "../management/run-queue.ts";
 import { deliverMessages, settleOutbox } from "../messaging/delivery.ts";
 import { newOutbox } from "../messaging/outbox.ts";
+import type { CallBudget } from "../messaging/run-message.ts";
 import { type Turn, TurnPartition } from "./partition.ts";
 import type { Round } from "./round.ts";
 import { type DueTasks, RoundSchedule } from "./schedule.ts";
@@ -80,7 +81,10 @@ function runPass(
   options: { readonly due: DueTasks; readonly schedule: RoundSchedule; readonly budget: bigint },
 ): bigint | null {
   const { due, schedule, budget } = options;
-  const partitions = schedule.partitions().map((keys) => keys.map((key) => newTurn(round, key, due)));
+  const partitions = schedule.partitions().map((keys) => {
+    const callBudget = newCallBudget(round);
+    return keys.map((key) => newTurn(round, { key, due, callBudget }));
+  });
   const turns = partitions.flat();
   if (turns.length === 0) return null;
   const running = partitions.map(
@@ -99,8 +103,21 @@ function runPass(
   return running.reduce((least, partition) => minOf(least, partition.budget), budget);
 }
 
-function newTurn(round: Round, key: PrincipalKey, due: DueTasks): Turn {
+/** A partition's share of what calls may take. */
+export function newCallBudget({ limits, index }: Pick<Round, "limits" | "index">): CallBudget {
+  const { guaranteedMessageBytes, callbacksPerSubnet, partitions } = limits;
+  return {
+    guaranteedBytes: Math.floor((guaranteedMessageBytes - index.guaranteedBytesTaken) / partitions),
+    callbacks: Math.floor((callbacksPerSubnet - index.callbacks) / partitions),
+  };
+}
+
+function newTurn(
+  round: Round,
+  options: { readonly key: PrincipalKey; readonly due: DueTasks; readonly callBudget: CallBudget },
+): Turn {
   const { state, limits, index } = round;
+  const { key, due, callBudget } = options;
   return {
     key,
     canister: state.canisters.get(key) as CanisterState,
@@ -111,6 +128,7 @@ function newTurn(round: Round, key: PrincipalKey, due: DueTasks): Turn {
       height: state.height,
       limits,
       subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - index.memoryUsed,
+      callBudget,
       outbox: newOutbox(),
     },
   };

@@ -5,6 +5,7 @@
  */
 import type { Height, PrincipalKey } from "@orrery/base";
 import type { CanisterState, IngressInput, MessageWork, RequestInput } from "@orrery/state";
+import { countTakenRequest } from "../messaging/message-memory.ts";
 import { beginCall, beginTask, type TurnEnv } from "../messaging/run-message.ts";
 import { beginResponse } from "../messaging/run-response.ts";
 
@@ -43,6 +44,7 @@ export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks
   }
   const input = picker();
   if (input === null) return IDLE;
+  if (input.kind === "request") countTakenRequest(canister.meta, input);
   if (input.kind === "request" && input.deadline !== 0n && input.deadline <= env.time) {
     // Its caller was told at the deadline; a request that nobody waits for is not started.
     env.outbox.executions++;

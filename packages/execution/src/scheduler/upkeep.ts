@@ -8,8 +8,8 @@
 import type { PrincipalKey } from "@orrery/base";
 import type { CanisterMeta, CanisterState, ReplicatedState } from "@orrery/state";
 import { maxOf } from "../bigints.ts";
-import { type ConsumptionTotal, chargedMemoryBytes, chargeResource } from "../cycles.ts";
-import { computeCost, type FeeSubnet, storageCost } from "../fees.ts";
+import { type ConsumptionTotal, chargeResource, memoryCost } from "../cycles.ts";
+import { computeCost, type FeeSubnet } from "../fees.ts";
 import { CHARGE_INTERVAL_NS } from "../limits.ts";
 import { InstantHeap } from "./heap.ts";
 
@@ -44,7 +44,7 @@ export function gridPoint(time: bigint): bigint {
 
 export function intervalPrice(subnet: FeeSubnet, meta: CanisterMeta): Price {
   return {
-    memory: storageCost(subnet, chargedMemoryBytes(meta), INTERVAL_SECONDS),
+    memory: memoryCost(subnet, meta, INTERVAL_SECONDS),
     compute: computeCost(subnet, meta.settings.computeAllocation, INTERVAL_SECONDS),
   };
 }

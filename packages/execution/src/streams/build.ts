@@ -15,6 +15,7 @@ import {
 import { recordConsumed } from "../cycles.ts";
 import { INTER_CANISTER_PAYLOAD_BYTES_MAX } from "../limits.ts";
 import { creditRefund, deliverRequest, enqueueResponse } from "../messaging/delivery.ts";
+import { countOutput, guaranteedResponseBytes } from "../messaging/message-memory.ts";
 import { boundedText, routingReject } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
 import { newStream, streamTo } from "./induct.ts";
@@ -67,8 +68,11 @@ function outputQueues(round: Round): OutputQueue[] {
 function dropEmpty(round: Round, { owner, receiver, messages, taken }: OutputQueue): void {
   const { state, index } = round;
   if (taken === 0) return;
-  messages.splice(0, taken);
   const canister = owner === null ? undefined : state.canisters.get(owner);
+  for (const message of messages.splice(0, taken)) {
+    if (canister === undefined) index.strayResponseBytes -= guaranteedResponseBytes(message);
+    else countOutput(canister.meta, message, -1);
+  }
   const outputs = canister === undefined ? state.subnetOutputs : canister.queues.outputs;
   if (messages.length === 0) outputs.delete(receiver);
   if (canister === undefined) return;
@@ -105,6 +109,7 @@ function send(round: Round, destination: Destination, message: StreamMessage): v
   const stream = streamTo(round, destination);
   stream.messages.push(message);
   stream.messageBytes += encodeStreamMessage(message).length;
+  round.index.strayResponseBytes += guaranteedResponseBytes(message);
 }
 
 type Request = Extract<OutboundMessage, { readonly kind: "request" }>;

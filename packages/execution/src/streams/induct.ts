@@ -22,6 +22,7 @@ import {
   isManagementCallee,
   REJECTIONS,
 } from "../messaging/delivery.ts";
+import { guaranteedResponseBytes } from "../messaging/message-memory.ts";
 import type { Round } from "../scheduler/round.ts";
 import { queueOutput, refundLater } from "./outputs.ts";
 import { type Destination, routerOf } from "./routing.ts";
@@ -101,7 +102,10 @@ function collectGarbage(round: Round, { source, slice }: Incoming): void {
   const { begin } = stream;
   const gone = stream.messages.splice(0, Number(header.signalsEnd - begin));
   stream.begin = header.signalsEnd;
-  for (const message of gone) stream.messageBytes -= encodeStreamMessage(message).length;
+  for (const message of gone) {
+    stream.messageBytes -= encodeStreamMessage(message).length;
+    round.index.strayResponseBytes -= guaranteedResponseBytes(message);
+  }
   stream.rejectSignals = stream.rejectSignals.filter(({ index }) => index >= header.begin);
   for (const { reason, index } of header.rejectSignals) {
     const message = index < begin ? undefined : gone[Number(index - begin)];

@@ -6,6 +6,7 @@
 import type { CanisterId, Principal, PrincipalKey } from "@orrery/base";
 import { principalKey } from "@orrery/base";
 import { type CanisterState, type OutboundMessage, type StreamMessage, touch } from "@orrery/state";
+import { countOutput, guaranteedResponseBytes } from "../messaging/message-memory.ts";
 import type { Round } from "../scheduler/round.ts";
 
 export function receiverOf(message: StreamMessage): CanisterId {
@@ -19,7 +20,11 @@ export function queueOutput(round: Round, sender: Principal, message: OutboundMe
   const canister = state.canisters.get(key);
   const to = principalKey(receiverOf(message));
   append(canister?.queues.outputs ?? state.subnetOutputs, to, [message]);
-  if (canister === undefined) return;
+  if (canister === undefined) {
+    index.strayResponseBytes += guaranteedResponseBytes(message);
+    return;
+  }
+  countOutput(canister.meta, message, 1);
   index.outputs.add(key);
   touch(state, canister);
 }
@@ -37,7 +42,10 @@ function append(
 /** What a canister that is about to be deleted still has to say. */
 export function inheritOutputs(round: Round, canister: CanisterState): void {
   const { outputs } = canister.queues;
-  for (const [to, messages] of outputs) append(round.state.subnetOutputs, to, messages);
+  for (const [to, messages] of outputs) {
+    append(round.state.subnetOutputs, to, messages);
+    for (const message of messages) round.index.strayResponseBytes += guaranteedResponseBytes(message);
+  }
   outputs.clear();
 }
 

@@ -15,7 +15,14 @@ import type { CanisterMeta, RejectCode, WasmClosure } from "@orrery/state";
 import { minOf } from "../bigints.ts";
 import { chargedMemoryBytes, freezingThresholdCycles } from "../cycles.ts";
 import { callCost, memorySaturation, storageReservation } from "../fees.ts";
-import { MEMORY_SHARES, QUERY_RESPONSE_BYTES_MAX, RESPONSE_BYTES_MAX } from "../limits.ts";
+import {
+  CALLBACKS_PER_CANISTER_ASSURED,
+  MEMORY_SHARES,
+  MESSAGE_HEADER_BYTES,
+  QUERY_RESPONSE_BYTES_MAX,
+  RESPONSE_BYTES_MAX,
+} from "../limits.ts";
+import { guaranteedRequestBytes } from "../messaging/message-memory.ts";
 import type { StableOverlay } from "../runner/stable-overlay.ts";
 import type { MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
@@ -97,6 +104,9 @@ export class MessageFrame {
 
   #heapPages: number;
   #subnetMemoryTaken = 0n;
+  /** Of the calls made so far. */
+  #guaranteedBytes = 0;
+  #bestEffortBytes = 0;
   readonly #reply = new ByteBuffer();
   readonly #slotsUsed = new Map<PrincipalKey, number>();
 
@@ -147,6 +157,8 @@ export class MessageFrame {
       reservedCycles: this.meta.reservedCycles + this.reserved,
       heapPages: this.#heapPages + extraPages,
       stablePages: this.stable.pages,
+      guaranteedMessageBytes: this.meta.guaranteedMessageBytes + this.#guaranteedBytes,
+      bestEffortMessageBytes: this.meta.bestEffortMessageBytes + this.#bestEffortBytes,
     };
   }
 
@@ -211,7 +223,8 @@ export class MessageFrame {
     const key = principalKey(callee);
     const used = this.#slotsUsed.get(key) ?? 0;
     const total = cost.prepaidExecution + cost.prepaidTransmission + cost.transmissionCost;
-    if (used >= this.context.requestSlots(callee) || !this.withdraw(total)) {
+    const slot = used < this.context.requestSlots(callee) && this.#callbackLeft();
+    if (!slot || !this.#takeMessageMemory(call) || !this.#withdrawForCall(call, total)) {
       this.balance += call.cycles;
       return 2;
     }
@@ -228,6 +241,37 @@ export class MessageFrame {
       ...cost,
     });
     return 0;
+  }
+
+  /** Beyond the subnet's number of callbacks a canister has those that are assured to it. */
+  #callbackLeft(): boolean {
+    const { callRoom } = this.context;
+    const made = this.calls.length;
+    if (callRoom === undefined || made < callRoom.callbacks) return true;
+    return callRoom.outstanding() + made < CALLBACKS_PER_CANISTER_ASSURED;
+  }
+
+  /** Keeps room for the response, or counts the request of a best-effort call; false when the subnet has no room. */
+  #takeMessageMemory(call: PendingCall): boolean {
+    const bytes = MESSAGE_HEADER_BYTES + call.methodNameBytes + call.payload.length;
+    if (call.timeoutSeconds !== null) {
+      this.#bestEffortBytes += bytes;
+      return true;
+    }
+    const needed = guaranteedRequestBytes(bytes);
+    const { callRoom } = this.context;
+    if (callRoom !== undefined && this.#guaranteedBytes + needed > callRoom.guaranteedBytes) return false;
+    this.#guaranteedBytes += needed;
+    return true;
+  }
+
+  /** Pays for a call whose memory is taken; that is given back when there are not enough cycles. */
+  #withdrawForCall(call: PendingCall, total: bigint): boolean {
+    if (this.withdraw(total)) return true;
+    const bytes = MESSAGE_HEADER_BYTES + call.methodNameBytes + call.payload.length;
+    if (call.timeoutSeconds === null) this.#guaranteedBytes -= guaranteedRequestBytes(bytes);
+    else this.#bestEffortBytes -= bytes;
+    return false;
   }
 
   /** `memory.grow` happened: refuses (throws) when limits of the canister or the subnet say so. */

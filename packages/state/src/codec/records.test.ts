@@ -140,6 +140,7 @@ const started = {
   startHeight: int,
   subnetMemoryAvailable: nat,
   balance: nat,
+  messageBytes: int,
   prioritized: fc.boolean(),
   slicesGranted: int,
   inductionDebit: nat,
@@ -160,6 +161,8 @@ const work: fc.Arbitrary<RunningWork> = fc.oneof(
     ) as fc.Arbitrary<ReplicatedEntry>,
     instructionLimit: time,
     totalLimit: time,
+    guaranteedBytesAvailable: int,
+    callbacksAvailable: int,
     cyclesRefunded: nat,
     cleanup: fc.option(record({ closure, rejectCode: fc.constantFrom(0, 4) })) as fc.Arbitrary<
       MessageWork["cleanup"]

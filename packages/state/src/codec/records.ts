@@ -185,6 +185,8 @@ const canisterMeta = record<CanisterMeta>({
   historyBytes: integer,
   customSectionBytes: integer,
   logBytes: integer,
+  guaranteedMessageBytes: integer,
+  bestEffortMessageBytes: integer,
 });
 
 const callOrigin = union<CallOrigin>({

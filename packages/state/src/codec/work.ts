@@ -47,6 +47,7 @@ const base = {
   startHeight: integer,
   subnetMemoryAvailable: bigInteger,
   balance: bigInteger,
+  messageBytes: integer,
   prioritized: bool,
   slicesGranted: integer,
   inductionDebit: bigInteger,
@@ -59,6 +60,8 @@ export const runningWork: Codec<RunningWork> = union<RunningWork>({
     entry,
     instructionLimit: bigInteger,
     totalLimit: bigInteger,
+    guaranteedBytesAvailable: integer,
+    callbacksAvailable: integer,
     cyclesRefunded: bigInteger,
     cleanup: nullable(
       record<NonNullable<MessageWork["cleanup"]>>({ closure, rejectCode: integer as Codec<RejectCode | 0> }),
