@@ -2,8 +2,12 @@
 /// hashed into the chain (messages Block, Transaction, Send, Mint, Burn of the ledger's wire format) and
 /// the Candid record that `query_blocks` returns.
 /// Invariant: the encoding depends on the block alone, so the hash chain can be recomputed by anyone.
+import Blob "mo:core/Blob";
 import Nat64 "mo:core/Nat64";
+import Nat8 "mo:core/Nat8";
+import VarArray "mo:core/VarArray";
 import Bytes "../lib/Bytes";
+import Sha256 "../lib/Sha256";
 import Types "Types";
 
 module {
@@ -28,12 +32,30 @@ module {
   };
   public type Block = { parentHash : ?Blob; transaction : Transaction; timestamp : Nat64 };
 
+  /// Where blocks are encoded, from the end backwards: a message's length is known when it is written.
+  public type Buffer = { bytes : [var Nat8]; var at : Nat };
+
+  // Blocks are shorter by far: their longest parts are five byte strings of 32 bytes.
+  let blockBytesMax : Nat = 500;
+
+  /// A buffer for any number of blocks, one after the other.
+  public func buffer() : Buffer = {
+    bytes = VarArray.repeat<Nat8>(0, blockBytesMax + Sha256.paddingMax);
+    var at = blockBytesMax;
+  };
+
   /// The block in the ledger's protobuf form.
-  public func encode(block : Block) : Blob = Bytes.join([
-    optionalMessage(1, mapBlob(block.parentHash, func hash = bytesField(1, hash))),
-    message(2, varintField(1, block.timestamp)),
-    message(3, encodeTransaction(block.transaction)),
-  ]);
+  public func encode(block : Block) : Blob {
+    let out = buffer();
+    write(out, block);
+    Blob.fromArray(VarArray.sliceToArray(out.bytes, out.at, blockBytesMax));
+  };
+
+  /// The SHA-256 of the block's protobuf form, written into `out`.
+  public func hash(out : Buffer, block : Block) : Blob {
+    write(out, block);
+    Sha256.digestRange(out.bytes, out.at, blockBytesMax);
+  };
 
   /// The block in the form that `query_blocks` returns.
   public func toCandid(block : Block) : Types.Block = {
@@ -79,80 +101,119 @@ module {
     });
   };
 
-  // Field numbers 1–3 are the alternatives of one `oneof`, 5 is obsolete.
-  func encodeTransaction(transaction : Transaction) : Blob = Bytes.join([
-    encodeOperation(transaction.operation),
-    message(4, varintField(1, transaction.memo)),
-    optionalMessage(6, mapNat64(transaction.createdAtTime, func time = varintField(1, time))),
-    optionalMessage(7, mapBlob(transaction.icrc1Memo, func memo = bytesField(1, memo))),
-  ]);
-
-  func encodeOperation(operation : Operation) : Blob = switch (operation) {
-    case (#burn b) message(
-      1,
-      Bytes.join([account(1, b.from), tokens(3, b.amount), optionalMessage(4, mapBlob(b.spender, func s = bytesField(1, s)))]),
-    );
-    case (#mint m) message(2, Bytes.join([account(2, m.to), tokens(3, m.amount)]));
-    case (#transfer t) message(
-      3,
-      Bytes.join([
-        account(1, t.from),
-        account(2, t.to),
-        tokens(3, t.amount),
-        tokens(4, t.fee),
-        optionalMessage(6, mapBlob(t.spender, func spender = account(1, spender))),
-      ]),
-    );
-    case (#approve a) message(
-      3,
-      Bytes.join([
-        account(1, a.from),
-        account(2, a.spender),
-        tokens(3, 0),
-        tokens(4, a.fee),
-        message(
-          5,
-          Bytes.join([
-            tokens(1, a.allowance),
-            optionalMessage(2, mapNat64(a.expiresAt, func time = varintField(1, time))),
-            optionalMessage(3, mapNat64(a.expectedAllowance, func amount = varintField(1, amount))),
-          ]),
-        ),
-      ]),
-    );
+  func write(out : Buffer, block : Block) {
+    out.at := blockBytesMax;
+    writeTransaction(out, block.transaction);
+    head(out, 3, blockBytesMax);
+    uint64Message(out, 2, block.timestamp);
+    switch (block.parentHash) {
+      case (?hash) bytesMessage(out, 1, hash);
+      case null {};
+    };
   };
 
-  func account(number : Nat, identifier : Blob) : Blob = message(number, bytesField(1, identifier));
+  // Field numbers 1–3 are the alternatives of one `oneof`, 5 is obsolete.
+  func writeTransaction(out : Buffer, transaction : Transaction) {
+    switch (transaction.icrc1Memo) {
+      case (?memo) bytesMessage(out, 7, memo);
+      case null {};
+    };
+    optionalUint64(out, 6, transaction.createdAtTime);
+    uint64Message(out, 4, transaction.memo);
+    writeOperation(out, transaction.operation);
+  };
 
-  func tokens(number : Nat, e8s : Nat64) : Blob = message(number, varintField(1, e8s));
+  func writeOperation(out : Buffer, operation : Operation) {
+    let end = out.at;
+    switch (operation) {
+      case (#burn b) {
+        switch (b.spender) {
+          case (?spender) bytesMessage(out, 4, spender);
+          case null {};
+        };
+        uint64Message(out, 3, b.amount);
+        bytesMessage(out, 1, b.from);
+        head(out, 1, end);
+      };
+      case (#mint m) {
+        uint64Message(out, 3, m.amount);
+        bytesMessage(out, 2, m.to);
+        head(out, 2, end);
+      };
+      case (#transfer t) {
+        switch (t.spender) {
+          case (?spender) {
+            bytesMessage(out, 1, spender);
+            head(out, 6, end);
+          };
+          case null {};
+        };
+        uint64Message(out, 4, t.fee);
+        uint64Message(out, 3, t.amount);
+        bytesMessage(out, 2, t.to);
+        bytesMessage(out, 1, t.from);
+        head(out, 3, end);
+      };
+      case (#approve a) {
+        optionalUint64(out, 3, a.expectedAllowance);
+        optionalUint64(out, 2, a.expiresAt);
+        uint64Message(out, 1, a.allowance);
+        head(out, 5, end);
+        uint64Message(out, 4, a.fee);
+        uint64Message(out, 3, 0);
+        bytesMessage(out, 2, a.spender);
+        bytesMessage(out, 1, a.from);
+        head(out, 3, end);
+      };
+    };
+  };
+
+  // A message whose first field is the byte string; that field is left out when it is empty, as proto3 prescribes.
+  func bytesMessage(out : Buffer, number : Nat8, value : Blob) {
+    let end = out.at;
+    if (value.size() > 0) {
+      out.at -= value.size();
+      Bytes.put(out.bytes, out.at, value);
+      head(out, 1, end);
+    };
+    head(out, number, end);
+  };
+
+  // A message whose first field is the number, left out when it is 0.
+  func uint64Message(out : Buffer, number : Nat8, value : Nat64) {
+    let end = out.at;
+    if (value != 0) {
+      varint(out, value);
+      byte(out, 0x08);
+    };
+    head(out, number, end);
+  };
+
+  func optionalUint64(out : Buffer, number : Nat8, value : ?Nat64) = switch (value) {
+    case (?present) uint64Message(out, number, present);
+    case null {};
+  };
 
   // Protobuf wire type 2, also for an empty message: presence of a sub-message is information.
-  func message(number : Nat, body : Blob) : Blob = Bytes.join([
-    Bytes.leb128(number * 8 + 2),
-    Bytes.leb128(body.size()),
-    body,
-  ]);
-
-  func optionalMessage(number : Nat, body : ?Blob) : Blob = switch (body) {
-    case (?bytes) message(number, bytes);
-    case null "";
+  func head(out : Buffer, number : Nat8, end : Nat) {
+    varint(out, Nat64.fromNat(end - out.at));
+    byte(out, number * 8 + 2);
   };
 
-  // Scalars equal to their default are left out, as proto3 prescribes.
-  func varintField(number : Nat, value : Nat64) : Blob = if (value == 0) "" else Bytes.join([
-    Bytes.leb128(number * 8),
-    Bytes.leb128(Nat64.toNat(value)),
-  ]);
-
-  func bytesField(number : Nat, value : Blob) : Blob = if (value.size() == 0) "" else message(number, value);
-
-  func mapBlob(value : ?Blob, f : Blob -> Blob) : ?Blob = switch (value) {
-    case (?present) ?f(present);
-    case null null;
+  func varint(out : Buffer, value : Nat64) {
+    if (value < 128) return byte(out, Nat8.fromNat64(value));
+    var groups : Nat64 = 1;
+    while (groups < 10 and value >> (groups * 7) != 0) groups += 1;
+    groups -= 1;
+    byte(out, Nat8.fromNat64(value >> (groups * 7)));
+    while (groups > 0) {
+      groups -= 1;
+      byte(out, Nat8.fromNat64((value >> (groups * 7)) & 0x7f) | 0x80);
+    };
   };
 
-  func mapNat64(value : ?Nat64, f : Nat64 -> Blob) : ?Blob = switch (value) {
-    case (?present) ?f(present);
-    case null null;
+  func byte(out : Buffer, value : Nat8) {
+    out.at -= 1;
+    out.bytes[out.at] := value;
   };
 };

@@ -10,7 +10,6 @@ import Queue "mo:core/Queue";
 import Runtime "mo:core/Runtime";
 import Block "Block";
 import Bytes "../lib/Bytes";
-import Sha256 "../lib/Sha256";
 
 module {
   public let permittedDriftNanos : Nat64 = 60_000_000_000;
@@ -19,6 +18,8 @@ module {
   let pruneLimit = 100;
 
   public type Approval = { allowance : Nat64; expiresAt : ?Nat64 };
+  /// What an account holds; changed in place, so that a transfer finds each account once.
+  public type Account = { var e8s : Nat64 };
   public type State = {
     var minter : Blob;
     var icrc1Minter : ?{ owner : Principal; subaccount : ?Blob };
@@ -28,7 +29,7 @@ module {
     var symbol : Text;
     var totalSupply : Nat64;
     var lastHash : ?Blob;
-    balances : Map.Map<Blob, Nat64>;
+    balances : Map.Map<Blob, Account>;
     approvals : Map.Map<Blob, Approval>;
     blocks : List.List<Block.Block>;
     recent : Map.Map<Blob, Nat>;
@@ -56,7 +57,7 @@ module {
     var symbol = "ICP";
     var totalSupply = 0 : Nat64;
     var lastHash = null : ?Blob;
-    balances = Map.empty<Blob, Nat64>();
+    balances = Map.empty<Blob, Account>();
     approvals = Map.empty<Blob, Approval>();
     blocks = List.empty<Block.Block>();
     recent = Map.empty<Blob, Nat>();
@@ -64,7 +65,7 @@ module {
   };
 
   public func balance(state : State, account : Blob) : Nat64 = switch (Map.get(state.balances, Blob.compare, account)) {
-    case (?amount) amount;
+    case (?account) account.e8s;
     case null 0;
   };
 
@@ -82,7 +83,7 @@ module {
 
   /// Checks `transaction` against the window, the recent transactions and the accounts, and when all hold
   /// applies it and appends its block. Nothing changes on an error.
-  public func apply(state : State, transaction : Block.Transaction, now : Nat64) : ApplyResult {
+  public func apply(state : State, buffer : Block.Buffer, transaction : Block.Transaction, now : Nat64) : ApplyResult {
     prune(state, now);
     var duplicateKey : ?Blob = null;
     switch (transaction.createdAtTime) {
@@ -102,7 +103,7 @@ module {
       case (?error) return #err error;
       case null {};
     };
-    let index = append(state, transaction, now);
+    let index = append(state, buffer, transaction, now);
     switch (duplicateKey) {
       case (?key) {
         Map.add(state.recent, Blob.compare, key, index);
@@ -127,12 +128,10 @@ module {
         case (?error) return ?error;
         case null {};
       };
-      switch (checkFunds(state, b.from, Nat64.toNat(b.amount))) {
-        case (?error) return ?error;
-        case null {};
-      };
+      let payer = find(state, b.from);
+      if (payer.e8s < b.amount) return ?#insufficientFunds(payer.e8s);
       useAllowance(state, b.from, delegated, b.amount);
-      debit(state, b.from, b.amount);
+      debit(state, b.from, payer, b.amount);
       state.totalSupply -= b.amount;
       null;
     };
@@ -143,21 +142,17 @@ module {
         case (?error) return ?error;
         case null {};
       };
-      switch (checkFunds(state, t.from, cost)) {
-        case (?error) return ?error;
-        case null {};
-      };
+      let payer = find(state, t.from);
+      if (Nat64.toNat(payer.e8s) < cost) return ?#insufficientFunds(payer.e8s);
       useAllowance(state, t.from, delegated, t.amount + t.fee);
-      debit(state, t.from, t.amount + t.fee);
+      debit(state, t.from, payer, t.amount + t.fee);
       credit(state, t.to, t.amount);
       state.totalSupply -= t.fee;
       null;
     };
     case (#approve a) {
-      switch (checkFunds(state, a.from, Nat64.toNat(a.fee))) {
-        case (?error) return ?error;
-        case null {};
-      };
+      let payer = find(state, a.from);
+      if (payer.e8s < a.fee) return ?#insufficientFunds(payer.e8s);
       switch (a.expiresAt) {
         case (?time) if (time <= now) return ?#expired;
         case null {};
@@ -167,7 +162,7 @@ module {
         case (?expected) if (expected != current) return ?(#allowanceChanged current);
         case null {};
       };
-      debit(state, a.from, a.fee);
+      debit(state, a.from, payer, a.fee);
       state.totalSupply -= a.fee;
       setApproval(state, a.from, a.spender, { allowance = a.allowance; expiresAt = a.expiresAt });
       null;
@@ -188,9 +183,10 @@ module {
     };
   };
 
-  func checkFunds(state : State, from : Blob, cost : Nat) : ?ApplyError {
-    let available = balance(state, from);
-    if (Nat64.toNat(available) < cost) ?(#insufficientFunds available) else null;
+  // An account that is not in the map holds nothing.
+  func find(state : State, account : Blob) : Account = switch (Map.get(state.balances, Blob.compare, account)) {
+    case (?found) found;
+    case null { { var e8s = 0 : Nat64 } };
   };
 
   func useAllowance(state : State, from : Blob, spender : ?Blob, amount : Nat64) = switch (spender) {
@@ -208,18 +204,22 @@ module {
 
   func credit(state : State, account : Blob, amount : Nat64) {
     if (amount == 0) return;
-    Map.add(state.balances, Blob.compare, account, balance(state, account) + amount);
+    switch (Map.get(state.balances, Blob.compare, account)) {
+      case (?found) found.e8s += amount;
+      case null Map.add(state.balances, Blob.compare, account, { var e8s = amount });
+    };
   };
 
-  func debit(state : State, account : Blob, amount : Nat64) {
-    let left = balance(state, account) - amount;
-    if (left == 0) Map.remove(state.balances, Blob.compare, account) else Map.add(state.balances, Blob.compare, account, left);
+  // Accounts that hold nothing leave the map.
+  func debit(state : State, account : Blob, payer : Account, amount : Nat64) {
+    payer.e8s -= amount;
+    if (payer.e8s == 0) Map.remove(state.balances, Blob.compare, account);
   };
 
-  func append(state : State, transaction : Block.Transaction, now : Nat64) : Nat {
+  func append(state : State, buffer : Block.Buffer, transaction : Block.Transaction, now : Nat64) : Nat {
     let block : Block.Block = { parentHash = state.lastHash; transaction; timestamp = now };
     List.add(state.blocks, block);
-    let hash = Sha256.digest(Block.encode(block));
+    let hash = Block.hash(buffer, block);
     state.lastHash := ?hash;
     CertifiedData.set(hash);
     List.size(state.blocks) - 1;

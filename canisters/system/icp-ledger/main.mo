@@ -26,6 +26,7 @@ persistent actor class IcpLedger(payload : Types.LedgerCanisterPayload) {
   transient let maxAllowancesPerQuery : Nat64 = 500;
   transient let memoBytesMax = 32;
 
+  transient let buffer = Block.buffer();
   let state = State.empty();
   var initialised = false;
 
@@ -60,7 +61,7 @@ persistent actor class IcpLedger(payload : Types.LedgerCanisterPayload) {
         icrc1Memo = null;
         createdAtTime = null;
       };
-      ignore State.apply(state, mint, now());
+      ignore State.apply(state, buffer, mint, now());
     };
     initialised := true;
   };
@@ -276,7 +277,7 @@ persistent actor class IcpLedger(payload : Types.LedgerCanisterPayload) {
       case (?time) ?time.timestamp_nanos;
       case null ?now();
     };
-    switch (State.apply(state, { operation; memo = args.memo; icrc1Memo = null; createdAtTime }, now())) {
+    switch (State.apply(state, buffer, { operation; memo = args.memo; icrc1Memo = null; createdAtTime }, now())) {
       case (#ok index) #Ok(Nat64.fromNat index);
       case (#err(#insufficientFunds balance)) #Err(#InsufficientFunds { balance = { e8s = balance } });
       case (#err(#tooOld)) #Err(#TxTooOld { allowed_window_nanos = state.windowNanos });
@@ -295,8 +296,9 @@ persistent actor class IcpLedger(payload : Types.LedgerCanisterPayload) {
       case (?account) ?Account.identifier(account);
       case null null;
     };
-    let balance = State.balance(state, from);
-    if (args.amount > Nat64.toNat(State.maxTokens)) return #Err(#InsufficientFunds { balance = Nat64.toNat(balance) });
+    if (args.amount > Nat64.toNat(State.maxTokens)) {
+      return #Err(#InsufficientFunds { balance = Nat64.toNat(State.balance(state, from)) });
+    };
     let amount = Nat64.fromNat(args.amount);
     let free = to == state.minter or from == state.minter;
     let expectedFee = if (free) 0 else Nat64.toNat(state.fee);
@@ -315,7 +317,7 @@ persistent actor class IcpLedger(payload : Types.LedgerCanisterPayload) {
       #transfer { from; to; spender; amount; fee = state.fee };
     };
     let transaction = { operation; memo = 0 : Nat64; icrc1Memo = args.memo; createdAtTime = args.created_at_time };
-    switch (State.apply(state, transaction, now())) {
+    switch (State.apply(state, buffer, transaction, now())) {
       case (#ok index) #Ok index;
       case (#err(#insufficientFunds available)) #Err(#InsufficientFunds { balance = Nat64.toNat(available) });
       case (#err(#insufficientAllowance allowed)) #Err(#InsufficientAllowance { allowance = Nat64.toNat(allowed) });
@@ -340,7 +342,7 @@ persistent actor class IcpLedger(payload : Types.LedgerCanisterPayload) {
     if (from == state.minter) Runtime.trap("the minting account cannot delegate mints");
     if (not feeIs(fee, Nat64.toNat(state.fee))) return #Err(#BadFee { expected_fee = Nat64.toNat(state.fee) });
     let operation = #approve { from; spender; allowance; expectedAllowance; expiresAt; fee = state.fee };
-    switch (State.apply(state, { operation; memo = 0 : Nat64; icrc1Memo = memo; createdAtTime }, now())) {
+    switch (State.apply(state, buffer, { operation; memo = 0 : Nat64; icrc1Memo = memo; createdAtTime }, now())) {
       case (#ok index) #Ok index;
       case (#err(#insufficientFunds balance)) #Err(#InsufficientFunds { balance = Nat64.toNat(balance) });
       case (#err(#allowanceChanged current)) #Err(#AllowanceChanged { current_allowance = Nat64.toNat(current) });

@@ -6,6 +6,7 @@ import Nat8 "mo:core/Nat8";
 import Prim "mo:⛔";
 import Principal "mo:core/Principal";
 import Runtime "mo:core/Runtime";
+import VarArray "mo:core/VarArray";
 import Bytes "Bytes";
 import Sha256 "Sha256";
 
@@ -33,14 +34,25 @@ module {
     Bytes.join([Bytes.byte(Nat8.fromNat(owner.size())), owner, subaccountBytes(account.subaccount)]);
   };
 
+  let domain : Blob = "\0Aaccount-id";
+
   /// The 32-byte account identifier.
   public func identifier(account : Account) : Blob {
-    let digest = Sha256.digest224(
-      Bytes.join(["\0Aaccount-id", Principal.toBlob(account.owner), subaccountBytes(account.subaccount)])
-    );
+    let owner = Principal.toBlob(account.owner);
+    let size = domain.size() + owner.size() + 32;
+    let bytes = VarArray.repeat<Nat8>(0, size + Sha256.paddingMax);
+    Bytes.put(bytes, 0, domain);
+    Bytes.put(bytes, domain.size(), owner);
+    switch (account.subaccount) {
+      case null {};
+      case (?subaccount) Bytes.put(bytes, size - 32, subaccountBytes(?subaccount));
+    };
+    let digest = Sha256.digest224Range(bytes, 0, size);
     // Blob.hash is CRC-32.
     let (a, b, c, d) = Prim.explodeNat32(Blob.hash(digest));
-    Bytes.join([Blob.fromArray([a, b, c, d]), digest]);
+    let out : [var Nat8] = [var a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    Bytes.put(out, 4, digest);
+    Blob.fromVarArray(out);
   };
 
   /// The subaccount of a canister that stands for `principal`: its length, its bytes, zeros.

@@ -16,12 +16,20 @@ module {
     let out = VarArray.repeat<Nat8>(0, size);
     var at = 0;
     for (part in parts.vals()) {
-      for (byte in part.vals()) {
-        out[at] := byte;
-        at += 1;
-      };
+      put(out, at, part);
+      at += part.size();
     };
     Blob.fromVarArray(out);
+  };
+
+  /// Writes `bytes` into `out` from `at` on.
+  public func put(out : [var Nat8], at : Nat, bytes : Blob) {
+    let size = bytes.size();
+    var i = 0;
+    while (i < size) {
+      out[at + i] := bytes[i];
+      i += 1;
+    };
   };
 
   /// A blob of one byte.
