@@ -264,10 +264,16 @@ export interface SubnetMetrics {
   readonly updateTransactionsTotal: bigint;
 }
 
-/** CBOR map with the integer keys 0–3 in declaration order; the cycles are `{0: low, 1: high}`, without `high` below 2^64. */
+const U128_MAX = (1n << 128n) - 1n;
+
+/**
+ * CBOR map with the integer keys 0–3 in declaration order; the cycles are `{0: low, 1: high}`, without `high` below 2^64. No more than
+ * 128 bits hold, which local networks, where anybody makes cycles, may exceed.
+ */
 export function encodeSubnetMetrics(metrics: SubnetMetrics): Uint8Array {
-  const low = cborUint(metrics.consumedCyclesTotal & 0xffff_ffff_ffff_ffffn);
-  const high = metrics.consumedCyclesTotal >> 64n;
+  const total = metrics.consumedCyclesTotal > U128_MAX ? U128_MAX : metrics.consumedCyclesTotal;
+  const low = cborUint(total & 0xffff_ffff_ffff_ffffn);
+  const high = total >> 64n;
   const cycles =
     high === 0n
       ? concatBytes(Uint8Array.of(0xa1, 0), low)

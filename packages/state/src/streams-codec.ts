@@ -50,6 +50,7 @@ const REASONS: readonly RejectReason[] = [
 ];
 const NS_PER_SECOND = 1_000_000_000n;
 const U64_MASK = 0xffff_ffff_ffff_ffffn;
+const U128_MAX = (1n << 128n) - 1n;
 const REJECT_CODES = 6;
 
 export function headerOf(stream: Stream): StreamHeader {
@@ -90,7 +91,9 @@ export function encodeStreamHeader(header: StreamHeader): Uint8Array {
   return writer.finish();
 }
 
-function writeCycles(out: CborWriter, cycles: bigint): void {
+/** Amounts that 128 bits do not hold travel as the largest that they do. */
+function writeCycles(out: CborWriter, amount: bigint): void {
+  const cycles = amount > U128_MAX ? U128_MAX : amount;
   const high = cycles >> 64n;
   writeStruct(out, [
     [0, () => out.unsigned(cycles & U64_MASK)],

@@ -18,7 +18,7 @@ import {
   type ReplicatedState,
   touch,
 } from "@orrery/state";
-import { maxOf } from "../bigints.ts";
+import { maxOf, minOf } from "../bigints.ts";
 import { recordConsumed } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { costCreateCanister } from "../fees.ts";
@@ -38,6 +38,9 @@ import { notAuthorized } from "./effective-id.ts";
 import { environmentVariablesHash, recordChange } from "./history.ts";
 import { applySettings, readSettings, validateSettings } from "./settings.ts";
 import { encodeCanisterId } from "./types.ts";
+
+/** What the System API, certificates and streams can say. */
+const CYCLES_MAX = (1n << 128n) - 1n;
 
 interface Creation {
   readonly cycles: bigint;
@@ -68,6 +71,11 @@ export const createCanister: Handler = (round, call) => {
   return { kind: "reply", data: encodeCanisterId(created.value.meta.id), keeps: call.cycles };
 };
 
+/** An amount that 128 bits do not hold counts as not given, as the replica has it. */
+function representable(amount: bigint): bigint {
+  return amount > CYCLES_MAX ? PROVISIONAL_CYCLES_DEFAULT : amount;
+}
+
 export const provisionalCreateCanister: Handler = (round, call) => {
   if (!round.state.subnet.local) return failure(notAuthorized());
   const decoded = decodeArg(call, (record) => ({
@@ -77,7 +85,7 @@ export const provisionalCreateCanister: Handler = (round, call) => {
     senderVersion: optional(record, "sender_canister_version", readNat64),
   }));
   if (!decoded.ok) return failure(decoded.error);
-  const created = create(round, call, decoded.value);
+  const created = create(round, call, { ...decoded.value, cycles: representable(decoded.value.cycles) });
   return created.ok
     ? { kind: "reply", data: encodeCanisterId(created.value.meta.id) }
     : failure(created.error);
@@ -92,7 +100,9 @@ export const provisionalTopUp: Handler = (round, call) => {
   if (!decoded.ok) return failure(decoded.error);
   const canister = findCanister(round, decoded.value.id);
   if (!canister.ok) return failure(canister.error);
-  canister.value.meta.cycles += decoded.value.amount;
+  const { meta } = canister.value;
+  const topped = minOf(meta.cycles + representable(decoded.value.amount), CYCLES_MAX);
+  meta.cycles = maxOf(meta.cycles, topped);
   touch(round.state, canister.value);
   return { kind: "reply", data: EMPTY_REPLY };
 };
