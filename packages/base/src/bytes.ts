@@ -5,9 +5,12 @@
  */
 import { OrreryError } from "./errors.ts";
 
-const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
-
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
+  return concatAll(parts);
+}
+
+/** `concatBytes` for any number of parts: a call takes some hundred thousand arguments at the most. */
+export function concatAll(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (const part of parts) length += part.length;
   const out = new Uint8Array(length);
@@ -36,9 +39,7 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
 }
 
 export function toHex(bytes: Uint8Array): string {
-  let out = "";
-  for (const b of bytes) out += HEX[b] as string;
-  return out;
+  return bytes.toHex();
 }
 
 /** Parses lower- or upper-case hexadecimal text of even length; anything else is `hex_invalid`. */

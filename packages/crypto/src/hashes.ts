@@ -7,7 +7,7 @@
 import { hkdf } from "@noble/hashes/hkdf.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha224 as nobleSha224, sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
-import { concatBytes, equalBytes, OrreryError, utf8 } from "@orrery/base";
+import { concatAll, concatBytes, equalBytes, OrreryError, utf8 } from "@orrery/base";
 import { sha256Short } from "./sha256-short.ts";
 
 /** One-shot SHA-256; must not keep or change its argument, must return 32 fresh bytes. */
@@ -23,10 +23,15 @@ export const SHORT_MESSAGE_BYTES_MAX = 128;
 
 /** SHA-256 of the concatenation of the parts. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
+  return sha256All(parts);
+}
+
+/** `sha256` for any number of parts: a call takes some hundred thousand arguments at the most. */
+export function sha256All(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
   if (length <= SHORT_MESSAGE_BYTES_MAX) return sha256Short(parts);
-  return sha256Backend(parts.length === 1 ? (parts[0] as Uint8Array) : concatBytes(...parts));
+  return sha256Backend(parts.length === 1 ? (parts[0] as Uint8Array) : concatAll(parts));
 }
 
 export function sha224(data: Uint8Array): Uint8Array {

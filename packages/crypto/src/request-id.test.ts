@@ -56,6 +56,15 @@ test("values that structured data does not have are refused", () => {
   assert.throws(() => hashOfMap(new Map([["k", deep]])), { code: "request_hash_invalid" });
 });
 
+test("as many fields and elements as a message can hold are hashed, in any order", () => {
+  const count = 200_000;
+  const names = Array.from({ length: count }, (_, i) => [`${i}`, i] as const);
+  assert.deepEqual(hashOfMap(new Map(names)), hashOfMap(new Map(names.reverse())));
+  assert.equal(hashOfMap(new Map([["k", Array<number>(count).fill(1)]])).length, 32);
+  const few = names.slice(0, 16);
+  assert.deepEqual(hashOfMap(new Map(few)), hashOfMap(new Map(few.reverse())));
+});
+
 test("any change of a field changes the id", () => {
   fc.assert(
     fc.property(

@@ -13,10 +13,12 @@ import {
   type RequestId,
   utf8,
 } from "@orrery/base";
-import { sha256 } from "./hashes.ts";
+import { sha256, sha256All } from "./hashes.ts";
 
 /** Nested maps and arrays deeper than this are refused; requests nest three levels. */
 const HASH_DEPTH_MAX = 64;
+/** Up to this number of fields insertion is faster than a call of the sorting function, which allocates. */
+const FEW_FIELDS_MAX = 16;
 
 function invalid(what: string): OrreryError {
   return new OrreryError("request_hash_invalid", `not hashable as structured data: ${what}`);
@@ -42,7 +44,7 @@ function hashOfValue(value: CborValue, depth: number): Uint8Array {
   if (typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value))) {
     return sha256(value < 0 ? encodeSleb128(value) : encodeUleb128(value));
   }
-  if (Array.isArray(value)) return sha256(...value.map((inner: CborValue) => hashOfValue(inner, depth + 1)));
+  if (Array.isArray(value)) return sha256All(value.map((inner: CborValue) => hashOfValue(inner, depth + 1)));
   if (value instanceof Map) return hashOfEntries([...value], depth);
   if (typeof value === "object" && value !== null) {
     return hashOfEntries(Object.entries(value as Readonly<Record<string, CborValue>>), depth);
@@ -50,16 +52,41 @@ function hashOfValue(value: CborValue, depth: number): Uint8Array {
   throw invalid(`a value of type ${value === null ? "null" : typeof value}`);
 }
 
+interface HashedField {
+  readonly name: Uint8Array;
+  readonly value: Uint8Array;
+}
+
 function hashOfEntries(entries: readonly (readonly [string, CborValue])[], depth: number): Uint8Array {
-  const hashed: { readonly name: Uint8Array; readonly value: Uint8Array }[] = [];
-  for (const [name, value] of entries) {
+  const hashed: HashedField[] = [];
+  for (let i = 0; i < entries.length; i++) {
+    const [name, value] = entries[i] as readonly [string, CborValue];
     // An omitted optional field and an explicit null or undefined are the same thing.
     if (value === undefined || value === null) continue;
     hashed.push({ name: hashOfText(name), value: hashOfValue(value, depth + 1) });
   }
-  // By the concatenation of both hashes, which the names decide: no two fields have the same.
-  hashed.sort((a, b) => compareBytes(a.name, b.name));
-  return sha256(...hashed.flatMap(({ name, value }) => [name, value]));
+  sortByName(hashed);
+  const parts: Uint8Array[] = [];
+  for (let i = 0; i < hashed.length; i++) {
+    const { name, value } = hashed[i] as HashedField;
+    parts.push(name, value);
+  }
+  return sha256All(parts);
+}
+
+/** By the concatenation of both hashes, which the names decide: no two fields have the same. Few are sorted by insertion. */
+function sortByName(fields: HashedField[]): void {
+  if (fields.length > FEW_FIELDS_MAX) {
+    fields.sort((a, b) => compareBytes(a.name, b.name));
+    return;
+  }
+  for (let i = 1; i < fields.length; i++) {
+    const field = fields[i] as HashedField;
+    let at = i;
+    for (; at > 0 && compareBytes((fields[at - 1] as HashedField).name, field.name) > 0; at--)
+      fields[at] = fields[at - 1] as HashedField;
+    fields[at] = field;
+  }
 }
 
 /**
