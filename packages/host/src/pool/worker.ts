@@ -62,9 +62,9 @@ class CanisterWorker {
   /** Runs a job; `report` is called at each slice boundary. */
   run(job: JobMessage, report: (executed: bigint) => void): JobReport {
     const canister = this.#mirror(job);
-    if (job.scene.kind === "install")
-      this.#modules.set(job.work.kind === "install" ? job.work.blob : "", job.scene.upload);
     const { scene, work, slice, id } = job;
+    const upload = work.kind === "install" && !this.#modules.has(work.blob) ? work.blob : null;
+    if (upload !== null && scene.kind === "install") this.#modules.set(upload, scene.upload);
     // Nothing commits here: every change comes back.
     const result = runWork(this.#runner, canister, {
       scene,
@@ -72,7 +72,10 @@ class CanisterWorker {
       commitWithin: -1n,
       pace: { slice, report },
     });
-    return { id, error: null, result, compiled: this.#compiledOf(result) };
+    const compiled = this.#compiledOf(result);
+    // Whoever runs the module next is given it compiled.
+    if (upload !== null) this.#modules.delete(upload);
+    return { id, error: null, result, compiled };
   }
 
   #compiledOf({ compiled }: JobResult): CompiledCanister | null {
