@@ -63,7 +63,7 @@ export function executionCost(subnet: FeeSubnet, instructions: bigint, is64: boo
   return scaleFee(subnet, FEES.messageExecution + perTen * (instructions / 10n));
 }
 
-/** Induction of an ingress message; `bytes` = argument + method name + nonce. */
+/** Induction of an ingress message; `bytes`: of the whole envelope, signature included. */
 export function ingressInductionCost(subnet: FeeSubnet, bytes: number): bigint {
   return scaleFee(subnet, FEES.ingressMessage + FEES.ingressByte * BigInt(bytes));
 }

@@ -23,8 +23,6 @@ export interface IngressInput {
   readonly arg: Uint8Array;
   readonly expiry: TimeNs;
   readonly senderInfo: CallerInfo | null;
-  /** Of the request's nonce, where its induction is paid for after it ran. */
-  readonly nonceBytes?: number;
 }
 
 export interface RequestInput {

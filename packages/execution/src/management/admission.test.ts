@@ -4,23 +4,54 @@ import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
+import { touch } from "@orrery/state";
 import { createExecution } from "../apply-batch.ts";
+import { freezingThresholdCycles } from "../cycles.ts";
+import { ErrorCode } from "../error-codes.ts";
 import { ingressInductionCost } from "../fees.ts";
 import { INGRESS_QUEUE_CAPACITY } from "../limits.ts";
 import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
 import { updateSettingsArg } from "../testing/snapshots.testkit.ts";
 import { encode, idArg, TestSubnet } from "../testing/subnet.testkit.ts";
+import { Watched } from "../testing/watched.testkit.ts";
 
-test("update_settings that are charged after they ran pay for the nonce as well", () => {
+test("update_settings that are charged after they ran pay for argument and name only", () => {
   const subnet = new TestSubnet();
   const id = subnet.create();
   const arg = updateSettingsArg(id, { status_visibility: { public: null } });
   for (const nonce of [new Uint8Array(0), new Uint8Array(32).fill(1)]) {
     const before = subnet.canister(id).meta.cycles;
     subnet.reply({ method: "update_settings", arg, nonce });
-    const bytes = arg.length + "update_settings".length + nonce.length;
+    const bytes = arg.length + "update_settings".length;
     const paid = before - subnet.canister(id).meta.cycles;
     assert.equal(paid, ingressInductionCost(subnet.state.subnet, bytes));
+  }
+});
+
+test("every other message pays for its whole envelope, and is refused without the cycles for it", () => {
+  const watched = new Watched();
+  const { subnet } = watched;
+  const id = subnet.create({ cycles: 10n ** 15n });
+  for (const nonce of [new Uint8Array(0), new Uint8Array(32).fill(1)]) {
+    const { bytes, id: request } = subnet.envelope({ method: "start_canister", arg: idArg(id), nonce });
+    const before = subnet.canister(id).meta.cycles;
+    subnet.round([bytes]);
+    assert.equal(subnet.settle(request).kind, "replied");
+    const paid = before - subnet.canister(id).meta.cycles;
+    const price = ingressInductionCost(subnet.state.subnet, bytes.length);
+    assert.equal(paid, price);
+    const { meta } = subnet.canister(id);
+    const threshold = freezingThresholdCycles(subnet.state.subnet, meta);
+    for (const [cycles, code] of [
+      [threshold + price, undefined],
+      [threshold + price - 1n, ErrorCode.CanisterOutOfCycles],
+    ] as const) {
+      meta.cycles = cycles;
+      touch(subnet.state, subnet.canister(id));
+      subnet.round();
+      assert.equal(watched.follow().inspect(bytes)?.code, code);
+    }
+    meta.cycles = 10n ** 15n;
   }
 });
 

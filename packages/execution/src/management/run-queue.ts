@@ -325,13 +325,13 @@ function markProcessing(round: Round, requestId: Uint8Array): void {
   setStatus(round.state, round.index, requestId, { kind: "processing" });
 }
 
-/** What induction did not charge, as far as the canister can pay it. */
+/** What induction did not charge, for argument and method name alone (as the replica), as far as the canister can pay it. */
 function chargeDelayed(round: Round, input: IngressInput): void {
   const effective = effectiveCanisterId(input.methodName, input.arg);
   if (!effective.ok || effective.value === null) return;
   const canister = findCanister(round, effective.value);
   if (!canister.ok) return;
-  const bytes = input.arg.length + utf8(input.methodName).length + (input.nonceBytes ?? 0);
+  const bytes = input.arg.length + utf8(input.methodName).length;
   const amount = minOf(ingressInductionCost(round.state.subnet, bytes), canister.value.meta.cycles);
   charge(round.state, canister.value, { amount, use: "ingress_induction" });
   touch(round.state, canister.value);

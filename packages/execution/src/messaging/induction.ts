@@ -10,7 +10,6 @@ import {
   type Principal,
   principalKey,
   toHex,
-  utf8,
 } from "@orrery/base";
 import { INGRESS_DRIFT_NS_MAX, requestId } from "@orrery/crypto";
 import { type CanisterState, type IngressInput, type RunningWork, touch } from "@orrery/state";
@@ -33,11 +32,11 @@ export function inductIngress(round: Round, envelopes: readonly Uint8Array[]): v
       round.log.log("warn", "dropped an ingress message that is not a call", {});
       continue;
     }
-    inductCall(round, envelope.value.content as CallRequest);
+    inductCall(round, envelope.value.content as CallRequest, bytes.length);
   }
 }
 
-function inductCall(round: Round, call: CallRequest): void {
+function inductCall(round: Round, call: CallRequest, envelopeBytes: number): void {
   const { state, index } = round;
   const id = requestId(call.fields);
   if (state.ingressHistory.has(toHex(id))) return;
@@ -54,7 +53,6 @@ function inductCall(round: Round, call: CallRequest): void {
     effectiveId: (effective.ok ? effective.value : null) ?? MANAGEMENT_CANISTER,
     expiry: call.ingressExpiry,
   });
-  const nonceBytes = call.nonce?.length ?? 0;
   const input: IngressInput = {
     kind: "ingress",
     requestId: id,
@@ -64,12 +62,11 @@ function inductCall(round: Round, call: CallRequest): void {
     expiry: call.ingressExpiry,
     senderInfo:
       call.senderInfo === null ? null : { info: call.senderInfo.info, signer: call.senderInfo.signer },
-    ...(management && delaysInductionCost(call.methodName, call.arg) ? { nonceBytes } : {}),
   };
   let refusal: UserError | null;
   if (!effective.ok) refusal = effective.error;
-  else if (management) refusal = inductManagement(round, input, { payer: effective.value, nonceBytes });
-  else refusal = inductToCanister(round, input, { receiver: call.canisterId, nonceBytes });
+  else if (management) refusal = inductManagement(round, input, { payer: effective.value, envelopeBytes });
+  else refusal = inductToCanister(round, input, { receiver: call.canisterId, envelopeBytes });
   if (refusal === null) return;
   setStatus(state, index, id, statusFromError(refusal));
   round.answered.push(id);
@@ -79,16 +76,13 @@ function payInduction(
   round: Round,
   canister: CanisterState,
   input: IngressInput,
-  nonceBytes: number,
+  envelopeBytes: number,
 ): UserError | null {
   const { state } = round;
   const controls = canister.meta.settings.controllers.some(
     (c) => principalKey(c) === principalKey(input.sender),
   );
-  const amount = ingressInductionCost(
-    state.subnet,
-    input.arg.length + utf8(input.methodName).length + nonceBytes,
-  );
+  const amount = ingressInductionCost(state.subnet, envelopeBytes);
   const threshold = freezingThresholdCycles(state.subnet, canister.meta);
   const error =
     canister.running === null
@@ -120,14 +114,14 @@ function queueFull(): UserError {
 function inductManagement(
   round: Round,
   input: IngressInput,
-  options: { readonly payer: Principal | null; readonly nonceBytes: number },
+  options: { readonly payer: Principal | null; readonly envelopeBytes: number },
 ): UserError | null {
   const { state } = round;
   if (options.payer !== null) {
     const canister = state.canisters.get(principalKey(options.payer));
     if (canister === undefined) return notFound(options.payer);
     if (!delaysInductionCost(input.methodName, input.arg)) {
-      const error = payInduction(round, canister, input, options.nonceBytes);
+      const error = payInduction(round, canister, input, options.envelopeBytes);
       if (error !== null) return error;
     }
   }
@@ -140,7 +134,7 @@ function inductManagement(
 function inductToCanister(
   round: Round,
   input: IngressInput,
-  options: { readonly receiver: Principal; readonly nonceBytes: number },
+  options: { readonly receiver: Principal; readonly envelopeBytes: number },
 ): UserError | null {
   const { state, index } = round;
   const key = principalKey(options.receiver);
@@ -152,7 +146,7 @@ function inductToCanister(
   if (canister.queues.ingress.length >= INGRESS_QUEUE_CAPACITY) {
     return queueFull();
   }
-  const error = payInduction(round, canister, input, options.nonceBytes);
+  const error = payInduction(round, canister, input, options.envelopeBytes);
   if (error !== null) return error;
   canister.queues.ingress.push(input);
   index.noteWork(key, canister);

@@ -2,7 +2,7 @@
  * Whether a replica takes an update call into its pool (interface spec, "Request: Call", the checks before `received`): existence,
  * status, cycles for induction, the management canister's rules, and `canister_inspect_message`.
  */
-import { assert, type CallRequest, utf8 } from "@orrery/base";
+import { assert, type CallRequest } from "@orrery/base";
 import { minOf } from "../bigints.ts";
 import { freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import { ErrorCode, type UserError } from "../error-codes.ts";
@@ -18,9 +18,18 @@ import { isAmong } from "../system-api/frame.ts";
 import type { Mirror, MirroredCanister } from "./mirror.ts";
 import { QueryOutgrown } from "./query-call.ts";
 
+/** A call and the length of its envelope, which its induction is priced by. */
+export interface Submitted {
+  readonly call: CallRequest;
+  readonly bytes: number;
+}
+
 /** Error when the canister cannot pay for inducting the message without touching its freezing threshold. */
-function inductionError(mirror: Mirror, { meta }: MirroredCanister, call: CallRequest): UserError | null {
-  const bytes = call.arg.length + utf8(call.methodName).length + (call.nonce?.length ?? 0);
+function inductionError(
+  mirror: Mirror,
+  { meta }: MirroredCanister,
+  { call, bytes }: Submitted,
+): UserError | null {
   const requested = ingressInductionCost(mirror.subnet, bytes);
   const threshold = freezingThresholdCycles(mirror.subnet, meta);
   if (meta.cycles >= threshold + requested) return null;
@@ -28,11 +37,12 @@ function inductionError(mirror: Mirror, { meta }: MirroredCanister, call: CallRe
   return outOfCycles(meta, { requested, threshold, reveal });
 }
 
-function inspectManagement(mirror: Mirror, call: CallRequest): UserError | null {
+function inspectManagement(mirror: Mirror, submitted: Submitted): UserError | null {
+  const { call } = submitted;
   const effective = effectiveCanisterId(call.methodName, call.arg);
   const payer = effective.ok && effective.value !== null ? mirror.canister(effective.value) : null;
   if (payer !== null && !delaysInductionCost(call.methodName, call.arg)) {
-    const error = inductionError(mirror, payer, call);
+    const error = inductionError(mirror, payer, submitted);
     if (error !== null) return error;
   }
   const view = { subnet: mirror.subnet, canister: (id: Uint8Array) => mirror.canister(id)?.meta ?? null };
@@ -46,14 +56,15 @@ function inspectManagement(mirror: Mirror, call: CallRequest): UserError | null 
  */
 export function inspectCall(
   { mirror, runner }: { readonly mirror: Mirror; readonly runner: WasmRunner },
-  call: CallRequest,
+  submitted: Submitted,
   probe: bigint = INSTRUCTIONS_PER_INSPECT_MAX,
 ): UserError | null {
-  if (call.canisterId.length === 0) return inspectManagement(mirror, call);
+  const { call } = submitted;
+  if (call.canisterId.length === 0) return inspectManagement(mirror, submitted);
   const canister = mirror.canister(call.canisterId);
   if (canister === null) return notFound(call.canisterId);
   const { meta } = canister;
-  const poor = inductionError(mirror, canister, call);
+  const poor = inductionError(mirror, canister, submitted);
   if (poor !== null) return poor;
   if (meta.module === null) return formatExecutionError(meta.id, { kind: "wasm_module_not_found" });
   if (meta.status.kind === "stopped") return stopped(meta.id);

@@ -238,7 +238,10 @@ export class CertifiedView {
     const decoded = decodeEnvelope(envelope);
     assert(decoded.ok && decoded.value.content.kind === "call", "inspection is for validated update calls");
     const { content } = decoded.value;
-    return unlessOutgrown(() => inspectCall({ mirror: this.#mirror, runner: this.#runner }, content, probe));
+    const submitted = { call: content, bytes: envelope.length };
+    return unlessOutgrown(() =>
+      inspectCall({ mirror: this.#mirror, runner: this.#runner }, submitted, probe),
+    );
   }
 
   #adopt(modules: readonly ModuleBytes[]): void {

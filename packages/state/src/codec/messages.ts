@@ -50,7 +50,6 @@ const ingressInput = {
   arg: bytes,
   expiry: bigInteger,
   senderInfo: nullable(callerInfo),
-  nonceBytes: optional(integer) as Codec<number>,
 };
 
 const requestInput = {
