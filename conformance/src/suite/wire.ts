@@ -2,14 +2,22 @@
  * The HTTPS interface at the level of requests (interface spec, "HTTPS Interface"): envelopes with every field under the case's
  * control, calls followed to their certified outcome, certificates verified by the published client library.
  */
-import { randomBytes } from "node:crypto";
+import { createPublicKey, type KeyObject, randomBytes, verify } from "node:crypto";
 import { Certificate, type LookupPathResultFound, LookupPathStatus } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
-import { type CborMap, type CborValue, concatBytes, decodeCbor, encodeCbor, utf8 } from "@orrery/base";
-import { type Bls, domainSep, hashOfMap, requestId } from "@orrery/crypto";
+import {
+  type CborMap,
+  type CborValue,
+  concatBytes,
+  decodeCbor,
+  encodeCbor,
+  type RequestId,
+  utf8,
+} from "@orrery/base";
+import { type Bls, domainSep, hashOfMap, queryResponseHash, requestId } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { hex, leb128, textOf } from "./bytes.ts";
-import type { Identity } from "./identity.ts";
+import { ANONYMOUS, type Identity, principalOfKey } from "./identity.ts";
 
 const NS_PER_MS = 1_000_000n;
 const EXPIRY_MS = 240_000;
@@ -112,6 +120,8 @@ export class Wire {
   readonly #bls: Bls;
   /** Pairings that held: a subnet's delegation is the same under every certificate. */
   readonly #verified = new Set<string>();
+  /** Keys of nodes, by id. */
+  readonly #nodeKeys = new Map<string, KeyObject>();
 
   private constructor(url: string, rootKey: Uint8Array, bls: Bls) {
     this.url = url.replace(/\/$/, "");
@@ -185,8 +195,46 @@ export class Wire {
     const answer = await this.post(`/api/v${version}/${destination}/query`, request.body);
     if (answer.status !== 200) return { kind: "refused", status: answer.status, text: textOf(answer.body) };
     const fields = decodeCbor(answer.body) as CborMap;
+    await this.#verifySignatures(destination, request, fields);
     if (fields.get("status") !== "replied") return rejection(fields, "query");
     return { kind: "replied", reply: (fields.get("reply") as CborMap).get("arg") as Uint8Array };
+  }
+
+  /** Every signature of a query's answer must be that of a node of the subnet. */
+  async #verifySignatures(destination: string, request: Request, fields: CborMap): Promise<void> {
+    const signatures = (fields.get("signatures") ?? []) as readonly CborMap[];
+    if (signatures.length === 0) throw new Error("a query's answer has no signature");
+    const text = (name: string): string => String(fields.get(name));
+    const response =
+      fields.get("status") === "replied"
+        ? { status: "replied" as const, arg: (fields.get("reply") as CborMap).get("arg") as Uint8Array }
+        : {
+            status: "rejected" as const,
+            rejectCode: Number(fields.get("reject_code")),
+            rejectMessage: text("reject_message"),
+            errorCode: text("error_code"),
+          };
+    for (const signature of signatures) {
+      const timestamp = BigInt(signature.get("timestamp") as bigint);
+      const hash = queryResponseHash({ response, requestId: request.id as RequestId, timestamp });
+      const key = await this.#nodeKey(destination, signature.get("identity") as Uint8Array);
+      const message = concatBytes(domainSep("ic-response"), hash);
+      if (!verify(null, message, key, signature.get("signature") as Uint8Array))
+        throw new Error("a signature of a query's answer does not verify");
+    }
+  }
+
+  async #nodeKey(destination: string, node: Uint8Array): Promise<KeyObject> {
+    const known = this.#nodeKeys.get(hex(node));
+    if (known !== undefined) return known;
+    const certificate = await this.readState(destination, ANONYMOUS, [[utf8("subnet")]]);
+    const subnet = certificate.cert.delegation?.subnet_id ?? principalOfKey(this.rootKey);
+    const der = valueAt(certificate, "subnet", new Uint8Array(subnet), "node", node, "public_key");
+    if (der === null)
+      throw new Error(`${hex(node)}, which signed a query's answer, is no node of the subnet`);
+    const key = createPublicKey({ key: Buffer.from(der), format: "der", type: "spki" });
+    this.#nodeKeys.set(hex(node), key);
+    return key;
   }
 
   /** A verified certificate about the paths; throws when the answer is none. */

@@ -1,6 +1,7 @@
 /** What is CBOR of a request and what is not (interface spec, "CBOR encoding of requests and responses"). */
 import assert from "node:assert/strict";
 import { type CborValue, encodeCbor } from "@orrery/base";
+import { requestId } from "@orrery/crypto";
 import { hex, join, utf8 } from "../bytes.ts";
 import { section } from "../case.ts";
 import { refused, repliedNumber } from "../checks.ts";
@@ -113,7 +114,7 @@ cbor("a map of indefinite length is refused or taken, never misread", async (wor
   const inner = encodeCbor(content as unknown as CborValue);
   const fields = hex(inner.subarray(0, 3)) === "d9d9f7" ? inner.slice(3) : inner;
   const body = join([Uint8Array.of(0xbf, 0x67), utf8("content"), fields, Uint8Array.of(0xff)]);
-  const outcome = await world.wire.query(canister.destination, { id: new Uint8Array(32), body });
+  const outcome = await world.wire.query(canister.destination, { id: requestId(content), body });
   if (outcome.kind === "replied") repliedNumber(outcome, 7);
   else refused(outcome, 400);
 });
@@ -202,7 +203,8 @@ cbor("an expiry as a big number is taken as the number", async (world) => {
     fields.slice(1),
     expiry,
   ]);
-  repliedNumber(await world.wire.query(canister.destination, { id: new Uint8Array(32), body }), 7);
+  const id = requestId(new Map([...content, ["ingress_expiry", 0x1765_5e2a_0000_0000n]]));
+  repliedNumber(await world.wire.query(canister.destination, { id, body }), 7);
 });
 
 cbor("a sender of 30 bytes is refused", async (world) => {
@@ -226,7 +228,7 @@ cbor("a body with an unknown field beside the content is taken", async (world) =
     arg: code(7, reply64),
   });
   const outcome = await world.wire.query(canister.destination, {
-    id: new Uint8Array(32),
+    id: requestId(content),
     body: encodeCbor({ content, extra: 1 }),
   });
   if (outcome.kind === "replied") repliedNumber(outcome, 7);
