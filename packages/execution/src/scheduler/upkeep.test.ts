@@ -12,7 +12,7 @@ import {
 import fc from "fast-check";
 import { CHARGE_INTERVAL_NS } from "../limits.ts";
 import { SUBNET } from "../testing/bench.testkit.ts";
-import { gridPoint, payUntil, Upkeep } from "./upkeep.ts";
+import { gridPoint, intervalPrice, payUntil, Upkeep } from "./upkeep.ts";
 
 const CANISTERS = 4;
 const GIB = 1n << 30n;
@@ -203,12 +203,14 @@ test("a point of the grid costs nothing per canister", () => {
     state.canisters.set(principalKey(id), canister);
     touched(principalKey(id));
   }
-  const { chargedUntil } = map.peek(keys[7] as PrincipalKey) as CanisterState;
+  const { chargedUntil, meta } = map.peek(keys[7] as PrincipalKey) as CanisterState;
+  const { memory } = intervalPrice(SUBNET, meta);
+  assert.ok(memory > 0n);
   for (let i = 0; i < 100; i++) {
     state.time += CHARGE_INTERVAL_NS;
     assert.deepEqual(begin(), []);
   }
   for (const key of keys) assert.equal(map.peek(key)?.chargedUntil, chargedUntil);
-  assert.equal(state.consumedCyclesTotal, 1_000n * 100n * 1_270_000n);
-  assert.equal(map.get(keys[7] as PrincipalKey)?.meta.cycles, 10n ** 12n - 100n * 1_270_000n);
+  assert.equal(state.consumedCyclesTotal, 1_000n * 100n * memory);
+  assert.equal(map.get(keys[7] as PrincipalKey)?.meta.cycles, 10n ** 12n - 100n * memory);
 });
