@@ -21,6 +21,8 @@ export interface DurabilityOptions {
 
 /** 0 is the prompt view, 1 the patient one. */
 export type ViewIndex = 0 | 1;
+/** Names of their threads. */
+export const VIEW_NAMES = ["view", "patient-view"] as const;
 
 /** Place of a subnet in the genesis; 0 is the root. */
 export type SubnetIndex = number;

@@ -23,12 +23,13 @@ import {
 } from "@orrery/consensus";
 import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import { limitsOf, outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
+import { outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createFileDisk } from "@orrery/host";
 import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
 import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
+import { nodeLimits } from "./limits.ts";
 import type {
   ExecutionReport,
   ExecutionStarted,
@@ -105,7 +106,7 @@ export class SubnetExecution {
       ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
       ...(hotPagesMax === undefined ? {} : { hotPagesMax }),
       executor: (parts) => {
-        const limits = limitsOf(local.info.type);
+        const limits = nodeLimits(local.info.type);
         this.#executor = createWorkerExecutor({
           ...parts,
           storeDirectory: options.storeDirectory,

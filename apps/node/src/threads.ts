@@ -6,27 +6,26 @@ import { type MessagePort, Worker } from "node:worker_threads";
 import { type Height, OrreryError } from "@orrery/base";
 import { type Channel, createChannel } from "@orrery/host";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
-import type {
-  About,
-  ExecutionCall,
-  ExecutionPost,
-  ExecutionReport,
-  StorageCall,
-  StoragePost,
-  StorageReport,
-  SubnetIndex,
-  ViewCall,
-  ViewIndex,
-  ViewPost,
-  WorkerStart,
+import {
+  type About,
+  type ExecutionCall,
+  type ExecutionPost,
+  type ExecutionReport,
+  type StorageCall,
+  type StoragePost,
+  type StorageReport,
+  type SubnetIndex,
+  VIEW_NAMES,
+  type ViewCall,
+  type ViewIndex,
+  type ViewPost,
+  type WorkerStart,
 } from "./protocol.ts";
 import type { SubnetThreads } from "./rounds.ts";
 import type { StartedView, Views } from "./views.ts";
 
 /** Machine code and page slabs are outside the JavaScript heap; this bounds records and trees. */
 const EXECUTION_HEAP_MB = 4_096;
-
-const VIEW_NAMES = ["view", "patient-view"] as const;
 
 export interface Threads {
   readonly storage: Channel<StoragePost, StorageReport, StorageCall>;

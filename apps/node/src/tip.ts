@@ -37,6 +37,7 @@ import {
   shouldCompact,
 } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
+import { nodeLimits } from "./limits.ts";
 
 /** Replaying this many instructions takes about two seconds. */
 const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
@@ -133,6 +134,7 @@ export function openTip(options: TipOptions): Tip {
   const execution: Execution = createExecution(state, {
     runner,
     arena,
+    limits: nodeLimits(state.subnet.type),
     log: options.logger,
     ...(options.executor === undefined ? {} : { executor: options.executor({ state, arena, runner }) }),
     // By the record that the state was made with, which may be older than these keys.

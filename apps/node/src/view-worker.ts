@@ -9,6 +9,7 @@ import type { Bls } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createChannel, installFastHashes, reportFailures } from "@orrery/host";
 import { obeyOrders } from "./chaos.ts";
+import { yieldToOthers } from "./priority.ts";
 import type {
   About,
   SubnetIndex,
@@ -18,6 +19,7 @@ import type {
   ViewPost,
   WorkerStart,
 } from "./protocol.ts";
+import { VIEW_NAMES } from "./protocol.ts";
 import { storeDirectory } from "./state-directory.ts";
 import { SubnetView } from "./subnet-view.ts";
 
@@ -32,6 +34,8 @@ let execution: ReturnType<typeof createChannel<ViewAcknowledgement, ViewFeed>> |
 assert(parentPort !== null, "the view worker runs as a worker thread");
 reportFailures(parentPort);
 obeyOrders(threadName ?? "view", chaosFile);
+// Nobody waits for it but who asked for much.
+if (threadName === VIEW_NAMES[1]) yieldToOthers();
 createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
   onPost(message): void {
     if (message.kind === "feed") acceptFeed(message.port);
