@@ -17,7 +17,7 @@ const TRILLION = 1_000_000_000_000n;
 /** Far more than a few small messages and their bytes cost. */
 const SMALL = TRILLION / 1_000n;
 /** What an idle canister of these sizes may pay for its storage meanwhile; a message costs millions. */
-const STORAGE_SLACK = 200_000n;
+const STORAGE_SLACK = 1_000_000n;
 const UPDATE_BASE = 5_000_000n;
 const INGRESS_BASE = 1_200_000n;
 const INGRESS_BYTE = 2_000n;
