@@ -15,7 +15,7 @@ import { lazyOutcalls } from "./outcalls.ts";
 import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
-import type { createService, Service } from "./service.ts";
+import type { createService, Service, ServiceThreads } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
 import { watchTurns } from "./turns.ts";
@@ -122,17 +122,8 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     let rounds: readonly Rounds[] = [];
     // Requests that come before the node can answer wait for it. The port is taken before anything is written, so that a taken
     // one leaves the directory as it was.
-    const serving = Promise.withResolvers<Service>();
-    serving.promise.catch(() => {});
-    let service: Service | null = null;
-    server = await startHttpServer({
-      port: options.port,
-      bind: options.bind,
-      handle: (request) =>
-        service === null ? serving.promise.then((it) => it.handle(request)) : service.handle(request),
-      onError: (error) =>
-        options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
-    });
+    const front = await openFront(options);
+    server = front.server;
     threads = startThreads(
       {
         stateDirectory: directory.path,
@@ -159,7 +150,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     );
     const genesis = decodeGenesis(opened.genesis);
     requireSameSubnets(genesis, options.subnets);
-    service = loaded.createService({
+    const service = loaded.createService({
       bls: loaded.bls,
       genesis,
       clock: options.clock,
@@ -167,7 +158,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       outcalls,
       turns: options.watchTurns === true ? watchTurns() : null,
     });
-    serving.resolve(service);
+    front.serve(service);
     const joined = {
       storage: threads.storage,
       execution: threads.execution,
@@ -176,10 +167,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const started = await fatal.unless(startExecution(joined, opened));
     const begun = service.begin({
       started,
-      threads: {
-        of: (subnet) => threadsOf(joined, subnet),
-        delegate: (subnet, delegation) => joined.views.delegate(subnet, delegation),
-      },
+      threads: forService(joined),
       logger: options.logger,
       onFailure: fatal.raise,
     });
@@ -192,6 +180,36 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     directory.lock.release();
     throw error;
   }
+}
+
+function forService(threads: JoinedThreads): ServiceThreads {
+  return {
+    of: (subnet) => threadsOf(threads, subnet),
+    delegate: (subnet, delegation) => threads.views.delegate(subnet, delegation),
+  };
+}
+
+/** The server from its first moment: requests wait until there is a service. */
+async function openFront(
+  options: NodeOptions,
+): Promise<{ readonly server: HttpServer; serve(service: Service): void }> {
+  const serving = Promise.withResolvers<Service>();
+  let current: Service | null = null;
+  const server = await startHttpServer({
+    port: options.port,
+    bind: options.bind,
+    handle: (request) =>
+      current === null ? serving.promise.then((it) => it.handle(request)) : current.handle(request),
+    onError: (error) =>
+      options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
+  });
+  return {
+    server,
+    serve(service): void {
+      current = service;
+      serving.resolve(service);
+    },
+  };
 }
 
 function createViews(parts: {
