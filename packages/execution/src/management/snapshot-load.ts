@@ -44,7 +44,8 @@ export const loadCanisterSnapshot: Handler = (round, call) => {
   const started = planWork(round, { before, after: before, cycles: baseline, sender: call.sender });
   if (!started.ok) return failure(started.error);
   const compiled = compileModule(round, canister, snapshot);
-  if (!compiled.ok) return failure(compiled.error);
+  // Nobody pays for it, but a round has room for few such modules.
+  if (!compiled.ok) return failure(compiled.error, BigInt(snapshot.module.bytes));
   const { instructions } = compiled.value.upload;
   const after = metaAfter(round, canister, { snapshot, upload: compiled.value.upload });
   const refused = contradiction(snapshot, { after, upload: compiled.value.upload });

@@ -493,6 +493,25 @@ describe("download and upload", () => {
   });
 });
 
+test("a round tries few modules that are none", () => {
+  const subnet = new TestSubnet({ limits: { instructionsPerRound: 64_000_000n } });
+  const setup = { subnet, id: subnet.installed(COUNTER) };
+  const told = { ...metadata(setup, take(setup)), wasm_module_size: 10_000_000n };
+  const arg = metadataArg(setup.id, told);
+  const { snapshot_id } = replyOf(
+    SnapshotList.uploaded,
+    subnet.reply({ method: "upload_canister_snapshot_metadata", arg }),
+  );
+  const loads = [0, 1].map(() =>
+    subnet.envelope({ method: "load_canister_snapshot", arg: snapshotArg(setup.id, snapshot_id) }),
+  );
+  const kinds = (): unknown[] => loads.map(({ id }) => subnet.status(id)?.kind);
+  subnet.round(loads.map(({ bytes }) => bytes));
+  assert.deepEqual(kinds(), ["rejected", "received"]);
+  subnet.round();
+  assert.deepEqual(kinds(), ["rejected", "rejected"]);
+});
+
 describe("visibility", () => {
   test("viewers read and list; they do not take, load, upload or delete", () => {
     const setup = counter(1);
