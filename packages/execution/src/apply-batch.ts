@@ -34,6 +34,7 @@ import { observeBlock } from "./management/subnet.ts";
 import { expireCalls } from "./messaging/delivery.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
+import { shedBestEffort } from "./messaging/shed.ts";
 import { newModules } from "./query/snapshot.ts";
 import { chargeResources } from "./scheduler/charges.ts";
 import { ExecutionIndex } from "./scheduler/execution-index.ts";
@@ -140,6 +141,7 @@ function applyBatch(
   inductIngress(round, batch.ingress);
   runRound(round);
   buildStreams(round);
+  shedBestEffort(round);
   forgetStatuses(round);
   return finishRound(round);
 }

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CanisterId, concatBytes, principalKey, utf8DecodeLossy } from "@orrery/base";
 import type { CanisterState, SubnetType } from "@orrery/state";
+import { createExecution } from "../apply-batch.ts";
 import { freezingThresholdCycles, idleCyclesBurnedPerDay } from "../cycles.ts";
 import { storageCost } from "../fees.ts";
 import { type ExecutionLimits, limitsOf, RESPONSE_RESERVATION_BYTES as ROOM } from "../limits.ts";
@@ -23,6 +24,7 @@ const FILLER = `(module
   (import "ic0" "msg_reject_msg_copy" (func $reject_copy (param i32 i32 i32)))
   (import "ic0" "debug_print" (func $print (param i32 i32)))
   (import "ic0" "call_new" (func $call_new (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "ic0" "call_data_append" (func $data (param i32 i32)))
   (import "ic0" "call_with_best_effort_response" (func $best_effort (param i32)))
   (import "ic0" "call_perform" (func $perform (result i32)))
   (memory 1) (table funcref (elem $on_reply $on_reject)) (data (i32.const 1000) "echo")
@@ -37,7 +39,8 @@ const FILLER = `(module
       (br_if $full (i32.eq (local.get $made) (i32.load8_u (i32.const 0))))
       (call $call_new (i32.const 2) (i32.sub (call $arg_size) (i32.const 2)) (i32.const 1000) (i32.const 4)
         (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0))
-      (if (i32.load8_u (i32.const 1)) (then (call $best_effort (i32.const 300))))
+      (if (i32.load8_u (i32.const 1)) (then (call $best_effort (i32.const 30))))
+      (if (i32.eq (i32.load8_u (i32.const 1)) (i32.const 2)) (then (call $data (i32.const 0) (i32.const 40000))))
       (br_if $full (i32.ne (call $perform) (i32.const 0)))
       (local.set $made (i32.add (local.get $made) (i32.const 1)))
       (br $more)))
@@ -69,10 +72,10 @@ function pair(
 function fill(
   subnet: TestSubnet,
   from: CanisterId,
-  options: { readonly to: CanisterId; readonly count: number; readonly bestEffort?: boolean },
+  options: { readonly to: CanisterId; readonly count: number; readonly bestEffort?: boolean | "long" },
 ): number {
   const { to, count, bestEffort = false } = options;
-  const arg = concatBytes(Uint8Array.of(count, bestEffort ? 1 : 0), to);
+  const arg = concatBytes(Uint8Array.of(count, bestEffort === "long" ? 2 : Number(bestEffort)), to);
   return subnet.reply({ canisterId: from, method: "fill", arg })[0] ?? -1;
 }
 
@@ -184,5 +187,51 @@ test("within a subnet a call needs room at both ends", () => {
   assert.equal(fill(net.at(0), a, { to: callee, count: 1 }), 1);
   net.at(0).round();
   assert.equal(printed(net.at(0).canister(a)).length, 2);
+  checkSums(net);
+});
+
+test("queued best-effort messages over the limit go at the end of the round, the largest first", () => {
+  const { net, a, b } = pair({ streamMessages: 0, bestEffortMessageBytes: 100_000 });
+  assert.equal(fill(net.at(0), a, { to: b, count: 1, bestEffort: true }), 1);
+  assert.equal(fill(net.at(0), a, { to: b, count: 4, bestEffort: "long" }), 4);
+  const { meta, queues } = net.at(0).canister(a);
+  // Two long requests and the short one are left, and the answers to the two others wait.
+  assert.deepEqual(
+    [...queues.outputs.values()].map(({ length }) => length),
+    [3],
+  );
+  assert.ok(meta.bestEffortMessageBytes > 80_000 && meta.bestEffortMessageBytes <= 100_000);
+  checkSums(net);
+  net.at(0).round();
+  assert.deepEqual(printed(net.at(0).canister(a)), ["2Request timed out.", "2Request timed out."]);
+  checkSums(net);
+});
+
+test("requests that are shed at their callee are heard of at their deadline", () => {
+  const { net, a, b } = pair({});
+  const callee = net.at(1);
+  assert.equal(fill(net.at(0), a, { to: b, count: 4, bestEffort: "long" }), 4);
+  // A round in which nothing runs.
+  callee.execution = createExecution(callee.state, {
+    runner: callee.runner,
+    arena: callee.arena,
+    limits: { instructionsPerRound: 0n, bestEffortMessageBytes: 100_000 },
+  });
+  const total = net.cycles();
+  net.round(1);
+  assert.deepEqual(
+    [...callee.canister(b).queues.requests.values()].map(({ length }) => length),
+    [2],
+  );
+  checkSums(net);
+  assert.equal(net.cycles(), total);
+  callee.reload(callee.runner);
+  net.rounds(3);
+  assert.deepEqual(printed(net.at(0).canister(a)), []);
+  net.at(0).round([], 31_000_000_000n);
+  assert.deepEqual(printed(net.at(0).canister(a)), [
+    "6Call deadline has expired.",
+    "6Call deadline has expired.",
+  ]);
   checkSums(net);
 });

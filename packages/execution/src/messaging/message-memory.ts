@@ -77,20 +77,20 @@ export function countAnswer(sums: Sums, origin: CallOrigin): void {
 }
 
 /** Only best-effort calls are answered twice, so a response whose callback is gone was of one. */
-function ofBestEffortCall({ callbacks }: CanisterState, { callbackId }: ResponseInput): boolean {
+export function isOfBestEffortCall({ callbacks }: CanisterState, { callbackId }: ResponseInput): boolean {
   return callbacks.get(callbackId)?.deadline !== 0n;
 }
 
 /** A response came to its caller, where room was kept for it. */
 export function countIncomingResponse(canister: CanisterState, response: ResponseInput): void {
-  const bestEffort = ofBestEffortCall(canister, response);
+  const bestEffort = isOfBestEffortCall(canister, response);
   countResponse(canister.meta, response, bestEffort, 1);
   if (!bestEffort) reserve(canister.meta, -1);
 }
 
 /** A response leaves the queue of its caller; its callback is still there. */
 export function countTakenResponse(canister: CanisterState, response: ResponseInput): void {
-  countResponse(canister.meta, response, ofBestEffortCall(canister, response), -1);
+  countResponse(canister.meta, response, isOfBestEffortCall(canister, response), -1);
 }
 
 /** A message to another subnet came into an output queue, or left it. */
@@ -117,7 +117,7 @@ export function recountMessages(canister: CanisterState): Sums {
   for (const queue of queues.requests.values())
     for (const request of queue) countIncomingRequest(sums, request);
   for (const response of queues.responses)
-    countResponse(sums, response, ofBestEffortCall(canister, response), 1);
+    countResponse(sums, response, isOfBestEffortCall(canister, response), 1);
   for (const queue of queues.outputs.values()) for (const message of queue) countOutput(sums, message, 1);
   return sums;
 }

@@ -143,6 +143,19 @@ export class ExecutionIndex {
     this.#noteMessages(this.#usage(key), canister);
   }
 
+  /** Who has most queued for best-effort calls, by id where equal; looks at all canisters. Null: nobody but those in `except`. */
+  mostBestEffort(except: ReadonlySet<PrincipalKey>): PrincipalKey | null {
+    let most: PrincipalKey | null = null;
+    let bytes = 0;
+    for (const [key, { bestEffort }] of this.#usageOf) {
+      if (bestEffort === 0 || bestEffort < bytes || except.has(key)) continue;
+      if (bestEffort === bytes && most !== null && key < most) continue;
+      most = key;
+      bytes = bestEffort;
+    }
+    return most;
+  }
+
   /** What the subnet's calls with guaranteed responses hold, bytes. */
   get guaranteedBytesTaken(): number {
     return this.guaranteedBytes + this.strayResponseBytes;

@@ -106,7 +106,9 @@ interface Prepared {
 
 function prepare(partitions: number, instructionsPerRound: bigint): Prepared {
   const runner = new ScriptedRunner();
-  const subnet = new TestSubnet({ runner, limits: { partitions, instructionsPerRound } });
+  // So little that some best-effort messages are shed.
+  const limits = { partitions, instructionsPerRound, bestEffortMessageBytes: 1_000 };
+  const subnet = new TestSubnet({ runner, limits });
   const ids = Array.from({ length: CANISTERS }, () => subnet.installed(MODULE, { cycles: START_CYCLES }));
   return { subnet, runner, ids };
 }

@@ -1,0 +1,132 @@
+/**
+ * Queued messages of best-effort calls at the end of a round (the replica's load shedding): when all together exceed the limit, the
+ * canister with the most gives up its largest, until they fit. Cycles go back; whoever waits for an answer here is told, others see
+ * their deadline pass. Costs nothing below the limit.
+ */
+import type { PrincipalKey } from "@orrery/base";
+import {
+  type CanisterState,
+  type OutboundMessage,
+  type RequestInput,
+  type ResponseInput,
+  type ResponsePayload,
+  touch,
+} from "@orrery/state";
+import type { Round } from "../scheduler/round.ts";
+import { refundLater } from "../streams/outputs.ts";
+import { enqueueResponse } from "./delivery.ts";
+import {
+  countOutput,
+  countTakenRequest,
+  countTakenResponse,
+  isOfBestEffortCall,
+  requestBytes,
+  responseBytes,
+} from "./message-memory.ts";
+import { routingReject } from "./reject.ts";
+
+const DROPPED: ResponsePayload = routingReject(6, "Response was dropped.");
+
+export function shedBestEffort(round: Round): void {
+  const { index, limits, state } = round;
+  if (index.bestEffortBytes <= limits.bestEffortMessageBytes) return;
+  const exhausted = new Set<PrincipalKey>();
+  while (index.bestEffortBytes > limits.bestEffortMessageBytes) {
+    const key = index.mostBestEffort(exhausted);
+    if (key === null) return;
+    const canister = state.canisters.get(key) as CanisterState;
+    const largest = largestOf(canister);
+    if (largest === null) {
+      exhausted.add(key);
+      continue;
+    }
+    largest.drop(round);
+    touch(state, canister);
+    index.refresh(key, canister);
+  }
+}
+
+interface Candidate {
+  readonly bytes: number;
+  drop(round: Round): void;
+}
+
+/** Of equals the first by queue and place. */
+function largestOf(canister: CanisterState): Candidate | null {
+  const { requests, responses, outputs } = canister.queues;
+  let largest: Candidate | null = null;
+  const offer = (bytes: number, drop: Candidate["drop"]): void => {
+    if (bytes > (largest?.bytes ?? 0)) largest = { bytes, drop };
+  };
+  for (const [at, response] of responses.entries()) {
+    if (!isOfBestEffortCall(canister, response) || isDropped(response)) continue;
+    offer(responseBytes(response), (round) => dropResponse(round, canister, at));
+  }
+  for (const sender of [...requests.keys()].sort()) {
+    for (const [at, request] of (requests.get(sender) as RequestInput[]).entries()) {
+      if (request.deadline === 0n) continue;
+      offer(requestBytes(request), (round) => dropRequest(round, canister, { sender, at }));
+    }
+  }
+  for (const receiver of [...outputs.keys()].sort()) {
+    for (const [at, message] of (outputs.get(receiver) as OutboundMessage[]).entries()) {
+      const { input } = message;
+      if ((input.deadline ?? 0n) === 0n) continue;
+      const bytes = input.kind === "request" ? requestBytes(input) : responseBytes(input);
+      offer(bytes, (round) => dropOutput(round, canister, { receiver, at }));
+    }
+  }
+  return largest;
+}
+
+function isDropped({ payload }: ResponseInput): boolean {
+  return payload.kind === "reject" && DROPPED.kind === "reject" && payload.message === DROPPED.message;
+}
+
+/** The callback runs all the same. */
+function dropResponse(round: Round, canister: CanisterState, at: number): void {
+  const { responses } = canister.queues;
+  const response = responses[at] as ResponseInput;
+  countTakenResponse(canister, response);
+  const dropped: ResponseInput = { ...response, payload: DROPPED, refund: 0n };
+  responses[at] = dropped;
+  canister.meta.bestEffortMessageBytes += responseBytes(dropped);
+  refundLater(round, canister.meta.id, response.refund);
+}
+
+function dropRequest(
+  round: Round,
+  canister: CanisterState,
+  place: { readonly sender: PrincipalKey; readonly at: number },
+): void {
+  const { requests } = canister.queues;
+  const queue = requests.get(place.sender) as RequestInput[];
+  const [request] = queue.splice(place.at, 1) as [RequestInput];
+  if (queue.length === 0) requests.delete(place.sender);
+  countTakenRequest(canister.meta, request);
+  refundLater(round, request.from, request.cycles);
+}
+
+function dropOutput(
+  round: Round,
+  canister: CanisterState,
+  place: { readonly receiver: PrincipalKey; readonly at: number },
+): void {
+  const { outputs } = canister.queues;
+  const queue = outputs.get(place.receiver) as OutboundMessage[];
+  const [message] = queue.splice(place.at, 1) as [OutboundMessage];
+  if (queue.length === 0) outputs.delete(place.receiver);
+  countOutput(canister.meta, message, -1);
+  if (message.kind === "response") {
+    refundLater(round, message.to, message.input.refund);
+    return;
+  }
+  const { from, callbackId, cycles } = message.input;
+  enqueueResponse(round, from, {
+    kind: "response",
+    from: message.callee,
+    callbackId,
+    payload: routingReject(2, "Request timed out."),
+    refund: cycles,
+  });
+}
