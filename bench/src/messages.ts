@@ -6,36 +6,24 @@
  */
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import {
-  ANONYMOUS,
-  type CanisterId,
-  type CborValue,
-  canisterIdFromIndex,
-  decodeEnvelope,
-  encodeCbor,
-  principalFromText,
-  type SubnetId,
-  toHex,
-} from "@orrery/base";
+import { type CanisterId, canisterIdFromIndex, principalFromText, toHex } from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
-import { requestId } from "@orrery/crypto";
+import { installFastHashes } from "@orrery/host";
 import {
-  createExecution,
-  type Execution,
-  type GenesisCanister,
-  installGenesis,
-  WasmRunner,
-} from "@orrery/execution";
-import { inflateGzip, installFastHashes } from "@orrery/host";
-import { newState, PageArena, type ReplicatedState } from "@orrery/state";
-import { createEngine } from "@orrery/wasm";
-import wabt from "wabt";
+  assemble,
+  type Call,
+  decodingMs,
+  envelope,
+  genesisCanister,
+  type Subnet,
+  settle,
+  subnetWith,
+} from "./lib/subnet.ts";
 
 const BATCHES = Number(process.argv[2] ?? 12);
 const WARM_BATCHES = 5;
 const MESSAGES_PER_BATCH = 1_000;
 const HOPS = 100;
-const START_TIME = 1_700_000_000_000_000_000n;
 const STEP_NS = 500_000_000n;
 const LEDGER = "ryjl3-tyaaa-aaaaa-aaaba-cai";
 const FEE_E8S = 10_000n;
@@ -71,72 +59,6 @@ const PLAYER = `(module
     (call $ask (i32.const ${HOPS - 1})))
   (func (export "canister_update pong") (call $reply)))`;
 
-interface Subnet {
-  readonly state: ReplicatedState;
-  readonly execution: Execution;
-  readonly arena: PageArena;
-}
-
-function subnetWith(canisters: readonly GenesisCanister[]): Subnet {
-  const subnetId = Uint8Array.of(1) as unknown as SubnetId;
-  const range = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(2n ** 64n - 1n) };
-  const arena = new PageArena();
-  const state = newState({
-    subnet: {
-      subnetId,
-      type: "application",
-      publicKey: new Uint8Array(133),
-      rootKey: new Uint8Array(133),
-      rootSubnetId: subnetId,
-      routing: [{ subnetId, ranges: [range] }],
-      allocation: range,
-      nodes: [],
-      feeSize: 13,
-      local: true,
-    },
-    time: START_TIME,
-  });
-  const runner = new WasmRunner({
-    engine: createEngine(),
-    pages: arena,
-    modules: state.blobs,
-    inflate: inflateGzip,
-  });
-  installGenesis(state, runner, canisters);
-  return { state, arena, execution: createExecution(state, { runner, arena }) };
-}
-
-interface Call {
-  readonly canister: CanisterId;
-  readonly method: string;
-  readonly arg: Uint8Array;
-}
-
-let nonce = 0;
-function envelope({ canister, method, arg }: Call, time: bigint): Uint8Array {
-  const content = new Map<string, CborValue>([
-    ["request_type", "call"],
-    ["sender", ANONYMOUS],
-    ["ingress_expiry", time + 240_000_000_000n],
-    ["canister_id", canister],
-    ["method_name", method],
-    ["arg", arg],
-    ["nonce", new Uint8Array(Float64Array.of(nonce++).buffer)],
-  ]);
-  return encodeCbor({ content });
-}
-
-/** What the messages cost that are only decoded and identified; milliseconds. */
-function decodeAll(ingress: readonly Uint8Array[]): number {
-  const start = performance.now();
-  for (const bytes of ingress) {
-    const decoded = decodeEnvelope(bytes);
-    if (!decoded.ok) throw new Error("an envelope does not decode");
-    requestId(decoded.value.content.fields);
-  }
-  return performance.now() - start;
-}
-
 interface Workload {
   readonly name: string;
   readonly subnet: Subnet;
@@ -150,49 +72,19 @@ interface Workload {
 
 function run(workload: Workload): void {
   const { subnet, ingressPerBatch, messages } = workload;
-  const { state, execution, arena } = subnet;
   let ms = 0;
   let limitMs = 0;
   let n = 0;
   for (let batch = 0; batch < WARM_BATCHES + BATCHES; batch++) {
-    const height = state.height + 1;
-    const time = state.time + STEP_NS;
-    const ingress = Array.from({ length: ingressPerBatch }, () => envelope(workload.call(n++), time));
-    const warm = batch < WARM_BATCHES;
-    const decodingMs = decodeAll(ingress);
-    arena.advance(height);
-    const start = performance.now();
-    let result = execution.applyBatch({
-      height,
-      time,
-      registryVersion: 1,
-      randomness: new Uint8Array(32),
-      ingress,
-    });
-    const answered = [...result.answered];
-    while (result.moreWork) {
-      arena.advance(state.height + 1);
-      result = execution.applyBatch({
-        height: state.height + 1,
-        time: state.time + 1n,
-        registryVersion: 1,
-        randomness: new Uint8Array(32),
-        ingress: [],
-      });
-      answered.push(...result.answered);
-    }
-    if (!warm) {
-      ms += performance.now() - start;
-      limitMs += decodingMs;
-    }
-    arena.reclaim(state.height);
-    if (answered.length !== ingressPerBatch)
-      throw new Error(`${answered.length} of ${ingressPerBatch} answered`);
-    for (const id of answered) {
-      const status = state.ingressHistory.get(toHex(id))?.status;
-      if (status?.kind !== "replied" || !workload.check(status.reply))
-        throw new Error(`${workload.name}: ${status?.kind === "rejected" ? status.message : status?.kind}`);
-    }
+    const time = subnet.state.time + STEP_NS;
+    const envelopes = Array.from({ length: ingressPerBatch }, () => envelope(workload.call(n++), time));
+    const decoding = decodingMs(envelopes);
+    const settled = settle(subnet, [], { stepNs: STEP_NS, envelopes });
+    for (const reply of settled.replies)
+      if (!workload.check(reply)) throw new Error(`${workload.name}: replied ${toHex(reply)}`);
+    if (batch < WARM_BATCHES) continue;
+    ms += settled.ms;
+    limitMs += decoding;
   }
   const rate = (BATCHES * ingressPerBatch * messages * 1000) / ms;
   console.log(
@@ -204,16 +96,11 @@ function run(workload: Workload): void {
   );
 }
 
-async function assemble(text: string): Promise<Uint8Array> {
-  return Uint8Array.from((await wabt()).parseWat("bench.wat", text).toBinary({}).buffer);
-}
-
 const empty = (wasm: Uint8Array): Workload => {
   const id = canisterIdFromIndex(1n);
-  const genesis = { id, controllers: [ANONYMOUS], cycles: 10n ** 20n, wasm, arg: new Uint8Array(0) };
   return {
     name: "empty update",
-    subnet: subnetWith([genesis]),
+    subnet: subnetWith([genesisCanister(id, wasm)]),
     ingressPerBatch: MESSAGES_PER_BATCH,
     call: () => ({ canister: id, method: "empty", arg: new Uint8Array(0) }),
     messages: 1,
@@ -235,15 +122,7 @@ const ledger = (): Workload => {
   };
   return {
     name: "ICP ledger transfer (Motoko)",
-    subnet: subnetWith([
-      {
-        id,
-        controllers: [ANONYMOUS],
-        cycles: 10n ** 20n,
-        wasm: canister.wasmGzip(),
-        arg: canister.initArg(genesis),
-      },
-    ]),
+    subnet: subnetWith([genesisCanister(id, canister.wasmGzip(), { arg: canister.initArg(genesis) })]),
     ingressPerBatch: MESSAGES_PER_BATCH,
     call: (n) => ({ canister: id, method: "icrc1_transfer", arg: arg(n) }),
     messages: 1,
@@ -257,16 +136,10 @@ const ledger = (): Workload => {
 
 const pingPong = (wasm: Uint8Array): Workload => {
   const [a, b] = [canisterIdFromIndex(1n), canisterIdFromIndex(2n)];
-  const canister = (id: CanisterId): GenesisCanister => ({
-    id,
-    controllers: [ANONYMOUS],
-    cycles: 10n ** 24n,
-    wasm,
-    arg: new Uint8Array(0),
-  });
+  const player = (id: CanisterId) => genesisCanister(id, wasm, { cycles: 10n ** 24n });
   return {
     name: "ping-pong, requests and replies",
-    subnet: subnetWith([canister(a), canister(b)]),
+    subnet: subnetWith([player(a), player(b)]),
     ingressPerBatch: 20,
     call: () => ({ canister: a, method: "play", arg: b }),
     messages: 1 + 2 * HOPS,
