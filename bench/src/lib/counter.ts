@@ -32,6 +32,13 @@ async function manage(
 
 /** Creates and installs a counter; textual id. */
 export async function installCounter(network: RunningNetwork): Promise<string> {
+  const id = await createCanister(network);
+  await installModule(network, id, new Uint8Array(readFileSync(WASM)));
+  return id;
+}
+
+/** Textual id of an empty canister. */
+export async function createCanister(network: RunningNetwork): Promise<string> {
   const agent = await HttpAgent.create({
     host: `http://127.0.0.1:${network.port}`,
     shouldFetchRootKey: true,
@@ -46,11 +53,23 @@ export async function installCounter(network: RunningNetwork): Promise<string> {
   const [{ canister_id }] = IDL.decode([IDL.Record({ canister_id: IDL.Principal })], created) as unknown as [
     { canister_id: Principal },
   ];
-  const wasm_module = new Uint8Array(readFileSync(WASM));
+  return canister_id.toText();
+}
+
+/** Installs a module in an empty canister; a refusal is thrown. */
+export async function installModule(
+  network: RunningNetwork,
+  id: string,
+  wasm_module: Uint8Array,
+): Promise<void> {
+  const agent = await HttpAgent.create({
+    host: `http://127.0.0.1:${network.port}`,
+    shouldFetchRootKey: true,
+  });
+  const canister_id = Principal.fromText(id);
   const install = IDL.encode(
     [Install],
     [{ mode: { install: null }, canister_id, wasm_module, arg: EMPTY_ARG }],
   );
-  await manage(agent, "install_code", new Uint8Array(install), canister_id.toText());
-  return canister_id.toText();
+  await manage(agent, "install_code", new Uint8Array(install), id);
 }

@@ -14,6 +14,8 @@ export const PROBE_INSTRUCTIONS = 50_000_000n;
 export const INSTALL_PROBE_INSTRUCTIONS = 500_000_000n;
 /** Uploads from this size go to a worker at once: compiling them takes long. */
 export const INLINE_MODULE_BYTES_MAX: number = 128 * 1024;
+/** The same of compressed ones, which may be a thousand times as large when they are inflated. */
+export const INLINE_GZIP_BYTES_MAX: number = 4 * 1024;
 /** Workers that may die of one job; then it runs on the calling thread. */
 const ATTEMPTS_MAX = 3;
 /** Canisters whose last message was long. */
@@ -145,8 +147,10 @@ export class PooledExecutor implements WorkerExecutor {
   #looksHeavy(job: Job): boolean {
     const { work, canister } = job;
     if (work.slicesGranted > 1) return true;
-    if (work.kind === "install")
-      return this.#options.state.blobs.get(work.blob).length > INLINE_MODULE_BYTES_MAX;
+    if (work.kind === "install") {
+      const upload = this.#options.state.blobs.get(work.blob);
+      return upload.length > (upload[0] === 0x1f ? INLINE_GZIP_BYTES_MAX : INLINE_MODULE_BYTES_MAX);
+    }
     return this.#heavy.has(principalKey(canister.meta.id));
   }
 
