@@ -122,18 +122,12 @@ export const REPLICA_VERSION = "orrery-1";
 export const SNAPSHOTS_MAX = 10;
 /** Longest slice of a snapshot that one call reads, bytes. */
 export const SNAPSHOT_SLICE_BYTES_MAX = 2_000_000;
-/** Instructions that taking, loading or announcing a snapshot counts for, besides one a byte. */
-export const SNAPSHOT_INSTRUCTIONS = 2_000_000_000n;
-/** Instructions that reading a slice counts for, besides one a byte. */
-export const SNAPSHOT_DATA_INSTRUCTIONS = 5_000_000n;
 /** Globals in uploaded metadata: as many as a module may have. */
 export const SNAPSHOT_GLOBALS_MAX = 1_000;
 export const CERTIFIED_DATA_BYTES_MAX = 32;
 export const HEAP_BYTES_MAX_32: bigint = 4n << 30n;
 export const HEAP_BYTES_MAX_64: bigint = 6n << 30n;
 export const STABLE_BYTES_MAX: bigint = 500n << 30n;
-/** Instructions that storing a chunk counts for. */
-export const UPLOAD_CHUNK_INSTRUCTIONS = 200_000_000n;
 /** Uploaded module, uncompressed or not, bytes. */
 export const WASM_MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
 
@@ -174,6 +168,12 @@ export interface ExecutionLimits {
   readonly guaranteedMessageBytes: number;
   readonly bestEffortMessageBytes: number;
   readonly callbacksPerSubnet: number;
+  /** Instructions that storing a chunk counts for. */
+  readonly uploadChunkInstructions: bigint;
+  /** Instructions that taking, loading or announcing a snapshot counts for, besides one a byte. */
+  readonly snapshotInstructions: bigint;
+  /** Instructions that reading a slice of a snapshot counts for, besides one a byte. */
+  readonly snapshotDataInstructions: bigint;
 }
 
 const DEFAULT_LIMITS: ExecutionLimits = {
@@ -195,9 +195,12 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   guaranteedMessageBytes: GUARANTEED_MESSAGE_BYTES_MAX,
   bestEffortMessageBytes: BEST_EFFORT_MESSAGE_BYTES_MAX,
   callbacksPerSubnet: CALLBACKS_PER_SUBNET_MAX,
+  uploadChunkInstructions: 200_000_000n,
+  snapshotInstructions: 2_000_000_000n,
+  snapshotDataInstructions: 5_000_000n,
 };
 
-/** System subnets run longer messages. */
+/** System subnets run longer messages, and what stores data counts for nothing in their rounds. */
 const SYSTEM_LIMITS: ExecutionLimits = {
   ...DEFAULT_LIMITS,
   instructionsPerRound: 7_000_000_000n,
@@ -206,8 +209,12 @@ const SYSTEM_LIMITS: ExecutionLimits = {
   instructionsPerInstall: 1_000_000_000_000n,
   instructionsPerQuery: 50_000_000_000n,
   guaranteedMessageBytes: Number.MAX_SAFE_INTEGER,
+  uploadChunkInstructions: 0n,
+  snapshotInstructions: 0n,
+  snapshotDataInstructions: 0n,
 };
 
+/** Verified application subnets and cloud engines have the limits of application subnets. */
 export function limitsOf(type: SubnetType): ExecutionLimits {
   return type === "system" ? SYSTEM_LIMITS : DEFAULT_LIMITS;
 }

@@ -5,7 +5,7 @@ import { type CanisterState, canisterKey, touch } from "@orrery/state";
 import { outOfCycles, recordConsumed } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { instructionsCost } from "../fees.ts";
-import { CHUNK_BYTES_MAX, CHUNKS_MAX, UPLOAD_CHUNK_INSTRUCTIONS, WASM_MODULE_BYTES_MAX } from "../limits.ts";
+import { CHUNK_BYTES_MAX, CHUNKS_MAX, WASM_MODULE_BYTES_MAX } from "../limits.ts";
 import { clearChunks } from "../messaging/uninstall.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
@@ -32,7 +32,7 @@ export const uploadChunk: Handler = (round, call) => {
   const reply = {
     kind: "reply",
     data: encodeChunkHash(hash),
-    instructions: UPLOAD_CHUNK_INSTRUCTIONS,
+    instructions: round.limits.uploadChunkInstructions,
   } as const;
   if (canister.chunks.has(key)) return reply;
   if (canister.chunks.size >= CHUNKS_MAX) {
@@ -56,7 +56,7 @@ export const uploadChunk: Handler = (round, call) => {
 function payForChunk(round: Round, canister: CanisterState): UserError | null {
   const { state } = round;
   const { meta } = canister;
-  const cost = instructionsCost(state.subnet, UPLOAD_CHUNK_INSTRUCTIONS, false);
+  const cost = instructionsCost(state.subnet, round.limits.uploadChunkInstructions, false);
   const paid = { ...meta, cycles: meta.cycles - cost };
   if (paid.cycles < 0n) return outOfCycles(meta, { requested: cost, threshold: 0n, reveal: true });
   const refusal = takeMemory(round, meta, {

@@ -13,7 +13,7 @@ import {
   snapshotKey,
 } from "@orrery/state";
 import type { UserError } from "../error-codes.ts";
-import { CHUNK_BYTES_MAX, SNAPSHOT_INSTRUCTIONS } from "../limits.ts";
+import { CHUNK_BYTES_MAX } from "../limits.ts";
 import { lowMemoryCondition, updateLowMemoryHook } from "../messaging/low-memory.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
@@ -40,7 +40,7 @@ export const loadCanisterSnapshot: Handler = (round, call) => {
   if (!loadable.ok) return failure(loadable.error);
   const snapshot = loadable.value;
   const before = canister.meta;
-  const baseline = workCycles(round, SNAPSHOT_INSTRUCTIONS);
+  const baseline = workCycles(round, round.limits.snapshotInstructions);
   const started = planWork(round, { before, after: before, cycles: baseline, sender: call.sender });
   if (!started.ok) return failure(started.error);
   const compiled = compileModule(round, canister, snapshot);
@@ -71,7 +71,7 @@ export const loadCanisterSnapshot: Handler = (round, call) => {
     },
   });
   afterSnapshotChange(round, canister);
-  return { kind: "reply", data: EMPTY_REPLY, instructions: instructions + SNAPSHOT_INSTRUCTIONS };
+  return { kind: "reply", data: EMPTY_REPLY, instructions: instructions + round.limits.snapshotInstructions };
 };
 
 /** A snapshot of another canister of this subnet is for those who control that one as well. */

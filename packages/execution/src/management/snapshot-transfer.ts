@@ -20,12 +20,9 @@ import {
   CHUNKS_MAX,
   HEAP_BYTES_MAX_32,
   HEAP_BYTES_MAX_64,
-  SNAPSHOT_DATA_INSTRUCTIONS,
   SNAPSHOT_GLOBALS_MAX,
-  SNAPSHOT_INSTRUCTIONS,
   SNAPSHOT_SLICE_BYTES_MAX,
   STABLE_BYTES_MAX,
-  UPLOAD_CHUNK_INSTRUCTIONS,
   WASM_MODULE_BYTES_MAX,
 } from "../limits.ts";
 import type { Round } from "../scheduler/round.ts";
@@ -80,7 +77,7 @@ export const readCanisterSnapshotData: Handler = (round, call) => {
   const size = args.kind.kind === "slice" ? args.kind.size : BigInt(CHUNK_BYTES_MAX);
   if (args.kind.kind === "slice" && size > BigInt(SNAPSHOT_SLICE_BYTES_MAX))
     return failure(sliceTooLarge(size, SNAPSHOT_SLICE_BYTES_MAX));
-  const instructions = SNAPSHOT_DATA_INSTRUCTIONS + size;
+  const instructions = round.limits.snapshotDataInstructions + size;
   const short = payForWork(round, canister, {
     cycles: workCycles(round, instructions),
     sender: call.sender,
@@ -167,7 +164,7 @@ export const uploadCanisterSnapshotMetadata: Handler = (round, call) => {
   const replaced = replacedBytes(round, canister, metadata.replaced);
   if (!replaced.ok) return failure(replaced.error);
   const snapshot = uploadedSnapshot(round, canister, metadata);
-  const instructions = SNAPSHOT_INSTRUCTIONS + BigInt(snapshot.sizeBytes);
+  const instructions = round.limits.snapshotInstructions + BigInt(snapshot.sizeBytes);
   const cycles = workCycles(round, instructions);
   const after = { ...meta, snapshotBytes: meta.snapshotBytes + snapshot.sizeBytes - replaced.value };
   const plan = planWork(round, { before: meta, after, cycles, sender: call.sender });
@@ -242,7 +239,7 @@ export const uploadCanisterSnapshotData: Handler = (round, call) => {
   });
   if (refused !== null) return failure(refused);
   round.state.changedSnapshots.add(snapshotKey(args.id));
-  const instructions = isChunk ? UPLOAD_CHUNK_INSTRUCTIONS : BigInt(written);
+  const instructions = isChunk ? round.limits.uploadChunkInstructions : BigInt(written);
   return { kind: "reply", data: EMPTY_REPLY, instructions };
 };
 

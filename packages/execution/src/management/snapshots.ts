@@ -16,7 +16,7 @@ import {
   touch,
 } from "@orrery/state";
 import type { UserError } from "../error-codes.ts";
-import { SNAPSHOT_INSTRUCTIONS, SNAPSHOTS_MAX } from "../limits.ts";
+import { SNAPSHOTS_MAX } from "../limits.ts";
 import { uninstallCode } from "../messaging/uninstall.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
@@ -110,7 +110,7 @@ export const takeCanisterSnapshot: Handler = (round, call) => {
     certifiedDataBytes: meta.certifiedData.length,
     chunkStoreBytes: meta.chunkStoreBytes,
   });
-  const instructions = SNAPSHOT_INSTRUCTIONS + BigInt(sizeBytes);
+  const instructions = round.limits.snapshotInstructions + BigInt(sizeBytes);
   const cycles = workCycles(round, instructions);
   const kept = { ...meta, snapshotBytes: meta.snapshotBytes + sizeBytes - replaced.value };
   const after = args.uninstall
