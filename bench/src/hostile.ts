@@ -2,7 +2,7 @@
  * A neighbour of canisters that do their worst: one client that sends updates and one that sends queries to a counter, one after the
  * other, while another canister is attacked with or attacks. Before each attack the same on the quiet network; printed are both, and the
  * ratio. Two cores have to run the attack and the clients as well.
- * Run: node bench/src/hostile.ts [seconds an attack] [runs]
+ * Run: node bench/src/hostile.ts [seconds an attack] [runs] [words of an attack]
  */
 import { readFileSync } from "node:fs";
 import { HOSTILE_MODULES } from "@orrery/execution/hostile";
@@ -14,6 +14,8 @@ import { signedEnvelope } from "./lib/requests.ts";
 
 const SECONDS = Number(process.argv[2] ?? 5);
 const RUNS = Number(process.argv[3] ?? 2);
+/** Only attacks whose name contains this. */
+const PICK = process.argv[4] ?? "";
 const WORST = new URL("../../conformance/src/hostile/worst.wat", import.meta.url);
 const BOMBS = /100 MiB of zeros in|50,000 functions|filled table|490,000 blocks/;
 const NOTHING = new Uint8Array(0);
@@ -72,6 +74,8 @@ async function send(canisterId: string, method: string): Promise<void> {
 
 interface Attack {
   readonly name: string;
+  /** Also after its time: for the end. */
+  readonly goesOn?: boolean;
   run(over: () => boolean): Promise<void>;
 }
 
@@ -110,6 +114,7 @@ const ATTACKS: readonly Attack[] = [
   // Last: these go on when nobody looks.
   {
     name: "an endless update",
+    goesOn: true,
     async run(over): Promise<void> {
       await send(await hostile(), "spin");
       await neighbourIdle(over);
@@ -117,6 +122,7 @@ const ATTACKS: readonly Attack[] = [
   },
   {
     name: "endless heartbeats",
+    goesOn: true,
     async run(over): Promise<void> {
       await request("call", await hostile(), "beat");
       await neighbourIdle(over);
@@ -143,7 +149,8 @@ try {
     `${" ".repeat(30)} ${"p50: quiet    attack     ratio".padStart(29)} ${"p99: quiet    attack     ratio".padStart(29)}`,
   );
   for (let run = 0; run < RUNS; run++) {
-    for (const { name, run: attack } of run === 0 ? ATTACKS.slice(0, -2) : ATTACKS) {
+    for (const { name, goesOn, run: attack } of ATTACKS) {
+      if (!name.includes(PICK) || (goesOn === true && run < RUNS - 1)) continue;
       const quiet = await neighbourUntil(seconds(SECONDS));
       const over = seconds(SECONDS);
       const [under] = await Promise.all([neighbourUntil(over), attack(over)]);

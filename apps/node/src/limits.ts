@@ -8,7 +8,9 @@ import { type ExecutionLimits, limitsOf } from "@orrery/execution";
 import type { SubnetType } from "@orrery/state";
 
 /** Slices and rounds are shorter by this factor; so is what a message counts for beside its instructions, so that as many fit. */
-const SHORTER = 40n;
+const SHORTER = 80n;
+/** Slices of installations by less: most of what they count is compilation, which is much quicker than it counts. */
+const SHORTER_INSTALLATIONS = 8n;
 
 export function nodeLimits(type: SubnetType): ExecutionLimits {
   const limits = limitsOf(type);
@@ -16,7 +18,7 @@ export function nodeLimits(type: SubnetType): ExecutionLimits {
     ...limits,
     instructionsPerRound: limits.instructionsPerRound / SHORTER,
     instructionsPerSlice: limits.instructionsPerSlice / SHORTER,
-    instructionsPerInstallSlice: limits.instructionsPerInstallSlice / SHORTER,
+    instructionsPerInstallSlice: limits.instructionsPerInstallSlice / SHORTER_INSTALLATIONS,
     overheadPerMessage: limits.overheadPerMessage / SHORTER,
   };
 }
