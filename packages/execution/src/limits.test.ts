@@ -26,6 +26,7 @@ const BY_KIND: readonly (readonly [keyof ExecutionLimits, bigint, bigint])[] = [
   ["snapshotDataInstructions", 5_000_000n, 0n],
   ["canistersPerSubnet", 250_000n, 250_000n],
   ["callbacksPerSubnet", 1_000_000n, 1_000_000n],
+  ["customSectionBytes", 2n << 30n, 2n << 30n],
   ["bestEffortMessageBytes", 5n << 30n, 5n << 30n],
   ["guaranteedMessageBytes", 15n << 30n, BigInt(Number.MAX_SAFE_INTEGER)],
 ];

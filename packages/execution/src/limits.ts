@@ -91,6 +91,8 @@ export const STORAGE_RESERVATION_THRESHOLD_BYTES: bigint = 750n << 30n;
 export const STORAGE_RESERVATION_SECONDS_MAX = 300_000_000n;
 /** What a running message may take of the subnet's free memory is one share of so many: others run beside it. */
 export const MEMORY_SHARES = 4n;
+/** Custom sections of all modules of a subnet, bytes. */
+export const CUSTOM_SECTIONS_BYTES_MAX: number = 2 * 1024 ** 3;
 /** Canisters on one subnet. */
 export const CANISTERS_PER_SUBNET_MAX = 250_000;
 /** Time that the messages of one composite query may take together; the host measures it. */
@@ -168,6 +170,7 @@ export interface ExecutionLimits {
   readonly guaranteedMessageBytes: number;
   readonly bestEffortMessageBytes: number;
   readonly callbacksPerSubnet: number;
+  readonly customSectionBytes: number;
   /** Instructions that storing a chunk counts for. */
   readonly uploadChunkInstructions: bigint;
   /** Instructions that taking, loading or announcing a snapshot counts for, besides one a byte. */
@@ -195,6 +198,7 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   guaranteedMessageBytes: GUARANTEED_MESSAGE_BYTES_MAX,
   bestEffortMessageBytes: BEST_EFFORT_MESSAGE_BYTES_MAX,
   callbacksPerSubnet: CALLBACKS_PER_SUBNET_MAX,
+  customSectionBytes: CUSTOM_SECTIONS_BYTES_MAX,
   uploadChunkInstructions: 200_000_000n,
   snapshotInstructions: 2_000_000_000n,
   snapshotDataInstructions: 5_000_000n,

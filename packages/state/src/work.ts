@@ -80,6 +80,8 @@ export interface InstallWork extends WorkBase {
   readonly senderVersion: bigint | null;
   /** The uploaded module; the record holds a reference. */
   readonly blob: BlobKey;
+  /** What the subnet's custom sections may grow by, bytes. */
+  readonly customSectionsAvailable: number;
   /** Charged besides compilation and execution. */
   readonly extraInstructions: bigint;
 }

@@ -20,7 +20,7 @@ import type {
   Pace,
   RunnableCanister,
 } from "../types.ts";
-import { type GrowthPlan, growthError, planGrowth } from "./memory.ts";
+import { customSectionsError, type GrowthPlan, growthError, planGrowth } from "./memory.ts";
 
 interface Installation {
   readonly subnet: SubnetInfo;
@@ -131,7 +131,7 @@ function growthOf(
   return { ok: false, refusal: { kind: "cycles", bytes, missing: plan.reserve - left } };
 }
 
-/** What is known before anything runs: compiling must fit the limit, the new module's own size must not freeze the canister. */
+/** What is known before anything runs: compiling must fit the limit, custom sections the subnet; the new module's own size must not freeze the canister. */
 function tooExpensive(
   installation: Installation,
   compiled: CompiledUpload,
@@ -146,6 +146,9 @@ function tooExpensive(
         `${prepaid.instructionLimit} instructions for single message execution.`,
     );
   }
+  const { customSectionsAvailable: available } = installation.work;
+  const sections = compiled.customSectionBytes - canister.meta.customSectionBytes;
+  if (sections > available) return customSectionsError(sections, available);
   const plan = growthOf(installation, compiled);
   return plan.ok ? null : growthError(plan.refusal);
 }

@@ -168,6 +168,7 @@ function install(round: Round, call: ManagementCall, task: InstallTask): Managem
     arg: args.arg,
     senderVersion: args.senderVersion,
     blob: state.blobs.put(uploaded.value),
+    customSectionsAvailable: Math.max(0, round.limits.customSectionBytes - round.index.customSectionBytes),
     extraInstructions: task.extraInstructions,
     prepaid: prepaid.value,
     startTime: state.time,

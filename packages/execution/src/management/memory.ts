@@ -65,6 +65,14 @@ export function subnetMemoryError(bytes: bigint, available: bigint): UserError {
   );
 }
 
+export function customSectionsError(bytes: number, available: number): UserError {
+  return userError(
+    ErrorCode.SubnetOversubscribed,
+    `Canister requested ${displayBytes(BigInt(bytes))} of Wasm custom sections memory but only ` +
+      `${displayBytes(BigInt(available))} are available in the subnet.`,
+  );
+}
+
 /** A refusal where memory in use would grow. */
 export function growthError(refusal: GrowthRefusal): UserError {
   if (refusal.kind === "subnet") return subnetMemoryError(refusal.bytes, refusal.available);

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import type { CanisterId } from "@orrery/base";
+import { type CanisterId, concatBytes, utf8 } from "@orrery/base";
 import type { IngressStatus } from "@orrery/state";
 import { memoryUsageBytes } from "../cycles.ts";
 import { memorySaturation, storageCost, storageReservation } from "../fees.ts";
 import { SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
 import { ExecutionIndex } from "../scheduler/execution-index.ts";
-import { SUBNET } from "../testing/bench.testkit.ts";
+import { SUBNET, wat } from "../testing/bench.testkit.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
 import { displayBytes } from "./memory.ts";
 
@@ -235,4 +235,30 @@ describe("allocations", () => {
       /^Canister requested 1\.95 TiB of memory but only 1\.02 TiB are available in the subnet\.$/,
     );
   });
+});
+
+test("custom sections have a limit of their own, for all modules of a subnet", () => {
+  const subnet = new TestSubnet({ limits: { customSectionBytes: 3_000 } });
+  const withSection = (bytes: number): Uint8Array => {
+    const body = concatBytes(Uint8Array.of(16), utf8("icp:public notes"), new Uint8Array(bytes));
+    const size = Uint8Array.of((body.length & 127) | 128, body.length >> 7);
+    return concatBytes(wat(`(module (func (export "canister_update x")))`), Uint8Array.of(0), size, body);
+  };
+  const [one, two] = [subnet.installed(withSection(1_000)), subnet.create()];
+  const used = subnet.canister(one).meta.customSectionBytes;
+  assert.ok(used >= 1_000);
+  const [code, text] = refusal(subnet.install(two, withSection(2_500)));
+  const asked = displayBytes(BigInt(used + 1_500));
+  const left = displayBytes(BigInt(3_000 - used));
+  assert.deepEqual(
+    [code, text],
+    [
+      "IC0101",
+      `Canister requested ${asked} of Wasm custom sections memory but only ${left} are available in the subnet.`,
+    ],
+  );
+  assert.equal(subnet.canister(two).meta.module, null);
+  // What an upgrade gives up counts for it.
+  assert.equal(subnet.install(one, withSection(2_500), { mode: { upgrade: [] } }).kind, "replied");
+  assert.equal(subnet.install(two, withSection(0)).kind, "replied");
 });

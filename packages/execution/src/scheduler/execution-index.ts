@@ -24,6 +24,7 @@ interface Usage {
   guaranteed: number;
   bestEffort: number;
   callbacks: number;
+  customSections: number;
 }
 
 export class ExecutionIndex {
@@ -67,6 +68,8 @@ export class ExecutionIndex {
   strayResponseBytes = 0;
   /** Calls of all canisters that wait for a response. */
   callbacks = 0;
+  /** Of all modules. */
+  customSectionBytes = 0;
   readonly #usageOf = new Map<PrincipalKey, Usage>();
   readonly #timerOf = new Map<PrincipalKey, TimeNs>();
 
@@ -118,13 +121,15 @@ export class ExecutionIndex {
     usage.memory = memory;
     this.callbacks += canister.callbacks.size - usage.callbacks;
     usage.callbacks = canister.callbacks.size;
+    this.customSectionBytes += meta.customSectionBytes - usage.customSections;
+    usage.customSections = meta.customSectionBytes;
     this.#noteMessages(usage, canister);
   }
 
   #usage(key: PrincipalKey): Usage {
     let usage = this.#usageOf.get(key);
     if (usage === undefined) {
-      usage = { memory: 0n, guaranteed: 0, bestEffort: 0, callbacks: 0 };
+      usage = { memory: 0n, guaranteed: 0, bestEffort: 0, callbacks: 0, customSections: 0 };
       this.#usageOf.set(key, usage);
     }
     return usage;
@@ -176,6 +181,7 @@ export class ExecutionIndex {
     const usage = this.#usage(key);
     this.memoryUsed -= usage.memory;
     this.callbacks -= usage.callbacks;
+    this.customSectionBytes -= usage.customSections;
     this.guaranteedBytes -= usage.guaranteed;
     this.bestEffortBytes -= usage.bestEffort;
     this.#usageOf.delete(key);

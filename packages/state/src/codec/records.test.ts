@@ -183,6 +183,7 @@ const work: fc.Arbitrary<RunningWork> = fc.oneof(
     arg: blob,
     senderVersion: fc.option(time),
     blob: hex,
+    customSectionsAvailable: int,
     extraInstructions: nat,
   }),
 );

@@ -78,6 +78,7 @@ export const runningWork: Codec<RunningWork> = union<RunningWork>({
     arg: bytes,
     senderVersion: nullable(bigInteger),
     blob: text,
+    customSectionsAvailable: integer,
     extraInstructions: bigInteger,
   },
 });
