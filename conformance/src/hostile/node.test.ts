@@ -11,6 +11,7 @@ import { countOf, replyOf, Stage } from "./stage.ts";
 
 const NOTHING = new Uint8Array(0);
 const TURN_MS_MAX = 50;
+const ATTEMPTS_MAX = 3;
 /** More does not fit an ingress message beside the argument's frame. */
 const UPLOAD_BYTES_MAX = 2 * 1024 * 1024 - 1_000;
 const ALL: boolean = process.env["ORRERY_HOSTILE"] === "all";
@@ -38,10 +39,19 @@ describe("a node under attack", () => {
     assert.equal(countOf(await stage.client.query(stage.at, neighbour, "total", NOTHING)), counted);
   }
 
-  async function assertMainWasFree(): Promise<void> {
-    const longest = await stage.longestTurnMs();
-    assert.ok(longest <= TURN_MS_MAX, `main was busy for ${longest} ms`);
-    assert.deepEqual(stage.ends, []);
+  /**
+   * Attacks, and main must not have been busy for longer at a time. What is measured is a turn of the event loop, in which a crowded machine
+   * gathers many tasks by chance; one that is too long in itself is so every time.
+   */
+  async function leavingMainFree(attack: () => Promise<void>): Promise<void> {
+    let longest = 0;
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+      await attack();
+      assert.deepEqual(stage.ends, []);
+      longest = await stage.longestTurnMs();
+      if (longest <= TURN_MS_MAX) return;
+    }
+    assert.fail(`main was busy for ${longest} ms`);
   }
 
   for (const { name, wasm, verdict } of HOSTILE_MODULES) {
@@ -50,32 +60,51 @@ describe("a node under attack", () => {
     // Those are for rounds only.
     if (bytes.length > UPLOAD_BYTES_MAX) continue;
     test(`${name}: ${verdict === "installed" ? "installed" : "refused"}`, async () => {
-      const [answer] = await Promise.all([stage.install(victim, bytes), neighbourAnswers()]);
-      if (verdict === "installed") {
-        replyOf(answer);
-        replyOf(await stage.manage("uninstall_code", canisterArgument(victim), victim));
-      } else {
-        assert.ok(answer.kind === "rejected" && answer.code === 5, JSON.stringify(answer));
-        assert.ok(answer.message.includes(verdict.refused), answer.message);
-      }
-      await assertMainWasFree();
+      await leavingMainFree(async () => {
+        const [answer] = await Promise.all([stage.install(victim, bytes), neighbourAnswers()]);
+        if (verdict === "installed") {
+          replyOf(answer);
+          replyOf(await stage.manage("uninstall_code", canisterArgument(victim), victim));
+        } else {
+          assert.ok(answer.kind === "rejected" && answer.code === 5, JSON.stringify(answer));
+          assert.ok(answer.message.includes(verdict.refused), answer.message);
+        }
+      });
     });
   }
 
+  test("bodies of nothing but the shortest values are refused at once", async () => {
+    for (const value of [0x00, 0x40, 0x80, 0xa0]) {
+      const body = new Uint8Array(5 * 1024 * 1024).fill(value);
+      body[0] = 0x9a;
+      new DataView(body.buffer).setUint32(1, body.length - 5);
+      await leavingMainFree(async () => {
+        const response = await fetch(`${stage.at.url}/api/v4/canister/${victim.toText()}/call`, {
+          method: "POST",
+          headers: { "content-type": "application/cbor" },
+          body,
+        });
+        assert.equal(response.status, 400);
+        assert.match(await response.text(), /too many items/);
+      });
+    }
+  });
+
   test("endless queries and inspections are refused at their limits, and nobody waits for them", async () => {
     const hostile = await stage.worst();
-    const asked = [
-      assert.rejects(stage.client.query(stage.at, hostile, "endless", NOTHING), /IC0522/),
-      stage.call(hostile, "inspected").then((answer) => {
-        assert.ok(
-          answer.kind === "rejected" && answer.message.includes("exceeded the limit"),
-          JSON.stringify(answer),
-        );
-      }),
-    ];
-    for (let i = 0; i < 5; i++) await neighbourAnswers();
-    await Promise.all(asked);
-    await assertMainWasFree();
+    await leavingMainFree(async () => {
+      const asked = [
+        assert.rejects(stage.client.query(stage.at, hostile, "endless", NOTHING), /IC0522/),
+        stage.call(hostile, "inspected").then((answer) => {
+          assert.ok(
+            answer.kind === "rejected" && answer.message.includes("exceeded the limit"),
+            JSON.stringify(answer),
+          );
+        }),
+      ];
+      for (let i = 0; i < 5; i++) await neighbourAnswers();
+      await Promise.all(asked);
+    });
   });
 
   test("endless heartbeats and updates, and storms of memory, go on beside others until they are uninstalled", async () => {
@@ -85,7 +114,8 @@ describe("a node under attack", () => {
       const canisterId = hostile[i + 1] as Principal;
       await stage.client.send(stage.at, await stage.client.sign({ canisterId, method, arg: NOTHING }));
     }
-    for (let i = 0; i < 10; i++) await neighbourAnswers();
-    await assertMainWasFree();
+    await leavingMainFree(async () => {
+      for (let i = 0; i < 10; i++) await neighbourAnswers();
+    });
   });
 });

@@ -47,7 +47,11 @@ function plain(bytes: Uint8Array): Uint8Array {
 interface Reader {
   readonly bytes: Uint8Array;
   at: number;
+  /** Items that may still come; a map's key counts for two, since it costs as much. */
+  itemsLeft: number;
 }
+
+const KEY_ITEMS = 2;
 
 function readHead(reader: Reader, info: number): number | bigint {
   if (info < 24) return info;
@@ -117,6 +121,7 @@ function readMap(reader: Reader, info: number, depth: number): CborMap {
   const map = new Map<string, CborValue>();
   for (let i = 0; i < length; i++) {
     const initial = reader.bytes[reader.at++];
+    reader.itemsLeft -= KEY_ITEMS;
     if (initial === undefined) throw new Error("truncated");
     if (initial >> 5 !== 3) throw new Error("a map key is not text");
     const key = readText(reader, initial & 31);
@@ -146,6 +151,7 @@ function readSimple(info: number): boolean | null | undefined {
 }
 
 function readItem(reader: Reader, depth: number): CborValue {
+  if (--reader.itemsLeft < 0) throw new Error("too many items");
   if (depth > CBOR_DEPTH_MAX) throw new Error(`nesting over ${CBOR_DEPTH_MAX} levels`);
   const initial = reader.bytes[reader.at++];
   if (initial === undefined) throw new Error("truncated");
@@ -184,10 +190,10 @@ function readItem(reader: Reader, depth: number): CborValue {
  * integers beyond 2^53 and big numbers (tag 2, at most 32 bytes) as bigint, byte strings as copies. Refuses
  * (code `cbor_invalid`) truncation, trailing bytes, indefinite lengths, other tags, floating-point numbers,
  * text that is not UTF-8, duplicate or non-text keys, nesting over 512. Never allocates more than a small
- * multiple of the input.
+ * multiple of the input; with `itemsMax`, holds no more than so many values, which bounds the time as well.
  */
-export function decodeCbor(bytes: Uint8Array): CborValue {
-  const reader: Reader = { bytes: plain(bytes), at: 0 };
+export function decodeCbor(bytes: Uint8Array, itemsMax: number = Number.MAX_SAFE_INTEGER): CborValue {
+  const reader: Reader = { bytes: plain(bytes), at: 0, itemsLeft: itemsMax };
   try {
     const value = readItem(reader, 1);
     if (reader.at !== bytes.length) throw new Error("trailing bytes");

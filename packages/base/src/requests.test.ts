@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { toHex, utf8 } from "./bytes.ts";
 import { type CborValue, encodeCbor, encodeCborBare } from "./cbor.ts";
-import { decodeEnvelope, type Envelope } from "./requests.ts";
+import { decodeEnvelope, ENVELOPE_ITEMS_MAX, type Envelope } from "./requests.ts";
 
 type Fields = Readonly<Record<string, CborValue>>;
 
@@ -134,4 +134,19 @@ test("no input makes the decoder throw", () => {
       decodeEnvelope(bytes);
     }),
   );
+});
+
+test("an envelope of very many values is refused before they are decoded", () => {
+  const sizes = [ENVELOPE_ITEMS_MAX, 5_000_000].map((count) => {
+    const bytes = new Uint8Array(5 + count).fill(0x40);
+    bytes[0] = 0x9a;
+    new DataView(bytes.buffer).setUint32(1, count);
+    return decodeEnvelope(bytes);
+  });
+  for (const result of sizes) {
+    assert.ok(!result.ok);
+    assert.match(result.error, /too many items/);
+  }
+  const paths = Array.from({ length: 1_000 }, () => Array.from({ length: 45 }, () => utf8("a")));
+  assert.ok(decodeEnvelope(encodeCbor({ content: { ...READ, paths } })).ok);
 });

@@ -180,12 +180,18 @@ function decodeDelegation(value: CborValue): SignedDelegation {
 }
 
 /**
+ * Values in an envelope: a thousand paths of some fifty labels, more than clients ask for at once. Decoding as many takes ten or
+ * twenty milliseconds; a body of nothing but the shortest values would take seconds.
+ */
+export const ENVELOPE_ITEMS_MAX = 50_000;
+
+/**
  * Decodes an envelope's shape; limits on counts and on the nonce are the validator's, which knows the texts.
  * The error is a sentence for the client ("missing field `sender`").
  */
 export function decodeEnvelope(bytes: Uint8Array): Result<Envelope, string> {
   try {
-    const envelope = map(decodeCbor(bytes), "envelope");
+    const envelope = map(decodeCbor(bytes, ENVELOPE_ITEMS_MAX), "envelope");
     return ok({
       content: decodeContent(map(field(envelope, "content"), "content")),
       senderPubkey: optional(envelope, "sender_pubkey", blob),

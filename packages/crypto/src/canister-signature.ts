@@ -8,6 +8,7 @@ import {
   type CanisterId,
   type CborMap,
   decodeCbor,
+  ENVELOPE_ITEMS_MAX,
   equalBytes,
   err,
   hasSelfDescribeTag,
@@ -39,7 +40,7 @@ interface Parts {
 function decode(signature: Uint8Array): Result<Parts, string> {
   if (!hasSelfDescribeTag(signature)) return err("it lacks the CBOR tag 55799");
   try {
-    const value = decodeCbor(signature);
+    const value = decodeCbor(signature, ENVELOPE_ITEMS_MAX);
     if (!(value instanceof Map)) return err("it is not a map");
     const certificate = (value as CborMap).get("certificate");
     if (!(certificate instanceof Uint8Array)) return err("it holds no certificate");

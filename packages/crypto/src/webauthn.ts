@@ -7,6 +7,7 @@ import {
   type CborMap,
   concatBytes,
   decodeCbor,
+  ENVELOPE_ITEMS_MAX,
   equalBytes,
   err,
   fromHex,
@@ -222,7 +223,7 @@ function decodeParts(bytes: Uint8Array): Parts | null {
   if (!hasSelfDescribeTag(bytes)) return null;
   let fields: CborMap;
   try {
-    const value = decodeCbor(bytes);
+    const value = decodeCbor(bytes, ENVELOPE_ITEMS_MAX);
     if (!(value instanceof Map)) return null;
     fields = value as CborMap;
   } catch {

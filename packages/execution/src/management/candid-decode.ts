@@ -92,6 +92,7 @@ class Reader {
     if (MAGIC.some((b, i) => magic[i] !== b)) throw new Invalid("the message does not begin with DIDL");
     this.#readTable();
     const count = this.#length();
+    if (count > VALUES_MAX) throw new Invalid(`more than ${VALUES_MAX} values`);
     const types = Array.from({ length: this.#bounded(count) }, () => this.#signed());
     const values = types.map((type) => this.#value(type, 0));
     if (this.#at !== this.#bytes.length) throw new Invalid("bytes are left over after the last argument");
