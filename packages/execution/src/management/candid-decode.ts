@@ -91,9 +91,7 @@ class Reader {
     const magic = this.#take(4);
     if (MAGIC.some((b, i) => magic[i] !== b)) throw new Invalid("the message does not begin with DIDL");
     this.#readTable();
-    const count = this.#length();
-    if (count > VALUES_MAX) throw new Invalid(`more than ${VALUES_MAX} values`);
-    const types = Array.from({ length: this.#bounded(count) }, () => this.#signed());
+    const types = Array.from({ length: this.#bounded(this.#length()) }, () => this.#signed());
     const values = types.map((type) => this.#value(type, 0));
     if (this.#at !== this.#bytes.length) throw new Invalid("bytes are left over after the last argument");
     return values;
@@ -107,6 +105,7 @@ class Reader {
 
   #bounded(count: number): number {
     if (count > this.#bytes.length) throw new Invalid("a list is longer than the message");
+    if (count > VALUES_MAX) throw new Invalid(`more than ${VALUES_MAX} values`);
     return count;
   }
 
