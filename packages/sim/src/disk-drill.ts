@@ -183,7 +183,8 @@ export function readDamaged(
     store.close();
     return "harmless";
   } catch (cause) {
-    if (cause instanceof OrreryError && /^store_(corrupt|foreign|newer|older)$/.test(cause.code)) return "detected";
+    if (cause instanceof OrreryError && /^store_(corrupt|foreign|newer|older)$/.test(cause.code))
+      return "detected";
     throw cause;
   }
 }
