@@ -38,8 +38,15 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Engines have `Uint8Array.prototype.toHex` since 2025; Node.js since version 25. */
+const ENGINE_WRITES_HEX: boolean = "toHex" in Uint8Array.prototype;
+const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+
 export function toHex(bytes: Uint8Array): string {
-  return bytes.toHex();
+  if (ENGINE_WRITES_HEX) return bytes.toHex();
+  let out = "";
+  for (const b of bytes) out += HEX[b] as string;
+  return out;
 }
 
 /** Parses lower- or upper-case hexadecimal text of even length; anything else is `hex_invalid`. */
