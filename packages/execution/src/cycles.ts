@@ -7,14 +7,7 @@ import { principalToText } from "@orrery/base";
 import type { CanisterMeta, CanisterState, Prepayment } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { ErrorCode, type UserError, userError } from "./error-codes.ts";
-import {
-  canisterBaseCost,
-  computeCost,
-  executionCost,
-  type FeeSubnet,
-  instructionsCost,
-  storageCost,
-} from "./fees.ts";
+import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
 import { messageBytes } from "./messaging/message-memory.ts";
 
 const WASM_PAGE_BYTES = 65_536n;
@@ -49,15 +42,10 @@ export function chargedMemoryBytes(meta: CanisterMeta): bigint {
   return maxOf(memoryUsageBytes(meta), meta.settings.memoryAllocation);
 }
 
-/**
- * Cycles that the memory of a canister costs for so long, with the base fee of who has any, and that of its messages, which an
- * allocation does not cover.
- */
+/** Cycles that the memory of a canister costs for so long, and that of its messages, which an allocation does not cover. */
 export function memoryCost(subnet: FeeSubnet, meta: CanisterMeta, seconds: bigint): bigint {
   const messages = messageBytes(meta);
-  const charged = chargedMemoryBytes(meta);
-  const base = charged === 0n ? 0n : canisterBaseCost(subnet, seconds);
-  const memory = base + storageCost(subnet, charged, seconds);
+  const memory = storageCost(subnet, chargedMemoryBytes(meta), seconds);
   return messages === 0 ? memory : memory + storageCost(subnet, BigInt(messages), seconds);
 }
 

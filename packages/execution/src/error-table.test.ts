@@ -8,7 +8,6 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { type CanisterId, canisterIdFromIndex, utf8, utf8DecodeLossy } from "@orrery/base";
 import type { IngressStatus } from "@orrery/state";
-import { freezingThresholdCycles } from "./cycles.ts";
 import { ErrorCode, type ErrorCodeName, errorCodeText } from "./error-codes.ts";
 import { INGRESS_QUEUE_CAPACITY, STOP_TIMEOUT_NS } from "./limits.ts";
 import { FAILING, NO_CALLBACK } from "./testing/failing.testkit.ts";
@@ -476,7 +475,7 @@ const TABLE: Readonly<Record<ErrorCodeName, Row>> = {
       const { subnet, id } = world();
       const { meta } = subnet.canister(id);
       meta.settings = { ...meta.settings, freezingThreshold: 10n ** 12n };
-      meta.cycles = freezingThresholdCycles(subnet.state.subnet, meta) + 10n ** 12n;
+      meta.cycles = 10n ** 15n;
       return told(subnet.call({ canisterId: id, method: "grow" }));
     },
   },

@@ -26,9 +26,7 @@ export const FEES = {
   callByte: 1_000n,
   ingressMessage: 1_200_000n,
   ingressByte: 2_000n,
-  gibStorageSecond: 317_500n,
-  /** Of every canister that uses memory, whatever it uses. */
-  canisterSecond: 10_000n,
+  gibStorageSecond: 127_000n,
   /** Threshold signatures and key derivation, any scheme, on a 13-node subnet. */
   signature: 10_000_000_000n,
   httpLinearBase: 3_000_000n,
@@ -284,11 +282,6 @@ export function costSign(
 /** Keeping `bytes` for `seconds`. */
 export function storageCost(subnet: FeeSubnet, bytes: bigint, seconds: bigint): bigint {
   return scaleFee(subnet, (bytes * FEES.gibStorageSecond * seconds) / GIB);
-}
-
-/** Having a canister at all, for `seconds`. */
-export function canisterBaseCost(subnet: FeeSubnet, seconds: bigint): bigint {
-  return scaleFee(subnet, FEES.canisterSecond * seconds);
 }
 
 /** How full a subnet's memory is, or a share of it, bytes. */

@@ -143,10 +143,7 @@ test("canister_status answers every field that clients decode", () => {
   assert.equal(status.memory_metrics["wasm_memory_size"], 4n * 65_536n);
   const sum = Object.values(status.memory_metrics).reduce((a, b) => a + b, 0n);
   assert.equal(status.memory_size, sum);
-  assert.equal(
-    status.idle_cycles_burned_per_day,
-    (sum * 317_500n * 86_400n) / (1n << 30n) + 10_000n * 86_400n,
-  );
+  assert.equal(status.idle_cycles_burned_per_day, (sum * 127_000n * 86_400n) / (1n << 30n));
   assert.equal(status.settings.controllers[0]?.toText(), principalToText(ANONYMOUS));
   const stranger = rejected(subnet.manage("canister_status", id, STRANGER));
   assert.equal(stranger.errorCode, "IC0542");

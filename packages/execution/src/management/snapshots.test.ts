@@ -304,7 +304,7 @@ describe("prices and memory", () => {
     const setup = counter(1);
     const { subnet, id } = setup;
     const { meta } = subnet.canister(id);
-    meta.cycles = 27_000_000_000n;
+    meta.cycles = 2_000_000_000n;
     const [code, text] = refusal(setup, "take_canister_snapshot", takeArg(id));
     assert.equal(code, "IC0207");
     assert.match(

@@ -93,8 +93,8 @@ describe("payments over time", () => {
     subnet.install(id, large);
     const before = subnet.canister(id).meta.cycles;
     subnet.round([], ELEVEN_SECONDS);
-    // 317,500 cycles a GiB and second, 64 MiB and a little more, and 10,000 for the canister, for at most two steps of the grid.
-    const fair = (317_500n * 65n * 20n) / 1_024n + 10_000n * 20n;
+    // 127,000 cycles a GiB and second, 64 MiB and a little more, for at most two steps of the grid.
+    const fair = (127_000n * 65n * 20n) / 1_024n;
     const paid = before - subnet.canister(id).meta.cycles;
     assert.ok(paid > 0n && paid <= fair, `${paid} of ${fair}`);
   });

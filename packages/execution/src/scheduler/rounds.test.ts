@@ -112,7 +112,7 @@ test("storage is paid on a grid of ten seconds and a depleted canister is uninst
   subnet.round([], 3_600n * SECOND);
   const paid = before - meta.cycles;
   assert.equal(canister.consumed.get("memory"), paid);
-  assert.equal(paid, 3_600n * (317_500n + 10_000n));
+  assert.equal(paid, 3_600n * 127_000n);
   meta.cycles = 5n;
   meta.reservedCycles = 3n;
   touch(subnet.state, canister);
