@@ -122,6 +122,23 @@ test("a set shares everything off its path and hashes only the changes", () => {
   assert.ok(unhashed(changed.root) < 40, `${unhashed(changed.root)} nodes to hash again`);
 });
 
+test("the two topmost levels keep their hashes however small, small levels below them do not", () => {
+  let tree = emptyTree();
+  for (const [a, b, c] of ["aax", "aay", "abx", "bax"].map((text) => [...text].map((letter) => utf8(letter))))
+    tree = treeSet(tree, [a, b, c] as Uint8Array[], utf8("value"));
+  const kept = ({ root }: LabelTree): boolean[] => {
+    if (root === null) return [];
+    const below = [...treeEntries({ kind: "labels", root })].map(({ value }) => value as LabelTree);
+    return [root.hash !== null, ...below.filter((one) => one.kind === "labels").flatMap(kept)];
+  };
+  const root = treeHash(tree);
+  // The root; level a and what is in it, aa and ab; level b and ba in it.
+  const expected = [true, true, false, false, true, false];
+  assert.deepEqual(kept(tree), expected);
+  same(reconstruct(witness(tree, [[utf8("a"), utf8("a")]])), root);
+  assert.deepEqual(kept(tree), expected);
+});
+
 test("floor finds the largest label not above", () => {
   fc.assert(
     fc.property(levelEntries, label, (entries, probe) => {

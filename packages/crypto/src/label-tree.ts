@@ -48,6 +48,11 @@ export interface LabelEntry {
  * bytes of memory and a microsecond, and what is above them keeps theirs.
  */
 const SMALL_LEVEL_LABELS = 8;
+/**
+ * The topmost levels (the state tree's root, and all canisters or all requests below it) keep theirs however few labels they have:
+ * every certificate shows them pruned, and would hash all that is below them again.
+ */
+const KEPT_LEVELS = 2;
 /** Hashing a shorter value again costs less than keeping its hash. */
 const KEPT_VALUE_BYTES_MIN = 256;
 
@@ -259,9 +264,9 @@ function lastTip(node: TrieNode): Tip {
   return at;
 }
 
-/** Hash of a value or subtree alone. Callers must not change the returned bytes. */
-export function valueHash(tip: Tip): Uint8Array {
-  if (!(tip.value instanceof Uint8Array)) return treeHash(tip.value);
+/** Hash of a value or subtree alone; `depth` is that of the level it is, when it is one. Callers must not change the bytes. */
+export function valueHash(tip: Tip, depth: number = KEPT_LEVELS): Uint8Array {
+  if (!(tip.value instanceof Uint8Array)) return levelHash(tip.value, depth);
   if (tip.value.length < KEPT_VALUE_BYTES_MIN) return leafHash(tip.value);
   tip.valueHash ??= leafHash(tip.value);
   return tip.valueHash;
@@ -269,24 +274,29 @@ export function valueHash(tip: Tip): Uint8Array {
 
 /** Hash of a trie node as the hash tree's forks and labels have it. */
 export function nodeHash(node: TrieNode): Uint8Array {
-  return node.hash ?? hashOf(node, false);
+  return node.hash ?? hashOf(node, { keep: false, depth: KEPT_LEVELS });
 }
 
-/** `keep`: remember the hashes from here down to the tips of this level. */
-function hashOf(node: TrieNode, keep: boolean): Uint8Array {
+/** `keep`: remember the hashes from here down to the tips of this level, which is the one at `depth`. */
+function hashOf(node: TrieNode, level: { readonly keep: boolean; readonly depth: number }): Uint8Array {
   if (node.hash !== null) return node.hash;
   const hash =
     node.kind === "tip"
-      ? labeledHash(node.label, valueHash(node))
-      : forkHash(hashOf(node.left, keep), hashOf(node.right, keep));
-  if (keep) node.hash = hash;
+      ? labeledHash(node.label, valueHash(node, level.depth + 1))
+      : forkHash(hashOf(node.left, level), hashOf(node.right, level));
+  if (level.keep) node.hash = hash;
   return hash;
 }
 
 const EMPTY_HASH: Uint8Array = emptyHash();
 
-/** Root hash of the tree: 32 bytes, which callers must not change. */
+/** Hash of a level that stands `depth` levels below the root. */
+export function levelHash({ root }: LabelTree, depth: number = KEPT_LEVELS): Uint8Array {
+  if (root === null) return EMPTY_HASH;
+  return hashOf(root, { keep: depth < KEPT_LEVELS || countOf(root) > SMALL_LEVEL_LABELS, depth });
+}
+
+/** Root hash of a whole tree: 32 bytes, which callers must not change. */
 export function treeHash(tree: LabelTree): Uint8Array {
-  if (tree.root === null) return EMPTY_HASH;
-  return hashOf(tree.root, countOf(tree.root) > SMALL_LEVEL_LABELS);
+  return levelHash(tree, 0);
 }

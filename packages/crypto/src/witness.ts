@@ -10,11 +10,11 @@ import {
   findTip,
   type LabelTree,
   labelBit,
+  levelHash,
   neighbours,
   nodeHash,
   type Tip,
   type TrieNode,
-  treeHash,
   valueHash,
 } from "./label-tree.ts";
 
@@ -83,7 +83,7 @@ function nodeWitness(node: TrieNode, kept: readonly Kept[]): HashTree {
 function levelWitness(tree: LabelTree, asked: Asked): HashTree {
   if (asked.all) return revealAll(tree);
   if (tree.root === null) return EMPTY_TREE;
-  if (asked.below.size === 0) return { kind: "pruned", hash: treeHash(tree) };
+  if (asked.below.size === 0) return { kind: "pruned", hash: levelHash(tree) };
   return nodeWitness(tree.root, keptTips(tree, asked));
 }
 
