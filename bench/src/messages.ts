@@ -9,6 +9,7 @@ import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { type CanisterId, canisterIdFromIndex, principalFromText, toHex } from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
 import { installFastHashes } from "@orrery/host";
+import { playerSource } from "./lib/player.ts";
 import {
   assemble,
   type Call,
@@ -32,32 +33,6 @@ const EMPTY = `(module
   (import "ic0" "msg_reply" (func $reply))
   (memory 1)
   (func (export "canister_update empty") (call $reply)))`;
-
-/** `play` calls the canister whose id is its argument, and again with each reply, \`HOPS\` times in all. */
-const PLAYER = `(module
-  (import "ic0" "msg_reply" (func $reply))
-  (import "ic0" "msg_arg_data_size" (func $size (result i32)))
-  (import "ic0" "msg_arg_data_copy" (func $arg (param i32 i32 i32)))
-  (import "ic0" "call_new" (func $new (param i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "ic0" "call_perform" (func $perform (result i32)))
-  (memory 1)
-  (table funcref (elem $replied $rejected))
-  (data (i32.const 0) "pong")
-  (global $peer (mut i32) (i32.const 0))
-  (func $ask (param $left i32)
-    (call $new (i32.const 100) (global.get $peer) (i32.const 0) (i32.const 4)
-      (i32.const 0) (local.get $left) (i32.const 1) (i32.const 0))
-    (if (call $perform) (then (unreachable))))
-  (func $replied (param $left i32)
-    (if (local.get $left)
-      (then (call $ask (i32.sub (local.get $left) (i32.const 1))))
-      (else (call $reply))))
-  (func $rejected (param i32) (unreachable))
-  (func (export "canister_update play")
-    (global.set $peer (call $size))
-    (call $arg (i32.const 100) (i32.const 0) (global.get $peer))
-    (call $ask (i32.const ${HOPS - 1})))
-  (func (export "canister_update pong") (call $reply)))`;
 
 interface Workload {
   readonly name: string;
@@ -152,4 +127,4 @@ installFastHashes();
 console.log("workload                            a second   us each   times decoding      target");
 run(empty(await assemble(EMPTY)));
 run(ledger());
-run(pingPong(await assemble(PLAYER)));
+run(pingPong(await assemble(playerSource(HOPS))));
