@@ -1,6 +1,7 @@
 /** How management calls come in: what delayed induction costs, how many may wait, and the subnet's id as another name of `aaaaa-aa`. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
@@ -53,6 +54,18 @@ test("every other message pays for its whole envelope, and is refused without th
     }
     meta.cycles = 10n ** 15n;
   }
+});
+
+test("a round looks at few uploads that are no modules, by their inflated size", () => {
+  const subnet = new TestSubnet({ limits: { instructionsPerRound: 64_000_000n } });
+  const id = subnet.create();
+  const arg = subnet.installArg(id, new Uint8Array(gzipSync(new Uint8Array(10_000_000))));
+  const installs = [0, 1].map(() => subnet.envelope({ method: "install_code", arg }));
+  const kinds = (): unknown[] => installs.map(({ id: request }) => subnet.status(request)?.kind);
+  subnet.round(installs.map(({ bytes }) => bytes));
+  assert.deepEqual(kinds(), ["rejected", "received"]);
+  subnet.round();
+  assert.deepEqual(kinds(), ["rejected", "rejected"]);
 });
 
 test("so many users' management calls wait and no more", () => {

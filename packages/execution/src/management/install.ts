@@ -14,6 +14,7 @@ import { newOutbox } from "../messaging/outbox.ts";
 import { noModule } from "../messaging/reject.ts";
 import { applyEffects, payDebit, settle, type TurnEnv } from "../messaging/run-message.ts";
 import { clearLogs } from "../messaging/uninstall.ts";
+import { decodedBytes } from "../runner/modules.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import { aboutCanister } from "../system-api/failure.ts";
@@ -231,6 +232,9 @@ class InstallPartition implements Partition {
     if (result === null) {
       this.answer = { kind: "pending", instructions: outbox.instructions };
     } else {
+      const refused = result.outcome.instructions === this.#work.extraInstructions;
+      // Nobody pays for what is no module, but a round has room for few of them.
+      const looked = refused ? decodedBytes(this.#round.state.blobs.get(this.#work.blob) as Uint8Array) : 0;
       const error = finishInstall(this.#round, env, {
         canister: this.#canister,
         work: this.#work,
@@ -240,7 +244,7 @@ class InstallPartition implements Partition {
       this.answer =
         error === null
           ? { kind: "reply", data: EMPTY_REPLY, instructions: outbox.instructions }
-          : failure(error, outbox.instructions);
+          : failure(error, outbox.instructions + BigInt(looked));
     }
     settleOutbox(this.#round, this.#canister, outbox);
   }

@@ -51,9 +51,18 @@ function exportsOf({ methods, hooks }: CompiledCanister["info"]): ModuleExports 
 /** Header and trailer of a gzip stream. */
 const GZIP_BYTES_MIN = 16;
 
+const GZIP_MAGIC = [0x1f, 0x8b, 0x08] as const;
+
 /** Inflated size by the trailer of the last member, modulo 2^32 (RFC 1952, "Member trailer"). */
 function statedSize(zipped: Uint8Array): number {
   return new DataView(zipped.buffer, zipped.byteOffset).getUint32(zipped.length - 4, true);
+}
+
+/** Bytes that are looked at to find out what an upload is; none of one that says it is larger than a module may be. */
+export function decodedBytes(uploaded: Uint8Array): number {
+  const zipped = startsWith(uploaded, GZIP_MAGIC) && uploaded.length >= GZIP_BYTES_MIN;
+  const size = zipped ? statedSize(uploaded) : uploaded.length;
+  return size > WASM_MODULE_BYTES_MAX ? 0 : size;
 }
 
 export class ModuleCache {
@@ -158,7 +167,7 @@ export class ModuleCache {
   }
 
   #decode(uploaded: Uint8Array): Result<Uint8Array, UserError> {
-    const zipped = startsWith(uploaded, [0x1f, 0x8b, 0x08]);
+    const zipped = startsWith(uploaded, GZIP_MAGIC);
     if (!zipped && !startsWith(uploaded, [0x00, 0x61, 0x73, 0x6d])) {
       return err(invalid("Failed to decode wasm module: unsupported canister module format"));
     }
