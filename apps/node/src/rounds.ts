@@ -201,6 +201,18 @@ export function createRounds(options: RoundsOptions): Rounds {
     poke();
   }
 
+  /** Those that end before their round is published are not made any more. */
+  function endOutcalls(ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    const ended = new Set(ids);
+    for (const [height, list] of begun)
+      begun.set(
+        height,
+        list.filter(({ outcall }) => !ended.has(outcall.id)),
+      );
+    outcalls.end(ids);
+  }
+
   /** A publication of a round begun before a sleep does not make time fresh: the next one is awaited then. */
   async function untilFresh(): Promise<void> {
     do {
@@ -236,7 +248,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       if (report.answered.length > 0) answered.set(report.height, report.answered);
       if (report.streams.length > 0) streams.set(report.height, report.streams);
       if (report.outcalls.started.length > 0) begun.set(report.height, report.outcalls.started);
-      outcalls.end(report.outcalls.ended);
+      endOutcalls(report.outcalls.ended);
       publishReady();
     },
     onDurable(height): void {

@@ -6,6 +6,7 @@ import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { ANONYMOUS, type CanisterId, type Principal, principalToText, toHex } from "@orrery/base";
 import { snapshotKey, touch } from "@orrery/state";
 import { executionCost } from "../fees.ts";
+import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
 import {
   dataArg,
   type Metadata,
@@ -317,6 +318,20 @@ describe("prices and memory", () => {
     meta.settings = { ...meta.settings, freezingThreshold: 10n ** 12n };
     const [frozen, why] = refusal(setup, "take_canister_snapshot", takeArg(id));
     assert.equal(frozen, "IC0207", why);
+  });
+
+  test("a frozen canister gives up its snapshots: that frees memory", () => {
+    const setup = counter(1);
+    const { subnet, id } = setup;
+    const { meta } = subnet.canister(id);
+    meta.cycles = 10n ** 15n;
+    const snapshot = take(setup);
+    // Another canister asks, since users pay for their messages from the canister's cycles.
+    const controller = subnet.installed(FORWARDER);
+    meta.settings = { ...meta.settings, controllers: [controller], freezingThreshold: 10n ** 15n };
+    const status = forward(subnet, controller, "delete_canister_snapshot", snapshotArg(id, snapshot));
+    assert.equal(status.kind, "replied", JSON.stringify(status));
+    assert.equal(subnet.state.snapshots.size, 0);
   });
 });
 

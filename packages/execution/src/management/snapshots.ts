@@ -193,10 +193,6 @@ export const deleteCanisterSnapshot: Handler = (round, call) => {
   const { canister, args: id } = found.value;
   const snapshot = findSnapshot(round, canister, id);
   if (!snapshot.ok) return failure(snapshot.error);
-  const { meta } = canister;
-  const after = { ...meta, snapshotBytes: meta.snapshotBytes - snapshot.value.sizeBytes };
-  const plan = planWork(round, { before: meta, after, cycles: 0n, sender: call.sender });
-  if (!plan.ok) return failure(plan.error);
   dropSnapshot(round, canister, id);
   afterSnapshotChange(round, canister);
   return { kind: "reply", data: EMPTY_REPLY };
