@@ -6,7 +6,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ANONYMOUS, canisterIdFromIndex, encodeCbor, type SubnetId } from "@orrery/base";
+import { ANONYMOUS, canisterIdFromIndex, encodeCbor } from "@orrery/base";
 import { createExecution, type Execution, installGenesis, WasmRunner } from "@orrery/execution";
 import { createFileDisk, inflateGzip, installFastHashes } from "@orrery/host";
 import {
@@ -20,6 +20,7 @@ import {
 import { createEngine } from "@orrery/wasm";
 import wabt from "wabt";
 import { percentile } from "./lib/load.ts";
+import { soleSubnet } from "./lib/subnet.ts";
 
 const MESSAGES = Number(process.argv[2] ?? 400);
 const LARGE_MIB = Number(process.argv[3] ?? 1024);
@@ -66,22 +67,8 @@ async function prepare(mib: number): Promise<Subject> {
   const { buffer } = toolkit.parseWat("heap.wat", source(mib)).toBinary({});
   const time = 1_700_000_000_000_000_000n;
   const id = canisterIdFromIndex(1n);
-  const subnetId = Uint8Array.of(1) as unknown as SubnetId;
-  const range = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(2n ** 64n - 1n) };
-  const subnet = {
-    subnetId,
-    type: "application",
-    publicKey: new Uint8Array(133),
-    rootKey: new Uint8Array(133),
-    rootSubnetId: subnetId,
-    routing: [{ subnetId, ranges: [range] }],
-    allocation: range,
-    nodes: [],
-    feeSize: 13,
-    local: true,
-  } as const;
   const arena = new PageArena();
-  const state = newState({ subnet, time });
+  const state = newState({ subnet: soleSubnet(), time });
   const runner = new WasmRunner({
     engine: createEngine(),
     pages: arena,

@@ -7,7 +7,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ANONYMOUS, canisterIdFromIndex, principalKey, type SubnetId } from "@orrery/base";
+import { ANONYMOUS, canisterIdFromIndex, principalKey } from "@orrery/base";
 import { installGenesis, type MessageContext, QUEUE_CAPACITY, WasmRunner } from "@orrery/execution";
 import { createFileDisk, inflateGzip, installFastHashes } from "@orrery/host";
 import {
@@ -22,6 +22,7 @@ import {
 import { createEngine } from "@orrery/wasm";
 import wabt from "wabt";
 import { percentile } from "./lib/load.ts";
+import { soleSubnet } from "./lib/subnet.ts";
 
 const REPETITIONS = Number(process.argv[2] ?? 400);
 const CANISTERS = 40;
@@ -63,23 +64,9 @@ installFastHashes();
 const folder = mkdtempSync(join(tmpdir(), "orrery-rebuild-"));
 
 function prepare(name: string, mib: number, count: number, hotPagesMax?: number): Subject {
-  const subnetId = Uint8Array.of(1) as unknown as SubnetId;
-  const range = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(2n ** 64n - 1n) };
-  const subnet = {
-    subnetId,
-    type: "application",
-    publicKey: new Uint8Array(133),
-    rootKey: new Uint8Array(133),
-    rootSubnetId: subnetId,
-    routing: [{ subnetId, ranges: [range] }],
-    allocation: range,
-    nodes: [],
-    feeSize: 13,
-    local: true,
-  } as const;
   const disk = createFileDisk(folder);
   const arena = new PageArena({ cold: new ColdPages(disk), hotPagesMax });
-  const state = newState({ subnet, time: 1_700_000_000_000_000_000n });
+  const state = newState({ subnet: soleSubnet(), time: 1_700_000_000_000_000_000n });
   const runner = (instancesMax: number): WasmRunner =>
     new WasmRunner({
       engine: createEngine(),

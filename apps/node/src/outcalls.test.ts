@@ -109,6 +109,22 @@ test("what the state does not wait for any more is dropped at every stage", asyn
   );
 });
 
+test("outcalls of a height are made once it is published, but for those that ended before", async () => {
+  const { outcalls, asked } = world();
+  outcalls.expect(7, [started(1), started(2)]);
+  outcalls.expect(8, [started(3)]);
+  outcalls.end([2]);
+  assert.deepEqual(asked, []);
+  outcalls.published(7);
+  outcalls.published(7);
+  assert.deepEqual(
+    asked.map(({ url }) => url),
+    ["https://example.com/1"],
+  );
+  outcalls.published(8);
+  assert.deepEqual([asked.length, outcalls.underWay], [2, 2]);
+});
+
 test("a block takes what fits it, and the rest waits", async () => {
   const { outcalls, finish } = world(1_500_000);
   outcalls.begin([started(1), started(2)]);

@@ -4,6 +4,7 @@
  * takes one answer for each, or none when its time is up.
  */
 import {
+  type Height,
   type OutcallResponse,
   RESPONSE_BYTES_PER_BLOCK_MAX,
   RESPONSES_PER_BLOCK_MAX,
@@ -28,6 +29,8 @@ export class Outcalls {
   /** Under way or waiting for a block, and not ended. */
   readonly #open = new Set<number>();
   readonly #ready = new Map<number, OutcallResponse>();
+  /** Begun at heights that are not published yet. */
+  readonly #expected = new Map<Height, readonly StartedOutcall[]>();
   #stopped = false;
 
   constructor(options: OutcallsOptions) {
@@ -44,7 +47,17 @@ export class Outcalls {
     return this.#open.size - this.#ready.size;
   }
 
-  /** The state waits for these from a published height on. */
+  /** These are begun once this height is published. */
+  expect(height: Height, outcalls: readonly StartedOutcall[]): void {
+    if (outcalls.length > 0) this.#expected.set(height, outcalls);
+  }
+
+  published(height: Height): void {
+    this.begin(this.#expected.get(height) ?? []);
+    this.#expected.delete(height);
+  }
+
+  /** The state waits for these at a published height. */
   begin(outcalls: readonly StartedOutcall[]): void {
     for (const started of outcalls) {
       if (this.#stopped) return;
@@ -56,11 +69,19 @@ export class Outcalls {
     }
   }
 
-  /** The state does not wait for these any more. */
+  /** The state does not wait for these any more, whether or not they have begun. */
   end(ids: readonly number[]): void {
+    if (ids.length === 0) return;
     for (const id of ids) {
       this.#open.delete(id);
       this.#ready.delete(id);
+    }
+    const ended = new Set(ids);
+    for (const [height, expected] of this.#expected) {
+      this.#expected.set(
+        height,
+        expected.filter(({ outcall }) => !ended.has(outcall.id)),
+      );
     }
   }
 

@@ -109,7 +109,6 @@ export function createRounds(options: RoundsOptions): Rounds {
   /** Streams that changed in those heights. */
   const streams = new Map<Height, readonly PrincipalKey[]>();
   /** Outcalls that began in those heights. */
-  const begun = new Map<Height, ExecutionReport["outcalls"]["started"]>();
   let publicationWaiters: (() => void)[] = [];
   let alarm: NodeJS.Timeout | null = null;
   let poked = false;
@@ -189,8 +188,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       threads.publish(height);
       options.onPublished(height, streams.get(height) ?? []);
       streams.delete(height);
-      outcalls.begin(begun.get(height) ?? []);
-      begun.delete(height);
+      outcalls.published(height);
       payload.published(consensus.tip.time);
       watchers.resolve(answered.get(height) ?? []);
       answered.delete(height);
@@ -199,18 +197,6 @@ export function createRounds(options: RoundsOptions): Rounds {
       for (const resolve of waiters) resolve();
     }
     poke();
-  }
-
-  /** Those that end before their round is published are not made any more. */
-  function endOutcalls(ids: readonly number[]): void {
-    if (ids.length === 0) return;
-    const ended = new Set(ids);
-    for (const [height, list] of begun)
-      begun.set(
-        height,
-        list.filter(({ outcall }) => !ended.has(outcall.id)),
-      );
-    outcalls.end(ids);
   }
 
   /** A publication of a round begun before a sleep does not make time fresh: the next one is awaited then. */
@@ -247,8 +233,8 @@ export function createRounds(options: RoundsOptions): Rounds {
       pool.executed(report.height);
       if (report.answered.length > 0) answered.set(report.height, report.answered);
       if (report.streams.length > 0) streams.set(report.height, report.streams);
-      if (report.outcalls.started.length > 0) begun.set(report.height, report.outcalls.started);
-      endOutcalls(report.outcalls.ended);
+      outcalls.expect(report.height, report.outcalls.started);
+      outcalls.end(report.outcalls.ended);
       publishReady();
     },
     onDurable(height): void {

@@ -19,7 +19,7 @@ import {
   WasmRunner,
 } from "@orrery/execution";
 import { inflateGzip } from "@orrery/host";
-import { newState, PageArena, type ReplicatedState } from "@orrery/state";
+import { newState, PageArena, type ReplicatedState, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 import wabt from "wabt";
 
@@ -40,29 +40,31 @@ export interface Call {
   readonly arg: Uint8Array;
 }
 
+/** The record of an application subnet that holds every canister id. */
+export function soleSubnet(): SubnetInfo {
+  const subnetId = Uint8Array.of(1) as unknown as SubnetId;
+  const range = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(2n ** 64n - 1n) };
+  return {
+    subnetId,
+    type: "application",
+    publicKey: new Uint8Array(133),
+    rootKey: new Uint8Array(133),
+    rootSubnetId: subnetId,
+    routing: [{ subnetId, ranges: [range] }],
+    allocation: range,
+    nodes: [],
+    feeSize: 13,
+    local: true,
+  };
+}
+
 /** An application subnet at its genesis. */
 export function subnetWith(
   canisters: readonly GenesisCanister[],
   limits: Partial<ExecutionLimits> = {},
 ): Subnet {
-  const subnetId = Uint8Array.of(1) as unknown as SubnetId;
-  const range = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(2n ** 64n - 1n) };
   const arena = new PageArena();
-  const state = newState({
-    subnet: {
-      subnetId,
-      type: "application",
-      publicKey: new Uint8Array(133),
-      rootKey: new Uint8Array(133),
-      rootSubnetId: subnetId,
-      routing: [{ subnetId, ranges: [range] }],
-      allocation: range,
-      nodes: [],
-      feeSize: 13,
-      local: true,
-    },
-    time: START_TIME,
-  });
+  const state = newState({ subnet: soleSubnet(), time: START_TIME });
   const runner = new WasmRunner({
     engine: createEngine(),
     pages: arena,
