@@ -23,6 +23,8 @@ export class PageTable {
   /** Pairs sorted by index, `#pages` of them; in use until there are chunks. */
   #list: Uint32Array = NO_DELTA;
   #chunks: Map<number, Uint32Array> | null = null;
+  /** Chunks that a clone has too: copied before they are written. */
+  #shared: Set<number> | null = null;
   #changed: Set<number> | null = null;
   #pages = 0;
 
@@ -60,6 +62,7 @@ export class PageTable {
     }
     this.#list = NO_DELTA;
     this.#chunks = null;
+    this.#shared = null;
     this.#pages = 0;
     return ids;
   }
@@ -80,27 +83,36 @@ export class PageTable {
     }
   }
 
-  /** The same pages in a table of its own, nothing of it changed; the caller retains each version. Costs the table's size. */
+  /** The same pages in a table of its own, nothing of it changed; the caller retains each version. Costs a chunk's worth each. */
   clone(): PageTable {
     const copy = new PageTable();
     copy.#list = this.#list.slice(0, 2 * this.#pages);
     if (this.#chunks !== null) {
-      copy.#chunks = new Map();
-      for (const [key, chunk] of this.#chunks) copy.#chunks.set(key, chunk.slice());
+      copy.#chunks = new Map(this.#chunks);
+      copy.#shared = new Set(this.#chunks.keys());
+      this.#shared = new Set(this.#chunks.keys());
     }
     copy.#pages = this.#pages;
     return copy;
   }
 
-  /** Where `other` has another version than this table, in index order, with what stands there in `other`. */
-  *differences(other: PageTable): IterableIterator<[index: number, id: PageId]> {
+  /**
+   * Where `other` has another version than this table, in index order, with what stands there in `other`; also pages of the same
+   * version that `isOther` calls another one, among those near which something was set since one table was cloned from the other.
+   */
+  *differences(
+    other: PageTable,
+    isOther: (id: PageId) => boolean = () => false,
+  ): IterableIterator<[index: number, id: PageId]> {
     const [mine, theirs] = [this.#chunked(), other.#chunked()];
     const keys = new Set([...mine.keys(), ...theirs.keys()]);
     for (const key of [...keys].sort((a, b) => a - b)) {
       const before = mine.get(key) ?? NO_PAGES;
       const after = theirs.get(key) ?? NO_PAGES;
+      if (before === after) continue;
       for (let i = 0; i < CHUNK_PAGES; i++) {
-        if (before[i] !== after[i]) yield [key * CHUNK_PAGES + i, after[i] as number];
+        const id = after[i] as number;
+        if (before[i] !== id || (id !== 0 && isOther(id))) yield [key * CHUNK_PAGES + i, id];
       }
     }
   }
@@ -124,6 +136,7 @@ export class PageTable {
       // What a new mirror is told first: the list as it stands.
       this.#list = delta.slice();
       this.#chunks = null;
+      this.#shared = null;
       this.#pages = delta.length / 2;
     } else {
       for (let i = 0; i < delta.length; i += 2) this.#put(delta[i] as number, delta[i + 1] as number);
@@ -153,6 +166,10 @@ export class PageTable {
     if (chunk === undefined) {
       if (id === 0) return 0;
       chunk = new Uint32Array(CHUNK_PAGES);
+      chunks.set(key, chunk);
+    }
+    if (this.#shared?.delete(key) === true) {
+      chunk = chunk.slice();
       chunks.set(key, chunk);
     }
     const old = chunk[index % CHUNK_PAGES] as number;

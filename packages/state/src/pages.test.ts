@@ -179,8 +179,37 @@ test("a clone has the same pages and no changes; differences lead from one table
       const before = [...source.entries()];
       for (const [at, id] of [...target.differences(source)]) assert.notEqual(target.set(at, id), id);
       assert.deepEqual([...target.entries()], before);
+      for (const [at, id] of second) copy.set(at, id);
+      assert.deepEqual([...source.entries()], before);
+      const changed = [...copy.entries()];
+      const again = copy.clone();
+      for (const [at, id] of first) copy.set(at, id + 1);
+      assert.deepEqual([...again.entries()], changed);
       copy.clear();
       assert.deepEqual([...source.entries()], before);
+      assert.deepEqual([...again.entries()], changed);
     }),
   );
+});
+
+test("a clone costs chunks, and differences look at those only in which something was set", () => {
+  const source = new PageTable();
+  for (let i = 0; i < 8 * 512; i++) source.set(i, i + 1);
+  const copy = source.clone();
+  const looked: number[] = [];
+  const look = (id: number): boolean => looked.push(id) > 0;
+  assert.deepEqual([...copy.differences(source, look)], []);
+  // The same version at its place again: its bytes may have changed.
+  source.set(513, 514);
+  source.set(515, 9_999);
+  const pairs = new Map(copy.differences(source, (id) => id === 514));
+  assert.deepEqual(
+    [...pairs],
+    [
+      [513, 514],
+      [515, 9_999],
+    ],
+  );
+  assert.equal([...copy.differences(source, look)].length, 512);
+  assert.equal(looked.length, 511);
 });

@@ -301,9 +301,6 @@ function difference(
     for (const [index, id] of table.entries()) pairs.push(index, id);
     return Uint32Array.from(pairs);
   }
-  for (const [index, id] of before.differences(table)) pairs.push(index, id);
-  for (const [index, id] of table.entries()) {
-    if (!isKnown(id) && before.get(index) === id) pairs.push(index, id);
-  }
+  for (const [index, id] of before.differences(table, (id) => !isKnown(id))) pairs.push(index, id);
   return Uint32Array.from(pairs);
 }
