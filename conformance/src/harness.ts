@@ -67,6 +67,8 @@ export interface NetworkOptions {
   /** Kept after the process ends; by default a new one that is removed. */
   readonly stateDir?: string;
   readonly arguments?: readonly string[];
+  /** Beside the environment of this process. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 function firstLine(child: ChildProcess, log: () => string): Promise<string> {
@@ -89,7 +91,10 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   const kept = options.stateDir !== undefined;
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), "orrery-network-"));
   const argv = ["start", "--json", "--port", "0", "--state-dir", stateDir, ...(options.arguments ?? [])];
-  const child = spawn(process.execPath, [COMMAND, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [COMMAND, ...argv], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.environment },
+  });
   let errors = "";
   child.stdout.setEncoding("utf8");
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

@@ -11,6 +11,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fixturePath, type Network } from "../harness.ts";
 
+/** Where the project's network comes from. */
+export interface IcpNetwork {
+  /** The stanza for `icp.yaml`, its end included. */
+  readonly icpYaml: string;
+  log(): string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 const ICP = fileURLToPath(
   new URL("../../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url),
 );
@@ -25,6 +33,7 @@ export interface Outcome {
 }
 
 export interface IcpProject {
+  readonly directory: string;
   /** Runs the command in the project. */
   run(...argv: readonly string[]): Promise<Outcome>;
   /** Runs it and fails unless it succeeds; its standard output, trimmed. */
@@ -37,7 +46,12 @@ export interface IcpProject {
 }
 
 /** A new project whose canisters are fixtures, by name. */
-export function createIcpProject(network: Network, canisters: Readonly<Record<string, string>>): IcpProject {
+export function createIcpProject(
+  source: Network | IcpNetwork,
+  canisters: Readonly<Record<string, string>>,
+): IcpProject {
+  const network: IcpNetwork =
+    "icpYaml" in source ? source : { icpYaml: source.document.icp_yaml, log: source.log };
   const directory = mkdtempSync(join(tmpdir(), "orrery-icp-"));
   const stanzas = Object.entries(canisters).flatMap(([name, fixture]) => [
     `  - name: ${name}`,
@@ -46,10 +60,11 @@ export function createIcpProject(network: Network, canisters: Readonly<Record<st
     "        - type: pre-built",
     `          path: ${fixturePath(fixture)}`,
   ]);
-  const document = `${network.document.icp_yaml}${["canisters:", ...stanzas].join("\n")}\n`;
+  const document = `${network.icpYaml}${["canisters:", ...stanzas].join("\n")}\n`;
   writeFileSync(join(directory, "icp.yaml"), document);
   const env = {
     ...process.env,
+    ...network.env,
     DO_NOT_TRACK: "1",
     ICP_TELEMETRY_DISABLED: "1",
     CI: "1",
@@ -73,6 +88,7 @@ export function createIcpProject(network: Network, canisters: Readonly<Record<st
     return out.trim();
   };
   return {
+    directory,
     run,
     succeed,
     async json(...argv) {

@@ -18,6 +18,20 @@ function isServed(outcome: Relayed): boolean {
   return outcome.kind === "reply" || !NOT_SERVED.test(outcome.message);
 }
 
+/** Whether the suite's own server can be asked, and is believed. */
+async function makesOutcalls(canister: Universal): Promise<boolean> {
+  const { outside } = canister.world;
+  if (outside === null) return false;
+  const arg = {
+    url: `${outside.origin}/echo`,
+    max_response_bytes: 2_000n,
+    method: { get: null },
+    headers: [],
+  };
+  const call = managementCall("http_request", arg, { cycles: 100_000_000_000n });
+  return parseRelayed(replied(await canister.update(call))).kind === "reply";
+}
+
 export async function probeCapabilities(world: World): Promise<ReadonlySet<Capability>> {
   const has = new Set<Capability>();
   const canister = await world.universal();
@@ -31,6 +45,7 @@ export async function probeCapabilities(world: World): Promise<ReadonlySet<Capab
   const derivation_path = [new Uint8Array(randomBytes(4))];
   if (isServed(await relayed(canister, "ecdsa_public_key", { derivation_path, key_id })))
     has.add("chain keys");
+  if (await makesOutcalls(canister)) has.add("outcalls");
   world.release();
   return has;
 }

@@ -1,11 +1,12 @@
 /**
- * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--table]`: the suite as a command,
- * against the network at URL or one that it starts. Ends with 1 when a case failed. `--table` runs nothing and writes the table of
- * counts into the README.
+ * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--outside FOLDER] [--table]`: the
+ * suite as a command, against the network at URL or one that it starts. Ends with 1 when a case failed. `--outside` keeps the
+ * certificate of the server that outcalls ask, so that a network at URL can be told to trust it. `--table` runs nothing and writes the
+ * table of counts into the README.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { startNetwork } from "../harness.ts";
+import { startNetworkBeside, startOutside } from "./outside.ts";
 import { type CaseResult, runSuite, selectCases } from "./run.ts";
 import { countsTable, summary } from "./table.ts";
 
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     every: { type: "string" },
     offset: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
+    outside: { type: "string" },
     slow: { type: "boolean", default: false },
     table: { type: "boolean", default: false },
   },
@@ -39,11 +41,13 @@ function writeTable(): void {
 }
 
 async function run(): Promise<void> {
-  const started = values.url === undefined ? await startNetwork() : null;
+  const outside = await startOutside(values.outside);
+  const started = values.url === undefined ? await startNetworkBeside(outside) : null;
   const startedMs = performance.now();
   try {
     const run = await runSuite({
       url: values.url ?? started?.url ?? "",
+      outside,
       report,
       ...(values.filter === undefined ? {} : { filter: values.filter }),
       ...(values.every === undefined
@@ -67,6 +71,7 @@ async function run(): Promise<void> {
     process.exitCode = run.results.some(({ status }) => status === "failed") ? 1 : 0;
   } finally {
     await started?.end("SIGTERM");
+    outside.close();
   }
 }
 

@@ -5,6 +5,7 @@
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import { callOut, type Item } from "./script.ts";
+import { SERVICES } from "./services.ts";
 
 const P = IDL.Principal;
 const blob = IDL.Vec(IDL.Nat8);
@@ -97,6 +98,8 @@ const change = IDL.Record({
         canister_version: IDL.Nat64,
         snapshot_id: blob,
         taken_at_timestamp: IDL.Nat64,
+        source: IDL.Variant({ taken_from_canister: IDL.Reserved, metadata_upload: IDL.Reserved }),
+        from_canister_id: IDL.Opt(P),
       }),
     }),
   ),
@@ -117,7 +120,7 @@ const cyclesConsumed = IDL.Record({
 const snapshot = IDL.Record({ id: blob, taken_at_timestamp: IDL.Nat64, total_size: IDL.Nat64 });
 const range = IDL.Record({ start: IDL.Nat64, end: IDL.Nat64 });
 
-interface Method {
+export interface Method {
   readonly arg: IDL.Type | null;
   readonly result: IDL.Type | null;
 }
@@ -237,14 +240,7 @@ const METHODS: Readonly<Record<string, Method>> = {
     arg: IDL.Record({ subnet_id: P }),
     result: IDL.Record({ replica_version: IDL.Text, registry_version: IDL.Nat64 }),
   },
-  ecdsa_public_key: {
-    arg: IDL.Record({
-      canister_id: IDL.Opt(P),
-      derivation_path: IDL.Vec(blob),
-      key_id: IDL.Record({ curve: IDL.Variant({ secp256k1: IDL.Null }), name: IDL.Text }),
-    }),
-    result: IDL.Record({ public_key: blob, chain_code: blob }),
-  },
+  ...SERVICES,
 };
 
 export type MethodName = string;

@@ -2,6 +2,7 @@
 
 import { probeCapabilities } from "./capabilities.ts";
 import { CAPABILITIES, type Capability, type Case, declaredCases, SECTIONS } from "./case.ts";
+import type { Outside } from "./outside.ts";
 import { discover } from "./target.ts";
 import { Wire } from "./wire.ts";
 import { newPool, World } from "./world.ts";
@@ -27,6 +28,8 @@ export interface RunOptions {
   readonly filter?: string;
   /** Every case whose place is a multiple of it, from `offset` on. */
   readonly sample?: { readonly every: number; readonly offset: number };
+  /** Answers outcalls; without it none are asked for. */
+  readonly outside?: Outside;
   readonly report?: (result: CaseResult) => void;
 }
 
@@ -46,7 +49,7 @@ export function selectCases({ filter, sample }: Pick<RunOptions, "filter" | "sam
 export async function runSuite(options: RunOptions): Promise<RunResult> {
   const wire = await Wire.connect(options.url);
   const target = await discover(wire);
-  const pool = newPool();
+  const pool = newPool(options.outside);
   const capabilities = await probeCapabilities(new World(wire, target, pool));
   const queue = [...selectCases(options)];
   const results: CaseResult[] = [];

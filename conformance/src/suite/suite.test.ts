@@ -4,8 +4,9 @@ import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
-import { type Network, startNetwork } from "../harness.ts";
+import type { Network } from "../harness.ts";
 import type { Capability } from "./case.ts";
+import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
 import { runSuite, selectCases } from "./run.ts";
 import { countsTable } from "./table.ts";
 
@@ -13,14 +14,23 @@ const CASES_MIN = 700;
 /** More failures than these have one cause. */
 const LISTED_MAX = 50;
 /** What a node has; a case that needs something else is not run against it. */
-const OF_A_NODE: readonly Capability[] = ["several subnets", "snapshots", "subnet information", "chain keys"];
+const OF_A_NODE: readonly Capability[] = [
+  "several subnets",
+  "snapshots",
+  "subnet information",
+  "chain keys",
+  "outcalls",
+];
 
+let outside: Outside;
 let network: Network;
 before(async () => {
-  network = await startNetwork();
+  outside = await startOutside();
+  network = await startNetworkBeside(outside);
 });
 after(async () => {
   await network.end("SIGTERM");
+  outside.close();
 });
 
 test("the table of the README counts the cases", () => {
@@ -37,7 +47,7 @@ test("there are enough cases, each with a sentence of its own", () => {
 });
 
 test("a node passes all cases that it can be asked", async () => {
-  const { results, capabilities } = await runSuite({ url: network.url });
+  const { results, capabilities } = await runSuite({ url: network.url, outside });
   assert.deepEqual([...capabilities].sort(), [...OF_A_NODE].sort());
   const failed = results.filter(({ status }) => status === "failed");
   // A network that died says why before its cases are listed.

@@ -9,6 +9,7 @@ import { replied } from "./checks.ts";
 import { ed25519, type Identity } from "./identity.ts";
 import { decodeResult, encodeArg, MANAGEMENT, type MethodName } from "./management.ts";
 import { type ModuleOptions, universalModule } from "./module.ts";
+import type { Outside } from "./outside.ts";
 import { code, get, type Item, reply64 } from "./script.ts";
 import type { Target } from "./target.ts";
 import { contentOf, type Fields, type Outcome, type Request, sign, type Wire } from "./wire.ts";
@@ -117,12 +118,14 @@ export class Universal {
 
 export interface Pool {
   readonly operator: Identity;
+  /** The server that outcalls may ask; null where none runs. */
+  readonly outside: Outside | null;
   readonly free: Map<string, Principal[]>;
   readonly shared: Map<string, Promise<Principal>>;
 }
 
-export function newPool(): Pool {
-  return { operator: ed25519(), free: new Map(), shared: new Map() };
+export function newPool(outside: Outside | null = null): Pool {
+  return { operator: ed25519(), outside, free: new Map(), shared: new Map() };
 }
 
 export class World {
@@ -132,6 +135,7 @@ export class World {
   readonly user: Identity;
   /** Controls nothing. */
   readonly stranger: Identity = ed25519();
+  readonly outside: Outside | null;
   readonly #pool: Pool;
   readonly #borrowed: (readonly [string, Principal])[] = [];
 
@@ -139,6 +143,7 @@ export class World {
     this.wire = wire;
     this.target = target;
     this.user = pool.operator;
+    this.outside = pool.outside;
     this.#pool = pool;
   }
 

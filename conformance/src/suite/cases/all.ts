@@ -16,6 +16,7 @@ import "./execution.testkit.ts";
 import "./installing.testkit.ts";
 import "./lifecycle.testkit.ts";
 import "./modules.testkit.ts";
+import "./outcalls.testkit.ts";
 import "./read-state.testkit.ts";
 import "./records.testkit.ts";
 import "./responding.testkit.ts";
