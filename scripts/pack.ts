@@ -21,7 +21,10 @@ import { REPOSITORY_ROOT } from "./repository.ts";
 /** Oldest Node.js that the package runs on. */
 export const NODE_MAJOR_MIN = 24;
 
-const COMMANDS: Readonly<Record<string, string>> = { orrery: "apps/cli/src/main.ts" };
+const COMMANDS: Readonly<Record<string, string>> = {
+  orrery: "apps/cli/src/main.ts",
+  "icp-cli-network-launcher": "apps/cli/src/launcher/main.ts",
+};
 
 /** The system canisters ship as built; their sources are in the repository. */
 const CANISTER_SOURCES = /\.mo$|\/system\/lib(\/|$)/;

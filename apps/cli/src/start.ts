@@ -27,8 +27,6 @@ type Report =
   | { readonly kind: "ready"; readonly info: NetworkInfo }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
-const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-
 /** Marks the process that `-d` starts. */
 const BACKGROUND_VARIABLE = "ORRERY_BACKGROUND";
 
@@ -36,7 +34,7 @@ function isLoopback(bind: string): boolean {
   return bind === "localhost" || bind === "::1" || (isIP(bind) === 4 && bind.startsWith("127."));
 }
 
-function describeNetwork(handle: NodeHandle): NetworkInfo {
+export function describeNetwork(handle: NodeHandle): NetworkInfo {
   const { url, rootKeyHex, defaultEffectiveCanisterId } = handle;
   const { pid } = process;
   return {
@@ -72,20 +70,6 @@ function announce(options: StartOptions, io: Io, info: NetworkInfo): void {
   io.out(background ? `Stop it with: ${stop}\n` : "Stop it with Ctrl-C.\n");
 }
 
-/** Resolves at the first signal to stop; a second one ends the process at once. */
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let received = false;
-    for (const signal of STOP_SIGNALS) {
-      process.on(signal, () => {
-        if (received) process.exit(1);
-        received = true;
-        resolve();
-      });
-    }
-  });
-}
-
 /** Tells the process that waits in the foreground, if there is one. */
 async function report(message: Report): Promise<void> {
   const send = process.send as ((message: Report, sent: () => void) => boolean) | undefined;
@@ -100,53 +84,36 @@ async function runNode(
   log: LogFile | null,
   inBackground: boolean,
 ): Promise<number> {
-  const [{ startNode }, { createStreamLogger, systemClock, systemRng }] = await Promise.all([
-    import("@orrery/node"),
-    import("@orrery/host"),
-  ]);
   const stateDir = resolveStateDir(io.cwd, options.stateDir);
-  const stopping = stopSignal();
-  const fatal = Promise.withResolvers<never>();
-  fatal.promise.catch(() => {});
-  const logger = createStreamLogger({
-    level: "info",
-    write(line) {
-      log?.write(line);
-      if (!inBackground) io.err(io.style("dim", line));
-    },
-  });
-  const interrupted = stopping.then((): never => {
-    throw new OrreryError(
-      "start_interrupted",
-      "the start was interrupted; what it had written is consistent",
-    );
-  });
-  interrupted.catch(() => {});
-  // A thread that fails while the node starts, or a signal, ends the start: nothing else would.
-  const started = startNode({
-    stateDir,
-    port: options.port,
-    bind: options.bind,
-    clean: options.clean === true,
-    ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
-    logger,
-    clock: systemClock,
-    rng: systemRng,
-    onFatal: (error) => fatal.reject(error),
-  });
-  const handle = await Promise.race([started, fatal.promise, interrupted]);
-  const info = describeNetwork(handle);
+  const { runNodeProcess } = await import("./node-process.ts");
+  // The description of a node that already runs there, which refuses this one, is not ours to remove.
+  let described = false;
   try {
-    writeNetworkInfo(stateDir, info);
-    if (options.statusDir !== undefined) writeLauncherStatus(options.statusDir, info);
-    if (inBackground) await report({ kind: "ready", info });
-    else announce(options, io, info);
-    await Promise.race([stopping, fatal.promise]);
-    if (!inBackground) io.err("Stopping the network.\n");
-    // A thread that fails now will not answer the others; the process ends with what is durable.
-    await Promise.race([handle.stop(), fatal.promise]);
+    await runNodeProcess({
+      node: {
+        stateDir,
+        port: options.port,
+        bind: options.bind,
+        clean: options.clean === true,
+        ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
+      },
+      level: "info",
+      write(line) {
+        log?.write(line);
+        if (!inBackground) io.err(io.style("dim", line));
+      },
+      async ready(handle) {
+        const info = describeNetwork(handle);
+        described = true;
+        writeNetworkInfo(stateDir, info);
+        if (options.statusDir !== undefined) writeLauncherStatus(options.statusDir, info);
+        if (inBackground) await report({ kind: "ready", info });
+        else announce(options, io, info);
+      },
+      stopping: () => void (inBackground || io.err("Stopping the network.\n")),
+    });
   } finally {
-    removeNetworkInfo(stateDir);
+    if (described) removeNetworkInfo(stateDir);
   }
   return 0;
 }

@@ -34,6 +34,8 @@ export interface NodeOptions {
   readonly durability?: DurabilityOptions;
   /** How HTTPS outcalls are made; by default as the public network makes them, private addresses included. */
   readonly outcalls?: OutcallAdapter | HttpsOutcallOptions;
+  /** Update calls are taken this much later, as if they came from far away; 0 by default. */
+  readonly artificialDelayMs?: number;
   /** For tests of crashes: threads die as this file says (chaos.ts). */
   readonly chaosFile?: string;
   /** Shows at `/metrics` how long main was busy at a time (turns.ts). */
@@ -157,6 +159,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       hosts: [options.bind],
       outcalls,
       turns: options.watchTurns === true ? watchTurns() : null,
+      artificialDelayMs: options.artificialDelayMs ?? 0,
     });
     front.serve(service);
     const joined = {

@@ -46,6 +46,8 @@ export interface ReplicaOptions {
   readonly rounds: LateRounds;
   readonly delegations: Delegations;
   readonly clock: Clock;
+  /** Update calls are taken this much later, as if they came from far away. */
+  readonly artificialDelayMs: number;
 }
 
 function createReplica(options: ReplicaOptions): ReplicaView {
@@ -75,6 +77,17 @@ function createReplica(options: ReplicaOptions): ReplicaView {
   function onFresh<T>(call: ViewCall): Promise<T> {
     const wait = rounds().fresh();
     return wait === null ? ask<T>(call) : wait.then(() => ask<T>(call));
+  }
+
+  function submit(ingress: Ingress): SubmitOutcome {
+    const outcome = rounds().pool.insert({
+      requestId: ingress.requestId,
+      expiry: ingress.envelope.content.ingressExpiry,
+      envelope: ingress.bytes,
+    });
+    if (outcome === "full") return "overloaded";
+    rounds().poke();
+    return outcome === "added" ? "accepted" : "duplicate";
   }
 
   function health(): ReplicaHealth {
@@ -110,15 +123,12 @@ function createReplica(options: ReplicaOptions): ReplicaView {
         requestId: ingress.requestId,
         destination: ingress.destination,
       }),
-    submit(ingress: Ingress): SubmitOutcome {
-      const outcome = rounds().pool.insert({
-        requestId: ingress.requestId,
-        expiry: ingress.envelope.content.ingressExpiry,
-        envelope: ingress.bytes,
+    submit(ingress: Ingress): SubmitOutcome | Promise<SubmitOutcome> {
+      const { artificialDelayMs } = options;
+      if (artificialDelayMs === 0) return submit(ingress);
+      return new Promise((resolve) => {
+        setTimeout(() => resolve(submit(ingress)), artificialDelayMs).unref();
       });
-      if (outcome === "full") return "overloaded";
-      rounds().poke();
-      return outcome === "added" ? "accepted" : "duplicate";
     },
     watch: (requestId, timeoutMs) => rounds().watchers.watch(requestId, timeoutMs),
     requestCertificate: (requestId, destination, form) =>
@@ -154,6 +164,7 @@ export function createReplicas(options: {
   readonly rounds: LateRounds;
   readonly delegations: Delegations;
   readonly clock: Clock;
+  readonly artificialDelayMs: number;
 }): NodeReplicas {
   const { subnets, defaultSubnet, ...shared } = options;
   const replicas = subnets.map((local, subnet) => createReplica({ ...shared, subnet, local }));

@@ -61,9 +61,10 @@ export function createService(options: {
   /** Makes the outcalls of all subnets. */
   readonly outcalls: OutcallAdapter;
   readonly turns: Turns | null;
+  readonly artificialDelayMs: number;
 }): Service {
   installFastHashes();
-  const { bls, genesis, clock } = options;
+  const { bls, genesis, clock, artificialDelayMs } = options;
   const subnets = subnetsOf(genesis, bls);
   const root = subnets[0] as LocalSubnet;
   const late: LateRounds = { current: null };
@@ -93,7 +94,14 @@ export function createService(options: {
     onFailure: (error) => joined?.onFailure(error),
   });
   const place = defaultSubnet(genesis.subnets);
-  const replicas = createReplicas({ subnets, defaultSubnet: place, rounds: late, delegations, clock });
+  const replicas = createReplicas({
+    subnets,
+    defaultSubnet: place,
+    rounds: late,
+    delegations,
+    clock,
+    artificialDelayMs,
+  });
   const canisterSignatures = { rootKeyDer: root.keys.subnetPublicKey, bls };
   const api = createApi(replicas, {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),

@@ -1,0 +1,123 @@
+/**
+ * The network launcher, interface 1.1: starts a network for a tool such as `icp network start`, writes `status.json` once everything answers,
+ * and runs until SIGINT or SIGTERM. What is asked for and cannot be done is refused before anything starts: a network without it would
+ * fail later and less clearly.
+ */
+import { closeSync, openSync, writeSync } from "node:fs";
+import { resolve } from "node:path";
+import { OrreryError } from "@orrery/base";
+import type { NodeHandle, NodeOptions } from "@orrery/node";
+import { describeFailure } from "../failure.ts";
+import type { Io } from "../io.ts";
+import { writeLauncherStatus } from "../launcher-status.ts";
+import { describeNetwork } from "../start.ts";
+import { type LauncherFlags, type LauncherSubnet, parseFlags } from "./flags.ts";
+import { keepIds } from "./ids.ts";
+import { launcherState, STATE_VARIABLE } from "./state.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type SubnetKind = NonNullable<NodeOptions["subnets"]>[number];
+
+/** The types of the public network's subnets of these names; the root is there in any case. */
+const TYPES: Readonly<Record<LauncherSubnet, SubnetKind | null>> = {
+  nns: null,
+  application: "application",
+  fiduciary: "application",
+  sns: "application",
+  "test-threshold-keys": "application",
+  system: "system",
+  bitcoin: "system",
+  "verified-application": "verified_application",
+  "cloud-engine": "cloud_engine",
+};
+
+/** What the flags ask for that does not exist here, with what to do instead. */
+function missing(flags: LauncherFlags): string | null {
+  if (flags.bitcoin || flags.dogecoin) {
+    const flag = flags.bitcoin ? "--bitcoind-addr" : "--dogecoind-addr";
+    return `${flag}: this network has no adapter for ${flags.bitcoin ? "Bitcoin" : "Dogecoin"}; remove it from the network's configuration`;
+  }
+  if (flags.nns) {
+    return "--nns: governance, its registry and the SNS are not part of this network yet; remove `nns: true` from the network's configuration. The ledgers and cycles minting are there without it";
+  }
+  if (flags.internetIdentity) {
+    return "--ii: Internet Identity is not part of this network yet; remove `ii: true` from the network's configuration and deploy its published module as a canister of the project";
+  }
+  return null;
+}
+
+interface Output {
+  write(line: string): void;
+  close(): void;
+}
+
+function outputTo(file: string | null, cwd: string, otherwise: (text: string) => void): Output {
+  if (file === null) return { write: otherwise, close(): void {} };
+  const fd = openSync(resolve(cwd, file), "a", 0o644);
+  return { write: (line) => void writeSync(fd, line), close: () => closeSync(fd) };
+}
+
+/** A state directory of other subnets was made by an earlier configuration. */
+function explain(error: unknown, statePath: string): unknown {
+  if (!(error instanceof OrreryError) || error.code !== "subnets_differ") return error;
+  return new OrreryError(
+    "subnets_differ",
+    `the network kept in ${statePath} has other subnets than the project asks for now: remove that directory to begin a new one, ` +
+      `or choose another with ${STATE_VARIABLE} (none forgets the network when it stops)`,
+    { cause: error },
+  );
+}
+
+async function runNetwork(flags: LauncherFlags, env: Environment, io: Io): Promise<void> {
+  const { runNodeProcess } = await import("../node-process.ts");
+  const state = launcherState({ given: flags.stateDir, env, cwd: io.cwd });
+  const ids = keepIds(flags.stateDir, state.ids);
+  const log = outputTo(flags.stderrFile, io.cwd, (text) => io.err(text));
+  const progress = outputTo(flags.stdoutFile, io.cwd, (text) => io.err(text));
+  try {
+    const asked = flags.subnets.flatMap((kind) => TYPES[kind] ?? []);
+    await runNodeProcess({
+      node: {
+        stateDir: state.path,
+        port: flags.gatewayPort,
+        bind: flags.bind,
+        clean: false,
+        subnets: flags.subnets.length === 0 ? ["application"] : asked,
+        artificialDelayMs: flags.artificialDelayMs,
+      },
+      level: flags.verbose ? "info" : "warn",
+      write: log.write,
+      ready(handle: NodeHandle): void {
+        ids.restore();
+        if (flags.statusDir !== null)
+          writeLauncherStatus(resolve(io.cwd, flags.statusDir), describeNetwork(handle));
+        progress.write(`The network answers at ${handle.url}; its state is in ${state.path}.\n`);
+      },
+      stopping: () => progress.write("Stopping the network.\n"),
+    });
+  } catch (error) {
+    throw explain(error, state.path);
+  } finally {
+    ids.end();
+    log.close();
+    progress.close();
+    state.end();
+  }
+}
+
+/** Runs a network as the flags say; resolves to the exit code when it has ended. Never rejects. */
+export async function launch(argv: readonly string[], env: Environment, io: Io): Promise<number> {
+  try {
+    const flags = parseFlags(argv, env);
+    for (const warning of flags.warnings) io.err(`${io.style("yellow", "warning:")} ${warning}\n`);
+    const why = missing(flags);
+    if (why !== null) throw new OrreryError("launcher_unsupported", why);
+    await runNetwork(flags, env, io);
+    return 0;
+  } catch (error) {
+    const failure = describeFailure(error);
+    io.err(`${io.style("red", "error:")} ${failure.message}\n`);
+    if (failure.detail !== null) io.err(`${failure.detail}\n`);
+    return failure.code === "launcher_usage" ? 2 : 1;
+  }
+}

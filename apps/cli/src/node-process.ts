@@ -1,0 +1,65 @@
+/**
+ * A node in this process, from its start to the signal that ends it. A thread that fails, or a signal, ends the start too: nothing else
+ * would. Whoever runs it decides what becomes of the log and what is told when the node answers.
+ */
+import { OrreryError } from "@orrery/base";
+import type { NodeHandle, NodeOptions } from "@orrery/node";
+
+const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export interface NodeProcessOptions {
+  readonly node: Omit<NodeOptions, "logger" | "clock" | "rng" | "onFatal">;
+  readonly level: "info" | "warn";
+  /** A line of the log, its end included. */
+  write(line: string): void;
+  /** The node answers. */
+  ready(handle: NodeHandle): Promise<void> | void;
+  /** A signal to stop has come. */
+  stopping(): void;
+}
+
+/** Resolves at the first signal to stop; a second one ends the process at once. */
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let received = false;
+    for (const signal of STOP_SIGNALS) {
+      process.on(signal, () => {
+        if (received) process.exit(1);
+        received = true;
+        resolve();
+      });
+    }
+  });
+}
+
+/** Resolves when the node has stopped after a signal; rejects with what ended it otherwise. */
+export async function runNodeProcess(options: NodeProcessOptions): Promise<void> {
+  const stopping = stopSignal();
+  const [{ startNode }, { createStreamLogger, systemClock, systemRng }] = await Promise.all([
+    import("@orrery/node"),
+    import("@orrery/host"),
+  ]);
+  const fatal = Promise.withResolvers<never>();
+  fatal.promise.catch(() => {});
+  const logger = createStreamLogger({ level: options.level, write: (line) => options.write(line) });
+  const interrupted = stopping.then((): never => {
+    throw new OrreryError(
+      "start_interrupted",
+      "the start was interrupted; what it had written is consistent",
+    );
+  });
+  interrupted.catch(() => {});
+  const started = startNode({
+    ...options.node,
+    logger,
+    clock: systemClock,
+    rng: systemRng,
+    onFatal: (error) => fatal.reject(error),
+  });
+  const handle = await Promise.race([started, fatal.promise, interrupted]);
+  await options.ready(handle);
+  await Promise.race([stopping, fatal.promise]);
+  options.stopping();
+  // A thread that fails now will not answer the others; the process ends with what is durable.
+  await Promise.race([handle.stop(), fatal.promise]);
+}
