@@ -10,6 +10,7 @@ import {
   OrreryError,
   type PrincipalKey,
   principalKey,
+  principalToText,
   type QueryStats,
   silentLogger,
   u64be,
@@ -26,7 +27,7 @@ import {
   touch,
   updateTree,
 } from "@orrery/state";
-import { maxOf, minOf } from "./bigints.ts";
+import { minOf } from "./bigints.ts";
 import { type ExecutionLimits, limitsOf } from "./limits.ts";
 import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
@@ -69,6 +70,11 @@ export interface ExecutionOptions {
 export interface Execution {
   /** Applies the next batch: its height is the state's plus one, its time later than the state's. */
   applyBatch(batch: Batch): BatchResult;
+  /**
+   * Changes a canister from outside, between two rounds: for instruments of local networks, since no block tells of it. What it
+   * came to, for a view to follow (`CertifiedView.amend`); the certified tree stays as it is.
+   */
+  edit(key: PrincipalKey, change: (canister: CanisterState) => void): CanisterDelta;
 }
 
 /** Builds the index over `state` (cost: the whole state) and returns what applies batches to it. */
@@ -85,7 +91,22 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
   const index = new ExecutionIndex(state);
   if (state.canisters instanceof CanisterMap)
     state.canisters.onRead((key, canister) => index.upkeep.settle(key, canister));
-  return { applyBatch: (batch) => applyBatch(state, batch, { env, index }) };
+  return {
+    applyBatch: (batch) => applyBatch(state, batch, { env, index }),
+    edit(key, change): CanisterDelta {
+      const canister = state.canisters.get(key);
+      assert(canister !== undefined, `there is no canister ${key} to edit`);
+      if (canister.running !== null) {
+        throw new OrreryError(
+          "canister_busy",
+          `canister ${principalToText(canister.meta.id)} is in the middle of a message: run rounds until that ends`,
+        );
+      }
+      change(canister);
+      index.refresh(key, canister);
+      return canisterDelta(index, key, canister);
+    },
+  };
 }
 
 /** The keys of a local subnet of one node can be one process's; a public network's are shared by its nodes (not built yet). */
@@ -176,6 +197,7 @@ function finishRound(round: Round): BatchResult {
     instructions: round.instructions,
     moreWork: hasMoreWork(round),
     nextTimer: nextInstant(round),
+    heartbeats: round.index.heartbeats.size > 0,
     outcalls: { started: round.outcallsStarted, ended: round.outcallsEnded },
   };
 }
@@ -266,10 +288,8 @@ function nextInstant(round: Round): bigint | null {
   const candidates: bigint[] = [];
   const timer = index.nextTimer();
   if (timer !== null && timer > state.time) candidates.push(timer);
-  if (index.heartbeats.size > 0) {
-    const interval = maxOf(limits.heartbeatIntervalNs, 1n);
-    candidates.push((state.time / interval + 1n) * interval);
-  }
+  const interval = limits.heartbeatIntervalNs;
+  if (index.heartbeats.size > 0 && interval > 0n) candidates.push((state.time / interval + 1n) * interval);
   for (const outcall of state.outcalls.values()) candidates.push(outcallDeadline(outcall));
   const deadline = index.callDeadlines.peek();
   if (deadline !== null) candidates.push(deadline.time);

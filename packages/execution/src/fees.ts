@@ -38,11 +38,11 @@ export const FEES = {
 const GIB: bigint = 1n << 30n;
 
 /** What fees depend on. */
-export type FeeSubnet = Pick<SubnetInfo, "type" | "feeSize" | "admins">;
+export type FeeSubnet = Pick<SubnetInfo, "type" | "feeSize" | "admins" | "free">;
 
-/** Nothing costs cycles on system subnets, nor where admins decide who has canisters. */
-export function isFree({ type, admins }: Pick<FeeSubnet, "type" | "admins">): boolean {
-  return type === "system" || (admins !== undefined && admins.length > 0);
+/** Nothing costs cycles on system subnets, where admins decide who has canisters, and where the subnet's record says so. */
+export function isFree({ type, admins, free }: Pick<FeeSubnet, "type" | "admins" | "free">): boolean {
+  return type === "system" || free === true || (admins !== undefined && admins.length > 0);
 }
 
 /** `amount` of the table, scaled to the subnet. */

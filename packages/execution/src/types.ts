@@ -323,6 +323,8 @@ export interface BatchResult {
   readonly moreWork: boolean;
   /** Earliest timer that is not due yet, or null. */
   readonly nextTimer: TimeNs | null;
+  /** Whether canisters have heartbeats; where they run every round they make none due, and `nextTimer` does not tell of them. */
+  readonly heartbeats: boolean;
   /** HTTPS outcalls that the host should make now, and those that it need not make any more. */
   readonly outcalls: { readonly started: readonly Outcall[]; readonly ended: readonly number[] };
 }

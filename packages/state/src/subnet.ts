@@ -45,4 +45,8 @@ export interface SubnetInfo {
   readonly chainKeys?: readonly ChainKeyId[];
   /** Who may create, list, start, stop, empty and delete canisters besides their controllers; not there: nobody. */
   readonly admins?: readonly Principal[];
+  /** Nothing costs cycles. */
+  readonly free?: boolean;
+  /** Ids of the allocation range cannot be specified. */
+  readonly allocationReserved?: boolean;
 }

@@ -11,6 +11,7 @@ import {
   principalToText,
   type Result,
 } from "@orrery/base";
+import { rangesContain } from "@orrery/crypto";
 import {
   type CanisterSettings,
   type CanisterState,
@@ -187,6 +188,16 @@ function nextId(state: ReplicatedState): Result<FreshId, UserError> {
 /** An id that the sender chose: hosted by this subnet, not in use. */
 function specifiedId(state: ReplicatedState, wanted: Principal): Result<FreshId, UserError> {
   const { subnet } = state;
+  if (subnet.allocationReserved === true && rangesContain([subnet.allocation], wanted)) {
+    return err(
+      userError(
+        ErrorCode.InvalidManagementPayload,
+        `The \`specified_id\` ${principalToText(wanted)} is invalid because it belongs to the canister allocation ranges of ` +
+          "the test environment.\nUse a `specified_id` that matches a canister ID on the ICP mainnet and a test environment " +
+          "that supports canister creation with `specified_id` (e.g., PocketIC).",
+      ),
+    );
+  }
   const own = subnet.routing.find((entry) => compareBytes(entry.subnetId, subnet.subnetId) === 0);
   const hosted = own?.ranges.some(
     ({ start, end }) => compareBytes(start, wanted) <= 0 && compareBytes(wanted, end) <= 0,

@@ -117,6 +117,11 @@ export class Mirror implements ModuleSource {
     for (const key of delta.ingressPruned) this.ingress.delete(key);
   }
 
+  /** Canisters changed from outside, between two heights. */
+  amend(changes: readonly CanisterDelta[], observer: MirrorObserver): void {
+    for (const change of changes) this.#applyCanister(change, observer);
+  }
+
   #remove(keys: readonly PrincipalKey[], observer: MirrorObserver): MirroredCanister[] {
     const removed: MirroredCanister[] = [];
     for (const key of keys) {

@@ -27,7 +27,7 @@ import type { Inflate } from "../runner/modules.ts";
 import { WasmRunner } from "../runner/runner.ts";
 import { judgeSlice, sliceRequest } from "../streams/payload.ts";
 import { certifySlice, takeSlice, type VerifySliceOptions } from "../streams/slices.ts";
-import type { ModuleBytes, StateDelta } from "../types.ts";
+import type { CanisterDelta, ModuleBytes, StateDelta } from "../types.ts";
 import {
   type CertificateDestination,
   type Delegation,
@@ -156,6 +156,14 @@ export class CertifiedView {
       removed: (canister) => this.#runner.evict(canister.meta.id),
     });
     this.#certification = certification;
+  }
+
+  /** Follows what was changed from outside between two rounds (`Execution.edit`); height, time and tree stay. */
+  amend(canisters: readonly CanisterDelta[]): void {
+    this.#mirror.amend(canisters, {
+      moved: (canister, heap) => this.#runner.refresh(canister, heap),
+      removed: (canister) => this.#runner.evict(canister.meta.id),
+    });
   }
 
   /** With `probe`, a query that takes more instructions leaves nothing behind and is "outgrown". */

@@ -94,6 +94,8 @@ export const subnetInfoCodec: Codec<SubnetInfo> = record<SubnetInfo>({
   local: bool,
   chainKeys: optional(chainKeys),
   admins: optional(list(principal)),
+  free: optional(bool),
+  allocationReserved: optional(bool),
 } as { [K in keyof Required<SubnetInfo>]: Codec<Required<SubnetInfo>[K]> });
 
 const visibility = union<LogVisibility>({
