@@ -17,7 +17,6 @@ export {
   canisterMetadata,
   encodeCanisterMetrics,
   encodeCanisterStatus,
-  fetchCanisterLogs,
 } from "./management/status.ts";
 export { type FetchedOutcall, outcallResponseBytesMax } from "./query/outcall.ts";
 export type { ReadStateQuery } from "./query/read-state.ts";

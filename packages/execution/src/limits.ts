@@ -106,6 +106,8 @@ export const ENVIRONMENT_VARIABLES_MAX = 20;
 export const ENVIRONMENT_VARIABLE_BYTES_MAX = 128;
 export const WASM_MEMORY_LIMIT_MAX: bigint = 1n << 48n;
 export const MEMORY_ALLOCATION_MAX: bigint = 1n << 48n;
+/** Records that one answer of `fetch_canister_logs` holds, bytes. */
+export const LOG_RESPONSE_BYTES_MAX = 2_000_000;
 export const LOG_MEMORY_LIMIT_MIN = 4_096n;
 export const LOG_MEMORY_LIMIT_MAX: bigint = 2n << 20n;
 
@@ -147,8 +149,15 @@ export interface ExecutionLimits {
   readonly instructionsPerRound: bigint;
   /** A message that executes more goes on in the next round, with a slice in each. */
   readonly instructionsPerSlice: bigint;
-  /** The same of an installation. */
+  /** The slice of the round in which a message begins: that round is waited for by others, who do not know what is in it. */
+  readonly instructionsPerFirstSlice: bigint;
+  /** Whether replicated queries have slices as well; without, they end in the round in which they begin. */
+  readonly replicatedQuerySlices: boolean;
+  /** Slices of an installation, and its first one. */
   readonly instructionsPerInstallSlice: bigint;
+  readonly instructionsPerFirstInstallSlice: bigint;
+  /** Installations of larger modules, decoded, have no slice in the round in which they begin: compiling takes that time elsewhere. */
+  readonly firstSliceModuleBytes: number;
   /** Messages of more than one slice that a round gives slices to; others wait. */
   readonly longExecutionsMax: number;
   readonly instructionsPerMessage: bigint;
@@ -182,7 +191,11 @@ export interface ExecutionLimits {
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
   instructionsPerSlice: 2_000_000_000n,
+  instructionsPerFirstSlice: 2_000_000_000n,
+  replicatedQuerySlices: false,
   instructionsPerInstallSlice: 2_000_000_000n,
+  instructionsPerFirstInstallSlice: 2_000_000_000n,
+  firstSliceModuleBytes: WASM_MODULE_BYTES_MAX,
   longExecutionsMax: 4,
   instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,
   instructionsPerInstall: INSTRUCTIONS_PER_INSTALL_MAX,
@@ -209,6 +222,7 @@ const SYSTEM_LIMITS: ExecutionLimits = {
   ...DEFAULT_LIMITS,
   instructionsPerRound: 7_000_000_000n,
   instructionsPerInstallSlice: 5_000_000_000n,
+  instructionsPerFirstInstallSlice: 5_000_000_000n,
   instructionsPerMessage: 50_000_000_000n,
   instructionsPerInstall: 1_000_000_000_000n,
   instructionsPerQuery: 50_000_000_000n,

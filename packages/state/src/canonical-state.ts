@@ -4,6 +4,7 @@
  * round costs the records it changed; levels without labels do not exist.
  */
 import {
+  assert,
   compareBytes,
   concatBytes,
   encodeCbor,
@@ -25,6 +26,7 @@ import {
   treeGet,
   treeSet,
 } from "@orrery/crypto";
+import { decodePacked, natural, smallNatural, struct } from "./packed-cbor.ts";
 import { decodeStreamHeader, encodeStreamHeader, encodeStreamMessage, headerOf } from "./streams-codec.ts";
 import type {
   CanisterMeta,
@@ -288,6 +290,20 @@ export function encodeSubnetMetrics(metrics: SubnetMetrics): Uint8Array {
     Uint8Array.of(3),
     cborUint(metrics.updateTransactionsTotal),
   );
+}
+
+/** What the certified tree says of the subnet as a whole: as of the end of the round before. */
+export function certifiedMetrics({ tree, subnet }: Pick<ReplicatedState, "tree" | "subnet">): SubnetMetrics {
+  const leaf = treeGet(tree, [LABELS.subnet, subnet.subnetId, LABELS.metrics]);
+  assert(leaf instanceof Uint8Array, "the certified tree has no metrics");
+  const fields = decodePacked(leaf);
+  const cycles = struct(fields.get(2));
+  return {
+    canisters: smallNatural(fields.get(0)),
+    canisterStateBytes: natural(fields.get(1)),
+    consumedCyclesTotal: (natural(cycles.get(1), 0n) << 64n) + natural(cycles.get(0)),
+    updateTransactionsTotal: natural(fields.get(3)),
+  };
 }
 
 function editRound(editor: TreeEditor, state: ReplicatedState, time: TimeNs, bytes: bigint): void {

@@ -273,16 +273,21 @@ logs("an update call is rejected", async (world) => {
   rejected(await world.manage("fetch_canister_logs", { canister_id: canister.id }), {
     code: 4,
     error: "IC0406",
-    text: "fetch_canister_logs API is only accessible in non-replicated mode",
+    text: "fetch_canister_logs API is ",
   });
 });
 
-logs("a canister's update call is rejected", async (world) => {
+logs("a canister reads public logs by a call", async (world) => {
+  const canister = await world.fresh({ settings: { log_visibility: { public: null } } });
+  relayedReply(await canister.update(managementCall("fetch_canister_logs", { canister_id: canister.id })));
+});
+
+logs("a canister that may not see them is rejected", async (world) => {
   const canister = await world.universal();
   relayedReject(
     await canister.update(managementCall("fetch_canister_logs", { canister_id: canister.id })),
     [4, 5],
-    "only accessible in non-replicated mode",
+    "is not allowed to access canister logs",
   );
 });
 

@@ -73,6 +73,7 @@ const TABLE: readonly Row[] = [
   ["raw_rand", "ic-raw_rand", ...CANISTERS],
   ["node_metrics_history", "ic-node_metrics_history", ...CANISTERS],
   ["subnet_info", "ic-subnet_info", ...CANISTERS],
+  ["subnet_metrics", "the replica's", ...CANISTERS],
   ["take_canister_snapshot", "ic-take_canister_snapshot", ...CONTROLLERS],
   ["load_canister_snapshot", "ic-load_canister_snapshot", ...CONTROLLERS],
   ["delete_canister_snapshot", "ic-delete_canister_snapshot", ...CONTROLLERS],
@@ -84,12 +85,12 @@ const TABLE: readonly Row[] = [
   [
     "fetch_canister_logs",
     "ic-fetch_canister_logs",
-    ...["IC0406", "IC0406", "IC0406", "IC0406", "IC0406", "IC0406", "ok", "IC0406", "IC0406"],
+    ...["IC0406", "IC0406", "IC0406", "IC0504", "IC0504", "IC0504", "ok", "IC0406", "IC0406"],
   ],
   [
     "list_canisters",
     "ic-list_canisters",
-    ...["IC0406", "IC0406", "IC0406", "IC0406", "IC0406", "IC0406", "IC0410", "IC0410", "ok"],
+    ...["IC0406", "IC0406", "IC0406", "IC0410", "IC0410", "IC0410", "IC0410", "IC0410", "ok"],
   ],
   ["provisional_create_canister_with_cycles", "ic-provisional_create_canister_with_cycles", ...ANYBODY],
   ["provisional_top_up_canister", "ic-provisional_top_up_canister", ...ANYBODY],
@@ -190,7 +191,7 @@ function target({ watched, controllerCanister }: World): CanisterId {
 /** Codes by which a caller is told that it may not, and the texts of those that other failures share. */
 const REFUSALS = new Set(["IC0410", "IC0512", "IC0536", "IC0541", "IC0542"]);
 const REFUSAL_TEXTS =
-  /^(IC0406: )?(Only canisters can call|\S+ API is only accessible in non-replicated mode|Caller \S+ is not allowed|The caller is not authorized)/;
+  /^(IC0\d{3}: )?(Only canisters can call|\S+ API is not accessible via ingress in replicated mode|\S+ can only be called by a canister on a subnet with a normal cost schedule|Caller \S+ is not allowed|The caller is not authorized)/;
 
 function verdict(code: string, message: string): string {
   return REFUSALS.has(code) || REFUSAL_TEXTS.test(message) ? code : "ok";

@@ -7,14 +7,7 @@ import type { CanisterMeta, LogVisibility, SubnetInfo } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { notFound } from "../messaging/reject.ts";
 import { decodeRecord, readPrincipal, required } from "./candid-decode.ts";
-import {
-  ingressCallable,
-  invalidPayload,
-  managementMethod,
-  onlyCanisters,
-  onlyQueries,
-  unknownMethod,
-} from "./methods.ts";
+import { ingressCallable, invalidPayload, managementMethod, notByIngress, unknownMethod } from "./methods.ts";
 
 /** The canister that a management call is about; null when any effective canister id may be given (creation). */
 export function effectiveCanisterId(
@@ -147,9 +140,7 @@ export function acceptManagementIngress(
   const method = managementMethod(call.methodName);
   if (method === null) return unknownMethod(call.methodName);
   if (call.methodName === "create_canister" && isSubnetAdmin(view.subnet, call.sender)) return null;
-  if (!ingressCallable(call.methodName)) {
-    return method.update ? onlyCanisters(call.methodName) : onlyQueries(call.methodName);
-  }
+  if (!ingressCallable(call.methodName)) return notByIngress(call.methodName);
   const provisional = call.methodName.startsWith("provisional_");
   if (provisional && !view.subnet.local) return notAuthorized();
   const effective = effectiveCanisterId(call.methodName, call.arg);

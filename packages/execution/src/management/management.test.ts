@@ -18,7 +18,7 @@ import { wat } from "../testing/bench.testkit.ts";
 import { FORWARDER, forward, forwardArg } from "../testing/forwarder.testkit.ts";
 import { encode, idArg, TestSubnet } from "../testing/subnet.testkit.ts";
 import { acceptManagementIngress, effectiveCanisterId } from "./effective-id.ts";
-import { fetchCanisterLogs } from "./status.ts";
+import { fetchCanisterLogs } from "./fetch-logs.ts";
 
 const STRANGER: Principal = principalFromText("em77e-bvlzu-aq");
 
@@ -453,7 +453,7 @@ test("logs are kept within their limit and read by whom the settings say", () =>
     if (!result.ok) return result.error.message;
     const [reply] = IDL.decode(
       [IDL.Record({ canister_log_records: IDL.Vec(LogRecord) })],
-      result.value,
+      result.value.reply,
     ) as unknown as [{ canister_log_records: { idx: bigint }[] }];
     return reply.canister_log_records;
   };

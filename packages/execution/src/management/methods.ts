@@ -9,19 +9,16 @@ export interface ManagementMethod {
   readonly ingress: boolean;
   /** Accepted as a non-replicated query. */
   readonly query: boolean;
-  /** Callable by canisters in replicated execution. */
-  readonly update: boolean;
   /** How its effective canister id is found. */
   readonly effective: "canister_id" | "target_canister" | "any";
   readonly supported: boolean;
 }
 
 function method(options: Partial<ManagementMethod>): ManagementMethod {
-  return { ingress: true, query: false, update: true, effective: "canister_id", supported: true, ...options };
+  return { ingress: true, query: false, effective: "canister_id", supported: true, ...options };
 }
 
 const canisterOnly: ManagementMethod = method({ ingress: false, effective: "any" });
-const canisterOnlyLater: ManagementMethod = method({ ingress: false, effective: "any", supported: false });
 
 const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["create_canister", canisterOnly],
@@ -41,7 +38,7 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["delete_canister", method({})],
   ["deposit_cycles", canisterOnly],
   ["raw_rand", canisterOnly],
-  ["fetch_canister_logs", method({ ingress: false, query: true, update: false })],
+  ["fetch_canister_logs", method({ ingress: false, query: true })],
   ["provisional_create_canister_with_cycles", method({ effective: "any" })],
   ["provisional_top_up_canister", method({})],
   ["http_request", canisterOnly],
@@ -54,7 +51,7 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["node_metrics_history", canisterOnly],
   ["subnet_info", canisterOnly],
   ["rename_canister", canisterOnly],
-  ["subnet_metrics", canisterOnlyLater],
+  ["subnet_metrics", canisterOnly],
   ["take_canister_snapshot", method({})],
   ["load_canister_snapshot", method({})],
   ["list_canister_snapshots", method({})],
@@ -63,7 +60,7 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["upload_canister_snapshot_metadata", method({})],
   ["upload_canister_snapshot_data", method({})],
   ["delete_canister_snapshot", method({})],
-  ["list_canisters", method({ ingress: false, query: true, update: false, effective: "any" })],
+  ["list_canisters", method({ ingress: false, query: true, effective: "any" })],
   ["bitcoin_get_balance", canisterOnly],
   ["bitcoin_get_utxos", canisterOnly],
   ["bitcoin_send_transaction", canisterOnly],
@@ -97,15 +94,21 @@ export function unsupportedMethod(name: string): UserError {
   );
 }
 
-export function onlyCanisters(name: string): UserError {
+function onlyCanisters(name: string): UserError {
   return userError(ErrorCode.CanisterRejectedMessage, `Only canisters can call ic00 method ${name}`);
 }
 
-export function onlyQueries(name: string): UserError {
+/** What users ask by queries only. */
+function onlyQueries(name: string): UserError {
   return userError(
     ErrorCode.CanisterRejectedMessage,
-    `${name} API is only accessible in non-replicated mode`,
+    `${name} API is not accessible via ingress in replicated mode`,
   );
+}
+
+/** Of a method that is not accepted as ingress. */
+export function notByIngress(name: string): UserError {
+  return METHODS.get(name)?.query === true ? onlyQueries(name) : onlyCanisters(name);
 }
 
 export function invalidPayload(why: string): UserError {

@@ -35,14 +35,15 @@ import {
 import { clearChunkStore, storedChunks, uploadChunk } from "./chunks.ts";
 import { createCanister, depositCycles, provisionalCreateCanister, provisionalTopUp } from "./create.ts";
 import { effectiveCanisterId, isSubnetAdmin } from "./effective-id.ts";
+import { fetchLogs } from "./fetch-logs.ts";
 import { httpRequest } from "./http-request.ts";
 import { continueInstallation, installChunkedCode, installCode } from "./install.ts";
 import { deleteCanister, startCanister, stopCanister, uninstall, updateSettings } from "./lifecycle.ts";
+import { listCanistersHandler } from "./list-canisters.ts";
 import {
   delaysInductionCost,
   managementMethod,
-  onlyCanisters,
-  onlyQueries,
+  notByIngress,
   unknownMethod,
   unsupportedMethod,
 } from "./methods.ts";
@@ -60,7 +61,7 @@ import {
   encodeCanisterMetrics,
   encodeCanisterStatus,
 } from "./status.ts";
-import { nodeMetricsHistory, renameCanister, subnetInfo } from "./subnet.ts";
+import { nodeMetricsHistory, renameCanister, subnetInfo, subnetMetrics } from "./subnet.ts";
 import { encodeMetadata } from "./types.ts";
 
 export interface ManagementBudget {
@@ -171,6 +172,9 @@ const HANDLERS: ReadonlyMap<string, Handler> = new Map([
   ["vetkd_derive_key", vetKdDeriveKey],
   ["node_metrics_history", nodeMetricsHistory],
   ["subnet_info", subnetInfo],
+  ["subnet_metrics", subnetMetrics],
+  ["fetch_canister_logs", fetchLogs],
+  ["list_canisters", listCanistersHandler],
   ["rename_canister", renameCanister],
   ["take_canister_snapshot", takeCanisterSnapshot],
   ["load_canister_snapshot", loadCanisterSnapshot],
@@ -232,6 +236,13 @@ function subjectOf(methodName: string, arg: Uint8Array): Principal | null {
   return effective.ok ? effective.value : null;
 }
 
+/** Whether a call is left that the next round can run without giving slices to what is under way. */
+export function managementWaits(round: Round): boolean {
+  const { state, limits } = round;
+  const budget = managementBudget(limits);
+  return state.managementQueue.some((input) => mayRun(round, budget, input));
+}
+
 export function runManagement(round: Round, budget: ManagementBudget): void {
   const queue = round.state.managementQueue;
   const waiting: (IngressInput | RequestInput)[] = [];
@@ -277,10 +288,9 @@ function executeManagement(round: Round, input: IngressInput | RequestInput): bi
 function dispatch(round: Round, call: ManagementCall): ManagementAnswer {
   const method = managementMethod(call.method);
   if (method === null) return failure(unknownMethod(call.method));
-  if (!method.update) return failure(onlyQueries(call.method));
   const byAdmin = call.method === "create_canister" && isSubnetAdmin(round.state.subnet, call.sender);
   if (call.origin.kind === "ingress" && !method.ingress && !byAdmin)
-    return failure(onlyCanisters(call.method));
+    return failure(notByIngress(call.method));
   const remote =
     call.origin.kind === "call" ? remoteCallerError(round.state.subnet, call.origin.from, call.method) : null;
   if (remote !== null) return failure(remote);

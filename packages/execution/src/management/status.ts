@@ -1,29 +1,12 @@
 /**
- * What is told about canisters: status, info, metadata, metrics, logs (interface spec, "canister_status" and its neighbours).
+ * What is told about canisters: status, info, metadata, metrics (interface spec, "canister_status" and its neighbours).
  * Pure encoders over records, so that replicated calls and non-replicated queries of the certified view give the same answers.
  */
 import { err, ok, type Principal, principalToText, type Result } from "@orrery/base";
-import type {
-  CanisterLogRecord,
-  CanisterMeta,
-  CanisterState,
-  CustomSection,
-  SubnetInfo,
-} from "@orrery/state";
+import type { CanisterMeta, CanisterState, CustomSection, SubnetInfo } from "@orrery/state";
 import { idleCyclesBurnedPerDay, memoryUsageBytes, type UseCase } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import {
-  decodeRecord,
-  optional,
-  type Read,
-  readNat64,
-  readPrincipal,
-  readRecord,
-  readVariant,
-  required,
-} from "./candid-decode.ts";
-import { isController, mayView } from "./effective-id.ts";
-import { invalidPayload } from "./methods.ts";
+import { isController } from "./effective-id.ts";
 import {
   CanisterInfoResult,
   CanisterMetricsResult,
@@ -31,7 +14,6 @@ import {
   candidChange,
   candidPrincipal,
   candidVisibility,
-  encodeLogRecords,
   encodeOne,
 } from "./types.ts";
 
@@ -140,54 +122,4 @@ export function canisterMetadata(
     );
   }
   return ok(section);
-}
-
-interface LogFilter {
-  readonly by: "idx" | "timestamp";
-  /** Inclusive. */
-  readonly start: bigint;
-  /** Exclusive. */
-  readonly end: bigint;
-}
-
-function readRange(by: LogFilter["by"]): Read<LogFilter> {
-  return (value, what) => {
-    const record = readRecord(value, what);
-    return { by, start: required(record, "start", readNat64), end: required(record, "end", readNat64) };
-  };
-}
-
-const readFilter: Read<LogFilter> = readVariant<LogFilter>({
-  by_idx: readRange("idx"),
-  by_timestamp_nanos: readRange("timestamp"),
-});
-
-/**
- * `fetch_canister_logs`, a non-replicated query about the given canister: the reply's Candid, or why the sender may not see it.
- */
-export function fetchCanisterLogs(
-  call: { readonly sender: Principal; readonly arg: Uint8Array },
-  canister: { readonly meta: CanisterMeta; readonly logs: readonly CanisterLogRecord[] },
-): Result<Uint8Array, UserError> {
-  const filter = decodeRecord(call.arg, (record) => {
-    required(record, "canister_id", readPrincipal);
-    return optional(record, "filter", readFilter);
-  });
-  if (!filter.ok) return err(invalidPayload(filter.error));
-  const { meta } = canister;
-  if (!isController(meta, call.sender) && !mayView(meta.settings.logVisibility, call.sender)) {
-    return err(
-      userError(
-        ErrorCode.CanisterRejectedMessage,
-        `Caller ${principalToText(call.sender)} is not allowed to access canister logs`,
-      ),
-    );
-  }
-  const range = filter.value;
-  const records = canister.logs.filter((record) => {
-    if (range === null) return true;
-    const at = range.by === "idx" ? record.idx : record.timestamp;
-    return at >= range.start && at < range.end;
-  });
-  return ok(encodeLogRecords(records));
 }

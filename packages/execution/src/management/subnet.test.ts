@@ -85,6 +85,7 @@ test("another subnet's metrics and version are not here to be had", () => {
   for (const [method, arg] of [
     ["node_metrics_history", historyArg(other, 0n)],
     ["subnet_info", info(other)],
+    ["subnet_metrics", info(other)],
   ] as const) {
     const status = forward(subnet, asker, method, arg);
     assert.equal(status.kind, "rejected", method);
@@ -94,4 +95,38 @@ test("another subnet's metrics and version are not here to be had", () => {
   const Result = IDL.Record({ replica_version: IDL.Text, registry_version: IDL.Nat64 });
   const [decoded] = IDL.decode([Result], status.kind === "replied" ? status.reply : info(other));
   assert.deepEqual(decoded, { replica_version: REPLICA_VERSION, registry_version: 1n });
+});
+
+test("subnet_metrics are those of the certified tree before the round, at its height", () => {
+  const subnet = new TestSubnet();
+  const asker = subnet.installed(FORWARDER);
+  subnet.create();
+  const { state } = subnet;
+  const arg = encode(
+    [IDL.Record({ subnet_id: IDL.Principal })],
+    [{ subnet_id: CandidPrincipal.fromUint8Array(state.subnet.subnetId) }],
+  );
+  const status = forward(subnet, asker, "subnet_metrics", arg);
+  assert.equal(status.kind, "replied", JSON.stringify(status));
+  const Metrics = IDL.Record({
+    block_height: IDL.Nat,
+    num_canisters: IDL.Nat,
+    canister_state_bytes: IDL.Nat,
+    consumed_cycles_total: IDL.Nat,
+    update_transactions_total: IDL.Nat,
+  });
+  const [metrics] = IDL.decode([Metrics], status.kind === "replied" ? status.reply : arg) as unknown as [
+    Record<string, bigint>,
+  ];
+  assert.equal(metrics["num_canisters"], 2n);
+  assert.ok((metrics["canister_state_bytes"] ?? 0n) > 65_536n);
+  const {
+    block_height: height,
+    consumed_cycles_total: consumed,
+    update_transactions_total: updates,
+  } = metrics;
+  assert.ok(height !== undefined && height > 0n && height <= BigInt(state.height));
+  // What the call itself took is not there yet.
+  assert.ok(consumed !== undefined && consumed > 0n && consumed < state.consumedCyclesTotal);
+  assert.ok(updates !== undefined && updates > 0n && updates < state.updateTransactionsTotal);
 });

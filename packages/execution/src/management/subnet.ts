@@ -1,14 +1,19 @@
 /**
- * What a subnet tells of itself (interface spec, "node_metrics_history", "subnet_info"), and the move of canisters between
+ * What a subnet tells of itself (interface spec, "node_metrics_history", "subnet_info"; the replica's "subnet_metrics"), and the move of canisters between
  * subnets, which is the migration canister's alone ("rename_canister").
  */
 import { compareBytes, equalBytes, type Principal, principalToText } from "@orrery/base";
-import type { NodeMetrics, NodeMetricsSample, ReplicatedState } from "@orrery/state";
+import {
+  certifiedMetrics,
+  type NodeMetrics,
+  type NodeMetricsSample,
+  type ReplicatedState,
+} from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { NODE_METRICS_SAMPLES_MAX, REPLICA_VERSION } from "../limits.ts";
 import { controlled, decodeArg, failure, type Handler } from "./call.ts";
 import { readNat64, readPrincipal, required } from "./candid-decode.ts";
-import { encodeNodeMetrics, encodeSubnetInfo } from "./types.ts";
+import { encodeMetricsOfSubnet, encodeNodeMetrics, encodeSubnetInfo } from "./types.ts";
 
 const NS_PER_DAY = 86_400_000_000_000n;
 
@@ -76,6 +81,16 @@ export const subnetInfo: Handler = (round, call) => {
     return failure(otherSubnet(decoded.value, subnet.subnetId));
   const info = { replicaVersion: REPLICA_VERSION, registryVersion: BigInt(round.registryVersion) };
   return { kind: "reply", data: encodeSubnetInfo(info) };
+};
+
+/** The sums of the certified tree, which are as of the round before, and the height of this one. */
+export const subnetMetrics: Handler = (round, call) => {
+  const decoded = decodeArg(call, (record) => required(record, "subnet_id", readPrincipal));
+  if (!decoded.ok) return failure(decoded.error);
+  const { state } = round;
+  const { subnetId } = state.subnet;
+  if (!equalBytes(decoded.value, subnetId)) return failure(otherSubnet(decoded.value, subnetId));
+  return { kind: "reply", data: encodeMetricsOfSubnet(certifiedMetrics(state), state.height) };
 };
 
 /** Canisters move between subnets by the migration canister's hand, and networks of this implementation have none. */

@@ -4,7 +4,7 @@
  */
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import type { Principal } from "@orrery/base";
+import type { Height, Principal } from "@orrery/base";
 import { assertNever } from "@orrery/base";
 import type {
   CanisterLogRecord,
@@ -14,6 +14,7 @@ import type {
   HistoryOrigin,
   LogVisibility,
   NodeMetricsSample,
+  SubnetMetrics,
 } from "@orrery/state";
 
 const Blob = IDL.Vec(IDL.Nat8);
@@ -145,6 +146,14 @@ const NodeMetricsHistoryResult = IDL.Vec(
 
 const SubnetInfoResult = IDL.Record({ replica_version: IDL.Text, registry_version: IDL.Nat64 });
 
+const SubnetMetricsResult = IDL.Record({
+  block_height: IDL.Nat,
+  num_canisters: IDL.Nat,
+  canister_state_bytes: IDL.Nat,
+  consumed_cycles_total: IDL.Nat,
+  update_transactions_total: IDL.Nat,
+});
+
 const ChunkHash = IDL.Record({ hash: Blob });
 
 export const CanisterMetricsResult: IDL.Type = IDL.Record({
@@ -216,6 +225,16 @@ export function encodeSubnetInfo(info: {
   return encodeOne(SubnetInfoResult, {
     replica_version: info.replicaVersion,
     registry_version: info.registryVersion,
+  });
+}
+
+export function encodeMetricsOfSubnet(metrics: SubnetMetrics, height: Height): Uint8Array {
+  return encodeOne(SubnetMetricsResult, {
+    block_height: height,
+    num_canisters: metrics.canisters,
+    canister_state_bytes: metrics.canisterStateBytes,
+    consumed_cycles_total: metrics.consumedCyclesTotal,
+    update_transactions_total: metrics.updateTransactionsTotal,
   });
 }
 
