@@ -6,6 +6,7 @@ import "./call-contexts.testkit.ts";
 import "./calls-and-queries.testkit.ts";
 import "./calls.testkit.ts";
 import "./certification.testkit.ts";
+import "./chain-keys.testkit.ts";
 import "./chunks.testkit.ts";
 import "./contexts.testkit.ts";
 import "./creation.testkit.ts";
