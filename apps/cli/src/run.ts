@@ -3,6 +3,8 @@
  * says what is wrong and what to do, or a JSON document with `error` under `--json`.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { DoctorOptions } from "./doctor/doctor.ts";
+import type { EnvOptions } from "./env.ts";
 import { describeFailure } from "./failure.ts";
 import { type Io, jsonDocument } from "./io.ts";
 import type { LogsOptions } from "./logs.ts";
@@ -36,6 +38,9 @@ function parseCount(text: string): number {
 
 const stateDir = (): Option =>
   new Option("--state-dir <dir>", "directory that holds the network").default(DEFAULT_STATE_DIR);
+const port = (): Option =>
+  new Option("--port <port>", "port to serve; 0 takes any free one").argParser(parsePort).default(8000);
+const bind = (): Option => new Option("--bind <address>", "address to listen on").default("127.0.0.1");
 const json = (): Option => new Option("--json", "print one JSON document");
 
 function createProgram(io: Io, done: (code: number) => void): Command {
@@ -52,10 +57,8 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .command("start")
     .description("start a network and keep it running; with -d in the background")
     .addOption(stateDir())
-    .addOption(
-      new Option("--port <port>", "port to serve; 0 takes any free one").argParser(parsePort).default(8000),
-    )
-    .addOption(new Option("--bind <address>", "address to listen on").default("127.0.0.1"))
+    .addOption(port())
+    .addOption(bind())
     .option("--clean", "discard the network in the state directory and begin a new one")
     .addOption(
       new Option(
@@ -87,6 +90,27 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(new Option("-f, --follow", "print what is added until interrupted").conflicts("json"))
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
+  program
+    .command("env")
+    .description("print what a shell exports so that other tools use this network")
+    .addOption(stateDir())
+    .addOption(
+      new Option("--shell <kind>", "whose words to use")
+        .choices(["posix", "fish", "powershell"])
+        .default("posix"),
+    )
+    .addOption(json())
+    .action(async (options: EnvOptions) => done(await (await import("./env.ts")).env(options, io)));
+  program
+    .command("doctor")
+    .description("look for what commonly goes wrong, and say what to do")
+    .addOption(stateDir())
+    .addOption(port())
+    .addOption(bind())
+    .addOption(json())
+    .action(async (options: DoctorOptions) =>
+      done(await (await import("./doctor/doctor.ts")).doctor(options, io)),
+    );
   return program;
 }
 

@@ -173,6 +173,32 @@ describe("orrery start", () => {
     assert.equal((await orrery("logs", "--state-dir", stateDir)).code, 0);
   });
 
+  test("while it runs, doctor finds it well and env tells where it is; doctor finds what would hinder a start", async () => {
+    const state = join(directory, "examined");
+    const started = await orrery("start", "-d", "--json", "--port", "0", "--state-dir", state);
+    const { api_url, root_key } = JSON.parse(started.out) as { api_url: string; root_key: string };
+    try {
+      const port = new URL(api_url).port;
+      const well = await orrery("doctor", "--json", "--state-dir", state);
+      assert.equal(well.code, 0, well.out);
+      const { checks } = JSON.parse(well.out) as { checks: { name: string; state: string; text: string }[] };
+      assert.match(checks.find(({ name }) => name === "network")?.text ?? "", new RegExp(api_url));
+      // The check knows the format of the stores that this version writes.
+      assert.match(checks.find(({ name }) => name === "state")?.text ?? "", /holds a network/);
+      const { variables } = JSON.parse((await orrery("env", "--json", "--state-dir", state)).out);
+      assert.equal(variables.ORRERY_URL, api_url);
+      assert.equal(variables.ORRERY_ROOT_KEY, root_key);
+      assert.ok(existsSync(variables.ICP_CLI_NETWORK_LAUNCHER_PATH));
+      const exported = (await orrery("env", "--shell", "fish")).out;
+      assert.match(exported, /^set -gx ICP_CLI_NETWORK_LAUNCHER_PATH '/);
+      const taken = await orrery("doctor", "--port", port, "--state-dir", join(directory, "none"));
+      assert.equal(taken.code, 1);
+      assert.match(taken.out, new RegExp(`problem.*127\\.0\\.0\\.1:${port} is taken`));
+    } finally {
+      await orrery("stop", "--state-dir", state);
+    }
+  });
+
   test("after a kill: the lock left behind does not hinder", async () => {
     const stateDir = newStateDir();
     const first = await startForeground(stateDir);
