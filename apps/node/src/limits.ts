@@ -19,6 +19,8 @@ export function nodeLimits(type: SubnetType): ExecutionLimits {
     instructionsPerRound: limits.instructionsPerRound / SHORTER,
     instructionsPerSlice: limits.instructionsPerSlice / SHORTER,
     instructionsPerInstallSlice: limits.instructionsPerInstallSlice / SHORTER_INSTALLATIONS,
+    // An idle node makes a block a second.
+    queryStatsEpochBlocks: 10,
     overheadPerMessage: limits.overheadPerMessage / SHORTER,
   };
 }

@@ -11,7 +11,6 @@ import {
   type PrincipalKey,
   principalKey,
   principalToText,
-  type QueryStats,
   silentLogger,
   u64be,
 } from "@orrery/base";
@@ -28,14 +27,16 @@ import {
   updateTree,
 } from "@orrery/state";
 import { minOf } from "./bigints.ts";
-import { type ExecutionLimits, limitsOf } from "./limits.ts";
+import { type ExecutionLimits, subnetLimits } from "./limits.ts";
 import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
+import { managementWaits } from "./management/run-queue.ts";
 import { observeBlock } from "./management/subnet.ts";
 import { expireCalls } from "./messaging/delivery.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { shedBestEffort } from "./messaging/shed.ts";
+import { addQueryStats } from "./query/query-epochs.ts";
 import { newModules } from "./query/snapshot.ts";
 import { chargeResources } from "./scheduler/charges.ts";
 import { ExecutionIndex } from "./scheduler/execution-index.ts";
@@ -84,7 +85,7 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     arena: options.arena,
     executor: options.executor ?? inlineExecutor,
     local: new LocalJobRunner(state, options.runner),
-    limits: { ...limitsOf(state.subnet.type), ...options.limits },
+    limits: { ...subnetLimits(state.subnet), ...options.limits },
     log: options.log ?? silentLogger,
     chainKeys: chainKeysOf(state, options),
   };
@@ -157,7 +158,7 @@ function applyBatch(
   answerPending(round);
   answerOutcalls(round, batch.responses ?? []);
   expireOutcalls(round);
-  addQueryStats(state, batch.queryStats ?? []);
+  addQueryStats(state, batch.queryStats ?? [], env.limits.queryStatsEpochBlocks);
   inductStreams(round, batch.xnet ?? []);
   inductIngress(round, batch.ingress);
   runRound(round);
@@ -167,25 +168,9 @@ function applyBatch(
   return finishRound(round);
 }
 
-/** Statistics of canisters that are gone meanwhile have nowhere to go. */
-function addQueryStats(state: ReplicatedState, stats: readonly QueryStats[]): void {
-  for (const { canisterId, calls, instructions, requestBytes, responseBytes } of stats) {
-    const canister = state.canisters.get(principalKey(canisterId));
-    if (canister === undefined) continue;
-    const before = canister.queryStats;
-    canister.queryStats = {
-      calls: before.calls + calls,
-      instructions: before.instructions + instructions,
-      requestBytes: before.requestBytes + requestBytes,
-      responseBytes: before.responseBytes + responseBytes,
-    };
-    touch(state, canister);
-  }
-}
-
 function finishRound(round: Round): BatchResult {
-  const { state } = round;
-  round.index.upkeep.resume(state.canisters);
+  const { state, index } = round;
+  index.upkeep.resume(state.canisters);
   const tree = updateTree(state);
   const rootHash = treeHash(state.tree);
   const delta = takeDelta(round, { rootHash, tree });

@@ -3,7 +3,7 @@
  * Each is a bound that some loop, queue or message has; those that a test or a subnet may choose are fields of
  * `ExecutionLimits`.
  */
-import type { SubnetType } from "@orrery/state";
+import type { SubnetInfo, SubnetType } from "@orrery/state";
 
 /** Instructions of one update, heartbeat, timer or callback. */
 export const INSTRUCTIONS_PER_MESSAGE_MAX = 40_000_000_000n;
@@ -170,6 +170,8 @@ export interface ExecutionLimits {
   /** 0n: heartbeats run every round. */
   readonly heartbeatIntervalNs: bigint;
   readonly ingressHistoryBytes: number;
+  /** Blocks for which statistics of queries are added up before canisters are told of them. */
+  readonly queryStatsEpochBlocks: number;
   /** A stream to another subnet takes no further message once it holds this many, or this many bytes. */
   readonly streamMessages: number;
   readonly streamBytes: number;
@@ -204,6 +206,7 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   partitions: 4,
   heartbeatIntervalNs: HEARTBEAT_INTERVAL_NS,
   ingressHistoryBytes: INGRESS_HISTORY_BYTES_MAX,
+  queryStatsEpochBlocks: 600,
   streamMessages: 10_000,
   streamBytes: 10 * 1024 * 1024,
   systemStreamMessages: 100,
@@ -231,6 +234,14 @@ const SYSTEM_LIMITS: ExecutionLimits = {
   snapshotInstructions: 0n,
   snapshotDataInstructions: 0n,
 };
+
+/** Local networks make blocks when there is something to do: statistics of queries are shown sooner. */
+const LOCAL_LIMITS: Partial<ExecutionLimits> = { queryStatsEpochBlocks: 60 };
+
+/** What holds on a subnet unless its host says otherwise. */
+export function subnetLimits({ type, local }: Pick<SubnetInfo, "type" | "local">): ExecutionLimits {
+  return local ? { ...limitsOf(type), ...LOCAL_LIMITS } : limitsOf(type);
+}
 
 /** Verified application subnets and cloud engines have the limits of application subnets. */
 export function limitsOf(type: SubnetType): ExecutionLimits {

@@ -190,6 +190,14 @@ export interface Callback {
 
 export type SystemTask = "heartbeat" | "global_timer" | "on_low_wasm_memory";
 
+/** Calls, instructions and bytes of queries. */
+export interface QuerySums {
+  readonly calls: bigint;
+  readonly instructions: bigint;
+  readonly requestBytes: bigint;
+  readonly responseBytes: bigint;
+}
+
 export interface CanisterState {
   readonly meta: CanisterMeta;
   readonly memory: WasmMemoryState;
@@ -210,8 +218,8 @@ export interface CanisterState {
   snapshots: readonly SnapshotKey[];
   /** Local number of the next snapshot; never used twice. */
   nextSnapshot: bigint;
-  /** Instructions, calls and bytes answered by queries, aggregated. */
-  queryStats: { calls: bigint; instructions: bigint; requestBytes: bigint; responseBytes: bigint };
+  /** What queries took in the epochs that ended. */
+  queryStats: QuerySums;
   /** Cycles consumed by use case, for `canister_metrics` and `/subnet/<id>/metrics`. */
   readonly consumed: Map<string, bigint>;
   /** Scheduler: accumulated priority in millionths of a percent; ties break by id. */
@@ -282,6 +290,8 @@ export interface ReplicatedState {
   consumedCyclesTotal: bigint;
   /** The last sample of each UTC day, oldest first; the last one goes on. */
   nodeMetrics: readonly NodeMetricsSample[];
+  /** What queries took since the epoch of their statistics began, by canister; not there: nothing. */
+  epochQueries?: ReadonlyMap<PrincipalKey, QuerySums>;
   /** Certified state tree of `height` (canonical-state.ts keeps it in step with the records). */
   tree: LabelTree;
   /** Records changed since the last delta was taken; keys of `canisters`, of `ingressHistory` and of `streams`. */

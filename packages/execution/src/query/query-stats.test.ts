@@ -10,8 +10,8 @@ import {
   principalKey,
   QUERY_STATS_PER_BLOCK_MAX,
 } from "@orrery/base";
-import { decodeCanister, encodeCanister } from "@orrery/state";
-import { idArg } from "../testing/subnet.testkit.ts";
+import { decodeCanister, decodeSystem, encodeCanister, encodeSystem, fullStateHash } from "@orrery/state";
+import { idArg, TestSubnet } from "../testing/subnet.testkit.ts";
 import { COUNTER, rejection, replied, Watched } from "../testing/watched.testkit.ts";
 import { QueryStatsCounter } from "./query-stats.ts";
 
@@ -35,7 +35,7 @@ function shown(status: Uint8Array): readonly bigint[] {
 
 describe("query statistics", () => {
   test("reach every reader of the status through a block", () => {
-    const watched = new Watched();
+    const watched = new Watched(() => {}, { limits: { queryStatsEpochBlocks: 1 } });
     const { subnet } = watched;
     const id = subnet.installed(COUNTER);
     replied(watched.query(id, "get", new Uint8Array(7)));
@@ -63,7 +63,7 @@ describe("query statistics", () => {
   });
 
   test("of a canister that is gone are dropped, and ordering them changes nothing certified", () => {
-    const watched = new Watched();
+    const watched = new Watched(() => {}, { limits: { queryStatsEpochBlocks: 1 } });
     const { subnet } = watched;
     const id = subnet.installed(COUNTER);
     const counts = { calls: 1n, instructions: 2n, requestBytes: 3n, responseBytes: 4n };
@@ -79,6 +79,36 @@ describe("query statistics", () => {
     assert.ok(
       delta.tree.every(({ path }) => path[1] === undefined || principalKey(path[1]) !== principalKey(id)),
     );
+  });
+
+  test("of an epoch are shown in its last block, the same after a restart in the middle", () => {
+    const counts = { calls: 1n, instructions: 2n, requestBytes: 3n, responseBytes: 4n };
+    const run = (restartAt: number | null) => {
+      const subnet = new TestSubnet({ limits: { queryStatsEpochBlocks: 5 } });
+      const id = subnet.installed(COUNTER);
+      while (subnet.state.height % 5 !== 4) subnet.round();
+      const seen: bigint[] = [];
+      for (let i = 0; i < 10; i++) {
+        const queryStats = [id, canisterIdFromIndex(99n)]
+          .sort(compareBytes)
+          .map((canisterId) => ({ canisterId, ...counts }));
+        subnet.round([], 1n, { queryStats });
+        seen.push(subnet.canister(id).queryStats.calls);
+        if (i !== restartAt) continue;
+        const system = decodeSystem(encodeSystem(subnet.state));
+        assert.equal(system.epochQueries?.size, 1);
+        if (system.epochQueries !== undefined) subnet.state.epochQueries = system.epochQueries;
+        subnet.reload(subnet.runner);
+      }
+      assert.deepEqual(seen, [0n, 0n, 0n, 0n, 5n, 5n, 5n, 5n, 5n, 10n]);
+      assert.equal(subnet.state.epochQueries, undefined);
+      return {
+        hash: fullStateHash(subnet.state, subnet.arena),
+        status: shown(subnet.reply({ method: "canister_status", arg: idArg(id) })),
+      };
+    };
+    assert.deepEqual(run(null), run(7));
+    assert.deepEqual(run(null).status, [10n, 20n, 30n, 40n]);
   });
 
   test("are taken as many at a time as a block may hold, by id", () => {

@@ -27,6 +27,7 @@ import type {
   ModuleExports,
   NodeMetrics,
   NodeMetricsSample,
+  QuerySums,
   ReplicatedState,
   RoutingEntry,
   SnapshotMemory,
@@ -247,6 +248,13 @@ const historyDetails = union<HistoryDetails>({
 
 const chunks = textMap(record<{ readonly bytes: number }>({ bytes: integer }));
 
+const querySums = record<QuerySums>({
+  calls: bigInteger,
+  instructions: bigInteger,
+  requestBytes: bigInteger,
+  responseBytes: bigInteger,
+});
+
 type CanisterRecord = Omit<CanisterState, "memory">;
 
 const canisterCodec = record<CanisterRecord>({
@@ -271,12 +279,7 @@ const canisterCodec = record<CanisterRecord>({
   chunks,
   snapshots: list(text),
   nextSnapshot: bigInteger,
-  queryStats: record<CanisterState["queryStats"]>({
-    calls: bigInteger,
-    instructions: bigInteger,
-    requestBytes: bigInteger,
-    responseBytes: bigInteger,
-  }),
+  queryStats: querySums,
   consumed: textMap(bigInteger),
   priority: integer,
   priorityCredit: integer,
@@ -340,6 +343,7 @@ const systemCodec = record<SystemRecord>({
   randomness: bytes,
   updateTransactionsTotal: bigInteger,
   consumedCyclesTotal: bigInteger,
+  epochQueries: optional(textMap(querySums)),
   nodeMetrics: list(
     record<NodeMetricsSample>({
       time: bigInteger,
