@@ -1,0 +1,74 @@
+/** What the main thread and the threads of instances say to each other. Instances keep their ids of the server. */
+
+/** A request to a thread; each is answered by what its field in `Answers` says. */
+export type ThreadCall =
+  | { readonly kind: "create"; readonly instance: number; readonly config: InstanceConfig }
+  | {
+      readonly kind: "operate";
+      readonly instance: number;
+      /** Path below the instance: "read/get_time". */
+      readonly name: string;
+      readonly body: Uint8Array;
+      /** Of the blob that the body names. */
+      readonly blob: Uint8Array | null;
+    }
+  | { readonly kind: "http"; readonly instance: number; readonly request: ThreadRequest }
+  | { readonly kind: "verify_signature"; readonly body: Uint8Array }
+  | { readonly kind: "delete"; readonly instance: number };
+
+export interface ThreadRequest {
+  readonly method: string;
+  /** Path and query below the instance. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+export interface ThreadAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array | string;
+}
+
+/** What became of a creation: the topology as JSON, or why there is no instance. */
+export type Creation = { readonly topology: string } | { readonly error: string };
+
+export type SubnetKind =
+  | "nns"
+  | "sns"
+  | "ii"
+  | "fiduciary"
+  | "bitcoin"
+  | "test_threshold_keys"
+  | "system"
+  | "application"
+  | "verified_application"
+  | "cloud_engine";
+
+export interface SubnetConfig {
+  readonly kind: SubnetKind;
+  readonly instructions: "production" | "benchmarking";
+  readonly costSchedule: "normal" | "free";
+  readonly admins: readonly Uint8Array[] | null;
+}
+
+/** An instance as asked for, checked in shape. */
+export interface InstanceConfig {
+  readonly subnets: readonly SubnetConfig[];
+  readonly stateDir: string | null;
+  /** Ns since 1970; null is the default. */
+  readonly initialTime: bigint | null;
+  /** Least time between rounds; null runs rounds only when asked to. */
+  readonly autoProgressMs: number | null;
+  readonly mainnetNnsId: boolean;
+  /** Whether requests of the HTTPS interface need no valid signature. */
+  readonly trustsIngress: boolean;
+}
+
+/** Frames on the port. */
+export type ToThread = { readonly id: number; readonly call: ThreadCall };
+export type FromThread =
+  | { readonly id: number; readonly value: unknown }
+  | { readonly id: number; readonly error: string }
+  /** Its modules are loaded. */
+  | { readonly ready: true };
