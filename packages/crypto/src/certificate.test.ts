@@ -34,7 +34,8 @@ import {
 import { nobleBls } from "./curves.ts";
 import { blsToDer } from "./der.ts";
 import { listLabels, lookupAll, lookupPath, lookupSubtree } from "./hash-tree.ts";
-import { emptyTree, type LabelTree, treeHash, treeSet } from "./label-tree.ts";
+import { emptyTree, type LabelTree, treeSet } from "./label-tree.ts";
+import { treeHash } from "./label-tree-hash.ts";
 import { type CanisterRange, encodeRanges, shardRanges } from "./ranges.ts";
 import { witness } from "./witness.ts";
 

@@ -39,17 +39,17 @@ const SEP_FORK: Uint8Array = domainSep("ic-hashtree-fork");
 const SEP_LABELED: Uint8Array = domainSep("ic-hashtree-labeled");
 const SEP_LEAF: Uint8Array = domainSep("ic-hashtree-leaf");
 
-/** Root hash of the empty tree. A fresh copy, since callers may keep it. */
-export function emptyHash(): Uint8Array {
+/** Root hash of the empty tree. */
+function emptyHash(): Uint8Array {
   return sha256(SEP_EMPTY);
 }
-export function forkHash(left: Uint8Array, right: Uint8Array): Uint8Array {
+function forkHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   return sha256(SEP_FORK, left, right);
 }
-export function labeledHash(label: Uint8Array, tree: Uint8Array): Uint8Array {
+function labeledHash(label: Uint8Array, tree: Uint8Array): Uint8Array {
   return sha256(SEP_LABELED, label, tree);
 }
-export function leafHash(value: Uint8Array): Uint8Array {
+function leafHash(value: Uint8Array): Uint8Array {
   return sha256(SEP_LEAF, value);
 }
 

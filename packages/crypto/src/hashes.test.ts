@@ -8,13 +8,12 @@ import {
   hkdfSha256,
   hmacSha256,
   installSha256Backend,
-  SHORT_MESSAGE_BYTES_MAX,
   sha224,
   sha256,
   sha256Pure,
   sha512,
 } from "./hashes.ts";
-import { sha256Short } from "./sha256-short.ts";
+import { SHORT_MESSAGE_BYTES_MAX, sha256Short } from "./sha256-short.ts";
 
 after(() => installSha256Backend(sha256Pure));
 

@@ -8,7 +8,7 @@ import { hkdf } from "@noble/hashes/hkdf.js";
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha224 as nobleSha224, sha256 as nobleSha256, sha512 as nobleSha512 } from "@noble/hashes/sha2.js";
 import { concatAll, concatBytes, equalBytes, OrreryError, utf8 } from "@orrery/base";
-import { sha256Short } from "./sha256-short.ts";
+import { SHORT_MESSAGE_BYTES_MAX, sha256Short } from "./sha256-short.ts";
 
 /** One-shot SHA-256; must not keep or change its argument, must return 32 fresh bytes. */
 export type Sha256 = (data: Uint8Array) => Uint8Array;
@@ -17,9 +17,6 @@ export type Sha256 = (data: Uint8Array) => Uint8Array;
 export const sha256Pure: Sha256 = (data) => nobleSha256(data);
 
 let sha256Backend: Sha256 = sha256Pure;
-
-/** Up to this length the implementation for short messages is faster than the call into any back end. */
-export const SHORT_MESSAGE_BYTES_MAX = 128;
 
 /** SHA-256 of the concatenation of the parts. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {

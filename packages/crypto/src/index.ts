@@ -86,10 +86,10 @@ export {
   treeEntries,
   treeFloor,
   treeGet,
-  treeHash,
   treeSet,
   treeSize,
 } from "./label-tree.ts";
+export { treeHash } from "./label-tree-hash.ts";
 export {
   type NodeSignature,
   type QueryResponse,

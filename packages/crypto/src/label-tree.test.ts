@@ -18,10 +18,10 @@ import {
   treeEntries,
   treeFloor,
   treeGet,
-  treeHash,
   treeSet,
   treeSize,
 } from "./label-tree.ts";
+import { treeHash } from "./label-tree-hash.ts";
 import { revealAll, witness } from "./witness.ts";
 
 /** Short labels over few letters, so that prefixes and neighbours occur all the time. */

@@ -8,15 +8,15 @@
  * are filled in on first use; labels and values given to a tree must not be changed afterwards.
  */
 import { assert, compareBytes } from "@orrery/base";
-import { emptyHash, forkHash, labeledHash, leafHash } from "./hash-tree.ts";
+import type { Digest } from "./sha256-short.ts";
 
 export interface Tip {
   readonly kind: "tip";
   readonly label: Uint8Array;
   readonly value: Uint8Array | LabelTree;
   /** Hash of a long value alone, and of the labelled value; null until asked for, or not kept. */
-  valueHash: Uint8Array | null;
-  hash: Uint8Array | null;
+  valueHash: Digest | null;
+  hash: Digest | null;
 }
 
 export interface Branch {
@@ -27,7 +27,7 @@ export interface Branch {
   readonly right: TrieNode;
   /** Labels below. */
   readonly count: number;
-  hash: Uint8Array | null;
+  hash: Digest | null;
 }
 
 export type TrieNode = Tip | Branch;
@@ -42,19 +42,6 @@ export interface LabelEntry {
   readonly label: Uint8Array;
   readonly value: Uint8Array | LabelTree;
 }
-
-/**
- * Levels of at most so many labels do not keep the hashes inside them: there are as many such levels as canisters, a hash takes 250
- * bytes of memory and a microsecond, and what is above them keeps theirs.
- */
-const SMALL_LEVEL_LABELS = 8;
-/**
- * The topmost levels (the state tree's root, and all canisters or all requests below it) keep theirs however few labels they have:
- * every certificate shows them pruned, and would hash all that is below them again.
- */
-const KEPT_LEVELS = 2;
-/** Hashing a shorter value again costs less than keeping its hash. */
-const KEPT_VALUE_BYTES_MIN = 256;
 
 const EMPTY: LabelTree = { kind: "labels", root: null };
 
@@ -262,41 +249,4 @@ function lastTip(node: TrieNode): Tip {
   let at = node;
   while (at.kind === "branch") at = at.right;
   return at;
-}
-
-/** Hash of a value or subtree alone; `depth` is that of the level it is, when it is one. Callers must not change the bytes. */
-export function valueHash(tip: Tip, depth: number = KEPT_LEVELS): Uint8Array {
-  if (!(tip.value instanceof Uint8Array)) return levelHash(tip.value, depth);
-  if (tip.value.length < KEPT_VALUE_BYTES_MIN) return leafHash(tip.value);
-  tip.valueHash ??= leafHash(tip.value);
-  return tip.valueHash;
-}
-
-/** Hash of a trie node as the hash tree's forks and labels have it. */
-export function nodeHash(node: TrieNode): Uint8Array {
-  return node.hash ?? hashOf(node, { keep: false, depth: KEPT_LEVELS });
-}
-
-/** `keep`: remember the hashes from here down to the tips of this level, which is the one at `depth`. */
-function hashOf(node: TrieNode, level: { readonly keep: boolean; readonly depth: number }): Uint8Array {
-  if (node.hash !== null) return node.hash;
-  const hash =
-    node.kind === "tip"
-      ? labeledHash(node.label, valueHash(node, level.depth + 1))
-      : forkHash(hashOf(node.left, level), hashOf(node.right, level));
-  if (level.keep) node.hash = hash;
-  return hash;
-}
-
-const EMPTY_HASH: Uint8Array = emptyHash();
-
-/** Hash of a level that stands `depth` levels below the root. */
-export function levelHash({ root }: LabelTree, depth: number = KEPT_LEVELS): Uint8Array {
-  if (root === null) return EMPTY_HASH;
-  return hashOf(root, { keep: depth < KEPT_LEVELS || countOf(root) > SMALL_LEVEL_LABELS, depth });
-}
-
-/** Root hash of a whole tree: 32 bytes, which callers must not change. */
-export function treeHash(tree: LabelTree): Uint8Array {
-  return levelHash(tree, 0);
 }

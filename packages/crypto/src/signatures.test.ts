@@ -23,7 +23,8 @@ import { ed25519Signer, nobleSignatures, p256Signer, secp256k1Signer } from "./c
 import { blsToDer, canisterSignatureKeyToDer, parsePublicKeyDer } from "./der.ts";
 import { hashTreeToCbor } from "./hash-tree.ts";
 import { sha256 } from "./hashes.ts";
-import { emptyTree, type LabelTree, treeHash, treeSet } from "./label-tree.ts";
+import { emptyTree, type LabelTree, treeSet } from "./label-tree.ts";
+import { treeHash } from "./label-tree-hash.ts";
 import { type CanisterRange, encodeRanges } from "./ranges.ts";
 import { createSignatureVerifier } from "./signatures.ts";
 import { witness } from "./witness.ts";

@@ -6,17 +6,8 @@
  */
 import { toHex } from "@orrery/base";
 import { EMPTY_TREE, type HashTree } from "./hash-tree.ts";
-import {
-  findTip,
-  type LabelTree,
-  labelBit,
-  levelHash,
-  neighbours,
-  nodeHash,
-  type Tip,
-  type TrieNode,
-  valueHash,
-} from "./label-tree.ts";
+import { findTip, type LabelTree, labelBit, neighbours, type Tip, type TrieNode } from "./label-tree.ts";
+import { levelHash, nodeHash, valueHash } from "./label-tree-hash.ts";
 
 /** The asked paths as a trie of labels; `all` asks for everything from here on. */
 interface Asked {
