@@ -478,8 +478,8 @@ snapshots.each(
     const value = { canister_id: child.id, snapshot_id: await take(child), ...more };
     relayedReject(
       await other.update(managementCall(method, value)),
-      5,
-      "Only the controllers of the canister",
+      [4, 5],
+      /Only the controllers of the canister|is not allowed to access canister snapshots/,
     );
     relayedReply(await parent.update(managementCall(method, value)));
   },
