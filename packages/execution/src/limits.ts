@@ -85,11 +85,13 @@ export const HEARTBEAT_INTERVAL_NS = 1_000_000_000n;
 
 /** Subnet memory for canisters, bytes. */
 export const SUBNET_MEMORY_BYTES_MAX: bigint = 2n << 40n;
+/** Of it, what only callbacks may take: a canister must be able to deal with an answer on a subnet that is full. */
+export const SUBNET_MEMORY_FOR_CALLBACKS_BYTES: bigint = 10n << 30n;
 /** Subnet memory in use from which new memory reserves cycles, bytes. */
 export const STORAGE_RESERVATION_THRESHOLD_BYTES: bigint = 750n << 30n;
 /** Seconds of payments that memory reserves on a full subnet; in between in proportion. */
 export const STORAGE_RESERVATION_SECONDS_MAX = 300_000_000n;
-/** What a running message may take of the subnet's free memory is one share of so many: others run beside it. */
+/** What a message or a management call may take of the subnet's free memory is one share of so many: others run beside it. */
 export const MEMORY_SHARES = 4n;
 /** Custom sections of all modules of a subnet, bytes. */
 export const CUSTOM_SECTIONS_BYTES_MAX: number = 2 * 1024 ** 3;

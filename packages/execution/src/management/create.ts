@@ -34,9 +34,11 @@ import {
   historyOrigin,
   type ManagementCall,
 } from "./call.ts";
-import { optional, readNat, readNat64, readPrincipal, required } from "./candid-decode.ts";
+import { decodeRecord, optional, readNat, readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { notAuthorized } from "./effective-id.ts";
 import { environmentVariablesHash, recordChange } from "./history.ts";
+import { availableMemory } from "./memory.ts";
+import { invalidPayload } from "./methods.ts";
 import { applySettings, readSettings, validateSettings } from "./settings.ts";
 import { encodeCanisterId } from "./types.ts";
 
@@ -92,6 +94,12 @@ export const provisionalCreateCanister: Handler = (round, call) => {
     : failure(created.error);
 };
 
+/** The id that an argument of provisional creation asks for; null when it leaves that to the subnet. */
+export function specifiedCanisterId(arg: Uint8Array): Result<Principal | null, UserError> {
+  const decoded = decodeRecord(arg, (record) => optional(record, "specified_id", readPrincipal));
+  return decoded.ok ? decoded : err(invalidPayload(decoded.error));
+}
+
 export const provisionalTopUp: Handler = (round, call) => {
   if (!round.state.subnet.local) return failure(notAuthorized());
   const decoded = decodeArg(call, (record) => ({
@@ -140,7 +148,7 @@ function create(round: Round, call: ManagementCall, creation: Creation): Result<
   });
   const settings = validateSettings(state, canister.meta, {
     given: creation.given,
-    memoryUsed: index.memoryUsed,
+    available: availableMemory(round),
   });
   if (!settings.ok) return settings;
   applySettings(canister.meta, settings.value);

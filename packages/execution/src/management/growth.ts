@@ -15,6 +15,7 @@ import {
 } from "../cycles.ts";
 import type { UserError } from "../error-codes.ts";
 import { executionCost, memorySaturation, storageReservation } from "../fees.ts";
+import { MEMORY_SHARES } from "../limits.ts";
 import type { Round } from "../scheduler/round.ts";
 import { isController } from "./effective-id.ts";
 import { availableMemory, growthError } from "./memory.ts";
@@ -54,7 +55,7 @@ export function planWork(round: Round, growth: Growth): Result<WorkPlan, UserErr
     const reveal = isController(after, sender);
     return err(snapshotOutOfCycles(outOfCycles(after, { requested: cycles, threshold, reveal })));
   }
-  const reserve = storageReservation(subnet, memorySaturation(available, 1n), bytes);
+  const reserve = storageReservation(subnet, memorySaturation(available, MEMORY_SHARES), bytes);
   const limit = after.settings.reservedCyclesLimit;
   const excess = after.reservedCycles + reserve - limit;
   if (reserve > 0n && excess > 0n) return err(growthError({ kind: "limit", bytes, limit, excess }));

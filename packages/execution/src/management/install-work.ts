@@ -7,7 +7,7 @@ import { principalToText } from "@orrery/base";
 import type { InstallWork, SubnetInfo } from "@orrery/state";
 import { memoryUsageBytes } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { QUEUE_CAPACITY } from "../limits.ts";
+import { MEMORY_SHARES, QUEUE_CAPACITY } from "../limits.ts";
 import { paceAfter } from "../messaging/work.ts";
 import { persistenceError } from "../runner/install.ts";
 import { aboutCanister } from "../system-api/failure.ts";
@@ -124,7 +124,7 @@ function growthOf(
     customSectionBytes: compiled.customSectionBytes,
     cycles: left + work.prepaid.cycles,
   };
-  const plan = planGrowth(subnet, { meta, grown, available: work.subnetMemoryAvailable });
+  const plan = planGrowth(subnet, { meta, grown, available: work.subnetMemoryAvailable / MEMORY_SHARES });
   if (!plan.ok || plan.reserve <= left) return plan;
   // What is prepaid comes back only afterwards.
   const bytes = memoryUsageBytes(grown) - memoryUsageBytes(meta);

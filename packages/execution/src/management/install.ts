@@ -4,9 +4,10 @@
  */
 import { assert, err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
 import type { CanisterState, InstallWork, Prepayment } from "@orrery/state";
+import { maxOf } from "../bigints.ts";
 import { prepayExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { CHUNK_BYTES_MAX, SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
+import { CHUNK_BYTES_MAX, MEMORY_SHARES } from "../limits.ts";
 import { settleOutbox } from "../messaging/delivery.ts";
 import { appendLogs } from "../messaging/logs.ts";
 import { messageBytes } from "../messaging/message-memory.ts";
@@ -45,6 +46,7 @@ import {
 import { assembleModule } from "./chunks.ts";
 import { invalidController, isController } from "./effective-id.ts";
 import { recordChange } from "./history.ts";
+import { subnetMemoryLeft } from "./memory.ts";
 
 interface InstallMode {
   readonly mode: "install" | "reinstall" | "upgrade";
@@ -169,12 +171,12 @@ function install(round: Round, call: ManagementCall, task: InstallTask): Managem
     arg: args.arg,
     senderVersion: args.senderVersion,
     blob: state.blobs.put(uploaded.value),
-    customSectionsAvailable: Math.max(0, round.limits.customSectionBytes - round.index.customSectionBytes),
+    customSectionsAvailable: sectionsLeft(round),
     extraInstructions: task.extraInstructions,
     prepaid: prepaid.value,
     startTime: state.time,
     startHeight: state.height,
-    subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - round.index.memoryUsed,
+    subnetMemoryAvailable: subnetMemoryLeft(round.index),
     balance: canister.meta.cycles,
     messageBytes: messageBytes(canister.meta),
     prioritized: false,
@@ -256,10 +258,15 @@ function turnEnv({ state, limits, index }: Round): TurnEnv {
     time: state.time,
     height: state.height,
     limits,
-    subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - index.memoryUsed,
+    subnetMemoryAvailable: subnetMemoryLeft(index),
     callBudget: { guaranteedBytes: 0, callbacks: 0 },
     outbox: newOutbox(),
   };
+}
+
+/** Bytes of custom sections that a new module may bring besides those of the old one. */
+function sectionsLeft({ limits, index }: Round): number {
+  return Math.max(0, Math.floor((limits.customSectionBytes - index.customSectionBytes) / Number(MEMORY_SHARES)));
 }
 
 function modeError({ meta }: CanisterState, { mode }: InstallMode): UserError | null {

@@ -13,6 +13,7 @@ import { inheritOutputs } from "../streams/outputs.ts";
 import { controlled, decodeArg, failure, type Handler, historyOrigin } from "./call.ts";
 import { optional, readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { recordChange } from "./history.ts";
+import { availableMemory } from "./memory.ts";
 import { applySettings, readSettings, validateSettings } from "./settings.ts";
 
 const DONE = { kind: "reply", data: EMPTY_REPLY } as const;
@@ -26,7 +27,7 @@ export const updateSettings: Handler = (round, call) => {
   if (!found.ok) return failure(found.error);
   const { canister, args } = found.value;
   const { meta } = canister;
-  const settings = validateSettings(state, meta, { given: args.given, memoryUsed: index.memoryUsed });
+  const settings = validateSettings(state, meta, { given: args.given, available: availableMemory(round) });
   if (!settings.ok) return failure(settings.error);
   const logLimitChanged = settings.value.settings.logMemoryLimit !== meta.settings.logMemoryLimit;
   applySettings(meta, settings.value);

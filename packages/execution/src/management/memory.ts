@@ -3,10 +3,11 @@
  * canister stays unfrozen with it, and the cycles that it reserves on a subnet that fills up. Texts are the replica's.
  */
 import type { CanisterMeta, SubnetInfo } from "@orrery/state";
+import { maxOf } from "../bigints.ts";
 import { chargedMemoryBytes, freezingThresholdCycles } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { memorySaturation, storageReservation } from "../fees.ts";
-import { SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
+import { MEMORY_SHARES, SUBNET_MEMORY_BYTES_MAX, SUBNET_MEMORY_FOR_CALLBACKS_BYTES } from "../limits.ts";
 import type { Round } from "../scheduler/round.ts";
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
@@ -28,7 +29,7 @@ export interface Growth {
   readonly meta: CanisterMeta;
   /** The record after, with the settings and memories that it would have; its balance is what the checks look at. */
   readonly grown: CanisterMeta;
-  /** Bytes that the subnet has left. */
+  /** Bytes of the subnet that it may take. */
   readonly available: bigint;
 }
 
@@ -47,10 +48,10 @@ export function planGrowth(subnet: SubnetInfo, growth: Growth): GrowthPlan {
   const refuse = (refusal: GrowthRefusal): GrowthPlan => ({ ok: false, refusal });
   const bytes = chargedMemoryBytes(grown) - chargedMemoryBytes(meta);
   if (bytes <= 0n) return { ok: true, reserve: 0n };
-  if (bytes > available) return refuse({ kind: "subnet", bytes, available });
+  if (bytes > available) return refuse({ kind: "subnet", bytes, available: maxOf(available, 0n) });
   const threshold = freezingThresholdCycles(subnet, grown);
   if (grown.cycles < threshold) return refuse({ kind: "cycles", bytes, missing: threshold - grown.cycles });
-  const reserve = storageReservation(subnet, memorySaturation(available, 1n), bytes);
+  const reserve = storageReservation(subnet, memorySaturation(available, MEMORY_SHARES), bytes);
   const limit = grown.settings.reservedCyclesLimit;
   const excess = grown.reservedCycles + reserve - limit;
   if (excess > 0n) return refuse({ kind: "limit", bytes, limit, excess });
@@ -90,8 +91,14 @@ export function limitExceeded(refusal: { readonly limit: bigint; readonly excess
   return `its reserved cycles limit. The current limit (${refusal.limit}) would be exceeded by ${refusal.excess}.`;
 }
 
-export function availableMemory(round: Round): bigint {
-  return SUBNET_MEMORY_BYTES_MAX - round.index.memoryUsed;
+/** What a subnet has left for canisters besides what is for callbacks. */
+export function subnetMemoryLeft({ memoryUsed }: Pick<Round["index"], "memoryUsed">): bigint {
+  return SUBNET_MEMORY_BYTES_MAX - SUBNET_MEMORY_FOR_CALLBACKS_BYTES - memoryUsed;
+}
+
+/** What one call may take of that. */
+export function availableMemory({ index }: Pick<Round, "index">): bigint {
+  return subnetMemoryLeft(index) / MEMORY_SHARES;
 }
 
 /**

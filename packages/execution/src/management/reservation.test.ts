@@ -7,7 +7,7 @@ import { type CanisterId, concatBytes, utf8 } from "@orrery/base";
 import type { IngressStatus } from "@orrery/state";
 import { memoryUsageBytes } from "../cycles.ts";
 import { memorySaturation, storageCost, storageReservation } from "../fees.ts";
-import { SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
+import { SUBNET_MEMORY_BYTES_MAX, SUBNET_MEMORY_FOR_CALLBACKS_BYTES } from "../limits.ts";
 import { ExecutionIndex } from "../scheduler/execution-index.ts";
 import { SUBNET, wat } from "../testing/bench.testkit.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
@@ -22,18 +22,44 @@ const GROWING = `(module
   (func (export "canister_update stable") (drop (call $stable_grow (i64.const 160))) (call $reply))
   (func (export "canister_update touch") (call $reply)))`;
 const GROWTH = 160n * 65_536n;
+/** What canisters may still take of the subnet together, callbacks aside. */
 function available({ state }: TestSubnet): bigint {
-  return SUBNET_MEMORY_BYTES_MAX - new ExecutionIndex(state).memoryUsed;
+  return SUBNET_MEMORY_BYTES_MAX - SUBNET_MEMORY_FOR_CALLBACKS_BYTES - new ExecutionIndex(state).memoryUsed;
 }
 
 const RICH = 10n ** 18n;
+
+/** Grows by 10 MiB when its call to itself is answered. */
+const CALLING = `(module
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "call_new" (func $call_new (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "ic0" "call_perform" (func $perform (result i32)))
+  (import "ic0" "canister_self_copy" (func $self (param i32 i32 i32)))
+  (memory 1) (table funcref (elem $grown))
+  (data (i32.const 16) "touch")
+  (func $grown (param i32) (drop (memory.grow (i32.const 160))) (call $reply))
+  (func (export "canister_update grow") (drop (memory.grow (i32.const 160))) (call $reply))
+  (func (export "canister_update call")
+    (call $self (i32.const 0) (i32.const 0) (i32.const 10))
+    (call $call_new (i32.const 0) (i32.const 10) (i32.const 16) (i32.const 5)
+      (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+    (drop (call $perform)))
+  (func (export "canister_update touch") (call $reply)))`;
 
 /** A subnet of which `used` bytes are allocated by a canister that pays for them. */
 function filled(used: bigint): TestSubnet {
   const subnet = new TestSubnet();
   const id = subnet.create({ cycles: 10n ** 24n });
-  assert.equal(update(subnet, id, { memory: used, limit: 10n ** 38n }).kind, "replied");
+  const canister = subnet.canister(id);
+  // More than a call may take at once.
+  canister.meta.settings = { ...canister.meta.settings, memoryAllocation: used };
+  subnet.reload(subnet.runner);
   return subnet;
+}
+
+/** A subnet with 20 MiB left for canisters. */
+function nearlyFull(): TestSubnet {
+  return filled(SUBNET_MEMORY_BYTES_MAX - SUBNET_MEMORY_FOR_CALLBACKS_BYTES - 20n * 1_048_576n);
 }
 
 const Settings = IDL.Record({
@@ -138,9 +164,33 @@ describe("messages that grow memory", () => {
   });
 
   test("are refused where the subnet has no room", () => {
-    const subnet = filled(SUBNET_MEMORY_BYTES_MAX - 20n * 1_048_576n);
+    const subnet = nearlyFull();
     const id = subnet.installed(GROWING, { cycles: RICH });
     assert.equal(refusal(subnet.call({ canisterId: id, method: "grow" }))[0], "IC0507");
+  });
+
+  test("find room on a full subnet when they deal with an answer", () => {
+    const subnet = nearlyFull();
+    const id = subnet.installed(CALLING, { cycles: RICH });
+    const before = subnet.canister(id).meta.heapPages;
+    assert.equal(refusal(subnet.call({ canisterId: id, method: "grow" }))[0], "IC0507");
+    subnet.reply({ canisterId: id, method: "call" });
+    assert.equal(subnet.canister(id).meta.heapPages, before + 160);
+  });
+
+  test("may each take a quarter of what is left", () => {
+    const subnet = new TestSubnet();
+    const id = subnet.create({ cycles: 10n ** 24n });
+    const share = available(subnet) / 4n;
+    const used = memoryUsageBytes(subnet.canister(id).meta);
+    const asked = { memory: share + used + 1n, limit: 10n ** 38n };
+    const [code, text] = refusal(update(subnet, id, asked));
+    assert.equal(code, "IC0101");
+    assert.match(
+      text,
+      /^Canister requested 509\.50 GiB of memory but only 509\.50 GiB are available in the subnet\.$/,
+    );
+    assert.equal(update(subnet, id, { ...asked, memory: share + used }).kind, "replied");
   });
 
   test("what is reserved counts towards the freezing threshold and pays first", () => {
@@ -164,7 +214,7 @@ describe("installations", () => {
     const used = (): bigint => memoryUsageBytes(meta) - BigInt(meta.historyBytes);
     const [left, before] = [available(subnet), used()];
     assert.equal(subnet.install(id, GROWING).kind, "replied");
-    const expected = storageReservation(SUBNET, memorySaturation(left, 1n), used() - before);
+    const expected = storageReservation(SUBNET, memorySaturation(left / 4n, 4n), used() - before);
     assert.ok(expected > 0n);
     assert.equal(meta.reservedCycles, expected);
     const other = subnet.create({ cycles: RICH });
@@ -205,7 +255,7 @@ describe("allocations", () => {
     const left = available(subnet);
     const taken = GIB / 4n;
     assert.equal(update(subnet, id, { memory: GIB / 4n }).kind, "replied");
-    const amount = storageReservation(SUBNET, memorySaturation(left, 1n), taken);
+    const amount = storageReservation(SUBNET, memorySaturation(left / 4n, 4n), taken);
     assert.ok(meta.reservedCycles > (amount * 99n) / 100n);
     const [low, lowText] = refusal(update(subnet, id, { limit: 1n }));
     assert.equal(low, "IC0540");
@@ -214,11 +264,11 @@ describe("allocations", () => {
       /^Cannot set the reserved cycles limit 1 below the reserved cycles balance of the canister \d+\.$/,
     );
     meta.cycles = RICH;
-    const [code, text] = refusal(update(subnet, id, { memory: 500n * GIB }));
+    const [code, text] = refusal(update(subnet, id, { memory: 250n * GIB }));
     assert.equal(code, "IC0533");
     assert.match(
       text,
-      /^Cannot increase memory allocation to 500\.00 GiB due to its reserved cycles limit\. The current limit \(5000000000000\) would be exceeded by \d+\.$/,
+      /^Cannot increase memory allocation to 250\.00 GiB due to its reserved cycles limit\. The current limit \(5000000000000\) would be exceeded by \d+\.$/,
     );
     meta.cycles = 1_000n;
     const [poor, poorText] = refusal(update(subnet, id, { memory: 2n * GIB, limit: 10n ** 30n }));
@@ -232,13 +282,13 @@ describe("allocations", () => {
     assert.equal(full, "IC0101");
     assert.match(
       fullText,
-      /^Canister requested 1\.95 TiB of memory but only 1\.02 TiB are available in the subnet\.$/,
+      /^Canister requested 1\.95 TiB of memory but only 259\.\d\d GiB are available in the subnet\.$/,
     );
   });
 });
 
 test("custom sections have a limit of their own, for all modules of a subnet", () => {
-  const subnet = new TestSubnet({ limits: { customSectionBytes: 3_000 } });
+  const subnet = new TestSubnet({ limits: { customSectionBytes: 12_000 } });
   const withSection = (bytes: number): Uint8Array => {
     const body = concatBytes(Uint8Array.of(16), utf8("icp:public notes"), new Uint8Array(bytes));
     const size = Uint8Array.of((body.length & 127) | 128, body.length >> 7);
@@ -247,9 +297,9 @@ test("custom sections have a limit of their own, for all modules of a subnet", (
   const [one, two] = [subnet.installed(withSection(1_000)), subnet.create()];
   const used = subnet.canister(one).meta.customSectionBytes;
   assert.ok(used >= 1_000);
-  const [code, text] = refusal(subnet.install(two, withSection(2_500)));
-  const asked = displayBytes(BigInt(used + 1_500));
-  const left = displayBytes(BigInt(3_000 - used));
+  const [code, text] = refusal(subnet.install(two, withSection(3_500)));
+  const asked = displayBytes(BigInt(used + 2_500));
+  const left = displayBytes(BigInt(Math.floor((12_000 - used) / 4)));
   assert.deepEqual(
     [code, text],
     [
@@ -259,6 +309,6 @@ test("custom sections have a limit of their own, for all modules of a subnet", (
   );
   assert.equal(subnet.canister(two).meta.module, null);
   // What an upgrade gives up counts for it.
-  assert.equal(subnet.install(one, withSection(2_500), { mode: { upgrade: [] } }).kind, "replied");
+  assert.equal(subnet.install(one, withSection(3_500), { mode: { upgrade: [] } }).kind, "replied");
   assert.equal(subnet.install(two, withSection(0)).kind, "replied");
 });

@@ -23,7 +23,6 @@ import {
   LOG_MEMORY_LIMIT_MIN,
   MEMORY_ALLOCATION_MAX,
   SUBNET_COMPUTE_PERCENT_MAX,
-  SUBNET_MEMORY_BYTES_MAX,
   VIEWERS_MAX,
   WASM_MEMORY_LIMIT_MAX,
 } from "../limits.ts";
@@ -211,15 +210,15 @@ export function applySettings(meta: CanisterMeta, { settings, reserve }: ValidSe
 export function validateSettings(
   state: ReplicatedState,
   meta: CanisterMeta,
-  options: { readonly given: Partial<CanisterSettings>; readonly memoryUsed: bigint },
+  options: { readonly given: Partial<CanisterSettings>; readonly available: bigint },
 ): Result<ValidSettings, UserError> {
-  const { given, memoryUsed } = options;
+  const { given, available } = options;
   const invalid = rangeError(given) ?? listError(given);
   if (invalid !== null) return err(invalid);
   const next = normalSettings({ ...meta.settings, ...given });
   const refusal = computeError(state, meta, next) ?? reservedLimitError(meta, next);
   if (refusal !== null) return err(refusal);
-  return allocationPlan(state, meta, { next, available: SUBNET_MEMORY_BYTES_MAX - memoryUsed });
+  return allocationPlan(state, meta, { next, available });
 }
 
 function computeError(state: ReplicatedState, meta: CanisterMeta, next: CanisterSettings): UserError | null {

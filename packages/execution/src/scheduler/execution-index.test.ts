@@ -5,7 +5,7 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
 import { memoryUsageBytes } from "../cycles.ts";
-import { SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
+import { subnetMemoryLeft } from "../management/memory.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
 import { ExecutionIndex } from "./execution-index.ts";
 
@@ -36,7 +36,7 @@ test("chunks count as memory from the call that stores them to the one that drop
   const seen = new Set<bigint>();
   for (const call of calls) {
     assert.equal(subnet.call(call).kind, "replied");
-    const free = SUBNET_MEMORY_BYTES_MAX - new ExecutionIndex(subnet.state).memoryUsed;
+    const free = subnetMemoryLeft(new ExecutionIndex(subnet.state)) / 4n;
     assert.deepEqual(
       [free, free + 1n].map((bytes) => refusalOf(subnet, id, bytes)),
       ["IC0531", "IC0101"],
@@ -50,7 +50,7 @@ test("memory that is allocated is not allocated again", () => {
   const subnet = new TestSubnet();
   const allocate = (): string => {
     const canister = Principal.fromUint8Array(subnet.create({ cycles: 10n ** 24n }));
-    const settings = { memory_allocation: [3n << 39n], reserved_cycles_limit: [10n ** 24n] };
+    const settings = { memory_allocation: [450n << 30n], reserved_cycles_limit: [10n ** 24n] };
     return subnet.call({
       method: "update_settings",
       arg: encode([Settings], [{ canister_id: canister, settings }]),

@@ -6,7 +6,8 @@
 import type { PrincipalKey } from "@orrery/base";
 import type { CanisterState } from "@orrery/state";
 import { minOf } from "../bigints.ts";
-import { type ExecutionLimits, SUBNET_MEMORY_BYTES_MAX } from "../limits.ts";
+import type { ExecutionLimits } from "../limits.ts";
+import { subnetMemoryLeft } from "../management/memory.ts";
 import {
   continueInstallations,
   type ManagementBudget,
@@ -127,7 +128,7 @@ function newTurn(
       time: state.time,
       height: state.height,
       limits,
-      subnetMemoryAvailable: SUBNET_MEMORY_BYTES_MAX - index.memoryUsed,
+      subnetMemoryAvailable: subnetMemoryLeft(index),
       callBudget,
       outbox: newOutbox(),
     },

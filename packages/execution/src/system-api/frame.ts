@@ -21,6 +21,7 @@ import {
   MESSAGE_HEADER_BYTES,
   QUERY_RESPONSE_BYTES_MAX,
   RESPONSE_BYTES_MAX,
+  SUBNET_MEMORY_FOR_CALLBACKS_BYTES,
 } from "../limits.ts";
 import { guaranteedRequestBytes } from "../messaging/message-memory.ts";
 import type { StableOverlay } from "../runner/stable-overlay.ts";
@@ -29,6 +30,7 @@ import { ByteBuffer } from "./byte-buffer.ts";
 import { CanisterFailure } from "./failure.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import {
+  CALLBACK_MODES,
   FREEZING_CHECK_MODES,
   MEMORY_LIMIT_MODES,
   type Mode,
@@ -296,7 +298,8 @@ export class MessageFrame {
     }
     if ((this.mask & SUBNET_MEMORY_MODES) === 0) return;
     const available = this.context.subnetMemoryAvailable / MEMORY_SHARES - this.#subnetMemoryTaken;
-    if (added > available) throw new CanisterFailure({ kind: "out_of_memory" });
+    const kept = (this.mask & CALLBACK_MODES) === 0 ? 0n : SUBNET_MEMORY_FOR_CALLBACKS_BYTES / MEMORY_SHARES;
+    if (added > available + kept) throw new CanisterFailure({ kind: "out_of_memory" });
     this.#reserve(added, available);
     this.#subnetMemoryTaken += added;
   }

@@ -109,6 +109,8 @@ export const MEMORY_LIMIT_MODES: ModeMask = modeMask("s I U");
 export const FREEZING_CHECK_MODES: ModeMask = modeMask("U T");
 /** Where growing memory takes from what the subnet has left; installations are checked at their end. */
 export const SUBNET_MEMORY_MODES: ModeMask = modeMask("U T Ry Rt C");
+/** Where memory that is kept for dealing with answers may be taken as well. */
+export const CALLBACK_MODES: ModeMask = modeMask("Ry Rt C");
 /** Every import with the contexts that may call it. */
 export const IMPORT_LETTERS = {
   msg_arg_data_size: "I U RQ NRQ TQ CQ Ry CRy F",
