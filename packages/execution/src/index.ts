@@ -11,6 +11,7 @@ export {
   isController,
   isSubnetAdmin,
 } from "./management/effective-id.ts";
+export { specifiedCanisterId } from "./management/create.ts";
 export { outcallDeadline } from "./management/http-request.ts";
 export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
 export {
@@ -38,6 +39,7 @@ export { LIVE_BYTES_MAX, LIVE_INSTANCES_MAX } from "./runner/instances.ts";
 export {
   COMPILED_BYTES_MAX,
   COMPILED_MODULES_MAX,
+  decodedBytes,
   type Inflate,
   type ModuleSource,
 } from "./runner/modules.ts";

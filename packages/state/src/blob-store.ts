@@ -77,6 +77,15 @@ export class BlobStore {
     return changed;
   }
 
+  /** The same blobs and references in a store of its own; the bytes are shared. */
+  clone(): BlobStore {
+    const copy = new BlobStore();
+    for (const [key, entry] of this.#entries) copy.#entries.set(key, { ...entry });
+    copy.#changed = new Set(this.#changed);
+    copy.#bytes = this.#bytes;
+    return copy;
+  }
+
   /**
    * Fills an empty store from durable blobs: `references` names a key once per record that holds it. Blobs that nobody holds
    * are left out; a reference without bytes, or bytes that are not what their key says, are `store_corrupt`.

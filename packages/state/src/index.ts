@@ -11,6 +11,7 @@ export {
   installChecksumBackend,
   NATIVE_CHECKSUM_BYTES_MIN,
 } from "./checksum.ts";
+export * from "./clone-state.ts";
 export * from "./codec/records.ts";
 export { ColdPages } from "./cold-pages.ts";
 export type * from "./disk.ts";

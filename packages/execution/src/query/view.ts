@@ -234,6 +234,11 @@ export class CertifiedView {
     throw new OrreryError("slice_invalid", `a slice between two subnets does not hold: ${verdict.error}`);
   }
 
+  /** Gives the memories of its instances back; nothing may be asked of it any more. */
+  dispose(): void {
+    for (const { meta } of this.#mirror.canisters.values()) this.#runner.evict(meta.id);
+  }
+
   /** From now on certificates carry this delegation, which the caller has verified. */
   delegate(delegation: Delegation): void {
     this.#certification = { ...this.#certification, delegation };

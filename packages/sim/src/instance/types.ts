@@ -16,6 +16,7 @@ import type {
   ViewQuery,
 } from "@orrery/execution";
 import type { CanisterRange, Disk, RejectCode, SubnetType } from "@orrery/state";
+import type { Engine } from "@orrery/wasm";
 
 /** What a subnet is on the public network: decides its type, its nominal size, its canister ids and its chain keys. */
 export type SubnetKind =
@@ -48,6 +49,8 @@ export interface InstanceHost {
   /** DER public key of a 32-byte Ed25519 secret, and signing with it. */
   readonly ed25519PublicKeyDer: (secret: Uint8Array) => Uint8Array;
   readonly ed25519Signer: (secret: Uint8Array) => (message: Uint8Array) => Uint8Array;
+  /** Of this thread (`SharedEngine`): networks that have it in common compile a module once; made when not given. */
+  readonly engine?: Engine;
 }
 
 export interface InstanceOptions {
@@ -67,6 +70,8 @@ export interface InstanceOptions {
   readonly host: InstanceHost;
   /** Over the limits of every subnet; heartbeats run every round unless this says otherwise. */
   readonly limits?: Partial<ExecutionLimits>;
+  /** Longest envelope of a call that is taken, bytes: `ingress_too_large`; no limit by default. */
+  readonly ingressBytesMax?: number;
 }
 
 export interface SubnetTopology {
@@ -237,6 +242,8 @@ export interface Instance {
   replicaOf(destination: { readonly kind: "canister" | "subnet"; readonly id: Principal }): HostedReplica;
   /** Height of the newest certified state, of the subnet that new canisters go to. */
   readonly height: number;
+  /** Called after every round; what it returns ends that. */
+  onRound(listener: () => void): () => void;
 
   /** `subnet_unknown`; `subnet_named` for those with mainnet ranges. */
   deleteSubnet(id: SubnetId): void;

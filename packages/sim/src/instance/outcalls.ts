@@ -1,0 +1,105 @@
+/**
+ * HTTPS outcalls of a network in one place: what waits, and what an answer comes to. One answer stands for all nodes; with one for
+ * each, so many have to agree after the caller's transform as the subnet's consensus asks for.
+ */
+import {
+  encodeCbor,
+  encodeResponse,
+  OrreryError,
+  type OutcallResponse,
+  principalToText,
+  toHex,
+} from "@orrery/base";
+import { sha256 } from "@orrery/crypto";
+import { type FetchedOutcall, outcallDeadline, outcallResponseBytesMax } from "@orrery/execution";
+import type { Outcall } from "@orrery/state";
+import { kindFacts } from "./places.ts";
+import type { Replica } from "./replica.ts";
+import type { OutcallAnswer, PendingOutcall } from "./types.ts";
+
+/** Outcalls without an answer, the oldest first. */
+export function pendingOutcalls({ place, info, state, responses }: Replica): readonly PendingOutcall[] {
+  const answered = new Set(responses.map(({ outcall }) => outcall));
+  return [...state.outcalls.values()]
+    .filter(({ id }) => !answered.has(id))
+    .sort((a, b) => a.id - b.id)
+    .map((outcall) => {
+      const { id, url, method, headers, body, maxResponseBytes } = outcall;
+      const downloadBytesMax = outcallResponseBytesMax(info, outcall);
+      return { subnetId: place.id, id, url, method, headers, body, maxResponseBytes, downloadBytesMax };
+    });
+}
+
+/** Answers an outcall for the next round. `outcall_unknown`, `outcall_answers`. */
+export function answerPending(replica: Replica, id: number, answers: readonly OutcallAnswer[]): void {
+  const outcall = replica.state.outcalls.get(id);
+  if (outcall === undefined || replica.responses.some((one) => one.outcall === id)) {
+    throw new OrreryError(
+      "outcall_unknown",
+      `no outcall ${id} of subnet ${principalToText(replica.place.id)} waits for an answer: see the pending ones`,
+      { data: { id } },
+    );
+  }
+  const { size } = kindFacts(replica.place.kind);
+  if (answers.length !== 1 && answers.length !== size) {
+    throw new OrreryError(
+      "outcall_answers",
+      `an outcall of this subnet takes one answer or ${size}, one for each node, not ${answers.length}`,
+      { data: { given: answers.length, nodes: size } },
+    );
+  }
+  const responses = answers.map((answer) => responseOf(replica, outcall, answer));
+  replica.responses.push(agreed(outcall, responses, size));
+}
+
+function responseOf(replica: Replica, outcall: Outcall, answer: OutcallAnswer): OutcallResponse {
+  if (answer.kind === "response")
+    return replica.view.answerOutcall(outcall, fetchedOf(replica, outcall, answer));
+  const { code, message } = answer;
+  if (code === 6) {
+    throw new OrreryError(
+      "outcall_answers",
+      "reject code 6 says that an outcome is not known: take one of 1 to 5",
+    );
+  }
+  return { outcall: outcall.id, spent: 0n, content: { kind: "reject", code, message } };
+}
+
+/** A made-up answer, held to the limits that a node holds a server to. */
+function fetchedOf(
+  { info }: Replica,
+  outcall: Outcall,
+  { status, headers, body }: Extract<OutcallAnswer, { kind: "response" }>,
+): FetchedOutcall {
+  const downloadedBytes = headers.reduce(
+    (sum, { name, value }) => sum + name.length + value.length,
+    body.length,
+  );
+  const max = outcallResponseBytesMax(info, outcall);
+  if (downloadedBytes > max) {
+    const message = `Http body exceeds size limit of ${max} bytes.`;
+    return { kind: "failure", code: 1, message, downloadedBytes: max, elapsedMs: 0 };
+  }
+  return { kind: "response", status, headers, body, downloadedBytes, elapsedMs: 0 };
+}
+
+/** What a subnet of `size` nodes agrees on, or that it does not (in the replica's words). */
+function agreed(outcall: Outcall, responses: readonly OutcallResponse[], size: number): OutcallResponse {
+  const [first] = responses as readonly [OutcallResponse, ...OutcallResponse[]];
+  if (responses.length === 1) return first;
+  const groups = new Map<string, { readonly response: OutcallResponse; count: number }>();
+  for (const response of responses) {
+    const hash = toHex(sha256(encodeCbor(encodeResponse({ ...response, spent: 0n }))));
+    const group = groups.get(hash) ?? { response, count: 0 };
+    group.count++;
+    groups.set(hash, group);
+  }
+  const sorted = [...groups].sort(([a, x], [b, y]) => y.count - x.count || (a < b ? -1 : 1));
+  const needed = size - Math.floor((size - 1) / 3);
+  const [, largest] = sorted[0] as (typeof sorted)[number];
+  if (largest.count >= needed) return largest.response;
+  const hashes = sorted.map(([hash, { count }]) => `[${hash}: ${count}]`).join(", ");
+  const details = `request_id: ${outcall.id}, timeout: ${outcallDeadline(outcall)}, hashes: ${hashes}`;
+  const message = `No consensus could be reached. Replicas had different responses. Details: ${details}`;
+  return { outcall: outcall.id, spent: 0n, content: { kind: "reject", code: 2, message } };
+}
