@@ -21,15 +21,18 @@ export interface CanisterSigner {
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash("sha256").update(bytes).digest());
 
-export async function canisterSigner(world: World): Promise<CanisterSigner> {
-  const canister = await world.universal();
+export async function canisterSigner(world: World, by?: Universal): Promise<CanisterSigner> {
+  const canister = by ?? (await world.universal());
   const seed = utf8("a seed");
   const publicKeyDer = canisterSignatureKey(canister.bytes, seed);
   return { canister, seed, publicKeyDer, sender: principalOfKey(publicKeyDer) };
 }
 
 /** Signatures of some messages, one certification for all of them. */
-async function signatures(signer: CanisterSigner, messages: readonly Uint8Array[]): Promise<Uint8Array[]> {
+export async function canisterSignatures(
+  signer: CanisterSigner,
+  messages: readonly Uint8Array[],
+): Promise<Uint8Array[]> {
   const leaves = messages
     .map((message) => sha256(message))
     .sort((a, b) => Buffer.compare(a, b))
@@ -52,13 +55,13 @@ export async function signAs(
   const attested = info === undefined ? null : concatBytes(domainSep("ic-sender-info"), info);
   if (info === undefined || attested === null) {
     const id = requestId(content);
-    const [sender_sig] = await signatures(by, [concatBytes(domainSep("ic-request"), id)]);
+    const [sender_sig] = await canisterSignatures(by, [concatBytes(domainSep("ic-request"), id)]);
     return { id, body: encodeCbor({ content, sender_pubkey: by.publicKeyDer, sender_sig }) };
   }
   // The information's signature is part of the request's content, so that it comes first; a certificate is good for minutes.
-  const [sig] = await signatures(by, [attested]);
+  const [sig] = await canisterSignatures(by, [attested]);
   const full = new Map([...content, ["sender_info", { info, signer, sig }]]) as CborMap;
   const id = requestId(full);
-  const [sender_sig] = await signatures(by, [concatBytes(domainSep("ic-request"), id)]);
+  const [sender_sig] = await canisterSignatures(by, [concatBytes(domainSep("ic-request"), id)]);
   return { id, body: encodeCbor({ content: full, sender_pubkey: by.publicKeyDer, sender_sig }) };
 }

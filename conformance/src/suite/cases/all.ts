@@ -22,6 +22,7 @@ import "./persistence.testkit.ts";
 import "./read-state.testkit.ts";
 import "./records.testkit.ts";
 import "./responding.testkit.ts";
+import "./senders.testkit.ts";
 import "./services.testkit.ts";
 import "./settings.testkit.ts";
 import "./snapshot-data.testkit.ts";

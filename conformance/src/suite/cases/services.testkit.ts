@@ -1,6 +1,5 @@
 /** Snapshots, subnets, nodes, administrators, threshold keys, HTTPS outcalls: what a network may have (interface spec, the methods of these names). */
 import assert from "node:assert/strict";
-import { Principal } from "@icp-sdk/core/principal";
 import { hex, numberOf } from "../bytes.ts";
 import { section } from "../case.ts";
 import {
@@ -30,7 +29,8 @@ import {
   set,
 } from "../script.ts";
 import { valueAt } from "../wire.ts";
-import { Universal, type World } from "../world.ts";
+import type { Universal, World } from "../world.ts";
+import { abroad } from "./abroad.testkit.ts";
 
 const snapshots = section("Management: snapshots", ["snapshots"]);
 const subnets = section("Management: subnet and node information", ["subnet information"]);
@@ -407,18 +407,6 @@ keys("users cannot ask by ingress", async (world) => {
   });
 });
 
-/** A canister of another subnet, made there and controlled by the same user. */
-async function abroad(world: World): Promise<Universal> {
-  const other = world.target.subnets.find(
-    ({ id, ranges }) => id.toText() !== world.target.home.id.toText() && ranges.length > 0,
-  );
-  const near = Principal.fromUint8Array(other?.ranges.at(-1)?.start ?? new Uint8Array());
-  const created = await world.manage("provisional_create_canister_with_cycles", {}, { near });
-  const id = decodeResult("create_canister", replied(created)).canister_id as Principal;
-  const canister = new Universal(world, id);
-  replied(await canister.install({ install: null }));
-  return canister;
-}
 across("a call to another subnet is answered", async (world) => {
   const [from, to] = [await world.universal(), await abroad(world)];
   assert.equal(
