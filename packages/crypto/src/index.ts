@@ -89,7 +89,8 @@ export {
   treeSet,
   treeSize,
 } from "./label-tree.ts";
-export { treeHash } from "./label-tree-hash.ts";
+export { keepTreeHash, treeHash } from "./label-tree-hash.ts";
+export { type LevelChange, treeMerge } from "./label-tree-merge.ts";
 export {
   type NodeSignature,
   type QueryResponse,

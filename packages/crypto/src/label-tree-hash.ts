@@ -88,3 +88,8 @@ export function levelHash(tree: LabelTree): Uint8Array {
 export function treeHash(tree: LabelTree): Uint8Array {
   return digestBytes(levelDigest(tree, 0));
 }
+
+/** Keeps the hash of a small level that is to stand in many places of a tree. */
+export function keepTreeHash({ root }: LabelTree): void {
+  if (root !== null) root.hash ??= nodeDigest(root, false, KEPT_LEVELS);
+}

@@ -21,7 +21,8 @@ import {
   treeSet,
   treeSize,
 } from "./label-tree.ts";
-import { treeHash } from "./label-tree-hash.ts";
+import { keepTreeHash, treeHash } from "./label-tree-hash.ts";
+import { treeMerge } from "./label-tree-merge.ts";
 import { revealAll, witness } from "./witness.ts";
 
 /** Short labels over few letters, so that prefixes and neighbours occur all the time. */
@@ -93,6 +94,30 @@ test("deleting gives the tree that never had the label; hashes cached before do 
   );
 });
 
+test("many changes at once give the trie that one after another gives, and leave what they do not concern", () => {
+  const edits = fc.array(fc.tuple(label, fc.option(leaf)), { maxLength: 24 });
+  fc.assert(
+    fc.property(levelEntries, edits, (entries, asked) => {
+      const before = build(entries);
+      treeHash(before);
+      const byLabel = new Map(asked.map(([key, value]) => [toHex(key), { label: key, value }]));
+      const changes = [...byLabel.values()].sort((a, b) => compareBytes(a.label, b.label));
+      let singly = before;
+      for (const change of changes) {
+        singly =
+          change.value === null
+            ? treeDelete(singly, [change.label])
+            : treeSet(singly, [change.label], change.value);
+      }
+      const merged = treeMerge(before, changes);
+      same(treeHash(merged), treeHash(singly));
+      assert.deepEqual(merged, singly);
+      if (toHex(treeHash(singly)) === toHex(treeHash(before))) assert.equal(merged, before);
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 test("paths set and delete at depth; emptied levels stay unless pruned", () => {
   const path = ["request_status", "id", "status"].map(utf8);
   const tree = treeSet(emptyTree(), path, utf8("received"));
@@ -120,6 +145,20 @@ test("a set shares everything off its path and hashes only the changes", () => {
       ? 0
       : 1 + (node.kind === "branch" ? unhashed(node.left) + unhashed(node.right) : 0);
   assert.ok(unhashed(changed.root) < 40, `${unhashed(changed.root)} nodes to hash again`);
+});
+
+test("a level that stands in many places keeps its hash when told to", () => {
+  const level = build([
+    [utf8("reply"), utf8("yes")],
+    [utf8("status"), utf8("replied")],
+  ]);
+  const one = treeSet(emptyTree(), [utf8("a"), utf8("b"), utf8("c")], level);
+  const hash = toHex(treeHash(one));
+  assert.equal(level.root?.hash, null);
+  keepTreeHash(level);
+  keepTreeHash(emptyTree());
+  assert.notEqual(level.root?.hash, null);
+  assert.equal(toHex(treeHash(treeSet(emptyTree(), [utf8("a"), utf8("b"), utf8("c")], level))), hash);
 });
 
 test("the two topmost levels keep their hashes however small, small levels below them do not", () => {

@@ -59,7 +59,7 @@ export function labelBit(label: Uint8Array, bit: number): 0 | 1 {
 }
 
 /** The first bit at which two labels differ; -1 when they are equal. */
-function criticalBit(a: Uint8Array, b: Uint8Array): number {
+export function criticalBit(a: Uint8Array, b: Uint8Array): number {
   const n = Math.min(a.length, b.length);
   for (let i = 0; i < n; i++) {
     const difference = (a[i] as number) ^ (b[i] as number);
@@ -90,11 +90,11 @@ export function treeSize(tree: LabelTree): number {
   return countOf(tree.root);
 }
 
-function makeTip(label: Uint8Array, value: Uint8Array | LabelTree): Tip {
+export function makeTip(label: Uint8Array, value: Uint8Array | LabelTree): Tip {
   return { kind: "tip", label, value, valueHash: null, hash: null };
 }
 
-function makeBranch(bit: number, left: TrieNode, right: TrieNode): Branch {
+export function makeBranch(bit: number, left: TrieNode, right: TrieNode): Branch {
   return { kind: "branch", bit, left, right, count: countOf(left) + countOf(right), hash: null };
 }
 
@@ -119,7 +119,7 @@ function put(tree: LabelTree, label: Uint8Array, value: Uint8Array | LabelTree):
   return { kind: "labels", root: putTip(tree.root, makeTip(label, value), critical) };
 }
 
-function sameValue(a: Uint8Array | LabelTree, b: Uint8Array | LabelTree): boolean {
+export function sameValue(a: Uint8Array | LabelTree, b: Uint8Array | LabelTree): boolean {
   if (a === b) return true;
   return a instanceof Uint8Array && b instanceof Uint8Array && compareBytes(a, b) === 0;
 }
@@ -239,7 +239,7 @@ export function neighbours(tree: LabelTree, label: Uint8Array): { floor: Tip | n
   return { floor: floor && lastTip(floor), above: above && firstTip(above) };
 }
 
-function firstTip(node: TrieNode): Tip {
+export function firstTip(node: TrieNode): Tip {
   let at = node;
   while (at.kind === "branch") at = at.left;
   return at;

@@ -21,17 +21,20 @@ import {
   emptyTree,
   encodeRanges,
   type LabelTree,
+  type LevelChange,
   shardRanges,
   treeDelete,
   treeGet,
+  treeMerge,
   treeSet,
+  treeSize,
 } from "@orrery/crypto";
 import { decodePacked, natural, smallNatural, struct } from "./packed-cbor.ts";
+import { statusChanges, statusTree } from "./status-tree.ts";
 import { decodeStreamHeader, encodeStreamHeader, encodeStreamMessage, headerOf } from "./streams-codec.ts";
 import type {
   CanisterMeta,
   CanisterState,
-  IngressStatus,
   ReplicatedState,
   Stream,
   StreamMessage,
@@ -63,7 +66,7 @@ const LABELS = {
   type: utf8("type"),
 } as const;
 
-/** Every label that may stand below `/canister/<id>` and `/request_status/<id>`, apart from metadata. */
+/** Every label that may stand below `/canister/<id>`, apart from metadata. */
 const CANISTER_LEAVES = [
   "canister_creation_timestamp",
   "certified_data",
@@ -71,9 +74,8 @@ const CANISTER_LEAVES = [
   "last_install_timestamp",
   "module_hash",
 ] as const;
-const STATUS_LEAVES = ["error_code", "reject_code", "reject_message", "reply", "status"] as const;
 const labelCache: ReadonlyMap<string, Uint8Array> = new Map(
-  [...CANISTER_LEAVES, ...STATUS_LEAVES].map((name) => [name, utf8(name)]),
+  CANISTER_LEAVES.map((name) => [name, utf8(name)]),
 );
 
 function labelOf(name: string): Uint8Array {
@@ -148,21 +150,29 @@ function editCanister(editor: TreeEditor, meta: CanisterMeta): void {
   editor.setLeaves(path, CANISTER_LEAVES, canisterLeaves(meta));
 }
 
-function statusLeaves(status: IngressStatus): Leaf[] {
-  const leaves: Leaf[] = [["status", utf8(status.kind)]];
-  if (status.kind === "replied") leaves.push(["reply", status.reply]);
-  if (status.kind === "rejected") {
-    leaves.push(
-      ["reject_code", encodeUleb128(status.code)],
-      ["reject_message", utf8(status.message)],
-      ["error_code", utf8(status.errorCode)],
-    );
+/** The statuses under the keys, which are in order, all at once. */
+function editRequests(editor: TreeEditor, state: ReplicatedState, keys: readonly string[]): void {
+  const found = treeGet(editor.tree, [LABELS.requestStatus]);
+  const level = found === null || found instanceof Uint8Array ? emptyTree() : found;
+  const edits: LevelChange[] = [];
+  for (const key of keys) {
+    const entry = state.ingressHistory.get(key);
+    const label = entry === undefined ? fromHex(key) : entry.requestId;
+    const old = treeGet(level, [label]);
+    const was = old instanceof Uint8Array ? null : old;
+    const value = entry === undefined ? null : statusTree(entry.status);
+    for (const change of statusChanges(was, value)) {
+      const path = [LABELS.requestStatus, label, ...change.path];
+      editor.changes.push({ path, value: change.value });
+    }
+    edits.push({ label, value });
   }
-  return leaves;
-}
-
-function editStatus(editor: TreeEditor, requestId: Uint8Array, status: IngressStatus): void {
-  editor.setLeaves([LABELS.requestStatus, requestId], STATUS_LEAVES, statusLeaves(status));
+  const edited = treeMerge(level, edits);
+  if (edited === level) return;
+  editor.tree =
+    treeSize(edited) === 0
+      ? treeDelete(editor.tree, [LABELS.requestStatus])
+      : treeSet(editor.tree, [LABELS.requestStatus], edited);
 }
 
 /** Where the header of the stream to a subnet stands. */
@@ -328,11 +338,7 @@ export function updateTree(state: ReplicatedState): TreeChange[] {
     if (canister === undefined) editor.delete([LABELS.canister, fromHex(key)]);
     else editCanister(editor, canister.meta);
   }
-  for (const key of [...state.changed.ingress].sort()) {
-    const entry = state.ingressHistory.get(key);
-    if (entry === undefined) editor.delete([LABELS.requestStatus, fromHex(key)]);
-    else editStatus(editor, entry.requestId, entry.status);
-  }
+  editRequests(editor, state, [...state.changed.ingress].sort());
   for (const key of [...state.changed.streams].sort())
     editStream(editor, fromHex(key), state.streams.get(key) as Stream);
   editRound(editor, state, state.time, totalStateBytes(state));
@@ -358,7 +364,7 @@ export function fullTree(state: ReplicatedState): LabelTree {
     editCanister(editor, canister.meta);
     bytes += canisterStateBytes(canister.meta);
   }
-  for (const entry of state.ingressHistory.values()) editStatus(editor, entry.requestId, entry.status);
+  editRequests(editor, state, [...state.ingressHistory.keys()].sort());
   for (const [key, stream] of state.streams) editStream(editor, fromHex(key), stream);
   editRound(editor, state, state.time, bytes);
   return editor.tree;
