@@ -12,8 +12,15 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
+import {
+  createApi,
+  createCanisterHosts,
+  type HttpRequest,
+  type HttpResponse,
+  validateWith,
+} from "@orrery/http";
 import { Delegations } from "./delegations.ts";
+import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
 import { renderMetrics, renderTurns } from "./metrics.ts";
 import type { ExecutionStarted, SubnetIndex } from "./protocol.ts";
@@ -102,7 +109,9 @@ export function createService(options: {
     clock,
     artificialDelayMs,
   });
-  const canisterSignatures = { rootKeyDer: root.keys.subnetPublicKey, bls };
+  const canisterHosts = createCanisterHosts();
+  const rootKey = root.keys.subnetPublicKey;
+  const canisterSignatures = { rootKeyDer: rootKey, bls };
   const api = createApi(replicas, {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
     effectiveCanisterId,
@@ -111,6 +120,8 @@ export function createService(options: {
       renderMetrics((late.current ?? []).map((rounds) => rounds.figures())) +
       (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
     admin: (request) => administer(request, replicas.summary),
+    gateway: createNodeGateway({ network: replicas, hosts: canisterHosts, rootKey, bls }),
+    canisterHosts,
   });
   return {
     subnets,

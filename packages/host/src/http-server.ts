@@ -2,7 +2,13 @@
  * HTTP on a socket: node:http in front of a handler that takes and returns plain records. Bodies are bounded (413) and must
  * arrive in time (408); a taken port is an error that names a free one.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { OrreryError } from "@orrery/base";
 
@@ -12,13 +18,18 @@ export interface HttpServerRequest {
   readonly url: string;
   /** Header by lower-case name. */
   header(name: string): string | undefined;
+  /** Every header in the order received, names in lower case. */
+  headers(): readonly (readonly [name: string, value: string])[];
   readonly body: Uint8Array;
 }
 
 export interface HttpServerResponse {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  /** A list is sent as one header for each of its values. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly body: Uint8Array | string;
+  /** The body in pieces when there is one; its length is among the headers. A failure cuts the connection. */
+  readonly stream?: AsyncIterable<Uint8Array>;
 }
 
 export interface HttpServerOptions {
@@ -36,6 +47,8 @@ export interface HttpServer {
 /** Interface spec: bodies over 5 MiB are refused; the replica waits 300 s for one. */
 export const BODY_BYTES_MAX: number = 5 * 1024 * 1024;
 export const BODY_TIMEOUT_MS = 300_000;
+/** A client that takes nothing of a streamed body for so long is cut off. */
+const STALL_TIMEOUT_MS = 120_000;
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 const TEXT: Readonly<Record<string, string>> = { "content-type": "text/plain; charset=utf-8" };
@@ -82,14 +95,74 @@ function readBody(
   request.on("aborted", () => finish("aborted"));
 }
 
+/** Statuses whose responses have no body, nor a length of one. */
+const BODILESS: ReadonlySet<number> = new Set([204, 304]);
+
+function headersOf(request: IncomingMessage): [string, string][] {
+  const fields: [string, string][] = [];
+  for (let i = 0; i + 1 < request.rawHeaders.length; i += 2) {
+    const [name, value] = request.rawHeaders.slice(i, i + 2) as [string, string];
+    fields.push([name.toLowerCase(), value]);
+  }
+  return fields;
+}
+
+/** `length` of the body, null when only its maker knows; a response to HEAD keeps that of its maker: the one that GET would have. */
+function outgoingHeaders(answer: HttpServerResponse, length: number | null): OutgoingHttpHeaders {
+  const headers: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(answer.headers)) {
+    headers[name] = typeof value === "string" ? value : [...value];
+  }
+  if (BODILESS.has(answer.status)) delete headers["content-length"];
+  else if (length !== null) headers["content-length"] = length;
+  return headers;
+}
+
 function send(response: ServerResponse, answer: HttpServerResponse, close: boolean): void {
   const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
-  response.writeHead(answer.status, {
-    ...answer.headers,
-    "content-length": body.length,
-    ...(close ? { connection: "close" } : {}),
-  });
+  const made = response.req.method === "HEAD" && answer.headers["content-length"] !== undefined;
+  const headers = outgoingHeaders(answer, made ? null : body.length);
+  response.writeHead(answer.status, { ...headers, ...(close ? { connection: "close" } : {}) });
   response.end(body);
+}
+
+/** Resolves once the client took what it was sent; false when it is gone or takes nothing for too long. */
+function drained(response: ServerResponse): Promise<boolean> {
+  return new Promise((resolve) => {
+    const finish = (taken: boolean): void => {
+      clearTimeout(timer);
+      response.off("drain", onDrain);
+      response.off("close", onClose);
+      resolve(taken);
+    };
+    const onDrain = (): void => finish(true);
+    const onClose = (): void => finish(false);
+    const timer = setTimeout(onClose, STALL_TIMEOUT_MS);
+    response.once("drain", onDrain);
+    response.once("close", onClose);
+  });
+}
+
+/** Sends the pieces no faster than the client takes them. */
+async function sendStream(
+  response: ServerResponse,
+  answer: HttpServerResponse & Required<Pick<HttpServerResponse, "stream">>,
+  onError: (error: unknown) => void,
+): Promise<void> {
+  try {
+    response.writeHead(answer.status, outgoingHeaders(answer, null));
+    for await (const piece of answer.stream) {
+      if (response.destroyed) return;
+      if (!response.write(piece) && !(await drained(response))) {
+        response.destroy();
+        return;
+      }
+    }
+    response.end();
+  } catch (error) {
+    onError(error);
+    response.destroy();
+  }
 }
 
 function onRequest(options: HttpServerOptions, request: IncomingMessage, response: ServerResponse): void {
@@ -106,13 +179,17 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
     }
     const fail = (error: unknown): void => {
       options.onError(error);
-      if (!response.headersSent) {
-        send(
-          response,
-          { status: 500, headers: TEXT, body: "Internal error; the node's log has the details." },
-          true,
-        );
+      if (response.headersSent) {
+        response.destroy();
+        return;
       }
+      const body = "Internal error; the node's log has the details.";
+      send(response, { status: 500, headers: TEXT, body }, true);
+    };
+    const respond = (answer: HttpServerResponse): void => {
+      const { stream } = answer;
+      if (stream === undefined) send(response, answer, false);
+      else sendStream(response, { ...answer, stream }, options.onError).catch(fail);
     };
     try {
       const answer = options.handle({
@@ -122,10 +199,11 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
           const value = request.headers[name];
           return Array.isArray(value) ? value[0] : value;
         },
+        headers: () => headersOf(request),
         body,
       });
-      if (answer instanceof Promise) answer.then((value) => send(response, value, false)).catch(fail);
-      else send(response, answer, false);
+      if (answer instanceof Promise) answer.then(respond).catch(fail);
+      else respond(answer);
     } catch (error) {
       fail(error);
     }

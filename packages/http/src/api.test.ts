@@ -260,6 +260,7 @@ describe("queries", () => {
       method: "POST",
       url: DEFAULT_URL.query,
       header,
+      headers: () => [],
       body: bytes,
     });
     assert.ok(!(response instanceof Promise));

@@ -216,6 +216,7 @@ export async function post(api: Api, send: Send): Promise<HttpResponse> {
     method: send.method ?? "POST",
     url: send.url ?? DEFAULT_URL[send.kind ?? "call"],
     header: (name) => headers[name],
+    headers: () => Object.entries(headers).map(([name, value = ""]) => [name, value]),
     body: send.body ?? signedEnvelope(send).bytes,
   });
 }

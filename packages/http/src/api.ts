@@ -4,6 +4,7 @@
  */
 import { assertNever } from "@orrery/base";
 import { handleCall } from "./call.ts";
+import type { CanisterHosts } from "./canister-hosts.ts";
 import {
   type ApiContext,
   type ApiLimits,
@@ -26,7 +27,7 @@ import { createRequestCounters, METRICS_CONTENT_TYPE } from "./metrics.ts";
 import { handleQuery } from "./query.ts";
 import { handleReadState } from "./read-state.ts";
 import type { Destination, ReplicaNetwork } from "./replica-view.ts";
-import { type Operation, type Route, routeOf } from "./router.ts";
+import { isVersioned, type Operation, type Route, routeOf } from "./router.ts";
 import { handleStatus } from "./status.ts";
 
 /** Answers a request or, with null, leaves it to the 404. */
@@ -42,8 +43,10 @@ export interface ApiOptions {
   readonly metrics?: () => string;
   /** Serves `/_/…`, the paths reserved for administration. */
   readonly admin?: Fallback;
-  /** Serves every other path and every `<canister>.localhost` host: the HTTP gateway. */
+  /** The HTTP gateway: serves every other path, and all but the versioned interface on hosts that name a canister. */
   readonly gateway?: Fallback;
+  /** Hosts that name a canister; they are served although they are not among `hosts`. */
+  readonly canisterHosts?: Pick<CanisterHosts, "find">;
 }
 
 export type Api = (request: HttpRequest) => Awaitable<HttpResponse>;
@@ -64,8 +67,7 @@ function pathOf(url: string): string {
   return query < 0 ? url : url.slice(0, query);
 }
 
-function refuseHost(request: HttpRequest, hosts: readonly string[]): HttpResponse | null {
-  const header = request.header("host");
+function refuseHost(header: string | undefined, hosts: readonly string[]): HttpResponse | null {
   if (hostAllowed(header, hosts)) return null;
   const host = hostName(header ?? "").slice(0, 128);
   const remedy = "use localhost or an IP address";
@@ -77,7 +79,7 @@ function refuseHost(request: HttpRequest, hosts: readonly string[]): HttpRespons
 
 /** Builds the interface over replicas. The result may be called concurrently; it keeps no state but counters. */
 export function createApi(network: ReplicaNetwork, options: ApiOptions): Api {
-  const { validate, effectiveCanisterId, hosts = [] } = options;
+  const { validate, effectiveCanisterId, hosts = [], gateway, canisterHosts } = options;
   const limits: ApiLimits = { ...DEFAULT_API_LIMITS, ...options.limits };
   const shared: Omit<ApiContext, "replica"> = { validate, effectiveCanisterId, limits, waiting: new Set() };
   const inFlightMax: Readonly<Record<Operation, number>> = {
@@ -112,7 +114,7 @@ export function createApi(network: ReplicaNetwork, options: ApiOptions): Api {
   }
 
   function dispatch(route: Route | null, request: HttpRequest): Awaitable<HttpResponse> {
-    if (route === null) return fallback(options.gateway, request);
+    if (route === null) return fallback(gateway, request);
     if (route.kind === "admin") return fallback(options.admin, request);
     if (request.method === "OPTIONS") return preflightResponse();
     switch (route.kind) {
@@ -138,10 +140,18 @@ export function createApi(network: ReplicaNetwork, options: ApiOptions): Api {
   }
 
   return (request) => {
-    const refused = refuseHost(request, hosts);
+    const host = request.header("host");
+    const ofCanister = gateway !== undefined && (canisterHosts?.find(host) ?? null) !== null;
+    const refused = ofCanister ? null : refuseHost(host, hosts);
     if (refused !== null) return refused;
-    const route = routeOf(pathOf(request.url));
+    const path = pathOf(request.url);
+    // A canister's host is the canister's own: it may have pages where this node has metrics and administration.
+    const route = ofCanister && !isVersioned(path) ? null : routeOf(path);
     const endpoint = route === null ? "other" : "operation" in route ? route.operation : route.kind;
+    if (route === null && isVersioned(path)) {
+      counters.count(endpoint, NOT_FOUND.status);
+      return NOT_FOUND;
+    }
     return chain(dispatch(route, request), (response) => {
       counters.count(endpoint, response.status);
       return response;

@@ -4,19 +4,29 @@
  */
 import { type CborValue, encodeCbor } from "@orrery/base";
 
+export type HeaderField = readonly [name: string, value: string];
+
 export interface HttpRequest {
   readonly method: string;
   /** Path and query as received, starting with "/". */
   readonly url: string;
   /** Header value by lower-case name. */
   header(name: string): string | undefined;
+  /** Every header in the order received, names in lower case; only the gateway, which passes them on, asks. */
+  headers(): readonly HeaderField[];
   readonly body: Uint8Array;
 }
 
 export interface HttpResponse {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  /** By lower-case name; a list is sent as one header for each of its values. */
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly body: Uint8Array | string;
+  /**
+   * The body when it comes in pieces, `body` being empty then; `content-length` is among the headers. One that fails must end the
+   * connection, so that the client sees that it was cut off.
+   */
+  readonly stream?: AsyncIterable<Uint8Array>;
 }
 
 /** A value now or later. Handlers stay synchronous as long as everything they ask is, so that no microtask is paid. */

@@ -49,6 +49,11 @@ function parsePrincipal(text: string): Principal {
   return principal;
 }
 
+/** Whether the path belongs to the versioned interface, which no canister can have pages in. */
+export function isVersioned(path: string): boolean {
+  return /^\/api\/v[234]\//.test(path);
+}
+
 /** Route of a path (query string already removed); null when there is none. */
 export function routeOf(path: string): Route | null {
   const match = API_PATH.exec(path);

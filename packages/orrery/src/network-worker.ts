@@ -117,9 +117,17 @@ assert(parentPort !== null, "an in-process network has a thread of its own");
 const parent = createChannel<Ready, never, never, HttpCall>(parentPort, {
   onPost: () => {},
   async onCall({ method, url, headers, body }): Promise<HttpAnswer> {
-    const response = api({ method, url, header: (name) => headers.get(name), body });
+    const response = api({
+      method,
+      url,
+      header: (name) => headers.get(name),
+      headers: () => [...headers],
+      body,
+    });
     begin();
-    return await response;
+    const answer = await response;
+    const single = Object.entries(answer.headers).map(([name, value]) => [name, String(value)]);
+    return { status: answer.status, headers: Object.fromEntries(single), body: answer.body };
   },
 });
 parent.post({

@@ -1,0 +1,159 @@
+/**
+ * The HTTP gateway (HTTP gateway protocol): from a client's request to the response of the canister that it names. Everything that
+ * goes wrong becomes a page; nothing but faults of this program is thrown.
+ */
+import type { CanisterId, Rng } from "@orrery/base";
+import type { Bls } from "@orrery/crypto";
+import { type CanisterHost, type CanisterHosts, canisterIdOf } from "../canister-hosts.ts";
+import type { HttpRequest, HttpResponse } from "../messages.ts";
+import type { ReplicaNetwork } from "../replica-view.ts";
+import { type Exchange, type ExchangeContext, exchange, type Inflate } from "./exchange.ts";
+import { incorrectId, malformed, overloaded, Refusal, unresolved } from "./failure.ts";
+import {
+  checkRequestHeaders,
+  isPreflight,
+  outgoingRequestHeaders,
+  PREFLIGHT,
+  passedHeaders,
+  withGatewayHeaders,
+} from "./headers.ts";
+import { DEFAULT_GATEWAY_LIMITS, type GatewayLimits } from "./limits.ts";
+import { failurePage, landingPage } from "./pages.ts";
+import { asksForRange, completed, PARTIAL } from "./partial.ts";
+import { rememberSignatures } from "./remembered-signatures.ts";
+
+export interface GatewayOptions {
+  readonly network: Pick<ReplicaNetwork, "replicaOf">;
+  readonly hosts: CanisterHosts;
+  /** DER, of the root subnet: where all trust starts. */
+  readonly rootKey: Uint8Array;
+  readonly bls: Bls;
+  /** Nonces of update calls. */
+  readonly rng: Rng;
+  readonly inflate: Inflate;
+  readonly limits?: Partial<GatewayLimits>;
+}
+
+export type Gateway = (request: HttpRequest) => Promise<HttpResponse>;
+
+const QUERY_ID = /[?&]canisterId=([^&#]*)/;
+const AUTHORITY = /^[a-z]+:\/\/([^/?#]*)/i;
+
+/** The value of `canisterId` in a URL's query; null when there is none. */
+function idTextIn(url: string): string | null {
+  return QUERY_ID.exec(url)?.[1] ?? null;
+}
+
+/** The canister that the page which led here belongs to. */
+function fromReferer(referer: string | undefined): CanisterId | null {
+  if (referer === undefined) return null;
+  const label = AUTHORITY.exec(referer)?.[1]?.split(".")[0] ?? "";
+  return canisterIdOf(label) ?? canisterIdOf(idTextIn(referer) ?? "");
+}
+
+/** Host name, then query, then referer; null when none of them names a canister. */
+function resolve(hosts: CanisterHosts, request: HttpRequest): CanisterHost | null {
+  const byHost = hosts.find(request.header("host"));
+  if (byHost !== null) return byHost;
+  const text = idTextIn(request.url);
+  if (text !== null) {
+    const canisterId = canisterIdOf(text);
+    if (canisterId === null) throw new Refusal(incorrectId(text));
+    return { canisterId, raw: false };
+  }
+  const canisterId = fromReferer(request.header("referer"));
+  return canisterId === null ? null : { canisterId, raw: false };
+}
+
+/** Path and query of the request's target, which proxies send with the host in front. */
+function targetOf(url: string): string {
+  const target = url.replace(AUTHORITY, "");
+  if (target === "" || target.startsWith("?")) return `/${target}`;
+  if (!target.startsWith("/"))
+    throw new Refusal(malformed(`The request's target is ${target.slice(0, 100)}.`));
+  return target;
+}
+
+function exchangeOf(request: HttpRequest, host: CanisterHost, limits: GatewayLimits): Exchange {
+  const url = targetOf(request.url);
+  const headers = request.headers();
+  checkRequestHeaders(url, headers, limits);
+  const asReceived = { method: request.method.toUpperCase(), url, headers, body: request.body };
+  return { ...host, request: asReceived, sent: { ...asReceived, headers: outgoingRequestHeaders(headers) } };
+}
+
+async function* after(
+  first: Uint8Array,
+  rest: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (first.length > 0) yield first;
+  yield* rest;
+}
+
+async function respond(context: ExchangeContext, asked: Exchange): Promise<HttpResponse> {
+  const { limits } = context;
+  const answer = await exchange(context, asked);
+  const whole =
+    answer.status === PARTIAL && !asksForRange(asked.request) ? completed(context, asked, answer) : null;
+  const { status, headers, body, rest } = whole ?? answer;
+  const passed = passedHeaders(headers, limits);
+  if (whole !== null) passed["content-length"] = String(whole.length);
+  if (rest === null) return { status, headers: passed, body };
+  const empty = new Uint8Array(0);
+  if (asked.request.method === "HEAD") return { status, headers: passed, body: empty };
+  return { status, headers: passed, body: empty, stream: after(body, rest) };
+}
+
+/** Builds the gateway. The result may be called concurrently. */
+export function createGateway(options: GatewayOptions): Gateway {
+  const { hosts, network, rootKey, rng, inflate } = options;
+  const limits: GatewayLimits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
+  const context: ExchangeContext = {
+    network,
+    rootKey,
+    bls: rememberSignatures(options.bls),
+    rng,
+    inflate,
+    limits,
+    assembling: { bytes: 0 },
+  };
+  let underWay = 0;
+
+  async function serve(request: HttpRequest, host: CanisterHost | null): Promise<HttpResponse> {
+    if (host === null) {
+      if (request.method === "OPTIONS") return PREFLIGHT;
+      const atRoot = /^\/?($|\?)/.test(targetOf(request.url));
+      if (atRoot && (request.method === "GET" || request.method === "HEAD")) return landingPage(request);
+      throw new Refusal(unresolved());
+    }
+    const response = await respond(context, exchangeOf(request, host, limits));
+    return request.method === "OPTIONS" && !isPreflight(response) ? PREFLIGHT : response;
+  }
+
+  async function handle(request: HttpRequest): Promise<HttpResponse> {
+    let host: CanisterHost | null = null;
+    let response: HttpResponse;
+    try {
+      host = resolve(hosts, request);
+      response = await serve(request, host);
+    } catch (cause) {
+      if (!(cause instanceof Refusal)) throw cause;
+      response =
+        request.method === "OPTIONS"
+          ? PREFLIGHT
+          : failurePage(request, cause.failure, host?.canisterId ?? null);
+    }
+    return withGatewayHeaders(response, host?.canisterId ?? null);
+  }
+
+  return async (request) => {
+    if (underWay >= limits.requestsMax)
+      return withGatewayHeaders(failurePage(request, overloaded(), null), null);
+    underWay++;
+    try {
+      return await handle(request);
+    } finally {
+      underWay--;
+    }
+  };
+}
