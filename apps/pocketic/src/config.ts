@@ -21,8 +21,6 @@ import {
 
 /** Genesis of the public network: no instance is older. */
 const GENESIS_NS = 1_620_328_630_000_000_000n;
-/** More would not fit the ids that are generated for subnets of an instance of the protocol. */
-const SUBNETS_MAX = 256;
 /** A day between rounds. */
 const AUTO_PROGRESS_MS_MAX = 86_400_000n;
 
@@ -209,9 +207,6 @@ export const instanceConfig: Reader<{
   const stateDir = fields.state_dir;
   if (subnets.length === 0 && (stateDir === null || !existsSync(join(stateDir, TOPOLOGY_FILE)))) {
     throw new ShapeError("ExtendedSubnetConfigSet must contain at least one subnet");
-  }
-  if (subnets.length > SUBNETS_MAX) {
-    throw new ShapeError(`an instance has at most ${SUBNETS_MAX} subnets, this one ${subnets.length}`);
   }
   if (fields.log_level !== null && !LOG_LEVELS.includes(fields.log_level.toLowerCase())) {
     throw new ShapeError(`Failed to parse log level: ${fields.log_level.slice(0, 40)}`);

@@ -1,12 +1,86 @@
-/** The thread of instances: takes calls one after the other and answers each. */
+/** The thread of instances: takes calls one after the other and answers each; the HTTPS interface's may wait for rounds and be overtaken. */
 import { parentPort } from "node:worker_threads";
-import type { FromThread, ToThread } from "./protocol.ts";
+import { assert, assertNever } from "@orrery/base";
+import { createMclBls } from "@orrery/crypto/mcl";
+import { createNodeSigner, inflateGzip, installFastHashes, nodePublicKeyDer } from "@orrery/host";
+import { type InstanceHost, SharedEngine } from "@orrery/sim/instance";
+import { failure, jsonAnswer } from "./answers.ts";
+import { answerOfError } from "./pic-errors.ts";
+import type { Creation, FromThread, ThreadAnswer, ThreadCall, ToThread } from "./protocol.ts";
+import { Resident } from "./resident.ts";
+import { verifySignature } from "./verify-signature.ts";
 
+assert(parentPort !== null, "instances live on a thread of their own");
 const port = parentPort;
-if (port !== null) {
-  port.on("message", ({ id }: ToThread) => {
-    const frame: FromThread = { id, error: "not yet" };
-    port.postMessage(frame);
-  });
-  port.postMessage({ ready: true } satisfies FromThread);
+installFastHashes();
+const bls = await createMclBls();
+const host: InstanceHost = {
+  bls,
+  inflate: inflateGzip,
+  ed25519PublicKeyDer: nodePublicKeyDer,
+  ed25519Signer: createNodeSigner,
+  engine: new SharedEngine(),
+};
+const residents = new Map<number, Resident>();
+
+/** What the operation comes to; errors that no request should cause are told, and leave the instance as it is. */
+function answered(what: () => string): ThreadAnswer {
+  try {
+    return jsonAnswer(200, what());
+  } catch (error) {
+    const answer = answerOfError(error);
+    if (answer !== null) return answer;
+    process.stderr.write(`${(error as Error).stack ?? String(error)}\n`);
+    return failure(500, `Internal error: ${(error as Error).message}`);
+  }
 }
+
+function create(call: Extract<ThreadCall, { kind: "create" }>): Creation {
+  try {
+    const resident = new Resident(call.config, host);
+    residents.set(call.instance, resident);
+    return { topology: resident.topology() };
+  } catch (error) {
+    return { error: (error as Error).message };
+  }
+}
+
+function residentOf(instance: number): Resident {
+  const resident = residents.get(instance);
+  assert(resident !== undefined, "an instance is asked on its thread");
+  return resident;
+}
+
+function perform(call: ThreadCall): unknown {
+  switch (call.kind) {
+    case "create":
+      return create(call);
+    case "operate":
+      return answered(() => residentOf(call.instance).operate(call.name, call.body, call.blob));
+    case "http":
+      return residentOf(call.instance).http(call.request);
+    case "verify_signature":
+      return verifySignature(call.body, bls);
+    case "delete": {
+      const resident = residentOf(call.instance);
+      residents.delete(call.instance);
+      resident.delete();
+      return null;
+    }
+    default:
+      return assertNever(call, "call of a thread of instances");
+  }
+}
+
+async function answer({ id, call }: ToThread): Promise<void> {
+  let frame: FromThread;
+  try {
+    const value = perform(call);
+    frame = { id, value: value instanceof Promise ? await value : value };
+  } catch (error) {
+    frame = { id, error: (error as Error).message };
+  }
+  port.postMessage(frame);
+}
+
+port.on("message", (frame: ToThread) => void answer(frame));

@@ -16,7 +16,10 @@ export interface ListenerRequest {
   readonly method: string;
   /** Path and query as received. */
   readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** Header by lower-case name; of several the first. */
+  header(name: string): string | undefined;
+  /** Every header in the order received, names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
   /** A buffer of its own, which may be transferred. */
   readonly body: Uint8Array<ArrayBuffer>;
 }
@@ -86,10 +89,10 @@ function send(response: ServerResponse, answer: Answer, withBody: boolean, close
   response.end(withBody ? body : undefined);
 }
 
-function headersOf(request: IncomingMessage): Record<string, string> {
-  const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(request.headers)) {
-    if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(", ") : value;
+function headersOf({ rawHeaders }: IncomingMessage): (readonly [string, string])[] {
+  const headers: (readonly [string, string])[] = [];
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    headers.push([(rawHeaders[at] as string).toLowerCase(), rawHeaders[at + 1] as string]);
   }
   return headers;
 }
@@ -114,7 +117,9 @@ async function serve(
     send(response, failure(413, text), withBody, true);
     return;
   }
-  send(response, await options.answer({ method, url, headers: headersOf(request), body }), withBody, false);
+  const headers = headersOf(request);
+  const header = (name: string): string | undefined => headers.find(([one]) => one === name)?.[1];
+  send(response, await options.answer({ method, url, header, headers, body }), withBody, false);
 }
 
 function listen(server: Server, bind: string, port: number): Promise<void> {

@@ -20,13 +20,14 @@ export interface ThreadRequest {
   readonly method: string;
   /** Path and query below the instance. */
   readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
+  /** In the order received, names in lower case. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Uint8Array;
 }
 
 export interface ThreadAnswer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly body: Uint8Array | string;
 }
 

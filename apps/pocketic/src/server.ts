@@ -107,7 +107,7 @@ export function createServer({ log, threadsMax }: ServerOptions): Server {
   const long = createLongOperations();
 
   function withRoute(route: Route, request: ListenerRequest): Answer | Promise<Answer> {
-    const { body, headers, method } = request;
+    const { body, header, headers, method } = request;
     switch (route.kind) {
       case "status":
         return jsonAnswer(200, "");
@@ -118,7 +118,7 @@ export function createServer({ log, threadsMax }: ServerOptions): Server {
       case "refused":
         return failure(route.status, route.message);
       case "store_blob":
-        return parts.blobs.store(body, headers["content-encoding"]);
+        return parts.blobs.store(body, header("content-encoding"));
       case "blob":
         return parts.blobs.answer(route.id);
       case "verify_signature":
@@ -138,7 +138,7 @@ export function createServer({ log, threadsMax }: ServerOptions): Server {
         return deleteInstance(parts, route.instance);
       case "operation": {
         const answer = shaped(() => operate(parts, route, body), badRequest);
-        return long.hold(route.name, timeoutOf(headers["processing-timeout-ms"]), answer);
+        return long.hold(route.name, timeoutOf(header("processing-timeout-ms")), answer);
       }
       case "api": {
         const url =

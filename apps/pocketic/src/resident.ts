@@ -1,0 +1,145 @@
+/** An instance on its thread: the core's, with its progress, its HTTPS interface and the directory that it is kept in. */
+import { fromHex, principalFromBytes, type TimeNs } from "@orrery/base";
+import { createSignatureVerifier } from "@orrery/crypto";
+import { effectiveCanisterId } from "@orrery/execution/effective-id";
+import { createHttpsOutcalls, type OutcallAdapter } from "@orrery/host/outcalls";
+import { nodeSignatures } from "@orrery/host/signatures";
+import { type Api, createApi, validateWith } from "@orrery/http";
+import { createInstance, type Instance, type InstanceHost } from "@orrery/sim/instance";
+import { autoProgressMs } from "./config.ts";
+import { type Encodable, encodeJson } from "./json.ts";
+import { OPERATIONS } from "./operations.ts";
+import { PicError } from "./pic-errors.ts";
+import { type Progress, startProgress, wallTime } from "./progress.ts";
+import type { InstanceConfig, ThreadAnswer, ThreadRequest } from "./protocol.ts";
+import { type InstanceNetwork, instanceNetwork } from "./replica-view.ts";
+import { readBody } from "./shapes.ts";
+import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
+import { topologyJson } from "./topology.ts";
+
+/** Genesis of the public network. */
+const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
+/** Keys of all instances derive from this one seed: what an instance signs proves nothing to anybody else. */
+const SEED: Uint8Array = fromHex("6f72726572792d706f636b657469632d696e7374616e63652d736565642d3031");
+
+function coreOf(config: InstanceConfig, host: InstanceHost, directory: StateDirectory | null): Instance {
+  const options = {
+    topology: config.subnets.map(({ kind, instructions, costSchedule, admins }) => ({
+      kind,
+      instructions,
+      costSchedule,
+      ...(admins === null ? {} : { admins: admins.map(principalFromBytes) }),
+    })),
+    mainnetNnsId: config.mainnetNnsId,
+    seed: SEED,
+    time: config.initialTime ?? GENESIS_TIME,
+    host,
+  };
+  if (directory === null || !directory.isSaved) return createInstance(options);
+  throw new PicError("An instance that was kept cannot be gone on with.");
+}
+
+export class Resident {
+  readonly #instance: Instance;
+  readonly #directory: StateDirectory | null;
+  readonly #network: InstanceNetwork;
+  readonly #api: Api;
+  #outcalls: OutcallAdapter | null = null;
+  #progress: Progress | null = null;
+
+  constructor(config: InstanceConfig, host: InstanceHost) {
+    this.#directory = config.stateDir === null ? null : openStateDirectory(config.stateDir);
+    try {
+      this.#instance = coreOf(config, host, this.#directory);
+    } catch (error) {
+      this.#directory?.release();
+      throw error;
+    }
+    this.#network = instanceNetwork(this.#instance, {
+      now: () => (this.#progress === null ? this.#instance.time : laterOf(wallTime(), this.#instance.time)),
+      freshen: () => this.#progress?.freshen(),
+      submitted: () => this.#progress?.poke(),
+    });
+    const verifier = createSignatureVerifier({
+      basic: nodeSignatures,
+      canisterSignatures: { rootKeyDer: this.#instance.rootKey, bls: host.bls },
+    });
+    this.#api = createApi(this.#network.network, {
+      validate: validateWith(verifier),
+      effectiveCanisterId,
+    });
+    if (config.autoProgressMs !== null) this.#start(config.autoProgressMs);
+  }
+
+  topology(): string {
+    return encodeJson(topologyJson(this.#instance.topology()));
+  }
+
+  #start(delayMs: number): void {
+    this.#progress = startProgress({
+      instance: this.#instance,
+      delayMs,
+      outcalls: () => {
+        this.#outcalls ??= createHttpsOutcalls({ plainHttp: true });
+        return this.#outcalls;
+      },
+      onRounds: () => this.#network.answered(),
+    });
+  }
+
+  #stop(): void {
+    this.#progress?.stop();
+    this.#progress = null;
+  }
+
+  #autoProgress(name: string, body: Uint8Array): Encodable {
+    if (name === "auto_progress_enabled") return this.#progress !== null;
+    if (name === "stop_progress") {
+      this.#stop();
+      return null;
+    }
+    const delayMs = readBody(body, autoProgressMs);
+    if (this.#progress !== null) throw new PicError("Auto progress mode has already been enabled.");
+    this.#start(delayMs);
+    return null;
+  }
+
+  /** Does what the path below the instance asks for; errors say what the request did wrong. */
+  operate(name: string, body: Uint8Array, blob: Uint8Array | null): string {
+    if (name === "auto_progress" || name === "auto_progress_enabled" || name === "stop_progress") {
+      return encodeJson(this.#autoProgress(name, body));
+    }
+    const operation = OPERATIONS[name];
+    if (operation === undefined) throw new PicError(`No operation has the path ${name}`, 404);
+    const result = operation({ instance: this.#instance, body, blob });
+    if (name.startsWith("update/")) {
+      this.#network.answered();
+      this.#progress?.poke();
+    }
+    return encodeJson(result);
+  }
+
+  async http({ method, url, headers, body }: ThreadRequest): Promise<ThreadAnswer> {
+    // The server has judged by its own list whom the request may be addressed to.
+    const header = (name: string): string | undefined =>
+      name === "host" ? undefined : headers.find(([one]) => one === name)?.[1];
+    return await this.#api({ method, url, header, headers: () => headers, body });
+  }
+
+  /** Ends it; what is kept of it is written. */
+  delete(): void {
+    this.#stop();
+    this.#outcalls?.close();
+    const directory = this.#directory;
+    try {
+      directory?.save(topologyJson(this.#instance.topology()), (open) => this.#instance.save(open));
+    } finally {
+      directory?.release();
+      this.#instance.dispose();
+    }
+  }
+}
+
+function laterOf(a: TimeNs, b: TimeNs): TimeNs {
+  return a > b ? a : b;
+}
