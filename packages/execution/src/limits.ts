@@ -40,6 +40,8 @@ export const CALLBACKS_PER_CANISTER_ASSURED = 50;
 export const QUEUE_CAPACITY = 500;
 /** Ingress messages waiting at one canister; the replica bounds its ingress queues through the history's memory. */
 export const INGRESS_QUEUE_CAPACITY = 5_000;
+/** Arguments of the ingress messages that wait at the management canister, bytes; ours, since they are in memory on a laptop. */
+export const MANAGEMENT_INGRESS_BYTES_MAX: number = 512 * 1024 * 1024;
 /** Reject texts are cut to this many bytes before they travel. */
 export const REJECT_TEXT_BYTES_MAX = 8_192;
 

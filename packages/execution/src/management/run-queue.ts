@@ -11,8 +11,10 @@ import { ingressInductionCost } from "../fees.ts";
 import { type ExecutionLimits, MANAGEMENT_INSTRUCTIONS_SHARE } from "../limits.ts";
 import { answerRequest } from "../messaging/delivery.ts";
 import { setStatus } from "../messaging/ingress-history.ts";
+import { countManagement } from "../messaging/message-memory.ts";
 import { rejectFromError, routingReject, statusFromError } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
+import { refundLater } from "../streams/outputs.ts";
 import { remoteCallerError } from "../streams/management-routing.ts";
 import { notConnected } from "./bitcoin.ts";
 import {
@@ -243,6 +245,13 @@ export function managementWaits(round: Round): boolean {
   return state.managementQueue.some((input) => mayRun(round, budget, input));
 }
 
+/** A best-effort call whose caller was told at the deadline: it only brings its cycles back. */
+function isExpired(round: Round, input: IngressInput | RequestInput): boolean {
+  if (input.kind === "ingress" || input.deadline === 0n || input.deadline > round.state.time) return false;
+  refundLater(round, input.from, input.cycles);
+  return true;
+}
+
 export function runManagement(round: Round, budget: ManagementBudget): void {
   const queue = round.state.managementQueue;
   const waiting: (IngressInput | RequestInput)[] = [];
@@ -253,6 +262,8 @@ export function runManagement(round: Round, budget: ManagementBudget): void {
       waiting.push(input);
       continue;
     }
+    countManagement(round.index.management, input, -1);
+    if (isExpired(round, input)) continue;
     const instructions = executeManagement(round, input);
     budget.instructions -= instructions + round.limits.overheadPerMessage;
     if (HEAVY.has(input.methodName)) budget.heavy -= instructions;

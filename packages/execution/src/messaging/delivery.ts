@@ -24,6 +24,7 @@ import { setStatus } from "./ingress-history.ts";
 import {
   countIncomingRequest,
   countIncomingResponse,
+  countManagement,
   guaranteedRequestBytes,
   requestBytes,
 } from "./message-memory.ts";
@@ -69,7 +70,7 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
   if (callee.length === 0) {
     const route = routeManagementCall(state.subnet, input.methodName, input.payload);
     if (route.kind === "nowhere") reject(routingReject(3, route.message));
-    else if (route.kind === "own") state.managementQueue.push(input);
+    else if (route.kind === "own") deliverManagement(round, callee, input);
     else queueOutput(round, input.from, { kind: "request", callee: route.subnetId as CanisterId, input });
     return;
   }
@@ -80,7 +81,7 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
     return;
   }
   if (isManagementCallee(round, callee)) {
-    state.managementQueue.push(input);
+    deliverManagement(round, callee, input);
     return;
   }
   if (host === null && !here) {
@@ -89,6 +90,26 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
   }
   const refusal = enqueueRequest(round, callee, input);
   if (refusal !== null) reject(REJECTIONS[refusal](callee));
+}
+
+function deliverManagement(round: Round, callee: CanisterId, input: RequestInput): void {
+  const refusal = enqueueManagement(round, input);
+  if (refusal === null) return;
+  const payload = REJECTIONS[refusal](callee);
+  answerRequest(round, input, { from: callee, payload, refund: input.cycles });
+}
+
+/** Puts a request into the management canister's queue, or says why not: room for the response, and so many of each sender. */
+export function enqueueManagement(round: Round, input: RequestInput): RejectReason | null {
+  const { managementQueue: queue } = round.state;
+  if (input.deadline === 0n && !roomForResponse(round, input)) return "out_of_memory";
+  const sender = principalKey(input.from);
+  const waits = (one: (typeof queue)[number]): boolean =>
+    one.kind === "request" && principalKey(one.from) === sender;
+  if (queue.length >= QUEUE_CAPACITY && queue.filter(waits).length >= QUEUE_CAPACITY) return "queue_full";
+  queue.push(input);
+  countManagement(round.index.management, input, 1);
+  return null;
 }
 
 /** Puts a request into a canister's queue, or says why not. */

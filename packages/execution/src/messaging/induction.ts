@@ -17,7 +17,7 @@ import { maxOf } from "../bigints.ts";
 import { charge, freezingThresholdCycles, outOfCycles } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { ingressInductionCost } from "../fees.ts";
-import { INGRESS_QUEUE_CAPACITY, INGRESS_TTL_NS } from "../limits.ts";
+import { INGRESS_QUEUE_CAPACITY, INGRESS_TTL_NS, MANAGEMENT_INGRESS_BYTES_MAX } from "../limits.ts";
 import { effectiveCanisterId } from "../management/effective-id.ts";
 import { delaysInductionCost } from "../management/methods.ts";
 import type { Round } from "../scheduler/round.ts";
@@ -125,8 +125,13 @@ function inductManagement(
       if (error !== null) return error;
     }
   }
-  const waiting = state.managementQueue.reduce((sum, one) => (one.kind === "ingress" ? sum + 1 : sum), 0);
-  if (waiting >= INGRESS_QUEUE_CAPACITY) return queueFull();
+  let [waiting, bytes] = [0, input.arg.length];
+  for (const one of state.managementQueue) {
+    if (one.kind !== "ingress") continue;
+    waiting++;
+    bytes += one.arg.length;
+  }
+  if (waiting >= INGRESS_QUEUE_CAPACITY || bytes > MANAGEMENT_INGRESS_BYTES_MAX) return queueFull();
   state.managementQueue.push(input);
   return null;
 }

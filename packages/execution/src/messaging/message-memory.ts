@@ -9,18 +9,19 @@ import type {
   CallOrigin,
   CanisterMeta,
   CanisterState,
+  IngressInput,
   OutboundMessage,
   RequestInput,
   ResponseInput,
 } from "@orrery/state";
 import { MESSAGE_HEADER_BYTES, RESPONSE_RESERVATION_BYTES } from "../limits.ts";
 
-type Sums = Pick<CanisterMeta, "guaranteedMessageBytes" | "bestEffortMessageBytes">;
+export type MessageSums = Pick<CanisterMeta, "guaranteedMessageBytes" | "bestEffortMessageBytes">;
 /** Comes into a queue, or leaves it. */
 type Sign = 1 | -1;
 
 /** What is charged for, and part of the freezing threshold, besides the canister's own memory. */
-export function messageBytes(sums: Sums): number {
+export function messageBytes(sums: MessageSums): number {
   return sums.guaranteedMessageBytes + sums.bestEffortMessageBytes;
 }
 
@@ -38,41 +39,48 @@ export function guaranteedRequestBytes(bytes: number): number {
   return Math.max(bytes, RESPONSE_RESERVATION_BYTES);
 }
 
-function countRequest(sums: Sums, request: RequestInput, sign: Sign): void {
+function countRequest(sums: MessageSums, request: RequestInput, sign: Sign): void {
   const bytes = requestBytes(request);
   if (request.deadline !== 0n) sums.bestEffortMessageBytes += sign * bytes;
   else if (bytes > RESPONSE_RESERVATION_BYTES)
     sums.guaranteedMessageBytes += sign * (bytes - RESPONSE_RESERVATION_BYTES);
 }
 
-function countResponse(sums: Sums, response: ResponseInput, bestEffort: boolean, sign: Sign): void {
+function countResponse(sums: MessageSums, response: ResponseInput, bestEffort: boolean, sign: Sign): void {
   const bytes = sign * responseBytes(response);
   if (bestEffort) sums.bestEffortMessageBytes += bytes;
   else sums.guaranteedMessageBytes += bytes;
 }
 
-function reserve(sums: Sums, sign: Sign): void {
+function reserve(sums: MessageSums, sign: Sign): void {
   sums.guaranteedMessageBytes += sign * RESPONSE_RESERVATION_BYTES;
 }
 
+/** A call came into the management canister's queue, or left it; those of users take none of this memory. */
+export function countManagement(sums: MessageSums, input: RequestInput | IngressInput, sign: Sign): void {
+  if (input.kind === "ingress") return;
+  countRequest(sums, input, sign);
+  if (input.deadline === 0n) reserve(sums, sign);
+}
+
 /** A canister made a call: its response has room from now on. */
-export function countCall(sums: Sums, deadline: bigint): void {
+export function countCall(sums: MessageSums, deadline: bigint): void {
   if (deadline === 0n) reserve(sums, 1);
 }
 
 /** A request came to its callee, whose response has room from now on too. */
-export function countIncomingRequest(sums: Sums, request: RequestInput): void {
+export function countIncomingRequest(sums: MessageSums, request: RequestInput): void {
   countRequest(sums, request, 1);
   if (request.deadline === 0n) reserve(sums, 1);
 }
 
 /** A request left the queue of its callee. */
-export function countTakenRequest(sums: Sums, request: RequestInput): void {
+export function countTakenRequest(sums: MessageSums, request: RequestInput): void {
   countRequest(sums, request, -1);
 }
 
 /** The callee answered. */
-export function countAnswer(sums: Sums, origin: CallOrigin): void {
+export function countAnswer(sums: MessageSums, origin: CallOrigin): void {
   if (origin.kind === "canister" && origin.deadline === 0n) reserve(sums, -1);
 }
 
@@ -94,7 +102,7 @@ export function countTakenResponse(canister: CanisterState, response: ResponseIn
 }
 
 /** A message to another subnet came into an output queue, or left it. */
-export function countOutput(sums: Sums, message: OutboundMessage, sign: Sign): void {
+export function countOutput(sums: MessageSums, message: OutboundMessage, sign: Sign): void {
   if (message.kind === "request") countRequest(sums, message.input, sign);
   else countResponse(sums, message.input, message.input.deadline !== undefined, sign);
 }
@@ -107,8 +115,8 @@ export function guaranteedResponseBytes(message: OutboundMessage | { readonly ki
 }
 
 /** The sums of a record, counted anew: what those in it must be. */
-export function recountMessages(canister: CanisterState): Sums {
-  const sums: Sums = { guaranteedMessageBytes: 0, bestEffortMessageBytes: 0 };
+export function recountMessages(canister: CanisterState): MessageSums {
+  const sums: MessageSums = { guaranteedMessageBytes: 0, bestEffortMessageBytes: 0 };
   const { callbacks, callContexts, queues } = canister;
   const answered = new Set(queues.responses.map(({ callbackId }) => callbackId));
   for (const { id, deadline } of callbacks.values()) if (!answered.has(id)) countCall(sums, deadline);

@@ -16,6 +16,7 @@ import type { Round } from "../scheduler/round.ts";
 import { refundLater } from "../streams/outputs.ts";
 import { enqueueResponse } from "./delivery.ts";
 import {
+  countManagement,
   countOutput,
   countTakenRequest,
   countTakenResponse,
@@ -29,10 +30,16 @@ const DROPPED: ResponsePayload = routingReject(6, "Response was dropped.");
 
 export function shedBestEffort(round: Round): void {
   const { index, limits, state } = round;
-  if (index.bestEffortBytes <= limits.bestEffortMessageBytes) return;
+  const tooMuch = (): boolean =>
+    index.bestEffortBytes + index.management.bestEffortMessageBytes > limits.bestEffortMessageBytes;
   const exhausted = new Set<PrincipalKey>();
-  while (index.bestEffortBytes > limits.bestEffortMessageBytes) {
+  while (tooMuch()) {
     const key = index.mostBestEffort(exhausted);
+    const most = key === null ? 0 : index.bestEffortOf(key);
+    if (index.management.bestEffortMessageBytes > most) {
+      dropManagement(round);
+      continue;
+    }
     if (key === null) return;
     const canister = state.canisters.get(key) as CanisterState;
     const largest = largestOf(canister);
@@ -44,6 +51,22 @@ export function shedBestEffort(round: Round): void {
     touch(state, canister);
     index.refresh(key, canister);
   }
+}
+
+/** The largest best-effort call that waits at the management canister. */
+function dropManagement(round: Round): void {
+  const { state, index } = round;
+  const { managementQueue: queue } = state;
+  let at = -1;
+  let largest = 0;
+  for (const [i, input] of queue.entries()) {
+    if (input.kind === "ingress" || input.deadline === 0n || requestBytes(input) <= largest) continue;
+    at = i;
+    largest = requestBytes(input);
+  }
+  const [request] = queue.splice(at, 1) as [RequestInput];
+  countManagement(index.management, request, -1);
+  refundLater(round, request.from, request.cycles);
 }
 
 interface Candidate {

@@ -14,7 +14,7 @@ import type {
   StreamMessage,
 } from "@orrery/state";
 import { chargedMemoryBytes } from "../cycles.ts";
-import { guaranteedResponseBytes } from "../messaging/message-memory.ts";
+import { countManagement, guaranteedResponseBytes, type MessageSums } from "../messaging/message-memory.ts";
 import { InstantHeap } from "./heap.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -66,6 +66,8 @@ export class ExecutionIndex {
   bestEffortBytes = 0;
   /** Guaranteed responses that are in streams, or at no canister any more, bytes. */
   strayResponseBytes = 0;
+  /** Memory of the requests that wait at the management canister, bytes, by the kind of call. */
+  readonly management: MessageSums = { guaranteedMessageBytes: 0, bestEffortMessageBytes: 0 };
   /** Calls of all canisters that wait for a response. */
   callbacks = 0;
   /** Of all modules. */
@@ -84,6 +86,7 @@ export class ExecutionIndex {
       }
     }
     for (const [key, entry] of state.ingressHistory) this.noteIngress(key, entry);
+    for (const input of state.managementQueue) countManagement(this.management, input, 1);
     for (const stream of state.streams.values()) this.#countStray(stream.messages);
     for (const queue of state.subnetOutputs.values()) this.#countStray(queue);
   }
@@ -161,9 +164,14 @@ export class ExecutionIndex {
     return most;
   }
 
+  /** What the canister has queued for best-effort calls, bytes. */
+  bestEffortOf(key: PrincipalKey): number {
+    return this.#usageOf.get(key)?.bestEffort ?? 0;
+  }
+
   /** What the subnet's calls with guaranteed responses hold, bytes. */
   get guaranteedBytesTaken(): number {
-    return this.guaranteedBytes + this.strayResponseBytes;
+    return this.guaranteedBytes + this.strayResponseBytes + this.management.guaranteedMessageBytes;
   }
 
   forget(key: PrincipalKey): void {

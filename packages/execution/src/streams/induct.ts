@@ -14,9 +14,9 @@ import {
   type StreamMessage,
 } from "@orrery/state";
 import { recordConsumed } from "../cycles.ts";
-import { QUEUE_CAPACITY } from "../limits.ts";
 import {
   creditRefund,
+  enqueueManagement,
   enqueueRequest,
   enqueueResponse,
   isManagementCallee,
@@ -148,7 +148,7 @@ function induct(round: Round, source: Destination, message: StreamMessage): Reje
       return null;
     case "request":
       return isManagementCallee(round, to)
-        ? inductManagement(round, message.input)
+        ? enqueueManagement(round, message.input)
         : enqueueRequest(round, to, message.input);
     case "response": {
       const callback = round.state.canisters.get(principalKey(to))?.callbacks.get(message.input.callbackId);
@@ -158,16 +158,6 @@ function induct(round: Round, source: Destination, message: StreamMessage): Reje
       return null;
     }
   }
-}
-
-function inductManagement(round: Round, input: RequestInput): RejectReason | null {
-  const queue = round.state.managementQueue;
-  const sender = principalKey(input.from);
-  const waits = (one: (typeof queue)[number]): boolean =>
-    one.kind === "request" && principalKey(one.from) === sender;
-  if (queue.length >= QUEUE_CAPACITY && queue.filter(waits).length >= QUEUE_CAPACITY) return "queue_full";
-  queue.push(input);
-  return null;
 }
 
 /** Only a subnet that does not keep to the protocol sends such a message. */
