@@ -15,7 +15,7 @@ import {
 import { ExecutionIndex } from "../scheduler/execution-index.ts";
 import type { Round } from "../scheduler/round.ts";
 import { FORWARDER, forwardArg } from "../testing/forwarder.testkit.ts";
-import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
+import { createArg, encode, TestSubnet } from "../testing/subnet.testkit.ts";
 import { enqueueManagement } from "./delivery.ts";
 import { shedBestEffort } from "./shed.ts";
 
@@ -106,8 +106,10 @@ test("users' messages are bounded by number and by what they hold", () => {
   };
   for (let i = 0; i < 4; i++)
     subnet.state.managementQueue.push({ ...waiting, requestId: Uint8Array.of(i), arg, senderInfo: null });
-  const create = { method: "provisional_create_canister_with_cycles" };
-  const refused = subnet.rejection(create);
+  const refused = subnet.rejection({
+    method: "provisional_create_canister_with_cycles",
+    arg: createArg({ cycles: 1n }),
+  });
   assert.deepEqual(
     [refused.errorCode, refused.message],
     ["IC0201", `Maximum queue capacity ${INGRESS_QUEUE_CAPACITY} reached`],

@@ -9,7 +9,6 @@ import {
   encodeStreamMessage,
   headerOf,
   type RejectReason,
-  type RequestInput,
   type Stream,
   type StreamMessage,
 } from "@orrery/state";
