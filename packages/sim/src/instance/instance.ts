@@ -5,44 +5,25 @@
  */
 import {
   type CanisterId,
-  encodeCbor,
   equalBytes,
-  err,
   OrreryError,
-  ok,
   type Principal,
   principalKey,
   principalToText,
   type Result,
   type SubnetId,
   type TimeNs,
-  toHex,
   type UserId,
-  u64be,
 } from "@orrery/base";
-import { requestId } from "@orrery/crypto";
-import { createChainKeys } from "@orrery/crypto/chain-keys";
-import { type CanisterState, type Disk, newState, PageArena } from "@orrery/state";
-import { SharedEngine } from "./engine.ts";
+import type { CanisterState, Disk } from "@orrery/state";
+import { answerOf, pending, queryOf, routeCall, submitCall } from "./calls.ts";
+import { type Core, mainReplica, type Network, newNetwork } from "./core.ts";
 import { hostedReplica } from "./hosted.ts";
-import { type MakeReplica, Members } from "./members.ts";
+import type { Members } from "./members.ts";
 import { answerPending, pendingOutcalls } from "./outcalls.ts";
-import {
-  isNamed,
-  kindFacts,
-  mainnetSpecOf,
-  mainPlace,
-  newPlace,
-  nodePlaces,
-  type Place,
-  type PlaceOptions,
-  placesOf,
-  recordsOf,
-  SUBNETS_MAX,
-  subnetSeed,
-} from "./places.ts";
-import { type Commons, Replica } from "./replica.ts";
-import { createsProvisionally, effectiveOf, goesAnywhere, homeless, undirected } from "./routing.ts";
+import { isNamed, kindFacts, recordsOf, subnetSeed } from "./places.ts";
+import type { Replica } from "./replica.ts";
+import { openNetwork, saveNetwork } from "./save.ts";
 import { readStable, writeStable } from "./stable.ts";
 import type {
   Blockmaker,
@@ -58,98 +39,36 @@ import type {
   Reject,
 } from "./types.ts";
 
-/** How far ahead of the network's time its own envelopes expire: less than the longest that is allowed. */
-const EXPIRY_NS = 240_000_000_000n;
 const AWAIT_ROUNDS = 100;
 const SETTLE_ROUNDS = 1_000;
 const CYCLES_MAX: bigint = 2n ** 128n - 1n;
 /** Custom section of modules whose heap an upgrade has to keep or replace by word. */
 const ORTHOGONAL_PERSISTENCE = "enhanced-orthogonal-persistence";
 
-/** What a network is besides its subnets: plain data but for the host's part. */
-export interface Core {
-  readonly options: Pick<InstanceOptions, "ids" | "mainnetNnsId" | "ingressBytesMax">;
-  readonly commons: Commons;
-  time: TimeNs;
-  /** Of the newest round. */
-  roundTime: TimeNs;
-  /** Envelopes that it made. */
-  nonce: bigint;
-  /** Number of the next subnet. */
-  nextPlace: number;
-}
-
 /** Makes a network. `topology_invalid`, `seed_invalid`. */
 export function createInstance(options: InstanceOptions): Instance {
-  const { seed, time, host, limits = {}, topology, ids = "pocketic" } = options;
-  if (seed.length !== 32) {
-    throw new OrreryError("seed_invalid", `a seed has 32 bytes, this one ${seed.length}: hash what you have`);
-  }
-  const commons = newCommons({ seed, host, limits });
-  const makers = placeOptions(commons, options);
-  const places = ids === "node" ? nodePlaces(topology, makers) : withRecords(placesOf(topology, makers));
-  const replicas = places.map(({ place, info }): MakeReplica => {
-    const state = newState({ subnet: info, time });
-    return (delegation) => new Replica({ commons, place, state, delegation });
-  });
-  const rootId = (places[0] as (typeof places)[number]).info.rootSubnetId;
-  const core: Core = { options, commons, time, roundTime: time, nonce: 0n, nextPlace: places.length };
-  return new LocalInstance(core, new Members(replicas, rootId));
-}
-
-export function newCommons(options: Pick<Commons, "seed" | "host" | "limits">): Commons {
-  const { seed, host, limits } = options;
-  return {
-    seed,
-    host,
-    limits,
-    engine: host.engine ?? new SharedEngine(),
-    arena: new PageArena(),
-    chainKeys: createChainKeys(seed),
-  };
-}
-
-function placeOptions(
-  { seed, host }: Commons,
-  { mainnetNnsId = false }: Pick<InstanceOptions, "mainnetNnsId">,
-): PlaceOptions {
-  const { bls, ed25519PublicKeyDer } = host;
-  return { seed, makers: { bls, ed25519PublicKeyDer }, mainnetNnsId };
-}
-
-function withRecords(places: readonly Place[]): ReturnType<typeof nodePlaces> {
-  const records = recordsOf(places);
-  return places.map((place, i) => ({ place, info: records[i] as (typeof records)[number] }));
+  return new LocalInstance(newNetwork(options));
 }
 
 export class LocalInstance implements Instance {
+  readonly #network: Network;
   readonly #core: Core;
-  readonly #members: Members;
   readonly #listeners = new Set<() => void>();
   #disposed = false;
 
-  constructor(core: Core, members: Members) {
-    this.#core = core;
-    this.#members = members;
+  constructor(network: Network) {
+    this.#network = network;
+    this.#core = network.core;
   }
 
   get #live(): Members {
-    if (!this.#disposed) return this.#members;
+    if (!this.#disposed) return this.#network.members;
     throw new OrreryError("instance_gone", "this network was disposed of: make another one");
   }
 
   /** Where canisters come to be that are made for no subnet in particular. */
   get #main(): Replica {
-    const { all } = this.#live;
-    const beside = this.#core.options.ids === "node" && all.length > 1 ? all.slice(1) : all;
-    const place =
-      this.#core.options.ids === "node"
-        ? mainPlace(
-            beside.map((one) => one.place),
-            ["application"],
-          )
-        : mainPlace(all.map((one) => one.place));
-    return this.#live.named(place.id);
+    return mainReplica(this.#network);
   }
 
   topology(): InstanceTopology {
@@ -253,7 +172,7 @@ export class LocalInstance implements Instance {
         replica.ingress.length > 0 ||
         replica.responses.length > 0 ||
         (replica.nextTimer !== null && replica.nextTimer <= this.time) ||
-        this.#members.hasMail(replica),
+        this.#live.hasMail(replica),
     );
   }
 
@@ -263,49 +182,6 @@ export class LocalInstance implements Instance {
       if (nextTimer !== null && (next === null || nextTimer < next)) next = nextTimer;
     }
     return next;
-  }
-
-  /** The subnet that the call goes to; it may come to be for it. */
-  #route(call: CanisterCall): Replica {
-    const effective = effectiveOf(call);
-    switch (effective.kind) {
-      case "subnet":
-        return this.#live.named(effective.id);
-      case "canister": {
-        const host = this.#live.hostOf(effective.id);
-        if (host !== null) return host;
-        if (createsProvisionally(call)) return this.#bring(effective.id);
-        throw homeless(effective.id);
-      }
-      default:
-        if (goesAnywhere(call)) return this.#main;
-        throw undirected();
-    }
-  }
-
-  /** Makes the subnet that holds the id on the public network. */
-  #bring(id: CanisterId): Replica {
-    const core = this.#core;
-    if (core.options.ids === "node") throw homeless(id);
-    const { spec, range } = mainnetSpecOf(id);
-    const places = this.#live.all.map(({ place }) => place);
-    if (places.length >= SUBNETS_MAX) {
-      throw new OrreryError("topology_invalid", `a network has at most ${SUBNETS_MAX} subnets`);
-    }
-    const { commons } = core;
-    const place = newPlace(spec, {
-      ...placeOptions(commons, core.options),
-      number: core.nextPlace++,
-      ranges: [range],
-    });
-    const records = recordsOf([...places, place]);
-    const state = newState({
-      subnet: records.at(-1) as (typeof records)[number],
-      time: core.roundTime,
-    });
-    this.#live.reshape(records, (delegation) => new Replica({ commons, place, state, delegation }));
-    this.#round();
-    return this.#live.named(place.id);
   }
 
   deleteSubnet(id: SubnetId): void {
@@ -320,105 +196,29 @@ export class LocalInstance implements Instance {
     this.#live.reshape(recordsOf(places), null);
   }
 
-  #envelope(call: CanisterCall): { readonly envelope: Uint8Array; readonly id: Uint8Array } {
-    const { sender, canisterId, method, arg, senderInfo = null } = call;
-    const fields = new Map<string, string | bigint | Uint8Array | Map<string, Uint8Array>>([
-      ["request_type", "call"],
-      ["canister_id", canisterId],
-      ["method_name", method],
-      ["arg", arg],
-      ["sender", sender],
-      ["ingress_expiry", this.time + EXPIRY_NS],
-      ["nonce", u64be(this.#core.nonce++)],
-    ]);
-    if (senderInfo !== null) {
-      const { info, signer } = senderInfo;
-      fields.set(
-        "sender_info",
-        new Map<string, Uint8Array>([
-          ["info", info],
-          ["signer", signer],
-          // Nobody looks at it: who calls is told, not proven.
-          ["sig", new Uint8Array(0)],
-        ]),
-      );
-    }
-    return { envelope: encodeCbor({ content: fields }), id: requestId(fields) };
+  #route(call: CanisterCall): Replica {
+    return routeCall({ core: this.#core, members: this.#live }, call, () => this.#round());
   }
 
   submitIngress(call: CanisterCall): Result<MessageId, Reject> {
-    const replica = this.#route(call);
-    const { envelope, id } = this.#envelope(call);
-    const { ingressBytesMax } = this.#core.options;
-    if (ingressBytesMax !== undefined && envelope.length > ingressBytesMax) {
-      throw new OrreryError(
-        "ingress_too_large",
-        `a call takes ${envelope.length} bytes as a message, more than the ${ingressBytesMax} that are allowed: send less at once`,
-        { data: { bytes: envelope.length, max: ingressBytesMax, requestId: toHex(id) } },
-      );
-    }
-    const refused = replica.view.inspect(envelope);
-    if (refused !== null) {
-      const { code, message } = refused;
-      return err({ code: rejectCode(code), message, errorCode: code, certified: false });
-    }
-    replica.ingress.push({ requestId: id, envelope });
-    return ok({ subnetId: replica.place.id, requestId: id });
+    return submitCall(this.#core, this.#route(call), call);
   }
 
   awaitIngress(id: MessageId, maxRounds: number = AWAIT_ROUNDS): CallResult {
     for (let rounds = 0; ; rounds++) {
       const answer = this.ingressStatus(id);
       if (answer !== null) return answer;
-      if (rounds >= maxRounds) break;
+      if (rounds >= maxRounds) throw pending(id, maxRounds);
       this.#round();
     }
-    throw new OrreryError(
-      "call_pending",
-      `the call has no answer after ${maxRounds} rounds: it waits for time to pass, for other messages or for an outcall's answer`,
-      {
-        data: {
-          requestId: toHex(id.requestId),
-          subnetId: principalToText(id.subnetId),
-          rounds: maxRounds,
-        },
-      },
-    );
   }
 
-  ingressStatus({ subnetId, requestId: id }: MessageId, caller?: UserId): CallResult | null {
-    const entry = this.#live.named(subnetId).state.ingressHistory.get(toHex(id));
-    if (entry === undefined) return null;
-    if (caller !== undefined && !equalBytes(caller, entry.sender)) {
-      throw new OrreryError(
-        "call_foreign",
-        "the call was sent by somebody else: ask as its sender, or as nobody",
-      );
-    }
-    const { status } = entry;
-    if (status.kind === "replied") return ok(status.reply);
-    if (status.kind === "rejected") {
-      const { code, message, errorCode } = status;
-      return err({ code, message, errorCode: Number(errorCode.slice(2)), certified: true });
-    }
-    if (status.kind !== "done") return null;
-    const message = "The answer is not kept any more.";
-    return err({ code: 6, message, errorCode: 0, certified: true });
+  ingressStatus({ subnetId, requestId }: MessageId, caller?: UserId): CallResult | null {
+    return answerOf(this.#live.named(subnetId), requestId, caller);
   }
 
   query(call: CanisterCall): CallResult {
-    const { sender, senderInfo = null, canisterId, method: methodName, arg } = call;
-    const { outcome } = this.#route(call).view.query({ sender, senderInfo, canisterId, methodName, arg });
-    if (outcome.status === "replied") return ok(outcome.reply);
-    const { rejectCode: code, rejectMessage, errorCode } = outcome;
-    const prefix = `${errorCode}: `;
-    const message = rejectMessage.startsWith(prefix) ? rejectMessage.slice(prefix.length) : rejectMessage;
-    return err({
-      code: code as Reject["code"],
-      message,
-      errorCode: Number(errorCode.slice(2)),
-      certified: false,
-    });
+    return queryOf(this.#route(call), call);
   }
 
   #find(id: CanisterId): { readonly replica: Replica; readonly canister: CanisterState } | null {
@@ -462,13 +262,20 @@ export class LocalInstance implements Instance {
     return canister.meta.cycles;
   }
 
+  /** One with a module: without there is no memory. */
+  #installed(id: CanisterId): ReturnType<LocalInstance["#canister"]> {
+    const found = this.#canister(id);
+    if (found.canister.meta.module !== null) return found;
+    throw new OrreryError("canister_empty", `canister ${principalToText(id)} has no module`);
+  }
+
   stableMemory(id: CanisterId): Uint8Array {
-    const { canister } = this.#canister(id);
-    return readStable(canister, this.#core.commons.arena);
+    const { replica, canister } = this.#installed(id);
+    return readStable(canister, replica.arena);
   }
 
   setStableMemory(id: CanisterId, bytes: Uint8Array): void {
-    this.#canister(id).replica.edit(principalKey(id), (canister, arena) =>
+    this.#installed(id).replica.edit(principalKey(id), (canister, arena) =>
       writeStable(canister, arena, bytes),
     );
   }
@@ -496,21 +303,25 @@ export class LocalInstance implements Instance {
   }
 
   fork(): Instance {
-    return new LocalInstance({ ...this.#core }, this.#live.fork());
+    return new LocalInstance({ core: { ...this.#core }, members: this.#live.fork() });
   }
 
-  save(_open: (name: string) => Disk): void {
-    throw new OrreryError("instance_gone", "");
+  save(open: (name: string) => Disk): void {
+    saveNetwork({ core: this.#core, members: this.#live }, open);
   }
 
   dispose(): void {
     if (this.#disposed) return;
-    this.#members.dispose();
+    this.#network.members.dispose();
     this.#listeners.clear();
     this.#disposed = true;
   }
 }
 
-function rejectCode(errorCode: number): Reject["code"] {
-  return Math.floor(errorCode / 100) as Reject["code"];
+/**
+ * A network as it was saved; of `options` the host, the limits and the size of messages count, the rest is what was saved. The store's
+ * errors.
+ */
+export function openInstance(options: InstanceOptions, open: (name: string) => Disk): Instance {
+  return new LocalInstance(openNetwork(options, open));
 }

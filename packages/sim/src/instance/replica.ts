@@ -1,7 +1,7 @@
 /**
  * A replica of one subnet of a network in one place: state, execution and certified view advanced together, a round at a time. Roots
- * are signed when somebody asks for a certificate, not before. The pages of all subnets of a network, and of its forks, are in one
- * arena, whose epochs are the rounds of all of them in turn.
+ * are signed when somebody asks for a certificate, not before. Its pages and those of its forks are in one arena, whose epochs are the
+ * rounds of all of them in turn.
  */
 import {
   type Batch,
@@ -44,7 +44,6 @@ export interface Commons {
   readonly seed: Uint8Array;
   readonly host: InstanceHost;
   readonly engine: Engine;
-  readonly arena: PageArena;
   readonly chainKeys: ChainKeys;
   readonly limits: Partial<ExecutionLimits>;
 }
@@ -68,6 +67,7 @@ export interface ReplicaOptions {
   readonly place: Place;
   /** Its subnet record is the one that counts. */
   readonly state: ReplicatedState;
+  readonly arena: PageArena;
   /** The root's word for the subnet, asked for when a certificate needs it; null on the root. */
   readonly delegation: DelegationOf;
 }
@@ -76,6 +76,8 @@ export type DelegationOf = (replica: Replica) => Delegation | null;
 
 export class Replica {
   readonly place: Place;
+  /** Holds the pages of the state, and of its forks. */
+  readonly arena: PageArena;
   readonly signAsNode: (message: Uint8Array) => Uint8Array;
   /** Canister ids that it holds. */
   held: readonly CanisterRange[];
@@ -96,14 +98,15 @@ export class Replica {
   #view: CertifiedView;
 
   constructor(options: ReplicaOptions) {
-    const { commons, place, state, delegation } = options;
+    const { commons, place, state, arena, delegation } = options;
     this.place = place;
+    this.arena = arena;
     this.signAsNode = commons.host.ed25519Signer(place.keys.nodeSecret);
     this.#commons = commons;
     this.#delegation = delegation;
     this.#runner = new WasmRunner({
       engine: commons.engine,
-      pages: commons.arena,
+      pages: arena,
       modules: state.blobs,
       inflate: commons.host.inflate,
     });
@@ -127,8 +130,8 @@ export class Replica {
   }
 
   #execute(): Execution {
-    const { arena, limits, chainKeys } = this.#commons;
-    const { place } = this;
+    const { limits, chainKeys } = this.#commons;
+    const { place, arena } = this;
     return createExecution(this.#state, {
       runner: this.#runner,
       arena,
@@ -142,11 +145,11 @@ export class Replica {
   }
 
   #look(): CertifiedView {
-    const { engine, arena, host } = this.#commons;
+    const { engine, host } = this.#commons;
     return new CertifiedView({
       snapshot: takeSnapshot(this.#state, this.#runner),
       certification: this.#certify(treeHash(this.#state.tree)),
-      pages: arena,
+      pages: this.arena,
       inflate: host.inflate,
       engine,
     });
@@ -170,7 +173,8 @@ export class Replica {
 
   /** One round at `time` with what waits here and the given slices of other subnets; the view sees it when this returns. */
   round(time: TimeNs, xnet: readonly Uint8Array[]): BatchResult {
-    const { arena, seed } = this.#commons;
+    const { seed } = this.#commons;
+    const { arena } = this;
     const height = this.#state.height + 1;
     const queryStats = this.#view.takeQueryStats();
     const payload: BlockPayload = {
@@ -207,7 +211,7 @@ export class Replica {
 
   /** Changes a canister between two rounds; queries see it at once. */
   edit(key: PrincipalKey, change: (canister: CanisterState, arena: PageArena) => void): void {
-    const { arena } = this.#commons;
+    const { arena } = this;
     arena.advance(arena.epoch + 1);
     const delta = this.#execution.edit(key, (canister) => change(canister, arena));
     this.#view.amend([delta]);
@@ -227,13 +231,14 @@ export class Replica {
 
   /** A replica with the same state that goes its own way. */
   fork(options: Pick<ReplicaOptions, "delegation">): Replica {
-    const { arena } = this.#commons;
+    const { arena } = this;
     arena.advance(arena.epoch + 1);
     const fork = new Replica({
       ...options,
       commons: this.#commons,
       place: this.place,
       state: cloneState(this.#state, arena),
+      arena,
     });
     fork.ingress.push(...this.ingress);
     fork.responses.push(...this.responses);
@@ -244,7 +249,7 @@ export class Replica {
 
   /** Gives its pages and its instances' memories back. */
   dispose(): void {
-    const { arena } = this.#commons;
+    const { arena } = this;
     for (const { meta } of this.#state.canisters.values()) this.#runner.evict(meta.id);
     this.#view.dispose();
     arena.advance(arena.epoch + 1);
