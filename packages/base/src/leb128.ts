@@ -6,16 +6,23 @@ import { OrreryError } from "./errors.ts";
 /** Longest encoding accepted: 19 bytes hold 128 bits. */
 const LEB128_BYTES_MAX = 19;
 
+/** Bits taken from a big number at once, since each operation on one makes another: four groups of seven. */
+const CHUNK_BITS = 28n;
+
 export function encodeUleb128(value: bigint | number): Uint8Array {
-  let v = BigInt(value);
-  if (v < 0n) throw new OrreryError("leb128_invalid", `unsigned LEB128 of a negative number: ${v}`);
+  let rest = BigInt(value);
+  if (rest < 0n) throw new OrreryError("leb128_invalid", `unsigned LEB128 of a negative number: ${rest}`);
   const out: number[] = [];
-  do {
-    const low = Number(v & 0x7fn);
-    v >>= 7n;
-    out.push(v === 0n ? low : low | 0x80);
-  } while (v !== 0n);
-  return Uint8Array.from(out);
+  for (;;) {
+    let low = Number(BigInt.asUintN(Number(CHUNK_BITS), rest));
+    rest >>= CHUNK_BITS;
+    if (rest === 0n) {
+      for (; low >= 0x80; low >>= 7) out.push((low & 0x7f) | 0x80);
+      out.push(low);
+      return Uint8Array.from(out);
+    }
+    for (let group = 0; group < 4; group++, low >>= 7) out.push((low & 0x7f) | 0x80);
+  }
 }
 
 export function encodeSleb128(value: bigint | number): Uint8Array {

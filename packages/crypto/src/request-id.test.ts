@@ -31,6 +31,31 @@ test("null and undefined fields are absent ones; other fields count", () => {
   assert.notEqual(toHex(requestId(new Map([...REQUEST, ["unknown", 1]]))), REQUEST_ID);
 });
 
+test("a value that a field had before is not mistaken for another one, whatever becomes of its bytes", () => {
+  const sender = Uint8Array.of(1, 2, 3);
+  const id = (fields: CborMap) => toHex(hashOfMap(fields));
+  const fresh = (value: CborValue) => toHex(sha256(sha256(utf8("sender")), value as Uint8Array));
+  const expected = (bytes: Uint8Array) => fresh(sha256(bytes));
+  assert.equal(id(new Map([["sender", sender]])), expected(sender));
+  sender[0] = 9;
+  assert.equal(id(new Map([["sender", sender]])), expected(sender));
+  for (const value of [
+    "",
+    "a",
+    97,
+    97n,
+    Uint8Array.of(97),
+    new Uint8Array(0),
+    "a",
+    -97n,
+    97n,
+  ] as CborValue[]) {
+    const bytes = typeof value === "string" ? utf8(value) : value instanceof Uint8Array ? value : null;
+    const number = Uint8Array.of(...(Number(value) < 0 ? [0x9f, 0x7f] : [97]));
+    for (let i = 0; i < 2; i++) assert.equal(id(new Map([["sender", value]])), expected(bytes ?? number));
+  }
+});
+
 test("nested maps, arrays and numbers hash as the specification says", () => {
   const arg = fromHex("4449444c0000");
   const nested: CborMap = new Map([["reply", new Map([["arg", arg]])]]);

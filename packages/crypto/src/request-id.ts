@@ -6,87 +6,159 @@
 import {
   type CborMap,
   type CborValue,
-  compareBytes,
   encodeSleb128,
   encodeUleb128,
+  equalBytes,
   OrreryError,
   type RequestId,
   utf8,
 } from "@orrery/base";
 import { sha256, sha256All } from "./hashes.ts";
+import {
+  DIGEST_BYTES,
+  type Digest,
+  digestBytes,
+  digestFromBytes,
+  digestOfBytes,
+  digestOfDigests,
+  SHORT_MESSAGE_BYTES_MAX,
+} from "./sha256-short.ts";
 
 /** Nested maps and arrays deeper than this are refused; requests nest three levels. */
 const HASH_DEPTH_MAX = 64;
 /** Up to this number of fields insertion is faster than a call of the sorting function, which allocates. */
 const FEW_FIELDS_MAX = 16;
+/** Longer values are not compared with the one before: they hardly ever come twice. */
+const REPEATED_BYTES_MAX = 32;
 
 function invalid(what: string): OrreryError {
   return new OrreryError("request_hash_invalid", `not hashable as structured data: ${what}`);
 }
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
+function digestOf(bytes: Uint8Array): Digest {
+  return bytes.length <= SHORT_MESSAGE_BYTES_MAX
+    ? digestOfBytes(NO_BYTES, bytes)
+    : digestFromBytes(sha256(bytes));
+}
+
+function digestOfText(text: string): Digest {
+  return KNOWN_TEXTS.get(text) ?? digestOf(utf8(text));
+}
+
 /** Field names and kinds of requests: texts that come with every one of them, so their hashes are kept. */
-const KNOWN_TEXTS: ReadonlyMap<string, Uint8Array> = new Map(
+const KNOWN_TEXTS: ReadonlyMap<string, Digest> = new Map(
   [
     ...["request_type", "sender", "nonce", "ingress_expiry", "canister_id", "method_name", "arg", "paths"],
     ...["sender_info", "info", "signer", "sig", "pubkey", "expiration", "targets"],
     ...["call", "query", "read_state"],
-  ].map((text) => [text, sha256(utf8(text))]),
+  ].map((text) => [text, digestOf(utf8(text))]),
 );
 
-function hashOfText(text: string): Uint8Array {
-  return KNOWN_TEXTS.get(text) ?? sha256(utf8(text));
+/** The value that a field had last, and its hash: senders, canisters, methods and expiries come again and again. */
+interface LastValue {
+  value: string | bigint | Uint8Array;
+  digest: Digest;
 }
 
-function hashOfValue(value: CborValue, depth: number): Uint8Array {
+const LAST_VALUES: ReadonlyMap<string, LastValue> = new Map(
+  ["sender", "ingress_expiry", "canister_id", "method_name", "arg"].map((name) => [
+    name,
+    { value: "", digest: digestOf(NO_BYTES) },
+  ]),
+);
+
+function digestOfField(name: string, value: CborValue, depth: number): Digest {
+  const last = LAST_VALUES.get(name);
+  if (last === undefined) return digestOfValue(value, depth);
+  if (value instanceof Uint8Array) {
+    if (last.value instanceof Uint8Array && equalBytes(last.value, value)) return last.digest;
+  } else if (value === last.value) return last.digest;
+  const digest = digestOfValue(value, depth);
+  if (value instanceof Uint8Array) {
+    // A copy: what the caller does with the bytes afterwards must not reach another request's hash.
+    if (value.length <= REPEATED_BYTES_MAX) setLast(last, value.slice(), digest);
+  } else if (typeof value === "bigint" || (typeof value === "string" && value.length <= REPEATED_BYTES_MAX)) {
+    setLast(last, value, digest);
+  }
+  return digest;
+}
+
+function setLast(last: LastValue, value: LastValue["value"], digest: Digest): void {
+  last.value = value;
+  last.digest = digest;
+}
+
+function digestOfValue(value: CborValue, depth: number): Digest {
   if (depth > HASH_DEPTH_MAX) throw invalid(`nesting over ${HASH_DEPTH_MAX} levels`);
-  if (value instanceof Uint8Array) return sha256(value);
-  if (typeof value === "string") return hashOfText(value);
+  if (value instanceof Uint8Array) return digestOf(value);
+  if (typeof value === "string") return digestOfText(value);
   if (typeof value === "bigint" || (typeof value === "number" && Number.isSafeInteger(value))) {
-    return sha256(value < 0 ? encodeSleb128(value) : encodeUleb128(value));
+    return digestOf(value < 0 ? encodeSleb128(value) : encodeUleb128(value));
   }
-  if (Array.isArray(value)) return sha256All(value.map((inner: CborValue) => hashOfValue(inner, depth + 1)));
-  if (value instanceof Map) return hashOfEntries([...value], depth);
-  if (typeof value === "object" && value !== null) {
-    return hashOfEntries(Object.entries(value as Readonly<Record<string, CborValue>>), depth);
+  if (Array.isArray(value)) {
+    return digestOfAll(value.map((inner: CborValue) => digestOfValue(inner, depth + 1)));
   }
+  if (value instanceof Map) return digestOfEntries(value, depth);
+  if (typeof value === "object" && value !== null) return digestOfEntries(Object.entries(value), depth);
   throw invalid(`a value of type ${value === null ? "null" : typeof value}`);
 }
 
-interface HashedField {
-  readonly name: Uint8Array;
-  readonly value: Uint8Array;
+function digestOfAll(digests: readonly Digest[]): Digest {
+  return digests.length * DIGEST_BYTES <= SHORT_MESSAGE_BYTES_MAX
+    ? digestOfDigests(digests)
+    : digestFromBytes(sha256All(digests.map(digestBytes)));
 }
 
-function hashOfEntries(entries: readonly (readonly [string, CborValue])[], depth: number): Uint8Array {
-  const hashed: HashedField[] = [];
-  for (let i = 0; i < entries.length; i++) {
-    const [name, value] = entries[i] as readonly [string, CborValue];
+/** Each name and its value after it, in the order of the names' hashes: no two fields have the same. */
+function digestOfEntries(entries: Iterable<readonly [string, CborValue]>, depth: number): Digest {
+  const digests: Digest[] = [];
+  for (const [name, value] of entries) {
     // An omitted optional field and an explicit null or undefined are the same thing.
     if (value === undefined || value === null) continue;
-    hashed.push({ name: hashOfText(name), value: hashOfValue(value, depth + 1) });
+    const digest = digestOfField(name, value, depth + 1);
+    digests.push(digestOfText(name), digest);
   }
-  sortByName(hashed);
-  const parts: Uint8Array[] = [];
-  for (let i = 0; i < hashed.length; i++) {
-    const { name, value } = hashed[i] as HashedField;
-    parts.push(name, value);
-  }
-  return sha256All(parts);
+  return digestOfAll(digests.length <= 2 * FEW_FIELDS_MAX ? insertionSorted(digests) : sorted(digests));
 }
 
-/** By the concatenation of both hashes, which the names decide: no two fields have the same. Few are sorted by insertion. */
-function sortByName(fields: HashedField[]): void {
-  if (fields.length > FEW_FIELDS_MAX) {
-    fields.sort((a, b) => compareBytes(a.name, b.name));
-    return;
-  }
-  for (let i = 1; i < fields.length; i++) {
-    const field = fields[i] as HashedField;
+/** Pairs in order, in place. */
+function insertionSorted(pairs: Digest[]): readonly Digest[] {
+  for (let i = 2; i < pairs.length; i += 2) {
+    const name = pairs[i] as Digest;
+    const value = pairs[i + 1] as Digest;
     let at = i;
-    for (; at > 0 && compareBytes((fields[at - 1] as HashedField).name, field.name) > 0; at--)
-      fields[at] = fields[at - 1] as HashedField;
-    fields[at] = field;
+    for (; at > 0 && compareDigests(pairs[at - 2] as Digest, name) > 0; at -= 2) {
+      pairs[at] = pairs[at - 2] as Digest;
+      pairs[at + 1] = pairs[at - 1] as Digest;
+    }
+    pairs[at] = name;
+    pairs[at + 1] = value;
   }
+  return pairs;
+}
+
+function sorted(pairs: readonly Digest[]): readonly Digest[] {
+  const fields: { readonly name: Digest; readonly value: Digest }[] = [];
+  for (let i = 0; i < pairs.length; i += 2)
+    fields.push({ name: pairs[i] as Digest, value: pairs[i + 1] as Digest });
+  fields.sort((a, b) => compareDigests(a.name, b.name));
+  return fields.flatMap(({ name, value }) => [name, value]);
+}
+
+/** In the order of their bytes. */
+function compareDigests(x: Digest, y: Digest): number {
+  return (
+    (x.a >>> 0) - (y.a >>> 0) ||
+    (x.b >>> 0) - (y.b >>> 0) ||
+    (x.c >>> 0) - (y.c >>> 0) ||
+    (x.d >>> 0) - (y.d >>> 0) ||
+    (x.e >>> 0) - (y.e >>> 0) ||
+    (x.f >>> 0) - (y.f >>> 0) ||
+    (x.g >>> 0) - (y.g >>> 0) ||
+    (x.h >>> 0) - (y.h >>> 0)
+  );
 }
 
 /**
@@ -95,7 +167,7 @@ function sortByName(fields: HashedField[]): void {
  * `request_hash_invalid`.
  */
 export function hashOfMap(fields: CborMap): Uint8Array {
-  return hashOfEntries([...fields], 0);
+  return digestBytes(digestOfEntries(fields, 0));
 }
 
 /** The request id of a request's content. */

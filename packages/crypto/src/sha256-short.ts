@@ -19,7 +19,7 @@ export interface Digest {
   readonly h: number;
 }
 
-const DIGEST_BYTES = 32;
+export const DIGEST_BYTES = 32;
 /** Up to this length this implementation is faster than the call into any other. */
 export const SHORT_MESSAGE_BYTES_MAX = 512;
 
@@ -101,6 +101,14 @@ export function digestOfLabelled(prefix: Uint8Array, label: Uint8Array, below: D
 /** The hash of a prefix and two hashes. */
 export function digestOfPair(prefix: Uint8Array, left: Digest, right: Digest): Digest {
   finish(putDigest(right, putDigest(left, put(prefix, MESSAGE))));
+  return result();
+}
+
+/** The hash of hashes. */
+export function digestOfDigests(digests: readonly Digest[]): Digest {
+  let at = MESSAGE;
+  for (let i = 0; i < digests.length; i++) at = putDigest(digests[i] as Digest, at);
+  finish(at);
   return result();
 }
 
