@@ -21,6 +21,11 @@ export function nodeLimits(type: SubnetType): ExecutionLimits {
     instructionsPerInstallSlice: limits.instructionsPerInstallSlice / SHORTER_INSTALLATIONS,
     // An idle node makes a block a second.
     queryStatsEpochBlocks: 10,
+    installDebitPerRound: 0n,
+    instructionsPerFirstSlice: FIRST_SLICE,
+    replicatedQuerySlices: true,
+    instructionsPerFirstInstallSlice: FIRST_INSTALL_SLICE,
+    firstSliceModuleBytes: FIRST_SLICE_MODULE_BYTES,
     overheadPerMessage: limits.overheadPerMessage / SHORTER,
   };
 }

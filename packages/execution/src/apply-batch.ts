@@ -39,6 +39,7 @@ import { shedBestEffort } from "./messaging/shed.ts";
 import { addQueryStats } from "./query/query-epochs.ts";
 import { newModules } from "./query/snapshot.ts";
 import { chargeResources } from "./scheduler/charges.ts";
+import { lowerDebits } from "./scheduler/debits.ts";
 import { ExecutionIndex } from "./scheduler/execution-index.ts";
 import { LocalJobRunner } from "./scheduler/jobs.ts";
 import { type ExecutionEnv, inlineExecutor, type Round } from "./scheduler/round.ts";
@@ -153,6 +154,7 @@ function applyBatch(
   pruneIngress(state, index);
   expireIngress(round);
   chargeResources(round);
+  lowerDebits(round);
   expireCalls(round);
   expireStops(round);
   answerPending(round);

@@ -241,7 +241,11 @@ const TABLE: Readonly<Record<ErrorCodeName, Row>> = {
     never: "a node answers only once it has a certified state; until then it says 503",
   },
   CanisterInstallCodeRateLimited: {
-    never: "installations wait for a round's instructions instead; local networks do not ration them further",
+    text: /^Canister [a-z0-9-]+ is rate limited because it executed too many instructions in the previous install_code messages\. Please retry installation after several minutes\.\nRetry the/,
+    provoke: () => {
+      const { subnet, id } = world({ limits: { installDebitPerRound: 1n } });
+      return told(subnet.install(id, "(module)", { mode: { reinstall: null } }));
+    },
   },
   CanisterHeapDeltaRateLimited: { never: "heaps are written in place; there is no delta to ration" },
   CanisterNotFound: {

@@ -17,6 +17,7 @@ const BY_KIND: readonly (readonly [keyof ExecutionLimits, bigint, bigint])[] = [
   ["instructionsPerInstallSlice", 2n * BILLION, 5n * BILLION],
   ["instructionsPerMessage", 40n * BILLION, 50n * BILLION],
   ["instructionsPerInstall", 300n * BILLION, 1_000n * BILLION],
+  ["installDebitPerRound", 2n * BILLION, 0n],
   ["instructionsPerQuery", 5n * BILLION, 50n * BILLION],
   ["overheadPerMessage", 2_000_000n, 2_000_000n],
   ["partitions", 4n, 4n],

@@ -166,6 +166,8 @@ export interface ExecutionLimits {
   readonly longExecutionsMax: number;
   readonly instructionsPerMessage: bigint;
   readonly instructionsPerInstall: bigint;
+  /** A canister that installed more waits as many rounds for its next installation as this is part of it; 0n: it does not wait. */
+  readonly installDebitPerRound: bigint;
   readonly instructionsPerQuery: bigint;
   /** Added to every message when a round counts: bounds how many cheap messages a round runs. */
   readonly overheadPerMessage: bigint;
@@ -205,6 +207,7 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   longExecutionsMax: 4,
   instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,
   instructionsPerInstall: INSTRUCTIONS_PER_INSTALL_MAX,
+  installDebitPerRound: 2_000_000_000n,
   instructionsPerQuery: INSTRUCTIONS_PER_QUERY_MAX,
   overheadPerMessage: 2_000_000n,
   partitions: 4,
@@ -229,9 +232,9 @@ const SYSTEM_LIMITS: ExecutionLimits = {
   ...DEFAULT_LIMITS,
   instructionsPerRound: 7_000_000_000n,
   instructionsPerInstallSlice: 5_000_000_000n,
-  instructionsPerFirstInstallSlice: 5_000_000_000n,
   instructionsPerMessage: 50_000_000_000n,
   instructionsPerInstall: 1_000_000_000_000n,
+  installDebitPerRound: 0n,
   instructionsPerQuery: 50_000_000_000n,
   guaranteedMessageBytes: Number.MAX_SAFE_INTEGER,
   uploadChunkInstructions: 0n,
@@ -239,8 +242,11 @@ const SYSTEM_LIMITS: ExecutionLimits = {
   snapshotDataInstructions: 0n,
 };
 
-/** Local networks make blocks when there is something to do: statistics of queries are shown sooner. */
-const LOCAL_LIMITS: Partial<ExecutionLimits> = { queryStatsEpochBlocks: 60 };
+/**
+ * Local networks make blocks when there is something to do: statistics of queries are shown sooner, and whoever installs twice in a
+ * row need not wait for blocks that nobody makes.
+ */
+const LOCAL_LIMITS: Partial<ExecutionLimits> = { queryStatsEpochBlocks: 60, installDebitPerRound: 0n };
 
 /** What holds on a subnet unless its host says otherwise. */
 export function subnetLimits({ type, local }: Pick<SubnetInfo, "type" | "local">): ExecutionLimits {

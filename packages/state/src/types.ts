@@ -230,6 +230,8 @@ export interface CanisterState {
   running: RunningWork | null;
   /** Time up to which storage and compute have been paid; whole intervals, but for the first. */
   chargedUntil: TimeNs;
+  /** Instructions of installations that rounds have not made good for yet; not there: none. */
+  installDebit?: bigint;
 }
 
 /** Interface spec, "Request status". */

@@ -7,7 +7,7 @@ import type { CanisterState, InstallWork, Prepayment } from "@orrery/state";
 import { maxOf } from "../bigints.ts";
 import { prepayExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { CHUNK_BYTES_MAX, MEMORY_SHARES } from "../limits.ts";
+import { CHUNK_BYTES_MAX } from "../limits.ts";
 import { settleOutbox } from "../messaging/delivery.ts";
 import { appendLogs } from "../messaging/logs.ts";
 import { messageBytes } from "../messaging/message-memory.ts";
@@ -16,6 +16,7 @@ import { noModule } from "../messaging/reject.ts";
 import { applyEffects, payDebit, settle, type TurnEnv } from "../messaging/run-message.ts";
 import { clearLogs } from "../messaging/uninstall.ts";
 import { decodedBytes } from "../runner/modules.ts";
+import { installDebitError, oweInstallation } from "../scheduler/debits.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import { aboutCanister } from "../system-api/failure.ts";
@@ -46,7 +47,7 @@ import {
 import { assembleModule } from "./chunks.ts";
 import { invalidController, isController } from "./effective-id.ts";
 import { recordChange } from "./history.ts";
-import { subnetMemoryLeft } from "./memory.ts";
+import { sectionsLeft, subnetMemoryLeft } from "./memory.ts";
 
 interface InstallMode {
   readonly mode: "install" | "reinstall" | "upgrade";
@@ -147,7 +148,7 @@ interface InstallTask {
 function install(round: Round, call: ManagementCall, task: InstallTask): ManagementAnswer {
   const { canister, args } = task;
   const { state } = round;
-  const refusal = modeError(canister, args.mode);
+  const refusal = installDebitError(canister) ?? modeError(canister, args.mode);
   if (refusal !== null) return failure(refusal);
   const prepaid = prepayExecution(state.subnet, canister, {
     instructionLimit: round.limits.instructionsPerInstall,
@@ -264,11 +265,6 @@ function turnEnv({ state, limits, index }: Round): TurnEnv {
   };
 }
 
-/** Bytes of custom sections that a new module may bring besides those of the old one. */
-function sectionsLeft({ limits, index }: Round): number {
-  return Math.max(0, Math.floor((limits.customSectionBytes - index.customSectionBytes) / Number(MEMORY_SHARES)));
-}
-
 function modeError({ meta }: CanisterState, { mode }: InstallMode): UserError | null {
   if (mode === "upgrade" && meta.module === null) return noModule(meta.id);
   if (mode !== "install" || meta.module === null) return null;
@@ -306,6 +302,7 @@ function finishInstall(
     round.state.blobs.release(work.blob);
   }
   charge(env, canister, { prepaid: work.prepaid, instructions: outcome.instructions });
+  oweInstallation(round, canister, outcome.instructions);
   payDebit(env, canister, work.inductionDebit);
   if (outcome.effects !== null) return null;
   return (

@@ -112,3 +112,11 @@ export function takeMemory(round: Round, meta: CanisterMeta, grown: CanisterMeta
   meta.reservedCycles += plan.reserve;
   return null;
 }
+
+/** Bytes of custom sections that a new module may bring besides those of the old one. */
+export function sectionsLeft({ limits, index }: Pick<Round, "limits" | "index">): number {
+  return Math.max(
+    0,
+    Math.floor((limits.customSectionBytes - index.customSectionBytes) / Number(MEMORY_SHARES)),
+  );
+}

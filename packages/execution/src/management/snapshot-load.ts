@@ -24,6 +24,7 @@ import { optional, readNat64, required } from "./candid-decode.ts";
 import { isController } from "./effective-id.ts";
 import { planWork, settleWork, workCycles } from "./growth.ts";
 import { recordChange } from "./history.ts";
+import { customSectionsError, sectionsLeft } from "./memory.ts";
 import { inconsistent, notSnapshotController, snapshotNotFound, snapshotOwner } from "./snapshot-errors.ts";
 import { readBytes } from "./snapshot-pages.ts";
 import { hookName, readSnapshotId } from "./snapshot-types.ts";
@@ -47,6 +48,9 @@ export const loadCanisterSnapshot: Handler = (round, call) => {
   // Nobody pays for it, but a round has room for few such modules.
   if (!compiled.ok) return failure(compiled.error, BigInt(snapshot.module.bytes));
   const { instructions } = compiled.value.upload;
+  const sections = compiled.value.upload.customSectionBytes - before.customSectionBytes;
+  const room = sectionsLeft(round);
+  if (sections > room) return failure(customSectionsError(sections, room), instructions);
   const after = metaAfter(round, canister, { snapshot, upload: compiled.value.upload });
   const refused = contradiction(snapshot, { after, upload: compiled.value.upload });
   if (refused !== null) return failure(refused, instructions);

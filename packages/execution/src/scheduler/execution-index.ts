@@ -35,6 +35,8 @@ export class ExecutionIndex {
   /** Canisters that the scheduler owes something or that owe it. */
   readonly prioritized: Set<PrincipalKey> = new Set();
   readonly heartbeats: Set<PrincipalKey> = new Set();
+  /** Canisters whose installations have to wait. */
+  readonly indebted: Set<PrincipalKey> = new Set();
   /** Canisters with messages to other subnets that are in no stream yet. */
   readonly outputs: Set<PrincipalKey> = new Set();
   readonly stopping: Set<PrincipalKey> = new Set();
@@ -106,9 +108,12 @@ export class ExecutionIndex {
       key,
       meta.status.kind === "running" && meta.module?.exports.heartbeat === true,
     );
+    setMember(this.indebted, key, canister.installDebit !== undefined);
     setMember(this.outputs, key, canister.queues.outputs.size > 0);
     setMember(this.stopping, key, meta.status.kind === "stopping");
-    const timer = meta.status.kind === "running" ? meta.globalTimer : 0n;
+    // One that is due in the middle of a message is due when that has ended.
+    const ready = meta.status.kind === "running" && canister.running === null;
+    const timer = ready ? meta.globalTimer : 0n;
     if (this.#timerOf.get(key) !== timer) {
       if (timer === 0n) {
         this.#timerOf.delete(key);
@@ -180,6 +185,7 @@ export class ExecutionIndex {
     this.running.delete(key);
     this.prioritized.delete(key);
     this.heartbeats.delete(key);
+    this.indebted.delete(key);
     this.outputs.delete(key);
     this.stopping.delete(key);
     this.logsChanged.delete(key);

@@ -285,6 +285,7 @@ const canisterCodec = record<CanisterRecord>({
   priorityCredit: integer,
   running: nullable(runningWork),
   chargedUntil: bigInteger,
+  installDebit: optional(bigInteger),
 });
 
 type SnapshotRecord = Omit<CanisterSnapshot, "memory">;
