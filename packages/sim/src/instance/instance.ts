@@ -263,7 +263,7 @@ export class LocalInstance implements Instance {
   }
 
   /** One with a module: without there is no memory. */
-  #installed(id: CanisterId): ReturnType<LocalInstance["#canister"]> {
+  #installed(id: CanisterId): { readonly replica: Replica; readonly canister: CanisterState } {
     const found = this.#canister(id);
     if (found.canister.meta.module !== null) return found;
     throw new OrreryError("canister_empty", `canister ${principalToText(id)} has no module`);
