@@ -34,6 +34,6 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   chunksMax: 1_000,
   assembledBytesMax: 128 * MIB,
   assemblingBytesMax: 512 * MIB,
-  decodedBytesMax: 32 * MIB,
+  decodedBytesMax: 128 * MIB,
   certificateAgeNsMax: 300_000_000_000n,
 };
