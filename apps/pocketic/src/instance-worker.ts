@@ -24,9 +24,9 @@ const host: InstanceHost = {
 const residents = new Map<number, Resident>();
 
 /** What the operation comes to; errors that no request should cause are told, and leave the instance as it is. */
-function answered(what: () => string): ThreadAnswer {
+async function answered(what: () => string | Promise<string>): Promise<ThreadAnswer> {
   try {
-    return jsonAnswer(200, what());
+    return jsonAnswer(200, await what());
   } catch (error) {
     const answer = answerOfError(error);
     if (answer !== null) return answer;

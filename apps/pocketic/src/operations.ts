@@ -77,13 +77,15 @@ const blockmakers: Reader<readonly Blockmaker[]> = (value, at) =>
 
 function tick({ instance, body }: Request): null {
   const made = readBody(body, wrapped("blockmakers", optional(blockmakers))) ?? [];
-  const named = made.map(({ nodeId }) => principalToText(nodeId)).join(", ");
+  const unknown = (): PicError =>
+    new PicError(`SubnetNotFound(${made.map(({ subnetId }) => principalToText(subnetId)).join(", ")})`);
   mapping(
     {
-      subnet_unknown: () =>
-        new PicError(`SubnetNotFound(${made.map((one) => principalToText(one.subnetId)).join(", ")})`),
-      blockmaker_unknown: () => new PicError(`BlockmakerNotFound(${named})`),
-      blockmaker_failed: () => new PicError(`BlockmakerContainedInFailed(${named})`),
+      subnet_unknown: unknown,
+      blockmaker_invalid: ({ data }) =>
+        new PicError(
+          `${data["stranger"] === true ? "BlockmakerNotFound" : "BlockmakerContainedInFailed"}(${String(data["node"])})`,
+        ),
     },
     () => (made.length === 0 ? instance.tick() : instance.tick(made)),
   );

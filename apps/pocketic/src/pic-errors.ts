@@ -36,6 +36,7 @@ export function badIngressMessage(why: string): PicError {
 const VARIANTS: Readonly<Record<string, string>> = {
   call_unroutable: "BadIngressMessage",
   call_pending: "BadIngressMessage",
+  ingress_too_large: "BadIngressMessage",
 };
 
 /** The answer that an error of an operation makes; null when it is none that a request can cause. */
@@ -48,12 +49,15 @@ export function answerOfError(error: unknown): Answer | null {
 }
 
 /** Runs `what`; an error of the core with the code becomes the given one. */
-export function mapping<T>(errors: Readonly<Record<string, () => PicError>>, what: () => T): T {
+export function mapping<T>(
+  errors: Readonly<Record<string, (error: OrreryError) => PicError>>,
+  what: () => T,
+): T {
   try {
     return what();
   } catch (error) {
-    const made =
-      error instanceof OrreryError && Object.hasOwn(errors, error.code) ? errors[error.code] : undefined;
-    throw made === undefined ? error : made();
+    if (!(error instanceof OrreryError)) throw error;
+    const made = Object.hasOwn(errors, error.code) ? errors[error.code] : undefined;
+    throw made === undefined ? error : made(error);
   }
 }

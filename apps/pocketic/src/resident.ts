@@ -6,6 +6,7 @@ import { createHttpsOutcalls, type OutcallAdapter } from "@orrery/host/outcalls"
 import { nodeSignatures } from "@orrery/host/signatures";
 import { type Api, createApi, validateWith } from "@orrery/http";
 import { createInstance, type Instance, type InstanceHost } from "@orrery/sim/instance";
+import { messageId, resultJson } from "./calls.ts";
 import { autoProgressMs } from "./config.ts";
 import { type Encodable, encodeJson } from "./json.ts";
 import { OPERATIONS } from "./operations.ts";
@@ -19,6 +20,10 @@ import { topologyJson } from "./topology.ts";
 
 /** Genesis of the public network. */
 const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
+/** The replica's `max_ingress_bytes_per_message`. */
+const INGRESS_BYTES_MAX = 2 * 1_024 ** 2;
+/** An ingress message that has no answer by then has expired. */
+const AWAIT_LIVE_MS_MAX = 360_000;
 /** Keys of all instances derive from this one seed: what an instance signs proves nothing to anybody else. */
 const SEED: Uint8Array = fromHex("6f72726572792d706f636b657469632d696e7374616e63652d736565642d3031");
 
@@ -33,6 +38,7 @@ function coreOf(config: InstanceConfig, host: InstanceHost, directory: StateDire
     mainnetNnsId: config.mainnetNnsId,
     seed: SEED,
     time: config.initialTime ?? GENESIS_TIME,
+    ingressBytesMax: INGRESS_BYTES_MAX,
     host,
   };
   if (directory === null || !directory.isSaved) return createInstance(options);
@@ -46,6 +52,7 @@ export class Resident {
   readonly #api: Api;
   #outcalls: OutcallAdapter | null = null;
   #progress: Progress | null = null;
+  readonly #afterRounds: (() => void)[] = [];
 
   constructor(config: InstanceConfig, host: InstanceHost) {
     this.#directory = config.stateDir === null ? null : openStateDirectory(config.stateDir);
@@ -83,13 +90,14 @@ export class Resident {
         this.#outcalls ??= createHttpsOutcalls({ plainHttp: true });
         return this.#outcalls;
       },
-      onRounds: () => this.#network.answered(),
+      onRounds: () => this.#tellRounds(),
     });
   }
 
   #stop(): void {
     this.#progress?.stop();
     this.#progress = null;
+    this.#tellRounds();
   }
 
   #autoProgress(name: string, body: Uint8Array): Encodable {
@@ -104,8 +112,40 @@ export class Resident {
     return null;
   }
 
+  /** Resolves after the next rounds, or when progress stops. */
+  #rounds(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#afterRounds.push(resolve);
+    });
+  }
+
+  #tellRounds(): void {
+    this.#network.answered();
+    for (const resolve of this.#afterRounds.splice(0)) resolve();
+  }
+
+  /** While rounds are made by themselves, an answer is waited for in time, not in rounds: outcalls take as long as they take. */
+  async #awaitLive(body: Uint8Array): Promise<string> {
+    const deadline = performance.now() + AWAIT_LIVE_MS_MAX;
+    const id = readBody(
+      body,
+      messageId((canister) => this.#instance.hostOf(canister)),
+    );
+    while (this.#progress !== null && performance.now() < deadline) {
+      const status = this.#instance.ingressStatus(id);
+      if (status !== null) return encodeJson(resultJson(status));
+      await this.#rounds();
+    }
+    return this.#perform("update/await_ingress_message", body, null);
+  }
+
   /** Does what the path below the instance asks for; errors say what the request did wrong. */
-  operate(name: string, body: Uint8Array, blob: Uint8Array | null): string {
+  operate(name: string, body: Uint8Array, blob: Uint8Array | null): string | Promise<string> {
+    if (name === "update/await_ingress_message" && this.#progress !== null) return this.#awaitLive(body);
+    return this.#perform(name, body, blob);
+  }
+
+  #perform(name: string, body: Uint8Array, blob: Uint8Array | null): string {
     if (name === "auto_progress" || name === "auto_progress_enabled" || name === "stop_progress") {
       return encodeJson(this.#autoProgress(name, body));
     }
