@@ -27,7 +27,11 @@ export const GENESIS = 1_620_328_630_000_000_000n;
 const bls = await createMclBls();
 
 export function newInstance(kinds: readonly SubnetKind[], more: Partial<InstanceOptions> = {}): Instance {
-  return createInstance({
+  return createInstance({ ...instanceOptions(kinds), ...more });
+}
+
+export function instanceOptions(kinds: readonly SubnetKind[]): InstanceOptions {
+  return {
     topology: kinds.map((kind) => ({ kind })),
     seed: new Uint8Array(32).fill(7),
     time: GENESIS,
@@ -37,8 +41,7 @@ export function newInstance(kinds: readonly SubnetKind[], more: Partial<Instance
       ed25519PublicKeyDer: (secret) => ed25519Signer(secret).publicKeyDer,
       ed25519Signer: (secret) => ed25519Signer(secret).sign,
     },
-    ...more,
-  });
+  };
 }
 
 export function fixture(name: string): Uint8Array {

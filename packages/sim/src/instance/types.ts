@@ -33,7 +33,7 @@ export type SubnetKind =
 
 export interface SubnetSpec {
   readonly kind: SubnetKind;
-  /** `benchmarking`: practically no limits on instructions. Production by default. */
+  /** `benchmarking`: a trillion instructions for every message, query and round. Production by default. */
   readonly instructions?: "production" | "benchmarking";
   /** `free`: nothing costs cycles. Normal by default. */
   readonly costSchedule?: "normal" | "free";
