@@ -115,3 +115,33 @@ test("users' messages are bounded by number and by what they hold", () => {
     ["IC0201", `Maximum queue capacity ${INGRESS_QUEUE_CAPACITY} reached`],
   );
 });
+
+/** Calls raw_rand of aaaaa-aa and of the subnet that its argument names in turn; replies how many were taken. */
+const BOTH_NAMES = `(module
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
+  (import "ic0" "call_new" (func $new (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "ic0" "call_data_append" (func $data (param i32 i32)))
+  (import "ic0" "call_perform" (func $perform (result i32)))
+  (memory 1) (table funcref (elem $back)) (data (i32.const 100) "raw_randDIDL\\00\\00")
+  (func $back (param i32))
+  (func (export "canister_update fill") (local $i i32) (local $taken i32)
+    (call $arg_copy (i32.const 0) (i32.const 0) (i32.const 29))
+    (loop $more
+      (call $new (i32.const 0) (i32.mul (i32.const 29) (i32.and (local.get $i) (i32.const 1)))
+        (i32.const 100) (i32.const 8) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+      (call $data (i32.const 108) (i32.const 6))
+      (local.set $taken (i32.add (local.get $taken) (i32.eqz (call $perform))))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $more (i32.lt_u (local.get $i) (i32.const 600))))
+    (i32.store (i32.const 0) (local.get $taken))
+    (call $append (i32.const 0) (i32.const 4)) (call $reply)))`;
+
+test("the names of the management canister share a queue's length of calls", () => {
+  const subnet = new TestSubnet();
+  const id = subnet.installed(BOTH_NAMES, { cycles: 10n ** 17n });
+  const arg = subnet.state.subnet.subnetId;
+  const reply = subnet.reply({ canisterId: id, method: "fill", arg });
+  assert.equal(new DataView(reply.buffer, reply.byteOffset).getUint32(0, true), QUEUE_CAPACITY);
+});

@@ -4,16 +4,7 @@
  * outbox only; what stands between them is in the canister's record. Every cycle that a message touches is afterwards in a
  * balance, in a call context, in a message under way, prepaid, reserved by a callback, or consumed.
  */
-import {
-  assert,
-  compareBytes,
-  err,
-  type Height,
-  ok,
-  principalKey,
-  type Result,
-  type TimeNs,
-} from "@orrery/base";
+import { assert, err, type Height, ok, principalKey, type Result, type TimeNs } from "@orrery/base";
 import type {
   CallContext,
   CallOrigin,
@@ -31,6 +22,7 @@ import { prepayExecution, recordConsumed, settleExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { CALL_TIMEOUT_SECONDS_MAX, type ExecutionLimits } from "../limits.ts";
 import { senderVersionError } from "../management/sender-version.ts";
+import { routerOf } from "../streams/routing.ts";
 import type { JobResult, MessageEffects, OutgoingCall } from "../types.ts";
 import { answerOrigin, closeIfDone, openContext, respond } from "./contexts.ts";
 import { appendLogs } from "./logs.ts";
@@ -196,8 +188,9 @@ function sendCall(
 
 /** A management call that misstates the version of its sender is answered without being sent. */
 function versionError(env: TurnEnv, { meta }: CanisterState, call: OutgoingCall): UserError | null {
-  const management = call.callee.length === 0 || compareBytes(call.callee, env.subnet.subnetId) === 0;
-  return management ? senderVersionError(call.methodName, call.payload, meta.version) : null;
+  return routerOf(env.subnet).isManagement(call.callee)
+    ? senderVersionError(call.methodName, call.payload, meta.version)
+    : null;
 }
 
 /** Deadlines are whole seconds, at most `CALL_TIMEOUT_SECONDS_MAX` from the second that has begun. */

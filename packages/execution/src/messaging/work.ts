@@ -6,6 +6,7 @@ import { type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
 import type { CallContext, CallOrigin, MessageWork, SubnetInfo } from "@orrery/state";
 import { maxOf } from "../bigints.ts";
 import { QUEUE_CAPACITY } from "../limits.ts";
+import { routerOf } from "../streams/routing.ts";
 import { cleanupError } from "../system-api/failure.ts";
 import type {
   EntryPoint,
@@ -32,6 +33,15 @@ export function paceAfter(pace: Pace | undefined, before: bigint): Pick<MessageC
   return { pace: { slice: pace.slice, report: (executed) => pace.report(before + executed) } };
 }
 
+/** Requests that wait for an answer of the callee; all names of the management canister share the fullest of their queues. */
+function waitingFor({ subnet, outstanding }: WorkScene, callee: CanisterId): number {
+  const router = routerOf(subnet);
+  if (!router.isManagement(callee)) return outstanding.get(principalKey(callee)) ?? 0;
+  let most = outstanding.get("") ?? 0;
+  for (const { key } of router.subnets) most = Math.max(most, outstanding.get(key) ?? 0);
+  return most;
+}
+
 function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefined): MessageContext {
   const { context, outstanding, subnet } = scene;
   const origin: CallOrigin = context.origin;
@@ -53,11 +63,9 @@ function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefi
       callbacks: work.callbacksAvailable,
       outstanding: () => [...outstanding.values()].reduce((sum, count) => sum + count, 0),
     },
-    ...paceAfter(pace, 0n),
-    requestSlots(callee: CanisterId): number {
-      return QUEUE_CAPACITY - (outstanding.get(principalKey(callee)) ?? 0);
-    },
+    requestSlots: (callee: CanisterId) => QUEUE_CAPACITY - waitingFor(scene, callee),
   };
+  return pace === undefined ? seen : { ...seen, ...paceAfter(pace, 0n) };
 }
 
 /** The canister with the balance and the queues that the work sees: what arrived since is not there. */

@@ -5,6 +5,9 @@
 import { canisterIndex, type Principal, type PrincipalKey, principalKey, type SubnetId } from "@orrery/base";
 import type { ChainKeyId, SubnetInfo, SubnetType } from "@orrery/state";
 
+/** Of a canister; a subnet's id is longer. */
+const CANISTER_ID_BYTES = 10;
+
 export interface Destination {
   readonly subnetId: SubnetId;
   readonly key: PrincipalKey;
@@ -17,6 +20,8 @@ export interface Destination {
 export interface Router {
   /** In the order of their ids. */
   readonly subnets: readonly Destination[];
+  /** Whether the callee is the management canister of some subnet: its own id, or a subnet's. */
+  isManagement(callee: Principal): boolean;
   /** The subnet that hosts the canister, or whose id it is; null: nobody's. */
   route(principal: Principal): Destination | null;
 }
@@ -62,6 +67,8 @@ function makeRouter(subnet: SubnetInfo): Router {
   const subnets = [...destinations.values()].sort((a, b) => (a.key < b.key ? -1 : 1));
   return {
     subnets,
+    isManagement: (callee) =>
+      callee.length === 0 || (callee.length > CANISTER_ID_BYTES && destinations.has(principalKey(callee))),
     route(principal) {
       const index = canisterIndex(principal);
       if (index === null) return destinations.get(principalKey(principal)) ?? null;

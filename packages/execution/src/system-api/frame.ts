@@ -25,6 +25,7 @@ import {
 } from "../limits.ts";
 import { guaranteedRequestBytes } from "../messaging/message-memory.ts";
 import type { StableOverlay } from "../runner/stable-overlay.ts";
+import { routerOf } from "../streams/routing.ts";
 import type { MessageContext, MessageEffects, OutgoingCall, ResponseGiven } from "../types.ts";
 import { ByteBuffer } from "./byte-buffer.ts";
 import { CanisterFailure } from "./failure.ts";
@@ -222,7 +223,9 @@ export class MessageFrame {
       payloadBytes: call.payload.length,
       is64: this.meta.module?.is64 ?? false,
     });
-    const key = principalKey(callee);
+    // The names of the management canister share their slots.
+    const key = routerOf(this.context.subnet).isManagement(callee) ? "" : principalKey(callee);
+    this.#slotsUsed ??= new Map();
     const used = this.#slotsUsed.get(key) ?? 0;
     const total = cost.prepaidExecution + cost.prepaidTransmission + cost.transmissionCost;
     const slot = used < this.context.requestSlots(callee) && this.#callbackLeft();
