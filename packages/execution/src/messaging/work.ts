@@ -45,7 +45,7 @@ function waitingFor({ subnet, outstanding }: WorkScene, callee: CanisterId): num
 function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefined): MessageContext {
   const { context, outstanding, subnet } = scene;
   const origin: CallOrigin = context.origin;
-  return {
+  const seen: MessageContext = {
     subnet,
     time: work.startTime,
     caller: callerOf(origin),

@@ -5,7 +5,7 @@
  */
 import {
   type CanisterId,
-  compareBytes,
+  equalBytes,
   type Principal,
   type PrincipalKey,
   principalKey,
@@ -111,7 +111,8 @@ export class MessageFrame {
   #guaranteedBytes = 0;
   #bestEffortBytes = 0;
   readonly #reply = new ByteBuffer();
-  readonly #slotsUsed = new Map<PrincipalKey, number>();
+  /** Requests made by callee; most messages make none. */
+  #slotsUsed: Map<PrincipalKey, number> | null = null;
 
   constructor(options: FrameOptions) {
     const { previous = null } = options;
@@ -346,5 +347,6 @@ export class MessageFrame {
 }
 
 export function isAmong(principals: readonly Principal[], principal: Uint8Array): boolean {
-  return principals.some((one) => compareBytes(one, principal) === 0);
+  for (const one of principals) if (equalBytes(one, principal)) return true;
+  return false;
 }
