@@ -57,6 +57,7 @@ describe("usage", () => {
     [["start", "--port", "8e3"], /expected a number/],
     [["start", "--port"], /argument missing/],
     [["start", "now"], /too many arguments/],
+    [["start", "--subnet-admin", "nobody"], /'nobody' is invalid\. expected a principal/],
     [["start", "--subnet", "root"], /'root' is invalid\. expected one of application, system, /],
     [["stop", "--force"], /unknown option '--force'/],
     [["logs", "--lines", "many"], /expected a whole number/],

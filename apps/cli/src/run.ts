@@ -12,7 +12,7 @@ import type { StartOptions } from "./start.ts";
 import { DEFAULT_STATE_DIR } from "./state-files.ts";
 import type { StatusOptions } from "./status.ts";
 import type { StopOptions } from "./stop.ts";
-import { parseSubnetKind } from "./subnet-kinds.ts";
+import { parseSubnetAdmin, parseSubnetKind } from "./subnet-kinds.ts";
 import { VERSION } from "./version.ts";
 
 export const EXIT_OK = 0;
@@ -65,6 +65,12 @@ function createProgram(io: Io, done: (code: number) => void): Command {
         "--subnet <kind>",
         "kind of a subnet beside the root, for a new network; repeat it for more (default: application)",
       ).argParser(parseSubnetKind),
+    )
+    .addOption(
+      new Option(
+        "--subnet-admin <principal>",
+        "administrator of the subnets of the kind cloud_engine; repeat it for more",
+      ).argParser(parseSubnetAdmin),
     )
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
     .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))

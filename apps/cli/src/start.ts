@@ -1,7 +1,7 @@
 /** `orrery start`: runs a network in this process, or starts one in the background and waits until it answers. */
 import { fork } from "node:child_process";
 import { isIP } from "node:net";
-import { OrreryError } from "@orrery/base";
+import { OrreryError, type Principal, principalToText } from "@orrery/base";
 import type { NodeHandle } from "@orrery/node";
 import { type Io, jsonDocument, table } from "./io.ts";
 import { writeLauncherStatus } from "./launcher-status.ts";
@@ -17,6 +17,8 @@ export interface StartOptions {
   readonly clean?: true;
   /** Kinds of the subnets beside the root. */
   readonly subnet?: readonly SubnetKind[];
+  /** Who administers those of them that can be. */
+  readonly subnetAdmin?: readonly Principal[];
   readonly background?: true;
   readonly statusDir?: string;
   readonly json?: true;
@@ -96,6 +98,7 @@ async function runNode(
         bind: options.bind,
         clean: options.clean === true,
         ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
+        ...(options.subnetAdmin === undefined ? {} : { subnetAdmins: options.subnetAdmin }),
       },
       level: "info",
       write(line) {
@@ -148,6 +151,7 @@ function backgroundArguments(options: StartOptions, stateDir: string): readonly 
     ...["--state-dir", stateDir, "--port", `${options.port}`, "--bind", options.bind],
     ...(options.clean === true ? ["--clean"] : []),
     ...(options.subnet ?? []).flatMap((kind) => ["--subnet", kind]),
+    ...(options.subnetAdmin ?? []).flatMap((admin) => ["--subnet-admin", principalToText(admin)]),
     ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
   ];
 }

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeCborBare, OrreryError, principalToText } from "@orrery/base";
+import { encodeCborBare, OrreryError, type Principal, principalToText } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import fc from "fast-check";
 import {
@@ -36,6 +36,14 @@ test("a record reads back, and no other bytes read as one", () => {
   for (let length = 0; length < bytes.length; length++) {
     assert.throws(() => decodeGenesis(bytes.subarray(0, length)), OrreryError, `${length} bytes`);
   }
+  const admins = [Uint8Array.of(4), Uint8Array.of(1, 2, 1)] as Principal[];
+  const administered = { ...genesis, subnets: networkOf(["application", "cloud_engine"], admins) };
+  assert.deepEqual(decodeGenesis(encodeGenesis(administered)), administered);
+  assert.deepEqual(
+    administered.subnets.map((subnet) => subnet.admins),
+    [undefined, undefined, admins],
+  );
+  assert.throws(() => networkOf(["application"], admins), { code: "subnet_admins_misplaced" });
   const many = { ...genesis, subnets: networkOf(SUBNET_KINDS) };
   assert.deepEqual(decodeGenesis(encodeGenesis(many)), many);
 });

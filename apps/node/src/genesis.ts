@@ -8,6 +8,8 @@ import {
   decodeCbor,
   encodeCborBare,
   OrreryError,
+  PRINCIPAL_BYTES_MAX,
+  type Principal,
   type TimeNs,
 } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
@@ -39,15 +41,28 @@ export interface Genesis {
   readonly profile: "local";
 }
 
-/** A root subnet and beside it subnets of these kinds. */
-export function networkOf(kinds: readonly SubnetType[]): readonly LocalSubnetKind[] {
+/** A root subnet and beside it subnets of these kinds; those that can have administrators have these. */
+export function networkOf(
+  kinds: readonly SubnetType[],
+  admins: readonly Principal[] = [],
+): readonly LocalSubnetKind[] {
+  if (admins.length > 0 && !kinds.includes("cloud_engine")) {
+    throw new OrreryError(
+      "subnet_admins_misplaced",
+      "subnets of the kind cloud_engine have administrators, and none was asked for; add --subnet cloud_engine",
+    );
+  }
   if (kinds.length >= LOCAL_SUBNETS_MAX) {
     throw new OrreryError(
       "subnets_too_many",
       `a network has at most ${LOCAL_SUBNETS_MAX - 1} subnets beside its root, ${kinds.length} were asked for; ask for fewer`,
     );
   }
-  return ["system" as const, ...kinds].map((type) => ({ type, feeSize: FEE_SIZE_DEFAULT }));
+  return ["system" as const, ...kinds].map((type) => ({
+    type,
+    feeSize: FEE_SIZE_DEFAULT,
+    ...(type === "cloud_engine" && admins.length > 0 ? { admins } : {}),
+  }));
 }
 
 /** In the newest format. */
@@ -56,7 +71,11 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
     v: 2,
     s: genesis.seed,
     t: genesis.time,
-    n: genesis.subnets.map(({ type, feeSize }) => [type, feeSize]),
+    n: genesis.subnets.map(({ type, feeSize, admins }) => [
+      type,
+      feeSize,
+      ...(admins === undefined ? [] : [admins]),
+    ]),
     p: genesis.profile,
   });
 }
@@ -68,10 +87,18 @@ function invalid(): OrreryError {
   );
 }
 
-function decodeSubnet(type: CborValue | undefined, feeSize: CborValue | undefined): LocalSubnetKind {
+function decodeAdmins(value: CborValue): readonly Principal[] {
+  if (!Array.isArray(value) || value.length === 0) throw invalid();
+  return (value as readonly CborValue[]).map((admin) => {
+    if (!(admin instanceof Uint8Array) || admin.length > PRINCIPAL_BYTES_MAX) throw invalid();
+    return admin.slice() as Principal;
+  });
+}
+
+function decodeSubnet([type, feeSize, admins]: readonly CborValue[]): LocalSubnetKind {
   const known = SUBNET_KINDS.find((kind) => kind === type);
   if (known === undefined || typeof feeSize !== "number") throw invalid();
-  return { type: known, feeSize };
+  return { type: known, feeSize, ...(admins === undefined ? {} : { admins: decodeAdmins(admins) }) };
 }
 
 function decodeSubnets(map: CborMap): readonly LocalSubnetKind[] {
@@ -86,8 +113,8 @@ function decodeSubnets(map: CborMap): readonly LocalSubnetKind[] {
   if (version !== 2 || !Array.isArray(list)) throw invalid();
   if (list.length === 0 || list.length > LOCAL_SUBNETS_MAX) throw invalid();
   return (list as readonly CborValue[]).map((entry) => {
-    if (!Array.isArray(entry) || entry.length !== 2) throw invalid();
-    return decodeSubnet(entry[0], entry[1]);
+    if (!Array.isArray(entry) || entry.length < 2 || entry.length > 3) throw invalid();
+    return decodeSubnet(entry as readonly CborValue[]);
   });
 }
 

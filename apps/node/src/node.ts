@@ -4,7 +4,15 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import { type Clock, type Logger, OrreryError, type Rng, toHex } from "@orrery/base";
+import {
+  type Clock,
+  type Logger,
+  OrreryError,
+  type Principal,
+  principalToText,
+  type Rng,
+  toHex,
+} from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
@@ -28,6 +36,8 @@ export interface NodeOptions {
   readonly clean: boolean;
   /** Kinds of the subnets beside the root, for a network that begins; one that is there must have them. Default: one application subnet. */
   readonly subnets?: readonly SubnetType[];
+  /** Who administers its subnets of the kind `cloud_engine`; a network that is there must have them. Default: nobody. */
+  readonly subnetAdmins?: readonly Principal[];
   readonly logger: Logger;
   readonly clock: Clock;
   readonly rng: Rng;
@@ -67,7 +77,7 @@ function newGenesis(options: NodeOptions): Genesis {
   return {
     seed: options.rng.bytes(32),
     time: options.clock.now(),
-    subnets: networkOf(options.subnets ?? SUBNETS_DEFAULT),
+    subnets: networkOf(options.subnets ?? SUBNETS_DEFAULT, options.subnetAdmins),
     profile: "local",
   };
 }
@@ -84,6 +94,17 @@ function requireSameSubnets(genesis: Genesis, wanted: readonly SubnetType[] | un
     "subnets_differ",
     `the network in the state directory has ${has}, not ${wanted.join(", ")}: leave --subnet out to start it, ` +
       "discard it with --clean, or name another directory with --state-dir",
+  );
+}
+
+function requireSameAdmins(genesis: Genesis, wanted: readonly Principal[] | undefined): void {
+  const names = (admins: readonly Principal[]): string => admins.map(principalToText).sort().join(", ");
+  const has = names(genesis.subnets.find(({ admins }) => admins !== undefined)?.admins ?? []);
+  if (wanted === undefined || names(wanted) === has) return;
+  throw new OrreryError(
+    "subnets_differ",
+    `the network in the state directory has ${has === "" ? "no administrators" : `the administrators ${has}`}, not ` +
+      `${names(wanted)}: leave --subnet-admin out to start it, discard it with --clean, or name another directory with --state-dir`,
   );
 }
 
@@ -152,6 +173,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     );
     const genesis = decodeGenesis(opened.genesis);
     requireSameSubnets(genesis, options.subnets);
+    requireSameAdmins(genesis, options.subnetAdmins);
     const service = loaded.createService({
       bls: loaded.bls,
       genesis,

@@ -93,6 +93,8 @@ export interface LocalSubnetKind {
   readonly type: SubnetType;
   /** Nominal size that fees are computed for. */
   readonly feeSize: number;
+  /** Who administers it; not there: nobody. */
+  readonly admins?: readonly Principal[];
 }
 
 export interface LocalSubnet {
@@ -122,7 +124,7 @@ export function localNetwork(options: {
     const ranges = rangesOf(index, subnets.length);
     return { subnetId, type, publicKey: subnetPublicKey, ranges, ...chainKeysOf(index) };
   });
-  return subnets.map(({ type, feeSize }, index) => {
+  return subnets.map(({ type, feeSize, admins }, index) => {
     const own = keys[index] as LocalKeys;
     return {
       keys: own,
@@ -139,6 +141,7 @@ export function localNetwork(options: {
         allocation: allocationOf(index, subnets.length),
         nodes: [{ nodeId: own.nodeId, publicKey: own.nodePublicKey }],
         ...chainKeysOf(index),
+        ...(admins === undefined || admins.length === 0 ? {} : { admins }),
       },
     };
   });
