@@ -3,7 +3,7 @@
  * "Authentication") and the strict decoder of their envelopes. `fields` keeps the content as received: the
  * request id hashes whatever is present.
  */
-import { utf8Decode } from "./bytes.ts";
+import { equalBytes, utf8Decode } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
 import { type CborMap, type CborValue, decodeCbor } from "./cbor.ts";
 import { err, type OrreryError, ok, type Result } from "./errors.ts";
@@ -65,6 +65,11 @@ export const READ_STATE_LABELS_MAX = 127;
 export const DELEGATIONS_MAX = 20;
 export const DELEGATION_TARGETS_MAX = 1_000;
 
+/** Room for some hundreds of principals. */
+const SEEN_PRINCIPALS_BITS = 9;
+/** 2^32 over the golden ratio, which spreads hashes over the high bits. */
+const HASH_FACTOR = 0x9e3779b1;
+
 class Invalid extends Error {}
 
 function field(map: CborMap, key: string): CborValue {
@@ -93,6 +98,23 @@ function principal(value: CborValue, key: string): Principal {
   if (bytes.length > PRINCIPAL_BYTES_MAX)
     throw new Invalid(`field \`${key}\` is not a principal: over 29 bytes`);
   return bytes as Principal;
+}
+
+/** The last principal of each hash: senders and canisters come again and again, and then are one object wherever they are kept. */
+const seenPrincipals: (Principal | undefined)[] = Array<Principal | undefined>(
+  1 << SEEN_PRINCIPALS_BITS,
+).fill(undefined);
+
+/** The principal, which may be the object that an earlier request brought. */
+function shared(value: CborValue, key: string): Principal {
+  const fresh = principal(value, key);
+  let hash = 0;
+  for (let i = 0; i < fresh.length; i++) hash = (Math.imul(hash, 31) + (fresh[i] as number)) | 0;
+  const place = Math.imul(hash, HASH_FACTOR) >>> (32 - SEEN_PRINCIPALS_BITS);
+  const seen = seenPrincipals[place];
+  if (seen !== undefined && equalBytes(seen, fresh)) return seen;
+  seenPrincipals[place] = fresh;
+  return fresh;
 }
 
 function nat64(value: CborValue, key: string): bigint {
@@ -135,14 +157,14 @@ function decodeContent(fields: CborMap): Request {
   const common = {
     fields,
     nonce,
-    sender: principal(field(fields, "sender"), "sender") as UserId,
+    sender: shared(field(fields, "sender"), "sender") as UserId,
     ingressExpiry: nat64(field(fields, "ingress_expiry"), "ingress_expiry"),
   };
   if (kind === "call" || kind === "query") {
     return {
       kind,
       ...common,
-      canisterId: principal(field(fields, "canister_id"), "canister_id") as CanisterId,
+      canisterId: shared(field(fields, "canister_id"), "canister_id") as CanisterId,
       methodName: text(field(fields, "method_name"), "method_name"),
       arg: blob(field(fields, "arg"), "arg"),
       senderInfo: optional(fields, "sender_info", decodeSenderInfo),

@@ -10,8 +10,8 @@ import { ErrorCode, type UserError, userError } from "./error-codes.ts";
 import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
 import { messageBytes } from "./messaging/message-memory.ts";
 
-const WASM_PAGE_BYTES = 65_536n;
-const GLOBAL_BYTES = 8n;
+const WASM_PAGE_BYTES = 65_536;
+const GLOBAL_BYTES = 8;
 const SECONDS_PER_DAY = 86_400n;
 
 /** What cycles are consumed for; the field names of `canister_metrics`. */
@@ -28,12 +28,14 @@ export type UseCase =
 
 /** Bytes that a canister occupies: memories, globals, module, custom sections, history, chunks, snapshots, logs. */
 export function memoryUsageBytes(meta: CanisterMeta): bigint {
-  return (
-    (BigInt(meta.heapPages) + BigInt(meta.stablePages)) * WASM_PAGE_BYTES +
-    BigInt(meta.globals.length) * GLOBAL_BYTES +
-    BigInt(meta.module === null ? 0 : meta.module.bytes) +
-    BigInt(meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes) +
-    BigInt(meta.snapshotBytes)
+  const moduleBytes = meta.module === null ? 0 : meta.module.bytes;
+  const recordBytes = meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes;
+  return BigInt(
+    (meta.heapPages + meta.stablePages) * WASM_PAGE_BYTES +
+      meta.globals.length * GLOBAL_BYTES +
+      moduleBytes +
+      recordBytes +
+      meta.snapshotBytes,
   );
 }
 
@@ -57,9 +59,47 @@ export function idleCyclesBurnedPerDay(subnet: FeeSubnet, meta: CanisterMeta): b
   );
 }
 
+/** What the cost of a freezing period was computed from last, and the cost: a message mostly changes none of it. */
+interface FrozenCost {
+  readonly subnet: FeeSubnet | null;
+  readonly bytes: bigint;
+  readonly messages: number;
+  readonly computeAllocation: bigint;
+  readonly freezingThreshold: bigint;
+  readonly cycles: bigint;
+}
+
+let lastCost: FrozenCost = {
+  subnet: null,
+  bytes: 0n,
+  messages: 0,
+  computeAllocation: 0n,
+  freezingThreshold: 0n,
+  cycles: 0n,
+};
+
+/** Cycles that the canister costs in its freezing period. */
+function freezingCost(subnet: FeeSubnet, meta: CanisterMeta): bigint {
+  const bytes = chargedMemoryBytes(meta);
+  const messages = messageBytes(meta);
+  const { computeAllocation, freezingThreshold } = meta.settings;
+  const last = lastCost;
+  if (
+    last.subnet === subnet &&
+    last.bytes === bytes &&
+    last.messages === messages &&
+    last.computeAllocation === computeAllocation &&
+    last.freezingThreshold === freezingThreshold
+  )
+    return last.cycles;
+  const cycles = (idleCyclesBurnedPerDay(subnet, meta) * freezingThreshold) / SECONDS_PER_DAY;
+  lastCost = { subnet, bytes, messages, computeAllocation, freezingThreshold, cycles };
+  return cycles;
+}
+
 /** Balance below which the canister is frozen; what is reserved counts towards it. */
 export function freezingThresholdCycles(subnet: FeeSubnet, meta: CanisterMeta): bigint {
-  const limit = (idleCyclesBurnedPerDay(subnet, meta) * meta.settings.freezingThreshold) / SECONDS_PER_DAY;
+  const limit = freezingCost(subnet, meta);
   return limit > meta.reservedCycles ? limit - meta.reservedCycles : 0n;
 }
 

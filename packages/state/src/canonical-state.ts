@@ -30,7 +30,7 @@ import {
   treeSize,
 } from "@orrery/crypto";
 import { decodePacked, natural, smallNatural, struct } from "./packed-cbor.ts";
-import { statusChanges, statusTree } from "./status-tree.ts";
+import { reportStatus, statusTree } from "./status-tree.ts";
 import { decodeStreamHeader, encodeStreamHeader, encodeStreamMessage, headerOf } from "./streams-codec.ts";
 import type {
   CanisterMeta,
@@ -161,10 +161,10 @@ function editRequests(editor: TreeEditor, state: ReplicatedState, keys: readonly
     const old = treeGet(level, [label]);
     const was = old instanceof Uint8Array ? null : old;
     const value = entry === undefined ? null : statusTree(entry.status);
-    for (const change of statusChanges(was, value)) {
-      const path = [LABELS.requestStatus, label, ...change.path];
-      editor.changes.push({ path, value: change.value });
-    }
+    reportStatus(was, value, (name, leaf) => {
+      const path = name === null ? [LABELS.requestStatus, label] : [LABELS.requestStatus, label, name];
+      editor.changes.push({ path, value: leaf });
+    });
     edits.push({ label, value });
   }
   const edited = treeMerge(level, edits);

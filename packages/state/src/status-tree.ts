@@ -40,7 +40,13 @@ function leavesOf(status: IngressStatus): LevelChange[] {
 }
 
 /** What was made last: many answers are the one before, and then share its level and the hash of that. */
-let made: { readonly status: IngressStatus; readonly tree: LabelTree } | null = null;
+interface Made {
+  readonly status: IngressStatus;
+  readonly leaves: readonly LevelChange[];
+  readonly tree: LabelTree;
+}
+
+let made: Made | null = null;
 
 function sameStatus(a: IngressStatus, b: IngressStatus): boolean {
   if (a.kind === "replied") return b.kind === "replied" && equalBytes(a.reply, b.reply);
@@ -53,30 +59,27 @@ export function statusTree(status: IngressStatus): LabelTree {
     keepTreeHash(made.tree);
     return made.tree;
   }
-  made = { status, tree: treeMerge(emptyTree(), leavesOf(status)) };
+  const leaves = leavesOf(status);
+  made = { status, leaves, tree: treeMerge(emptyTree(), leaves) };
   return made.tree;
 }
 
-interface StatusChange {
-  readonly path: readonly Uint8Array[];
-  readonly value: Uint8Array | null;
-}
+/** A change of the level under a label, or, with null for a label, of the level itself: null where nothing is any more. */
+export type Report = (label: Uint8Array | null, value: Uint8Array | null) => void;
 
-const GONE: readonly StatusChange[] = [{ path: [], value: null }];
-
-/** What turns the level of a request into another one, null where there is none; paths start at the level. */
-export function statusChanges(was: LabelTree | null, now: LabelTree | null): readonly StatusChange[] {
-  if (was === now) return [];
-  if (now === null) return GONE;
-  const changes: StatusChange[] = [];
-  if (was !== null) {
-    for (const { label } of treeEntries(was))
-      if (treeGet(now, [label]) === null) changes.push({ path: [label], value: null });
+/** Reports what turns the level of a request into another one, null where there is none. */
+export function reportStatus(was: LabelTree | null, now: LabelTree | null, report: Report): void {
+  if (was === now) return;
+  if (now === null) {
+    report(null, null);
+    return;
   }
-  for (const { label, value } of treeEntries(now)) {
+  if (was !== null) {
+    for (const { label } of treeEntries(was)) if (treeGet(now, [label]) === null) report(label, null);
+  }
+  for (const { label, value } of made?.tree === now ? made.leaves : treeEntries(now)) {
     const old = was === null ? null : treeGet(was, [label]);
     if (!(value instanceof Uint8Array) || (old instanceof Uint8Array && equalBytes(old, value))) continue;
-    changes.push({ path: [label], value });
+    report(label, value);
   }
-  return changes;
 }

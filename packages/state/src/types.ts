@@ -5,7 +5,15 @@
  * - no consumer depends on a Map's insertion order: whatever reaches a hash, a queue choice or an encoding sorts by key;
  * - `touch(state, canister)` is called on every canister record that changed, so that deltas cost the changes only.
  */
-import type { CanisterId, Height, Principal, PrincipalKey, TimeNs, UserId } from "@orrery/base";
+import {
+  type CanisterId,
+  type Height,
+  type Principal,
+  type PrincipalKey,
+  principalKey,
+  type TimeNs,
+  type UserId,
+} from "@orrery/base";
 import type { LabelTree } from "@orrery/crypto";
 import type { BlobStore } from "./blob-store.ts";
 import type { CallerInfo, IngressInput, InputQueues, RejectCode, RequestInput } from "./messages.ts";
@@ -310,7 +318,5 @@ export function touch(state: ReplicatedState, canister: CanisterState): void {
 }
 
 export function canisterKey(canister: CanisterState): PrincipalKey {
-  let key = "";
-  for (const b of canister.meta.id) key += b.toString(16).padStart(2, "0");
-  return key;
+  return principalKey(canister.meta.id);
 }

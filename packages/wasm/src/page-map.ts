@@ -5,6 +5,7 @@
 import { MAP_COUNT_OFFSET, MAP_LIST_OFFSET, MAP_PAGES_MAX, MAP_WASM_PAGES } from "./layout.ts";
 
 const PAGE_BYTES = 4096;
+const NO_PAGES: Uint32Array = new Uint32Array(0);
 
 export class PageMap {
   readonly memory: WebAssembly.Memory;
@@ -35,7 +36,8 @@ export class PageMap {
 
   /** A copy of the list: page indices without duplicates, in order of first marking. */
   pages(): Uint32Array {
-    return this.#list.slice(0, this.#count[0] as number);
+    const count = this.#count[0] as number;
+    return count === 0 ? NO_PAGES : this.#list.slice(0, count);
   }
 
   clear(): void {

@@ -7,6 +7,7 @@ import {
   type CallRequest,
   decodeEnvelope,
   MANAGEMENT_CANISTER,
+  ok,
   type Principal,
   principalKey,
   toHex,
@@ -21,8 +22,9 @@ import { INGRESS_QUEUE_CAPACITY, INGRESS_TTL_NS, MANAGEMENT_INGRESS_BYTES_MAX } 
 import { effectiveCanisterId } from "../management/effective-id.ts";
 import { delaysInductionCost } from "../management/methods.ts";
 import type { Round } from "../scheduler/round.ts";
+import { isAmong } from "../system-api/frame.ts";
 import { isManagementCallee } from "./delivery.ts";
-import { addIngress, before, setStatus } from "./ingress-history.ts";
+import { addIngress, before, RECEIVED, setStatus } from "./ingress-history.ts";
 import { notFound, statusFromError, stopped, stopping } from "./reject.ts";
 
 export function inductIngress(round: Round, envelopes: readonly Uint8Array[]): void {
@@ -39,19 +41,20 @@ export function inductIngress(round: Round, envelopes: readonly Uint8Array[]): v
 function inductCall(round: Round, call: CallRequest, envelopeBytes: number): void {
   const { state, index } = round;
   const id = requestId(call.fields);
-  if (state.ingressHistory.has(toHex(id))) return;
+  const key = toHex(id);
+  if (state.ingressHistory.has(key)) return;
   if (call.ingressExpiry < state.time) return;
   if (call.ingressExpiry > state.time + INGRESS_TTL_NS + INGRESS_DRIFT_NS_MAX) return;
   const management = isManagementCallee(round, call.canisterId);
-  const effective = management
-    ? effectiveCanisterId(call.methodName, call.arg)
-    : ({ ok: true, value: call.canisterId } as const);
-  addIngress(state, index, {
+  const effective = management ? effectiveCanisterId(call.methodName, call.arg) : ok(call.canisterId);
+  addIngress(state, index, key, {
     requestId: id,
     sender: call.sender,
     receiver: call.canisterId,
     effectiveId: (effective.ok ? effective.value : null) ?? MANAGEMENT_CANISTER,
+    status: RECEIVED,
     expiry: call.ingressExpiry,
+    pruneAt: null,
   });
   const input: IngressInput = {
     kind: "ingress",
@@ -79,9 +82,7 @@ function payInduction(
   envelopeBytes: number,
 ): UserError | null {
   const { state } = round;
-  const controls = canister.meta.settings.controllers.some(
-    (c) => principalKey(c) === principalKey(input.sender),
-  );
+  const controls = isAmong(canister.meta.settings.controllers, input.sender);
   const amount = ingressInductionCost(state.subnet, envelopeBytes);
   const threshold = freezingThresholdCycles(state.subnet, canister.meta);
   const error =

@@ -16,16 +16,19 @@ export function isTerminal(status: IngressStatus): boolean {
   return status.kind !== "received" && status.kind !== "processing";
 }
 
+/** Every new entry's; statuses never change, they are replaced. */
+export const RECEIVED: IngressStatus = { kind: "received" };
+
+/** Adds an entry under its key, the request id in hexadecimal. */
 export function addIngress(
   state: ReplicatedState,
   index: ExecutionIndex,
-  entry: Omit<IngressEntry, "status" | "pruneAt">,
+  key: string,
+  entry: IngressEntry,
 ): void {
-  const key = toHex(entry.requestId);
-  const added: IngressEntry = { ...entry, status: { kind: "received" }, pruneAt: null };
-  state.ingressHistory.set(key, added);
+  state.ingressHistory.set(key, entry);
   state.changed.ingress.add(key);
-  index.noteIngress(key, added);
+  index.noteIngress(key, entry);
 }
 
 /** Sets a status. A terminal status is final; true when this made it terminal. */

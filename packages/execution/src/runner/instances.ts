@@ -41,6 +41,8 @@ export class InstancePool {
   readonly #max: number;
   /** Least recently used first. */
   readonly #live = new Map<PrincipalKey, Live>();
+  /** The last of them, if that is known: it need not be moved to the end when it runs again. */
+  #newest: Live | null = null;
   /** Sum of what is counted. */
   #bytes = 0;
 
@@ -61,9 +63,12 @@ export class InstancePool {
     const key = principalKey(meta.id);
     const found = this.#live.get(key);
     if (found !== undefined && found.blob === meta.module.blob && heapPagesOf(found) === meta.heapPages) {
-      this.#live.delete(key);
       const ready = found.spent ? this.#renew(found) : found;
-      this.#live.set(key, ready);
+      if (ready !== this.#newest) {
+        this.#live.delete(key);
+        this.#live.set(key, ready);
+        this.#newest = ready;
+      }
       this.#count(ready);
       return ready;
     }
@@ -107,6 +112,7 @@ export class InstancePool {
     const former = this.#live.get(live.key);
     if (former !== undefined && former !== live) this.#drop(former);
     this.#live.set(live.key, live);
+    this.#newest = live;
     this.#count(live);
     this.#shrink();
   }
@@ -212,6 +218,7 @@ export class InstancePool {
 
   #drop(live: Live): void {
     if (this.#live.get(live.key) === live) this.#live.delete(live.key);
+    if (this.#newest === live) this.#newest = null;
     this.#bytes -= live.counted;
     live.counted = 0;
     const { memory } = live.instance;

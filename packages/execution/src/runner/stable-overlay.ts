@@ -19,17 +19,19 @@ export interface StableBase {
   readonly reader: PageReader;
 }
 
+/** What an execution begins with, and most end with; a set of its own comes with the first page. */
+const NOTHING_WRITTEN: Map<number, Uint8Array> = new Map();
+const NOTHING_READ: Set<number> = new Set();
+
 export class StableOverlay {
   readonly #base: StableBase;
-  readonly #dirty: Map<number, Uint8Array>;
-  readonly #accessed: Set<number>;
+  #dirty: Map<number, Uint8Array> = NOTHING_WRITTEN;
+  #accessed: Set<number> = NOTHING_READ;
   #pages: number;
 
   constructor(base: StableBase, pages: number) {
     this.#base = base;
     this.#pages = pages;
-    this.#dirty = new Map();
-    this.#accessed = new Set();
   }
 
   /** Size in Wasm pages. */
@@ -56,6 +58,8 @@ export class StableOverlay {
   /** An independent overlay with the same contents, for running the same execution twice. */
   fork(): StableOverlay {
     const copy = new StableOverlay(this.#base, this.#pages);
+    if (this.#dirty.size === 0) return copy;
+    copy.#dirty = new Map();
     for (const [index, page] of this.#dirty) copy.#dirty.set(index, page.slice());
     return copy;
   }
@@ -73,6 +77,7 @@ export class StableOverlay {
 
   /** Fills `target` from `offset` on. */
   read(offset: number, target: Uint8Array): void {
+    if (this.#accessed === NOTHING_READ) this.#accessed = new Set();
     let at = 0;
     while (at < target.length) {
       const index = Math.floor((offset + at) / PAGE_BYTES);
@@ -87,6 +92,7 @@ export class StableOverlay {
   }
 
   write(offset: number, source: Uint8Array): void {
+    if (this.#accessed === NOTHING_READ) this.#accessed = new Set();
     let at = 0;
     while (at < source.length) {
       const index = Math.floor((offset + at) / PAGE_BYTES);
@@ -100,13 +106,13 @@ export class StableOverlay {
 
   /** Counts pages again from none: a new message over the same contents (callbacks of a composite query). */
   resetAccess(): void {
-    this.#accessed.clear();
+    this.#accessed = NOTHING_READ;
   }
 
   /** Puts the written pages into `table`; unchanged ones keep their version. */
   commit(table: PageTable, arena: PageArena): void {
     for (const [index, page] of this.#dirty) storePage(table, arena, index, page, 0);
-    this.#dirty.clear();
+    this.#dirty = NOTHING_WRITTEN;
   }
 
   /** The written pages, for a commit that comes later. */
@@ -125,6 +131,7 @@ export class StableOverlay {
     const own = this.#dirty.get(index);
     if (own !== undefined) return own;
     const copy = this.#page(index)?.slice() ?? new Uint8Array(PAGE_BYTES);
+    if (this.#dirty === NOTHING_WRITTEN) this.#dirty = new Map();
     this.#dirty.set(index, copy);
     return copy;
   }
