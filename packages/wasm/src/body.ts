@@ -10,8 +10,8 @@
  */
 
 import { writeCall, writeIndirectCallPrologue } from "./call-code.ts";
-import { canWait, writeCanonical } from "./canonical.ts";
-import type { BodyContext, CodeContext } from "./code-context.ts";
+import { CanonicalCode } from "./canonical.ts";
+import type { Block, BodyContext, CodeContext } from "./code-context.ts";
 import { CounterCode } from "./counter-code.ts";
 import { type FunctionType, functionType, type Range } from "./decode.ts";
 import { ExtraLocals, TYPE_I64 } from "./extra-locals.ts";
@@ -25,15 +25,6 @@ import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
 import { Writer } from "./writer.ts";
 
-interface Block {
-  op: number;
-  height: number;
-  params: number;
-  results: number;
-  /** The block stands in unreachable code. */
-  dead: boolean;
-}
-
 export class BodyRewriter {
   readonly #context: BodyContext;
   readonly #fast: boolean;
@@ -46,6 +37,7 @@ export class BodyRewriter {
   readonly #operands: Operands = new Operands();
   readonly #marks: PageMarks;
   readonly #counter: CounterCode;
+  readonly #canonical: CanonicalCode;
   readonly #code: CodeContext;
   /** Positions in the body of the `if`s that are rarely taken. */
   #unlikely: number[] = [];
@@ -69,6 +61,7 @@ export class BodyRewriter {
     this.#weights = this.#is64 ? o.weights64 : o.weights32;
     this.#marks = new PageMarks(context.layout, this.#locals, this.#out);
     this.#counter = new CounterCode(context.layout);
+    this.#canonical = new CanonicalCode(context.module, this.#locals);
     this.#code = { layout: context.layout, locals: this.#locals, counter: this.#counter };
   }
 
@@ -82,6 +75,7 @@ export class BodyRewriter {
     this.#params = type.params.length;
     this.#locals.reset(locals);
     this.#operands.reset(locals);
+    this.#canonical.reset(body, type, declarations);
     this.#blocks.push({ op: o.OP_BLOCK, height: 0, params: 0, results: type.results.length, dead: false });
     if (passesCounter) this.#counter.keepIn(this.#params);
     else if (this.#fast) this.#counter.keepIn(this.#locals.make(TYPE_I64));
@@ -201,7 +195,7 @@ export class BodyRewriter {
       case o.OP_LOCAL_GET:
       case o.OP_LOCAL_SET:
       case o.OP_LOCAL_TEE:
-        this.#local(op);
+        this.#local(op, start);
         return;
       default:
     }
@@ -251,8 +245,7 @@ export class BodyRewriter {
     skipImmediates(r, o.immediates[op] as number);
     this.#run.copy(r.bytes, start, r.at);
     this.#replace(o.pops[op] as number, o.pushes[op] as number);
-    const kind = o.canonicalise[op] as number;
-    if (kind !== o.CANON_NONE && !canWait(kind, peekOpcode(r))) writeCanonical(this.#run, kind, this.#locals);
+    if (o.canonicalise[op] !== o.CANON_NONE) this.#canonical.result(this.#run, op, start, peekOpcode(r));
   }
 
   #openBlock(op: number): void {
@@ -342,13 +335,14 @@ export class BodyRewriter {
     this.#replace(1 + (type?.params.length ?? 0), type?.results.length ?? 0);
   }
 
-  #local(op: number): void {
+  #local(op: number, start: number): void {
     const own = this.#reader.u32();
     // The counter comes after the parameters.
     const local = own + (this.#context.layout.passesCounter && own >= this.#params ? 1 : 0);
     this.#run.op(op, local);
     if (this.#dead) return;
-    if (op !== o.OP_LOCAL_GET) {
+    if (op === o.OP_LOCAL_GET) this.#canonical.read(this.#run, start);
+    else {
       this.#replace(1, 0);
       this.#operands.setLocal(local);
       this.#marks.close(local);

@@ -24,3 +24,14 @@ export interface BodyContext {
   /** Functions named by `ref.func` in a body. */
   readonly referenced: Set<number>;
 }
+
+/** A block that is open. */
+export interface Block {
+  readonly op: number;
+  /** Operands below it. */
+  readonly height: number;
+  readonly params: number;
+  readonly results: number;
+  /** It stands in code that cannot be reached. */
+  readonly dead: boolean;
+}

@@ -1,5 +1,6 @@
 /** The local declarations of a body, and the estimate of its frame that the stack bound works with. */
 import type { FunctionType } from "./decode.ts";
+import { TYPE_F32, TYPE_F64, TYPE_V128 } from "./extra-locals.ts";
 import { readLocals } from "./operators.ts";
 import { Reader } from "./reader.ts";
 import type { ValueType } from "./types.ts";
@@ -21,6 +22,8 @@ export interface Declarations {
   readonly locals: number;
   /** Their words. */
   readonly words: number;
+  /** A local that is no parameter is a float. */
+  readonly floatLocals: boolean;
 }
 
 /** Reads the declarations at the start of a body of type `type`. */
@@ -28,10 +31,13 @@ export function readDeclarations(r: Reader, type: FunctionType): Declarations {
   let words = type.params.reduce((n, t) => n + (t === "v128" ? 2 : 1), 0);
   const head = new Reader(r.bytes, r.at, r.end);
   const groups = head.u32();
+  let floatLocals = false;
   const locals = readLocals(r, (count, t) => {
-    words += count * (t === 0x7b ? 2 : 1);
+    words += count * (t === TYPE_V128 ? 2 : 1);
+    floatLocals ||= t === TYPE_F32 || t === TYPE_F64;
   });
-  return { groups, start: head.at, codeStart: r.at, locals: type.params.length + locals, words };
+  const { at: codeStart } = r;
+  return { groups, start: head.at, codeStart, locals: type.params.length + locals, words, floatLocals };
 }
 
 /** The frame of a body whose operand stack is at most `operands` high; 0 when it needs no check. */

@@ -7,6 +7,13 @@ import { makesNaNs, type Scalar, SIGNATURES, type Signature } from "./signatures
 const END = 0x0b;
 /** Locals that hold a result before its NaN is made canonical; nothing else reads them. */
 const GUARDS: readonly Scalar[] = ["f32", "f64"];
+/** Locals that are nearly always set to what arithmetic leaves, two of each type. */
+const SUMS: readonly Scalar[] = ["f32", "f32", "f64", "f64"];
+/** What is left of a tight loop's turns; these loops do not stand in one another. */
+const TURNS: readonly Scalar[] = ["i32"];
+const RESERVED: readonly Scalar[] = [...SUMS, ...TURNS, ...GUARDS];
+const ARITHMETIC = "add sub mul div min max".split(" ");
+const ARITHMETIC_OF_ONE = "ceil floor trunc nearest sqrt".split(" ");
 const LOADS: Readonly<Record<Scalar, string>> = {
   i32: "load load8_s load8_u load16_s load16_u",
   i64: "load load8_s load8_u load16_s load16_u load32_s load32_u",
@@ -33,14 +40,19 @@ export class BodyGenerator {
   /** What a branch to each open label carries, the outermost first. */
   readonly #labels: (readonly Scalar[])[];
   #budget: number;
+  /** Within a tight loop; "plain" when nothing there may jump or call. */
+  #tight: "no" | "yes" | "plain" = "no";
+  /** How often, of 30 times, a sum is set to something else than arithmetic leaves. */
+  readonly #impurity: number;
 
   constructor(shape: ModuleShape, target: FunctionShape, draw: Draw, size: number) {
     this.#shape = shape;
     this.#target = target;
     this.#draw = draw;
     this.#budget = size;
-    this.#locals = [...target.params, "i32", "i64", "f32", "f64", "v128", ...GUARDS];
+    this.#locals = [...target.params, "i32", "i64", "f32", "f64", "v128", ...RESERVED];
     this.#labels = [target.results];
+    this.#impurity = [0, 1, 3, 12][draw(4)] as number;
   }
 
   body(): number[] {
@@ -138,9 +150,13 @@ export class BodyGenerator {
 
   #statement(): void {
     this.#budget--;
-    const draw = this.#draw(20);
-    if (draw < 4) this.#store();
+    const draw = this.#draw(this.#tight === "plain" ? 7 : 26);
+    if (draw >= 24) this.#sums();
+    else if (draw >= 23) this.#showSum();
+    else if (draw >= 20) this.#tightLoop();
+    else if (draw < 4) this.#store();
     else if (draw < 6) this.#assign();
+    else if (this.#tight === "plain") this.#sums();
     else if (draw < 8) this.#structure([]);
     else if (draw === 8) this.#loop();
     else if (draw === 9) this.#conditionalBranch();
@@ -193,6 +209,10 @@ export class BodyGenerator {
   }
 
   #assign(): void {
+    if (this.#draw(2) === 0) {
+      this.#setSum(this.#pick(["f32", "f64"] as const));
+      return;
+    }
     const type = this.#type();
     this.#value(type, 2);
     const globals = this.#shape.globals.flatMap((item, i) =>
@@ -203,7 +223,7 @@ export class BodyGenerator {
   }
 
   #local(type: Scalar): number {
-    const own = this.#locals.slice(0, -GUARDS.length);
+    const own = this.#locals.slice(0, -RESERVED.length);
     return this.#pick(own.flatMap((item, i) => (item === type ? [i] : [])));
   }
 
@@ -245,6 +265,7 @@ export class BodyGenerator {
 
   /** A loop whose label takes its parameters; it goes on while a condition holds and fuel is left. */
   #loop(): void {
+    if (this.#tight !== "no") return;
     const params = this.#draw(2) === 0 ? [this.#type()] : [];
     for (const type of params) this.#value(type, 1);
     this.#emit(0x03, ...this.#blockType(params, []));
@@ -258,6 +279,70 @@ export class BodyGenerator {
     this.#dropAll(params);
     this.#labels.pop();
     this.#emit(END);
+  }
+
+  /** A small loop that counts its turns in a local, in one of the forms that compilers give them. */
+  #tightLoop(): void {
+    if (this.#tight !== "no") return;
+    this.#emit(0x41, 1 + this.#draw(14));
+    this.#turns("local.set");
+    if (this.#draw(2) === 0) this.#plainLoop();
+    else this.#steppedLoop();
+    this.#tight = "no";
+  }
+
+  #turns(operation: string): void {
+    this.#op(operation, ...leb(this.#locals.length - GUARDS.length - TURNS.length));
+  }
+
+  #countTurn(operation: string): void {
+    this.#turns("local.get");
+    this.#emit(0x41, 1, 0x6b);
+    this.#turns(operation);
+  }
+
+  /** Nothing but operators, and the condition at the end; now and then with a result. */
+  #plainLoop(): void {
+    this.#tight = "plain";
+    const results = this.#draw(4) === 0 ? [this.#type()] : [];
+    this.#emit(0x03, ...this.#blockType([], results));
+    for (let n = 1 + this.#draw(3); n > 0; n--) this.#statement();
+    this.#countTurn("local.tee");
+    if (this.#draw(3) === 0) {
+      this.#value("i32", 1);
+      this.#emit(0x71);
+    }
+    this.#emit(0x0d, 0);
+    for (const type of results) this.#value(type, 1);
+    this.#emit(END);
+    this.#dropAll(results);
+  }
+
+  /** The turns are counted at the start, so that any jump back ends some time. */
+  #steppedLoop(): void {
+    this.#tight = "yes";
+    const isWhile = this.#draw(2) === 0;
+    if (isWhile) {
+      this.#emit(0x02, 0x40, 0x03, 0x40);
+      this.#labels.push([], []);
+      this.#turns("local.get");
+      this.#emit(0x45, 0x0d, 1);
+    } else {
+      this.#emit(0x03, 0x40);
+      this.#turns("local.get");
+      this.#emit(0x04, 0x40);
+      this.#labels.push([], []);
+    }
+    this.#countTurn("local.set");
+    for (let n = 1 + this.#draw(3); n > 0; n--) this.#statement();
+    if (this.#draw(3) === 0) {
+      this.#value("i32", 1);
+      this.#emit(0x0d, isWhile ? 0 : 1);
+      if (this.#draw(2) === 0) this.#statement();
+    }
+    if (this.#draw(4) > 0) this.#emit(0x0c, isWhile ? 0 : 1);
+    this.#labels.length -= 2;
+    this.#emit(END, END);
   }
 
   #conditionalBranch(): void {
@@ -349,6 +434,10 @@ export class BodyGenerator {
   /** Leaves one value. */
   #value(type: Scalar, depth: number): void {
     this.#budget--;
+    if ((type === "f32" || type === "f64") && this.#draw(3) === 0) {
+      this.#sum(type, depth);
+      return;
+    }
     const leaf = depth <= 0 || this.#budget <= 0;
     const draw = this.#draw(leaf ? 3 : 14);
     if (draw === 0) this.#constant(type);
@@ -356,6 +445,7 @@ export class BodyGenerator {
     else if (draw === 2) this.#globalOrConstant(type);
     else if (draw < 8) this.#operation(this.#pick(SIGNATURES[type]), depth - 1);
     else if (draw < 10) this.#load(type);
+    else if (this.#tight === "plain" && (draw === 10 || draw === 13)) this.#constant(type);
     else if (draw === 10) this.#structure([type]);
     else if (draw === 11) {
       this.#value(type, depth - 1);
@@ -368,6 +458,76 @@ export class BodyGenerator {
         ...(this.#draw(2) === 0 && type !== "v128" ? [0x1b] : [0x1c, 1, TYPE_BYTES[type] as number]),
       );
     } else this.#callFor(type);
+  }
+
+  #sumLocal(type: "f32" | "f64"): number {
+    const first = this.#locals.length - RESERVED.length + SUMS.indexOf(type);
+    return first + this.#draw(2);
+  }
+
+  /** Arithmetic on sums and other values, of the kind that leaves canonical NaNs. */
+  #arithmetic(type: "f32" | "f64", depth: number): void {
+    const isBinary = this.#draw(4) > 0;
+    this.#value(type, depth - 1);
+    if (isBinary) {
+      if (this.#draw(6) === 0) this.#oddNan(type);
+      else this.#value(type, depth - 1);
+    }
+    const name = `${type}.${this.#pick(isBinary ? ARITHMETIC : ARITHMETIC_OF_ONE)}`;
+    this.#op(name);
+    if (this.#shape.guarded) this.#guard(type);
+  }
+
+  /** A float by way of the sums. */
+  #sum(type: "f32" | "f64", depth: number): void {
+    const draw = this.#draw(depth > 0 ? 6 : 3);
+    if (draw === 3) this.#arithmetic(type, depth);
+    else if (draw > 3) {
+      this.#arithmetic(type, depth);
+      this.#op("local.tee", ...leb(this.#sumLocal(type)));
+    } else this.#op("local.get", ...leb(this.#sumLocal(type)));
+  }
+
+  #setSum(type: "f32" | "f64"): void {
+    const draw = this.#draw(30);
+    if (this.#draw(30) < this.#impurity) this.#payload(type);
+    else if (draw < 8) this.#op("local.get", ...leb(this.#sumLocal(type)));
+    else if (draw < 12) this.#constant(type);
+    else this.#arithmetic(type, 2);
+    this.#op("local.set", ...leb(this.#sumLocal(type)));
+  }
+
+  /** A NaN that arithmetic does not leave. */
+  #oddNan(type: "f32" | "f64"): void {
+    this.#emit(...(type === "f32" ? [0x43, 2, 0, 0xd0, 0xff] : [0x44, 2, 0, 0, 0, 0, 0, 0xfa, 0xff]));
+  }
+
+  /** A value that may be any NaN. */
+  #payload(type: "f32" | "f64"): void {
+    const draw = this.#draw(4);
+    if (draw === 0) this.#value(type, 2);
+    else if (draw === 1) this.#oddNan(type);
+    else if (draw === 2) {
+      this.#emit(this.#shape.is64 ? 0x42 : 0x41, ...sleb(8 * this.#draw(16)));
+      this.#op(`${type}.load`, 0, 0);
+    } else this.#op("local.get", ...leb(this.#local(type)));
+  }
+
+  /** Sums, shown and set, one after the other. */
+  #sums(): void {
+    for (let n = 2 + this.#draw(5); n > 0; n--) {
+      this.#budget--;
+      if (this.#draw(4) === 0) this.#showSum();
+      else this.#setSum(this.#pick(["f32", "f64"] as const));
+    }
+  }
+
+  /** Puts a sum's bits in memory. */
+  #showSum(): void {
+    const type = this.#pick(["f32", "f64"] as const);
+    this.#emit(this.#shape.is64 ? 0x42 : 0x41, ...sleb(8 * this.#draw(16)));
+    this.#op("local.get", ...leb(this.#sumLocal(type)));
+    this.#op(`${type}.store`, ...this.#memoryArgument());
   }
 
   #globalOrConstant(type: Scalar): void {

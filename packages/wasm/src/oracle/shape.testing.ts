@@ -74,6 +74,9 @@ export function constant(type: Scalar, draw: Draw): number[] {
     return draw(12) === 0
       ? [0x43, 1, 0, 0xe0, 0xff]
       : [0x43, ...new Uint8Array(Float32Array.of(float).buffer)];
-  if (type === "f64") return [0x44, ...new Uint8Array(Float64Array.of(float).buffer)];
+  if (type === "f64")
+    return draw(12) === 0
+      ? [0x44, 1, 0, 0, 0, 0, 0, 0xfc, 0xff]
+      : [0x44, ...new Uint8Array(Float64Array.of(float).buffer)];
   return [0xfd, 12, ...Array.from({ length: 16 }, () => draw(256))];
 }
