@@ -552,7 +552,7 @@ const TABLE: Readonly<Record<ErrorCodeName, Row>> = {
     },
   },
   CanisterStatusAccessDenied: {
-    text: /^Caller em77e-bvlzu-aq is not allowed to access canister status$/,
+    text: /^Caller em77e-bvlzu-aq is not allowed to read the canister status$/,
     provoke: () => {
       const { subnet, id } = world();
       return told(subnet.manage("canister_status", id, STRANGER));

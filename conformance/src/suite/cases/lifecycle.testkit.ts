@@ -41,7 +41,7 @@ status("a stranger may not read it", async (world) => {
     code: 5,
     error: "IC0542",
     from: "submission",
-    text: "is not allowed to access canister status",
+    text: "is not allowed to read the canister status",
   });
 });
 
@@ -77,7 +77,7 @@ status("another canister may not read it", async (world) => {
   relayedReject(
     await a.update(managementCall("canister_status", { canister_id: b.id })),
     5,
-    "is not allowed to access canister status",
+    "is not allowed to read the canister status",
   );
 });
 

@@ -94,6 +94,8 @@ const TABLE: readonly Row[] = [
   ],
   ["provisional_create_canister_with_cycles", "ic-provisional_create_canister_with_cycles", ...ANYBODY],
   ["provisional_top_up_canister", "ic-provisional_top_up_canister", ...ANYBODY],
+  // Not supported: to canisters it says so by name.
+  ["flexible_http_request", "not in the specification yet", ...CANISTERS],
   // Canister migration: only a canister of the root subnet, and there only the migration canister.
   ["rename_canister", "canister renaming", ...NU, "IC0406", "IC0512", "IC0512", ...NQ],
 ];

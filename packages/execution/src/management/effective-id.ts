@@ -42,6 +42,20 @@ export function notAuthorized(): UserError {
   return userError(ErrorCode.CanisterMethodNotFound, "Sender not authorized to use method.");
 }
 
+/** The same before submission. */
+function notAllowed({
+  sender,
+  methodName,
+}: {
+  readonly sender: Principal;
+  readonly methodName: string;
+}): UserError {
+  return userError(
+    ErrorCode.CanisterRejectedMessage,
+    `Caller ${principalToText(sender)} is not allowed to call ic00 method ${methodName}`,
+  );
+}
+
 /** The canister itself may read its status and use its chunk store beside its controllers. */
 const OPEN_TO_ITSELF: ReadonlySet<string> = new Set([
   "canister_status",
@@ -107,7 +121,7 @@ function accessDenied(methodName: string, sender: Principal): UserError {
   return methodName === "canister_status"
     ? userError(
         ErrorCode.CanisterStatusAccessDenied,
-        `Caller ${caller} is not allowed to access canister status`,
+        `Caller ${caller} is not allowed to read the canister status`,
       )
     : userError(
         ErrorCode.CanisterRejectedMessage,
@@ -142,7 +156,7 @@ export function acceptManagementIngress(
   if (call.methodName === "create_canister" && isSubnetAdmin(view.subnet, call.sender)) return null;
   if (!ingressCallable(call.methodName)) return notByIngress(call.methodName);
   const provisional = call.methodName.startsWith("provisional_");
-  if (provisional && !view.subnet.local) return notAuthorized();
+  if (provisional && !view.subnet.local) return notAllowed(call);
   const effective = effectiveCanisterId(call.methodName, call.arg);
   if (!effective.ok) return effective.error;
   if (effective.value === null) return null;

@@ -1,4 +1,4 @@
-/** Reading logs: by canisters in replicated execution, as far as an answer goes, and what it counts for. */
+/** Reading logs: by canisters in replicated execution, as far as an answer goes, and what it counts for; and a method not there. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
@@ -102,4 +102,14 @@ test("an answer holds the newest records, or the first ones of a range; it count
   assert.deepEqual(read([{ by_timestamp_nanos: { start: 1_003n, end: 1_005n } }]).found, [3n, 4n]);
   assert.deepEqual(read([{ by_idx: { start: 5n, end: 5n } }]), { found: [], instructions: 150_000n });
   assert.deepEqual(read([{ by_idx: { start: 7n, end: 3n } }]).found, []);
+});
+
+test("a method that is not supported says so by its name", () => {
+  const subnet = new TestSubnet();
+  const id = subnet.installed(FORWARDER);
+  const status = forward(subnet, id, "flexible_http_request", encode([], []), 5n);
+  assert.equal(
+    status.kind === "rejected" && status.message,
+    "IC0406: The management canister method 'flexible_http_request' is not supported by this subnet yet",
+  );
 });

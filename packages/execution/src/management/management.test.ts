@@ -147,7 +147,7 @@ test("canister_status answers every field that clients decode", () => {
   assert.equal(status.settings.controllers[0]?.toText(), principalToText(ANONYMOUS));
   const stranger = rejected(subnet.manage("canister_status", id, STRANGER));
   assert.equal(stranger.errorCode, "IC0542");
-  assert.equal(stranger.message, "Caller em77e-bvlzu-aq is not allowed to access canister status");
+  assert.equal(stranger.message, "Caller em77e-bvlzu-aq is not allowed to read the canister status");
   assert.match(
     rejected(subnet.manage("start_canister", id, STRANGER)).message,
     /^Only the controllers of the canister .*\nCanister's controllers: 2vxsx-fae\nSender's ID: em77e-bvlzu-aq\nExecute this call from a controller of /,
@@ -492,7 +492,7 @@ test("what users may send is decided before submission and again at execution", 
       { ...view, subnet: { ...view.subnet, local: false } },
       { methodName: "provisional_create_canister_with_cycles", arg: encode([], []), sender: ANONYMOUS },
     )?.code,
-    536,
+    406,
   );
   assert.deepEqual(effectiveCanisterId("install_code", subnet.installArg(id, EMPTY_MODULE)), {
     ok: true,

@@ -42,6 +42,8 @@ const METHODS: ReadonlyMap<string, ManagementMethod> = new Map([
   ["provisional_create_canister_with_cycles", method({ effective: "any" })],
   ["provisional_top_up_canister", method({})],
   ["http_request", canisterOnly],
+  // Answers of nodes one by one, which the specification does not have yet; subnets of one node have nothing to tell apart.
+  ["flexible_http_request", method({ ingress: false, effective: "any", supported: false })],
   ["ecdsa_public_key", canisterOnly],
   ["sign_with_ecdsa", canisterOnly],
   ["schnorr_public_key", canisterOnly],

@@ -20,7 +20,12 @@ export type ManagementRoute =
 const OWN: ManagementRoute = { kind: "own" };
 
 /** Answered where the caller is; others may not ask for them from elsewhere, the root subnet's canisters aside. */
-const LOCAL_METHODS: ReadonlySet<string> = new Set(["create_canister", "http_request", "raw_rand"]);
+const LOCAL_METHODS: ReadonlySet<string> = new Set([
+  "create_canister",
+  "http_request",
+  "flexible_http_request",
+  "raw_rand",
+]);
 const OWN_METHODS: ReadonlySet<string> = new Set([
   ...LOCAL_METHODS,
   "provisional_create_canister_with_cycles",
