@@ -125,6 +125,8 @@ export interface MessageOutcome {
   readonly effects: MessageEffects | null;
   /** debug_print and trap texts, kept even when the message trapped. */
   readonly logs: readonly Uint8Array[];
+  /** Records of this execution that made room for these; not there: none. Indices count them. */
+  readonly logsDropped?: number;
   readonly heapPagesTouched: number;
   /** Not yet in the canister's record; not there: committed, or nothing to commit. */
   readonly change?: MemoryChange;

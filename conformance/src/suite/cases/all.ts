@@ -17,6 +17,7 @@ import "./execution.testkit.ts";
 import "./installing.testkit.ts";
 import "./lifecycle.testkit.ts";
 import "./modules.testkit.ts";
+import "./observation.testkit.ts";
 import "./outcalls.testkit.ts";
 import "./persistence.testkit.ts";
 import "./read-state.testkit.ts";

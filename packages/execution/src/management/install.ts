@@ -294,7 +294,7 @@ function finishInstall(
   const { outcome, compiled } = result;
   canister.running = null;
   if (outcome.effects !== null && work.mode === "reinstall") clearLogs(round, canister);
-  if (appendLogs(canister, outcome.logs, work.startTime)) env.outbox.logsChanged = true;
+  if (appendLogs(canister, outcome, work.startTime)) env.outbox.logsChanged = true;
   if (outcome.effects !== null && compiled !== null) {
     adopt(round, call, { canister, work, compiled });
     applyEffects(env, canister, null, outcome.effects, work.startTime);

@@ -4,6 +4,7 @@
  */
 import type { TimeNs } from "@orrery/base";
 import type { CanisterLogRecord, CanisterState } from "@orrery/state";
+import type { MessageOutcome } from "../types.ts";
 
 /** Index and timestamp of a record count beside its content. */
 export const RECORD_OVERHEAD_BYTES = 16;
@@ -12,10 +13,16 @@ function recordBytes(record: CanisterLogRecord): number {
   return RECORD_OVERHEAD_BYTES + record.content.length;
 }
 
-/** Appends records; true when anything was recorded. A limit of 0 turns logging off. */
-export function appendLogs(canister: CanisterState, contents: readonly Uint8Array[], time: TimeNs): boolean {
+/** Appends what an execution logged; true when anything was recorded. A limit of 0 turns logging off. */
+export function appendLogs(
+  canister: CanisterState,
+  outcome: Pick<MessageOutcome, "logs" | "logsDropped">,
+  time: TimeNs,
+): boolean {
+  const { logs: contents, logsDropped = 0 } = outcome;
   const limit = Number(canister.meta.settings.logMemoryLimit);
   if (contents.length === 0 || limit === 0) return false;
+  canister.nextLogIdx += BigInt(logsDropped);
   const records = [...canister.logs];
   for (const content of contents) {
     const kept = content.slice(0, Math.max(0, limit - RECORD_OVERHEAD_BYTES));

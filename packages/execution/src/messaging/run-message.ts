@@ -323,7 +323,7 @@ export function finishMessage(
   const context = contextOf(canister, work);
   canister.running = null;
   context.instructionsExecuted += outcome.instructions;
-  if (appendLogs(canister, outcome.logs, work.startTime)) env.outbox.logsChanged = true;
+  if (appendLogs(canister, outcome, work.startTime)) env.outbox.logsChanged = true;
   const { guaranteedMessageBytes } = canister.meta;
   if (outcome.effects !== null) {
     applyEffects(env, canister, context, outcome.effects, work.startTime);

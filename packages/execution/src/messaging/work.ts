@@ -117,6 +117,7 @@ export function runMessage(
           : error,
       instructions: instructions + cleanup.instructions,
       logs: [...outcome.logs, ...cleanup.logs],
+      logsDropped: (outcome.logsDropped ?? 0) + (cleanup.logsDropped ?? 0),
       ...(cleanup.change === undefined ? {} : { change: cleanup.change }),
     },
     cleanup: cleanup.effects,

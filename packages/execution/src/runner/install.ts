@@ -15,6 +15,7 @@ import type { CompiledCanister } from "@orrery/wasm";
 import type { UserError } from "../error-codes.ts";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
+import type { LogBuffer } from "../system-api/log-buffer.ts";
 import type {
   InstallRequest,
   MemoryChange,
@@ -278,13 +279,13 @@ function takeChange(
 function failed(
   task: InstallTask,
   failure: Failure,
-  progress: { instructions: bigint; logs: readonly Uint8Array[] },
+  progress: { instructions: bigint; logs: LogBuffer | null },
 ): MessageOutcome {
   return {
     error: formatExecutionError(task.canister.meta.id, failure),
     instructions: progress.instructions,
     effects: null,
-    logs: progress.logs,
+    ...(progress.logs?.outcome() ?? { logs: [] }),
     heapPagesTouched: 0,
   };
 }
@@ -300,7 +301,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
       if (result.failure !== null) {
         return failed(task, result.failure, {
           instructions: result.instructions,
-          logs: result.frame.logs.records(),
+          logs: result.frame.logs,
         });
       }
       progress = { instructions: result.instructions, frame: result.frame, draft };
@@ -309,7 +310,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
       ? checkPersistence(canister.meta.module, request.module, "keep")
       : null;
     if (disagreement !== null) {
-      const logs = progress.frame?.logs.records() ?? [];
+      const logs = progress.frame?.logs ?? null;
       return failed(task, disagreement, { instructions: progress.instructions, logs });
     }
   }
@@ -326,7 +327,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
         error: refusal,
         instructions: used,
         effects: null,
-        logs: result.frame.logs.records(),
+        ...result.frame.logs.outcome(),
         heapPagesTouched: 0,
       };
     }
@@ -334,7 +335,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
       error: null,
       instructions: used,
       effects: result.frame.effects(),
-      logs: result.frame.logs.records(),
+      ...result.frame.logs.outcome(),
       heapPagesTouched: live.instance.dirtyPages().length,
     };
     if (task.commitWithin !== null && used > task.commitWithin) {
@@ -344,14 +345,13 @@ export function runInstall(task: InstallTask): MessageOutcome {
     return outcome;
   }
   pool.discard(live);
-  if (result.exact)
-    return failed(task, result.failure, { instructions: used, logs: result.frame.logs.records() });
+  if (result.exact) return failed(task, result.failure, { instructions: used, logs: result.frame.logs });
   const again = newInstance(task, compiled, { draft: progress.draft, form: "exact" });
   const exact = runHooks(task, again, progress);
   pool.discard(again);
   assert(exact.result.failure !== null, "an installation trapped in the fast form and not in the exact one");
   return failed(task, exact.result.failure, {
     instructions: exact.used,
-    logs: exact.result.frame.logs.records(),
+    logs: exact.result.frame.logs,
   });
 }

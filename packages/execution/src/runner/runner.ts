@@ -342,7 +342,7 @@ export function outcomeOf(image: CanisterImage, result: RunResult, heapPagesTouc
     error: failure === null ? null : formatExecutionError(image.meta.id, failure),
     instructions,
     effects: failure === null ? frame.effects() : null,
-    logs: frame.logs.records(),
+    ...frame.logs.outcome(),
     heapPagesTouched,
   };
 }

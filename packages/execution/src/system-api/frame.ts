@@ -133,7 +133,7 @@ export class MessageFrame {
     this.accepted = previous?.accepted ?? 0n;
     this.burned = previous?.burned ?? 0n;
     this.certifiedData = previous?.certifiedData ?? null;
-    this.logs = new LogBuffer(Number(options.meta.settings.logMemoryLimit), previous?.logs.records());
+    this.logs = new LogBuffer(Number(options.meta.settings.logMemoryLimit), previous?.logs);
   }
 
   get heapPages(): number {

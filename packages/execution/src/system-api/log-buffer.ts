@@ -10,10 +10,20 @@ export class LogBuffer {
   /** Records before this one are gone. */
   #first = 0;
   #bytes = 0;
+  #dropped = 0;
 
-  constructor(capacity: number, records: readonly Uint8Array[] = []) {
+  /** `before`: what the same execution logged so far. */
+  constructor(capacity: number, before: LogBuffer | null = null) {
     this.capacity = capacity;
-    for (const record of records) this.push(record);
+    if (before === null) return;
+    this.#dropped = before.#dropped;
+    for (const record of before.records()) this.push(record);
+  }
+
+  /** What an outcome says of it. */
+  outcome(): { readonly logs: readonly Uint8Array[]; readonly logsDropped?: number } {
+    const logs = this.records();
+    return this.#dropped === 0 ? { logs } : { logs, logsDropped: this.#dropped };
   }
 
   /** Bytes that another record may take before an old one has to go. */
@@ -31,6 +41,7 @@ export class LogBuffer {
     while (this.#bytes > this.capacity) {
       this.#bytes -= RECORD_OVERHEAD_BYTES + (this.#records[this.#first] as Uint8Array).length;
       this.#first++;
+      this.#dropped++;
     }
     if (this.#first > 1_024 && 2 * this.#first > this.#records.length) {
       this.#records = this.#records.slice(this.#first);

@@ -354,5 +354,6 @@ describe("hostile sizes", () => {
     const { outcome } = ran(text);
     assert.equal(outcome.logs.length, Math.floor(4096 / 17));
     assert.deepEqual(outcome.logs.at(-1), Uint8Array.of(9999 & 255));
+    assert.equal(outcome.logsDropped, 10_000 - Math.floor(4096 / 17));
   });
 });
