@@ -89,6 +89,12 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
         ...(hotPagesMax === undefined ? {} : { hotPagesMax }),
         toView: (view, feed) => views.get(view)?.post(feed),
         toStorage: (feed) => storage.post(feed),
+        toMain: (report) => main.post(report),
+        // As an error that nobody catches: the thread says why, and ends.
+        onFailure: (error) =>
+          queueMicrotask(() => {
+            throw error;
+          }),
       }),
   );
   // Not while the node starts, which needs the cores.

@@ -12,6 +12,12 @@ const SHORTER = 80n;
 /** Slices of installations by less: most of what they count is compilation, which is much quicker than it counts. */
 const SHORTER_INSTALLATIONS = 8n;
 
+/** What a round may wait for that a message begins in it, of which nobody knows yet how long it takes: some milliseconds. */
+const FIRST_SLICE = 5_000_000n;
+/** The same of an installation, whose compilation counts; nothing of larger modules, which take long to compile. */
+const FIRST_INSTALL_SLICE = 20_000_000n;
+const FIRST_SLICE_MODULE_BYTES: number = 16 * 1024;
+
 export function nodeLimits(type: SubnetType): ExecutionLimits {
   const limits = limitsOf(type);
   return {

@@ -156,7 +156,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       },
       {
         onDurable: ({ subnet, height }) => rounds[subnet]?.onDurable(height),
-        onExecuted: (report) => rounds[report.subnet]?.onExecuted(report),
+        onExecuted(report): void {
+          if (report.kind === "ready") rounds[report.subnet]?.onReady(report);
+          else rounds[report.subnet]?.onExecuted(report);
+        },
         onFailure: fatal.raise,
       },
     );

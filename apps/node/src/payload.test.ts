@@ -16,6 +16,7 @@ const STATS: QueryStats = {
 function payload(
   answers: (readonly QueryStats[] | Error)[],
   waiting?: readonly OutcallResponse[],
+  holdsLong = false,
 ): {
   readonly payload: NodePayload;
   readonly failures: unknown[];
@@ -33,6 +34,7 @@ function payload(
       return answer as readonly QueryStats[];
     },
     onFailure: (error) => failures.push(error),
+    holdsLong: () => holdsLong,
     time: START,
   });
   return { payload: made, failures, build: () => made.buildPayload({ height: 7, time: START }) };
@@ -65,6 +67,14 @@ test("slices are beside the messages", () => {
   assert.deepEqual(made.buildPayload({ height: 8, time: START }), {
     ingress: [Uint8Array.of(8)],
     xnet: [Uint8Array.of(8)],
+  });
+});
+
+test("a block says that it holds executions over rounds", () => {
+  const { payload: made } = payload([], [], true);
+  assert.deepEqual(made.buildPayload({ height: 7, time: START }), {
+    ingress: [Uint8Array.of(7)],
+    holdsLong: true,
   });
 });
 

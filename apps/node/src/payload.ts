@@ -17,6 +17,8 @@ export interface NodePayloadOptions {
   readonly takeQueryStats: () => Promise<readonly QueryStats[]>;
   /** Answers to outcalls, within the block's limits. */
   readonly takeResponses: () => readonly OutcallResponse[];
+  /** Whether executions over rounds get no slices in the block. */
+  readonly holdsLong: () => boolean;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -53,6 +55,7 @@ export class NodePayload implements PayloadBuilder {
       ...(queryStats.length === 0 ? {} : { queryStats }),
       ...(xnet.length === 0 ? {} : { xnet }),
       ...(responses.length === 0 ? {} : { responses }),
+      ...(this.#options.holdsLong() ? { holdsLong: true } : {}),
     };
   }
 }

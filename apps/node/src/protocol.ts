@@ -107,15 +107,28 @@ export interface StartedOutcall {
   readonly maxResponseBytes: number;
 }
 
+/**
+ * Executions under way over rounds: none; some, and a round that gives them slices waits for nobody (`ready`) or for their workers
+ * (`behind`).
+ */
+export type LongExecutions = "none" | "ready" | "behind";
+
 export interface Wake {
+  /** There is something to do without giving slices. */
   readonly moreWork: boolean;
+  readonly long: LongExecutions;
   /** When something is due by itself: timers, heartbeats, deadlines. */
   readonly nextTimer: TimeNs | null;
 }
 
 export type ExecutionPost = About<{ readonly kind: "batch"; readonly batch: Batch }>;
 
-export type ExecutionReport = About<{
+export type ExecutionReport = RoundReport | ReadyReport;
+
+/** What was behind after the round at `height` is ready. */
+export type ReadyReport = About<{ readonly kind: "ready"; readonly height: Height }>;
+
+export type RoundReport = About<{
   readonly kind: "executed";
   readonly height: Height;
   /** Subnets whose stream changed, as certified from this height on. */

@@ -1,9 +1,11 @@
 /**
  * When a node makes a block (docs/ARCHITECTURE.md "Rounds are driven by work"): as soon as there is work and the pipeline has room; for a
- * due instant that execution named (timers, the one-second grid of heartbeats, deadlines); and for fresh time when somebody asks
+ * due instant that execution named (timers, the one-second grid of heartbeats, deadlines); when executions over rounds have come past
+ * what a round would grant them; and for fresh time when somebody asks
  * after a pause. An idle network makes none, so a sleeping laptop's disk stays asleep. Time and scheduling come in from outside: no timers here.
  */
-import type { Height, TimeNs } from "@orrery/base";
+import type { Batch, Height, TimeNs } from "@orrery/base";
+import type { LongExecutions, Wake } from "./protocol.ts";
 
 /** Blocks handed to execution and not executed: one runs, one waits, so that execution never idles between rounds. */
 export const PIPELINE_MAX = 2;
@@ -13,6 +15,12 @@ export const UNDURABLE_MAX = 64;
 export const FRESHNESS_NS = 1_000_000_000n;
 /** Older than this nobody is answered even while a long round runs: clients refuse certificates older than minutes. */
 export const STALENESS_MAX_NS = 60_000_000_000n;
+
+/**
+ * Executions over rounds get slices, and rounds wait for them, when they were behind for so long, wall time: none of them is kept from
+ * going on by a worker that does not get a processor.
+ */
+export const HELD_MAX_NS = 10_000_000_000n;
 
 export interface RoundInputs {
   readonly now: TimeNs;
@@ -33,9 +41,15 @@ export class RoundDriver {
   #moreWork = true;
   #nextTimer: TimeNs | null = null;
   #freshWanted = false;
+  #long: LongExecutions = "none";
+  /** The last block that gave slices: what was reported before it was executed says nothing about it. */
+  #granted: Height;
+  /** Since when slices are held back, as far as anybody asked. */
+  #behindSince: TimeNs | null = null;
 
   constructor(tip: { readonly height: Height; readonly time: TimeNs }) {
     this.#made = tip.height;
+    this.#granted = tip.height;
     this.#executed = tip.height;
     this.#durable = tip.height;
     this.#published = tip.height;
@@ -51,22 +65,41 @@ export class RoundDriver {
     return this.#made;
   }
 
-  onMade(height: Height, time: TimeNs): void {
+  onMade({ height, time, holdsLong }: Pick<Batch, "height" | "time" | "holdsLong">): void {
     this.#made = height;
+    if (this.#long !== "none" && holdsLong === undefined) {
+      this.#granted = height;
+      this.#long = "behind";
+      this.#behindSince = null;
+    }
     this.#lastTime = time;
     this.#times.push({ height, time });
     this.#freshWanted = false;
     this.#moreWork = false;
   }
 
-  onExecuted(report: {
-    readonly height: Height;
-    readonly moreWork: boolean;
-    readonly nextTimer: TimeNs | null;
-  }): void {
+  onExecuted(report: { readonly height: Height } & Wake): void {
     this.#executed = report.height;
     this.#moreWork = report.moreWork;
     this.#nextTimer = report.nextTimer;
+    if (report.height >= this.#granted) this.#long = report.long;
+    if (this.#long !== "behind") this.#behindSince = null;
+  }
+
+  /** Executions that were behind after the round at `height` are not any more. */
+  onReady(height: Height): void {
+    if (this.#long !== "behind" || height < this.#granted) return;
+    this.#long = "ready";
+    this.#behindSince = null;
+  }
+
+  /** Whether executions over rounds get no slices in the next block: its round would wait for their workers. */
+  holdsLong(now: TimeNs): boolean {
+    // What begins in the block before is not known of yet.
+    if (this.#long === "none") return this.#made !== this.#executed;
+    if (this.#long === "ready") return false;
+    this.#behindSince ??= now;
+    return now - this.#behindSince < HELD_MAX_NS;
   }
 
   onDurable(height: Height): void {
@@ -102,13 +135,15 @@ export class RoundDriver {
     if (inputs.poolSize > 0 || this.#freshWanted) return true;
     // Leftover work and timers are known only once everything handed out has been executed.
     if (this.#made !== this.#executed) return false;
-    if (this.#moreWork) return true;
+    if (this.#moreWork || (this.#long !== "none" && !this.holdsLong(inputs.now))) return true;
     return this.#nextTimer !== null && this.#nextTimer <= inputs.now;
   }
 
   /** When to look again without any event, or null. */
   nextWake(now: TimeNs): TimeNs | null {
-    const due = this.#nextTimer;
+    const overdue = this.#behindSince === null ? null : this.#behindSince + HELD_MAX_NS;
+    const due =
+      overdue === null || (this.#nextTimer !== null && this.#nextTimer < overdue) ? this.#nextTimer : overdue;
     return due === null ? null : due > now ? due : now;
   }
 }

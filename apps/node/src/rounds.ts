@@ -23,7 +23,7 @@ import type { LogRecord } from "@orrery/state";
 import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
-import type { ExecutionReport, ExecutionStarted, ViewCall } from "./protocol.ts";
+import type { ExecutionStarted, ReadyReport, RoundReport, ViewCall } from "./protocol.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -71,7 +71,8 @@ export interface Rounds {
   fresh(): Promise<void> | null;
   /** Something may have changed: make a block if one is due. */
   poke(): void;
-  onExecuted(report: ExecutionReport): void;
+  onExecuted(report: RoundReport): void;
+  onReady(report: ReadyReport): void;
   onDurable(height: Height): void;
   stop(): void;
 }
@@ -98,6 +99,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     takeSlices: options.slices.take,
     takeResponses: () => outcalls.take(),
     takeQueryStats: () => threads.view<readonly QueryStats[]>({ kind: "take_query_stats" }),
+    holdsLong: () => driver.holdsLong(clock.now()),
     onFailure: (error) => options.onFailure("view", error),
     time: started.tip.time,
   });
@@ -108,7 +110,6 @@ export function createRounds(options: RoundsOptions): Rounds {
   const answered = new Map<Height, readonly string[]>();
   /** Streams that changed in those heights. */
   const streams = new Map<Height, readonly PrincipalKey[]>();
-  /** Outcalls that began in those heights. */
   let publicationWaiters: (() => void)[] = [];
   let alarm: NodeJS.Timeout | null = null;
   let poked = false;
@@ -133,7 +134,7 @@ export function createRounds(options: RoundsOptions): Rounds {
           threads.append({ height: effect.height, bytes: effect.record });
           break;
         case "deliver":
-          driver.onMade(effect.batch.height, effect.batch.time);
+          driver.onMade(effect.batch);
           threads.execute(effect.batch);
           break;
       }
@@ -227,6 +228,10 @@ export function createRounds(options: RoundsOptions): Rounds {
       return driver.mustWaitForFresh(clock.now()) ? untilFresh() : null;
     },
     poke,
+    onReady(report): void {
+      driver.onReady(report.height);
+      poke();
+    },
     onExecuted(report): void {
       driver.onExecuted({ height: report.height, ...report.wake });
       countRound(figures, { ...report, answers: report.answered.length });

@@ -23,7 +23,7 @@ import {
 } from "@orrery/consensus";
 import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import { outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
+import { type BatchResult, outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createFileDisk } from "@orrery/host";
 import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
@@ -31,9 +31,10 @@ import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
 import { nodeLimits } from "./limits.ts";
 import type {
-  ExecutionReport,
   ExecutionStarted,
+  ReadyReport,
   RecoveredSubnet,
+  RoundReport,
   StartedOutcall,
   StorageFeed,
   SubnetIndex,
@@ -60,6 +61,8 @@ export interface SubnetExecutionOptions {
   /** Channels of the thread. */
   readonly toView: (view: ViewIndex, feed: ViewFeed) => void;
   readonly toStorage: (feed: StorageFeed) => void;
+  readonly toMain: (report: ReadyReport) => void;
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** What is new for the view, before it is addressed. */
@@ -89,6 +92,8 @@ export class SubnetExecution {
   readonly #views = new Map<ViewIndex, { slabs: number; height: Height }>();
   #slabsToStorage = 0;
   #checkpointWaiters: (() => void)[] = [];
+  /** Waits for executions over rounds. */
+  #watching = false;
 
   /** Loads the checkpoint or makes the genesis state; nothing is replayed yet. */
   constructor(options: SubnetExecutionOptions) {
@@ -123,12 +128,12 @@ export class SubnetExecution {
   /** Replays the blocks after the checkpoint. */
   start({ checkpointBlock, records }: RecoveredSubnet): ExecutionStarted {
     const chain = this.#chainAt(checkpointBlock);
-    let wake: Wake = { moreWork: true, nextTimer: null };
+    let wake: Wake = { moreWork: true, long: "none", nextTimer: null };
     for (const { bytes } of records) {
       const finalized = decodeFinalizedBlock(bytes);
       replay(chain, finalized);
       const result = this.#tip.apply(batchOf(finalized));
-      wake = { moreWork: result.moreWork, nextTimer: result.nextTimer };
+      wake = this.#wake(result);
     }
     this.#checkpointIfDue(false);
     const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
@@ -149,7 +154,7 @@ export class SubnetExecution {
     this.#executor?.prepare();
   }
 
-  execute(batch: Batch): ExecutionReport {
+  execute(batch: Batch): RoundReport {
     const startedAt = performance.now();
     const result = this.#tip.apply(batch);
     const signature = this.#certify(result.rootHash);
@@ -161,11 +166,30 @@ export class SubnetExecution {
       height: result.height,
       streams: changedStreams(result.delta.tree),
       answered: result.answered.map(toHex),
-      wake: { moreWork: result.moreWork, nextTimer: result.nextTimer },
+      wake: this.#wake(result),
       outcalls: { started: this.#toStart(result.outcalls.started), ended: result.outcalls.ended },
       instructions: result.instructions,
       durationMs: performance.now() - startedAt,
     };
+  }
+
+  #wake({ shortWork, longWork, nextTimer }: BatchResult): Wake {
+    return { moreWork: shortWork, long: longWork ? this.#readiness() : "none", nextTimer };
+  }
+
+  #readiness(): "ready" | "behind" {
+    return this.#executor?.ready() === false ? "behind" : "ready";
+  }
+
+  /** Says so when the executions that were behind are ready. */
+  async #watchLong(): Promise<void> {
+    const executor = this.#executor;
+    if (executor === null || this.#watching || this.#readiness() === "ready") return;
+    this.#watching = true;
+    do await executor.untilNews();
+    while (!executor.ready());
+    this.#watching = false;
+    this.#options.toMain({ kind: "ready", subnet: this.#options.subnet, height: this.#tip.state.height });
   }
 
   #toStart(outcalls: readonly Outcall[]): readonly StartedOutcall[] {
@@ -178,6 +202,7 @@ export class SubnetExecution {
 
   /** After the report of a round is out. */
   afterRound(): void {
+    this.#watchLong().catch(this.#options.onFailure);
     this.#checkpointIfDue(false);
   }
 

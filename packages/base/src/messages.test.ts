@@ -67,7 +67,12 @@ const block: fc.Arbitrary<Block> = fc.record({
     time: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   }),
   payload: fc.record(
-    { ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }), queryStats, responses },
+    {
+      ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }),
+      queryStats,
+      responses,
+      holdsLong: fc.constant(true as const),
+    },
     { requiredKeys: ["ingress"] },
   ),
 });
@@ -109,6 +114,8 @@ test("wrong fields are refused", () => {
     ["i", ["text"]],
     ["i", Array(INGRESS_PER_BLOCK_MAX + 1).fill(new Uint8Array(0))],
     ["i", [new Uint8Array(BLOCK_PAYLOAD_BYTES_MAX + 1)]],
+    ["l", false],
+    ["l", 1],
     ["x", 1],
     ["a", 1],
     ["a", []],

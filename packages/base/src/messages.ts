@@ -42,6 +42,8 @@ export interface BlockPayload {
    * `RESPONSE_BYTES_PER_BLOCK_MAX`.
    */
   readonly responses?: readonly OutcallResponse[];
+  /** Executions that go on over rounds get no slice in this one: the maker has not come as far. Not there when they do. */
+  readonly holdsLong?: true;
 }
 
 /**
@@ -79,6 +81,7 @@ export interface Batch {
   readonly queryStats?: readonly QueryStats[];
   readonly xnet?: readonly Uint8Array[];
   readonly responses?: readonly OutcallResponse[];
+  readonly holdsLong?: true;
 }
 
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
@@ -92,7 +95,7 @@ export const XNET_BYTES_PER_BLOCK_MAX: number = 4 * 1024 * 1024;
 export const XNET_SLICES_PER_BLOCK_MAX = 1_000;
 
 export function encodeBlock(block: Block): Uint8Array {
-  const { queryStats, xnet, responses } = block.payload;
+  const { queryStats, xnet, responses, holdsLong } = block.payload;
   return encodeCborBare({
     v: block.version,
     p: block.parent,
@@ -105,6 +108,7 @@ export function encodeBlock(block: Block): Uint8Array {
     ...(queryStats === undefined ? {} : { q: queryStats.map(encodeStats) }),
     ...(xnet === undefined ? {} : { x: xnet as readonly CborValue[] }),
     ...(responses === undefined ? {} : { a: responses.map(encodeResponse) }),
+    ...(holdsLong === undefined ? {} : { l: holdsLong }),
   });
 }
 
@@ -137,6 +141,7 @@ export function decodeBlock(bytes: Uint8Array): Block {
       ...(fields.has("q") ? { queryStats: decodeQueryStats(fields.get("q")) } : {}),
       ...(fields.has("x") ? { xnet: decodeXnet(fields.get("x")) } : {}),
       ...(fields.has("a") ? { responses: decodeResponses(fields.get("a")) } : {}),
+      ...(fields.has("l") ? { holdsLong: decodeHold(fields.get("l")) } : {}),
     },
   };
   if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");
@@ -201,6 +206,11 @@ function decodeXnet(value: CborValue | undefined): readonly Uint8Array[] {
   if (total > XNET_BYTES_PER_BLOCK_MAX)
     throw blockInvalid(`stream slices over ${XNET_BYTES_PER_BLOCK_MAX} bytes`);
   return value as Uint8Array[];
+}
+
+function decodeHold(value: CborValue | undefined): true {
+  if (value !== true) throw blockInvalid("hold of long executions");
+  return value;
 }
 
 function natural(fields: CborMap, key: string): number {

@@ -23,7 +23,8 @@ function round(
 ): { record: Uint8Array; batch: Batch } {
   const counts = { calls: 1n, instructions: 2n, requestBytes: 3n, responseBytes: now };
   const queryStats = [{ canisterId: new Uint8Array(10) as CanisterId, ...counts }];
-  const builder = { buildPayload: () => (now % 2n === 0n ? { ingress } : { ingress, queryStats }) };
+  const odd = { ingress, queryStats, holdsLong: true } as const;
+  const builder = { buildPayload: () => (now % 2n === 0n ? { ingress } : odd) };
   const queue: ConsensusEffect[] = step(state, {
     kind: "make_block",
     now,
@@ -61,6 +62,7 @@ test("any clock yields consecutive heights and strictly increasing times, and re
           replay(again, finalized);
           assert.deepEqual(batchOf(finalized), batch);
           assert.equal(batch.queryStats?.[0]?.responseBytes, now % 2n === 0n ? undefined : now);
+          assert.equal(batch.holdsLong, now % 2n === 0n ? undefined : true);
           assert.deepEqual(again.tip, live.tip);
           last = batch;
         }

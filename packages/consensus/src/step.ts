@@ -110,7 +110,7 @@ function onSigned(
 /** The batch that a finalized block stands for: live delivery and replay use this one function. */
 export function batchOf(finalized: FinalizedBlock): Batch {
   const { block } = finalized.proposal;
-  const { ingress, queryStats, xnet, responses } = block.payload;
+  const { ingress, queryStats, xnet, responses, holdsLong } = block.payload;
   return {
     height: block.height,
     time: block.context.time,
@@ -120,6 +120,7 @@ export function batchOf(finalized: FinalizedBlock): Batch {
     ...(queryStats === undefined ? {} : { queryStats }),
     ...(xnet === undefined ? {} : { xnet }),
     ...(responses === undefined ? {} : { responses }),
+    ...(holdsLong === undefined ? {} : { holdsLong }),
   };
 }
 

@@ -138,6 +138,7 @@ function applyBatch(
     index,
     previousTime: state.time,
     registryVersion: batch.registryVersion,
+    holdsLong: batch.holdsLong ?? false,
     answered: [],
     outcallsStarted: [],
     outcallsEnded: [],
@@ -176,13 +177,17 @@ function finishRound(round: Round): BatchResult {
   const tree = updateTree(state);
   const rootHash = treeHash(state.tree);
   const delta = takeDelta(round, { rootHash, tree });
+  const longWork = index.running.size > 0;
+  const shortWork = hasShortWork(round);
   return {
     height: state.height,
     rootHash,
     delta,
     answered: round.answered,
     instructions: round.instructions,
-    moreWork: hasMoreWork(round),
+    moreWork: longWork || shortWork,
+    longWork,
+    shortWork,
     nextTimer: nextInstant(round),
     heartbeats: round.index.heartbeats.size > 0,
     outcalls: { started: round.outcallsStarted, ended: round.outcallsEnded },
@@ -261,10 +266,10 @@ function canisterDelta(index: ExecutionIndex, key: PrincipalKey, canister: Canis
   };
 }
 
-function hasMoreWork(round: Round): boolean {
+/** Whether the next round has something to do without giving a slice to anybody. */
+function hasShortWork(round: Round): boolean {
   const { state, index } = round;
-  if (index.runnable.size > 0 || index.running.size > 0) return true;
-  if (state.managementQueue.length > 0 || state.pendingManagement.length > 0) return true;
+  if (index.runnable.size > 0 || state.pendingManagement.length > 0 || managementWaits(round)) return true;
   const timer = index.nextTimer();
   return timer !== null && timer <= state.time;
 }

@@ -34,7 +34,7 @@ const BY_KIND: readonly (readonly [keyof ExecutionLimits, bigint, bigint])[] = [
 
 for (const [limit, application, system] of BY_KIND) {
   test(`${limit} of every kind of subnet`, () => {
-    const told = (type: SubnetType): bigint => BigInt(limitsOf(type)[limit]);
+    const told = (type: SubnetType): bigint => BigInt(limitsOf(type)[limit] ?? 0);
     assert.deepEqual([told("application"), told("system")], [application, system]);
     for (const type of ["verified_application", "cloud_engine"] as const)
       assert.equal(told(type), application);

@@ -153,13 +153,13 @@ export interface ExecutionLimits {
   readonly instructionsPerRound: bigint;
   /** A message that executes more goes on in the next round, with a slice in each. */
   readonly instructionsPerSlice: bigint;
-  /** The slice of the round in which a message begins: that round is waited for by others, who do not know what is in it. */
-  readonly instructionsPerFirstSlice: bigint;
+  /** The slice of the round in which a message begins, and with which others wait; null: as long as any. */
+  readonly instructionsPerFirstSlice: bigint | null;
   /** Whether replicated queries have slices as well; without, they end in the round in which they begin. */
   readonly replicatedQuerySlices: boolean;
-  /** Slices of an installation, and its first one. */
+  /** Slices of an installation; of its first one the same as of a message's. */
   readonly instructionsPerInstallSlice: bigint;
-  readonly instructionsPerFirstInstallSlice: bigint;
+  readonly instructionsPerFirstInstallSlice: bigint | null;
   /** Installations of larger modules, decoded, have no slice in the round in which they begin: compiling takes that time elsewhere. */
   readonly firstSliceModuleBytes: number;
   /** Messages of more than one slice that a round gives slices to; others wait. */
@@ -199,10 +199,10 @@ export interface ExecutionLimits {
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
   instructionsPerSlice: 2_000_000_000n,
-  instructionsPerFirstSlice: 2_000_000_000n,
+  instructionsPerFirstSlice: null,
   replicatedQuerySlices: false,
   instructionsPerInstallSlice: 2_000_000_000n,
-  instructionsPerFirstInstallSlice: 2_000_000_000n,
+  instructionsPerFirstInstallSlice: null,
   firstSliceModuleBytes: WASM_MODULE_BYTES_MAX,
   longExecutionsMax: 4,
   instructionsPerMessage: INSTRUCTIONS_PER_MESSAGE_MAX,

@@ -323,6 +323,10 @@ export interface BatchResult {
   readonly instructions: bigint;
   /** Work is left over (queued messages, timers due now): the next round should follow without waiting for ingress. */
   readonly moreWork: boolean;
+  /** Some of it are executions that go on over rounds. */
+  readonly longWork: boolean;
+  /** Some of it needs no slice of theirs. */
+  readonly shortWork: boolean;
   /** Earliest timer that is not due yet, or null. */
   readonly nextTimer: TimeNs | null;
   /** Whether canisters have heartbeats; where they run every round they make none due, and `nextTimer` does not tell of them. */

@@ -200,6 +200,18 @@ export function continueInstallation(
   return { call: partition.call, answer: partition.answer };
 }
 
+/** What is granted in a round in which nothing is due. */
+const NOTHING_DUE = -1n;
+
+/** Instructions up to which an installation's result is due after so many slices. */
+function grantedInstructions({ limits, state }: Round, work: InstallWork, slices: number): bigint {
+  if (slices === 0) return 0n;
+  const slice = limits.instructionsPerInstallSlice;
+  const idle = decodedBytes(state.blobs.get(work.blob)) > limits.firstSliceModuleBytes;
+  if (idle) return slices === 1 ? NOTHING_DUE : BigInt(slices - 1) * slice;
+  return (limits.instructionsPerFirstInstallSlice ?? slice) + BigInt(slices - 1) * slice;
+}
+
 /** One slice of one installation. */
 class InstallPartition implements Partition {
   readonly call: ManagementCall;
@@ -221,16 +233,15 @@ class InstallPartition implements Partition {
     if (this.#begun) return null;
     this.#begun = true;
     this.#work.slicesGranted++;
-    const granted = BigInt(this.#work.slicesGranted) * this.#round.limits.instructionsPerInstallSlice;
+    const granted = grantedInstructions(this.#round, this.#work, this.#work.slicesGranted);
     return { canister: this.#canister, work: this.#work, granted };
   }
 
   done(job: Job, result: JobResult | null): void {
-    const slice = this.#round.limits.instructionsPerInstallSlice;
     const env = turnEnv(this.#round);
     const { outbox } = env;
-    const earlier = BigInt(this.#work.slicesGranted - 1) * slice;
-    outbox.instructions += (result?.outcome.instructions ?? job.granted) - earlier;
+    const earlier = maxOf(0n, grantedInstructions(this.#round, this.#work, this.#work.slicesGranted - 1));
+    outbox.instructions += maxOf(0n, result?.outcome.instructions ?? job.granted) - earlier;
     outbox.slices++;
     if (result === null) {
       this.answer = { kind: "pending", instructions: outbox.instructions };

@@ -123,6 +123,10 @@ export class ModuleCache {
     return compiled.value;
   }
 
+  cached(key: BlobKey): CompiledCanister | null {
+    return this.#compiled.get(key) ?? null;
+  }
+
   has(key: BlobKey): boolean {
     return this.#compiled.has(key);
   }

@@ -180,6 +180,11 @@ export class WasmRunner implements MessageRunner {
     return this.#modules.compiled(module);
   }
 
+  /** The runnable form of an upload, if it is at hand. */
+  cachedModule(key: BlobKey): CompiledCanister | null {
+    return this.#modules.cached(key);
+  }
+
   /** Whether the module's runnable form is at hand. */
   hasCompiled(module: InstalledModule): boolean {
     return this.#modules.has(module.blob);

@@ -228,7 +228,7 @@ export class ExecutionIndex {
     return due.key;
   }
 
-  /** The earliest timer of a running canister. */
+  /** The earliest timer of a running canister that is not in the middle of something. */
   nextTimer(): TimeNs | null {
     this.#dropStaleTimers();
     return this.timers.peek()?.time ?? null;

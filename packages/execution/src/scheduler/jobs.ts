@@ -88,6 +88,7 @@ export class LocalJobRunner implements LocalJobs {
   }
 
   run(job: Job): JobResult | null {
+    if (job.granted < 0n) return null;
     const result = this.#kept.get(job.work) ?? this.#execute(job, job.work, job.granted);
     this.#kept.delete(job.work);
     if (result.outcome.instructions <= job.granted) return this.adopt(job, result);

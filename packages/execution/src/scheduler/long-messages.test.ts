@@ -174,6 +174,100 @@ test("a round gives slices to at most as many long messages as the limit says, a
   for (const { id } of messages) assert.equal(subnet.status(id)?.kind, "replied");
 });
 
+test("a round that holds them gives no slices, and everything else happens as ever", () => {
+  const { subnet, ids } = subnetOf(2);
+  const [a, b] = ids as [CanisterId, CanisterId];
+  const install = subnet.create({ cycles: CYCLES });
+  const installation = subnet.envelope({
+    method: "install_code",
+    arg: subnet.installArg(install, SPINNER, { arg: u32(400_000) }),
+  });
+  const long = spin(subnet, a, 400_000);
+  subnet.round([long.bytes, installation.bytes]);
+  const slices = (): (number | undefined)[] =>
+    [a, install].map((id) => subnet.canister(id).running?.slicesGranted);
+  assert.deepEqual(slices(), [1, 1]);
+  for (let round = 0; round < 5; round++) {
+    const short = spin(subnet, b, 10);
+    const result = subnet.round([short.bytes], 1_000_000n, { holdsLong: true });
+    assert.equal(subnet.status(short.id)?.kind, "replied");
+    assert.deepEqual([result.moreWork, result.longWork, result.shortWork], [true, true, false]);
+    assert.deepEqual(slices(), [1, 1]);
+  }
+  // What waits for it is not work that could be done meanwhile; what waits for nobody is.
+  const waiting = subnet.manageEnvelope("canister_status", a);
+  const held = { holdsLong: true } as const;
+  assert.equal(subnet.round([spin(subnet, a, 1).bytes, waiting.bytes], 1_000_000n, held).shortWork, false);
+  const results = [subnet.round(), subnet.round()];
+  assert.deepEqual(slices(), [3, 3]);
+  assert.deepEqual(
+    results.map(({ longWork }) => longWork),
+    [true, true],
+  );
+  for (const { id } of [long, installation, waiting]) assert.equal(subnet.settle(id).kind, "replied");
+  assert.equal(subnet.results.at(-1)?.longWork, false);
+});
+
+test("first slices of their own: what needs more ends in a later round, after the same instructions", () => {
+  const limits = {
+    ...SMALL,
+    instructionsPerFirstSlice: 100_000n,
+    instructionsPerFirstInstallSlice: 100_000n,
+  };
+  const { subnet, ids } = subnetOf(1, limits);
+  const [a] = ids as [CanisterId];
+  const [short, long] = [spin(subnet, a, 1_000), spin(subnet, a, 10_000)];
+  subnet.round([short.bytes, long.bytes]);
+  assert.equal(subnet.status(short.id)?.kind, "replied");
+  assert.equal(subnet.canister(a).running?.slicesGranted, 1);
+  subnet.round();
+  const status = subnet.status(long.id);
+  assert.ok(status?.kind === "replied");
+  const { instructions } = decode(status.reply);
+  assert.ok(instructions > 100_000n && instructions < SLICE);
+  const spent = subnet.results.slice(-2).map((result) => result.instructions) as [bigint, bigint];
+  assert.ok(spent[0] > 100_000n && spent[0] + spent[1] > instructions && spent[1] > 0n, `${spent}`);
+});
+
+test("an installation of a large module has nothing due in the round in which it begins", () => {
+  const play = (firstSliceModuleBytes: number): { rounds: number; paid: bigint; spent: bigint } => {
+    const subnet = new TestSubnet({ limits: { ...SMALL, ...LARGE_SLICE, firstSliceModuleBytes } });
+    const id = subnet.create({ cycles: CYCLES });
+    const before = subnet.canister(id).meta.cycles;
+    const from = subnet.results.length;
+    const call = subnet.envelope({
+      method: "install_code",
+      arg: subnet.installArg(id, SPINNER, { arg: u32(1) }),
+    });
+    subnet.round([call.bytes]);
+    const rounds = roundsUntilAnswer(subnet, call.id);
+    const spent = subnet.results.slice(from).reduce((sum, { instructions }) => sum + instructions, 0n);
+    return { rounds, paid: before - subnet.canister(id).meta.cycles, spent };
+  };
+  const [small, large] = [play(1_000_000), play(10)];
+  assert.equal(large.rounds, small.rounds + 1);
+  assert.equal(large.paid, small.paid);
+  assert.equal(large.spent, small.spent);
+});
+
+test("a replicated query has slices where the limits say so, and comes to the same", () => {
+  const play = (replicatedQuerySlices: boolean): { rounds: number; reply: Uint8Array } => {
+    const { subnet, ids } = subnetOf(1, { ...SMALL, replicatedQuerySlices });
+    const [canisterId] = ids as [CanisterId];
+    const call = subnet.envelope({ canisterId, method: "look", arg: u32(400_000) });
+    subnet.round([call.bytes]);
+    const rounds = roundsUntilAnswer(subnet, call.id);
+    const status = subnet.status(call.id);
+    assert.ok(status?.kind === "replied", JSON.stringify(status));
+    assert.equal(decode(subnet.reply({ canisterId, method: "spin", arg: u32(1) })).turns, 1);
+    return { rounds, reply: status.reply };
+  };
+  const [whole, sliced] = [play(false), play(true)];
+  assert.equal(whole.rounds, 0);
+  assert.ok(sliced.rounds > 3);
+  assert.deepEqual(sliced.reply, whole.reply);
+});
+
 test("one long installation at a time; other installations wait for it, other calls do not", () => {
   const subnet = new TestSubnet({ limits: SMALL });
   const [a, b] = [subnet.create({ cycles: CYCLES }), subnet.create({ cycles: CYCLES })] as [

@@ -17,10 +17,12 @@ export interface Turn {
   readonly tasks: TurnTasks;
 }
 
-/** Instructions up to which a message's result is due. Replicated queries have no slices: the limit of queries is theirs. */
-export function grantedInstructions(limits: ExecutionLimits, work: MessageWork): bigint {
-  if (work.entry.kind === "replicated_query") return work.totalLimit;
-  return BigInt(work.slicesGranted) * limits.instructionsPerSlice;
+/** Instructions up to which a message's result is due after so many slices. */
+function grantedInstructions(limits: ExecutionLimits, work: MessageWork, slices: number): bigint {
+  if (slices === 0) return 0n;
+  if (work.entry.kind === "replicated_query" && !limits.replicatedQuerySlices) return work.totalLimit;
+  const first = limits.instructionsPerFirstSlice ?? limits.instructionsPerSlice;
+  return first + BigInt(slices - 1) * limits.instructionsPerSlice;
 }
 
 export class TurnPartition implements Partition {
@@ -29,15 +31,22 @@ export class TurnPartition implements Partition {
   #picker: Picker | null = null;
   /** Instructions left; no message starts at zero. */
   #budget: bigint;
-  /** Canisters whose message ended in this round after more than one slice. */
+  /** Canisters whose message had a slice and needs, or needed, more than one. */
+  readonly #sliced: (key: PrincipalKey) => void;
+  /** Those of them whose message ended. */
   readonly #ended: (key: PrincipalKey) => void;
 
   constructor(
     turns: readonly Turn[],
-    options: { readonly budget: bigint; readonly ended: (key: PrincipalKey) => void },
+    options: {
+      readonly budget: bigint;
+      readonly sliced: (key: PrincipalKey) => void;
+      readonly ended: (key: PrincipalKey) => void;
+    },
   ) {
     this.#turns = turns;
     this.#budget = options.budget;
+    this.#sliced = options.sliced;
     this.#ended = options.ended;
   }
 
@@ -65,13 +74,14 @@ export class TurnPartition implements Partition {
   done(job: Job, result: JobResult | null): void {
     const { canister, env, key } = this.#turns[this.#at] as Turn;
     const work = job.work as MessageWork;
-    const earlier = BigInt(work.slicesGranted - 1) * env.limits.instructionsPerSlice;
+    const earlier = grantedInstructions(env.limits, work, work.slicesGranted - 1);
     const used = (result?.outcome.instructions ?? job.granted) - earlier;
     this.#budget -= used + env.limits.overheadPerMessage;
     env.outbox.instructions += used;
     if (result !== null) finishMessage(env, canister, work, result);
     if (result !== null && work.slicesGranted === 1) return;
     env.outbox.slices++;
+    this.#sliced(key);
     if (result !== null) this.#ended(key);
     else if (work.slicesGranted === 1) noteProcessing(env, contextOf(canister, work));
     this.#endTurn();
@@ -79,7 +89,7 @@ export class TurnPartition implements Partition {
 
   #grant({ canister, env }: Turn, work: MessageWork): Job {
     work.slicesGranted++;
-    return { canister, work, granted: grantedInstructions(env.limits, work) };
+    return { canister, work, granted: grantedInstructions(env.limits, work, work.slicesGranted) };
   }
 
   #endTurn(): void {

@@ -28,6 +28,8 @@ export interface Round extends ExecutionEnv {
   readonly previousTime: TimeNs;
   /** Of the batch. */
   readonly registryVersion: number;
+  /** Executions that began in earlier rounds get no slice. */
+  readonly holdsLong: boolean;
   /** Requests whose status became terminal. */
   readonly answered: Uint8Array[];
   readonly outcallsStarted: Outcall[];

@@ -40,7 +40,7 @@ function roundBudget({
 export function runRound(round: Round): void {
   const { index, limits, state } = round;
   const management: ManagementBudget = managementBudget(limits);
-  continueInstallations(round, management);
+  if (!round.holdsLong) continueInstallations(round, management);
   const due = collectTasks(round);
   const schedule = new RoundSchedule(round, due);
   let budget: bigint | null = roundBudget(limits);
@@ -89,7 +89,12 @@ function runPass(
   const turns = partitions.flat();
   if (turns.length === 0) return null;
   const running = partitions.map(
-    (list) => new TurnPartition(list, { budget, ended: (key) => schedule.noteEnded(key) }),
+    (list) =>
+      new TurnPartition(list, {
+        budget,
+        sliced: (key) => schedule.noteSlice(key),
+        ended: (key) => schedule.noteEnded(key),
+      }),
   );
   round.executor.run(running, round.local);
   let progressed = false;

@@ -35,6 +35,8 @@ export class RoundSchedule {
   readonly #scheduled = new Set<PrincipalKey>();
   readonly #fullyExecuted = new Set<PrincipalKey>();
   readonly #ended = new Set<PrincipalKey>();
+  /** Who had a slice of a long message. */
+  readonly #sliced = new Set<PrincipalKey>();
   #iteration: PrincipalKey[] = [];
   #first = true;
 
@@ -48,10 +50,16 @@ export class RoundSchedule {
     this.#ended.add(key);
   }
 
+  /** A canister's long message had its slice of the round. */
+  noteSlice(key: PrincipalKey): void {
+    this.#sliced.add(key);
+  }
+
   /** Canisters for each partition, in order, for one pass; empty when there is nothing to run. */
   partitions(): PrincipalKey[][] {
-    const { limits } = this.#round;
-    const long = this.#sorted(this.#longMessages()).slice(0, limits.longExecutionsMax);
+    const { limits, holdsLong } = this.#round;
+    const room = holdsLong ? 0 : Math.max(0, limits.longExecutionsMax - this.#sliced.size);
+    const long = this.#sorted(this.#longMessages()).slice(0, room);
     const fresh = this.#sorted(this.#fresh());
     const own = this.#ownPartitions(long);
     this.#iteration = [...long, ...fresh];
@@ -128,7 +136,10 @@ export class RoundSchedule {
   }
 
   #longMessages(): PrincipalKey[] {
-    return [...this.#round.index.running].filter((key) => this.#canister(key).running?.kind === "message");
+    const { running } = this.#round.index;
+    return [...running].filter(
+      (key) => this.#canister(key).running?.kind === "message" && !this.#sliced.has(key),
+    );
   }
 
   #fresh(): PrincipalKey[] {

@@ -91,6 +91,7 @@ export const SPINNER: string = `(module
     (call $answer))
   (func $rejected (param i32) (call $answer))
   (func $cleaned (param $n i32) (call $spin (local.get $n)))
+  (func (export "canister_query look") (call $spin (call $n)) (call $answer))
   (func (export "canister_query turns")
     (i32.store (i32.const 8) (global.get $turns)) (call $append (i32.const 8) (i32.const 4)) (call $reply)))`;
 

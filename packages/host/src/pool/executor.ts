@@ -5,17 +5,26 @@
  * here decides where something runs, never what comes of it.
  */
 import { type Height, type PrincipalKey, principalKey } from "@orrery/base";
-import type { Executor, Job, JobResult, LocalJobs, Partition } from "@orrery/execution";
+import {
+  decodedBytes,
+  type Executor,
+  type Job,
+  type JobResult,
+  type LocalJobs,
+  type Partition,
+} from "@orrery/execution";
 import { CanisterPool, type Finished, type PoolOptions } from "./pool.ts";
 
-/** Instructions after which a message is left to a worker: some tens of milliseconds. */
-export const PROBE_INSTRUCTIONS = 50_000_000n;
-/** The same for installations, whose compilation counts. */
-export const INSTALL_PROBE_INSTRUCTIONS = 500_000_000n;
-/** Uploads from this size go to a worker at once: compiling them takes long. */
+/** Instructions after which a message, or what an installation runs, is left to a worker: some milliseconds. */
+const PROBE_INSTRUCTIONS = 10_000_000n;
+/** What the compilation of a module may count for that is compiled here. */
+const INLINE_COMPILE_INSTRUCTIONS = 100_000_000n;
+/** Uploads from this size go to a worker at once: instantiating what comes of them takes long. */
 export const INLINE_MODULE_BYTES_MAX: number = 128 * 1024;
 /** The same of compressed ones, which may be a thousand times as large when they are inflated. */
 export const INLINE_GZIP_BYTES_MAX: number = 4 * 1024;
+/** The same of modules that are not compiled yet, decoded: compiling takes longer. */
+export const INLINE_COMPILED_BYTES_MAX: number = 16 * 1024;
 /** Workers that may die of one job; then it runs on the calling thread. */
 const ATTEMPTS_MAX = 3;
 /** Canisters whose last message was long. */
@@ -26,6 +35,13 @@ export interface WorkerExecutor extends Executor {
   readonly workers: number;
   /** Jobs that were begun again because their worker died. */
   readonly restarts: number;
+  /**
+   * Whether all executions under way came past what their next slice would grant, or ended: a round that gives them slices
+   * waits for nobody then.
+   */
+  ready(): boolean;
+  /** Resolves when `ready` may have changed. To be called right after it. */
+  untilNews(): Promise<void>;
   /** Starts a first thread ahead of need; returns at once. */
   prepare(): void;
   /** Ends all threads; what they ran is lost, and run again by whoever asks for it. */
@@ -38,7 +54,8 @@ export interface WorkerExecutorOptions extends PoolOptions {
 
 /** A job that is not the calling thread's. */
 interface Flight {
-  readonly job: Job;
+  /** As it was asked for last. */
+  job: Job;
   place: "waiting" | "worker" | "here" | "landed";
   result: JobResult | null;
   attempts: number;
@@ -54,6 +71,8 @@ export class PooledExecutor implements WorkerExecutor {
   readonly #flights = new Map<Job["work"], Flight>();
   readonly #heavy = new Set<PrincipalKey>();
   #restarts = 0;
+  /** Heights of the last round that gave slices to what began earlier, and of the one before. */
+  #grants: readonly [last: Height, before: Height] = [0, 0];
 
   constructor(options: WorkerExecutorOptions) {
     this.#options = options;
@@ -73,7 +92,23 @@ export class PooledExecutor implements WorkerExecutor {
   }
 
   close(): Promise<void> {
+    this.#flights.clear();
     return this.#pool.close();
+  }
+
+  ready(): boolean {
+    for (const finished of this.#pool.poll()) this.#land(finished);
+    this.#dispatch();
+    for (const { place, job } of this.#flights.values()) {
+      if (place !== "worker") continue;
+      const begun = job.granted < 0n ? 0n : job.granted;
+      if (this.#pool.progress(job.work) <= begun + this.#options.sliceOf(job.work)) return false;
+    }
+    return true;
+  }
+
+  untilNews(): Promise<void> {
+    return this.#pool.untilNews();
   }
 
   /** Ends the thread that runs `work`, as a crash would. */
@@ -107,9 +142,9 @@ export class PooledExecutor implements WorkerExecutor {
     round: { readonly open: Map<Partition, Job>; readonly local: LocalJobs },
   ): void {
     for (let job = first; job !== null; job = partition.next()) {
-      const result = this.#flights.has(job.work)
-        ? this.#decide(job, round.local)
-        : this.#begin(job, round.local);
+      const flight = this.#flights.get(job.work);
+      if (flight !== undefined) this.#noteGrant(flight);
+      const result = flight === undefined ? this.#begin(job, round.local) : this.#decide(job, round.local);
       if (result === undefined) {
         round.open.set(partition, job);
         return;
@@ -118,9 +153,16 @@ export class PooledExecutor implements WorkerExecutor {
     }
   }
 
-  /** Here if it is short, otherwise on a worker (undefined). */
-  #begin(job: Job, local: LocalJobs): JobResult | undefined {
-    if (!this.#looksHeavy(job)) {
+  #noteGrant({ askedAt }: Flight): void {
+    const { height } = this.#options.state;
+    if (askedAt < height && this.#grants[0] < height) this.#grants = [height, this.#grants[0]];
+  }
+
+  /** Here if it is short, otherwise on a worker (undefined); later (null) when nothing is due and there is nothing to prepare. */
+  #begin(job: Job, local: LocalJobs): JobResult | null | undefined {
+    const heavy = this.#looksHeavy(job);
+    if (!heavy && this.#compileCount(job) > job.granted) return null;
+    if (!heavy) {
       const result = local.probe(job, this.#probeLimit(job));
       if (result !== "outgrown") return result;
     }
@@ -137,20 +179,34 @@ export class PooledExecutor implements WorkerExecutor {
     return undefined;
   }
 
-  #probeLimit({ work, granted }: Job): bigint {
-    const probe =
-      this.#options.probeInstructions ??
-      (work.kind === "install" ? INSTALL_PROBE_INSTRUCTIONS : PROBE_INSTRUCTIONS);
+  #probeLimit(job: Job): bigint {
+    const { work, granted } = job;
+    const { probeInstructions = PROBE_INSTRUCTIONS } = this.#options;
+    const compiling = work.kind === "install" && !this.#isCompiled(work) ? INLINE_COMPILE_INSTRUCTIONS : 0n;
+    const probe = this.#compileCount(job) + compiling + probeInstructions;
     return probe < granted ? probe : granted;
+  }
+
+  #isCompiled({ blob }: Extract<Job["work"], { kind: "install" }>): boolean {
+    return this.#options.runner.cachedModule(blob) !== null;
+  }
+
+  /** What an installation counts before anything of it runs, as far as it is known. */
+  #compileCount({ work }: Job): bigint {
+    if (work.kind !== "install") return 0n;
+    const compiled = this.#options.runner.cachedModule(work.blob);
+    return work.extraInstructions + (compiled?.compileInstructions ?? 0n);
   }
 
   #looksHeavy(job: Job): boolean {
     const { work, canister } = job;
-    if (work.slicesGranted > 1) return true;
     if (work.kind === "install") {
-      const upload = this.#options.state.blobs.get(work.blob);
-      return upload.length > (upload[0] === 0x1f ? INLINE_GZIP_BYTES_MAX : INLINE_MODULE_BYTES_MAX);
+      const { state } = this.#options;
+      const upload = state.blobs.get(work.blob);
+      if (upload.length > (upload[0] === 0x1f ? INLINE_GZIP_BYTES_MAX : INLINE_MODULE_BYTES_MAX)) return true;
+      return !this.#isCompiled(work) && decodedBytes(upload) > INLINE_COMPILED_BYTES_MAX;
     }
+    if (work.slicesGranted > 1) return true;
     return this.#heavy.has(principalKey(canister.meta.id));
   }
 
@@ -178,15 +234,14 @@ export class PooledExecutor implements WorkerExecutor {
   }
 
   /**
-   * Ends the worker of a job that has had no slice for a round, so that nobody waits for what nobody needs now; that job begins
+   * Ends the worker of a job that had no slice when slices were last given, so that nobody waits for what nobody needs now; that job begins
    * again later. There are as many workers as rounds give slices, so this is for canisters that began and then had to wait.
    */
   #displace(): void {
-    const { height } = this.#options.state;
     let oldest: Flight | null = null;
     for (const flight of this.#flights.values()) {
       if (flight.displaced) return;
-      if (flight.place !== "worker" || flight.askedAt >= height - 1) continue;
+      if (flight.place !== "worker" || flight.askedAt >= this.#grants[1]) continue;
       if (oldest === null || flight.askedAt < oldest.askedAt) oldest = flight;
     }
     if (oldest === null) return;
@@ -223,6 +278,7 @@ export class PooledExecutor implements WorkerExecutor {
   #decide(job: Job, local: LocalJobs): JobResult | null | undefined {
     const flight = this.#flights.get(job.work) as Flight;
     flight.askedAt = this.#options.state.height;
+    flight.job = job;
     if (flight.place === "here") {
       const own = local.run(job);
       if (own !== null) this.#flights.delete(job.work);

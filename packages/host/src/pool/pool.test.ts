@@ -44,6 +44,15 @@ const MEDIUM: Partial<ExecutionLimits> = {
 /** Installations that end at their limit, sooner. */
 const SHORT: Partial<ExecutionLimits> = { ...SMALL, instructionsPerInstall: 60_000_000n };
 
+/** As on a node: short first slices, none at first for what compiles. */
+const NODE: Partial<ExecutionLimits> = {
+  ...SHORT,
+  instructionsPerFirstSlice: 400_000n,
+  replicatedQuerySlices: true,
+  instructionsPerFirstInstallSlice: 500_000n,
+  firstSliceModuleBytes: 100,
+};
+
 interface Workload {
   readonly name: string;
   readonly limits: Partial<ExecutionLimits>;
@@ -199,11 +208,41 @@ function crowd(subnet: TestSubnet): void {
   rest(subnet);
 }
 
+/** Rounds that hold long executions back, more often than not, between the rounds of other workloads. */
+function held(subnet: TestSubnet): void {
+  const [a, b, c] = spinners(subnet, 3) as [CanisterId, CanisterId, CanisterId];
+  const created = subnet.create({ cycles: CYCLES });
+  const batches = [
+    [subnet.envelope({ canisterId: a, method: "spin", arg: u32(400_000) })],
+    [subnet.envelope({ canisterId: b, method: "look", arg: u32(300_000) })],
+    [
+      subnet.envelope({
+        method: "install_code",
+        arg: subnet.installArg(created, `${SPINNER} ;; another`, { arg: u32(300_000) }),
+      }),
+    ],
+    [subnet.envelope({ method: "install_code", arg: subnet.installArg(b, SPINNER, { mode: UPGRADE }) })],
+    [subnet.envelope({ canisterId: c, method: "pass", arg: passArg(30_000, 100_001, b) })],
+    [],
+    [subnet.envelope({ canisterId: c, method: "spin", arg: u32(10) })],
+  ];
+  for (const [i, batch] of batches.entries()) {
+    subnet.round(
+      batch.map(({ bytes }) => bytes),
+      1_000_000n,
+      i % 3 === 1 ? {} : { holdsLong: true },
+    );
+  }
+  for (let i = 0; i < 200 && subnet.results.at(-1)?.moreWork === true; i++)
+    subnet.round([], 1_000_000n, i % 3 === 0 ? {} : { holdsLong: true });
+}
+
 const WORKLOADS: readonly Workload[] = [
   { name: "long messages, traps, a callback with its cleanup", limits: SMALL, play: longMessages },
   { name: "long installations and upgrades", limits: SHORT, play: longInstallations },
   { name: "random call graphs with stops", limits: SMALL, play: randomGraphs },
   { name: "more long messages than workers", limits: SMALL, play: crowd },
+  { name: "rounds that hold long executions", limits: NODE, play: held },
   { name: "C beside a long message", limits: SMALL, play: accumulators },
   { name: "Motoko, classic persistence", limits: MEDIUM, play: motoko("classic") },
   { name: "Motoko, orthogonal persistence", limits: MEDIUM, play: motoko("eop") },

@@ -23,12 +23,14 @@ const CANISTERS_PER_WORKER_MAX = 64;
 const MODULES_PER_WORKER_MAX = 32;
 /** Only in case that a signal is missed. */
 const POLL_MS = 1_000;
+/** Instructions after which a worker tells how far it is, if a slice is longer: some milliseconds. */
+const PACE_INSTRUCTIONS = 5_000_000n;
 
 export interface PoolOptions {
   readonly state: ReplicatedState;
   readonly arena: Pick<PageArena, "slabs" | "epoch" | "isOlderThan">;
   readonly runner: WasmRunner;
-  /** Instructions after which a worker tells how far it is: those of a slice. */
+  /** Instructions of a slice. */
   readonly sliceOf: (work: Job["work"]) => bigint;
   readonly workersMax: number;
   readonly storeDirectory?: string | null;
@@ -110,6 +112,12 @@ export class CanisterPool {
   /** Sleeps until something happened after the last `poll`. */
   wait(): void {
     Atomics.wait(this.#board.signal, 0, this.#seen, POLL_MS);
+  }
+
+  /** Resolves when something happened after the last `poll`, or after a while. */
+  async untilNews(): Promise<void> {
+    const waited = Atomics.waitAsync(this.#board.signal, 0, this.#seen, POLL_MS);
+    if (waited.async) await waited.value;
   }
 
   /** Ends the thread of the worker that runs `work`; for tests of what happens then. */
@@ -254,10 +262,14 @@ export class CanisterPool {
     slot.slabs += slabs.length;
     const { module } = canister.meta;
     const modules: JobMessage["modules"][number][] = [];
-    if (module !== null && !slot.modules.has(module.blob)) {
-      modules.push({ blob: module.blob, compiled: runner.compiledModule(module) });
-      slot.modules.add(module.blob);
-    }
+    const send = (blob: BlobKey, compiled: CompiledCanister | null): void => {
+      if (compiled === null || slot.modules.has(blob)) return;
+      modules.push({ blob, compiled });
+      slot.modules.add(blob);
+    };
+    if (module !== null) send(module.blob, runner.compiledModule(module));
+    if (work.kind === "install") send(work.blob, runner.cachedModule(work.blob));
+    const slice = sliceOf(work);
     return {
       id,
       key,
@@ -271,7 +283,7 @@ export class CanisterPool {
       modules,
       scene: sceneOf(state, job),
       work,
-      slice: sliceOf(work),
+      pace: slice < PACE_INSTRUCTIONS ? slice : PACE_INSTRUCTIONS,
     };
   }
 }

@@ -78,7 +78,8 @@ export interface JobMessage {
   readonly modules: readonly { readonly blob: BlobKey; readonly compiled: CompiledCanister }[];
   readonly scene: JobScene;
   readonly work: RunningWork;
-  readonly slice: bigint;
+  /** Instructions after which the worker tells how far it is. */
+  readonly pace: bigint;
 }
 
 export type JobReport =

@@ -1,5 +1,5 @@
 /**
- * A worker thread of a canister pool: runs one job at a time to its end and tells at slice boundaries how far it is. It owns
+ * A worker thread of a canister pool: runs one job at a time to its end and tells now and then how far it is. It owns
  * instances as caches of page tables and commits nothing; what an execution changed goes back as data.
  */
 import type { MessagePort } from "node:worker_threads";
@@ -59,10 +59,10 @@ class CanisterWorker {
     });
   }
 
-  /** Runs a job; `report` is called at each slice boundary. */
+  /** Runs a job; `report` is called at its pace. */
   run(job: JobMessage, report: (executed: bigint) => void): JobReport {
     const canister = this.#mirror(job);
-    const { scene, work, slice, id } = job;
+    const { scene, work, pace, id } = job;
     const upload = work.kind === "install" && !this.#modules.has(work.blob) ? work.blob : null;
     if (upload !== null && scene.kind === "install") this.#modules.set(upload, scene.upload);
     // Nothing commits here: every change comes back.
@@ -70,9 +70,9 @@ class CanisterWorker {
       scene,
       work,
       commitWithin: -1n,
-      pace: { slice, report },
+      pace: { slice: pace, report },
     });
-    const compiled = this.#compiledOf(result);
+    const compiled = upload === null ? null : this.#compiledOf(result);
     // Whoever runs the module next is given it compiled.
     if (upload !== null) this.#modules.delete(upload);
     return { id, error: null, result, compiled };
@@ -105,7 +105,7 @@ class CanisterWorker {
   }
 }
 
-/** Serves jobs until the pool ends. `onSlice` is told of every slice boundary, before anybody else. */
+/** Serves jobs until the pool ends. `onSlice` is told of every step of the pace, before anybody else. */
 export function serveJobs(start: WorkerStart, onSlice: (executed: bigint) => void = () => {}): void {
   installFastHashes();
   const board = boardOf(start.board);
