@@ -5,6 +5,8 @@ export interface Answer {
   /** A list is sent as one header for each of its values. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly body: Uint8Array | string;
+  /** The body when it comes in pieces; one that fails ends the connection. */
+  readonly stream?: AsyncIterable<Uint8Array>;
 }
 
 const JSON_HEADERS: Readonly<Record<string, string>> = { "content-type": "application/json" };

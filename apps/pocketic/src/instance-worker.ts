@@ -4,7 +4,7 @@ import { assert, assertNever } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createNodeSigner, inflateGzip, installFastHashes, nodePublicKeyDer } from "@orrery/host";
 import { type InstanceHost, SharedEngine } from "@orrery/sim/instance";
-import { failure, jsonAnswer } from "./answers.ts";
+import { type Answer, failure, jsonAnswer } from "./answers.ts";
 import { answerOfError } from "./pic-errors.ts";
 import type { Creation, FromThread, ThreadAnswer, ThreadCall, ToThread } from "./protocol.ts";
 import { Resident } from "./resident.ts";
@@ -22,9 +22,12 @@ const host: InstanceHost = {
   engine: new SharedEngine(),
 };
 const residents = new Map<number, Resident>();
+/** Bodies under way, by number. */
+const streams = new Map<number, AsyncIterator<Uint8Array>>();
+let nextStream = 0;
 
 /** What the operation comes to; errors that no request should cause are told, and leave the instance as it is. */
-async function answered(what: () => string | Promise<string>): Promise<ThreadAnswer> {
+async function answered(what: () => string | Promise<string>): Promise<Answer> {
   try {
     return jsonAnswer(200, await what());
   } catch (error) {
@@ -51,14 +54,53 @@ function residentOf(instance: number): Resident {
   return resident;
 }
 
+function operate({ instance, name, body, blob }: Extract<ThreadCall, { kind: "operate" }>): unknown {
+  const resident = residentOf(instance);
+  return resident.page(name) ?? answered(() => resident.operate(name, body, blob));
+}
+
+async function serve(call: Extract<ThreadCall, { kind: "http" }>): Promise<ThreadAnswer> {
+  const response = await residentOf(call.instance).http(call.request, call.gateway);
+  const { stream, ...answer } = response;
+  if (stream === undefined) return answer;
+  const id = nextStream++;
+  streams.set(id, stream[Symbol.asyncIterator]());
+  return { ...answer, stream: id };
+}
+
+/** The next piece of a body; null, and the stream is forgotten, at its end. */
+async function pull(id: number): Promise<Uint8Array | null> {
+  const stream = streams.get(id);
+  assert(stream !== undefined, "a stream is pulled until it ends");
+  try {
+    const piece = await stream.next();
+    if (piece.done !== true) return piece.value;
+    streams.delete(id);
+    return null;
+  } catch (error) {
+    streams.delete(id);
+    throw error;
+  }
+}
+
+async function drop(id: number): Promise<void> {
+  const stream = streams.get(id);
+  streams.delete(id);
+  await stream?.return?.();
+}
+
 function perform(call: ThreadCall): unknown {
   switch (call.kind) {
     case "create":
       return create(call);
     case "operate":
-      return answered(() => residentOf(call.instance).operate(call.name, call.body, call.blob));
+      return operate(call);
     case "http":
-      return residentOf(call.instance).http(call.request);
+      return serve(call);
+    case "pull":
+      return pull(call.stream);
+    case "drop":
+      return drop(call.stream);
     case "verify_signature":
       return verifySignature(call.body, bls);
     case "delete": {

@@ -4,7 +4,7 @@
  */
 import { type Answer, failure, jsonAnswer } from "./answers.ts";
 import type { Pool, Thread } from "./pool.ts";
-import type { Creation, InstanceConfig, ThreadAnswer, ThreadRequest } from "./protocol.ts";
+import type { Creation, GatewayRules, InstanceConfig, ThreadAnswer, ThreadRequest } from "./protocol.ts";
 
 /** Instances at a time: each takes some MB. */
 const INSTANCES_MAX = 4_096;
@@ -25,7 +25,8 @@ export type Created = { readonly id: number; readonly topology: string } | { rea
 export interface Instances {
   create(config: InstanceConfig): Promise<Created>;
   operate(id: number, name: string, body: Uint8Array<ArrayBuffer>, blob?: Uint8Array): Promise<Answer>;
-  http(id: number, request: ThreadRequest): Promise<Answer>;
+  /** `gateway`: the one that was asked, null for the instance itself. */
+  http(id: number, request: ThreadRequest, gateway: GatewayRules | null): Promise<Answer>;
   /** Waits for what it is doing, unless nothing of it would be kept. */
   delete(id: number): Promise<Answer>;
   /** What is wrong with the id; null when there is such an instance. */
@@ -33,6 +34,21 @@ export interface Instances {
   /** State of each, by id. */
   list(): readonly string[];
   end(): Promise<void>;
+}
+
+/** A body that the thread has in pieces. */
+async function* pieces(thread: Thread, stream: number): AsyncGenerator<Uint8Array> {
+  let isWhole = false;
+  try {
+    for (;;) {
+      const piece = await thread.call<Uint8Array | null>({ kind: "pull", stream });
+      if (piece === null) break;
+      yield piece;
+    }
+    isWhole = true;
+  } finally {
+    if (!isWhole) await thread.call({ kind: "drop", stream }).catch(() => {});
+  }
 }
 
 export function createInstances(pool: Pool): Instances {
@@ -46,7 +62,7 @@ export function createInstances(pool: Pool): Instances {
     return entry.deletion === null ? null : failure(404, "Instance was deleted");
   }
 
-  async function ask(id: number, call: (entry: Entry) => Promise<ThreadAnswer>): Promise<Answer> {
+  async function ask(id: number, call: (entry: Entry) => Promise<Answer>): Promise<Answer> {
     const refused = refuse(id);
     if (refused !== null) return refused;
     const entry = entries[id] as Entry;
@@ -101,10 +117,16 @@ export function createInstances(pool: Pool): Instances {
     },
     operate: (id, name, body, blob) =>
       ask(id, ({ thread, key }) =>
-        thread.call({ kind: "operate", instance: key, name, body, blob: blob ?? null }, [body.buffer]),
+        thread.call<Answer>({ kind: "operate", instance: key, name, body, blob: blob ?? null }, [
+          body.buffer,
+        ]),
       ),
-    http: (id, request) =>
-      ask(id, ({ thread, key }) => thread.call({ kind: "http", instance: key, request })),
+    http: (id, request, gateway) =>
+      ask(id, async ({ thread, key }) => {
+        const answer = await thread.call<ThreadAnswer>({ kind: "http", instance: key, request, gateway });
+        const { stream, ...rest } = answer;
+        return stream === undefined ? rest : { ...rest, stream: pieces(thread, stream) };
+      }),
     async delete(id): Promise<Answer> {
       const entry = entries[id];
       if (entry === undefined) return refuse(id) as Answer;

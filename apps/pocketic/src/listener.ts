@@ -5,6 +5,7 @@
 import {
   createServer,
   type IncomingMessage,
+  type OutgoingHttpHeaders,
   type RequestListener,
   type Server,
   type ServerResponse,
@@ -82,11 +83,30 @@ function send(response: ServerResponse, answer: Answer, withBody: boolean, close
   if (response.destroyed) return;
   const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
   response.writeHead(answer.status, {
-    ...answer.headers,
+    // Of a HEAD request the answer may say how long the body would be.
     "content-length": body.length,
+    ...answer.headers,
     ...(close ? { connection: "close" } : {}),
   });
   response.end(withBody ? body : undefined);
+}
+
+async function sendStream(
+  response: ServerResponse,
+  { status, headers, stream }: Answer & Required<Pick<Answer, "stream">>,
+): Promise<void> {
+  response.writeHead(status, { ...headers } as OutgoingHttpHeaders);
+  try {
+    for await (const piece of stream) {
+      if (response.destroyed) return;
+      if (!response.write(piece))
+        await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
+    }
+    response.end();
+  } catch {
+    // The client must see that it was cut off.
+    response.destroy();
+  }
 }
 
 function headersOf({ rawHeaders }: IncomingMessage): (readonly [string, string])[] {
@@ -119,7 +139,10 @@ async function serve(
   }
   const headers = headersOf(request);
   const header = (name: string): string | undefined => headers.find(([one]) => one === name)?.[1];
-  send(response, await options.answer({ method, url, header, headers, body }), withBody, false);
+  const answer = await options.answer({ method, url, header, headers, body });
+  const { stream } = answer;
+  if (stream === undefined || !withBody) send(response, answer, withBody, false);
+  else await sendStream(response, { ...answer, stream });
 }
 
 function listen(server: Server, bind: string, port: number): Promise<void> {
@@ -129,9 +152,16 @@ function listen(server: Server, bind: string, port: number): Promise<void> {
   });
 }
 
+export interface ListenAt {
+  readonly bind: string;
+  readonly port: number;
+  /** PEM; plain HTTP without. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
 /** Accepts connections once the promise resolves; rejects with the system's error when it cannot. */
 export async function startListener(
-  { bind, port }: { readonly bind: string; readonly port: number },
+  { bind, port, tls }: ListenAt,
   options: ListenerOptions,
 ): Promise<Listener> {
   let pending = 0;
@@ -148,10 +178,11 @@ export async function startListener(
       else send(response, failure(500, `Internal error: ${(error as Error).message}`), true, true);
     });
   };
-  const server = createServer(
-    { requestTimeout: BODY_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true },
-    onRequest,
-  );
+  const timeouts = { requestTimeout: BODY_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS, noDelay: true };
+  const server =
+    tls === undefined
+      ? createServer(timeouts, onRequest)
+      : (await import("node:https")).createServer({ ...timeouts, ...tls }, onRequest);
   await listen(server, bind, port);
   return {
     port: (server.address() as AddressInfo).port,

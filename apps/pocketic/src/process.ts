@@ -70,7 +70,7 @@ async function run(
   const threadsMax = Math.min(Math.max(availableParallelism(), THREADS_MIN), THREADS_MAX);
   let server: Promise<Server> | undefined;
   const load = (): Promise<Server> => {
-    server ??= import("./server.ts").then(({ createServer }) => createServer({ log, threadsMax }));
+    server ??= import("./server.ts").then(({ createServer }) => createServer({ log, hosts, threadsMax }));
     return server;
   };
   let listener: Listener;

@@ -12,9 +12,30 @@ export type ThreadCall =
       /** Of the blob that the body names. */
       readonly blob: Uint8Array | null;
     }
-  | { readonly kind: "http"; readonly instance: number; readonly request: ThreadRequest }
+  | {
+      readonly kind: "http";
+      readonly instance: number;
+      readonly request: ThreadRequest;
+      /** Of the gateway that was asked; null is the instance itself. */
+      readonly gateway: GatewayRules | null;
+    }
+  /** The next piece of a body that comes in pieces: bytes, or null at its end. */
+  | { readonly kind: "pull"; readonly stream: number }
+  /** Nobody wants the rest. */
+  | { readonly kind: "drop"; readonly stream: number }
   | { readonly kind: "verify_signature"; readonly body: Uint8Array }
   | { readonly kind: "delete"; readonly instance: number };
+
+export interface GatewayRules {
+  /** Of this server: by it the thread tells gateways apart. */
+  readonly id: number;
+  /** Names that canisters are found below, beside localhost; null is none. */
+  readonly domains: readonly string[] | null;
+  /** Of custom domains. */
+  readonly domainsFile: string | null;
+  /** Names that requests may be addressed to, beside localhost and addresses. */
+  readonly hosts: readonly string[];
+}
 
 export interface ThreadRequest {
   readonly method: string;
@@ -29,6 +50,8 @@ export interface ThreadAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   readonly body: Uint8Array | string;
+  /** Number of the stream that the body comes in; `body` is empty then. */
+  readonly stream?: number;
 }
 
 /** What became of a creation: the topology as JSON, or why there is no instance. */

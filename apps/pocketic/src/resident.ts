@@ -4,15 +4,18 @@ import { createSignatureVerifier } from "@orrery/crypto";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import { createHttpsOutcalls, type OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { type Api, createApi, validateWith } from "@orrery/http";
-import { createInstance, type Instance, type InstanceHost } from "@orrery/sim/instance";
+import { type Api, createApi, type HttpResponse, type Validate, validateWith } from "@orrery/http";
+import { createInstance, type Instance, type InstanceHost, openInstance } from "@orrery/sim/instance";
+import { type Answer, jsonAnswer, withCors } from "./answers.ts";
 import { messageId, resultJson } from "./calls.ts";
 import { autoProgressMs } from "./config.ts";
+import { dashboard } from "./dashboard.ts";
+import { createInstanceGateway } from "./instance-gateway.ts";
 import { type Encodable, encodeJson } from "./json.ts";
 import { OPERATIONS } from "./operations.ts";
 import { PicError } from "./pic-errors.ts";
 import { type Progress, startProgress, wallTime } from "./progress.ts";
-import type { InstanceConfig, ThreadAnswer, ThreadRequest } from "./protocol.ts";
+import type { GatewayRules, InstanceConfig, ThreadRequest } from "./protocol.ts";
 import { type InstanceNetwork, instanceNetwork } from "./replica-view.ts";
 import { readBody } from "./shapes.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
@@ -42,14 +45,19 @@ function coreOf(config: InstanceConfig, host: InstanceHost, directory: StateDire
     host,
   };
   if (directory === null || !directory.isSaved) return createInstance(options);
-  throw new PicError("An instance that was kept cannot be gone on with.");
+  const instance = openInstance(options, directory.open);
+  if (config.initialTime !== null && config.initialTime > instance.time) instance.setTime(config.initialTime);
+  return instance;
 }
 
 export class Resident {
   readonly #instance: Instance;
   readonly #directory: StateDirectory | null;
   readonly #network: InstanceNetwork;
+  readonly #bls: InstanceHost["bls"];
+  readonly #validate: Validate;
   readonly #api: Api;
+  readonly #gateways = new Map<number, Api>();
   #outcalls: OutcallAdapter | null = null;
   #progress: Progress | null = null;
   readonly #afterRounds: (() => void)[] = [];
@@ -67,12 +75,14 @@ export class Resident {
       freshen: () => this.#progress?.freshen(),
       submitted: () => this.#progress?.poke(),
     });
+    this.#bls = host.bls;
     const verifier = createSignatureVerifier({
       basic: nodeSignatures,
       canisterSignatures: { rootKeyDer: this.#instance.rootKey, bls: host.bls },
     });
+    this.#validate = validateWith(verifier);
     this.#api = createApi(this.#network.network, {
-      validate: validateWith(verifier),
+      validate: this.#validate,
       effectiveCanisterId,
     });
     if (config.autoProgressMs !== null) this.#start(config.autoProgressMs);
@@ -159,7 +169,47 @@ export class Resident {
     return encodeJson(result);
   }
 
-  async http({ method, url, headers, body }: ThreadRequest): Promise<ThreadAnswer> {
+  #gateway(rules: GatewayRules): Api {
+    const known = this.#gateways.get(rules.id);
+    if (known !== undefined) return known;
+    const made = createInstanceGateway({
+      rules,
+      network: this.#network.network,
+      rootKey: this.#instance.rootKey,
+      bls: this.#bls,
+      validate: this.#validate,
+      admin: ({ method, url }) => this.#admin(method, url),
+    });
+    this.#gateways.set(rules.id, made);
+    return made;
+  }
+
+  /** What a gateway has below `/_/`; null for other paths. */
+  #admin(method: string, url: string): HttpResponse | null {
+    const name = url.slice(1).split("?")[0] as string;
+    if (method !== "GET" || (name !== "_/topology" && name !== "_/dashboard")) return null;
+    return withCors(this.#page(name));
+  }
+
+  #page(name: "_/topology" | "_/dashboard"): Answer {
+    if (name === "_/topology") return jsonAnswer(200, this.topology());
+    const headers = { "content-type": "text/html; charset=utf-8" };
+    return { status: 200, headers, body: dashboard(this.#instance) };
+  }
+
+  /** A page that is no JSON; null when the path is another. */
+  page(name: string): Answer | null {
+    return name === "_/dashboard" ? this.#page(name) : null;
+  }
+
+  async http(
+    { method, url, headers, body }: ThreadRequest,
+    rules: GatewayRules | null,
+  ): Promise<HttpResponse> {
+    if (rules !== null) {
+      const header = (name: string): string | undefined => headers.find(([one]) => one === name)?.[1];
+      return await this.#gateway(rules)({ method, url, header, headers: () => headers, body });
+    }
     // The server has judged by its own list whom the request may be addressed to.
     const header = (name: string): string | undefined =>
       name === "host" ? undefined : headers.find(([one]) => one === name)?.[1];

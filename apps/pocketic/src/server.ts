@@ -15,6 +15,8 @@ import { bytes, readBody, record, ShapeError } from "./shapes.ts";
 
 export interface ServerOptions {
   readonly log: Log;
+  /** Names that requests to gateways may be addressed to, beside localhost and addresses. */
+  readonly hosts: readonly string[];
   readonly threadsMax: number;
 }
 
@@ -99,10 +101,10 @@ async function createGateway({ gateways }: Parts, body: Uint8Array): Promise<Ans
   return jsonAnswer(201, encodeJson({ Created: { instance_id: opened.id, port: opened.port } }));
 }
 
-export function createServer({ log, threadsMax }: ServerOptions): Server {
+export function createServer({ log, hosts, threadsMax }: ServerOptions): Server {
   const pool = createPool(threadsMax);
   const instances = createInstances(pool);
-  const gateways = createGateways({ instances, log });
+  const gateways = createGateways({ instances, log, hosts });
   const parts: Parts = { instances, gateways, blobs: new BlobStore() };
   const long = createLongOperations();
 
@@ -143,7 +145,7 @@ export function createServer({ log, threadsMax }: ServerOptions): Server {
       case "api": {
         const url =
           route.path + (request.url.includes("?") ? request.url.slice(request.url.indexOf("?")) : "");
-        return instances.http(route.instance, { method, url, headers, body });
+        return instances.http(route.instance, { method, url, headers, body }, null);
       }
       case "gateways":
         return jsonAnswer(200, encodeJson(gateways.list()));
