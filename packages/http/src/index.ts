@@ -12,6 +12,12 @@ export {
 export { createFetchHandler } from "./fetch-adapter.ts";
 export { hostAllowed } from "./host-check.ts";
 export {
+  type HostedReplica,
+  type HostingHooks,
+  hostedNetwork,
+  type NetworkSource,
+} from "./hosted-network.ts";
+export {
   type Awaitable,
   chain,
   type HeaderField,

@@ -4,13 +4,13 @@
  * may use. Everything follows from seed, time and calls; with a virtual clock a run repeats exactly.
  * `fetch` serves unmodified agents: `HttpAgent.create({ host: network.url, fetch: network.fetch, rootKey: network.rootKey })`.
  */
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
-import { OrreryError, type TimeNs } from "@orrery/base";
-import { type Channel, createChannel } from "@orrery/host";
-import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
+import { OrreryError, principalToText, type TimeNs } from "@orrery/base";
+import type { SubnetKind as Kind } from "@orrery/sim/instance";
 import { wallTime } from "./machine.ts";
 import { decodeManagementReply, encodeManagementCall } from "./management.ts";
-import type { HttpAnswer, HttpCall, NetworkStart, Ready, SyncAnswer, SyncCall } from "./protocol.ts";
+import { answerOf } from "./outcalls.ts";
+import type { NetworkCall } from "./protocol.ts";
+import { openNetwork, type RemoteNetwork } from "./thread.ts";
 import {
   type Call,
   CallRejected,
@@ -27,49 +27,16 @@ const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
 const EMPTY_ARG: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
 const NS_PER_MS = 1e6;
 
-function thrown(error: Extract<SyncAnswer, { ok: false }>["error"]): OrreryError {
+/** Rejects have a class of their own. */
+function thrown(error: unknown): unknown {
+  if (!(error instanceof OrreryError) || error.code !== "call_rejected") return error;
   const { message, data } = error;
-  if (error.code !== "call_rejected") return new OrreryError(error.code, message, { data });
   return new CallRejected(data["rejectCode"] as number, data["errorCode"] as string | null, message);
 }
 
-/** Asks the thread and sleeps until it answered. */
-function createAsk(port: MessagePort, signal: Int32Array): <T>(call: SyncCall) => T {
-  return <T>(call: SyncCall): T => {
-    Atomics.store(signal, 0, 0);
-    port.postMessage(call);
-    Atomics.wait(signal, 0, 0);
-    const { message } = receiveMessageOnPort(port) as { readonly message: SyncAnswer };
-    if (!message.ok) throw thrown(message.error);
-    return message.value as T;
-  };
-}
-
-interface Thread {
-  readonly worker: Worker;
-  readonly ready: Ready;
-  readonly http: Channel<never, Ready, HttpCall>;
-}
-
-async function startThread(start: NetworkStart, sync: MessagePort): Promise<Thread> {
-  const worker = new Worker(new URL("./network-worker.ts", import.meta.url), {
-    name: "network",
-    workerData: { ...start, sync },
-    transferList: [sync],
-    resourceLimits: { stackSizeMb: ENGINE_STACK_MB },
-  });
-  const { promise, resolve, reject } = Promise.withResolvers<Ready>();
-  worker.once("error", reject);
-  const http = createChannel<never, Ready, HttpCall>(worker, { onPost: resolve });
-  const ready = await promise;
-  // A program that has nothing else to do may end without stopping its networks.
-  worker.unref();
-  return { worker, ready, http };
-}
-
-async function serve(http: Thread["http"], request: Request): Promise<Response> {
+async function serve(remote: RemoteNetwork, request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url);
-  const { status, headers, body } = await http.call<HttpAnswer>({
+  const { status, headers, body } = await remote.http({
     method: request.method,
     url: pathname + search,
     headers: new Map(request.headers),
@@ -92,7 +59,7 @@ function outcallsOf({ outcalls }: NetworkOptions): {
 }
 
 /** How to go on with an update that had no answer; null for other errors. */
-function resumption(error: unknown): Extract<SyncCall, { kind: "resume" }> | null {
+function resumption(error: unknown): Extract<NetworkCall, { kind: "resume" }> | null {
   if (!(error instanceof OrreryError) || error.code !== "call_pending") return null;
   const { requestId, subnetId } = error.data;
   if (typeof requestId !== "string" || typeof subnetId !== "string") return null;
@@ -101,28 +68,29 @@ function resumption(error: unknown): Extract<SyncCall, { kind: "resume" }> | nul
 
 /** Makes a network; ready when the promise resolves. */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
-  const seed = options.seed ?? new Uint8Array(32);
-  if (seed.length !== 32) {
-    throw new OrreryError("seed_invalid", `a seed has 32 bytes, this one ${seed.length}: hash what you have`);
-  }
   const wall = options.clock === "wall";
-  const time = wall ? wallTime() : (options.time ?? GENESIS_TIME);
-  const { port1, port2 } = new MessageChannel();
-  const signal = new SharedArrayBuffer(4);
-  const { worker, ready, http } = await startThread(
-    {
-      seed,
-      wall,
-      time,
-      signal,
-      subnets: options.subnets ?? ["application"],
-      outcalls: outcallsOf(options).real,
-    },
-    port2,
-  );
-  port1.unref();
-  const ask = createAsk(port1, new Int32Array(signal));
-  const { handler } = outcallsOf(options);
+  const subnets: readonly Kind[] = ["system", ...(options.subnets ?? ["application"])];
+  const remote = await openNetwork({
+    topology: subnets.map((kind) => ({ kind })),
+    ids: "node",
+    seed: options.seed ?? new Uint8Array(32),
+    time: wall ? wallTime() : (options.time ?? GENESIS_TIME),
+    wall,
+    outcalls: outcallsOf(options).real,
+  });
+  return networkOf(remote, outcallsOf(options).handler);
+}
+
+function networkOf(remote: RemoteNetwork, handler: OutcallHandler | null): Network {
+  const { opened } = remote;
+
+  function ask<T>(call: NetworkCall): T {
+    try {
+      return remote.ask<T>(call);
+    } catch (error) {
+      throw thrown(error);
+    }
+  }
 
   /** Lets the handler answer what waits; false when nothing does. */
   function answerOutcalls(): boolean {
@@ -130,14 +98,14 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     const waiting = ask<readonly OutcallRequest[]>({ kind: "outcalls" });
     for (const request of waiting) {
       const { subnetId, id } = request;
-      ask({ kind: "answer_outcall", subnetId, id, answer: handler(request) });
+      ask({ kind: "answer_outcall", subnetId, id, answer: answerOf(handler(request)) });
     }
     return waiting.length > 0;
   }
 
   /** Asks, with the outcalls that this leads to. */
-  function run<T>(call: SyncCall): T {
-    const attempt = (next: SyncCall): { readonly value: T } | { readonly error: unknown } => {
+  function run<T>(call: NetworkCall): T {
+    const attempt = (next: NetworkCall): { readonly value: T } | { readonly error: unknown } => {
       try {
         return { value: ask<T>(next) };
       } catch (error) {
@@ -171,20 +139,21 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
 
   return {
     url: "http://localhost",
-    rootKey: ready.rootKey,
-    subnetId: ready.subnetId,
+    rootKey: opened.rootKey,
+    subnetId: opened.mainSubnet,
     time: () => ask({ kind: "time" }),
     advanceTime: (durationMs) =>
       run({ kind: "advance", durationNs: BigInt(Math.round(durationMs * NS_PER_MS)) }),
     tick: () => run({ kind: "tick" }),
     pendingOutcalls: () => ask({ kind: "outcalls" }),
-    answerOutcall: ({ subnetId, id }, answer) => ask({ kind: "answer_outcall", subnetId, id, answer }),
+    answerOutcall: ({ subnetId, id }, answer) =>
+      ask({ kind: "answer_outcall", subnetId, id, answer: answerOf(answer) }),
     resume(pending): Uint8Array {
       const next = resumption(pending);
       if (next === null) throw pending;
       return run(next);
     },
-    subnets: ready.subnets,
+    subnets: opened.subnets.map(({ id, type }) => ({ id: principalToText(id), kind: type })),
     createCanister({ cycles, sender, subnetId } = {}): string {
       const arg = encodeManagementCall({ kind: "create", cycles: cycles ?? null });
       return decodeManagementReply(
@@ -201,10 +170,8 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     },
     update: (call) => run({ kind: "update", call }),
     query: (call) => ask({ kind: "query", call }),
-    fetch: (input, init) => serve(http, new Request(input, init)),
-    async stop(): Promise<void> {
-      port1.close();
-      await worker.terminate();
-    },
+    fetch: (input, init) => serve(remote, new Request(input, init)),
+    fork: async () => networkOf(await remote.fork(), handler),
+    stop: () => remote.close(),
   };
 }

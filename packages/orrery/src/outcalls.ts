@@ -1,55 +1,29 @@
-/**
- * HTTPS outcalls of an in-process network: what waits, as users see it; what they answer, as a node would have got it; and, where
- * they ask for that, requests that are really made.
- */
-import { principalToText } from "@orrery/base";
-import { type FetchedOutcall, outcallResponseBytesMax } from "@orrery/execution";
+/** HTTPS outcalls of an in-process network: a user's answers, and requests that are really made. */
+import type { FetchedOutcall } from "@orrery/execution";
 import { createHttpsOutcalls, type OutcallAdapter } from "@orrery/host/outcalls";
-import type { Outcall } from "@orrery/state";
-import type { Member } from "./inline-network.ts";
+import type { OutcallAnswer as Answer } from "@orrery/sim/instance";
 import type { OutcallAnswer, OutcallRequest, RealOutcalls } from "./types.ts";
 
-/** Outcalls without an answer, the oldest first. */
-export function waitingOutcalls(member: Member): readonly OutcallRequest[] {
-  const { subnet } = member.replica;
-  const subnetId = principalToText(subnet.subnetId);
-  const answered = new Set(member.responses.map(({ outcall }) => outcall));
-  return member.replica
-    .outcalls()
-    .filter(({ id }) => !answered.has(id))
-    .map((outcall) => {
-      const { id, url, method, headers, body } = outcall;
-      const maxResponseBytes = outcallResponseBytesMax(subnet, outcall);
-      return { subnetId, id, url, method, headers, body, maxResponseBytes };
-    });
+/** A user's answer, as the network takes it. */
+export function answerOf(answer: OutcallAnswer): Answer {
+  if ("rejectCode" in answer) return { kind: "reject", code: answer.rejectCode, message: answer.message };
+  const { status, headers = [], body = new Uint8Array(0) } = answer;
+  return { kind: "response", status, headers, body };
 }
 
-/** A user's answer, held to the limits that a node holds a server to. */
-export function fetchedOf(member: Member, outcall: Outcall, answer: OutcallAnswer): FetchedOutcall {
-  if ("rejectCode" in answer) {
-    const { rejectCode: code, message } = answer;
-    return { kind: "failure", code, message, downloadedBytes: 0, elapsedMs: 0 };
-  }
-  const { status, headers = [], body = new Uint8Array(0) } = answer;
-  const downloadedBytes = headers.reduce(
-    (sum, { name, value }) => sum + name.length + value.length,
-    body.length,
-  );
-  const max = outcallResponseBytesMax(member.replica.subnet, outcall);
-  if (downloadedBytes > max) {
-    const message = `Http body exceeds size limit of ${max} bytes.`;
-    return { kind: "failure", code: 1, message, downloadedBytes: max, elapsedMs: 0 };
-  }
-  return { kind: "response", status, headers, body, downloadedBytes, elapsedMs: 0 };
+/** What a request really brought. */
+function fetchedAnswer(fetched: FetchedOutcall): Answer {
+  if (fetched.kind === "response") return fetched;
+  return { ...fetched, kind: "reject" };
 }
 
 /** Makes outcalls and gives each its answer. */
 export class RealWorld {
   readonly #adapter: OutcallAdapter;
   readonly #underWay = new Map<string, Promise<void>>();
-  readonly #answer: (request: OutcallRequest, fetched: FetchedOutcall) => void;
+  readonly #answer: (request: OutcallRequest, answer: Answer) => void;
 
-  constructor(options: RealOutcalls, answer: (request: OutcallRequest, fetched: FetchedOutcall) => void) {
+  constructor(options: RealOutcalls, answer: (request: OutcallRequest, answer: Answer) => void) {
     this.#adapter = createHttpsOutcalls(options);
     this.#answer = answer;
   }
@@ -61,7 +35,7 @@ export class RealWorld {
       if (this.#underWay.has(key)) continue;
       const made = this.#adapter.fetch(request).then((fetched) => {
         this.#underWay.delete(key);
-        this.#answer(request, fetched);
+        this.#answer(request, fetchedAnswer(fetched));
       });
       this.#underWay.set(key, made);
     }
@@ -70,5 +44,9 @@ export class RealWorld {
   /** Resolves when one was answered; null when none is under way. */
   next(): Promise<void> | null {
     return this.#underWay.size === 0 ? null : Promise.race(this.#underWay.values());
+  }
+
+  close(): void {
+    this.#adapter.close();
   }
 }

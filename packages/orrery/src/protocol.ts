@@ -1,20 +1,43 @@
-/** What a network says to its thread: calls answered at once, and requests of the HTTPS interface, which may take rounds. */
+/** What a program says to the thread of its networks: making and ending them, calls to one of them, requests of the HTTPS interface. */
+import type { MessagePort } from "node:worker_threads";
 import type { TimeNs } from "@orrery/base";
-import type { Call, OutcallAnswer, RealOutcalls, Subnet, SubnetKind } from "./types.ts";
+import type {
+  OutcallAnswer as Answer,
+  Instance,
+  InstanceOptions,
+  SubnetTopology,
+} from "@orrery/sim/instance";
+import type { Call, RealOutcalls } from "./types.ts";
 
-export interface NetworkStart {
-  readonly seed: Uint8Array;
-  /** Beside the root. */
-  readonly subnets: readonly SubnetKind[];
+export interface NetworkStart
+  extends Pick<InstanceOptions, "topology" | "ids" | "seed" | "time" | "ingressBytesMax"> {
+  /** The clock follows the machine's. */
   readonly wall: boolean;
-  readonly time: TimeNs;
   /** Null: outcalls are answered by whoever has the network. */
   readonly outcalls: RealOutcalls | null;
-  /** Set to 1 when the answer of a synchronous call is in the port. */
-  readonly signal: SharedArrayBuffer;
 }
 
-export type SyncCall =
+/** Operations of a network that take and give plain data. */
+export type Invocable =
+  | "topology"
+  | "setTime"
+  | "setCertifiedTime"
+  | "submitIngress"
+  | "awaitIngress"
+  | "ingressStatus"
+  | "query"
+  | "canisterExists"
+  | "subnetOf"
+  | "controllers"
+  | "cycles"
+  | "addCycles"
+  | "stableMemory"
+  | "setStableMemory"
+  | "publicKey"
+  | "pendingOutcalls"
+  | "mockOutcall";
+
+export type NetworkCall =
   | { readonly kind: "update"; readonly call: Call }
   /** Goes on waiting for the answer of an update. */
   | { readonly kind: "resume"; readonly subnetId: string; readonly requestId: string }
@@ -24,14 +47,19 @@ export type SyncCall =
       readonly kind: "answer_outcall";
       readonly subnetId: string;
       readonly id: number;
-      readonly answer: OutcallAnswer;
+      readonly answer: Answer;
     }
   | { readonly kind: "time" }
   | { readonly kind: "advance"; readonly durationNs: bigint }
   | { readonly kind: "tick" }
-  | { readonly kind: "keeps_heap"; readonly canisterId: string };
+  | { readonly kind: "keeps_heap"; readonly canisterId: string }
+  | {
+      readonly kind: "invoke";
+      readonly method: Invocable;
+      readonly args: Parameters<Instance[Invocable]>;
+    };
 
-export type SyncAnswer =
+export type NetworkAnswer =
   | { readonly ok: true; readonly value: unknown }
   | {
       readonly ok: false;
@@ -55,8 +83,33 @@ export interface HttpAnswer {
   readonly body: Uint8Array | string;
 }
 
-export interface Ready {
+/** `id`: the network's number. */
+export type ThreadCall =
+  | {
+      readonly kind: "open";
+      readonly id: number;
+      readonly start: NetworkStart;
+      /** For calls whose answers somebody sleeps for, and what is set to 1 when one is in the port. */
+      readonly sync: MessagePort;
+      readonly signal: SharedArrayBuffer;
+    }
+  /** A copy of the network `of`, as it is now. */
+  | {
+      readonly kind: "fork";
+      readonly id: number;
+      readonly of: number;
+      readonly sync: MessagePort;
+      readonly signal: SharedArrayBuffer;
+    }
+  | { readonly kind: "ask"; readonly id: number; readonly call: NetworkCall }
+  | { readonly kind: "http"; readonly id: number; readonly request: HttpCall }
+  | { readonly kind: "close"; readonly id: number };
+
+/** Answer to `open` and `fork`. */
+export interface Opened {
   readonly rootKey: Uint8Array;
-  readonly subnetId: string;
-  readonly subnets: readonly Subnet[];
+  /** Where canisters come to be that are made for no subnet in particular. */
+  readonly mainSubnet: string;
+  readonly subnets: readonly SubnetTopology[];
+  readonly time: TimeNs;
 }

@@ -176,6 +176,10 @@ export class LocalInstance implements Instance {
     );
   }
 
+  get heartbeats(): boolean {
+    return this.#live.all.some((replica) => replica.heartbeats);
+  }
+
   nextDue(): TimeNs | null {
     let next: TimeNs | null = null;
     for (const { nextTimer } of this.#live.all) {

@@ -55,7 +55,16 @@ export function answerPending(replica: Replica, id: number, answers: readonly Ou
 function responseOf(replica: Replica, outcall: Outcall, answer: OutcallAnswer): OutcallResponse {
   if (answer.kind === "response")
     return replica.view.answerOutcall(outcall, fetchedOf(replica, outcall, answer));
-  const { code, message } = answer;
+  const { code, message, downloadedBytes = 0, elapsedMs = 0 } = answer;
+  if (code === 1 || code === 2) {
+    return replica.view.answerOutcall(outcall, {
+      kind: "failure",
+      code,
+      message,
+      downloadedBytes,
+      elapsedMs,
+    });
+  }
   if (code === 6) {
     throw new OrreryError(
       "outcall_answers",
@@ -65,22 +74,21 @@ function responseOf(replica: Replica, outcall: Outcall, answer: OutcallAnswer): 
   return { outcall: outcall.id, spent: 0n, content: { kind: "reject", code, message } };
 }
 
-/** A made-up answer, held to the limits that a node holds a server to. */
+/** An answer, held to the limits that a node holds a server to. */
 function fetchedOf(
   { info }: Replica,
   outcall: Outcall,
-  { status, headers, body }: Extract<OutcallAnswer, { kind: "response" }>,
+  answer: Extract<OutcallAnswer, { kind: "response" }>,
 ): FetchedOutcall {
-  const downloadedBytes = headers.reduce(
-    (sum, { name, value }) => sum + name.length + value.length,
-    body.length,
-  );
+  const { status, headers, body, elapsedMs = 0 } = answer;
+  const size = headers.reduce((sum, { name, value }) => sum + name.length + value.length, body.length);
+  const downloadedBytes = answer.downloadedBytes ?? size;
   const max = outcallResponseBytesMax(info, outcall);
   if (downloadedBytes > max) {
     const message = `Http body exceeds size limit of ${max} bytes.`;
-    return { kind: "failure", code: 1, message, downloadedBytes: max, elapsedMs: 0 };
+    return { kind: "failure", code: 1, message, downloadedBytes: max, elapsedMs };
   }
-  return { kind: "response", status, headers, body, downloadedBytes, elapsedMs: 0 };
+  return { kind: "response", status, headers, body, downloadedBytes, elapsedMs };
 }
 
 /** What a subnet of `size` nodes agrees on, or that it does not (in the replica's words). */

@@ -89,6 +89,7 @@ export class Replica {
   readonly sources: Set<Replica> = new Set();
   /** Of the newest round. */
   moreWork: boolean;
+  heartbeats = false;
   nextTimer: TimeNs | null = null;
   readonly #commons: Commons;
   readonly #runner: WasmRunner;
@@ -201,6 +202,7 @@ export class Replica {
     arena.reclaim(arena.epoch);
     this.moreWork = result.moreWork;
     this.nextTimer = result.nextTimer;
+    this.heartbeats = result.heartbeats;
     return result;
   }
 
@@ -244,6 +246,7 @@ export class Replica {
     fork.responses.push(...this.responses);
     fork.moreWork = this.moreWork;
     fork.nextTimer = this.nextTimer;
+    fork.heartbeats = this.heartbeats;
     return fork;
   }
 

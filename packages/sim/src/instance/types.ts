@@ -155,8 +155,17 @@ export type OutcallAnswer =
       readonly status: number;
       readonly headers: readonly { readonly name: string; readonly value: string }[];
       readonly body: Uint8Array;
+      /** What getting it took, where a canister pays for that; the headers and the body by default. */
+      readonly downloadedBytes?: number;
+      readonly elapsedMs?: number;
     }
-  | { readonly kind: "reject"; readonly code: RejectCode; readonly message: string };
+  | {
+      readonly kind: "reject";
+      readonly code: RejectCode;
+      readonly message: string;
+      readonly downloadedBytes?: number;
+      readonly elapsedMs?: number;
+    };
 
 /** Who made a subnet's next block, and who should have. */
 export interface Blockmaker {
@@ -201,6 +210,8 @@ export interface Instance {
   tick(blockmakers?: readonly Blockmaker[]): void;
   /** Rounds as long as some subnet has something to do at the present time, heartbeats apart; at most `maxRounds`. Whether it came to rest. */
   settle(maxRounds?: number): boolean;
+  /** Whether some canister has a heartbeat, so that rounds do something although nothing is due. */
+  readonly heartbeats: boolean;
   /** The next time at which something is due by itself, heartbeats apart; null when nothing is. */
   nextDue(): TimeNs | null;
 

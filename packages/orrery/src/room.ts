@@ -1,0 +1,166 @@
+/** One network on the thread of all: its machine, its HTTPS interface, and the outcalls that it really makes. */
+import { assertNever, OrreryError } from "@orrery/base";
+import { createSignatureVerifier } from "@orrery/crypto";
+import { effectiveCanisterId } from "@orrery/execution/effective-id";
+import { nodeSignatures } from "@orrery/host/signatures";
+import { type Api, createApi, hostedNetwork, validateWith } from "@orrery/http";
+import type { Instance, InstanceHost } from "@orrery/sim/instance";
+import { Machine } from "./machine.ts";
+import { RealWorld } from "./outcalls.ts";
+import type { HttpAnswer, HttpCall, NetworkAnswer, NetworkCall, Opened } from "./protocol.ts";
+import type { RealOutcalls } from "./types.ts";
+
+export interface RoomOptions {
+  readonly wall: boolean;
+  readonly outcalls: RealOutcalls | null;
+}
+
+export class Room {
+  readonly #machine: Machine;
+  readonly #options: RoomOptions;
+  readonly #host: InstanceHost;
+  readonly #world: RealWorld | null;
+  /** Made when somebody first asks over HTTP. */
+  #api: Api | null = null;
+
+  constructor(instance: Instance, host: InstanceHost, options: RoomOptions) {
+    this.#machine = new Machine(instance, options.wall);
+    this.#options = options;
+    this.#host = host;
+    this.#world =
+      options.outcalls === null
+        ? null
+        : new RealWorld(options.outcalls, ({ subnetId, id }, answer) => {
+            this.#machine.answerOutcall(subnetId, id, answer);
+            this.#machine.settle();
+            this.#begin();
+          });
+  }
+
+  opened(): Opened {
+    const { instance } = this.#machine;
+    return {
+      rootKey: instance.rootKey,
+      mainSubnet: this.#machine.mainSubnet(),
+      subnets: instance.topology().subnets,
+      time: instance.time,
+    };
+  }
+
+  fork(): Room {
+    return new Room(this.#machine.instance.fork(), this.#host, this.#options);
+  }
+
+  /** Outcalls that are to be made really are, whatever led to them. */
+  #begin(): void {
+    this.#world?.begin(this.#machine.outcalls());
+  }
+
+  /** Answers at once, or when the outcalls under way that the answer depends on have theirs. */
+  answer(call: NetworkCall): NetworkAnswer | Promise<NetworkAnswer> {
+    return this.#world === null ? this.#answer(call) : this.#answerInTime(call, this.#world);
+  }
+
+  async #answerInTime(call: NetworkCall, world: RealWorld): Promise<NetworkAnswer> {
+    let next = call;
+    for (;;) {
+      const result = this.#answer(next);
+      this.#begin();
+      if (result.ok || result.error.code !== "call_pending") return result;
+      const waiting = world.next();
+      if (waiting === null) return result;
+      await waiting;
+      const { requestId, subnetId } = result.error.data;
+      next = { kind: "resume", requestId: requestId as string, subnetId: subnetId as string };
+    }
+  }
+
+  #answer(call: NetworkCall): NetworkAnswer {
+    try {
+      return { ok: true, value: this.#perform(call) };
+    } catch (error) {
+      const { message } = error as Error;
+      const { code, data } = error instanceof OrreryError ? error : { code: "internal", data: {} };
+      return { ok: false, error: { code, message, data } };
+    }
+  }
+
+  #perform(call: NetworkCall): unknown {
+    const machine = this.#machine;
+    switch (call.kind) {
+      case "update":
+        return machine.update(call.call);
+      case "resume":
+        return machine.resume(call.subnetId, call.requestId);
+      case "outcalls":
+        return machine.outcalls();
+      case "answer_outcall": {
+        const waited = machine.answerOutcall(call.subnetId, call.id, call.answer);
+        machine.settle();
+        return waited;
+      }
+      case "query":
+        return machine.query(call.call);
+      case "time":
+        return machine.now();
+      case "advance":
+        return machine.advance(call.durationNs);
+      case "tick":
+        return machine.tick();
+      case "keeps_heap":
+        return machine.keepsHeap(call.canisterId);
+      case "invoke": {
+        machine.now();
+        const { instance } = machine;
+        return (instance[call.method] as (...args: readonly unknown[]) => unknown).call(
+          instance,
+          ...call.args,
+        );
+      }
+      default:
+        return assertNever(call, "call of an in-process network");
+    }
+  }
+
+  async http({ method, url, headers, body }: HttpCall): Promise<HttpAnswer> {
+    this.#api ??= this.#serve();
+    const response = this.#api({
+      method,
+      url,
+      header: (name) => headers.get(name),
+      headers: () => [...headers],
+      body,
+    });
+    this.#begin();
+    const answer = await response;
+    const single = Object.entries(answer.headers).map(([name, value]) => [name, String(value)]);
+    return { status: answer.status, headers: Object.fromEntries(single), body: answer.body };
+  }
+
+  #serve(): Api {
+    const machine = this.#machine;
+    const { instance } = machine;
+    const network = hostedNetwork(instance, {
+      now: () => machine.now(),
+      freshen: () => machine.freshen(),
+      submitted: () => {
+        machine.tick();
+        machine.settle();
+      },
+      after(timeoutMs, then) {
+        const timer = setTimeout(then, timeoutMs);
+        return () => clearTimeout(timer);
+      },
+    });
+    const verifier = createSignatureVerifier({
+      basic: nodeSignatures,
+      canisterSignatures: { rootKeyDer: instance.rootKey, bls: this.#host.bls },
+    });
+    return createApi(network, { validate: validateWith(verifier), effectiveCanisterId });
+  }
+
+  close(): void {
+    this.#world?.close();
+    this.#machine.instance.dispose();
+  }
+}
