@@ -23,6 +23,7 @@ import { Operands, UNKNOWN } from "./operands.ts";
 import { peekOpcode, readOpcode, skipImmediates } from "./operators.ts";
 import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
+import { Runs } from "./runs.ts";
 import { Writer } from "./writer.ts";
 
 export class BodyRewriter {
@@ -31,16 +32,15 @@ export class BodyRewriter {
   readonly #is64: boolean;
   readonly #weights: Uint16Array;
   readonly #out: Writer = new Writer(1 << 16);
-  readonly #run: Writer = new Writer(1 << 14);
+  readonly #run: Writer;
   readonly #header: Writer = new Writer(1 << 10);
   readonly #locals: ExtraLocals = new ExtraLocals();
   readonly #operands: Operands = new Operands();
   readonly #marks: PageMarks;
   readonly #counter: CounterCode;
+  readonly #runs: Runs;
   readonly #canonical: CanonicalCode;
   readonly #code: CodeContext;
-  /** Positions in the body of the `if`s that are rarely taken. */
-  #unlikely: number[] = [];
 
   // Per function.
   #reader: Reader = new Reader(new Uint8Array());
@@ -49,10 +49,6 @@ export class BodyRewriter {
   #loops = 0;
   #calls = false;
   #params = 0;
-  #cost = 0;
-  #checked = true;
-  /** Cost of the run that the function begins with; -1 before its end. */
-  #entryCost = -1;
 
   constructor(context: BodyContext) {
     this.#context = context;
@@ -61,6 +57,8 @@ export class BodyRewriter {
     this.#weights = this.#is64 ? o.weights64 : o.weights32;
     this.#marks = new PageMarks(context.layout, this.#locals, this.#out);
     this.#counter = new CounterCode(context.layout);
+    this.#runs = new Runs(this.#out, this.#marks, this.#counter);
+    this.#run = this.#runs.run;
     this.#canonical = new CanonicalCode(context.module, this.#locals);
     this.#code = { layout: context.layout, locals: this.#locals, counter: this.#counter };
   }
@@ -88,22 +86,16 @@ export class BodyRewriter {
     target.u32(this.#header.length + this.#out.length);
     target.append(this.#header);
     target.append(this.#out);
-    return this.#unlikely;
+    return this.#runs.unlikely;
   }
 
   #reset(r: Reader): void {
     this.#reader = r;
-    this.#out.clear();
-    this.#run.clear();
+    this.#runs.reset();
     this.#header.clear();
-    this.#unlikely = [];
     this.#blocks = [];
     this.#dead = this.#calls = false;
     this.#loops = 0;
-    this.#cost = 1;
-    this.#entryCost = -1;
-    this.#checked = true;
-    this.#marks.reset();
   }
 
   /** Declarations of locals, stack check, page caches, local counter, and the block that all exits fall through. */
@@ -113,35 +105,14 @@ export class BodyRewriter {
     h.copy(this.#reader.bytes, declarations.start, declarations.codeStart);
     this.#locals.declare(h);
     const unlikely: number[] = [];
-    this.#counter.enter(h, { frame, cost: this.#entryCost }, () => {
+    this.#counter.enter(h, { frame, cost: this.#runs.entryCost }, () => {
       unlikely.push(h.length);
       h.code(o.OP_IF, 0x40);
     });
     this.#marks.writePrologue(h);
     writeBlock(h, type.results, this.#context.resultType);
-    this.#unlikely = [...unlikely, ...this.#unlikely.map((at) => at + h.length)];
+    this.#runs.unlikely = [...unlikely, ...this.#runs.unlikely.map((at) => at + h.length)];
   }
-
-  /** Ends the current run: its charge, then its operators with their page marks. */
-  #endRun(nextChecked: boolean): void {
-    if (this.#entryCost < 0) this.#entryCost = this.#cost;
-    else if (this.#checked || this.#cost > 0) {
-      this.#counter.charge(this.#out, this.#cost, this.#checked, this.#unlikelyIf);
-    }
-    this.#copyRun();
-    this.#cost = 0;
-    this.#checked = nextChecked;
-  }
-
-  #copyRun(): void {
-    this.#marks.copyRun(this.#run, this.#unlikelyIf);
-    this.#run.clear();
-  }
-
-  readonly #unlikelyIf = (): void => {
-    this.#unlikely.push(this.#out.length);
-    this.#out.code(o.OP_IF, 0x40);
-  };
 
   get #floor(): number {
     return this.#blocks[this.#blocks.length - 1]?.height ?? 0;
@@ -161,7 +132,7 @@ export class BodyRewriter {
     const r = this.#reader;
     const start = r.at;
     const op = readOpcode(r);
-    if (!this.#dead) this.#cost += this.#weights[op] as number;
+    if (!this.#dead) this.#runs.cost += this.#weights[op] as number;
     switch (op) {
       case o.OP_BLOCK:
       case o.OP_LOOP:
@@ -183,7 +154,7 @@ export class BodyRewriter {
         this.#run.copy(r.bytes, start, r.at);
         if (this.#dead) return;
         this.#replace(1, 0);
-        this.#endRun(false);
+        this.#runs.end(false);
         return;
       case o.OP_CALL:
       case o.OP_REF_FUNC:
@@ -262,7 +233,7 @@ export class BodyRewriter {
     if (dead) return;
     this.#operands.push(params);
     if (op === o.OP_LOOP) this.#loops++;
-    if (op !== o.OP_BLOCK) this.#endRun(op === o.OP_LOOP);
+    if (op !== o.OP_BLOCK) this.#runs.end(op === o.OP_LOOP);
   }
 
   #closeBlock(op: number): void {
@@ -277,18 +248,17 @@ export class BodyRewriter {
     }
     this.#run.u8(op);
     if (block.dead) return;
-    if (this.#dead) this.#copyRun();
-    else this.#endRun(false);
+    if (this.#dead) this.#runs.copy();
+    else this.#runs.end(false);
     this.#dead = false;
-    this.#cost = 0;
-    this.#checked = false;
+    this.#runs.restart();
     this.#operands.height = block.height;
     this.#operands.push(op === o.OP_ELSE ? block.params : block.results);
   }
 
   #closeBody(): void {
-    if (this.#dead) this.#copyRun();
-    else this.#endRun(false);
+    if (this.#dead) this.#runs.copy();
+    else this.#runs.end(false);
   }
 
   #leave(op: number, start: number): void {
@@ -300,7 +270,7 @@ export class BodyRewriter {
       this.#run.copy(r.bytes, start, r.at);
     }
     if (this.#dead) return;
-    this.#endRun(false);
+    this.#runs.end(false);
     this.#unreachable();
   }
 
