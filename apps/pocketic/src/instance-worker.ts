@@ -126,3 +126,4 @@ async function answer({ id, call }: ToThread): Promise<void> {
 }
 
 port.on("message", (frame: ToThread) => void answer(frame));
+port.postMessage({ ready: true } satisfies FromThread);

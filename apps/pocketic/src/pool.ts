@@ -1,12 +1,15 @@
 /**
- * The threads that instances live on. One hosts several, so that creating an instance costs no thread; a new one starts when all are at
- * work and there may be more. A thread handles what it is told in order, so that each instance does one thing at a time.
+ * The threads that instances live on. One hosts several, so that creating an instance costs no thread; another starts beside the first
+ * instance of the newest, so that instances of tests that run side by side do too. A thread handles what it is told in order, so that
+ * each instance does one thing at a time.
  */
 import { Worker } from "node:worker_threads";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import type { FromThread, ThreadCall } from "./protocol.ts";
 
 export interface Thread {
+  /** Whether its modules are loaded. */
+  readonly isReady: boolean;
   /** Instances that live on it. */
   readonly instances: number;
   /** Calls that it has not answered. */
@@ -40,6 +43,7 @@ function startThread(name: string, onEnd: () => void): Thread {
   const waiting = new Map<number, Waiter>();
   let instances = 0;
   let next = 0;
+  let isReady = false;
   let ended: Error | null = null;
 
   function fail(error: Error): void {
@@ -51,7 +55,10 @@ function startThread(name: string, onEnd: () => void): Thread {
   }
 
   worker.on("message", (frame: FromThread) => {
-    if (!("id" in frame)) return;
+    if (!("id" in frame)) {
+      isReady = true;
+      return;
+    }
     const waiter = waiting.get(frame.id);
     waiting.delete(frame.id);
     if ("value" in frame) waiter?.resolve(frame.value);
@@ -63,6 +70,9 @@ function startThread(name: string, onEnd: () => void): Thread {
   worker.on("exit", (code) => fail(new Error(`the thread of the instance ended (${code})`)));
 
   return {
+    get isReady(): boolean {
+      return isReady;
+    },
     get instances(): number {
       return instances;
     },
@@ -90,6 +100,11 @@ function startThread(name: string, onEnd: () => void): Thread {
   };
 }
 
+/** Work first, then instances that may bring some. */
+function load({ busy, instances }: Thread): number {
+  return busy * 10_000 + instances;
+}
+
 export function createPool(threadsMax: number): Pool {
   const threads: Thread[] = [];
   let started = 0;
@@ -108,12 +123,12 @@ export function createPool(threadsMax: number): Pool {
       if (threads.length === 0) add();
     },
     pick(): Thread {
-      const idle = threads.filter(({ busy }) => busy === 0);
-      if (idle.length === 0 && threads.length < threadsMax) return add();
+      // What comes later finds a thread of its own, as long as there may be more.
+      if (threads.every(({ instances }) => instances > 0) && threads.length < threadsMax) add();
+      const ready = threads.filter((thread) => thread.isReady);
+      const idle = (ready.length > 0 ? ready : threads).filter(({ busy }) => busy === 0);
       const candidates = idle.length > 0 ? idle : threads;
-      return candidates.reduce((best, one) =>
-        one.busy < best.busy || (one.busy === best.busy && one.instances < best.instances) ? one : best,
-      );
+      return candidates.reduce((best, one) => (load(one) < load(best) ? one : best));
     },
     async end(): Promise<void> {
       await Promise.all([...threads].map((thread) => thread.end("the server ends")));
