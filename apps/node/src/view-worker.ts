@@ -7,9 +7,8 @@ import { type MessagePort, parentPort, threadName, workerData } from "node:worke
 import { assert } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
-import { createChannel, installFastHashes, reportFailures } from "@orrery/host";
+import { createChannel, installFastHashes, reportFailures, yieldToOthers } from "@orrery/host";
 import { obeyOrders } from "./chaos.ts";
-import { yieldToOthers } from "./priority.ts";
 import type {
   About,
   SubnetIndex,

@@ -4,4 +4,5 @@ export * from "./fast-crypto.ts";
 export * from "./file-disk.ts";
 export * from "./http-server.ts";
 export * from "./port-channel.ts";
+export * from "./priority.ts";
 export * from "./world.ts";

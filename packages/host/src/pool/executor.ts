@@ -162,8 +162,11 @@ export class PooledExecutor implements WorkerExecutor {
   #begin(job: Job, local: LocalJobs): JobResult | null | undefined {
     const heavy = this.#looksHeavy(job);
     if (!heavy && this.#compileCount(job) > job.granted) return null;
-    if (!heavy) {
-      const result = local.probe(job, this.#probeLimit(job));
+    const limit = this.#probeLimit(job);
+    // Who outgrows all that is granted now is due later: nobody waits for a worker.
+    const decides = limit > job.granted && !(heavy && job.work.kind === "install");
+    if (!heavy || decides) {
+      const result = local.probe(job, limit);
       if (result !== "outgrown") return result;
     }
     this.#noteHeavy(job, true);
@@ -176,7 +179,7 @@ export class PooledExecutor implements WorkerExecutor {
       displaced: false,
     });
     this.#dispatch();
-    return undefined;
+    return decides ? null : undefined;
   }
 
   #probeLimit(job: Job): bigint {
@@ -184,7 +187,10 @@ export class PooledExecutor implements WorkerExecutor {
     const { probeInstructions = PROBE_INSTRUCTIONS } = this.#options;
     const compiling = work.kind === "install" && !this.#isCompiled(work) ? INLINE_COMPILE_INSTRUCTIONS : 0n;
     const probe = this.#compileCount(job) + compiling + probeInstructions;
-    return probe < granted ? probe : granted;
+    const own = work.kind === "install" ? work.prepaid.instructionLimit : work.instructionLimit;
+    // One that fails at a limit of its own is not known to need more than is granted.
+    const most = own > granted ? granted + 1n : granted;
+    return probe < most ? probe : most;
   }
 
   #isCompiled({ blob }: Extract<Job["work"], { kind: "install" }>): boolean {

@@ -47,7 +47,7 @@ const SHORT: Partial<ExecutionLimits> = { ...SMALL, instructionsPerInstall: 60_0
 /** As on a node: short first slices, none at first for what compiles. */
 const NODE: Partial<ExecutionLimits> = {
   ...SHORT,
-  instructionsPerFirstSlice: 400_000n,
+  instructionsPerFirstSlice: 200_000n,
   replicatedQuerySlices: true,
   instructionsPerFirstInstallSlice: 500_000n,
   firstSliceModuleBytes: 100,

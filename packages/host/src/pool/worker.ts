@@ -20,6 +20,7 @@ import { type CompiledCanister, createEngine } from "@orrery/wasm";
 import { installFastHashes } from "../fast-crypto.ts";
 import { createFileDisk } from "../file-disk.ts";
 import { describeError } from "../port-channel.ts";
+import { yieldToOthers } from "../priority.ts";
 import { inflateGzip } from "../world.ts";
 import { boardOf, type JobMessage, type JobReport, raise, type WorkerStart } from "./protocol.ts";
 
@@ -108,6 +109,8 @@ class CanisterWorker {
 /** Serves jobs until the pool ends. `onSlice` is told of every step of the pace, before anybody else. */
 export function serveJobs(start: WorkerStart, onSlice: (executed: bigint) => void = () => {}): void {
   installFastHashes();
+  // Rounds hardly ever wait for it.
+  yieldToOthers();
   const board = boardOf(start.board);
   const worker = new CanisterWorker(start.storeDirectory);
   const jobs: MessagePort = start.jobs;
