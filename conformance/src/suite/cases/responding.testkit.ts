@@ -345,7 +345,7 @@ errors("5: a callee that does not reply", async (world) => {
   relayedReject(
     await from.update(callOut({ to: to.bytes, arg: code(0, op.drop) })),
     5,
-    /did not reply to the call/,
+    /did not reply to the call|No response/,
   );
 });
 

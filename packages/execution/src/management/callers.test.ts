@@ -7,7 +7,14 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import { ANONYMOUS, type CanisterId, MANAGEMENT_CANISTER, type Principal, principalKey } from "@orrery/base";
+import {
+  ANONYMOUS,
+  type CanisterId,
+  MANAGEMENT_CANISTER,
+  type Principal,
+  principalKey,
+  principalToText,
+} from "@orrery/base";
 import { errorCodeText } from "../error-codes.ts";
 import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
 import { encode, idArg } from "../testing/subnet.testkit.ts";
@@ -169,17 +176,19 @@ function argument(method: string, target: CanisterId, subnetId: Principal): Uint
 interface World {
   readonly watched: Watched;
   readonly controllerCanister: CanisterId;
+  readonly governance: CanisterId;
   readonly otherCanister: CanisterId;
 }
 
 function newWorld(): World {
   const watched = new Watched(() => {}, { subnet: { admins: [ADMIN] } });
   const { subnet } = watched;
-  return {
-    watched,
-    controllerCanister: subnet.installed(FORWARDER, { cycles: 10n ** 15n }),
-    otherCanister: subnet.installed(FORWARDER, { cycles: 10n ** 15n }),
-  };
+  const controllerCanister = subnet.installed(FORWARDER, { cycles: 10n ** 15n });
+  // The one that takes the public network's governance canister's id may more than others.
+  const governance = subnet.installed(FORWARDER, { cycles: 10n ** 15n });
+  assert.equal(principalToText(governance), "rrkah-fqaaa-aaaaa-aaaaq-cai");
+  const otherCanister = subnet.installed(FORWARDER, { cycles: 10n ** 15n });
+  return { watched, controllerCanister, governance, otherCanister };
 }
 
 /** A target of its own for each cell: controlled by the anonymous user and a canister, and able to forward. */
@@ -260,6 +269,15 @@ describe("who may call what", () => {
       });
     });
   }
+
+  test("governance empties every canister, and may do nothing else to it", () => {
+    const { subnet } = world.watched;
+    const id = target(world);
+    const stop = forward(subnet, world.governance, "stop_canister", idArg(id));
+    assert.match(stop.kind === "rejected" ? stop.message : "", /^IC0541/);
+    assert.equal(forward(subnet, world.governance, "uninstall_code", idArg(id)).kind, "replied");
+    assert.equal(subnet.canister(id).meta.module, null);
+  });
 
   test("without admins nobody is told of them, and nobody lists or creates", () => {
     const watched = new Watched();

@@ -64,6 +64,9 @@ const OPEN_TO_ITSELF: ReadonlySet<string> = new Set([
   "stored_chunks",
 ]);
 
+/** The public network's governance canister (rrkah-fqaaa-aaaaa-aaaaq-cai) may empty every canister. */
+const GOVERNANCE = "00000000000000010101";
+
 /** Subnet admins manage canisters that they do not control; their contents are not theirs to change. */
 const OPEN_TO_ADMINS: ReadonlySet<string> = new Set([
   "start_canister",
@@ -105,6 +108,7 @@ export function authorize(
 ): UserError | null {
   const { sender, methodName } = call;
   if (isController(meta, sender)) return null;
+  if (methodName === "uninstall_code" && principalKey(sender) === GOVERNANCE) return null;
   if (OPEN_TO_ADMINS.has(methodName) && isSubnetAdmin(subnet, sender)) return null;
   const key = principalKey(sender);
   if (OPEN_TO_ITSELF.has(methodName) && principalKey(meta.id) === key) return null;

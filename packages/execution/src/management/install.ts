@@ -115,7 +115,7 @@ export const installChunkedCode: Handler = (round, call) => {
   if (!target.ok) return failure(target.error);
   if (!isController(target.value.meta, call.sender))
     return failure(invalidController(target.value.meta, call.sender));
-  const store = args.store === null ? target : findStore(round, call, args.store);
+  const store = args.store === null ? target : findStore(round, call, { store: args.store, target: args.target });
   if (!store.ok) return failure(store.error);
   return install(round, call, {
     canister: target.value,
@@ -129,12 +129,24 @@ export const installChunkedCode: Handler = (round, call) => {
 const readChunkHash: Read<Uint8Array> = (value, what) => required(readRecord(value, what), "hash", readBlob);
 
 /** The store is open to its controllers and to itself. */
-function findStore(round: Round, call: ManagementCall, id: Principal): Result<CanisterState, UserError> {
+function findStore(
+  round: Round,
+  call: ManagementCall,
+  { store: id, target }: { readonly store: Principal; readonly target: Principal },
+): Result<CanisterState, UserError> {
   const found = findCanister(round, id);
-  if (!found.ok) return found;
+  if (!found.ok) return err(storeNotFound(round, id, target));
   if (principalKey(id) === principalKey(call.sender) || isController(found.value.meta, call.sender))
     return found;
   return err(invalidController(found.value.meta, call.sender));
+}
+
+function storeNotFound({ state }: Round, store: Principal, target: Principal): UserError {
+  const [id, own, about] = [store, state.subnet.subnetId, target].map(principalToText);
+  return userError(
+    ErrorCode.CanisterRejectedMessage,
+    `InstallChunkedCode Error: Store canister ${id} was not found on subnet ${own} of target canister ${about}`,
+  );
 }
 
 interface InstallTask {

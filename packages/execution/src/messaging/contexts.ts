@@ -8,7 +8,13 @@ import type { CallContext, CallOrigin, CanisterState, ResponsePayload } from "@o
 import type { UserError } from "../error-codes.ts";
 import { countAnswer } from "./message-memory.ts";
 import type { Outbox } from "./outbox.ts";
-import { rejectFromError, statusFromCanisterReject, statusFromError } from "./reject.ts";
+import {
+  didNotReply,
+  NO_RESPONSE,
+  rejectFromError,
+  statusFromCanisterReject,
+  statusFromError,
+} from "./reject.ts";
 
 export function openContext(
   canister: CanisterState,
@@ -57,7 +63,9 @@ export function deadlineOf(origin: CallOrigin): TimeNs {
 export type Answer =
   | { readonly kind: "reply"; readonly data: Uint8Array }
   | { readonly kind: "reject"; readonly message: string }
-  | { readonly kind: "error"; readonly error: UserError };
+  | { readonly kind: "error"; readonly error: UserError }
+  /** The canister will not answer any more. */
+  | { readonly kind: "none" };
 
 function payloadOf(answer: Answer): ResponsePayload {
   switch (answer.kind) {
@@ -67,6 +75,8 @@ function payloadOf(answer: Answer): ResponsePayload {
       return { kind: "reject", code: 4, message: answer.message };
     case "error":
       return rejectFromError(answer.error);
+    case "none":
+      return NO_RESPONSE;
     default:
       return assertNever(answer, "answer");
   }
@@ -87,7 +97,8 @@ export function answerOrigin(
     } else if (answer.kind === "reject") {
       outbox.statuses.push({ requestId, status: statusFromCanisterReject(answer.message) });
     } else {
-      outbox.statuses.push({ requestId, status: statusFromError(answer.error) });
+      const error = answer.kind === "none" ? didNotReply(options.from) : answer.error;
+      outbox.statuses.push({ requestId, status: statusFromError(error) });
     }
     return;
   }

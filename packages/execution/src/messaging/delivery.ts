@@ -4,13 +4,21 @@
  * the thread that owns the state. A message is delivered, queued or answered; cycles of a response that nobody can receive any
  * more are booked as consumed.
  */
-import { type CanisterId, compareBytes, type Principal, principalKey, principalToText } from "@orrery/base";
+import {
+  type CanisterId,
+  compareBytes,
+  equalBytes,
+  type Principal,
+  principalKey,
+  principalToText,
+} from "@orrery/base";
 import {
   type CanisterState,
   type RejectReason,
   type RequestInput,
   type ResponseInput,
   type ResponsePayload,
+  type SubnetInfo,
   touch,
 } from "@orrery/state";
 import { recordConsumed } from "../cycles.ts";
@@ -62,6 +70,12 @@ export function deliverMessages(round: Round, outbox: Outbox): void {
   }
 }
 
+/** Whether the callee is a subnet's id, which only canisters of the root subnet may call. */
+function namesSubnet(subnet: SubnetInfo, callee: CanisterId): boolean {
+  if (equalBytes(subnet.subnetId, subnet.rootSubnetId)) return false;
+  return routerOf(subnet).isManagement(callee);
+}
+
 /** A request of a canister of this subnet. */
 export function deliverRequest(round: Round, callee: CanisterId, input: RequestInput): void {
   const { state } = round;
@@ -72,6 +86,11 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
     if (route.kind === "nowhere") reject(routingReject(3, route.message));
     else if (route.kind === "own") deliverManagement(round, callee, input);
     else queueOutput(round, input.from, { kind: "request", callee: route.subnetId as CanisterId, input });
+    return;
+  }
+  if (namesSubnet(state.subnet, callee)) {
+    const why = `AlreadyResolved(${principalToText(callee)})`;
+    reject(routingReject(3, `Unable to route management canister request ${input.methodName}: ${why}`));
     return;
   }
   const here = state.canisters.has(principalKey(callee));

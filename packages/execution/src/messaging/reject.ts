@@ -3,7 +3,7 @@
  * canister whose callee failed in execution sees the code as a prefix of the text. Rejects made in routing have no prefix.
  */
 import { type CanisterId, principalToText, utf8, utf8DecodeLossy } from "@orrery/base";
-import type { IngressStatus, RejectCode, ResponsePayload } from "@orrery/state";
+import type { CanisterMeta, IngressStatus, RejectCode, ResponsePayload } from "@orrery/state";
 import { ErrorCode, errorCodeText, rejectCodeOf, type UserError, userError } from "../error-codes.ts";
 import { REJECT_TEXT_BYTES_MAX } from "../limits.ts";
 import { formatExecutionError } from "../system-api/failure.ts";
@@ -61,6 +61,9 @@ export function routingReject(code: RejectCode, message: string): ResponsePayloa
   return { kind: "reject", code, message: boundedText(message) };
 }
 
+/** What a calling canister is told when there is no response; users hear more (`didNotReply`). */
+export const NO_RESPONSE: ResponsePayload = { kind: "reject", code: 5, message: "No response" };
+
 export function didNotReply(canister: CanisterId): UserError {
   return userError(
     ErrorCode.CanisterDidNotReply,
@@ -78,6 +81,12 @@ export function stopped(canister: CanisterId): UserError {
 
 export function stopping(canister: CanisterId): UserError {
   return userError(ErrorCode.CanisterStopping, `Canister ${principalToText(canister)} is stopping`);
+}
+
+/** What a canister that does not take calls any more says to one that was queued before. */
+export function notRunning({ id, status }: Pick<CanisterMeta, "id" | "status">): UserError {
+  const code = status.kind === "stopped" ? ErrorCode.CanisterStopped : ErrorCode.CanisterStopping;
+  return userError(code, `Canister ${principalToText(id)} is not running`);
 }
 
 /** Wraps what went wrong inside a canister, with the advice that the replica adds. */

@@ -29,15 +29,7 @@ import { appendLogs } from "./logs.ts";
 import { updateLowMemoryHook } from "./low-memory.ts";
 import { countAnswer, countCall, messageBytes } from "./message-memory.ts";
 import type { Outbox } from "./outbox.ts";
-import {
-  didNotReply,
-  executionError,
-  methodNotFound,
-  noModule,
-  rejectFromError,
-  stopped,
-  stopping,
-} from "./reject.ts";
+import { executionError, methodNotFound, noModule, notRunning, rejectFromError } from "./reject.ts";
 
 /** What a turn needs besides its canister. */
 export interface TurnEnv {
@@ -210,8 +202,8 @@ export function finishInContext(
   if (response !== null) {
     respond(env.outbox, canister, context, response);
   } else if (context.outstanding === 0 && context.needsToRespond) {
-    const error = outcome.error ?? didNotReply(canister.meta.id);
-    respond(env.outbox, canister, context, { kind: "error", error });
+    const { error } = outcome;
+    respond(env.outbox, canister, context, error === null ? { kind: "none" } : { kind: "error", error });
   }
   closeIfDone(canister, context);
 }
@@ -235,12 +227,6 @@ function replicatedEntry(
   return methodNotFound(id, "update", method);
 }
 
-function statusError(canister: CanisterState): UserError | null {
-  const { status, id } = canister.meta;
-  if (status.kind === "stopped") return stopped(id);
-  return status.kind === "stopping" ? stopping(id) : null;
-}
-
 /** Other canisters' calls must bring what the canister asks for; its own calls and ingress are exempt. */
 function incomingCyclesError(canister: CanisterState, input: RequestInput): UserError | null {
   const minimum = canister.meta.settings.minimumIncomingCallCycles;
@@ -262,8 +248,7 @@ function admit(
   canister: CanisterState,
   input: IngressInput | RequestInput,
 ): Result<Admission, UserError> {
-  const early = statusError(canister);
-  if (early !== null) return err(early);
+  if (canister.meta.status.kind !== "running") return err(notRunning(canister.meta));
   const prepaid = prepayExecution(env.subnet, canister, {
     instructionLimit: env.limits.instructionsPerMessage,
   });
@@ -330,6 +315,7 @@ export function finishMessage(
     canister.meta.version++;
   } else if (cleanup !== null) {
     applyEffects(env, canister, context, cleanup, work.startTime);
+    canister.meta.version++;
   }
   env.callBudget.guaranteedBytes -= canister.meta.guaranteedMessageBytes - guaranteedMessageBytes;
   env.callBudget.callbacks -= outcome.effects?.calls.length ?? 0;

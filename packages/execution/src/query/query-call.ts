@@ -9,7 +9,14 @@ import { maxOf, minOf } from "../bigints.ts";
 import { isFrozen } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { limitsOf, QUEUE_CAPACITY } from "../limits.ts";
-import { didNotReply, notFound, rejectFromError, stopped, stopping } from "../messaging/reject.ts";
+import {
+  didNotReply,
+  NO_RESPONSE,
+  notFound,
+  rejectFromError,
+  stopped,
+  stopping,
+} from "../messaging/reject.ts";
 import type { Draft } from "../runner/image.ts";
 import type { WasmRunner } from "../runner/runner.ts";
 import { cleanupError } from "../system-api/failure.ts";
@@ -174,7 +181,10 @@ class CallGraph {
     const { callee: canisterId, methodName, payload: arg } = call;
     const inner: QueryCall = { canisterId, methodName, arg, caller, callerInfo: null };
     const result = this.call(inner, null, context.depth + 1);
-    if (!result.ok) return rejectFromError(result.error);
+    if (!result.ok) {
+      const silent = result.error.code === ErrorCode.CanisterDidNotReply;
+      return silent ? NO_RESPONSE : rejectFromError(result.error);
+    }
     if (result.value.kind === "reply") return result.value;
     return { kind: "reject", code: 4, message: result.value.message };
   }

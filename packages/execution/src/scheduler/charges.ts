@@ -20,8 +20,7 @@ export function chargeResources(round: Round): void {
 /** Code, history and allocations go; the id and its controllers stay. */
 function dropDepleted(round: Round, canister: CanisterState): void {
   const { meta } = canister;
-  const holds = meta.module !== null || canister.callContexts.size > 0 || canister.chunks.size > 0;
-  if (holds) uninstallCode(round, canister);
+  uninstallCode(round, canister);
   removeSnapshots(round.state, canister, round.arena);
   meta.settings = { ...meta.settings, computeAllocation: 0n, memoryAllocation: 0n };
   canister.history = [];
