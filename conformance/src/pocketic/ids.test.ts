@@ -1,0 +1,111 @@
+/** Canister ids, ranges and subnet ids of instances: those that PocketIC 14 gives for the same topology, which projects have written down. */
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { PocketIc, SubnetStateType } from "@dfinity/pic";
+import { Principal } from "@icp-sdk/core/principal";
+import { type Server, startServer } from "./server.ts";
+
+const NEW = { state: { type: SubnetStateType.New } as const };
+type Options = Parameters<typeof PocketIc.create>[1];
+type Id = NonNullable<NonNullable<Parameters<PocketIc["createCanister"]>[0]>["targetCanisterId"]>;
+
+/** The ids of the first two canisters of a topology, without naming a subnet. */
+const FIRST_TWO: readonly (readonly [string, Options, readonly [string, string]])[] = [
+  [
+    "an application subnet",
+    { application: [NEW] },
+    ["lxzze-o7777-77777-aaaaa-cai", "lqy7q-dh777-77777-aaaaq-cai"],
+  ],
+  [
+    "the NNS, the II and an application subnet",
+    { nns: NEW, ii: NEW, application: [NEW] },
+    ["tqzl2-p7777-77776-aaaaa-cai", "txyno-ch777-77776-aaaaq-cai"],
+  ],
+  [
+    "the NNS and an application subnet",
+    { nns: NEW, application: [NEW] },
+    ["7tjcv-pp777-77776-qaaaa-cai", "7uieb-cx777-77776-qaaaq-cai"],
+  ],
+  [
+    "a system subnet",
+    { system: [NEW], application: [] },
+    ["lxzze-o7777-77777-aaaaa-cai", "lqy7q-dh777-77777-aaaaq-cai"],
+  ],
+];
+
+/** Ids of the public network, and the subnet that they are on. */
+const SPECIFIED: readonly (readonly [string, keyof NonNullable<Options>, string])[] = [
+  ["registry", "nns", "rwlgt-iiaaa-aaaaa-aaaaa-cai"],
+  ["governance", "nns", "rrkah-fqaaa-aaaaa-aaaaq-cai"],
+  ["II", "ii", "rdmx6-jaaaa-aaaaa-aaadq-cai"],
+  ["cycles ledger", "ii", "um5iw-rqaaa-aaaaq-qaaba-cai"],
+  ["Bitcoin", "bitcoin", "g4xu7-jiaaa-aaaan-aaaaq-cai"],
+];
+
+describe("ids of PocketIC instances", () => {
+  let server: Server;
+
+  before(async () => {
+    server = await startServer({ arguments: ["--log-levels", "error"] });
+  });
+  after(() => server.end());
+
+  for (const [name, options, expected] of FIRST_TWO) {
+    test(`${name}: the ids of its first canisters`, async () => {
+      const pic = await PocketIc.create(server.url, options);
+      assert.equal((await pic.getDefaultEffectiveCanisterId()).toText(), expected[0]);
+      for (const id of expected) assert.equal((await pic.createCanister()).toText(), id);
+      await pic.tearDown();
+    });
+  }
+
+  test("named subnets hold the ids that they hold on the public network", async () => {
+    const named = { nns: NEW, sns: NEW, ii: NEW, fiduciary: NEW, bitcoin: NEW, application: [NEW] };
+    const pic = await PocketIc.create(server.url, named);
+    const subnets = {
+      nns: await pic.getNnsSubnet(),
+      ii: await pic.getInternetIdentitySubnet(),
+      bitcoin: await pic.getBitcoinSubnet(),
+    };
+    for (const [name, on, text] of SPECIFIED) {
+      const id = await pic.createCanister({ targetCanisterId: Principal.fromText(text) as unknown as Id });
+      assert.equal(id.toText(), text, name);
+      const subnet = subnets[on as keyof typeof subnets];
+      assert.equal((await pic.getCanisterSubnetId(id))?.toText(), subnet?.id.toText(), name);
+    }
+    await assert.rejects(
+      pic.createCanister({
+        targetCanisterId: Principal.fromText(SPECIFIED[0]?.[2] as string) as unknown as Id,
+      }),
+      { message: /Error code: CanisterIdAlreadyExists|already/ },
+    );
+    await pic.tearDown();
+  });
+
+  test("an id of the public network that no subnet holds brings its subnet, a generated one is refused", async () => {
+    const pic = await PocketIc.create(server.url, { application: [NEW] });
+    const foreign = Principal.fromText("uvbk4-7qaaa-aaaah-aaaaa-cai") as unknown as Id;
+    const subnetsBefore = (await pic.getTopology()).length;
+    assert.equal((await pic.createCanister({ targetCanisterId: foreign })).toText(), foreign.toText());
+    assert.equal((await pic.getTopology()).length, subnetsBefore + 1);
+    const generated = Principal.fromText("lqy7q-dh777-77777-aaaaq-cai") as unknown as Id;
+    await assert.rejects(pic.createCanister({ targetCanisterId: generated }), {
+      message:
+        /The `specified_id` lqy7q-dh777-77777-aaaaq-cai is invalid because it belongs to the canister allocation ranges of the test environment\./,
+    });
+    await pic.tearDown();
+  });
+
+  test("instances of one topology are alike to the last key", async () => {
+    const [one, other] = [
+      await PocketIc.create(server.url, { nns: NEW, application: [NEW] }),
+      await PocketIc.create(server.url, { nns: NEW, application: [NEW] }),
+    ];
+    assert.deepEqual(
+      (await one.getTopology()).map(({ id }) => id.toText()),
+      (await other.getTopology()).map(({ id }) => id.toText()),
+    );
+    await one.tearDown();
+    await other.tearDown();
+  });
+});
