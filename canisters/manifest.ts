@@ -56,6 +56,7 @@ export const MOTOKO_FIXTURES = [
   "blobs",
   "hooks",
   "certified",
+  "web",
   "inspector",
   "management",
 ] as const;

@@ -139,6 +139,11 @@ function typeOf(reader: Reader, definitions: Definitions, open: readonly string[
   if (word === "vec" || word === "opt") return `${word} ${typeOf(reader, definitions, open)}`;
   if (word === "record" || word === "variant") return `${word} ${fields(reader, word, definitions, open)}`;
   if (word === "func") return `func ${functionOf(reader, definitions, open)}`;
+  if (word === "(") {
+    // The published library writes function types without their keyword.
+    reader.at -= 1;
+    return `func ${functionOf(reader, definitions, open)}`;
+  }
   const definition = definitions.get(word);
   if (definition === undefined || open.includes(word)) return word;
   return typeOf({ tokens: definition, at: 0 }, definitions, [...open, word]);

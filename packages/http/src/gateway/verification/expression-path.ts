@@ -40,7 +40,10 @@ function withoutLeadingSlash(path: Path): Path {
 
 /** Wildcards between the request's path and the one that responded, the most specific first: `a/b`, `a/`, `a`, `/` and none. */
 function* moreSpecificWildcards(requested: Path, responding: Path): Generator<Path, void, undefined> {
-  const path = [...withoutLeadingSlash(requested)];
+  const path = [...requested];
+  // Inside a path of the tree the marks of its end are no segments, so a request's that ends with one is looked for without it.
+  if (path.at(-1) === EXACT || path.at(-1) === WILDCARD) path.pop();
+  if (path.length > 1 && path[0] === "") path.shift();
   const end = withoutLeadingSlash(responding);
   while (path.length > end.length || path.at(-1) !== end.at(-1)) {
     yield path;
