@@ -84,12 +84,6 @@ const TABLE: readonly Advice[] = [
     "install-code-rate-limited",
   ),
   advice(
-    ErrorCode.CanisterContractViolation,
-    "Could not validate the settings: ",
-    "Apply the described changes to make the settings valid.",
-    "invalid-settings",
-  ),
-  advice(
     ErrorCode.MaxNumberOfCanistersReached,
     "Subnet ",
     "Try creating the canister on another subnet.",
@@ -163,7 +157,5 @@ function adviceFor(error: UserError): string | null {
 export function advised(error: UserError): UserError {
   const text = adviceFor(error);
   if (text === null || error.message.endsWith(text)) return error;
-  // Settings have a space between the sentence and what follows.
-  const gap = error.message.startsWith("Could not validate the settings: ") ? " " : "";
-  return { ...error, message: `${error.message}${gap}${text}` };
+  return { ...error, message: `${error.message}${text}` };
 }

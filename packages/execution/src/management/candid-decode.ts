@@ -308,20 +308,17 @@ function wrong(what: string, expected: string): Invalid {
   return new Invalid(`field ${what} is not ${expected}`);
 }
 
-export const readNat: Read<bigint> = (value, what) => {
-  if (value.kind !== "number" || value.type !== TYPE.nat) throw wrong(what, "a nat");
-  return value.value;
-};
+function readNumber(type: "nat" | "nat32" | "nat64" | "int32" | "int64"): Read<bigint> {
+  return (value, what) => {
+    if (value.kind !== "number" || value.type !== TYPE[type])
+      throw wrong(what, `${type.startsWith("i") ? "an" : "a"} ${type}`);
+    return value.value;
+  };
+}
 
-export const readNat64: Read<bigint> = (value, what) => {
-  if (value.kind !== "number" || value.type !== TYPE.nat64) throw wrong(what, "a nat64");
-  return value.value;
-};
-
-export const readNat32: Read<bigint> = (value, what) => {
-  if (value.kind !== "number" || value.type !== TYPE.nat32) throw wrong(what, "a nat32");
-  return value.value;
-};
+export const readNat: Read<bigint> = readNumber("nat");
+export const readNat64: Read<bigint> = readNumber("nat64");
+export const readNat32: Read<bigint> = readNumber("nat32");
 
 export const readBool: Read<boolean> = (value, what) => {
   if (value.kind !== "bool") throw wrong(what, "a bool");
@@ -355,10 +352,7 @@ export function readBlobOf(bytes: { readonly min: number; readonly max: number }
 
 /** A signed integer of fixed width. */
 export function readInteger(type: "int32" | "int64"): Read<bigint> {
-  return (value, what) => {
-    if (value.kind !== "number" || value.type !== TYPE[type]) throw wrong(what, `an ${type}`);
-    return value.value;
-  };
+  return readNumber(type);
 }
 
 /** The bits of a floating-point number. */
@@ -379,11 +373,14 @@ export const readRecord: Read<CandidRecord> = (value, what) => {
   return value.value;
 };
 
-export function readVec<T>(read: Read<T>): Read<readonly T[]> {
+/** A vector with a bounded length. */
+export function readVec<T>(read: Read<T>, max: number = Number.POSITIVE_INFINITY): Read<readonly T[]> {
   return (value, what) => {
     // An empty vector of anything may come as an empty blob and the other way round.
     if (value.kind === "blob" && value.value.length === 0) return [];
     if (value.kind !== "vec") throw wrong(what, "a vector");
+    if (value.value.length > max)
+      throw new Invalid(`Deserialize error: The number of elements exceeds maximum allowed ${max}`);
     return value.value.map((item) => read(item, what));
   };
 }

@@ -66,16 +66,7 @@ function callerOf(call: ManagementCall): { readonly from: CanisterId; readonly c
 }
 
 function readPath(record: CandidRecord): readonly Uint8Array[] {
-  return required(record, "derivation_path", readVec(readBlob));
-}
-
-function pathError(path: readonly Uint8Array[]): ManagementAnswer | null {
-  if (path.length <= DERIVATION_PATH_LENGTH_MAX) return null;
-  return failure(
-    invalidPayload(
-      `Deserialize error: The number of elements exceeds maximum allowed ${DERIVATION_PATH_LENGTH_MAX}`,
-    ),
-  );
+  return required(record, "derivation_path", readVec(readBlob, DERIVATION_PATH_LENGTH_MAX));
 }
 
 /** The canister's step and those of the path. */
@@ -93,8 +84,6 @@ export const thresholdPublicKey: Handler = (round, call) => {
   }));
   if (!decoded.ok) return failure(decoded.error);
   const { key, canisterId, path } = decoded.value;
-  const tooLong = pathError(path);
-  if (tooLong !== null) return tooLong;
   const keys = heldKey(round, key);
   if (!keys.ok) return keys.error;
   const ref = { name: key.name, canisterId, path };
@@ -133,16 +122,13 @@ export const signWithEcdsa: Handler = (round, call) => {
       invalidPayload(`field message_hash has ${messageHash.length} bytes, not ${MESSAGE_HASH_BYTES}`),
     );
   }
-  return (
-    pathError(path) ??
-    enqueue(round, call, key, (common) => ({
-      ...common,
-      kind: "sign_with_ecdsa",
-      keyName: key.name,
-      path,
-      messageHash,
-    }))
-  );
+  return enqueue(round, call, key, (common) => ({
+    ...common,
+    kind: "sign_with_ecdsa",
+    keyName: key.name,
+    path,
+    messageHash,
+  }));
 };
 
 const readMerkleRoot = readVariant<Uint8Array>({
@@ -164,18 +150,15 @@ export const signWithSchnorr: Handler = (round, call) => {
     if (merkleRoot.length !== 0 && merkleRoot.length !== MERKLE_ROOT_BYTES)
       return reject("Invalid aux field for Bip340Secp256k1");
   }
-  return (
-    pathError(path) ??
-    enqueue(round, call, key, (common) => ({
-      ...common,
-      kind: "sign_with_schnorr",
-      algorithm: key.algorithm,
-      keyName: key.name,
-      path,
-      message,
-      merkleRoot,
-    }))
-  );
+  return enqueue(round, call, key, (common) => ({
+    ...common,
+    kind: "sign_with_schnorr",
+    algorithm: key.algorithm,
+    keyName: key.name,
+    path,
+    message,
+    merkleRoot,
+  }));
 };
 
 export const vetKdDeriveKey: Handler = (round, call) => {

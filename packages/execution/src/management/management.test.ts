@@ -194,8 +194,13 @@ test("settings are changed, normalised and recorded, or refused as a whole", () 
     ],
     [
       { controllers: [Array.from({ length: 11 }, () => CandidPrincipal.anonymous())] },
-      "IC0504",
-      /Could not validate the settings/,
+      "IC0408",
+      /^Error decoding candid: .*The number of elements exceeds maximum allowed 10$/,
+    ],
+    [
+      { log_visibility: [{ allowed_viewers: Array(11).fill(CandidPrincipal.anonymous()) }] },
+      "IC0408",
+      /^Error decoding candid: .*The number of elements exceeds maximum allowed 10$/,
     ],
     [{ environment_variables: [[variables[0], variables[0]]] }, "IC0408", /Duplicate environment variables/],
     [

@@ -48,7 +48,7 @@ const readVisibility: Read<LogVisibility> = readVariant<LogVisibility>({
   public: () => ({ kind: "public" }),
   allowed_viewers: (value, what) => ({
     kind: "allowed_viewers",
-    viewers: readVec(readPrincipal)(value, what),
+    viewers: readVec(readPrincipal, VIEWERS_MAX)(value, what),
   }),
 });
 
@@ -63,7 +63,7 @@ export const readSettings: Read<Partial<CanisterSettings>> = (value, what) =>
 
 function settingsOf(record: CandidRecord): Partial<CanisterSettings> {
   const given: { [K in keyof CanisterSettings]: CanisterSettings[K] | null } = {
-    controllers: optional(record, "controllers", readVec(readPrincipal)),
+    controllers: optional(record, "controllers", readVec(readPrincipal, CONTROLLERS_MAX)),
     computeAllocation: optional(record, "compute_allocation", readNat),
     memoryAllocation: optional(record, "memory_allocation", readNat),
     freezingThreshold: optional(record, "freezing_threshold", readNat),
@@ -84,10 +84,6 @@ function settingsOf(record: CandidRecord): Partial<CanisterSettings> {
 
 function violation(message: string): UserError {
   return userError(ErrorCode.CanisterContractViolation, message);
-}
-
-function invalidSettings(message: string): UserError {
-  return violation(`Could not validate the settings: ${message} `);
 }
 
 function logLimitError(what: string): UserError {
@@ -124,26 +120,6 @@ function rangeError(given: Partial<CanisterSettings>): UserError | null {
     return logLimitError(`${log} is too low. It must be at least ${LOG_MEMORY_LIMIT_MIN}.`);
   }
   return null;
-}
-
-function listError(given: Partial<CanisterSettings>): UserError | null {
-  if (given.controllers !== undefined && given.controllers.length > CONTROLLERS_MAX) {
-    return invalidSettings(
-      `Invalid settings: 'controllers' length exceeds maximum size allowed of ${CONTROLLERS_MAX}.`,
-    );
-  }
-  const visibilities = [
-    ["log_visibility", given.logVisibility],
-    ["snapshot_visibility", given.snapshotVisibility],
-    ["status_visibility", given.statusVisibility],
-  ] as const;
-  for (const [name, visibility] of visibilities) {
-    if (visibility?.kind === "allowed_viewers" && visibility.viewers.length > VIEWERS_MAX) {
-      const text = `Invalid settings: '${name}' has ${visibility.viewers.length} allowed viewers`;
-      return invalidSettings(`${text}, at most ${VIEWERS_MAX} are allowed.`);
-    }
-  }
-  return given.environmentVariables === undefined ? null : variablesError(given.environmentVariables);
 }
 
 function variablesError(variables: CanisterSettings["environmentVariables"]): UserError | null {
@@ -213,7 +189,7 @@ export function validateSettings(
   options: { readonly given: Partial<CanisterSettings>; readonly available: bigint },
 ): Result<ValidSettings, UserError> {
   const { given, available } = options;
-  const invalid = rangeError(given) ?? listError(given);
+  const invalid = rangeError(given) ?? variablesError(given.environmentVariables ?? []);
   if (invalid !== null) return err(invalid);
   const next = normalSettings({ ...meta.settings, ...given });
   const refusal = computeError(state, meta, next) ?? reservedLimitError(meta, next);
