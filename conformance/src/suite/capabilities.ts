@@ -32,6 +32,15 @@ async function makesOutcalls(canister: Universal): Promise<boolean> {
   return parseRelayed(replied(await canister.update(call))).kind === "reply";
 }
 
+/** Whether the one that the suite can act for may list the canisters of a subnet. */
+async function hasAdministrator(world: World): Promise<boolean> {
+  const { administrator, target } = world;
+  if (administrator === null || target.administered === null) return false;
+  const { id, near } = target.administered;
+  const options = { as: administrator, near };
+  return id !== target.home.id && (await world.manageQuery("list_canisters", {}, options)).kind === "replied";
+}
+
 export async function probeCapabilities(world: World): Promise<ReadonlySet<Capability>> {
   const has = new Set<Capability>();
   const canister = await world.universal();
@@ -46,6 +55,7 @@ export async function probeCapabilities(world: World): Promise<ReadonlySet<Capab
   if (isServed(await relayed(canister, "ecdsa_public_key", { derivation_path, key_id })))
     has.add("chain keys");
   if (await makesOutcalls(canister)) has.add("outcalls");
+  if (await hasAdministrator(world)) has.add("administrators");
   world.release();
   return has;
 }

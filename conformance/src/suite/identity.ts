@@ -2,7 +2,14 @@
  * Senders of requests (interface spec, "Authentication", "Signatures"): every kind of key with the host's cryptography, so that
  * nothing that verifies them made them.
  */
-import { createHash, generateKeyPairSync, type KeyObject, sign as signWith } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  sign as signWith,
+} from "node:crypto";
 import { join as concat, encodeCbor } from "./bytes.ts";
 
 export interface Identity {
@@ -34,9 +41,13 @@ function derOf(key: KeyObject): Uint8Array {
   return new Uint8Array(key.export({ format: "der", type: "spki" }));
 }
 
-export function ed25519(): Identity {
-  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
-  return keyed(derOf(publicKey), (message) => new Uint8Array(signWith(null, message, privateKey)));
+/** With a new key, or the one of a PEM file. */
+export function ed25519(pem?: string): Identity {
+  const privateKey = pem === undefined ? generateKeyPairSync("ed25519").privateKey : createPrivateKey(pem);
+  return keyed(
+    derOf(createPublicKey(privateKey)),
+    (message) => new Uint8Array(signWith(null, message, privateKey)),
+  );
 }
 
 /** ECDSA with SHA-256, signature r‖s. */

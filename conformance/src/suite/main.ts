@@ -1,11 +1,12 @@
 /**
- * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--outside FOLDER] [--table]`: the
- * suite as a command, against the network at URL or one that it starts. Ends with 1 when a case failed. `--outside` keeps the
- * certificate of the server that outcalls ask, so that a network at URL can be told to trust it. `--table` runs nothing and writes the
- * table of counts into the README.
+ * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--outside FOLDER] [--administrator PEM]
+ * [--table]`: the suite as a command, against the network at URL or one that it starts. Ends with 1 when a case failed. `--outside`
+ * keeps the certificate of the server that outcalls ask, so that a network at URL can be told to trust it; `--administrator` names the
+ * file with an Ed25519 key of a subnet's administrator there. `--table` runs nothing and writes the table of counts into the README.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { ed25519 } from "./identity.ts";
 import { startNetworkBeside, startOutside } from "./outside.ts";
 import { type CaseResult, runSuite, selectCases } from "./run.ts";
 import { countsTable, summary } from "./table.ts";
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     offset: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
     outside: { type: "string" },
+    administrator: { type: "string" },
     slow: { type: "boolean", default: false },
     table: { type: "boolean", default: false },
   },
@@ -42,12 +44,16 @@ function writeTable(): void {
 
 async function run(): Promise<void> {
   const outside = await startOutside(values.outside);
-  const started = values.url === undefined ? await startNetworkBeside(outside) : null;
+  const administrator = ed25519(
+    values.administrator === undefined ? undefined : readFileSync(values.administrator, "utf8"),
+  );
+  const started = values.url === undefined ? await startNetworkBeside(outside, administrator) : null;
   const startedMs = performance.now();
   try {
     const run = await runSuite({
       url: values.url ?? started?.url ?? "",
       outside,
+      administrator,
       report,
       ...(values.filter === undefined ? {} : { filter: values.filter }),
       ...(values.every === undefined

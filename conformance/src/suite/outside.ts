@@ -10,8 +10,10 @@ import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Principal } from "@icp-sdk/core/principal";
 import { selfSigned } from "@orrery/host/self-signed";
 import { type Network, startNetwork } from "../harness.ts";
+import type { Identity } from "./identity.ts";
 
 /** What a path below the origin answers, its last part being a number or a name. */
 const ANSWERS: Readonly<Record<string, (response: ServerResponse, last: string, asked: Asked) => void>> = {
@@ -111,7 +113,11 @@ export async function startOutside(folder?: string): Promise<Outside> {
   };
 }
 
-/** A network that trusts the server. */
-export function startNetworkBeside(outside: Outside): Promise<Network> {
-  return startNetwork({ environment: { NODE_EXTRA_CA_CERTS: outside.certificateFile } });
+/** A network of a subnet of each kind, which trusts the server and has an administrator. */
+export function startNetworkBeside(outside: Outside, administrator: Identity): Promise<Network> {
+  const admin = Principal.fromUint8Array(administrator.sender).toText();
+  return startNetwork({
+    environment: { NODE_EXTRA_CA_CERTS: outside.certificateFile },
+    arguments: ["--subnet", "application", "--subnet", "cloud_engine", "--subnet-admin", admin],
+  });
 }

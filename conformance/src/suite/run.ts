@@ -2,6 +2,7 @@
 
 import { probeCapabilities } from "./capabilities.ts";
 import { CAPABILITIES, type Capability, type Case, declaredCases, SECTIONS } from "./case.ts";
+import type { Identity } from "./identity.ts";
 import type { Outside } from "./outside.ts";
 import { discover } from "./target.ts";
 import { Wire } from "./wire.ts";
@@ -30,6 +31,8 @@ export interface RunOptions {
   readonly sample?: { readonly every: number; readonly offset: number };
   /** Answers outcalls; without it none are asked for. */
   readonly outside?: Outside;
+  /** Who administers the network's subnets of the kind that has administrators. */
+  readonly administrator?: Identity;
   readonly report?: (result: CaseResult) => void;
 }
 
@@ -49,7 +52,7 @@ export function selectCases({ filter, sample }: Pick<RunOptions, "filter" | "sam
 export async function runSuite(options: RunOptions): Promise<RunResult> {
   const wire = await Wire.connect(options.url);
   const target = await discover(wire);
-  const pool = newPool(options.outside);
+  const pool = newPool(options);
   const capabilities = await probeCapabilities(new World(wire, target, pool));
   const queue = [...selectCases(options)];
   const results: CaseResult[] = [];

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { Network } from "../harness.ts";
 import type { Capability } from "./case.ts";
+import { ed25519 } from "./identity.ts";
 import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
 import { runSuite, selectCases } from "./run.ts";
 import { countsTable } from "./table.ts";
@@ -20,13 +21,15 @@ const OF_A_NODE: readonly Capability[] = [
   "subnet information",
   "chain keys",
   "outcalls",
+  "administrators",
 ];
+const administrator = ed25519();
 
 let outside: Outside;
 let network: Network;
 before(async () => {
   outside = await startOutside();
-  network = await startNetworkBeside(outside);
+  network = await startNetworkBeside(outside, administrator);
 });
 after(async () => {
   await network.end("SIGTERM");
@@ -47,7 +50,7 @@ test("there are enough cases, each with a sentence of its own", () => {
 });
 
 test("a node passes all cases that it can be asked", async () => {
-  const { results, capabilities } = await runSuite({ url: network.url, outside });
+  const { results, capabilities } = await runSuite({ url: network.url, outside, administrator });
   assert.deepEqual([...capabilities].sort(), [...OF_A_NODE].sort());
   const failed = results.filter(({ status }) => status === "failed");
   // A network that died says why before its cases are listed.

@@ -32,6 +32,8 @@ export interface Target {
   readonly home: Subnet;
   /** A canister id of the home subnet's ranges. */
   readonly near: Principal;
+  /** A subnet of the kind that has administrators, and a canister id of its ranges. */
+  readonly administered: { readonly id: Principal; readonly near: Principal } | null;
 }
 
 function found(tree: HashTree, ...path: readonly (string | Uint8Array)[]): Uint8Array | null {
@@ -78,5 +80,10 @@ export async function discover(wire: Wire): Promise<Target> {
   const range = home?.ranges.at(-1);
   if (root === undefined || home === undefined || range === undefined)
     throw new Error("no subnet of the network has canister ranges");
-  return { root, subnets, home, near: Principal.fromUint8Array(range.start) };
+  const engine = hosting.find(({ type }) => type === "cloud_engine");
+  const administered =
+    engine === undefined
+      ? null
+      : { id: engine.id, near: Principal.fromUint8Array(engine.ranges[0]?.start ?? range.start) };
+  return { root, subnets, home, near: Principal.fromUint8Array(range.start), administered };
 }

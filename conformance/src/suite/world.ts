@@ -120,12 +120,15 @@ export interface Pool {
   readonly operator: Identity;
   /** The server that outcalls may ask; null where none runs. */
   readonly outside: Outside | null;
+  /** Administers some subnet of the network; null where nobody is known to. */
+  readonly administrator: Identity | null;
   readonly free: Map<string, Principal[]>;
   readonly shared: Map<string, Promise<Principal>>;
 }
 
-export function newPool(outside: Outside | null = null): Pool {
-  return { operator: ed25519(), outside, free: new Map(), shared: new Map() };
+export function newPool(parts: Partial<Pick<Pool, "outside" | "administrator">> = {}): Pool {
+  const { outside = null, administrator = null } = parts;
+  return { operator: ed25519(), outside, administrator, free: new Map(), shared: new Map() };
 }
 
 export class World {
@@ -136,6 +139,7 @@ export class World {
   /** Controls nothing. */
   readonly stranger: Identity = ed25519();
   readonly outside: Outside | null;
+  readonly administrator: Identity | null;
   readonly #pool: Pool;
   readonly #borrowed: (readonly [string, Principal])[] = [];
 
@@ -144,6 +148,7 @@ export class World {
     this.target = target;
     this.user = pool.operator;
     this.outside = pool.outside;
+    this.administrator = pool.administrator;
     this.#pool = pool;
   }
 

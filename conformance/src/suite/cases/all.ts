@@ -1,4 +1,5 @@
 /** Declares every case: a file a group of sections. */
+import "./administrators.testkit.ts";
 import "./arguments.testkit.ts";
 import "./authentication.testkit.ts";
 import "./balances.testkit.ts";

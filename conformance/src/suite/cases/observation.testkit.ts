@@ -24,7 +24,7 @@ import {
 } from "../script.ts";
 import { valueAt } from "../wire.ts";
 import { pair, reached, type Universal, type World } from "../world.ts";
-import { abroad } from "./abroad.testkit.ts";
+import { abroad, otherSubnet } from "./abroad.testkit.ts";
 import { found, homeOf, path, tree } from "./state-shared.testkit.ts";
 
 const logs = section("Management: fetch_canister_logs");
@@ -328,8 +328,7 @@ subnets
   .needing("several subnets")
   .each("another subnet may be asked", ["node_metrics_history", "subnet_info"], async (world, method) => {
     const canister = await world.universal();
-    const other = world.target.subnets.find(({ id }) => id.toText() !== world.target.home.id.toText());
-    const value = { subnet_id: other?.id, start_at_timestamp_nanos: 0n };
+    const value = { subnet_id: otherSubnet(world)?.id, start_at_timestamp_nanos: 0n };
     decodeResult(method, relayedReply(await canister.update(managementCall(method, value))));
   });
 subnets("subnet_info has the registry's version as a number", async (world) => {

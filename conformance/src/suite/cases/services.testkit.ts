@@ -337,9 +337,6 @@ lists(
 lists("list_canisters by an update call is rejected", async (world) => {
   rejected(await world.manage("list_canisters", {}), { code: 4, error: "IC0406", from: "submission" });
 });
-lists.needing("administrators")("an administrator lists the canisters", async (world) => {
-  replied(await world.manageQuery("list_canisters", {}));
-});
 
 const key_id = { curve: { secp256k1: null }, name: "key_1" };
 const publicKey = async (canister: Universal, more: object = {}) =>
