@@ -4,6 +4,7 @@
  * Run: node bench/src/instrumentation.ts [rounds]
  */
 import { readFileSync } from "node:fs";
+import { prepareEngine } from "@orrery/host/engine-flags";
 import { type CanisterInstance, createEngine } from "@orrery/wasm";
 
 const ROUNDS = Number(process.argv[2] ?? 7);
@@ -20,6 +21,7 @@ function best(run: () => void): number {
 }
 
 function main(): void {
+  prepareEngine();
   const wasm = new Uint8Array(readFileSync(new URL("../workloads/workloads.wasm", import.meta.url)));
   const plain = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports as Record<string, () => void>;
   const engine = createEngine();

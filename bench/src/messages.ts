@@ -9,6 +9,7 @@ import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { type CanisterId, canisterIdFromIndex, principalFromText, toHex } from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
 import { installFastHashes } from "@orrery/host";
+import { prepareEngine } from "@orrery/host/engine-flags";
 import { playerSource } from "./lib/player.ts";
 import {
   assemble,
@@ -123,6 +124,7 @@ const pingPong = (wasm: Uint8Array): Workload => {
   };
 };
 
+prepareEngine();
 installFastHashes();
 console.log("workload                            a second   us each   times decoding      target");
 run(empty(await assemble(EMPTY)));

@@ -7,6 +7,7 @@
 import { gunzipSync } from "node:zlib";
 import { IDL } from "@icp-sdk/core/candid";
 import { motokoFixture, otherFixture } from "@orrery/canisters/fixtures";
+import { prepareEngine } from "@orrery/host/engine-flags";
 import { type CompiledCanister, createEngine, type Engine } from "@orrery/wasm";
 import { type Message, type Program, plain, standIns, type World } from "./lib/plain-program.ts";
 
@@ -85,6 +86,7 @@ const put = (n: number): Message => ({
   arg: new Uint8Array(IDL.encode([IDL.Text, IDL.Text], [`key ${n}`, "value ".repeat(20)])),
 });
 
+prepareEngine();
 console.log("program                                           module  plain ms  instr ms  ratio");
 for (const [mode, label] of [
   ["enhanced", "64-bit, incremental collector"],

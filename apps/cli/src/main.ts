@@ -3,7 +3,9 @@
  * command loads its own modules, so that a start pays for nothing that it does not use.
  */
 import { enableCompileCache } from "node:module";
+import { prepareEngine } from "@orrery/host/engine-flags";
 
+prepareEngine();
 const cache = enableCompileCache();
 // Threads and the background process take it from the environment: without it each compiles its modules anew.
 if (cache.directory !== undefined) process.env["NODE_COMPILE_CACHE"] ??= cache.directory;

@@ -3,7 +3,9 @@
  * their modules come after it.
  */
 import { enableCompileCache } from "node:module";
+import { prepareEngine } from "@orrery/host/engine-flags";
 
+prepareEngine();
 const cache = enableCompileCache();
 // Threads take it from the environment: without it each compiles its modules anew.
 if (cache.directory !== undefined) process.env["NODE_COMPILE_CACHE"] ??= cache.directory;

@@ -1,6 +1,8 @@
 /** Process entry of the network launcher; see main.ts of the command for why modules load late. */
 import { enableCompileCache } from "node:module";
+import { prepareEngine } from "@orrery/host/engine-flags";
 
+prepareEngine();
 const cache = enableCompileCache();
 if (cache.directory !== undefined) process.env["NODE_COMPILE_CACHE"] ??= cache.directory;
 const { processIo } = await import("../io.ts");
