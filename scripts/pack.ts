@@ -26,6 +26,10 @@ const COMMANDS: Readonly<Record<string, string>> = {
   "icp-cli-network-launcher": "apps/cli/src/launcher/main.ts",
 };
 
+/** What users of `ic-orrery/pic` have installed themselves: its classes are in what they pass and get. */
+const PEERS: Readonly<Record<string, string>> = { "@icp-sdk/core": ">=5" };
+const PEER_IMPORTERS = ["packages/orrery/src/pic"];
+
 /** The system canisters ship as built; their sources are in the repository. */
 const CANISTER_SOURCES = /\.mo$|\/system\/lib(\/|$)/;
 
@@ -72,6 +76,7 @@ export async function pack(outdir: string): Promise<string> {
     outdir: join(folder, "lib"),
     omit: CANISTER_SOURCES,
     target,
+    peers: { packages: Object.keys(PEERS), importers: PEER_IMPORTERS },
   });
   if (publicSources.length > 0)
     emitTypes({
@@ -79,6 +84,7 @@ export async function pack(outdir: string): Promise<string> {
       entries: publicSources,
       outdir: join(folder, "types"),
       folderByName: workspaceFolders(),
+      peers: Object.keys(PEERS),
     });
   writeFileSync(join(folder, "THIRD_PARTY_LICENSES.txt"), licensesOf(bundled.packages));
   for (const page of ["LICENSE", "CHANGELOG.md", "README.md"]) {
@@ -93,6 +99,8 @@ export async function pack(outdir: string): Promise<string> {
     engines: { node: `>=${NODE_MAJOR_MIN}` },
     bin: Object.fromEntries(Object.keys(COMMANDS).map((command) => [command, `bin/${command}.js`])),
     exports: { ...exportMap, "./package.json": "./package.json" },
+    peerDependencies: PEERS,
+    peerDependenciesMeta: Object.fromEntries(Object.keys(PEERS).map((name) => [name, { optional: true }])),
   };
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   npmPack(folder, outdir);

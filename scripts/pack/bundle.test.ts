@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
-import { bundle } from "./bundle.ts";
+import { bundle, type Peers } from "./bundle.ts";
 
 const root = realpathSync(mkdtempSync(join(tmpdir(), "orrery-bundle-")));
 after(() => rmSync(root, { recursive: true }));
@@ -38,6 +38,8 @@ const SOURCES: Readonly<Record<string, string>> = {
   "shared.ts": "export function shared(x: number): number { return x + 1; }",
 };
 
+const NO_PEERS: Peers = { packages: [], importers: [] };
+
 function write(path: string, text: string): void {
   mkdirSync(dirname(join(root, path)), { recursive: true });
   writeFileSync(join(root, path), text);
@@ -50,7 +52,7 @@ test("threads named at run time become entries, other files assets, and the resu
   write("data/folder/deep.md", "left out");
   const outdir = join(root, "out");
   const entries = { "command-x": join(root, "src/main.ts") };
-  const result = await bundle({ root, entries, outdir, target: "node24", omit: /\.md$/ });
+  const result = await bundle({ root, entries, outdir, target: "node24", omit: /\.md$/, peers: NO_PEERS });
   assert.deepEqual(result.entries, ["command-x", "counter"]);
   assert.deepEqual(result.assets, ["assets/folder", "assets/text.txt"]);
   assert.ok(existsSync(join(outdir, "counter.js")));
@@ -79,6 +81,7 @@ test("two threads of one name, a computed name and a file that is not there are 
     outdir,
     target: "node24",
     omit: /\.md$/,
+    peers: NO_PEERS,
   });
   await assert.rejects(twice, /is the second file to become w: rename one/);
   write("src2/c.ts", 'const name = "./x.txt"; export const u = new URL(name, import.meta.url);');
@@ -88,6 +91,7 @@ test("two threads of one name, a computed name and a file that is not there are 
     outdir,
     target: "node24",
     omit: /\.md$/,
+    peers: NO_PEERS,
   });
   await assert.rejects(computed, /must be a literal/);
   write("src2/b.ts", 'export const u = new URL("./gone.ts", import.meta.url);');
@@ -97,6 +101,20 @@ test("two threads of one name, a computed name and a file that is not there are 
     outdir,
     target: "node24",
     omit: /\.md$/,
+    peers: NO_PEERS,
   });
   await assert.rejects(gone, /names \.\/gone\.ts, which does not exist/);
+});
+
+test("what users have themselves is left to them, where they meet it", async () => {
+  write("node_modules/theirs/index.js", "export const name = 'bundled';");
+  write("node_modules/theirs/package.json", '{ "name": "theirs", "version": "1.0.0", "license": "MIT" }');
+  write("src3/met/m.ts", 'export { name } from "theirs";');
+  write("src3/hidden.ts", 'export { name } from "theirs";');
+  const outdir = join(root, "out3");
+  const entries = { met: join(root, "src3/met/m.ts"), hidden: join(root, "src3/hidden.ts") };
+  const peers: Peers = { packages: ["theirs"], importers: ["src3/met"] };
+  await bundle({ root, entries, outdir, target: "node24", omit: /\.md$/, peers });
+  assert.match(readFileSync(join(outdir, "met.js"), "utf8"), /from "theirs"/);
+  assert.doesNotMatch(readFileSync(join(outdir, "hidden.js"), "utf8"), /from "theirs"/);
 });

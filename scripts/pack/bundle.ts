@@ -22,6 +22,20 @@ export interface BundleOptions {
   readonly omit: RegExp;
   /** Oldest runtime that must understand the output. */
   readonly target: string;
+  /** What users have installed themselves: left to be found there, where sources of these folders ask for it. */
+  readonly peers: Peers;
+}
+
+export interface Peers {
+  /** Names of packages. */
+  readonly packages: readonly string[];
+  /** Relative to the root. */
+  readonly importers: readonly string[];
+}
+
+/** Whether a specifier names one of the packages, or an entry of one. */
+export function isPeer({ packages }: Pick<Peers, "packages">, specifier: string): boolean {
+  return packages.some((name) => specifier === name || specifier.startsWith(`${name}/`));
 }
 
 export interface BundleResult {
@@ -59,7 +73,7 @@ export async function bundle(options: BundleOptions): Promise<BundleResult> {
       legalComments: "inline",
       logLevel: "silent",
       metafile: true,
-      plugins: [runtimeFiles(entryBySource, assets)],
+      plugins: [leaveOut(options), runtimeFiles(entryBySource, assets)],
     });
     if (entryBySource.size > known) continue;
     const filter = (path: string): boolean => !options.omit.test(path);
@@ -77,6 +91,21 @@ export async function bundle(options: BundleOptions): Promise<BundleResult> {
 /** CommonJS packages ask for built-in modules by `require`, which modules do not have. */
 const REQUIRE_BANNER =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+
+/** A class of a package that both sides have would be two classes: what crosses the interface has to come from the user's. */
+function leaveOut({ root, peers }: Pick<BundleOptions, "root" | "peers">): Plugin {
+  const folders = peers.importers.map((folder) => join(root, folder, "/"));
+  return {
+    name: "peers",
+    setup(pluginBuild): void {
+      pluginBuild.onResolve({ filter: /^[^./]/ }, ({ path, importer }) =>
+        isPeer(peers, path) && folders.some((folder) => importer.startsWith(folder))
+          ? { path, external: true }
+          : undefined,
+      );
+    },
+  };
+}
 
 function runtimeFiles(entryBySource: Map<string, string>, assets: Map<string, string>): Plugin {
   return {

@@ -3,7 +3,11 @@ import { test } from "node:test";
 import { REPOSITORY_ROOT } from "../repository.ts";
 import { rewriteImports } from "./types.ts";
 
-const options = { root: REPOSITORY_ROOT, folderByName: new Map([["@orrery/base", "packages/base"]]) };
+const options = {
+  root: REPOSITORY_ROOT,
+  folderByName: new Map([["@orrery/base", "packages/base"]]),
+  peers: ["theirs"],
+};
 
 function rewrite(text: string): { text: string; found: string[] } {
   const found: string[] = [];
@@ -24,6 +28,10 @@ test("imports between packages become relative, and their targets are reported",
     "packages/orrery/src/options.d.ts",
     "packages/base/src/index.d.ts",
   ]);
+});
+
+test("types of what users have themselves stay", () => {
+  assert.equal(rewrite('import { x } from "theirs/y";').text, 'import { x } from "theirs/y";');
 });
 
 test("built-in modules stay; a package that is not shipped is refused", () => {

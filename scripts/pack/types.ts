@@ -5,6 +5,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { isPeer } from "./bundle.ts";
 
 export interface TypesOptions {
   readonly root: string;
@@ -14,6 +15,8 @@ export interface TypesOptions {
   readonly outdir: string;
   /** Folder of a workspace package by its name, relative to `root`. */
   readonly folderByName: ReadonlyMap<string, string>;
+  /** Packages whose types users have installed themselves. */
+  readonly peers: readonly string[];
 }
 
 /** Throws with the compiler's output when an export has no written type, or when a declaration needs a package that is not shipped. */
@@ -68,11 +71,11 @@ const SPECIFIER = /(\bfrom\s+|\bimport\(\s*|\bimport\s+)"([^"]+)"/g;
 export function rewriteImports(
   text: string,
   path: string,
-  { root, folderByName }: Pick<TypesOptions, "root" | "folderByName">,
+  { root, folderByName, peers }: Pick<TypesOptions, "root" | "folderByName" | "peers">,
   found: (target: string) => void,
 ): string {
   return text.replace(SPECIFIER, (whole, lead: string, specifier: string) => {
-    if (specifier.startsWith("node:")) return whole;
+    if (specifier.startsWith("node:") || isPeer({ packages: peers }, specifier)) return whole;
     const source = specifier.startsWith(".")
       ? join(dirname(path), specifier)
       : sourceOf(specifier, root, folderByName);

@@ -48,11 +48,17 @@ function rejected({ code, errorCode, message, certified }: Reject): OrreryError 
 
 export class Machine {
   readonly instance: Instance;
-  readonly #wall: boolean;
+  #wall: boolean;
 
   constructor(instance: Instance, wall: boolean) {
     this.instance = instance;
     this.#wall = wall;
+  }
+
+  /** From now on the clock follows the machine's, or stands still. */
+  followWall(follow: boolean): void {
+    this.#wall = follow;
+    this.freshen();
   }
 
   /** The present: a clock that runs by itself moves the network's on. */

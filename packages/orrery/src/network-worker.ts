@@ -66,6 +66,8 @@ function perform(call: ThreadCall): unknown {
       return tenant(call.id).room.answer(call.call);
     case "http":
       return tenant(call.id).room.http(call.request);
+    case "live":
+      return tenant(call.id).room.live(call.on);
     case "close": {
       const { room, sync } = tenant(call.id);
       tenants.delete(call.id);

@@ -35,11 +35,11 @@ function thrown(error: unknown): unknown {
 }
 
 async function serve(remote: RemoteNetwork, request: Request): Promise<Response> {
-  const { pathname, search } = new URL(request.url);
+  const { pathname, search, host } = new URL(request.url);
   const { status, headers, body } = await remote.http({
     method: request.method,
     url: pathname + search,
-    headers: new Map(request.headers),
+    headers: new Map([["host", host], ...request.headers]),
     body: new Uint8Array(await request.arrayBuffer()),
   });
   return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers });

@@ -3,6 +3,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { TimeNs } from "@orrery/base";
 import type {
   OutcallAnswer as Answer,
+  CanisterCall,
   Instance,
   InstanceOptions,
   SubnetTopology,
@@ -53,6 +54,8 @@ export type NetworkCall =
   | { readonly kind: "advance"; readonly durationNs: bigint }
   | { readonly kind: "tick" }
   | { readonly kind: "keeps_heap"; readonly canisterId: string }
+  /** From the call to its answer, which is a `CallResult`. */
+  | { readonly kind: "complete"; readonly call: CanisterCall }
   | {
       readonly kind: "invoke";
       readonly method: Invocable;
@@ -103,6 +106,8 @@ export type ThreadCall =
     }
   | { readonly kind: "ask"; readonly id: number; readonly call: NetworkCall }
   | { readonly kind: "http"; readonly id: number; readonly request: HttpCall }
+  /** Answered with its port, at which it goes on by itself; 0 when it stopped to. */
+  | { readonly kind: "live"; readonly id: number; readonly on: boolean }
   | { readonly kind: "close"; readonly id: number };
 
 /** Answer to `open` and `fork`. */

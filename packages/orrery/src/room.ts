@@ -1,14 +1,13 @@
 /** One network on the thread of all: its machine, its HTTPS interface, and the outcalls that it really makes. */
-import { assertNever, OrreryError } from "@orrery/base";
-import { createSignatureVerifier } from "@orrery/crypto";
-import { effectiveCanisterId } from "@orrery/execution/effective-id";
-import { nodeSignatures } from "@orrery/host/signatures";
-import { type Api, createApi, hostedNetwork, validateWith } from "@orrery/http";
+import { assertNever, concatBytes, OrreryError } from "@orrery/base";
+import type { Api, HttpResponse } from "@orrery/http";
 import type { Instance, InstanceHost } from "@orrery/sim/instance";
+import { type Live, startLive } from "./live.ts";
 import { Machine } from "./machine.ts";
 import { RealWorld } from "./outcalls.ts";
 import type { HttpAnswer, HttpCall, NetworkAnswer, NetworkCall, Opened } from "./protocol.ts";
 import type { RealOutcalls } from "./types.ts";
+import { createWeb } from "./web.ts";
 
 export interface RoomOptions {
   readonly wall: boolean;
@@ -19,7 +18,8 @@ export class Room {
   readonly #machine: Machine;
   readonly #options: RoomOptions;
   readonly #host: InstanceHost;
-  readonly #world: RealWorld | null;
+  #world: RealWorld | null;
+  #live: Promise<Live> | null = null;
   /** Made when somebody first asks over HTTP. */
   #api: Api | null = null;
 
@@ -27,14 +27,15 @@ export class Room {
     this.#machine = new Machine(instance, options.wall);
     this.#options = options;
     this.#host = host;
-    this.#world =
-      options.outcalls === null
-        ? null
-        : new RealWorld(options.outcalls, ({ subnetId, id }, answer) => {
-            this.#machine.answerOutcall(subnetId, id, answer);
-            this.#machine.settle();
-            this.#begin();
-          });
+    this.#world = options.outcalls === null ? null : this.#real(options.outcalls);
+  }
+
+  #real(options: RealOutcalls): RealWorld {
+    return new RealWorld(options, ({ subnetId, id }, answer) => {
+      this.#machine.answerOutcall(subnetId, id, answer);
+      this.#machine.settle();
+      this.#begin();
+    });
   }
 
   opened(): Opened {
@@ -53,6 +54,7 @@ export class Room {
 
   /** Outcalls that are to be made really are, whatever led to them. */
   #begin(): void {
+    if (this.#options.outcalls === null && this.#live === null) return;
     this.#world?.begin(this.#machine.outcalls());
   }
 
@@ -109,6 +111,12 @@ export class Room {
         return machine.tick();
       case "keeps_heap":
         return machine.keepsHeap(call.canisterId);
+      case "complete": {
+        machine.now();
+        const { instance } = machine;
+        const submitted = instance.submitIngress(call.call);
+        return submitted.ok ? instance.awaitIngress(submitted.value) : submitted;
+      }
       case "invoke": {
         machine.now();
         const { instance } = machine;
@@ -123,7 +131,7 @@ export class Room {
   }
 
   async http({ method, url, headers, body }: HttpCall): Promise<HttpAnswer> {
-    this.#api ??= this.#serve();
+    this.#api ??= createWeb(this.#machine, this.#host);
     const response = this.#api({
       method,
       url,
@@ -134,33 +142,33 @@ export class Room {
     this.#begin();
     const answer = await response;
     const single = Object.entries(answer.headers).map(([name, value]) => [name, String(value)]);
-    return { status: answer.status, headers: Object.fromEntries(single), body: answer.body };
+    return { status: answer.status, headers: Object.fromEntries(single), body: await whole(answer) };
   }
 
-  #serve(): Api {
-    const machine = this.#machine;
-    const { instance } = machine;
-    const network = hostedNetwork(instance, {
-      now: () => machine.now(),
-      freshen: () => machine.freshen(),
-      submitted: () => {
-        machine.tick();
-        machine.settle();
-      },
-      after(timeoutMs, then) {
-        const timer = setTimeout(then, timeoutMs);
-        return () => clearTimeout(timer);
-      },
-    });
-    const verifier = createSignatureVerifier({
-      basic: nodeSignatures,
-      canisterSignatures: { rootKeyDer: instance.rootKey, bls: this.#host.bls },
-    });
-    return createApi(network, { validate: validateWith(verifier), effectiveCanisterId });
+  /** Its port, at which it goes on by itself until it is told not to. */
+  async live(on: boolean): Promise<number> {
+    if (!on) {
+      const live = this.#live;
+      this.#live = null;
+      await (await live)?.stop();
+      return 0;
+    }
+    this.#world ??= this.#real({ plainHttp: true });
+    this.#api ??= createWeb(this.#machine, this.#host);
+    this.#live ??= startLive(this.#machine, { api: this.#api, turned: () => this.#begin() });
+    return (await this.#live).port;
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.live(false);
     this.#world?.close();
     this.#machine.instance.dispose();
   }
+}
+
+async function whole({ body, stream }: HttpResponse): Promise<HttpAnswer["body"]> {
+  if (stream === undefined) return body;
+  const pieces: Uint8Array[] = [];
+  for await (const piece of stream) pieces.push(piece);
+  return concatBytes(...pieces);
 }

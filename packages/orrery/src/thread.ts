@@ -31,6 +31,8 @@ export interface RemoteNetwork {
   call<T>(call: NetworkCall): Promise<T>;
   invoke<M extends Invocable>(method: M, ...args: Parameters<Instance[M]>): Promise<ReturnType<Instance[M]>>;
   http(request: HttpCall): Promise<HttpAnswer>;
+  /** Its port, at which it goes on by itself; 0 when it stopped to. */
+  live(on: boolean): Promise<number>;
   fork(): Promise<RemoteNetwork>;
   close(): Promise<void>;
 }
@@ -105,6 +107,7 @@ async function settle(
     call,
     invoke: (method, ...args) => call({ kind: "invoke", method, args: args as never }),
     http: (request) => thread.call({ kind: "http", id, request }),
+    live: (on) => thread.call({ kind: "live", id, on }),
     fork: () => settle(thread, { of: id }),
     async close(): Promise<void> {
       port.close();

@@ -13,12 +13,16 @@ import {
   u64be,
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
+import { ErrorCode } from "@orrery/execution";
 import { addSubnet, type Core, mainReplica, type Network } from "./core.ts";
 import { mainnetSpecOf } from "./places.ts";
 import type { Replica } from "./replica.ts";
 import { createsProvisionally, effectiveOf, goesAnywhere, homeless, undirected } from "./routing.ts";
 import type { CallResult, CanisterCall, MessageId, Reject } from "./types.ts";
 
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries(ErrorCode).map(([name, code]) => [code, name]),
+);
 /** How far ahead of the network's time its own envelopes expire: less than the longest that is allowed. */
 const EXPIRY_NS = 240_000_000_000n;
 
@@ -91,12 +95,7 @@ export function submitCall(core: Core, replica: Replica, call: CanisterCall): Re
   const refused = replica.view.inspect(envelope);
   if (refused !== null) {
     const { code, message } = refused;
-    return err({
-      code: Math.floor(code / 100) as Reject["code"],
-      message,
-      errorCode: code,
-      certified: false,
-    });
+    return err(rejectOf(message, code, false));
   }
   replica.ingress.push({ requestId: id, envelope });
   return ok({ subnetId: replica.place.id, requestId: id });
@@ -124,24 +123,25 @@ export function answerOf({ state }: Replica, id: Uint8Array, caller?: UserId): C
   if (status.kind === "replied") return ok(status.reply);
   if (status.kind === "rejected") {
     const { code, message, errorCode } = status;
-    return err({ code, message, errorCode: numberOf(errorCode), certified: true });
+    return err({ ...rejectOf(message, numberOf(errorCode), true), code });
   }
   if (status.kind !== "done") return null;
-  return err({ code: 6, message: "The answer is not kept any more.", errorCode: 0, certified: true });
+  return err(rejectOf("The answer is not kept any more.", ErrorCode.ResponseDropped, true));
 }
 
 export function queryOf(replica: Replica, call: CanisterCall): CallResult {
   const { sender, senderInfo = null, canisterId, method: methodName, arg } = call;
   const { outcome } = replica.view.query({ sender, senderInfo, canisterId, methodName, arg });
   if (outcome.status === "replied") return ok(outcome.reply);
-  const { rejectCode, rejectMessage, errorCode } = outcome;
+  const { rejectMessage, errorCode } = outcome;
   const prefix = `${errorCode}: `;
-  return err({
-    code: rejectCode as Reject["code"],
-    message: rejectMessage.startsWith(prefix) ? rejectMessage.slice(prefix.length) : rejectMessage,
-    errorCode: numberOf(errorCode),
-    certified: false,
-  });
+  const message = rejectMessage.startsWith(prefix) ? rejectMessage.slice(prefix.length) : rejectMessage;
+  return err(rejectOf(message, numberOf(errorCode), false));
+}
+
+function rejectOf(message: string, errorCode: number, certified: boolean): Reject {
+  const errorName = NAMES.get(errorCode) ?? "ResponseDropped";
+  return { code: Math.floor(errorCode / 100) as Reject["code"], message, errorCode, errorName, certified };
 }
 
 /** 503 of "IC0503". */

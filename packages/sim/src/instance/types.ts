@@ -125,8 +125,9 @@ export interface MessageId {
 export interface Reject {
   readonly code: RejectCode;
   readonly message: string;
-  /** The replica's number: 503 is shown as "IC0503". */
+  /** The replica's number, 503 is shown as "IC0503", and its name: "CanisterCalledTrap". */
   readonly errorCode: number;
+  readonly errorName: string;
   /** Whether it is in the certified state; what the ingress filter and queries say is not. */
   readonly certified: boolean;
 }
