@@ -4,14 +4,12 @@
  * is either in flight in a message, reserved, or counted in `consumed` and `consumedCyclesTotal`.
  */
 import { principalToText } from "@orrery/base";
-import type { CanisterMeta, CanisterState, Prepayment } from "@orrery/state";
+import { type CanisterMeta, type CanisterState, memoryUsageBytes, type Prepayment } from "@orrery/state";
 import { maxOf, minOf } from "./bigints.ts";
 import { ErrorCode, type UserError, userError } from "./error-codes.ts";
 import { computeCost, executionCost, type FeeSubnet, instructionsCost, storageCost } from "./fees.ts";
 import { messageBytes } from "./messaging/message-memory.ts";
 
-const WASM_PAGE_BYTES = 65_536;
-const GLOBAL_BYTES = 8;
 const SECONDS_PER_DAY = 86_400n;
 
 /** What cycles are consumed for; the field names of `canister_metrics`. */
@@ -25,19 +23,6 @@ export type UseCase =
   | "canister_creation"
   | "http_outcalls"
   | "burned_cycles";
-
-/** Bytes that a canister occupies: memories, globals, module, custom sections, history, chunks, snapshots, logs. */
-export function memoryUsageBytes(meta: CanisterMeta): bigint {
-  const moduleBytes = meta.module === null ? 0 : meta.module.bytes;
-  const recordBytes = meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes;
-  return BigInt(
-    (meta.heapPages + meta.stablePages) * WASM_PAGE_BYTES +
-      meta.globals.length * GLOBAL_BYTES +
-      moduleBytes +
-      recordBytes +
-      meta.snapshotBytes,
-  );
-}
 
 /** Bytes that storage is charged for: what is in use, at least what is allocated. */
 export function chargedMemoryBytes(meta: CanisterMeta): bigint {

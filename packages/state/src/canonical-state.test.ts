@@ -21,7 +21,13 @@ import {
   treeHash,
 } from "@orrery/crypto";
 import fc from "fast-check";
-import { applyTreeChanges, encodeSubnetMetrics, fullTree, updateTree } from "./canonical-state.ts";
+import {
+  applyTreeChanges,
+  encodeSubnetMetrics,
+  fullTree,
+  memoryUsageBytes,
+  updateTree,
+} from "./canonical-state.ts";
 import { newCanister, newState } from "./new-state.ts";
 import type { CanisterState, IngressStatus, InstalledModule, ReplicatedState, SubnetInfo } from "./types.ts";
 
@@ -132,6 +138,14 @@ test("subnet metrics use integer keys, with a high word only from 2^64 on", () =
     toHex(encodeSubnetMetrics({ ...metrics, consumedCyclesTotal: (3n << 64n) + 5n })),
     "a400020119012c02a2000501030307",
   );
+});
+
+test("subnet metrics count what snapshots take as well", () => {
+  const canister = newCanister({ id: canisterIdFromIndex(1n), controllers: [], cycles: 0n, time: 1n });
+  const before = memoryUsageBytes(canister.meta);
+  canister.meta.snapshotBytes += 1_000;
+  canister.meta.chunkStoreBytes += 20;
+  assert.equal(memoryUsageBytes(canister.meta) - before, 1_020n);
 });
 
 test("a canister without a module shows controllers and creation time only", () => {

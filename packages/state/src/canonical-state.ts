@@ -229,12 +229,13 @@ function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
   }
 }
 
-/** Bytes that the subnet metrics count for a canister: memories, globals, module, sections, history, chunks, logs. */
-export function canisterStateBytes(meta: CanisterMeta): bigint {
+/** What a canister takes of its subnet: memories, globals, module, sections, history, chunks, logs and snapshots. */
+export function memoryUsageBytes(meta: CanisterMeta): bigint {
   return (
     BigInt(meta.heapPages + meta.stablePages) * 65_536n +
     BigInt(meta.globals.length * 8 + (meta.module?.bytes ?? 0)) +
-    BigInt(meta.customSectionBytes + meta.historyBytes + meta.chunkStoreBytes + meta.logBytes)
+    BigInt(meta.customSectionBytes + meta.historyBytes) +
+    BigInt(meta.chunkStoreBytes + meta.logBytes + meta.snapshotBytes)
   );
 }
 
@@ -247,7 +248,7 @@ interface StateBytes {
 const stateBytes = new WeakMap<ReplicatedState, StateBytes>();
 
 function countBytes(sum: StateBytes, key: PrincipalKey, canister: CanisterState | undefined): void {
-  const now = canister === undefined ? 0n : canisterStateBytes(canister.meta);
+  const now = canister === undefined ? 0n : memoryUsageBytes(canister.meta);
   sum.total += now - (sum.parts.get(key) ?? 0n);
   if (canister === undefined) sum.parts.delete(key);
   else sum.parts.set(key, now);
@@ -362,7 +363,7 @@ export function fullTree(state: ReplicatedState): LabelTree {
   let bytes = 0n;
   for (const canister of state.canisters.values()) {
     editCanister(editor, canister.meta);
-    bytes += canisterStateBytes(canister.meta);
+    bytes += memoryUsageBytes(canister.meta);
   }
   editRequests(editor, state, [...state.ingressHistory.keys()].sort());
   for (const [key, stream] of state.streams) editStream(editor, fromHex(key), stream);

@@ -4,8 +4,7 @@
  * install.ts's to apply.
  */
 import { principalToText } from "@orrery/base";
-import type { InstallWork, SubnetInfo } from "@orrery/state";
-import { memoryUsageBytes } from "../cycles.ts";
+import { type InstallWork, memoryUsageBytes, type SubnetInfo } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { MEMORY_SHARES, QUEUE_CAPACITY } from "../limits.ts";
 import { paceAfter } from "../messaging/work.ts";

@@ -3,8 +3,14 @@
  * Pure encoders over records, so that replicated calls and non-replicated queries of the certified view give the same answers.
  */
 import { err, ok, type Principal, principalToText, type Result } from "@orrery/base";
-import type { CanisterMeta, CanisterState, CustomSection, SubnetInfo } from "@orrery/state";
-import { idleCyclesBurnedPerDay, memoryUsageBytes, type UseCase } from "../cycles.ts";
+import {
+  type CanisterMeta,
+  type CanisterState,
+  type CustomSection,
+  memoryUsageBytes,
+  type SubnetInfo,
+} from "@orrery/state";
+import { idleCyclesBurnedPerDay, type UseCase } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { isController } from "./effective-id.ts";
 import {

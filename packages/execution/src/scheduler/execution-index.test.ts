@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
-import { memoryUsageBytes } from "../cycles.ts";
+import { memoryUsageBytes } from "@orrery/state";
 import { subnetMemoryLeft } from "../management/memory.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
 import { ExecutionIndex } from "./execution-index.ts";
