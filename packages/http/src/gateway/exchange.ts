@@ -48,8 +48,6 @@ export interface ExchangedResponse {
   readonly body: Uint8Array;
   /** The rest of the body, after `body`, as it comes. */
   readonly rest: AsyncIterable<Uint8Array> | null;
-  /** Whether the canister's word for the headers was checked. */
-  readonly certified: boolean;
 }
 
 const STATUS_MIN = 200;
@@ -199,10 +197,10 @@ export async function exchange(
       await update(context, canisterId, "http_request_update", encodeRequest(sent, "update")),
     );
     const { status, headers, body } = response;
-    return { status, headers, body, rest: restOf(context, canisterId, response), certified: false };
+    return { status, headers, body, rest: restOf(context, canisterId, response) };
   }
   const rest = restOf(context, canisterId, queried);
-  if (raw) return { ...queried, rest, certified: false };
+  if (raw) return { ...queried, rest };
   const body = rest === null ? queried.body : await assemble(context, queried.body, rest);
   const verdict = verified(context, canisterId, request, { ...queried, body });
   const { status } = queried;
@@ -212,7 +210,6 @@ export async function exchange(
       headers: await acceptLegacy(context, canisterId, queried),
       body,
       rest: null,
-      certified: false,
     };
   }
   return {
@@ -220,6 +217,5 @@ export async function exchange(
     headers: verdict.headers ?? queried.headers,
     body,
     rest: null,
-    certified: verdict.headers !== null,
   };
 }

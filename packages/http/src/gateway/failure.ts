@@ -16,6 +16,8 @@ export interface Failure {
 
 export type Rejection = Extract<QueryOutcome, { status: "rejected" }>;
 
+/** The replica's code of a method that a module lacks. */
+const METHOD_MISSING = "IC0536";
 const REJECT = { transient: 2, destination: 3, canister: 4, error: 5 } as const;
 
 function failure(
@@ -36,7 +38,13 @@ export function canisterNotFound(id: CanisterId, details: string | null): Failur
 /** A canister, or the replica for it, refused the call. */
 export function rejected(id: CanisterId, rejection: Rejection): Failure {
   const { rejectCode, rejectMessage, errorCode } = rejection;
-  const details = errorCode === null ? rejectMessage : `${errorCode}: ${rejectMessage}`;
+  // Most messages of the replica begin with their code.
+  const coded = errorCode === null || rejectMessage.startsWith(errorCode);
+  const details = coded ? rejectMessage : `${errorCode}: ${rejectMessage}`;
+  if (errorCode === METHOD_MISSING && rejectMessage.includes("'http_request'")) {
+    const text = `The canister ${principalToText(id)} has no web pages: its module has no query method http_request.`;
+    return failure(503, "canister_error", "No web pages", text, details);
+  }
   switch (rejectCode) {
     case REJECT.destination:
       return canisterNotFound(id, details);

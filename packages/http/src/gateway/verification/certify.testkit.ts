@@ -54,6 +54,11 @@ function issue(
   return encodeCertificate({ tree: witness(tree, [[]]), signature, delegation });
 }
 
+/** A certificate of the whole tree, signed by the root. */
+export function issueAsRoot(bls: Bls, tree: LabelTree): Uint8Array {
+  return issue(bls, ROOT_SECRET, tree, null);
+}
+
 function delegationOf(bls: Bls, ranges: "flat" | "sharded"): CertificateDelegation {
   const key = blsToDer(bls.publicKey(SUBNET_SECRET));
   const subnetId = selfAuthenticating(key) as Uint8Array as SubnetId;
