@@ -30,13 +30,18 @@ export interface Source {
 
 const parsed = new WeakMap<Repository, readonly Source[]>();
 
+/** Files that users get as their own, written as they would write them. */
+function isTemplate(path: string): boolean {
+  return path.startsWith("apps/cli/templates/");
+}
+
 /** All TypeScript files but declarations, parsed. */
 export function sourcesOf(repository: Repository): readonly Source[] {
   const known = parsed.get(repository);
   if (known !== undefined) return known;
   const sources: Source[] = [];
   for (const path of repository.paths) {
-    if (!path.endsWith(".ts") || path.endsWith(".d.ts") || isFixture(path)) continue;
+    if (!path.endsWith(".ts") || path.endsWith(".d.ts") || isFixture(path) || isTemplate(path)) continue;
     const text = repository.text(path);
     if (text !== undefined) sources.push(parseSource(path, text));
   }

@@ -8,6 +8,8 @@ import type { EnvOptions } from "./env.ts";
 import { describeFailure } from "./failure.ts";
 import { type Io, jsonDocument } from "./io.ts";
 import type { LogsOptions } from "./logs.ts";
+import type { BuildOptions, DeployOptions } from "./project/commands.ts";
+import type { NewOptions } from "./project/new.ts";
 import type { StartOptions } from "./start.ts";
 import { DEFAULT_STATE_DIR } from "./state-files.ts";
 import type { StatusOptions } from "./status.ts";
@@ -96,6 +98,13 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(new Option("-f, --follow", "print what is added until interrupted").conflicts("json"))
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
+  addProjectCommands(program, io, done);
+  addToolCommands(program, io, done);
+  return program;
+}
+
+/** What helps other tools, and people, to a network that works. */
+function addToolCommands(program: Command, io: Io, done: (code: number) => void): void {
   program
     .command("env")
     .description("print what a shell exports so that other tools use this network")
@@ -117,7 +126,59 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .action(async (options: DoctorOptions) =>
       done(await (await import("./doctor/doctor.ts")).doctor(options, io)),
     );
-  return program;
+}
+
+/** What works on the project of the current directory. */
+function addProjectCommands(program: Command, io: Io, done: (code: number) => void): void {
+  const bindings = (): readonly Option[] => [
+    new Option(
+      "--bindings <dir>",
+      "where typed bindings go, if the project has @icp-sdk/bindgen (default: src/bindings)",
+    ),
+    new Option("--no-bindings", "write no bindings"),
+  ];
+  program
+    .command("new")
+    .description("make a project: a backend canister and a page that calls it")
+    .argument("<directory>", "where; its last part is the project's name")
+    .addOption(
+      new Option("--template <kind>", "language of the backend")
+        .choices(["motoko", "typescript"])
+        .default("motoko"),
+    )
+    .addOption(json())
+    .action(async (directory: string, options: NewOptions) =>
+      done((await import("./project/new.ts")).newProject(directory, options, io)),
+    );
+  const build = program
+    .command("build")
+    .description("build canisters of a project, all by default; Motoko by the compiler from npm")
+    .argument("[canisters...]", "their names in icp.yaml");
+  for (const option of [...bindings(), json()]) build.addOption(option);
+  build.action(async (names: readonly string[], options: BuildOptions) =>
+    done(await (await import("./project/commands.ts")).build(names, options, io)),
+  );
+  const deploy = program
+    .command("deploy")
+    .description("build canisters of a project and bring them onto its network, with their data kept")
+    .argument("[canisters...]", "their names in icp.yaml")
+    .addOption(stateDir())
+    .addOption(
+      new Option(
+        "--url <url>",
+        "address of the network (default: the one of the state directory, or of icp.yaml)",
+      ),
+    )
+    .addOption(
+      new Option("--mode <mode>", "reinstall discards the canisters' data")
+        .choices(["auto", "reinstall"])
+        .default("auto"),
+    )
+    .option("-w, --watch", "deploy again after each save, until interrupted");
+  for (const option of [...bindings(), json()]) deploy.addOption(option);
+  deploy.action(async (names: readonly string[], options: DeployOptions) =>
+    done(await (await import("./project/commands.ts")).deploy(names, options, io)),
+  );
 }
 
 /** Runs one command line (without the program's name) and resolves to the exit code. Never rejects. */

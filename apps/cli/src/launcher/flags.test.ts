@@ -6,7 +6,7 @@ import { INTERFACE_VARIABLE, parseFlags } from "./flags.ts";
 /** What `icp network start` composes for a project without settings of its own. */
 const USUAL = [
   ...["--interface-version", "1.1.0", "--state-dir", "/p/.icp/cache/networks/local/state"],
-  ...["--bind", "127.0.0.1", "--gateway-port", "8000", "--status-dir", "/tmp/status", "--domain=127.0.0.1"],
+  ...["--bind", "127.0.0.1", "--gateway-port", "8000", "--status-dir", "/status", "--domain=127.0.0.1"],
 ];
 
 function refusal(...argv: readonly string[]): string {
@@ -23,7 +23,7 @@ test("launcher flags: what icp composes", () => {
   const flags = parseFlags(USUAL, {});
   assert.equal(flags.gatewayPort, 8000);
   assert.equal(flags.stateDir, "/p/.icp/cache/networks/local/state");
-  assert.equal(flags.statusDir, "/tmp/status");
+  assert.equal(flags.statusDir, "/status");
   assert.deepEqual(flags.domains, ["127.0.0.1"]);
   assert.deepEqual(flags.subnets, []);
   assert.deepEqual(flags.warnings, []);

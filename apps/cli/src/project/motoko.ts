@@ -1,0 +1,109 @@
+/**
+ * Compiles Motoko with the compiler that comes from npm: the project's own `motoko` package, or the one beside this installation. Its thread is
+ * loaded ahead and kept between compilations, since a warm compiler answers a save several times as fast.
+ */
+import { createRequire } from "node:module";
+import { join, relative, sep } from "node:path";
+import { Worker } from "node:worker_threads";
+import { OrreryError } from "@orrery/base";
+import { type BuildPlan, type CanisterSpec, projectError } from "./manifest.ts";
+import { motokoPackages } from "./motoko-packages.ts";
+import type { CompileReply, CompileRequest, CompilerPaths } from "./motoko-worker.ts";
+
+/** The compiler recurses deeply on long functions; the usual four megabytes are not enough. */
+const COMPILER_STACK_MIB = 64;
+/** A warm compiler keeps what it compiled; after so many compilations a fresh one takes over. */
+const COMPILATIONS_MAX = 50;
+/** Flags that choose how an actor's memory is laid out; the compiler takes them by other means. */
+const LEGACY = "--legacy-persistence";
+const ENHANCED = "--enhanced-orthogonal-persistence";
+
+function findCompiler(root: string): CompilerPaths {
+  for (const from of [join(root, "package.json"), import.meta.url]) {
+    try {
+      const require = createRequire(from);
+      return { motoko: require.resolve("motoko"), core: require.resolve("motoko/packages/latest/core.json") };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    }
+  }
+  throw new OrreryError(
+    "compiler_missing",
+    `the Motoko compiler is not installed in ${root}; add it with "npm install --save-dev motoko"`,
+  );
+}
+
+export interface MotokoCompiler {
+  compile(canister: CanisterSpec, plan: Extract<BuildPlan, { kind: "motoko" }>): Promise<CompileReply>;
+  end(): Promise<void>;
+}
+
+export function createMotokoCompiler(root: string): MotokoCompiler {
+  const paths = findCompiler(root);
+  let worker: Worker | null = null;
+  let compilations = 0;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  function start(): Worker {
+    compilations = 0;
+    return new Worker(new URL("./motoko-worker.ts", import.meta.url), {
+      workerData: paths,
+      resourceLimits: { stackSizeMb: COMPILER_STACK_MIB },
+    });
+  }
+
+  async function ask(request: CompileRequest): Promise<CompileReply> {
+    if (compilations++ >= COMPILATIONS_MAX) {
+      await worker?.terminate();
+      worker = null;
+    }
+    worker ??= start();
+    const current = worker;
+    try {
+      return await new Promise<CompileReply>((resolve, reject) => {
+        const failed = (error: unknown): void => {
+          worker = null;
+          reject(error);
+        };
+        current.once("message", resolve);
+        current.once("error", failed);
+        current.once("exit", (code) => failed(new Error(`the Motoko compiler ended with code ${code}`)));
+        current.postMessage(request);
+      });
+    } finally {
+      current.removeAllListeners();
+    }
+  }
+
+  worker = start();
+  return {
+    compile(canister, plan) {
+      const request = requestOf(root, canister, plan);
+      const reply = turn.then(() => ask(request));
+      turn = reply.catch(() => {});
+      return reply;
+    },
+    async end() {
+      await worker?.terminate();
+      worker = null;
+    },
+  };
+}
+
+function requestOf(
+  root: string,
+  canister: CanisterSpec,
+  plan: Extract<BuildPlan, { kind: "motoko" }>,
+): CompileRequest {
+  const main = relative(root, join(canister.directory, plan.main));
+  if (main.startsWith(".."))
+    throw projectError(`canister ${canister.name}: ${plan.main} is outside of the project`);
+  const flags = plan.args.split(/\s+/).filter((flag) => flag !== "");
+  return {
+    root,
+    main: main.split(sep).join("/"),
+    packages: [...motokoPackages(root)],
+    flags: flags.filter((flag) => flag !== LEGACY && flag !== ENHANCED),
+    enhanced: !flags.includes(LEGACY),
+  };
+}

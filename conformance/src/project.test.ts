@@ -1,0 +1,244 @@
+/**
+ * A project from `orrery new` on a network of its own, as its first hour goes: built, deployed, changed, deployed again with its data kept, watched
+ * while it is edited, and its page served by Vite's development server.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { Actor } from "@icp-sdk/core/agent";
+import { IDL } from "@icp-sdk/core/candid";
+import { createServer } from "vite";
+import { agentFor, type Network, startNetwork } from "./harness.ts";
+
+const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+const COMMAND = join(REPOSITORY, "apps/cli/src/main.ts");
+const scratch = mkdtempSync(join(tmpdir(), "orrery-new-"));
+const root = join(scratch, "guestbook");
+const MAIN = "src/backend/main.mo";
+let network: Network;
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Outcome>;
+  /** Resolves once what was written to standard error since the last call matches. */
+  said(pattern: RegExp): Promise<void>;
+}
+
+function launch(cwd: string, ...argv: readonly string[]): Running {
+  const child = spawn(process.execPath, [COMMAND, ...argv], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const written = { out: "", err: "" };
+  let from = 0;
+  let check = (): void => {};
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    written.out += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    written.err += text;
+    check();
+  });
+  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, ...written }));
+  return {
+    child,
+    ended,
+    said: (pattern) =>
+      new Promise((resolve, reject) => {
+        check = () => {
+          const match = pattern.exec(written.err.slice(from));
+          if (match === null) return;
+          from += match.index + match[0].length;
+          check = () => {};
+          resolve();
+        };
+        void ended.then(({ code, err }) =>
+          reject(new Error(`ended with ${code} before ${pattern}:\n${err}`)),
+        );
+        check();
+      }),
+  };
+}
+
+const orrery = (...argv: readonly string[]): Promise<Outcome> => launch(root, ...argv).ended;
+
+async function succeed(...argv: readonly string[]): Promise<Outcome> {
+  const outcome = await orrery(...argv);
+  assert.equal(outcome.code, 0, `orrery ${argv.join(" ")}\n${outcome.out}${outcome.err}`);
+  return outcome;
+}
+
+const source = (): string => readFileSync(join(root, MAIN), "utf8");
+function edit(from: string, to: string): void {
+  const before = source();
+  assert.ok(before.includes(from), `${MAIN} has no ${from}`);
+  writeFileSync(join(root, MAIN), before.replace(from, to));
+}
+
+interface Guestbook {
+  add(text: string): Promise<void>;
+  notes(): Promise<string[]>;
+}
+
+function backend(): Guestbook {
+  const ids = JSON.parse(readFileSync(join(root, ".icp/data/mappings/local.ids.json"), "utf8"));
+  const service: IDL.InterfaceFactory = () =>
+    IDL.Service({
+      add: IDL.Func([IDL.Text], [], []),
+      notes: IDL.Func([], [IDL.Vec(IDL.Text)], ["query"]),
+    });
+  return Actor.createActor(service, {
+    agent: agentFor(network),
+    canisterId: ids.backend,
+  }) as unknown as Guestbook;
+}
+
+before(async () => {
+  const made = await launch(scratch, "new", "guestbook", "--json").ended;
+  assert.equal(made.code, 0, made.err);
+  // The packages that `npm install` would bring.
+  symlinkSync(join(REPOSITORY, "node_modules"), join(root, "node_modules"), "junction");
+  network = await startNetwork({ stateDir: join(root, ".orrery") });
+});
+after(async () => {
+  await network.end("SIGTERM");
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+describe("a new project", () => {
+  test("has what its pages say, and is made in empty directories only", async () => {
+    for (const name of [
+      ".gitignore",
+      "README.md",
+      "icp.yaml",
+      "index.html",
+      "package.json",
+      "vite.config.ts",
+      MAIN,
+    ]) {
+      assert.ok(existsSync(join(root, name)), name);
+      assert.doesNotMatch(readFileSync(join(root, name), "utf8"), /__[A-Z]+__/, name);
+    }
+    const again = await launch(scratch, "new", "guestbook").ended;
+    assert.equal(again.code, 1);
+    assert.match(again.err, /not empty/);
+    assert.match((await launch(scratch, "new", "Guest Book").ended).err, /cannot be the name/);
+    const other = await launch(scratch, "new", "other", "--template", "typescript").ended;
+    assert.equal(other.code, 0, other.err);
+    assert.ok(readdirSync(join(scratch, "other/src/backend")).includes("index.ts"));
+  });
+
+  test("does not build outside of a project, and names canisters that it has", async () => {
+    const outside = await launch(scratch, "build").ended;
+    assert.equal(outside.code, 1);
+    assert.match(outside.err, /no icp\.yaml/);
+    assert.match((await orrery("build", "moon")).err, /no canister moon; it has backend/);
+  });
+
+  test("builds, with bindings; an error of the compiler is shown with its line and a caret", async () => {
+    const { canisters } = JSON.parse((await succeed("build", "--json")).out) as {
+      readonly canisters: readonly { readonly name: string; readonly wasm: string; readonly bytes: number }[];
+    };
+    assert.equal(canisters[0]?.name, "backend");
+    const wasm = readFileSync(canisters[0]?.wasm ?? "");
+    assert.equal(wasm.length, canisters[0]?.bytes);
+    assert.ok(WebAssembly.validate(wasm));
+    assert.match(readFileSync(join(root, "src/bindings/backend.ts"), "utf8"), /notes\(\)/);
+    edit("List.add(entries, text);", "List.add(entries, 5);");
+    const failed = await orrery("build");
+    assert.equal(failed.code, 1);
+    assert.match(failed.err, /src\/backend\/main\.mo:15:23: error \[M0\d+\]/);
+    assert.match(failed.err, /15 \| {5}List\.add\(entries, 5\);\n {3}\| {23}\^/);
+    edit("List.add(entries, 5);", "List.add(entries, text);");
+  });
+
+  test("is deployed, called, and deployed again with its data kept", async () => {
+    assert.match((await succeed("deploy")).out, /backend +installed/);
+    await backend().add("one");
+    assert.match((await succeed("deploy")).out, /backend +unchanged/);
+    edit("List.add(entries, text);", 'List.add(entries, text # "!");');
+    assert.match((await succeed("deploy")).out, /backend +upgraded/);
+    await backend().add("two");
+    assert.deepEqual(await backend().notes(), ["one", "two!"]);
+    assert.match((await succeed("deploy", "--mode", "reinstall")).out, /backend +reinstalled/);
+    assert.deepEqual(await backend().notes(), []);
+  });
+
+  test("a change that the network refuses says why, in the network's words", async () => {
+    await backend().add("kept");
+    const before = source();
+    edit("let entries = List.empty<Text>();", "let entries : Nat = 5; let list = List.empty<Text>();");
+    writeFileSync(join(root, MAIN), source().replaceAll("(entries", "(list"));
+    const refused = await orrery("deploy");
+    assert.equal(refused.code, 1, refused.out);
+    assert.match(refused.err, /canister backend: .*(compatib|stable)/i);
+    assert.deepEqual(await backend().notes(), ["kept!"]);
+    writeFileSync(join(root, MAIN), before);
+  });
+
+  test("without a network, a deployment says how to start one", async () => {
+    const lost = await orrery("deploy", "--url", "http://127.0.0.1:1");
+    assert.equal(lost.code, 1);
+    assert.match(lost.err, /no network.*orrery start/);
+  });
+
+  test("while it is watched, a save is live with the data kept, and a broken one waits for the next", async () => {
+    const watching = launch(root, "deploy", "--watch");
+    try {
+      await watching.said(/Watching/);
+      edit('text # "!"', 'text # "?"');
+      await watching.said(/Live after/);
+      await backend().add("three");
+      assert.deepEqual(await backend().notes(), ["kept!", "three?"]);
+      edit('text # "?"', "text # 5");
+      await watching.said(/error \[M0\d+\]/);
+      edit("text # 5", 'text # "."');
+      await watching.said(/Live after/);
+      await backend().add("four");
+      assert.deepEqual(await backend().notes(), ["kept!", "three?", "four."]);
+      watching.child.kill("SIGINT");
+      assert.equal((await watching.ended).code, 0);
+    } finally {
+      watching.child.kill("SIGKILL");
+    }
+  });
+
+  test("its page comes from Vite with the network behind it", async () => {
+    // Vite reads its configuration as a program would that runs in the project.
+    const server = await createServer({ root, server: { port: 0, host: "127.0.0.1" }, logLevel: "error" });
+    try {
+      await server.listen();
+      const url = server.resolvedUrls?.local[0] ?? "";
+      const page = await fetch(url);
+      assert.match(await page.text(), /Leave a note/);
+      const cookie = decodeURIComponent(page.headers.get("set-cookie") ?? "");
+      assert.match(
+        cookie,
+        /^ic_env=ic_root_key=[0-9a-f]{266}&PUBLIC_CANISTER_ID:backend=[a-z0-9-]+; SameSite=Lax$/,
+      );
+      assert.ok(cookie.includes(network.document.root_key));
+      const status = await fetch(new URL("/api/v2/status", url));
+      assert.equal(status.headers.get("content-type"), "application/cbor");
+      const script = await (await fetch(new URL("/src/frontend/main.ts", url))).text();
+      assert.match(script, /bindings\/backend/);
+    } finally {
+      await server.close();
+    }
+  });
+});
