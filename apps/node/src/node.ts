@@ -156,10 +156,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       },
       {
         onDurable: ({ subnet, height }) => rounds[subnet]?.onDurable(height),
-        onExecuted(report): void {
-          if (report.kind === "ready") rounds[report.subnet]?.onReady(report);
-          else rounds[report.subnet]?.onExecuted(report);
-        },
+        onExecution: (report) => rounds[report.subnet]?.onExecution(report),
         onFailure: fatal.raise,
       },
     );

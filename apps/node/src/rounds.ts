@@ -23,7 +23,7 @@ import type { LogRecord } from "@orrery/state";
 import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
-import type { ExecutionStarted, ReadyReport, RoundReport, ViewCall } from "./protocol.ts";
+import type { ExecutionReport, ExecutionStarted, ViewCall } from "./protocol.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -71,8 +71,7 @@ export interface Rounds {
   fresh(): Promise<void> | null;
   /** Something may have changed: make a block if one is due. */
   poke(): void;
-  onExecuted(report: RoundReport): void;
-  onReady(report: ReadyReport): void;
+  onExecution(report: ExecutionReport): void;
   onDurable(height: Height): void;
   stop(): void;
 }
@@ -228,11 +227,12 @@ export function createRounds(options: RoundsOptions): Rounds {
       return driver.mustWaitForFresh(clock.now()) ? untilFresh() : null;
     },
     poke,
-    onReady(report): void {
-      driver.onReady(report.height);
-      poke();
-    },
-    onExecuted(report): void {
+    onExecution(report): void {
+      if (report.kind === "ready") {
+        driver.onReady(report.height);
+        poke();
+        return;
+      }
       driver.onExecuted({ height: report.height, ...report.wake });
       countRound(figures, { ...report, answers: report.answered.length });
       pool.executed(report.height);

@@ -53,7 +53,7 @@ export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetTh
 
 export interface Listeners {
   onDurable(report: StorageReport): void;
-  onExecuted(report: ExecutionReport): void;
+  onExecution(report: ExecutionReport): void;
   onFailure(thread: string, error: unknown): void;
 }
 
@@ -103,7 +103,7 @@ export function startThreads(start: WorkerStart, listeners: Listeners): Threads 
   const storage = needed("storage", new URL("./storage-worker.ts", import.meta.url), false);
   const execution = needed("execution", new URL("./execution-worker.ts", import.meta.url), true);
   const toExecution = createChannel<ExecutionPost, ExecutionReport, ExecutionCall>(execution.worker, {
-    onPost: (report: ExecutionReport) => listeners.onExecuted(report),
+    onPost: (report: ExecutionReport) => listeners.onExecution(report),
     onFailure: execution.onFailure,
   });
   return {

@@ -55,7 +55,7 @@ interface Sent {
 
 interface Slot {
   readonly index: number;
-  port: MessagePort | null;
+  port: MessagePort;
   job: { readonly id: number; readonly work: Job["work"] } | null;
   slabs: number;
   /** Least recently used first. */
@@ -86,11 +86,10 @@ export class CanisterPool {
     const idle = this.#slots.filter((slot) => slot.job === null);
     const slot = idle.find((one) => one.canisters.has(key)) ?? idle[0] ?? this.#newSlot();
     if (slot === null) return false;
-    this.#connect(slot);
     const id = this.#nextId++;
     slot.job = { id, work: job.work };
     Atomics.store(this.#board.progress, slot.index, 0n);
-    this.#post(slot, this.#message(slot, key, id, job));
+    slot.port.postMessage(this.#message(slot, key, id, job));
     return true;
   }
 
@@ -148,37 +147,28 @@ export class CanisterPool {
 
   #newSlot(): Slot | null {
     if (this.#slots.length >= this.#options.workersMax) return null;
-    const slot = this.#addSlot();
-    this.#connect(slot);
-    return slot;
-  }
-
-  /** Waits until the slot's worker is on its way. */
-  #connect(slot: Slot): void {
-    while (slot.port === null) {
-      this.#seen = Atomics.load(this.#board.signal, 0);
-      this.#takeReplacements([]);
-      if (slot.port === null) this.wait();
-    }
+    return this.#addSlot();
   }
 
   #addSlot(): Slot {
+    const { port1, port2 } = new MessageChannel();
+    port1.unref();
     const slot: Slot = {
       index: this.#slots.length,
-      port: null,
+      port: port1,
       job: null,
       slabs: 0,
       canisters: new Map(),
       modules: new Set(),
     };
     this.#slots.push(slot);
-    this.#call({ kind: "spawn", worker: slot.index });
+    this.#call({ kind: "spawn", worker: slot.index, jobs: port2 }, [port2]);
     return slot;
   }
 
-  #call(call: SupervisorCall): void {
+  #call(call: SupervisorCall, transfer: MessagePort[] = []): void {
     this.#supervisor ??= this.#startSupervisor();
-    this.#supervisor.control.postMessage(call);
+    this.#supervisor.control.postMessage(call, transfer);
   }
 
   #startSupervisor(): { readonly worker: Worker; readonly control: MessagePort } {
@@ -202,7 +192,7 @@ export class CanisterPool {
   }
 
   #receive(slot: Slot, finished: Finished[]): void {
-    if (slot.port === null || slot.job === null) return;
+    if (slot.job === null) return;
     const received = receiveMessageOnPort(slot.port) as { message: JobReport } | undefined;
     if (received === undefined) return;
     const { job } = slot;
@@ -234,7 +224,7 @@ export class CanisterPool {
       // What it said before it died counts.
       this.#receive(slot, finished);
       const lost = slot.job;
-      slot.port?.close();
+      slot.port.close();
       slot.port = message.port;
       slot.port.unref();
       slot.job = null;
@@ -243,11 +233,6 @@ export class CanisterPool {
       slot.modules = new Set();
       if (lost !== null) finished.push({ work: lost.work, outcome: null });
     }
-  }
-
-  #post(slot: Slot, message: JobMessage): void {
-    assert(slot.port !== null, "a worker has a port once it is started");
-    slot.port.postMessage(message);
   }
 
   #message(slot: Slot, key: PrincipalKey, id: number, job: Job): JobMessage {

@@ -53,12 +53,13 @@ export interface WorkerStart extends PoolStart {
 }
 
 export type SupervisorCall =
-  | { readonly kind: "spawn"; readonly worker: number }
+  /** Starts a worker; what is sent to it by then waits. */
+  | { readonly kind: "spawn"; readonly worker: number; readonly jobs: MessagePort }
   /** Ends the worker's thread wherever it is; it is replaced like any that dies. */
   | { readonly kind: "kill"; readonly worker: number }
   | { readonly kind: "close" };
 
-/** A worker, or its replacement, is on its way; what the port holds waits for it. */
+/** A worker's replacement is on its way; what the port holds waits for it. */
 export type SupervisorReport =
   | { readonly kind: "worker"; readonly worker: number; readonly port: MessagePort }
   | { readonly kind: "failed"; readonly error: ErrorDescription };

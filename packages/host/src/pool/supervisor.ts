@@ -27,13 +27,12 @@ function report(message: SupervisorReport, transfer: MessagePort[] = []): void {
   raise(board);
 }
 
-function spawn(index: number): void {
-  const { port1, port2 } = new MessageChannel();
-  const data: WorkerStart = { ...shared, index, jobs: port2 };
+function spawn(index: number, jobs: MessagePort): void {
+  const data: WorkerStart = { ...shared, index, jobs };
   const worker = new Worker(new URL(shared.workerFile), {
     name: `canister-${index}`,
     workerData: data,
-    transferList: [port2],
+    transferList: [jobs],
     resourceLimits: { stackSizeMb: ENGINE_STACK_MB, maxOldGenerationSizeMb: shared.heapMb },
   });
   workers.set(index, worker);
@@ -52,9 +51,10 @@ function spawn(index: number): void {
       report({ kind: "failed", error: describeError(error) });
       return;
     }
-    spawn(index);
+    const { port1, port2 } = new MessageChannel();
+    spawn(index, port2);
+    report({ kind: "worker", worker: index, port: port1 }, [port1]);
   });
-  report({ kind: "worker", worker: index, port: port1 }, [port1]);
 }
 
 async function close(): Promise<void> {
@@ -66,7 +66,7 @@ async function close(): Promise<void> {
 control.on("message", (call: SupervisorCall) => {
   switch (call.kind) {
     case "spawn":
-      spawn(call.worker);
+      spawn(call.worker, call.jobs);
       break;
     case "kill":
       void workers.get(call.worker)?.terminate();
