@@ -82,7 +82,12 @@ function newGenesis(options: NodeOptions): Genesis {
   };
 }
 
-/** The kinds of subnets are decided once, when a network begins. */
+/** What is decided once, when a network begins: the kinds of subnets and who administers them. */
+function requireSame(genesis: Genesis, { subnets, subnetAdmins }: NodeOptions): void {
+  requireSameSubnets(genesis, subnets);
+  requireSameAdmins(genesis, subnetAdmins);
+}
+
 function requireSameSubnets(genesis: Genesis, wanted: readonly SubnetType[] | undefined): void {
   const [root, ...others] = genesis.subnets.map(({ type }) => type);
   if (wanted === undefined || (root === "system" && wanted.join() === others.join())) return;
@@ -172,8 +177,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       ]),
     );
     const genesis = decodeGenesis(opened.genesis);
-    requireSameSubnets(genesis, options.subnets);
-    requireSameAdmins(genesis, options.subnetAdmins);
+    requireSame(genesis, options);
     const service = loaded.createService({
       bls: loaded.bls,
       genesis,
