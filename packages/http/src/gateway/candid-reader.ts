@@ -192,6 +192,10 @@ export class CandidReader {
     });
   }
 
+  isOptional(type: number): boolean {
+    return this.#resolve(type)?.kind === "opt";
+  }
+
   /** A value that may be missing. As the specification has it, one of another type is null. */
   optional<T>(type: number, read: (type: number) => T): T | null {
     this.#step();

@@ -229,19 +229,24 @@ export interface CallbackResponse {
   readonly token: Uint8Array | null;
 }
 
-/** The answer of a streaming callback. */
+/** The answer of a streaming callback. Some canisters declare it optional; none is the end of the body. */
 export function decodeCallbackResponse(bytes: Uint8Array): Result<CallbackResponse, string> {
   return decode(bytes, "a streamed chunk", (reader, type) => {
     let body: Uint8Array | null = null;
     let token: Uint8Array | null = null;
-    reader.record(type, {
-      [ID.body]: (field) => {
-        body = reader.blob(field);
-      },
-      [ID.token]: (field) => {
-        token = reader.optional(field, (inner) => reader.message(inner));
-      },
-    });
+    const read = (inner: number): true => {
+      reader.record(inner, {
+        [ID.body]: (field) => {
+          body = reader.blob(field);
+        },
+        [ID.token]: (field) => {
+          token = reader.optional(field, (content) => reader.message(content));
+        },
+      });
+      return true;
+    };
+    if (!reader.isOptional(type)) read(type);
+    else if (reader.optional(type, read) === null) return { body: new Uint8Array(0), token: null };
     return { body: required<Uint8Array>(body, "body"), token };
   });
 }

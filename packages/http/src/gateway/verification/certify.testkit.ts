@@ -124,13 +124,17 @@ export function expressionText({ request, response }: TestCertification): string
   );
 }
 
-export interface CertifyOptions {
-  readonly bls: Bls;
+/** A response to a request, and how a canister certifies it. */
+export interface CertifiedPage {
   readonly request: TestRequest;
   readonly response: TestResponse;
   readonly certification: TestCertification;
   /** From `http_expr` to `<$>` or `<*>`. */
   readonly path: Path;
+}
+
+export interface CertifyOptions extends CertifiedPage {
+  readonly bls: Bls;
   /** Other expression paths in the tree. */
   readonly others?: readonly Path[];
   /** What of the tree is shown besides the response's own path; null shows all. */
@@ -148,29 +152,58 @@ function queryOf(url: string): string | null {
   return mark < 0 ? null : url.slice(mark + 1);
 }
 
-/** The response with the two headers of version 2. */
-export function certifyResponse(options: CertifyOptions): TestResponse {
-  const { bls, request, response, certification, path, others = [], shown = null } = options;
+/** What is put in the tree for a response, and the response's headers with the expression. */
+function entryOf({ request, response, certification, path }: CertifiedPage): {
+  readonly headers: readonly HeaderField[];
+  readonly leaf: readonly Uint8Array[];
+} {
   const expression = expressionText(certification);
   const headers: HeaderField[] = [...response.headers, ["IC-CertificateExpression", expression]];
   const place = [...path.map(utf8), sha256(utf8(expression))];
-  let leaf = place;
-  if (certification.response !== null) {
-    const forRequest =
-      certification.request === null
-        ? EMPTY
-        : requestHash({ ...request, query: queryOf(request.url) }, certification.request);
-    const certified = certifiedHeaders(headers, certification.response);
-    leaf = [...place, forRequest, responseHash(response.status, certified, sha256(response.body))];
-  }
+  if (certification.response === null) return { headers, leaf: place };
+  const forRequest =
+    certification.request === null
+      ? EMPTY
+      : requestHash({ ...request, query: queryOf(request.url) }, certification.request);
+  const certified = certifiedHeaders(headers, certification.response);
+  return {
+    headers,
+    leaf: [...place, forRequest, responseHash(response.status, certified, sha256(response.body))],
+  };
+}
+
+/** What follows the certificate in the header `IC-Certificate`. */
+function headerRest(tree: LabelTree, path: Path, shown: readonly (readonly Uint8Array[])[]): string {
+  const shownTree = base64(encodeHashTree(witness(tree, shown)));
+  return `, tree=:${shownTree}:, version=2, expr_path=:${base64(encodeCbor([...path]))}:`;
+}
+
+/** The response with the two headers of version 2. */
+export function certifyResponse(options: CertifyOptions): TestResponse {
+  const { bls, response, path, others = [], shown = null } = options;
+  const { headers, leaf } = entryOf(options);
   let tree = treeSet(emptyTree(), leaf, EMPTY);
   for (const other of others) tree = treeSet(tree, [...other.map(utf8), sha256(utf8(other.join()))], EMPTY);
-  const shownTree = witness(tree, shown === null ? [[]] : [leaf, ...shown.map((each) => each.map(utf8))]);
-  const certificate = certificateOf(bls, treeHash(tree), options);
-  const header =
-    `certificate=:${base64(certificate)}:, tree=:${base64(encodeHashTree(shownTree))}:, ` +
-    `version=2, expr_path=:${base64(encodeCbor([...path]))}:`;
-  return { ...response, headers: [...headers, ["IC-Certificate", header]] };
+  const rest = headerRest(tree, path, shown === null ? [[]] : [leaf, ...shown.map((each) => each.map(utf8))]);
+  const certificate = base64(certificateOf(bls, treeHash(tree), options));
+  return { ...response, headers: [...headers, ["IC-Certificate", `certificate=:${certificate}:${rest}`]] };
+}
+
+/** For a canister that adds the certificate itself: its certified data, and each page's headers and rest of `IC-Certificate`. */
+export function certifyPages(pages: readonly CertifiedPage[]): {
+  readonly data: Uint8Array;
+  readonly pages: readonly { readonly headers: readonly HeaderField[]; readonly rest: string }[];
+} {
+  const entries = pages.map(entryOf);
+  const tree = entries.reduce((grown, { leaf }) => treeSet(grown, leaf, EMPTY), emptyTree());
+  return {
+    data: treeHash(tree),
+    pages: entries.map(({ headers, leaf }, i) => {
+      const { path } = pages[i] as CertifiedPage;
+      // For a wildcard, that there is nothing more specific is shown by everything that there is.
+      return { headers, rest: headerRest(tree, path, path.at(-1) === "<*>" ? [[]] : [leaf]) };
+    }),
+  };
 }
 
 /** The response with the header of version 1; `assets` are what the canister certified, by path. */
