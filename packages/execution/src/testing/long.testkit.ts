@@ -16,6 +16,7 @@ import { TestSubnet } from "./subnet.testkit.ts";
 
 export { IDL } from "@icp-sdk/core/candid";
 export { encode, TestSubnet } from "./subnet.testkit.ts";
+export { totalCycles } from "./total-cycles.testkit.ts";
 
 export const SMALL: Partial<ExecutionLimits> = {
   instructionsPerRound: 4_000_000n,
