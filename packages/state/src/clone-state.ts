@@ -36,9 +36,7 @@ export function cloneState(state: ReplicatedState, pages: SharedPages): Replicat
 
 /** Gives every page of the state back: nobody may look at it afterwards. */
 export function dropState(state: ReplicatedState, pages: SharedPages): void {
-  const drop = (table: PageTable): void => {
-    for (const id of table.clear()) pages.retire(id);
-  };
+  const drop = (table: PageTable): void => table.forEachPage((id) => pages.retire(id));
   for (const { memory } of state.canisters.values()) {
     drop(memory.heap);
     drop(memory.stable);

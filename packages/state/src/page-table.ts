@@ -83,6 +83,20 @@ export class PageTable {
     }
   }
 
+  /** Visits the non-zero pages, neighbours together but in no other order; the table must not change meanwhile. Faster than `entries`. */
+  forEachPage(visit: (id: PageId) => void): void {
+    if (this.#chunks === null) {
+      for (let i = 1; i < 2 * this.#pages; i += 2) visit(this.#list[i] as number);
+      return;
+    }
+    for (const chunk of this.#chunks.values()) {
+      for (let i = 0; i < CHUNK_PAGES; i++) {
+        const id = chunk[i] as number;
+        if (id !== 0) visit(id);
+      }
+    }
+  }
+
   /** The same pages in a table of its own, nothing of it changed; the caller retains each version. Costs a chunk's worth each. */
   clone(): PageTable {
     const copy = new PageTable();

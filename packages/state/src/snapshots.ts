@@ -34,7 +34,7 @@ export function snapshotKey(id: Uint8Array): SnapshotKey {
 /** A table with the same page versions. */
 export function shareTable(table: PageTable, pages: SharedPages): PageTable {
   const copy = table.clone();
-  for (const [, id] of copy.entries()) pages.retain(id);
+  copy.forEachPage((id) => pages.retain(id));
   return copy;
 }
 

@@ -61,9 +61,7 @@ export class Mirror implements ModuleSource {
     for (const snapshotted of snapshot.canisters) {
       const { meta, heap, stable, logs } = snapshotted;
       this.#pool.share(meta);
-      const canister = newCanister(snapshotted, logs);
-      canister.memory.heap.applyDelta(heap);
-      canister.memory.stable.applyDelta(stable);
+      const canister = newCanister(snapshotted, logs, { heap: tableOf(heap), stable: tableOf(stable) });
       this.canisters.set(principalKey(meta.id), canister);
       this.#retain(meta);
     }
@@ -191,7 +189,14 @@ function newCanister(
     chargedUntil,
   }: Pick<CanisterDelta, "meta" | "consumed" | "queryStats" | "chargedUntil">,
   logs: readonly CanisterLogRecord[],
+  memory: MirroredCanister["memory"] = { heap: new PageTable(), stable: new PageTable() },
 ): MirroredCanister {
-  const memory = { heap: new PageTable(), stable: new PageTable() };
   return { meta, memory, logs, consumed: new Map(consumed), queryStats, chargedUntil };
+}
+
+function tableOf(pages: PageDelta | PageTable): PageTable {
+  if (pages instanceof PageTable) return pages;
+  const table = new PageTable();
+  table.applyDelta(pages);
+  return table;
 }

@@ -19,11 +19,11 @@ import type {
 import type { CompiledCanister } from "@orrery/wasm";
 import type { ModuleBytes } from "../types.ts";
 
-/** A canister as a view holds it. */
+/** A canister as a view holds it; tables of its own where the view is on the same thread, for which they cost less. */
 export interface CanisterSnapshot {
   readonly meta: CanisterMeta;
-  readonly heap: PageDelta;
-  readonly stable: PageDelta;
+  readonly heap: PageDelta | PageTable;
+  readonly stable: PageDelta | PageTable;
   readonly logs: readonly CanisterLogRecord[];
   readonly consumed: ReadonlyMap<string, bigint>;
   readonly queryStats: CanisterState["queryStats"];
@@ -56,16 +56,23 @@ export interface CompiledModules {
   compiledModule(module: InstalledModule): CompiledCanister;
 }
 
-/** The state between two rounds, as a view takes it over. Cost: the whole state, page contents apart. */
-export function takeSnapshot(state: ReplicatedState, runner: CompiledModules | null = null): ViewSnapshot {
+/**
+ * The state between two rounds, as a view takes it over. Cost: the whole state, page contents apart; the chunks of page tables, where
+ * the view is on the same thread (`pagesOf`).
+ */
+export function takeSnapshot(
+  state: ReplicatedState,
+  runner: CompiledModules | null = null,
+  pagesOf: (table: PageTable) => PageDelta | PageTable = allPages,
+): ViewSnapshot {
   const modules = new Map<BlobKey, ModuleBytes>();
   const canisters: CanisterSnapshot[] = [];
   for (const canister of state.canisters.values()) {
     const { meta, memory, logs, consumed, queryStats, running, chargedUntil } = canister;
     canisters.push({
       meta: { ...meta },
-      heap: allPages(memory.heap),
-      stable: allPages(memory.stable),
+      heap: pagesOf(memory.heap),
+      stable: pagesOf(memory.stable),
       logs,
       consumed: new Map(consumed),
       queryStats: { ...queryStats },

@@ -148,7 +148,7 @@ export class Replica {
   #look(): CertifiedView {
     const { engine, host } = this.#commons;
     return new CertifiedView({
-      snapshot: takeSnapshot(this.#state, this.#runner),
+      snapshot: takeSnapshot(this.#state, this.#runner, (table) => table.clone()),
       certification: this.#certify(treeHash(this.#state.tree)),
       pages: this.arena,
       inflate: host.inflate,
