@@ -1,5 +1,5 @@
 /** The server's own log: lines on stdout, and in a file where POCKET_IC_LOG_DIR asks for one. Canisters print to stderr. */
-import { appendFileSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 
 export type Level = "debug" | "info" | "warn" | "error";
@@ -26,7 +26,7 @@ export function createLog(filter: string | null, env: NodeJS.ProcessEnv): Log {
   const folder = env["POCKET_IC_LOG_DIR"];
   const stamp = new Date().toISOString().replaceAll(":", "_");
   const file = folder === undefined || folder === "" ? null : join(folder, `${TARGET}_${stamp}.log`);
-  if (file !== null) mkdirSync(join(file, ".."), { recursive: true });
+  if (folder !== undefined && file !== null && !existsSync(folder)) mkdirSync(folder);
   return (level, message) => {
     if (LEVELS.indexOf(level) < least) return;
     const line = `${new Date().toISOString()} ${level.toUpperCase().padStart(5)} ${TARGET}: ${message}\n`;

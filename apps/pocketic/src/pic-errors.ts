@@ -37,6 +37,7 @@ const VARIANTS: Readonly<Record<string, string>> = {
   call_unroutable: "BadIngressMessage",
   call_pending: "BadIngressMessage",
   ingress_too_large: "BadIngressMessage",
+  subnet_unknown: "BadIngressMessage",
 };
 
 /** The answer that an error of an operation makes; null when it is none that a request can cause. */

@@ -7,7 +7,7 @@ import { nodeSignatures } from "@orrery/host/signatures";
 import { type Api, createApi, type HttpResponse, type Validate, validateWith } from "@orrery/http";
 import { createInstance, type Instance, type InstanceHost, openInstance } from "@orrery/sim/instance";
 import { type Answer, jsonAnswer, withCors } from "./answers.ts";
-import { messageId, resultJson } from "./calls.ts";
+import { base64, messageId, resultJson } from "./calls.ts";
 import { autoProgressMs } from "./config.ts";
 import { dashboard } from "./dashboard.ts";
 import { createInstanceGateway } from "./instance-gateway.ts";
@@ -149,9 +149,27 @@ export class Resident {
     return this.#perform("update/await_ingress_message", body, null);
   }
 
+  async #snapshot(name: string, body: Uint8Array): Promise<string> {
+    // Only few instances need Candid for it.
+    const { downloadSnapshot, uploadSnapshot } = await import("./snapshot-files.ts");
+    const isDownload = name === "update/canister_snapshot_download";
+    const result = isDownload
+      ? downloadSnapshot(this.#instance, body)
+      : { snapshot_id: base64(uploadSnapshot(this.#instance, body)) };
+    this.#ran();
+    return encodeJson(result);
+  }
+
+  /** Something was done that may have run rounds or brought work for some. */
+  #ran(): void {
+    this.#network.answered();
+    this.#progress?.poke();
+  }
+
   /** Does what the path below the instance asks for; errors say what the request did wrong. */
   operate(name: string, body: Uint8Array, blob: Uint8Array | null): string | Promise<string> {
     if (name === "update/await_ingress_message" && this.#progress !== null) return this.#awaitLive(body);
+    if (name.startsWith("update/canister_snapshot_")) return this.#snapshot(name, body);
     return this.#perform(name, body, blob);
   }
 
@@ -162,10 +180,7 @@ export class Resident {
     const operation = OPERATIONS[name];
     if (operation === undefined) throw new PicError(`No operation has the path ${name}`, 404);
     const result = operation({ instance: this.#instance, body, blob });
-    if (name.startsWith("update/")) {
-      this.#network.answered();
-      this.#progress?.poke();
-    }
+    if (name.startsWith("update/")) this.#ran();
     return encodeJson(result);
   }
 

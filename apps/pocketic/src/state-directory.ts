@@ -2,10 +2,11 @@
  * Where an instance is kept between servers (`state_dir`): one folder for what the core writes, and `topology.json`, by which clients and later
  * servers know that there is an instance. Written when the instance is deleted or the server ends in order; held by a lock meanwhile.
  */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { createFileDisk, type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
+import { makeDirectory } from "@orrery/host/make-directory";
 import type { Disk } from "@orrery/state";
 import { TOPOLOGY_FILE } from "./config.ts";
 import { type Encodable, encodeJson, type JsonObject, parseJson } from "./json.ts";
@@ -34,7 +35,7 @@ function refuse(path: string, why: string): OrreryError {
 function diskIn(folder: string): (name: string) => Disk {
   return (name) => {
     const path = join(folder, name);
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeDirectory(path);
     return createFileDisk(path);
   };
 }
@@ -67,8 +68,9 @@ function readTopology(path: string): boolean {
 }
 
 /** Makes the directory when it is missing, and takes its lock. */
-export function openStateDirectory(path: string): StateDirectory {
-  mkdirSync(path, { recursive: true, mode: 0o700 });
+export function openStateDirectory(directory: string): StateDirectory {
+  const path = resolve(directory);
+  makeDirectory(path);
   const lock: DirectoryLock = lockDirectory(path);
   try {
     const isSaved = readTopology(path);
