@@ -180,6 +180,14 @@ const historyOf = async (world: World, canister: Universal, count: bigint) => {
     relayedReply(await asker.update(managementCall("canister_info", value))),
   );
 };
+info("the uninstallation of an empty canister is a change", async (world) => {
+  const canister = await world.fresh({ install: false });
+  replied(await world.manage("uninstall_code", { canister_id: canister.id }));
+  const { total_num_changes, recent_changes } = await historyOf(world, canister, 1n);
+  assert.equal(total_num_changes, 2n);
+  assert.ok("code_uninstall" in recent_changes[0].details[0]);
+  assert.equal(recent_changes[0].canister_version, 1n);
+});
 info("a failed installation is no change", async (world) => {
   const canister = await world.fresh();
   const before = (await historyOf(world, canister, 0n)).total_num_changes;

@@ -609,6 +609,19 @@ status("stopping and starting raise the version", async (world) => {
   repliedNumber(await canister.query(ic0.canister_version, reply64), 4);
 });
 
+status("requests to stop or start that change nothing raise the version too", async (world) => {
+  const canister = await world.fresh();
+  const manage = async (method: string): Promise<bigint> => {
+    replied(await world.manage(method, { canister_id: canister.id }));
+    return (await canister.status()).version;
+  };
+  assert.equal(await manage("start_canister"), 2n);
+  // To stopping and to stopped.
+  assert.equal(await manage("stop_canister"), 4n);
+  assert.equal(await manage("stop_canister"), 5n);
+  assert.equal(await manage("start_canister"), 6n);
+});
+
 status("canister_version of the status is the same", async (world) => {
   const canister = await world.fresh();
   assert.equal((await canister.status()).version, 1n);

@@ -76,13 +76,17 @@ export const stopCanister: Handler = (round, call) => {
   if (!found.ok) return failure(found.error);
   const { canister } = found.value;
   const { meta } = canister;
-  if (meta.status.kind === "stopped") return DONE;
+  // Each request counts, also one that finds nothing to do.
+  meta.version++;
+  if (meta.status.kind === "stopped") {
+    changed(round, canister);
+    return DONE;
+  }
   const deadline = round.state.time + STOP_TIMEOUT_NS;
   const request: StopRequest =
     call.origin.kind === "ingress"
       ? { kind: "ingress", requestId: call.origin.requestId, deadline }
       : { ...call.origin, kind: "call", cycles: call.cycles, deadline };
-  if (meta.status.kind === "running") meta.version++;
   const before = meta.status.kind === "stopping" ? meta.status.requests : [];
   meta.status = { kind: "stopping", requests: [...before, request] };
   changed(round, canister);
@@ -94,15 +98,13 @@ export const uninstall: Handler = (round, call) => {
   const found = controlled(round, call, (record) => optional(record, "sender_canister_version", readNat64));
   if (!found.ok) return failure(found.error);
   const { canister, args: senderVersion } = found.value;
-  const hadCode = canister.meta.module !== null;
   uninstallCode(round, canister);
-  if (hadCode) {
-    recordChange(canister, {
-      time: round.state.time,
-      origin: historyOrigin(call, senderVersion),
-      details: { kind: "code_uninstall" },
-    });
-  }
+  // An empty canister's too, as the replica and the specification have it.
+  recordChange(canister, {
+    time: round.state.time,
+    origin: historyOrigin(call, senderVersion),
+    details: { kind: "code_uninstall" },
+  });
   changed(round, canister);
   return DONE;
 };
