@@ -22,6 +22,10 @@ const { stateDirectory, durability, chaosFile } = workerData as WorkerStart;
 installFastHashes();
 let stores: readonly SubnetStore[] = [];
 let scheduled = false;
+/** A piece of a checkpoint is on its way. */
+let writing = false;
+/** Blocks wait for no more than such a piece of a checkpoint, or for a sync of it. */
+const PIECE_MS = 5;
 
 assert(parentPort !== null, "the storage worker runs as a worker thread");
 reportFailures(parentPort);
@@ -72,8 +76,28 @@ function commit(): void {
     const height = store.commit();
     if (height === null) continue;
     main.post({ kind: "durable", subnet, height });
-    store.writeDueCheckpoints();
   }
+  writeOn();
+}
+
+/** Writes checkpoints piece by piece: blocks that come meanwhile do not wait for more than a piece. */
+function writeOn(): void {
+  if (writing) return;
+  const end = performance.now() + PIECE_MS;
+  for (let due = dueStore(); due !== undefined; due = dueStore()) {
+    due.writeOn();
+    if (performance.now() < end) continue;
+    writing = true;
+    setImmediate(() => {
+      writing = false;
+      writeOn();
+    });
+    return;
+  }
+}
+
+function dueStore(): SubnetStore | undefined {
+  return stores.find((store) => store.checkpointDue);
 }
 
 function acceptFeed(port: MessagePort): void {
@@ -86,7 +110,6 @@ function acceptFeed(port: MessagePort): void {
       }
       storeOf(subnet).checkpoint(feed, (info) => execution.post({ kind: "checkpointed", subnet, info }));
       commit();
-      storeOf(subnet).writeDueCheckpoints();
     },
   });
 }

@@ -8,6 +8,7 @@ import { domainSep, sha256 } from "@orrery/crypto";
 import { createFileDisk } from "@orrery/host";
 import {
   type CheckpointInfo,
+  type CheckpointInput,
   ColdPages,
   type Disk,
   type LogRecord,
@@ -64,7 +65,12 @@ export class SubnetStore {
   #appended: Height;
   #waiting: LogRecord[] = [];
   /** Collected and not yet written, oldest first; execution has one under way at a time. */
-  readonly #checkpoints: { readonly height: Height; write(): void }[] = [];
+  readonly #checkpoints: {
+    readonly input: CheckpointInput;
+    readonly done: (info: CheckpointInfo) => void;
+  }[] = [];
+  /** Of the first of them, once it is being written. */
+  #steps: Iterator<void, CheckpointInfo> | null = null;
 
   constructor(store: Store, disk: Disk) {
     this.#store = store;
@@ -85,10 +91,7 @@ export class SubnetStore {
 
   checkpoint({ input, slabs }: CheckpointFeed, done: (info: CheckpointInfo) => void): void {
     for (const slab of slabs) this.#reader.addSlab(slab);
-    this.#checkpoints.push({
-      height: input.height,
-      write: () => done(this.#store.writeCheckpoint(input, this.#reader)),
-    });
+    this.#checkpoints.push({ input, done });
   }
 
   /** One disk sync for all that waits; the newest height that became durable, null when none waited. */
@@ -102,10 +105,22 @@ export class SubnetStore {
     return this.#appended;
   }
 
-  /** Blocks and checkpoints come over different ports, in no order between them: a checkpoint waits for its blocks. */
-  writeDueCheckpoints(): void {
-    while (this.#checkpoints[0] !== undefined && this.#checkpoints[0].height <= this.#appended)
-      this.#checkpoints.shift()?.write();
+  /** Whether a checkpoint can be written on. Blocks come over another port, in no order to it: a checkpoint waits for its blocks. */
+  get checkpointDue(): boolean {
+    const [first] = this.#checkpoints;
+    return first !== undefined && first.input.height <= this.#appended;
+  }
+
+  /** One step of the checkpoint that is due. */
+  writeOn(): void {
+    const [first] = this.#checkpoints;
+    assert(first !== undefined && this.checkpointDue, "a checkpoint is due");
+    this.#steps ??= this.#store.checkpointSteps(first.input, this.#reader);
+    const step = this.#steps.next();
+    if (step.done !== true) return;
+    this.#steps = null;
+    this.#checkpoints.shift();
+    first.done(step.value);
   }
 
   close(): void {

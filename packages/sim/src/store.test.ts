@@ -164,3 +164,42 @@ test("the faulty disk loses what was not synced and keeps what was", () => {
   }
   assert.ok(lost.size >= 6, [...lost].join("; "));
 });
+
+test("blocks go on being written beside a checkpoint; a process that ends in the middle of one begins with the one before", () => {
+  for (const stopAfter of [3, Number.POSITIVE_INFINITY]) {
+    const disk = new FaultyDisk({ seed: 1 });
+    const world = newWorld(3);
+    const { state, arena } = world;
+    const collector = new CheckpointCollector(state, null);
+    const store = open(disk, { segmentBytes: 300 });
+    const round = (): void => {
+      collector.absorb(runRound(world, 3));
+      store.appendBlocks([{ height: state.height, bytes: utf8(`block ${state.height}`) }]);
+      assert.equal(store.sync(), state.height);
+    };
+    for (let i = 0; i < 30; i++) round();
+    store.writeCheckpoint(collector.collect(state, "delta", arena), arena);
+    collector.finished();
+    for (let i = 0; i < 10; i++) round();
+    const digest = stateDigest(world);
+    const steps = store.checkpointSteps(collector.collect(state, "full", arena), arena);
+    let step = steps.next();
+    for (let i = 1; step.done !== true && i < stopAfter; i++) {
+      round();
+      // What nobody needs any more goes, the file that is being written does not.
+      store.release(arena.epoch);
+      step = steps.next();
+    }
+    assert.equal(step.done ?? false, stopAfter > 3);
+    const { height } = state;
+    disk.restartProcess();
+    const again = open(disk);
+    assert.equal(again.recovered.checkpoint?.height, stopAfter > 3 ? 40 : 30);
+    assert.equal(again.recovered.lastHeight, height);
+    assert.equal([...again.recovered.blocks].length, height - (stopAfter > 3 ? 40 : 30));
+    const loaded = loadCheckpoint(disk, { networkId });
+    assert.ok(loaded !== null && height > 41);
+    if (stopAfter > 3) assert.equal(stateDigest(loaded), digest);
+    again.close();
+  }
+});

@@ -53,11 +53,15 @@ export interface CheckpointHeader {
 }
 
 /** Writes one checkpoint file front to back through a buffer of fixed size. */
+/** Written and not durable at a time. */
+const SYNC_BYTES: number = 4 << 20;
+
 export class FrameWriter {
   readonly #file: DiskFile;
   readonly #buffer = new Uint8Array(STREAM_BYTES);
   #used = 0;
   #written = 0;
+  #synced = 0;
   #chain = 0;
 
   constructor(file: DiskFile, header: CheckpointHeader & { readonly network: Uint8Array }) {
@@ -98,6 +102,13 @@ export class FrameWriter {
 
   bulk(bytes: Uint8Array): void {
     this.#put(bytes);
+  }
+
+  /** Makes what is written out durable when it is much, so that neither the last sync nor anybody else's waits for all of it. */
+  settle(): void {
+    if (this.#written - this.#synced < SYNC_BYTES) return;
+    this.#file.sync();
+    this.#synced = this.#written;
   }
 
   /** Writes out the buffer and makes the file durable. */

@@ -43,8 +43,8 @@ export class PagesWriter {
     this.#chain = options.chain;
   }
 
-  /** Frames for one memory, which `prefix` names; pairs of page number and page id. */
-  write(prefix: Uint8Array, pages: PageDelta): void {
+  /** Frames for one memory, which `prefix` names; pairs of page number and page id. A step for each megabyte. */
+  *write(prefix: Uint8Array, pages: PageDelta): Generator<void> {
     const zeros: number[] = [];
     const references: number[] = [];
     const full: number[] = [];
@@ -54,7 +54,10 @@ export class PagesWriter {
       else if (this.#standing(id) !== null) references.push(i);
       else full.push(i);
     }
-    for (const batch of batches(full, PAGES_PER_FRAME)) this.#writeFull(prefix, pages, batch);
+    for (const batch of batches(full, PAGES_PER_FRAME)) {
+      this.#writeFull(prefix, pages, batch);
+      yield;
+    }
     for (const batch of batches(references, STREAM_BYTES / REFERENCE_BYTES)) {
       const entries = new Uint8Array(batch.length * REFERENCE_BYTES);
       const view = viewOf(entries);
@@ -108,6 +111,7 @@ export class PagesWriter {
     }
     this.#out.frame(FrameKind.pages, payload, batch.length * PAGE_BYTES);
     for (const at of batch) this.#out.bulk(this.#reader.view(pages[at + 1] as PageId));
+    this.#out.settle();
   }
 }
 

@@ -3,7 +3,7 @@
  * that makes it current, then the removal of what that made superfluous. Runs on the storage thread; pages come from shared
  * slabs by id. Invariant: at every instant the manifest on the disk names only whole, durable files.
  */
-import { concatBytes, fromHex, OrreryError, toHex } from "@orrery/base";
+import { assert, concatBytes, fromHex, OrreryError, toHex } from "@orrery/base";
 import type { CanisterInput, CheckpointInput } from "./checkpoint-collector.ts";
 import { CHECKPOINT_PREFIX, type Frame, FrameKind, FrameWriter, readFrames } from "./checkpoint-format.ts";
 import {
@@ -67,6 +67,8 @@ export class CheckpointWriter {
   #manifest: Manifest | null;
   /** Where blobs stand in the chain; null until needed. */
   #blobs: Map<BlobKey, BlobPlace> | null = null;
+  /** Of the file that is being written. */
+  #writing: number | null = null;
   /** Files of former chains that somebody may still be reading, and the epoch at whose end they were superseded. */
   #superseded: { readonly generation: number; readonly epoch: number }[] = [];
 
@@ -81,10 +83,11 @@ export class CheckpointWriter {
   }
 
   /**
-   * Writes a checkpoint and makes it current. When it throws (disk full), the one before is still current and whole. A delta that
-   * does not build on the current one is `checkpoint_unrelated`: collect a full one.
+   * Writes a checkpoint and makes it current, in steps of at most a megabyte or so. When it throws (disk full), the one before is still
+   * current and whole. A delta that does not build on the current one is `checkpoint_unrelated`: collect a full one.
    */
-  write(input: CheckpointInput, reader: PageReader): CheckpointInfo {
+  *write(input: CheckpointInput, reader: PageReader): Generator<void, CheckpointInfo> {
+    assert(this.#writing === null, "one checkpoint is written at a time");
     const old = this.#manifest;
     if (input.kind === "delta" && input.basedOn !== (old?.height ?? null)) {
       throw new OrreryError(
@@ -95,8 +98,9 @@ export class CheckpointWriter {
     const chain = input.kind === "delta" ? (old?.chain ?? []) : [];
     const generation = (old?.chain.at(-1)?.generation ?? 0) + 1;
     let pages: PagesWriter;
+    this.#writing = generation;
     try {
-      const written = this.#writeFile(input, reader, generation, chain);
+      const written = yield* this.#writeFile(input, reader, generation, chain);
       const manifest = { height: input.height, chain: [...chain, written.file] };
       replaceManifest(this.#disk, this.#network, manifest);
       this.#manifest = manifest;
@@ -104,6 +108,8 @@ export class CheckpointWriter {
     } catch (cause) {
       this.#abandon(generation);
       throw cause;
+    } finally {
+      this.#writing = null;
     }
     this.#blobs = null;
     pages.settle();
@@ -134,6 +140,7 @@ export class CheckpointWriter {
   removeUnused(): void {
     const named = new Set(this.#manifest?.chain.map(({ generation }) => generation));
     for (const { generation } of this.#superseded) named.add(generation);
+    if (this.#writing !== null) named.add(this.#writing);
     let removed = false;
     for (const name of this.#disk.list()) {
       const generation = numberOf(CHECKPOINT_PREFIX, name);
@@ -155,12 +162,12 @@ export class CheckpointWriter {
     }
   }
 
-  #writeFile(
+  *#writeFile(
     input: CheckpointInput,
     reader: PageReader,
     generation: number,
     chain: readonly CheckpointFile[],
-  ): { readonly file: CheckpointFile; readonly pages: PagesWriter } {
+  ): Generator<void, { readonly file: CheckpointFile; readonly pages: PagesWriter }> {
     const file = this.#disk.open(checkpointFileName(generation), { create: true });
     const parent = chain.at(-1)?.generation ?? 0;
     try {
@@ -171,13 +178,18 @@ export class CheckpointWriter {
       out.frame(FrameKind.system, input.system);
       for (const id of input.deleted) out.frame(FrameKind.canisterDeleted, keyed(id));
       for (const key of input.blobsReleased) out.frame(FrameKind.blobReleased, fromHex(key));
-      for (const blob of input.blobs) this.#writeBlob(out, blob);
-      for (const canister of input.canisters) writeCanister(out, canister, pages);
+      for (const blob of input.blobs) {
+        this.#writeBlob(out, blob);
+        yield;
+      }
+      for (const canister of input.canisters) yield* writeCanister(out, canister, pages);
       for (const id of input.snapshotsDeleted) out.frame(FrameKind.snapshotDeleted, keyed(id));
-      for (const snapshot of input.snapshots) writeSnapshot(out, snapshot, pages);
+      for (const snapshot of input.snapshots) yield* writeSnapshot(out, snapshot, pages);
       for (const id of input.ingressPruned) out.frame(FrameKind.ingressPruned, keyed(id));
-      for (const { requestId, record } of input.ingress)
+      for (const { requestId, record } of input.ingress) {
         out.frame(FrameKind.ingress, keyed(requestId, record));
+        yield;
+      }
       out.frame(FrameKind.footer, input.rootHash);
       out.finish();
       return { file: { generation, bytes: out.offset, sum: out.chain }, pages };
@@ -247,18 +259,19 @@ export function readBlobPayload(frame: Frame): { readonly key: BlobKey; readonly
   return { key: toHex(frame.payload.subarray(0, 32)), sum: viewOf(frame.payload).getUint32(32, true) };
 }
 
-function writeCanister(out: FrameWriter, canister: CanisterInput, pages: PagesWriter): void {
+function* writeCanister(out: FrameWriter, canister: CanisterInput, pages: PagesWriter): Generator<void> {
   out.frame(FrameKind.canister, keyed(canister.id, canister.record));
-  pages.write(concatBytes(keyed(canister.id), Uint8Array.of(HEAP_MEMORY)), canister.heap);
-  pages.write(concatBytes(keyed(canister.id), Uint8Array.of(STABLE_MEMORY)), canister.stable);
+  yield* pages.write(concatBytes(keyed(canister.id), Uint8Array.of(HEAP_MEMORY)), canister.heap);
+  yield* pages.write(concatBytes(keyed(canister.id), Uint8Array.of(STABLE_MEMORY)), canister.stable);
+  yield;
 }
 
 /** What a snapshot shares comes before what it has of its own. */
-function writeSnapshot(out: FrameWriter, snapshot: SnapshotInput, writer: PagesWriter): void {
+function* writeSnapshot(out: FrameWriter, snapshot: SnapshotInput, writer: PagesWriter): Generator<void> {
   out.frame(FrameKind.snapshot, keyed(snapshot.id, snapshot.record));
   for (const { memory, shared, pages } of snapshot.memories) {
     const prefix = concatBytes(keyed(snapshot.id), Uint8Array.of(memory));
     if (shared.length > 0) out.frame(FrameKind.sharedPages, concatBytes(prefix, encodeRuns(shared)));
-    writer.write(prefix, pages);
+    yield* writer.write(prefix, pages);
   }
 }

@@ -66,6 +66,8 @@ export interface Store {
    * its height must have been appended; they are made durable first. When it throws, the checkpoint before stands.
    */
   writeCheckpoint(input: CheckpointInput, reader: PageReader): CheckpointInfo;
+  /** The same in steps of some milliseconds, between which blocks may be appended and made durable. */
+  checkpointSteps(input: CheckpointInput, reader: PageReader): Iterator<void, CheckpointInfo>;
   readonly checkpoint: CheckpointInfo | null;
   /** Versions retired up to `epoch` are reclaimed: checkpoint files that only they are in are removed. */
   release(epoch: number): void;
@@ -147,13 +149,20 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
     sync: () => log.sync(),
     blocksFrom: (from: Height) => log.records(from),
     writeCheckpoint(input: CheckpointInput, reader: PageReader): CheckpointInfo {
+      const steps = this.checkpointSteps(input, reader);
+      for (;;) {
+        const step = steps.next();
+        if (step.done === true) return step.value;
+      }
+    },
+    *checkpointSteps(input: CheckpointInput, reader: PageReader): Generator<void, CheckpointInfo> {
       const durable = log.sync();
       assert(
         durable === null || durable >= input.height,
         `a checkpoint of height ${input.height} when blocks are durable up to ${durable}`,
       );
       log.begin(input.height + 1);
-      const info = writer.write(input, reader);
+      const info = yield* writer.write(input, reader);
       log.prune(input.height);
       return info;
     },
