@@ -120,7 +120,7 @@ function step(around: Surroundings, depth: number): Item {
   const { random } = around;
   const steps: readonly (() => Item)[] = [
     () => [random.below(1_000), set(random.below(8) + 1)],
-    () => [random.below(50_000), op.spin],
+    () => [random.below(likely(random, 10) ? 900_000 : 50_000), op.spin],
     () => [among(random, [1, 2, 100]), ic0.stable64_grow, op.drop],
     () => [among(random, [1n, 1_000_000n, T]), ic0.msg_cycles_accept, op.drop],
     () => ["a text", ic0.debug_print],
