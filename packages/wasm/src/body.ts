@@ -17,10 +17,11 @@ import { type FunctionType, functionType, type Range } from "./decode.ts";
 import { ExtraLocals, TYPE_I64 } from "./extra-locals.ts";
 import { type Declarations, frameToCheck, readDeclarations, writeBlock } from "./frame.ts";
 import { mapFunction } from "./layout.ts";
+import { loopSteps } from "./loop-steps.ts";
 import { writeBulkPrologue, writeFarMark, writeStorePrologue } from "./memory-code.ts";
 import * as o from "./opcodes.ts";
 import { Operands, UNKNOWN } from "./operands.ts";
-import { peekOpcode, readOpcode, skipImmediates } from "./operators.ts";
+import { LOCALS_MAX, peekOpcode, readOpcode, skipImmediates } from "./operators.ts";
 import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
 import { Runs } from "./runs.ts";
@@ -187,9 +188,14 @@ export class BodyRewriter {
         return;
       case o.OP_I32_ADD:
       case o.OP_I32_SUB:
+      case o.OP_I32_MUL:
+      case o.OP_I32_SHL:
       case o.OP_I64_ADD:
       case o.OP_I64_SUB:
-        this.#add(op);
+      case o.OP_I64_MUL:
+      case o.OP_I64_SHL:
+        this.#run.u8(op);
+        this.#operands.compute(op, this.#is64, this.#floor);
         return;
       case o.OP_MEMORY_GROW:
         r.u32();
@@ -232,8 +238,14 @@ export class BodyRewriter {
     this.#blocks.push({ op, height: this.#operands.height, params, results, dead });
     if (dead) return;
     this.#operands.push(params);
-    if (op === o.OP_LOOP) this.#loops++;
+    if (op === o.OP_LOOP) this.#enterLoop();
     if (op !== o.OP_BLOCK) this.#runs.end(op === o.OP_LOOP);
+  }
+
+  #enterLoop(): void {
+    this.#loops++;
+    const firstMoved = this.#context.layout.passesCounter ? this.#params : LOCALS_MAX;
+    this.#operands.enterLoop(loopSteps(this.#reader, firstMoved));
   }
 
   #closeBlock(op: number): void {
@@ -330,14 +342,6 @@ export class BodyRewriter {
     else this.#operands.push(1);
   }
 
-  /** Addition and subtraction; those of addresses are followed. */
-  #add(op: number): void {
-    this.#run.u8(op);
-    const wide = op === o.OP_I64_ADD || op === o.OP_I64_SUB;
-    if (wide !== this.#is64) this.#replace(2, 1);
-    else this.#operands.add(op === o.OP_I32_SUB || op === o.OP_I64_SUB, !wide, this.#floor);
-  }
-
   #store(op: number, start: number): void {
     const r = this.#reader;
     r.u32();
@@ -346,6 +350,7 @@ export class BodyRewriter {
     const size = o.storeBytes[op] as number;
     const slot = this.#operands.height - 2;
     const base = this.#operands.base(slot);
+    const stream = this.#operands.isSteady(slot) ? start : -1;
     const type = o.storeType[op] as number;
     const run = this.#run;
     if (offset >= 2 ** 31) {
@@ -353,10 +358,11 @@ export class BodyRewriter {
       const mark = (address: number): void => writeFarMark(run, address, offset, size, layout);
       writeStorePrologue(run, type, this.#code, mark);
     } else if (base === UNKNOWN) {
-      const mark = (address: number): void => this.#marks.alone(run.length, address, offset, size);
+      const mark = (address: number): void => this.#marks.alone(run.length, address, offset, size, stream);
       writeStorePrologue(run, type, this.#code, mark);
     } else {
-      this.#marks.grouped(run.length, base, this.#operands.constant(slot) + offset, size, this.#loops > 0);
+      const at = this.#operands.constant(slot) + offset;
+      this.#marks.grouped(run.length, base, at, size, { inLoop: this.#loops > 0, stream });
     }
     run.copy(r.bytes, start, r.at);
     this.#replace(2, 0);

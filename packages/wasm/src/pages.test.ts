@@ -87,6 +87,72 @@ const storeArbitrary: fc.Arbitrary<Store> = fc.record({
   split: fc.boolean(),
 });
 
+interface Walk {
+  readonly kind: number;
+  /** How the address goes through memory: as a pointer, as an index that is scaled, or as a local computed from one. */
+  readonly form: "pointer" | "shifted" | "multiplied" | "computed";
+  readonly before: number;
+  /** Bytes from one turn to the next, by a shift or a product where the form asks for one. */
+  readonly stride: number;
+  readonly turns: number;
+  readonly back: boolean;
+}
+
+/** Text of a loop that stores at `$i * stride` from just before a page's end on, or back from there. */
+function walkText({ kind, form, before, stride, turns, back }: Walk, type: "i32" | "i64"): string {
+  const [op, , value] = STORES[kind] as (typeof STORES)[number];
+  const lane = op.endsWith("lane") ? "0" : "";
+  const start = 12 * PAGE - before;
+  const shift = Math.round(Math.log2(stride));
+  const sign = back ? "sub" : "add";
+  const add = `${type}.${sign} ${value} ${op} offset=3 ${lane}`;
+  const turn = {
+    pointer: `local.get $p ${value} ${op} offset=3 ${lane} local.get $p ${type}.const ${stride} ${type}.${sign} local.set $p`,
+    shifted: `local.get $p local.get $i ${type}.const ${shift} ${type}.shl ${add}`,
+    multiplied: `local.get $p local.get $i ${type}.const ${stride} ${type}.mul ${add}`,
+    computed: `local.get $p local.get $i ${type}.const ${stride} ${type}.mul ${type}.${sign} local.tee $q
+      ${value} ${op} offset=3 ${lane} local.get $q ${value} ${op} offset=40 ${lane}`,
+  }[form];
+  return `${type}.const ${start} local.set $p
+    loop ${turn} local.get $i ${type}.const 1 ${type}.add local.tee $i ${type}.const ${turns} ${type}.lt_u br_if 0 end`;
+}
+
+const walkArbitrary: fc.Arbitrary<Walk> = fc.record({
+  kind: fc.nat(STORES.length - 1),
+  form: fc.constantFrom("pointer", "shifted", "multiplied", "computed"),
+  before: fc.integer({ min: -20, max: 60 }),
+  stride: fc.constantFrom(1, 2, 4, 7, 8, 16, 500, 512, 513, 4096),
+  turns: fc.integer({ min: 1, max: 9 }),
+  back: fc.boolean(),
+});
+
+test("stores that go through memory step by step mark the pages they change and no others", () => {
+  const engine = createEngine();
+  fc.assert(
+    fc.property(fc.array(walkArbitrary, { minLength: 1, maxLength: 4 }), fc.boolean(), (walks, is64) => {
+      const type = is64 ? "i64" : "i32";
+      const body = walks.map((walk) => `${type}.const 0 local.set $i ${walkText(walk, type)}`).join("\n");
+      const text = `(module (memory ${is64 ? "i64" : ""} ${MEMORY_PAGES / 16} ${MEMORY_PAGES / 16})
+        (func (export "canister_update go") (local $p ${type}) (local $q ${type}) (local $i ${type}) ${body}))`;
+      const compiled = compile(text, engine);
+      for (const form of FORMS) {
+        const instance = instantiate(engine, compiled, { form });
+        assert.equal(run(instance, "go").error, null);
+        const dirty = [...instance.dirtyPages()].sort((a, b) => a - b);
+        assert.deepEqual(dirty, changedPages(instance.memoryBytes()), form);
+        const again = instantiate(engine, compiled, { form });
+        assert.equal(run(again, "go").error, null);
+        assert.deepEqual(
+          [...again.dirtyPages()].sort((a, b) => a - b),
+          dirty,
+          `${form}, again`,
+        );
+      }
+    }),
+    { numRuns: 150 },
+  );
+});
+
 test("changed pages are marked, and of the others only neighbours within a group", () => {
   const engine = createEngine();
   fc.assert(
