@@ -6,16 +6,22 @@ import { type NetworkInfo, writeWhole } from "./state-files.ts";
 
 export const STATUS_FILE = "status.json";
 
-export function launcherStatus(info: NetworkInfo): string {
+/** `features`: what the tool may make use of beyond the format's first version. */
+export function launcherStatus(info: NetworkInfo, features: readonly string[] = []): string {
   const gatewayPort = Number(new URL(info.gateway_url).port);
   const { root_key, default_effective_canister_id } = info;
-  return `${JSON.stringify({ v: "1", gateway_port: gatewayPort, root_key, default_effective_canister_id })}\n`;
+  const status = { v: "1", gateway_port: gatewayPort, root_key, default_effective_canister_id };
+  return `${JSON.stringify(features.length === 0 ? status : { ...status, supported_features: features })}\n`;
 }
 
-export function writeLauncherStatus(directory: string, info: NetworkInfo): void {
+export function writeLauncherStatus(
+  directory: string,
+  info: NetworkInfo,
+  features: readonly string[] = [],
+): void {
   try {
     makeDirectory(directory);
-    writeWhole(join(directory, STATUS_FILE), launcherStatus(info));
+    writeWhole(join(directory, STATUS_FILE), launcherStatus(info, features));
   } catch (cause) {
     const why = (cause as Error).message;
     throw new OrreryError(

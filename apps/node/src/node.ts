@@ -46,6 +46,10 @@ export interface NodeOptions {
   readonly outcalls?: OutcallAdapter | HttpsOutcallOptions;
   /** Update calls are taken this much later, as if they came from far away; 0 by default. */
   readonly artificialDelayMs?: number;
+  /** Names that canisters are served below besides localhost, lower case. */
+  readonly domains?: readonly string[];
+  /** Custom domains: lines of `<host>:<canister id>`, read again when they change. */
+  readonly customDomainsFile?: string;
   /** For tests of crashes: threads die as this file says (chaos.ts). */
   readonly chaosFile?: string;
   /** Shows at `/metrics` how long main was busy at a time (turns.ts). */
@@ -139,6 +143,21 @@ async function loadService(): Promise<{ createService: typeof createService; bls
   return { createService, bls: await loadSignatures() };
 }
 
+/** What of a node's options its service needs. */
+function serviceOptions(
+  options: NodeOptions,
+): Omit<Parameters<typeof createService>[0], "bls" | "genesis" | "outcalls"> {
+  return {
+    clock: options.clock,
+    logger: options.logger,
+    hosts: [options.bind],
+    domains: options.domains ?? [],
+    customDomainsFile: options.customDomainsFile ?? null,
+    turns: options.watchTurns === true ? watchTurns() : null,
+    artificialDelayMs: options.artificialDelayMs ?? 0,
+  };
+}
+
 /** Starts a node; resolves when it answers everything. Errors carry codes of docs/errors.md; nothing is left running then. */
 export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean });
@@ -181,11 +200,8 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const service = loaded.createService({
       bls: loaded.bls,
       genesis,
-      clock: options.clock,
-      hosts: [options.bind],
       outcalls,
-      turns: options.watchTurns === true ? watchTurns() : null,
-      artificialDelayMs: options.artificialDelayMs ?? 0,
+      ...serviceOptions(options),
     });
     front.serve(service);
     const joined = {

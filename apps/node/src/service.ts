@@ -12,13 +12,7 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
-import {
-  createApi,
-  createCanisterHosts,
-  type HttpRequest,
-  type HttpResponse,
-  validateWith,
-} from "@orrery/http";
+import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
 import { Delegations } from "./delegations.ts";
 import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
@@ -65,6 +59,11 @@ export function createService(options: {
   readonly clock: Clock;
   /** Host names served besides localhost and IP literals. */
   readonly hosts: readonly string[];
+  /** Names that canisters are served below besides localhost. */
+  readonly domains: readonly string[];
+  /** Lines of `<host>:<canister id>`, read again when they change; null for none. */
+  readonly customDomainsFile: string | null;
+  readonly logger: Logger;
   /** Makes the outcalls of all subnets. */
   readonly outcalls: OutcallAdapter;
   readonly turns: Turns | null;
@@ -109,19 +108,17 @@ export function createService(options: {
     clock,
     artificialDelayMs,
   });
-  const canisterHosts = createCanisterHosts();
   const rootKey = root.keys.subnetPublicKey;
   const canisterSignatures = { rootKeyDer: rootKey, bls };
   const api = createApi(replicas, {
     validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
     effectiveCanisterId,
-    hosts: options.hosts,
+    hosts: [...options.hosts, ...options.domains],
     metrics: () =>
       renderMetrics((late.current ?? []).map((rounds) => rounds.figures())) +
       (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
     admin: (request) => administer(request, replicas.summary),
-    gateway: createNodeGateway({ network: replicas, hosts: canisterHosts, rootKey, bls }),
-    canisterHosts,
+    ...createNodeGateway({ ...options, network: replicas, rootKey }),
   });
   return {
     subnets,

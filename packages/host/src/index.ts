@@ -2,6 +2,7 @@
 export * from "./directory-lock.ts";
 export * from "./fast-crypto.ts";
 export * from "./file-disk.ts";
+export * from "./gateway-files.ts";
 export * from "./http-server.ts";
 export * from "./port-channel.ts";
 export * from "./priority.ts";

@@ -46,6 +46,10 @@ function missing(flags: LauncherFlags): string | null {
   return null;
 }
 
+/** What `status.json` announces. */
+const FEATURES: readonly string[] = ["custom-domains"];
+const CUSTOM_DOMAINS_FILE = "custom-domains.txt";
+
 interface Output {
   write(line: string): void;
   close(): void;
@@ -68,6 +72,15 @@ function explain(error: unknown, statePath: string): unknown {
   );
 }
 
+/** Where the tool writes custom domains: into the status directory, unless a flag says otherwise. */
+function customDomainsFile(
+  { customDomainsFile: file, statusDir }: LauncherFlags,
+  cwd: string,
+): string | null {
+  if (file !== null) return resolve(cwd, file);
+  return statusDir === null ? null : resolve(cwd, statusDir, CUSTOM_DOMAINS_FILE);
+}
+
 async function runNetwork(flags: LauncherFlags, env: Environment, io: Io): Promise<void> {
   const { runNodeProcess } = await import("../node-process.ts");
   const state = launcherState({ given: flags.stateDir, env, cwd: io.cwd });
@@ -76,6 +89,7 @@ async function runNetwork(flags: LauncherFlags, env: Environment, io: Io): Promi
   const progress = outputTo(flags.stdoutFile, io.cwd, (text) => io.err(text));
   try {
     const asked = flags.subnets.flatMap((kind) => TYPES[kind] ?? []);
+    const customDomains = customDomainsFile(flags, io.cwd);
     await runNodeProcess({
       node: {
         stateDir: state.path,
@@ -84,13 +98,15 @@ async function runNetwork(flags: LauncherFlags, env: Environment, io: Io): Promi
         clean: false,
         subnets: flags.subnets.length === 0 ? ["application"] : asked,
         artificialDelayMs: flags.artificialDelayMs,
+        domains: flags.domains.map((domain) => domain.toLowerCase()),
+        ...(customDomains === null ? {} : { customDomainsFile: customDomains }),
       },
       level: flags.verbose ? "info" : "warn",
       write: log.write,
       ready(handle: NodeHandle): void {
         ids.restore();
         if (flags.statusDir !== null)
-          writeLauncherStatus(resolve(io.cwd, flags.statusDir), describeNetwork(handle));
+          writeLauncherStatus(resolve(io.cwd, flags.statusDir), describeNetwork(handle), FEATURES);
         progress.write(`The network answers at ${handle.url}; its state is in ${state.path}.\n`);
       },
       stopping: () => progress.write("Stopping the network.\n"),
