@@ -10,7 +10,7 @@ import {
   nodePublicKeyDer,
 } from "@orrery/host";
 import { createInstance, type InstanceHost, SharedEngine } from "@orrery/sim/instance";
-import type { NetworkCall, Opened, ThreadCall } from "./protocol.ts";
+import type { NetworkAnswer, NetworkCall, Opened, ThreadCall } from "./protocol.ts";
 import { Room } from "./room.ts";
 
 installFastHashes();
@@ -25,6 +25,8 @@ const host: InstanceHost = {
 interface Tenant {
   readonly room: Room;
   readonly sync: MessagePort;
+  /** Gives an answer to whoever sleeps for one. */
+  tell(answer: NetworkAnswer): void;
 }
 
 const tenants = new Map<number, Tenant>();
@@ -44,13 +46,16 @@ function settleIn(
   }: { readonly id: number; readonly sync: MessagePort; readonly signal: SharedArrayBuffer },
 ): Opened {
   const flag = new Int32Array(signal);
-  sync.on("message", async (call: NetworkCall) => {
-    const answer = room.answer(call);
-    sync.postMessage(answer instanceof Promise ? await answer : answer);
+  const tell = (answer: NetworkAnswer): void => {
+    sync.postMessage(answer);
     Atomics.store(flag, 0, 1);
     Atomics.notify(flag, 0);
+  };
+  sync.on("message", async (call: NetworkCall) => {
+    const answer = room.answer(call);
+    tell(answer instanceof Promise ? await answer : answer);
   });
-  tenants.set(id, { room, sync });
+  tenants.set(id, { room, sync, tell });
   return room.opened();
 }
 
@@ -78,6 +83,14 @@ function perform(call: ThreadCall): unknown {
       return assertNever(call, "call of the networks' thread");
   }
 }
+
+// Whoever sleeps would sleep for ever.
+process.once("uncaughtException", (error) => {
+  const message = `the thread of the networks failed: ${error.message}`;
+  for (const { tell } of tenants.values())
+    tell({ ok: false, error: { code: "thread_failed", message, data: {} } });
+  throw error;
+});
 
 assert(parentPort !== null, "in-process networks have a thread of their own");
 createChannel<never, never, never, ThreadCall>(parentPort, { onPost: () => {}, onCall: perform });

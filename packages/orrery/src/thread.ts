@@ -90,6 +90,7 @@ async function settle(
     [sync],
   );
   port.unref();
+  let isClosed = false;
 
   async function call<T>(asked: NetworkCall): Promise<T> {
     return resultOf<T>(await thread.call<NetworkAnswer>({ kind: "ask", id, call: asked }));
@@ -98,6 +99,8 @@ async function settle(
   return {
     opened,
     ask<T>(asked: NetworkCall): T {
+      // Nobody would ever answer.
+      if (isClosed) throw new OrreryError("instance_gone", "this network was stopped: make another one");
       Atomics.store(flag, 0, 0);
       port.postMessage(asked);
       Atomics.wait(flag, 0, 0);
@@ -110,6 +113,8 @@ async function settle(
     live: (on) => thread.call({ kind: "live", id, on }),
     fork: () => settle(thread, { of: id }),
     async close(): Promise<void> {
+      if (isClosed) return;
+      isClosed = true;
       port.close();
       await thread.call({ kind: "close", id });
     },
