@@ -41,38 +41,39 @@ export interface MotokoCompiler {
 export function createMotokoCompiler(root: string): MotokoCompiler {
   const paths = findCompiler(root);
   let worker: Worker | null = null;
+  /** Of the compilation under way. */
+  let waiting: PromiseWithResolvers<CompileReply> | null = null;
   let compilations = 0;
   let turn: Promise<unknown> = Promise.resolve();
 
   function start(): Worker {
     compilations = 0;
-    return new Worker(new URL("./motoko-worker.ts", import.meta.url), {
+    const started = new Worker(new URL("./motoko-worker.ts", import.meta.url), {
       workerData: paths,
       resourceLimits: { stackSizeMb: COMPILER_STACK_MIB },
     });
+    const failed = (error: unknown): void => {
+      if (worker !== started) return;
+      worker = null;
+      waiting?.reject(error);
+    };
+    started.on("message", (reply: CompileReply) => waiting?.resolve(reply));
+    started.on("error", failed);
+    started.on("exit", (code) => failed(new Error(`the Motoko compiler ended with code ${code}`)));
+    return started;
   }
 
   async function ask(request: CompileRequest): Promise<CompileReply> {
-    if (compilations++ >= COMPILATIONS_MAX) {
-      await worker?.terminate();
+    if (compilations >= COMPILATIONS_MAX) {
+      const old = worker;
       worker = null;
+      await old?.terminate();
     }
     worker ??= start();
-    const current = worker;
-    try {
-      return await new Promise<CompileReply>((resolve, reject) => {
-        const failed = (error: unknown): void => {
-          worker = null;
-          reject(error);
-        };
-        current.once("message", resolve);
-        current.once("error", failed);
-        current.once("exit", (code) => failed(new Error(`the Motoko compiler ended with code ${code}`)));
-        current.postMessage(request);
-      });
-    } finally {
-      current.removeAllListeners();
-    }
+    compilations++;
+    waiting = Promise.withResolvers();
+    worker.postMessage(request);
+    return await waiting.promise;
   }
 
   worker = start();
