@@ -50,12 +50,14 @@ function runQuick({ name, args }: Step): Promise<boolean> {
 }
 
 function testFiles(isAll: boolean, picks: readonly string[]): string[] {
-  return openRepository(REPOSITORY_ROOT)
-    .paths.filter((path) => path.endsWith(".test.ts") && !path.includes("/fixtures/"))
-    // Those of the examples are run as their users run them (`conformance/src/runner-examples.test.ts`).
-    .filter((path) => !path.startsWith("examples/"))
-    .filter((path) => isAll || (/^(packages|scripts)\//.test(path) && !path.endsWith(".slow.test.ts")))
-    .filter((path) => picks.length === 0 || picks.some((pick) => path.includes(pick)));
+  return (
+    openRepository(REPOSITORY_ROOT)
+      .paths.filter((path) => path.endsWith(".test.ts") && !path.includes("/fixtures/"))
+      // Those of the examples are run as their users run them (`conformance/src/runner-examples.test.ts`).
+      .filter((path) => !path.startsWith("examples/"))
+      .filter((path) => isAll || (/^(packages|scripts)\//.test(path) && !path.endsWith(".slow.test.ts")))
+      .filter((path) => picks.length === 0 || picks.some((pick) => path.includes(pick)))
+  );
 }
 
 /** One run over all files, each in its own process. */
