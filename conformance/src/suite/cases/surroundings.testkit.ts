@@ -1,6 +1,6 @@
 /** Certified data, environment variables, debugging aids (interface spec, sections of these names). */
 import assert from "node:assert/strict";
-import { numberOf, textOf, utf8 } from "../bytes.ts";
+import { numberOf, parseRelayed, textOf, utf8 } from "../bytes.ts";
 import { section } from "../case.ts";
 import {
   rejected,
@@ -192,13 +192,30 @@ certified("data_certificate_present is 0 in the callback of a composite query", 
   );
 });
 
-certified("data_certificate_present is 0 in a query that a composite query calls", async (world) => {
-  const canister = await world.shared();
-  const outcome = await canister.composite(
-    callOut({ to: canister.bytes, method: "query", arg: code(ic0.data_certificate_present, reply64) }),
-  );
-  assert.equal(numberOf(relayedReply(outcome)), 0n);
-});
+certified(
+  "data_certificate_present is 0 in another canister's query that a composite query calls",
+  async (world) => {
+    const [canister, other] = [await world.shared(), await world.universal()];
+    const outcome = await canister.composite(
+      callOut({ to: other.bytes, method: "query", arg: code(ic0.data_certificate_present, reply64) }),
+    );
+    assert.equal(numberOf(relayedReply(outcome)), 0n);
+  },
+);
+
+certified(
+  "data_certificate_present is 1 in a query of its own that a composite query calls",
+  async (world) => {
+    const [canister, other] = [await world.shared(), await world.universal()];
+    const asked = code(ic0.data_certificate_present, reply64);
+    const own = callOut({ to: canister.bytes, method: "query", arg: asked });
+    assert.equal(numberOf(relayedReply(await canister.composite(own))), 1n);
+    // Also when the call comes back over another canister.
+    const around = callOut({ to: other.bytes, method: "composite", arg: code(own) });
+    const relayed = parseRelayed(relayedReply(await canister.composite(around)));
+    assert.ok(relayed.kind === "reply" && numberOf(relayed.data) === 1n);
+  },
+);
 
 certified("data_certificate_copy traps in an update", async (world) => {
   trapped(

@@ -67,11 +67,14 @@ describe("composite queries", () => {
 
   test("call other canisters; callbacks see the draft, nobody else does", () => {
     const { watched, counter, outer } = setup();
-    // The certificate is there in the root's entry only; 41 = 40 + present.
+    // The certificate is there in the root's entries only, wherever in the graph; 41 = 40 + present.
     assert.deepEqual(replied(watched.query(outer, "relay", path(counter))), Uint8Array.of(41, 1, 0, 0, 0));
     assert.deepEqual(replied(watched.query(outer, "seen")), Uint8Array.of(0));
     const nested = replied(watched.query(outer, "relay", path(outer, counter)));
-    assert.deepEqual(nested, Uint8Array.of(41, 40, 1, 0, 0, 0));
+    assert.deepEqual(nested, Uint8Array.of(41, 41, 1, 0, 0, 0));
+    const other = watched.subnet.installed(COMPOSITE);
+    const across = replied(watched.query(outer, "relay", path(other, outer, counter)));
+    assert.deepEqual(across, Uint8Array.of(41, 40, 41, 1, 0, 0, 0));
   });
 
   test("are bounded in depth", () => {

@@ -3,7 +3,7 @@
  * followed depth first, each callee on its own state of that height; the caller's changes live in a draft that its callbacks
  * see and nobody else. Depth and instructions of the whole call graph are bounded, its time by the host.
  */
-import { assert, type CanisterId, type Principal, principalToText } from "@orrery/base";
+import { assert, type CanisterId, equalBytes, type Principal, principalToText } from "@orrery/base";
 import type { RejectCode, ResponsePayload, SubnetInfo } from "@orrery/state";
 import { maxOf, minOf } from "../bigints.ts";
 import { isFrozen } from "../cycles.ts";
@@ -81,13 +81,9 @@ interface QueryContext {
 type Step = { readonly error: UserError } | { readonly error: null; readonly effects: MessageEffects };
 
 export function runQuery(environment: QueryEnvironment, call: QueryCall): QueryResult {
-  const graph = new CallGraph(environment);
+  const graph = new CallGraph(environment, call.canisterId);
   try {
-    return graph.call(
-      call,
-      once(() => environment.dataCertificate(call.canisterId)),
-      0,
-    );
+    return graph.call(call, 0);
   } catch (cause) {
     if (cause instanceof GraphLimit) return { ok: false, error: cause.error };
     throw cause;
@@ -110,15 +106,20 @@ class CallGraph {
   #instructionsLeft: bigint;
   /** Of the probe; null: there is none. */
   #probeLeft: bigint | null;
+  /** Whom the user asked: wherever in the graph it answers a query, it has its certificate. */
+  readonly #root: CanisterId;
+  readonly #certificate: () => Uint8Array;
 
-  constructor(environment: QueryEnvironment) {
+  constructor(environment: QueryEnvironment, root: CanisterId) {
     this.#environment = environment;
+    this.#root = root;
+    this.#certificate = once(() => environment.dataCertificate(root));
     this.#probeLeft = environment.probe ?? null;
     this.#instructionsMax = limitsOf(environment.mirror.subnet.type).instructionsPerQuery;
     this.#instructionsLeft = this.#instructionsMax;
   }
 
-  call(call: QueryCall, certificate: (() => Uint8Array) | null, depth: number): QueryResult {
+  call(call: QueryCall, depth: number): QueryResult {
     const canister = this.#environment.mirror.canister(call.canisterId);
     if (canister === null) return { ok: false, error: notFound(call.canisterId) };
     const refused = refusal(this.#environment.mirror.subnet, canister);
@@ -126,7 +127,7 @@ class CallGraph {
     const context: QueryContext = {
       canister,
       call,
-      certificate,
+      certificate: equalBytes(call.canisterId, this.#root) ? this.#certificate : null,
       depth,
       draft: null,
       instructions: 0n,
@@ -180,7 +181,7 @@ class CallGraph {
     }
     const { callee: canisterId, methodName, payload: arg } = call;
     const inner: QueryCall = { canisterId, methodName, arg, caller, callerInfo: null };
-    const result = this.call(inner, null, context.depth + 1);
+    const result = this.call(inner, context.depth + 1);
     if (!result.ok) {
       const silent = result.error.code === ErrorCode.CanisterDidNotReply;
       return silent ? NO_RESPONSE : rejectFromError(result.error);
