@@ -5,18 +5,19 @@
  * - a bound on stack depth: each function takes its frame from what its caller left and gives it back at its end;
  * - a mark of the 4 KiB pages that a store may touch, before the store; stores of one run that share an unmodified base
  *   local share one check, and stores in loops remember the last page in a local;
- * - canonical NaNs. Code that cannot be reached is copied as it is.
+ * - canonical NaNs. Code that cannot be reached is copied as it is. Small loops come in several copies (unrolled-loop.ts).
  * A body is wrapped in one more block, so that every exit gives its frame back and the counter is written back.
  */
 
 import { writeCall, writeIndirectCallPrologue } from "./call-code.ts";
 import { CanonicalCode } from "./canonical.ts";
-import type { Block, BodyContext, CodeContext } from "./code-context.ts";
+import { type Block, type BodyContext, type CodeContext, labelOperands } from "./code-context.ts";
 import { CounterCode } from "./counter-code.ts";
 import { type FunctionType, functionType, type Range } from "./decode.ts";
 import { ExtraLocals, TYPE_I64 } from "./extra-locals.ts";
-import { type Declarations, frameToCheck, readDeclarations, writeBlock } from "./frame.ts";
+import { type Declarations, frameToCheck, readBlockType, readDeclarations, writeBlock } from "./frame.ts";
 import { mapFunction } from "./layout.ts";
+import { GrowthBudget, planLoop } from "./loop-plan.ts";
 import { loopSteps } from "./loop-steps.ts";
 import { writeBulkPrologue, writeFarMark, writeStorePrologue } from "./memory-code.ts";
 import * as o from "./opcodes.ts";
@@ -25,6 +26,7 @@ import { LOCALS_MAX, peekOpcode, readOpcode, skipImmediates } from "./operators.
 import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
 import { Runs } from "./runs.ts";
+import { UnrolledLoop } from "./unrolled-loop.ts";
 import { Writer } from "./writer.ts";
 
 export class BodyRewriter {
@@ -40,6 +42,7 @@ export class BodyRewriter {
   readonly #marks: PageMarks;
   readonly #counter: CounterCode;
   readonly #runs: Runs;
+  readonly #growth: GrowthBudget;
   readonly #canonical: CanonicalCode;
   readonly #code: CodeContext;
 
@@ -48,6 +51,9 @@ export class BodyRewriter {
   #blocks: Block[] = [];
   #dead = false;
   #loops = 0;
+  /** The loop that comes in several copies, while the rewriter is in it, and how many blocks are open at its body's level. */
+  #unrolled: UnrolledLoop | null = null;
+  #unrolledDepth = 0;
   #calls = false;
   #params = 0;
 
@@ -60,6 +66,7 @@ export class BodyRewriter {
     this.#counter = new CounterCode(context.layout);
     this.#runs = new Runs(this.#out, this.#marks, this.#counter);
     this.#run = this.#runs.run;
+    this.#growth = new GrowthBudget(context.module.bodies);
     this.#canonical = new CanonicalCode(context.module, this.#locals);
     this.#code = { layout: context.layout, locals: this.#locals, counter: this.#counter };
   }
@@ -124,11 +131,6 @@ export class BodyRewriter {
     this.#operands.push(pushed);
   }
 
-  #unreachable(): void {
-    this.#dead = true;
-    this.#operands.height = this.#floor;
-  }
-
   #operator(): void {
     const r = this.#reader;
     const start = r.at;
@@ -145,17 +147,11 @@ export class BodyRewriter {
         this.#closeBlock(op);
         return;
       case o.OP_BR:
+      case o.OP_BR_IF:
       case o.OP_BR_TABLE:
       case o.OP_RETURN:
       case o.OP_UNREACHABLE:
-        this.#leave(op, start);
-        return;
-      case o.OP_BR_IF:
-        skipImmediates(r, o.immediates[op] as number);
-        this.#run.copy(r.bytes, start, r.at);
-        if (this.#dead) return;
-        this.#replace(1, 0);
-        this.#runs.end(false);
+        this.#jump(op, start);
         return;
       case o.OP_CALL:
       case o.OP_REF_FUNC:
@@ -226,20 +222,30 @@ export class BodyRewriter {
   }
 
   #openBlock(op: number): void {
-    const r = this.#reader;
-    const type = r.s33();
-    this.#run.u8(op);
-    this.#run.signed(type < 0 ? type : type + this.#context.layout.ownTypes);
-    const signature = type >= 0 ? this.#context.module.types[type] : undefined;
-    const params = signature?.params.length ?? 0;
-    const results = signature?.results.length ?? (type === -0x40 ? 0 : 1);
+    const { type, params, results } = readBlockType(this.#reader, this.#context.module);
+    const code = type < 0 ? type : type + this.#context.layout.ownTypes;
     const dead = this.#dead;
     if (!dead) this.#replace(params + (op === o.OP_IF ? 1 : 0), 0);
     this.#blocks.push({ op, height: this.#operands.height, params, results, dead });
-    if (dead) return;
-    this.#operands.push(params);
-    if (op === o.OP_LOOP) this.#enterLoop();
-    if (op !== o.OP_BLOCK) this.#runs.end(op === o.OP_LOOP);
+    if (!dead) {
+      this.#operands.push(params);
+      if (op === o.OP_LOOP) this.#enterLoop();
+      if (op === o.OP_LOOP && params === 0 && this.#unroll(code)) return;
+    }
+    this.#run.u8(op);
+    this.#run.signed(code);
+    if (this.#unrolled !== null) this.#unrolled.open(op, dead);
+    else if (!dead && op !== o.OP_BLOCK) this.#runs.end(op === o.OP_LOOP);
+  }
+
+  /** Whether the loop that has just been opened comes in several copies. */
+  #unroll(type: number): boolean {
+    if (!this.#fast || this.#unrolled !== null) return false;
+    const plan = planLoop(this.#reader, this.#weights, this.#growth);
+    if (plan === null) return false;
+    this.#unrolled = new UnrolledLoop(plan, type, this.#runs, this.#counter);
+    this.#unrolledDepth = this.#blocks.length;
+    return true;
   }
 
   #enterLoop(): void {
@@ -250,41 +256,69 @@ export class BodyRewriter {
 
   #closeBlock(op: number): void {
     const block = this.#blocks[this.#blocks.length - 1] as Block;
-    if (op === o.OP_END) {
-      this.#blocks.pop();
-      if (block.op === o.OP_LOOP && !block.dead) this.#loops--;
-      if (this.#blocks.length === 0) {
-        this.#closeBody();
-        return;
-      }
-    }
-    this.#run.u8(op);
-    if (block.dead) return;
-    if (this.#dead) this.#runs.copy();
-    else this.#runs.end(false);
+    if (this.#unrolled !== null) {
+      if (this.#closeUnrolled(this.#unrolled, op)) return;
+    } else this.#close(op, block);
+    if (this.#blocks.length === 0 || block.dead) return;
     this.#dead = false;
-    this.#runs.restart();
     this.#operands.height = block.height;
     this.#operands.push(op === o.OP_ELSE ? block.params : block.results);
   }
 
-  #closeBody(): void {
+  #close(op: number, block: Block): void {
+    if (op === o.OP_END) {
+      this.#blocks.pop();
+      if (block.op === o.OP_LOOP && !block.dead) this.#loops--;
+    }
+    if (this.#blocks.length > 0) this.#run.u8(op);
+    if (block.dead) return;
     if (this.#dead) this.#runs.copy();
     else this.#runs.end(false);
+    this.#runs.restart();
   }
 
-  #leave(op: number, start: number): void {
-    const r = this.#reader;
-    skipImmediates(r, o.immediates[op] as number);
-    if (op === o.OP_RETURN) this.#run.op(o.OP_BR, this.#blocks.length - 1);
-    else {
-      if (op === o.OP_UNREACHABLE && !this.#dead) this.#counter.spill(this.#run);
-      this.#run.copy(r.bytes, start, r.at);
+  /** The same in a loop that comes in several copies; true when it starts once more. */
+  #closeUnrolled(loop: UnrolledLoop, op: number): boolean {
+    const reached = !this.#dead;
+    if (op === o.OP_ELSE) loop.otherwise(reached);
+    else if (this.#blocks.length > this.#unrolledDepth) {
+      loop.close(reached);
+      this.#blocks.pop();
+    } else if (loop.closeCopy(reached)) {
+      this.#reader.at = loop.start;
+      this.#dead = false;
+      this.#operands.height = this.#floor;
+      return true;
+    } else {
+      this.#blocks.pop();
+      this.#loops--;
+      this.#unrolled = null;
+      this.#runs.restart();
     }
-    if (this.#dead) return;
-    this.#runs.end(false);
-    this.#unreachable();
+    return false;
   }
+
+  #jump(op: number, start: number): void {
+    const r = this.#reader;
+    const dead = this.#dead;
+    if (this.#unrolled !== null) {
+      this.#unrolled.jump(op, r, { dead, depth: this.#blocks.length, operands: this.#operandsOf });
+    } else {
+      skipImmediates(r, o.immediates[op] as number);
+      if (op === o.OP_RETURN) this.#run.op(o.OP_BR, this.#blocks.length - 1);
+      else {
+        if (op === o.OP_UNREACHABLE && !dead) this.#counter.spill(this.#run);
+        this.#run.copy(r.bytes, start, r.at);
+      }
+      if (!dead) this.#runs.end(false);
+    }
+    if (dead) return;
+    this.#replace(op === o.OP_BR_IF ? 1 : this.#operands.height, 0);
+    this.#dead = op !== o.OP_BR_IF;
+  }
+
+  /** Operands that a jump to a label takes along. */
+  readonly #operandsOf = (label: number): number => labelOperands(this.#blocks, label);
 
   #function(op: number): void {
     const { layout, module, referenced } = this.#context;

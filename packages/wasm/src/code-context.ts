@@ -3,6 +3,7 @@ import type { CounterCode } from "./counter-code.ts";
 import type { DecodedModule } from "./decode.ts";
 import type { ExtraLocals } from "./extra-locals.ts";
 import type { Layout } from "./layout.ts";
+import { OP_LOOP } from "./opcodes.ts";
 import type { ValueType } from "./types.ts";
 
 /** With the counter in a local, or exact at every trap. */
@@ -34,4 +35,10 @@ export interface Block {
   readonly results: number;
   /** It stands in code that cannot be reached. */
   readonly dead: boolean;
+}
+
+/** Operands that a jump to a label takes along. */
+export function labelOperands(blocks: readonly Block[], label: number): number {
+  const block = blocks[blocks.length - 1 - label] as Block;
+  return block.op === OP_LOOP ? block.params : block.results;
 }

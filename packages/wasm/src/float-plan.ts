@@ -12,9 +12,10 @@
  *
  * One pass over the body follows its operand stack; code that cannot be reached is left out.
  */
-import type { Block } from "./code-context.ts";
+import { type Block, labelOperands } from "./code-context.ts";
 import { type DecodedModule, type FunctionType, functionType } from "./decode.ts";
 import { TYPE_F32, TYPE_F64 } from "./extra-locals.ts";
+import { readBlockType } from "./frame.ts";
 import * as o from "./opcodes.ts";
 import { readLocals, readOpcode, skipImmediates } from "./operators.ts";
 import { Reader } from "./reader.ts";
@@ -176,10 +177,7 @@ class FloatPlan {
   }
 
   #openBlock(op: number): void {
-    const type = this.#reader.s33();
-    const signature = type >= 0 ? this.#module.types[type] : undefined;
-    const params = signature?.params.length ?? 0;
-    const results = signature?.results.length ?? (type === -0x40 ? 0 : 1);
+    const { params, results } = readBlockType(this.#reader, this.#module);
     const dead = this.#dead;
     if (!dead) {
       if (op === o.OP_IF) this.#ignore(1);
@@ -202,26 +200,21 @@ class FloatPlan {
     this.#push(op === o.OP_ELSE ? block.params : block.results);
   }
 
-  #labelOperands(depth: number): number {
-    const block = this.#blocks[this.#blocks.length - 1 - depth] as Block;
-    return block.op === o.OP_LOOP ? block.params : block.results;
-  }
-
   /** Whether the operator leaves its block, or may. */
   #jump(op: number): boolean {
     const r = this.#reader;
     switch (op) {
       case o.OP_BR:
-        this.#see(this.#labelOperands(r.u32()));
+        this.#see(labelOperands(this.#blocks, r.u32()));
         break;
       case o.OP_BR_IF:
         this.#ignore(1);
-        this.#see(this.#labelOperands(r.u32()));
+        this.#see(labelOperands(this.#blocks, r.u32()));
         return true;
       case o.OP_BR_TABLE:
         for (let n = r.u32(); n > 0; n--) r.u32();
         this.#ignore(1);
-        this.#see(this.#labelOperands(r.u32()));
+        this.#see(labelOperands(this.#blocks, r.u32()));
         break;
       case o.OP_RETURN:
         this.#see(this.#blocks[0]?.results ?? 0);

@@ -1,5 +1,5 @@
 /** The local declarations of a body, and the estimate of its frame that the stack bound works with. */
-import type { FunctionType } from "./decode.ts";
+import type { DecodedModule, FunctionType } from "./decode.ts";
 import { TYPE_F32, TYPE_F64, TYPE_V128 } from "./extra-locals.ts";
 import { readLocals } from "./operators.ts";
 import { Reader } from "./reader.ts";
@@ -12,6 +12,8 @@ const FRAME_BYTES = 64;
 export const WORD_BYTES = 8;
 /** A function that calls nothing needs no check while its frame is at most this; the engine's margin covers one of them. */
 const LEAF_FRAME_BYTES_MAX = 4096;
+
+const EMPTY_TYPE = -0x40;
 
 export interface Declarations {
   /** Groups declared, and where the first group and the code start. */
@@ -44,6 +46,17 @@ export function readDeclarations(r: Reader, type: FunctionType): Declarations {
 export function frameToCheck(declarations: Declarations, operands: number, calls: boolean): number {
   const frame = FRAME_BYTES + WORD_BYTES * (declarations.words + operands);
   return calls || frame > LEAF_FRAME_BYTES_MAX ? frame : 0;
+}
+
+/** Reads a block's type: as it is encoded (-0x40 for none), and its numbers of parameters and results. */
+export function readBlockType(
+  r: Reader,
+  module: DecodedModule,
+): { readonly type: number; readonly params: number; readonly results: number } {
+  const type = r.s33();
+  const signature = type >= 0 ? module.types[type] : undefined;
+  const results = signature?.results.length ?? (type === EMPTY_TYPE ? 0 : 1);
+  return { type, params: signature?.params.length ?? 0, results };
 }
 
 /** Opens a block without parameters. `resultType`: index of the type `() -> results`, asked for several results only. */

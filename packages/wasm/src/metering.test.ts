@@ -211,7 +211,11 @@ test("running out is noticed at function entry, loop heads and dynamic charges o
         entry.error.exactCounter,
     );
     assert.equal(entry.counter, -1n);
-    assert.equal(tryWith(loop, 100n).counter, -1n);
+    const inLoop = tryWith(loop, 100n);
+    assert.ok(inLoop.error instanceof WasmTrap && inLoop.error.kind === "out_of_instructions");
+    // The fast form may find out some turns later.
+    if (form === "exact") assert.equal(inLoop.counter, -1n);
+    else assert.ok(inLoop.counter < 0n);
     const dynamic = tryWith(fill, 10_000n);
     assert.ok(dynamic.error instanceof WasmTrap && dynamic.error.kind === "out_of_instructions");
     assert.equal(dynamic.counter, 10_000n - 104n - 0xffffffffn);

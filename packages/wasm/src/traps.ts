@@ -27,7 +27,10 @@ export const TRAP_TEXTS: Readonly<Record<TrapKind, string>> = {
 /** Canister code trapped. Exceptions thrown by System API functions are not wrapped in it; they pass as they are. */
 export class WasmTrap extends Error {
   readonly kind: TrapKind;
-  /** The counter is the replica's at this trap and `kind` is final; false asks for a run in the exact form. */
+  /**
+   * `kind` is final, and the counter is the replica's at this trap; when instructions ran out in the fast form, it is only below
+   * zero as the replica's is. False asks for a run in the exact form.
+   */
   readonly exactCounter: boolean;
 
   constructor(kind: TrapKind, exactCounter: boolean, cause?: unknown) {
