@@ -7,6 +7,7 @@ import type { CanisterLogRecord, CanisterMeta } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { isFree } from "../fees.ts";
 import { LOG_RESPONSE_BYTES_MAX } from "../limits.ts";
+import { LOOSE_RECORD_BYTES } from "../messaging/logs.ts";
 import { decodeArg, failure, findCanister, type Handler } from "./call.ts";
 import {
   decodeRecord,
@@ -32,8 +33,6 @@ interface LogFilter {
 
 /** Instructions that a read counts for in a round: in all, by record, by byte of content. */
 const INSTRUCTIONS = { base: 150_000n, record: 900n, byte: 1n } as const;
-/** Index, time and length of a record in the answer, besides its content, bytes. */
-const RECORD_BYTES = 26;
 
 function readRange(by: LogFilter["by"]): Read<LogFilter> {
   return (value, what) => {
@@ -61,7 +60,7 @@ function fitting(records: Iterable<CanisterLogRecord>): number {
   let bytes = 0;
   let count = 0;
   for (const { content } of records) {
-    bytes += RECORD_BYTES + content.length;
+    bytes += LOOSE_RECORD_BYTES + content.length;
     if (bytes > LOG_RESPONSE_BYTES_MAX) break;
     count++;
   }

@@ -6,8 +6,10 @@ import type { TimeNs } from "@orrery/base";
 import type { CanisterLogRecord, CanisterState } from "@orrery/state";
 import type { MessageOutcome } from "../types.ts";
 
-/** Index and timestamp of a record count beside its content. */
-export const RECORD_OVERHEAD_BYTES = 16;
+/** Index, timestamp and length of a record count beside its content. */
+const RECORD_OVERHEAD_BYTES = 20;
+/** What a record counts for beside its content until it is stored, and in an answer. */
+export const LOOSE_RECORD_BYTES = 40;
 
 function recordBytes(record: CanisterLogRecord): number {
   return RECORD_OVERHEAD_BYTES + record.content.length;

@@ -2,7 +2,7 @@
  * What one execution logs (interface spec, "Debugging aids", "Canister logs"): at most as much as the canister's log can hold, the
  * oldest making room, so that a loop of prints costs bounded memory.
  */
-import { RECORD_OVERHEAD_BYTES } from "../messaging/logs.ts";
+import { LOOSE_RECORD_BYTES } from "../messaging/logs.ts";
 
 export class LogBuffer {
   readonly capacity: number;
@@ -33,13 +33,13 @@ export class LogBuffer {
 
   /** Appends a record, cut to what fits; a capacity of 0 keeps none. */
   push(content: Uint8Array): void {
-    const room = this.capacity - RECORD_OVERHEAD_BYTES;
+    const room = this.capacity - LOOSE_RECORD_BYTES;
     if (room < 0) return;
     const kept = content.length > room ? content.slice(0, room) : content;
     this.#records.push(kept);
-    this.#bytes += RECORD_OVERHEAD_BYTES + kept.length;
+    this.#bytes += LOOSE_RECORD_BYTES + kept.length;
     while (this.#bytes > this.capacity) {
-      this.#bytes -= RECORD_OVERHEAD_BYTES + (this.#records[this.#first] as Uint8Array).length;
+      this.#bytes -= LOOSE_RECORD_BYTES + (this.#records[this.#first] as Uint8Array).length;
       this.#first++;
       this.#dropped++;
     }
