@@ -49,7 +49,7 @@ Token.fill(
   IDL.Record({ left: IDL.Vec(IDL.Text), note: IDL.Variant({ none: IDL.Null, more: IDL.Opt(Token) }) }),
 );
 const Chunk = IDL.Record({ body: Body, token: IDL.Opt(Token) });
-const Response = IDL.Record({
+export const Response: IDL.Type = IDL.Record({
   status_code: IDL.Nat16,
   headers: IDL.Vec(Header),
   body: Body,
@@ -70,7 +70,7 @@ const tokenOf = (left: readonly string[]): TokenValue => ({
   note: { more: [{ left: ["x"], note: { none: null } }] },
 });
 
-function encodeAnswer(answer: Answer): Uint8Array {
+export function encodeAnswer(answer: Answer): Uint8Array {
   const { chunks, callbackOf = CANISTER } = answer;
   const callback = [SdkPrincipal.fromUint8Array(callbackOf), "next"];
   const encoded = IDL.encode(
