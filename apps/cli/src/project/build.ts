@@ -127,6 +127,7 @@ export function createBuilder(project: Project, io: Io): Builder {
       let candid: string | null = null;
       if (plan.kind === "motoko") candid = await motoko(canister, plan, path);
       else {
+        mkdirSync(dirname(path), { recursive: true });
         rmSync(path, { force: true });
         for (const step of plan.steps) await runStep(canister, step, path, io);
         if (!existsSync(path)) {
