@@ -24,6 +24,7 @@ export const NODE_MAJOR_MIN = 24;
 const COMMANDS: Readonly<Record<string, string>> = {
   orrery: "apps/cli/src/main.ts",
   "icp-cli-network-launcher": "apps/cli/src/launcher/main.ts",
+  "pocket-ic": "apps/pocketic/src/main.ts",
 };
 
 /** What users of `ic-orrery/pic` have installed themselves: its classes are in what they pass and get. */

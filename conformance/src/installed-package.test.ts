@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
+import { PocketIc, SubnetStateType } from "@dfinity/pic";
 import { Actor, HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
@@ -114,6 +115,30 @@ test("the library type-checks and runs a network in its process under both runti
     assert.equal(run.stdout, `${ONE_IN_CANDID}\n`, name);
   }
 });
+
+for (const [name, runtime] of Object.entries(runtimes)) {
+  test(`the PocketIC server of the package serves PicJS under the ${name} runtime`, async () => {
+    const portFile = join(project, `pocket-ic-${name}`);
+    const server = join(project, "node_modules/ic-orrery/bin/pocket-ic.js");
+    const child = spawn(runtime, [server, "--port-file", portFile], {
+      stdio: ["ignore", "inherit", "inherit"],
+    });
+    children.add(child);
+    while (!existsSync(portFile) || !readFileSync(portFile, "utf8").endsWith("\n")) {
+      assert.equal(child.exitCode, null);
+      await new Promise((done) => setTimeout(done, 20));
+    }
+    const url = `http://127.0.0.1:${readFileSync(portFile, "utf8").trim()}`;
+    const pic = await PocketIc.create(url, { application: [{ state: { type: SubnetStateType.New } }] });
+    const canisterId = await pic.createCanister();
+    await pic.installCode({ canisterId, wasm: fileURLToPath(COUNTER) });
+    const reply = await pic.updateCall({ canisterId, method: "inc", arg: IDL.encode([], []) });
+    assert.equal(Buffer.from(reply).toString("hex"), ONE_IN_CANDID);
+    await pic.tearDown();
+    assert.equal(await stop(child), 0);
+    assert.equal(existsSync(portFile), false);
+  });
+}
 
 interface Network {
   readonly child: ChildProcess;

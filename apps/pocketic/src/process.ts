@@ -13,6 +13,9 @@ const TTL_CHECK_MS = 1_000;
 const THREADS_MIN = 2;
 const THREADS_MAX = 8;
 
+/** The rest of the server and the first thread load after this or with the first request that needs them, so as not to delay another's. */
+const PREPARE_MS = 50;
+
 /** Resolves with the reason when the server is to end. */
 function ending(flags: Flags, idleMs: () => number | null): Promise<string> {
   return new Promise((resolve) => {
@@ -68,10 +71,15 @@ async function run(
     .split(",")
     .filter((name) => name !== "");
   const threadsMax = Math.min(Math.max(availableParallelism(), THREADS_MIN), THREADS_MAX);
-  let server: Promise<Server> | undefined;
+  let loading: Promise<Server> | undefined;
+  let server: Server | null = null;
   const load = (): Promise<Server> => {
-    server ??= import("./server.ts").then(({ createServer }) => createServer({ log, hosts, threadsMax }));
-    return server;
+    loading ??= import("./server.ts").then(({ createServer }) => {
+      server = createServer({ log, hosts, threadsMax });
+      server.prepare();
+      return server;
+    });
+    return loading;
   };
   let listener: Listener;
   try {
@@ -86,15 +94,14 @@ async function run(
   }
   portFile?.write(listener.port);
   log("info", `The PocketIC server is listening on port ${listener.port}`);
-  const { prepare, gatewaysIdleSinceMs, end } = await load();
-  prepare();
+  setTimeout(() => void load(), PREPARE_MS);
   const idleMs = (): number | null => {
     if (listener.pending > 0) return null;
-    return performance.now() - Math.max(listener.idleSinceMs, gatewaysIdleSinceMs());
+    return performance.now() - Math.max(listener.idleSinceMs, server?.gatewaysIdleSinceMs() ?? 0);
   };
   const reason = await ending(flags, idleMs);
   log("info", `The PocketIC server will terminate: ${reason}`);
-  await end();
+  if (loading !== undefined) await (await loading).end();
   portFile?.remove();
   await listener.close();
   return 0;
