@@ -1,7 +1,8 @@
 /** The adapters on real files, sockets and threads. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -109,6 +110,99 @@ test("bodies arrive whole and are bounded", async () => {
     () => 413, // the server may close the connection before the client has sent everything
   );
   assert.equal(tooLarge, 413);
+  await server.close();
+});
+
+test("bodies in pieces arrive whole, repeated headers apart, and a failure cuts the connection", async () => {
+  const failures: unknown[] = [];
+  const server = await startHttpServer({
+    port: 0,
+    bind: "127.0.0.1",
+    handle: (request) => ({
+      status: 200,
+      headers: {
+        "set-cookie": ["a=1", "b=2"],
+        "x-asked": request
+          .headers()
+          .map(([name]) => name)
+          .join(),
+      },
+      body: "",
+      stream: (async function* () {
+        yield Buffer.from("one ");
+        if (request.url === "/fails") throw new Error("no more");
+        yield Buffer.from("two");
+      })(),
+    }),
+    onError: (error) => failures.push(error),
+  });
+  const url = `http://127.0.0.1:${server.port}`;
+  const whole = await fetch(url, { headers: { "X-Mine": "1" } });
+  assert.deepEqual(whole.headers.getSetCookie(), ["a=1", "b=2"]);
+  assert.match(whole.headers.get("x-asked") ?? "", /^host,.*x-mine/);
+  assert.equal(await whole.text(), "one two");
+  await assert.rejects(fetch(`${url}/fails`).then((response) => response.text()));
+  assert.equal(failures.length, 1);
+  await server.close();
+});
+
+test("responses to HEAD keep the length given, those without a body have none", async () => {
+  const server = await startHttpServer({
+    port: 0,
+    bind: "127.0.0.1",
+    handle: ({ url }) => ({
+      status: url === "/none" ? 304 : 200,
+      headers: { "content-length": "12" },
+      body: "",
+    }),
+    onError: () => {},
+  });
+  const url = `http://127.0.0.1:${server.port}`;
+  assert.equal((await fetch(url, { method: "HEAD" })).headers.get("content-length"), "12");
+  assert.equal((await fetch(url)).headers.get("content-length"), "0");
+  assert.equal((await fetch(`${url}/none`)).headers.get("content-length"), null);
+  await server.close();
+});
+
+test("a client that takes nothing of a long body is cut off, and others are served", async () => {
+  const piece = new Uint8Array(1024 * 1024);
+  const server = await startHttpServer({
+    port: 0,
+    bind: "127.0.0.1",
+    stallTimeoutMs: 100,
+    handle: ({ url }) => ({
+      status: 200,
+      headers: {},
+      body: url === "/whole" ? new Uint8Array(64 * piece.length) : "",
+      ...(url !== "/pieces"
+        ? {}
+        : {
+            stream: (async function* () {
+              for (;;) yield piece;
+            })(),
+          }),
+    }),
+    onError: () => {},
+  });
+  for (const path of ["/whole", "/pieces"]) {
+    const client = connect(server.port, "127.0.0.1");
+    client.pause();
+    client.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    client.on("error", () => {});
+    await once(client, "connect");
+    // Others are served while the server's patience runs out.
+    const startedMs = performance.now();
+    while (performance.now() - startedMs < 500) {
+      assert.equal((await fetch(`http://127.0.0.1:${server.port}/`)).status, 200);
+    }
+    let received = 0;
+    client.on("data", (data) => {
+      received += data.length;
+    });
+    client.resume();
+    await once(client, "close");
+    assert.ok(received < 64 * piece.length, `${path}: ${received} bytes`);
+  }
   await server.close();
 });
 

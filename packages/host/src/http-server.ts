@@ -37,6 +37,8 @@ export interface HttpServerOptions {
   readonly bind: string;
   readonly handle: (request: HttpServerRequest) => Promise<HttpServerResponse> | HttpServerResponse;
   readonly onError: (error: unknown) => void;
+  /** A client that takes nothing of a long body for so long is cut off. */
+  readonly stallTimeoutMs?: number;
 }
 
 export interface HttpServer {
@@ -47,8 +49,9 @@ export interface HttpServer {
 /** Interface spec: bodies over 5 MiB are refused; the replica waits 300 s for one. */
 export const BODY_BYTES_MAX: number = 5 * 1024 * 1024;
 export const BODY_TIMEOUT_MS = 300_000;
-/** A client that takes nothing of a streamed body for so long is cut off. */
 const STALL_TIMEOUT_MS = 120_000;
+/** Shorter bodies fit into the system's buffers. */
+const LONG_BODY_BYTES_MIN = 64 * 1024;
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 const TEXT: Readonly<Record<string, string>> = { "content-type": "text/plain; charset=utf-8" };
@@ -118,28 +121,36 @@ function outgoingHeaders(answer: HttpServerResponse, length: number | null): Out
   return headers;
 }
 
-function send(response: ServerResponse, answer: HttpServerResponse, close: boolean): void {
+/** Cuts off a client that takes nothing for so long, until the response is with the system. */
+function guardStall(response: ServerResponse, stallTimeoutMs: number): void {
+  response.setTimeout(stallTimeoutMs, () => response.destroy());
+  response.once("finish", () => response.setTimeout(0));
+}
+
+function send(
+  response: ServerResponse,
+  answer: HttpServerResponse,
+  close: boolean,
+  { stallTimeoutMs = STALL_TIMEOUT_MS }: HttpServerOptions,
+): void {
   const body = typeof answer.body === "string" ? Buffer.from(answer.body) : answer.body;
   const made = response.req.method === "HEAD" && answer.headers["content-length"] !== undefined;
   const headers = outgoingHeaders(answer, made ? null : body.length);
   response.writeHead(answer.status, { ...headers, ...(close ? { connection: "close" } : {}) });
+  if (body.length >= LONG_BODY_BYTES_MIN) guardStall(response, stallTimeoutMs);
   response.end(body);
 }
 
-/** Resolves once the client took what it was sent; false when it is gone or takes nothing for too long. */
-function drained(response: ServerResponse): Promise<boolean> {
+/** Resolves once the client took what it was sent, or is gone. */
+function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    const finish = (taken: boolean): void => {
-      clearTimeout(timer);
-      response.off("drain", onDrain);
-      response.off("close", onClose);
-      resolve(taken);
+    const finish = (): void => {
+      response.off("drain", finish);
+      response.off("close", finish);
+      resolve();
     };
-    const onDrain = (): void => finish(true);
-    const onClose = (): void => finish(false);
-    const timer = setTimeout(onClose, STALL_TIMEOUT_MS);
-    response.once("drain", onDrain);
-    response.once("close", onClose);
+    response.once("drain", finish);
+    response.once("close", finish);
   });
 }
 
@@ -147,16 +158,14 @@ function drained(response: ServerResponse): Promise<boolean> {
 async function sendStream(
   response: ServerResponse,
   answer: HttpServerResponse & Required<Pick<HttpServerResponse, "stream">>,
-  onError: (error: unknown) => void,
+  { onError, stallTimeoutMs = STALL_TIMEOUT_MS }: HttpServerOptions,
 ): Promise<void> {
   try {
     response.writeHead(answer.status, outgoingHeaders(answer, null));
+    guardStall(response, stallTimeoutMs);
     for await (const piece of answer.stream) {
       if (response.destroyed) return;
-      if (!response.write(piece) && !(await drained(response))) {
-        response.destroy();
-        return;
-      }
+      if (!response.write(piece)) await drained(response);
     }
     response.end();
   } catch (error) {
@@ -174,6 +183,7 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
         response,
         { status: 413, headers: { ...TEXT, "access-control-allow-origin": "*" }, body: text },
         true,
+        options,
       );
       return;
     }
@@ -184,12 +194,12 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
         return;
       }
       const body = "Internal error; the node's log has the details.";
-      send(response, { status: 500, headers: TEXT, body }, true);
+      send(response, { status: 500, headers: TEXT, body }, true, options);
     };
     const respond = (answer: HttpServerResponse): void => {
       const { stream } = answer;
-      if (stream === undefined) send(response, answer, false);
-      else sendStream(response, { ...answer, stream }, options.onError).catch(fail);
+      if (stream === undefined) send(response, answer, false, options);
+      else sendStream(response, { ...answer, stream }, options).catch(fail);
     };
     try {
       const answer = options.handle({
