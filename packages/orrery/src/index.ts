@@ -13,4 +13,9 @@ export {
   type RealOutcalls,
   type Subnet,
   type SubnetKind,
+  type Trace,
+  type TraceCall,
+  type TraceCause,
+  type TraceMessage,
+  type Traces,
 } from "./types.ts";

@@ -171,6 +171,8 @@ function networkOf(remote: RemoteNetwork, handler: OutcallHandler | null): Netwo
     update: (call) => run({ kind: "update", call }),
     query: (call) => ask({ kind: "query", call }),
     fetch: (input, init) => serve(remote, new Request(input, init)),
+    trace: (on) => ask({ kind: "trace", on }),
+    takeTraces: () => ask({ kind: "take_traces" }),
     fork: async () => networkOf(await remote.fork(), handler),
     stop: () => remote.close(),
   };

@@ -53,6 +53,8 @@ export type NetworkCall =
   | { readonly kind: "time" }
   | { readonly kind: "advance"; readonly durationNs: bigint }
   | { readonly kind: "tick" }
+  | { readonly kind: "trace"; readonly on: boolean }
+  | { readonly kind: "take_traces" }
   | { readonly kind: "keeps_heap"; readonly canisterId: string }
   /** From the call to its answer, which is a `CallResult`. */
   | { readonly kind: "complete"; readonly call: CanisterCall }

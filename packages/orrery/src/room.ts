@@ -6,6 +6,7 @@ import { type Live, startLive } from "./live.ts";
 import { Machine } from "./machine.ts";
 import { RealWorld } from "./outcalls.ts";
 import type { HttpAnswer, HttpCall, NetworkAnswer, NetworkCall, Opened } from "./protocol.ts";
+import { tracesOf } from "./traces.ts";
 import type { RealOutcalls } from "./types.ts";
 import { createWeb } from "./web.ts";
 
@@ -109,6 +110,10 @@ export class Room {
         return machine.advance(call.durationNs);
       case "tick":
         return machine.tick();
+      case "trace":
+        return machine.instance.trace(call.on);
+      case "take_traces":
+        return tracesOf(machine.instance.takeTrace());
       case "keeps_heap":
         return machine.keepsHeap(call.canisterId);
       case "complete": {

@@ -84,3 +84,29 @@ test("an agent verifies canisters of every subnet under the root's key", async (
   }
   await network.stop();
 });
+
+test("what a call led to is told as a tree, across subnets", async () => {
+  const network = await createNetwork({ subnets: ["application", "application"] });
+  const caller = install(network, "caller.eop");
+  const callee = install(network, "callee.eop", network.subnets[2]?.id);
+  network.trace(true);
+  network.update({
+    canisterId: caller,
+    method: "relay",
+    arg: encode([IDL.Principal, IDL.Nat], [Principal.fromText(callee), 20n]),
+  });
+  const { traces, text } = network.takeTraces();
+  const [trace, ...others] = traces;
+  assert.ok(trace !== undefined && others.length === 0);
+  assert.deepEqual([trace.canisterId, trace.cause.kind], [caller, "ingress"]);
+  const [update, callback] = trace.messages;
+  assert.deepEqual([update?.kind, update?.name, update?.subnetId], ["update", "relay", network.subnetId]);
+  assert.deepEqual([callback?.kind, callback?.response?.kind], ["reply_callback", "reply"]);
+  const [call] = update?.calls ?? [];
+  assert.equal(call?.callee, callee);
+  assert.equal(call?.trace?.messages[0]?.subnetId, network.subnets[2]?.id);
+  assert.ok(trace.instructions > (update?.instructions ?? 0n));
+  assert.ok(text.includes(`→ ${callee} `));
+  assert.deepEqual(network.takeTraces(), { traces: [], text: "" });
+  await network.stop();
+});

@@ -393,6 +393,10 @@ test("a copy goes its own way", () =>
       wasm: COUNTER,
     });
     await actor.inc();
+    await pic.trace(true);
+    await actor.get();
+    assert.deepEqual(await pic.takeTraces(), { traces: [], text: "" });
+    await pic.trace(false);
     const fork = await pic.fork();
     const other = fork.createActor<Counter>(counterFactory, canisterId);
     assert.equal(await other.inc(), 2n);

@@ -8,6 +8,7 @@ import type { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import type { OutcallAnswer, Reject } from "@orrery/sim/instance";
 import { openNetwork } from "../thread.ts";
+import type { Traces } from "../types.ts";
 import { createActor, createDeferredActor } from "./actors.ts";
 import {
   decodeChunkHash,
@@ -109,6 +110,16 @@ export class PocketIc {
    */
   async fork(): Promise<PocketIc> {
     return new PocketIc(await this.#network.fork());
+  }
+
+  /** From now on what canisters execute is kept for `takeTraces`, or not any more; beyond PicJS. */
+  trace(on: boolean): Promise<void> {
+    return this.#network.trace(on);
+  }
+
+  /** What was executed since it was last asked, as trees; beyond PicJS. */
+  takeTraces(): Promise<Traces> {
+    return this.#network.takeTraces();
   }
 
   async setupCanister<T extends ActorInterface<T> = ActorInterface>({

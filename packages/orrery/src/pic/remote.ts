@@ -5,6 +5,7 @@ import type { Principal as PrincipalBytes } from "@orrery/base";
 import type { CallResult, CanisterCall, Instance, MessageId } from "@orrery/sim/instance";
 import type { Invocable } from "../protocol.ts";
 import type { RemoteNetwork } from "../thread.ts";
+import type { Traces } from "../types.ts";
 import type { ActorCall, ActorNetwork } from "./actors.ts";
 import { callFailed, serverError } from "./errors.ts";
 import type { SenderInfo } from "./types.ts";
@@ -76,6 +77,14 @@ export class PicNetwork implements ActorNetwork<MessageId> {
 
   tick(): Promise<void> {
     return this.#known(this.#remote.call<void>({ kind: "tick" }));
+  }
+
+  trace(on: boolean): Promise<void> {
+    return this.#known(this.#remote.call<void>({ kind: "trace", on }));
+  }
+
+  takeTraces(): Promise<Traces> {
+    return this.#known(this.#remote.call<Traces>({ kind: "take_traces" }));
   }
 
   live(on: boolean): Promise<number> {

@@ -25,6 +25,7 @@ import { isNamed, kindFacts, recordsOf, subnetSeed } from "./places.ts";
 import type { Replica } from "./replica.ts";
 import { openNetwork, saveNetwork } from "./save.ts";
 import { readStable, writeStable } from "./stable.ts";
+import { type TraceEvent, Tracer } from "./trace.ts";
 import type {
   Blockmaker,
   CallResult,
@@ -54,6 +55,7 @@ export class LocalInstance implements Instance {
   readonly #network: Network;
   readonly #core: Core;
   readonly #listeners = new Set<() => void>();
+  #tracer: Tracer | null = null;
   #disposed = false;
 
   constructor(network: Network) {
@@ -147,6 +149,7 @@ export class LocalInstance implements Instance {
     const core = this.#core;
     if (core.time === core.roundTime) core.time += 1n;
     core.roundTime = core.time;
+    for (const replica of this.#live.all) replica.tracer = this.#tracer;
     this.#live.round(core.time);
     for (const listener of this.#listeners) listener();
   }
@@ -154,6 +157,14 @@ export class LocalInstance implements Instance {
   onRound(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  trace(on: boolean): void {
+    this.#tracer = on ? (this.#tracer ?? new Tracer()) : null;
+  }
+
+  takeTrace(): readonly TraceEvent[] {
+    return this.#tracer?.take() ?? [];
   }
 
   settle(maxRounds: number = SETTLE_ROUNDS): boolean {

@@ -37,6 +37,7 @@ import {
 } from "@orrery/state";
 import type { Engine } from "@orrery/wasm";
 import type { Place } from "./places.ts";
+import { type Tracer, tracingExecutor } from "./trace.ts";
 import type { InstanceHost } from "./types.ts";
 
 /** What the subnets of a network and of its forks have in common. */
@@ -87,6 +88,8 @@ export class Replica {
   readonly responses: OutcallResponse[] = [];
   /** Subnets whose streams may hold something that this one has not taken. */
   readonly sources: Set<Replica> = new Set();
+  /** Who wants to know what is executed. */
+  tracer: Tracer | null = null;
   /** Of the newest round. */
   moreWork: boolean;
   heartbeats = false;
@@ -136,6 +139,10 @@ export class Replica {
     return createExecution(this.#state, {
       runner: this.#runner,
       arena,
+      executor: tracingExecutor(
+        () => this.tracer,
+        () => ({ subnetId: place.id, height: this.#state.height }),
+      ),
       limits: {
         heartbeatIntervalNs: 0n,
         ...(place.instructions === "benchmarking" ? BENCHMARKING : {}),

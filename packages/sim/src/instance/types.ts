@@ -17,6 +17,7 @@ import type {
 } from "@orrery/execution";
 import type { CanisterRange, Disk, RejectCode, SubnetType } from "@orrery/state";
 import type { Engine } from "@orrery/wasm";
+import type { TraceEvent } from "./trace.ts";
 
 /** What a subnet is on the public network: decides its type, its nominal size, its canister ids and its chain keys. */
 export type SubnetKind =
@@ -256,6 +257,11 @@ export interface Instance {
   readonly height: number;
   /** Called after every round; what it returns ends that. */
   onRound(listener: () => void): () => void;
+
+  /** From now on executions are kept for `takeTrace`, or not any more. What happens is the same. */
+  trace(on: boolean): void;
+  /** Executions since it was last asked, in their order; the oldest of very many are gone. Queries are none. */
+  takeTrace(): readonly TraceEvent[];
 
   /** `subnet_unknown`; `subnet_named` for those with mainnet ranges. */
   deleteSubnet(id: SubnetId): void;
