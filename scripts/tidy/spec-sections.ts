@@ -1,6 +1,7 @@
 /**
  * The titles of the interface specification (0.66) that state something to implement; the specification map has a row
- * for each. Titles of notation, examples, data definitions and outlooks are left out, and so is the HTTP gateway protocol.
+ * for each. Titles of notation, examples, data definitions and outlooks are left out. The HTTP gateway protocol's titles that state
+ * something come last.
  */
 export const SPEC_SECTIONS: readonly string[] = [
   "Overview of canister calling",
@@ -166,4 +167,21 @@ export const SPEC_SECTIONS: readonly string[] = [
   "Trimming canister history",
   "Query call",
   "Certified state reads",
+  "Canister ID Resolution",
+  "HTTP Request Encoding",
+  "HTTP Response Decoding",
+  "Canister HTTP Interface",
+  "Query Calls",
+  "Response Verification",
+  "Response Verification Outline",
+  "The Certificate Header",
+  "Expression Path",
+  "Certificate Validation",
+  "The Certificate Expression Header",
+  "Request Hash Calculation",
+  "Response Hash Calculation",
+  "Response Body Streaming",
+  "Upgrade to Update Calls",
+  "Legacy Response Verification",
+  "Response Verification Version Assertion",
 ];
