@@ -111,6 +111,20 @@ const ATTACKS: readonly Attack[] = [
       await repeat(over, () => request("call", id, "stable"));
     },
   },
+  {
+    name: "storms that are kept",
+    async run(over): Promise<void> {
+      const id = await hostile();
+      await repeat(over, () => request("call", id, "keep"));
+    },
+  },
+  {
+    name: "endless queries as updates",
+    async run(over): Promise<void> {
+      const id = await hostile();
+      await repeat(over, () => request("call", id, "endless"));
+    },
+  },
   // Last: these go on when nobody looks.
   {
     name: "an endless update",

@@ -1,8 +1,8 @@
 /**
- * Limits of rounds on a node of one machine. A round waits for every slice that it grants, and everybody who wants an answer waits for
- * the round: with the public network's slices of two billion instructions an endless message of one canister would cost all others a second
- * each time. The same message takes more rounds here, and no longer, since its worker runs ahead of what it was granted. What an
- * execution may take in all, and what it costs, is not touched.
+ * Limits of rounds on a node of one machine. Everybody who wants an answer waits for a round and for what begins in it: with the
+ * public network's slices of two billion instructions that would be a second each time. The same message takes more rounds here, and no
+ * longer, since its worker runs ahead of what it was granted, and rounds hold it back until it did (docs/ARCHITECTURE.md, "Long
+ * messages"). What an execution may take in all, and what it costs, is not touched.
  */
 import { type ExecutionLimits, limitsOf } from "@orrery/execution";
 import type { SubnetType } from "@orrery/state";

@@ -107,10 +107,10 @@ describe("a node under attack", () => {
     });
   });
 
-  test("endless heartbeats and updates, and storms of memory, go on beside others until they are uninstalled", async () => {
-    const hostile = [await stage.worst(), await stage.worst(), await stage.worst()] as const;
-    replyOf(await stage.call(hostile[0], "beat"));
-    for (const [i, method] of ["spin", "stable"].entries()) {
+  test("endless heartbeats and updates, queries as updates, and storms of memory go on beside others until they are uninstalled", async () => {
+    const hostile = await Promise.all(Array.from({ length: 5 }, () => stage.worst()));
+    replyOf(await stage.call(hostile[0] as Principal, "beat"));
+    for (const [i, method] of ["spin", "stable", "keep", "endless"].entries()) {
       const canisterId = hostile[i + 1] as Principal;
       await stage.client.send(stage.at, await stage.client.sign({ canisterId, method, arg: NOTHING }));
     }

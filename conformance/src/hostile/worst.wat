@@ -5,6 +5,7 @@
   (import "ic0" "msg_method_name_size" (func $name_size (result i32)))
   (import "ic0" "accept_message" (func $accept))
   (import "ic0" "stable64_grow" (func $sgrow (param i64) (result i64)))
+  (import "ic0" "stable64_size" (func $ssize (result i64)))
   (import "ic0" "stable64_write" (func $swrite (param i64 i64 i64)))
   (memory 1)
   (global $count (mut i32) (i32.const 0))
@@ -36,6 +37,20 @@
       (call $swrite (i64.mul (call $sgrow (i64.const 1)) (i64.const 65536)) (i64.const 0) (i64.const 65536))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br_if $l (i32.lt_u (local.get $i) (i32.const 2000)))) unreachable)
+  ;; The same for good: each call writes 64 MiB of 256 MiB anew.
+  (func (export "canister_update keep") (local $i i32)
+    (if (i64.lt_u (call $ssize) (i64.const 4096)) (then (drop (call $sgrow (i64.const 1024)))))
+    (loop $l
+      (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+      (memory.fill (i32.const 16) (i32.load8_u (i32.const 8)) (i32.const 65000))
+      (call $swrite
+        (i64.mul
+          (i64.extend_i32_u (i32.rem_u (i32.load (i32.const 8)) (i32.wrap_i64 (call $ssize))))
+          (i64.const 65536))
+        (i64.const 0) (i64.const 65536))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $l (i32.lt_u (local.get $i) (i32.const 1024))))
+    (call $answer))
   (func (export "canister_update inspected") (call $answer))
   (func (export "canister_heartbeat")
     (if (global.get $beat) (then (loop $l (br $l)))))
