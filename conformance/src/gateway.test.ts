@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { before, describe, test } from "node:test";
+import { Principal } from "@icp-sdk/core/principal";
 import { shareNetwork } from "./programs/shared-network.ts";
 import { type Page, putPages } from "./programs/web-pages.ts";
 import type { Program } from "./programs.ts";
@@ -159,6 +160,20 @@ describe("the gateway of a node", () => {
     // Metrics and administration are the node's, not the canister's.
     const host = new URL(shared.network.url).host;
     assert.match((await ask("/metrics", { host })).body.toString(), /orrery_published_height/);
+    const topology = JSON.parse((await ask("/_/topology", { host })).body.toString()) as {
+      readonly default_effective_canister_id: { readonly canister_id: string };
+      readonly subnet_configs: Readonly<
+        Record<string, { readonly subnet_kind: string; readonly canister_ranges: readonly unknown[] }>
+      >;
+    };
+    const id = Buffer.from(topology.default_effective_canister_id.canister_id, "base64");
+    assert.equal(Principal.fromUint8Array(id).toText(), shared.network.effectiveCanisterId.toText());
+    const configs = Object.values(topology.subnet_configs);
+    assert.deepEqual(
+      configs.map(({ subnet_kind }) => subnet_kind),
+      ["NNS", "Application"],
+    );
+    assert.ok(configs.every(({ canister_ranges }) => canister_ranges.length > 0));
     assert.equal((await ask("/metrics")).status, 503);
     assert.equal((await ask("/_/subnets")).status, 503);
   });

@@ -12,7 +12,8 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { createApi, type HttpRequest, type HttpResponse, validateWith } from "@orrery/http";
+import { createApi, validateWith } from "@orrery/http";
+import { administer } from "./administration.ts";
 import { Delegations } from "./delegations.ts";
 import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
@@ -45,8 +46,6 @@ export interface Service {
 }
 
 const STATUS_PATH = "/api/v2/status";
-/** What `orrery status` asks: health and height of every subnet, as JSON. */
-const SUBNETS_PATH = "/_/subnets";
 
 /** The signature library, which takes a while to start; asked for before the genesis is known. */
 export function loadSignatures(): Promise<Bls> {
@@ -117,7 +116,7 @@ export function createService(options: {
     metrics: () =>
       renderMetrics((late.current ?? []).map((rounds) => rounds.figures())) +
       (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
-    admin: (request) => administer(request, replicas.summary),
+    admin: (request) => administer(request, { summary: replicas.summary, subnets, defaultSubnet: place }),
     ...createNodeGateway({ ...options, network: replicas, rootKey }),
   });
   return {
@@ -159,14 +158,5 @@ export function createService(options: {
       });
       return { rounds, ready: opened };
     },
-  };
-}
-
-function administer(request: HttpRequest, summary: () => readonly SubnetSummary[]): HttpResponse | null {
-  if (request.url !== SUBNETS_PATH || request.method !== "GET") return null;
-  return {
-    status: 200,
-    headers: { "content-type": "application/json" },
-    body: `${JSON.stringify({ v: "1", subnets: summary() })}\n`,
   };
 }

@@ -1,0 +1,67 @@
+/**
+ * `/_/…` of a node: what `orrery status` asks, and the topology in the form in which tools of the PocketIC server ask for the id that
+ * canisters are created at.
+ */
+import { type Principal, principalFromText } from "@orrery/base";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { HttpRequest, HttpResponse } from "@orrery/http";
+import type { SubnetSummary } from "./replica.ts";
+
+export interface AdministrationOptions {
+  readonly summary: () => readonly SubnetSummary[];
+  /** The root first, as in the summary. */
+  readonly subnets: readonly LocalSubnet[];
+  /** Place of the subnet where canisters go by default. */
+  readonly defaultSubnet: number;
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  application: "Application",
+  verified_application: "VerifiedApplication",
+  system: "System",
+  cloud_engine: "CloudEngine",
+};
+
+const idOf = (id: Principal): { readonly canister_id: string } => ({
+  canister_id: Buffer.from(id).toString("base64"),
+});
+
+function topology({ summary, subnets, defaultSubnet }: AdministrationOptions): unknown {
+  const summaries = summary();
+  const configs = summaries.map(({ id, kind }, place) => {
+    const ranges = subnets[place]?.info.routing.find(
+      ({ subnetId }) => principalFromText(id).join() === subnetId.join(),
+    );
+    return [
+      id,
+      {
+        subnet_kind: place === 0 ? "NNS" : KINDS[kind],
+        canister_ranges: (ranges?.ranges ?? []).map(({ start, end }) => ({
+          start: idOf(start),
+          end: idOf(end),
+        })),
+      },
+    ];
+  });
+  const first = summaries[defaultSubnet]?.defaultEffectiveCanisterId ?? "";
+  return {
+    subnet_configs: Object.fromEntries(configs),
+    default_effective_canister_id: idOf(principalFromText(first)),
+  };
+}
+
+const DOCUMENTS: Readonly<Record<string, (options: AdministrationOptions) => unknown>> = {
+  "/_/subnets": ({ summary }) => ({ v: "1", subnets: summary() }),
+  "/_/topology": topology,
+};
+
+/** Answers `GET` of a document, and leaves everything else to the 404. */
+export function administer(request: HttpRequest, options: AdministrationOptions): HttpResponse | null {
+  const document = DOCUMENTS[request.url];
+  if (document === undefined || request.method !== "GET") return null;
+  return {
+    status: 200,
+    headers: { "content-type": "application/json", "access-control-allow-origin": "*" },
+    body: `${JSON.stringify(document(options))}\n`,
+  };
+}
