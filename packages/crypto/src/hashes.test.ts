@@ -4,10 +4,13 @@ import { createHash, createHmac, hkdfSync } from "node:crypto";
 import { after, test } from "node:test";
 import { fromHex, toHex, utf8 } from "@orrery/base";
 import {
+  createSha256,
   domainSep,
   hkdfSha256,
   hmacSha256,
   installSha256Backend,
+  installSha256StreamBackend,
+  type Sha256Stream,
   sha224,
   sha256,
   sha256Pure,
@@ -68,4 +71,13 @@ test("a right back end is used, a wrong one is refused and changes nothing", () 
   const wrongAt64 = (data: Uint8Array) => (data.length === 64 ? new Uint8Array(32) : sha256Pure(data));
   assert.throws(() => installSha256Backend(wrongAt64), { code: "sha256_backend_wrong" });
   assert.equal(toHex(sha256(new Uint8Array(64))), toHex(sha256Pure(new Uint8Array(64))));
+});
+
+test("data in pieces has the hash of the whole, and a wrong back end is refused", () => {
+  const stream = createSha256();
+  const pieces = [0, 1, 63, 64, 65, 1_000].map((length) => new Uint8Array(length).fill(length & 0xff));
+  for (const piece of pieces) stream.update(piece);
+  assert.deepEqual(stream.digest(), sha256(...pieces));
+  const wrong = (): Sha256Stream => ({ update(): void {}, digest: () => new Uint8Array(32) });
+  assert.throws(() => installSha256StreamBackend(wrong), { code: "sha256_backend_wrong" });
 });

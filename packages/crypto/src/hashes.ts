@@ -18,6 +18,29 @@ export const sha256Pure: Sha256 = (data) => nobleSha256(data);
 
 let sha256Backend: Sha256 = sha256Pure;
 
+/** SHA-256 of data that comes in pieces, none of which is kept. `digest` ends it. */
+export interface Sha256Stream {
+  update(data: Uint8Array): void;
+  /** 32 fresh bytes. */
+  digest(): Uint8Array;
+}
+
+function sha256StreamPure(): Sha256Stream {
+  const hash = nobleSha256.create();
+  return {
+    update(data): void {
+      hash.update(data);
+    },
+    digest: () => hash.digest(),
+  };
+}
+
+let sha256StreamBackend: () => Sha256Stream = sha256StreamPure;
+
+export function createSha256(): Sha256Stream {
+  return sha256StreamBackend();
+}
+
 /** SHA-256 of the concatenation of the parts. */
 export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return sha256All(parts);
@@ -75,6 +98,23 @@ export function installSha256Backend(backend: Sha256): void {
     }
   }
   sha256Backend = backend;
+}
+
+/** As `installSha256Backend`, for data that comes in pieces. */
+export function installSha256StreamBackend(backend: () => Sha256Stream): void {
+  const [own, other] = [sha256StreamPure(), backend()];
+  for (const length of SELF_TEST_LENGTHS) {
+    const data = Uint8Array.from({ length }, (_, i) => (i * 131 + length) & 0xff);
+    own.update(data);
+    other.update(data);
+  }
+  if (!equalBytes(own.digest(), other.digest())) {
+    throw new OrreryError(
+      "sha256_backend_wrong",
+      "the SHA-256 back end for pieces differs from the reference; it was not installed",
+    );
+  }
+  sha256StreamBackend = backend;
 }
 
 const separators = new Map<string, Uint8Array>();

@@ -59,11 +59,14 @@ export {
   reconstruct,
 } from "./hash-tree.ts";
 export {
+  createSha256,
   domainSep,
   hkdfSha256,
   hmacSha256,
   installSha256Backend,
+  installSha256StreamBackend,
   type Sha256,
+  type Sha256Stream,
   sha224,
   sha256,
   sha256Pure,

@@ -1,7 +1,13 @@
 /** Hashing, checksums and node keys on node:crypto (OpenSSL) and node:zlib, with the same results as the pure implementations. */
-import { createPrivateKey, createPublicKey, hash, type KeyObject, sign } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, hash, type KeyObject, sign } from "node:crypto";
 import { crc32 } from "node:zlib";
-import { ed25519ToDer, installSha256Backend, sha256Pure } from "@orrery/crypto";
+import {
+  ed25519ToDer,
+  installSha256Backend,
+  installSha256StreamBackend,
+  type Sha256Stream,
+  sha256Pure,
+} from "@orrery/crypto";
 import { checksumPure, installChecksumBackend, NATIVE_CHECKSUM_BYTES_MIN } from "@orrery/state";
 
 /** Below this the pure hash is faster than the call into OpenSSL. */
@@ -14,6 +20,16 @@ export function nodeSha256(bytes: Uint8Array): Uint8Array {
     : new Uint8Array(hash("sha256", bytes, "buffer"));
 }
 
+function nodeSha256Stream(): Sha256Stream {
+  const stream = createHash("sha256");
+  return {
+    update(data): void {
+      stream.update(data);
+    },
+    digest: () => new Uint8Array(stream.digest()),
+  };
+}
+
 /** CRC-32 by zlib above the size where it pays. */
 export function nodeChecksum(bytes: Uint8Array, seed: number): number {
   return bytes.length < NATIVE_CHECKSUM_BYTES_MIN ? checksumPure(bytes, seed) : crc32(bytes, seed);
@@ -22,6 +38,7 @@ export function nodeChecksum(bytes: Uint8Array, seed: number): number {
 /** Makes this thread's hashing and checksums native; once a thread, before its first work. */
 export function installFastHashes(): void {
   installSha256Backend(nodeSha256);
+  installSha256StreamBackend(nodeSha256Stream);
   installChecksumBackend(nodeChecksum);
 }
 

@@ -3,8 +3,8 @@
  * body put together, verified. Invariant: where verification is asked for, no byte leaves that it did not cover, save what the
  * canister certifiably leaves out.
  */
-import type { CanisterId } from "@orrery/base";
-import { sha256 } from "@orrery/crypto";
+import { type CanisterId, concatAll } from "@orrery/base";
+import { createSha256, sha256 } from "@orrery/crypto";
 import type { HeaderField } from "../messages.ts";
 import {
   type CanisterRequest,
@@ -48,6 +48,8 @@ export interface ExchangedResponse {
   readonly body: Uint8Array;
   /** The rest of the body, after `body`, as it comes. */
   readonly rest: AsyncIterable<Uint8Array> | null;
+  /** Of the whole body, where it comes in pieces and is known. */
+  readonly length: number | null;
 }
 
 const STATUS_MIN = 200;
@@ -89,18 +91,27 @@ async function* callbackChunks(
   }
 }
 
-/** Puts a body together, within the limits on one and on all of them. */
+/** A body that is there as a whole, though in pieces. */
+export interface Assembled {
+  readonly pieces: readonly Uint8Array[];
+  readonly length: number;
+  readonly hash: Uint8Array;
+}
+
+/** Puts a body together, within the limits on one and on all of them. It is hashed as it comes, so that no turn takes long. */
 async function assemble(
   { limits, assembling }: ExchangeContext,
   first: Uint8Array,
   rest: AsyncIterable<Uint8Array>,
-): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
+): Promise<Assembled> {
+  const pieces: Uint8Array[] = [];
+  const hash = createSha256();
   let length = 0;
-  const add = (chunk: Uint8Array): void => {
-    length += chunk.length;
-    assembling.bytes += chunk.length;
-    chunks.push(chunk);
+  const add = (piece: Uint8Array): void => {
+    length += piece.length;
+    assembling.bytes += piece.length;
+    hash.update(piece);
+    pieces.push(piece);
     if (length > limits.assembledBytesMax)
       throw new Refusal(tooLarge(`The body has more than ${limits.assembledBytesMax} bytes.`));
     if (assembling.bytes > limits.assemblingBytesMax)
@@ -108,17 +119,20 @@ async function assemble(
   };
   try {
     add(first);
-    for await (const chunk of rest) add(chunk);
-    const body = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      body.set(chunk, at);
-      at += chunk.length;
-    }
-    return body;
+    for await (const piece of rest) add(piece);
+    return { pieces, length, hash: hash.digest() };
   } finally {
     assembling.bytes -= length;
   }
+}
+
+/** A body that came in one message. */
+export function whole(body: Uint8Array): Assembled {
+  return { pieces: [body], length: body.length, hash: sha256(body) };
+}
+
+async function* inPieces(pieces: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const piece of pieces) if (piece.length > 0) yield piece;
 }
 
 function restOf(
@@ -141,17 +155,18 @@ export function verified(
   context: ExchangeContext,
   canisterId: CanisterId,
   request: CanisterRequest,
-  response: Pick<CanisterResponse, "status" | "headers" | "body">,
+  response: Pick<CanisterResponse, "status" | "headers">,
+  body: Assembled,
 ): Verified {
   const { rootKey, bls, limits, inflate } = context;
-  const { status, headers, body } = response;
+  const { status, headers } = response;
   const verdict = verifyResponse(
     request,
     {
       status,
       headers,
-      bodyHash: sha256(body),
-      decodeBody: (encoding) => inflate(encoding, body, limits.decodedBytesMax),
+      bodyHash: body.hash,
+      decodeBody: (encoding) => inflate(encoding, concatAll(body.pieces), limits.decodedBytesMax),
     },
     {
       canisterId,
@@ -197,25 +212,17 @@ export async function exchange(
       await update(context, canisterId, "http_request_update", encodeRequest(sent, "update")),
     );
     const { status, headers, body } = response;
-    return { status, headers, body, rest: restOf(context, canisterId, response) };
+    return { status, headers, body, rest: restOf(context, canisterId, response), length: null };
   }
-  const rest = restOf(context, canisterId, queried);
-  if (raw) return { ...queried, rest };
-  const body = rest === null ? queried.body : await assemble(context, queried.body, rest);
-  const verdict = verified(context, canisterId, request, { ...queried, body });
   const { status } = queried;
-  if (verdict.version === 1) {
-    return {
-      status,
-      headers: await acceptLegacy(context, canisterId, queried),
-      body,
-      rest: null,
-    };
-  }
-  return {
-    status,
-    headers: verdict.headers ?? queried.headers,
-    body,
-    rest: null,
-  };
+  const rest = restOf(context, canisterId, queried);
+  if (raw) return { status, headers: queried.headers, body: queried.body, rest, length: null };
+  const body = rest === null ? whole(queried.body) : await assemble(context, queried.body, rest);
+  const verdict = verified(context, canisterId, request, queried, body);
+  const headers =
+    verdict.version === 1
+      ? await acceptLegacy(context, canisterId, queried)
+      : (verdict.headers ?? queried.headers);
+  if (rest === null) return { status, headers, body: queried.body, rest: null, length: null };
+  return { status, headers, body: new Uint8Array(0), rest: inPieces(body.pieces), length: body.length };
 }

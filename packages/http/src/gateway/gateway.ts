@@ -93,11 +93,10 @@ async function* after(
 async function respond(context: ExchangeContext, asked: Exchange): Promise<HttpResponse> {
   const { limits } = context;
   const answer = await exchange(context, asked);
-  const whole =
-    answer.status === PARTIAL && !asksForRange(asked.request) ? completed(context, asked, answer) : null;
-  const { status, headers, body, rest } = whole ?? answer;
+  const partial = answer.status === PARTIAL && !asksForRange(asked.request);
+  const { status, headers, body, rest, length } = partial ? completed(context, asked, answer) : answer;
   const passed = passedHeaders(headers, limits);
-  if (whole !== null) passed["content-length"] = String(whole.length);
+  if (length !== null) passed["content-length"] = String(length);
   if (rest === null) return { status, headers: passed, body };
   const empty = new Uint8Array(0);
   if (asked.request.method === "HEAD") return { status, headers: passed, body: empty };

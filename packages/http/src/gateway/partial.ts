@@ -6,7 +6,14 @@
 import type { HeaderField } from "../messages.ts";
 import type { CanisterRequest, CanisterResponse } from "./candid.ts";
 import { type ContentRange, parseContentRange } from "./content-range.ts";
-import { ask, type Exchange, type ExchangeContext, type ExchangedResponse, verified } from "./exchange.ts";
+import {
+  ask,
+  type Exchange,
+  type ExchangeContext,
+  type ExchangedResponse,
+  verified,
+  whole,
+} from "./exchange.ts";
 import { badResponse, Refusal, tooLarge } from "./failure.ts";
 import { headerValue } from "./headers.ts";
 
@@ -41,7 +48,13 @@ function trustedHeaders(
   response: CanisterResponse,
 ): readonly HeaderField[] {
   if (exchange.raw) return response.headers;
-  const verdict = verified(context, exchange.canisterId, withRange(exchange.request, from), response);
+  const verdict = verified(
+    context,
+    exchange.canisterId,
+    withRange(exchange.request, from),
+    response,
+    whole(response.body),
+  );
   if (verdict.version === 1)
     throw new Refusal(badResponse("Version 1 of response verification does not cover partial responses."));
   return verdict.headers ?? response.headers;
@@ -77,7 +90,7 @@ export function completed(
   context: ExchangeContext,
   exchange: Exchange,
   response: ExchangedResponse,
-): ExchangedResponse & { readonly length: number } {
+): ExchangedResponse {
   if (response.rest !== null)
     throw new Refusal(badResponse("A partial response comes with a callback for the rest of its body."));
   const { first, total } = rangeOf(response.headers, response.body);
