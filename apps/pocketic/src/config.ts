@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Json } from "./json.ts";
-import type { InstanceConfig, SubnetConfig, SubnetKind } from "./protocol.ts";
+import type { Feature, InstanceConfig, SubnetConfig, SubnetKind } from "./protocol.ts";
 import {
   bytes,
   index,
@@ -68,6 +68,15 @@ const NUMEROUS: Readonly<Record<string, SubnetKind>> = {
   verified_application: "verified_application",
   cloud_engine: "cloud_engine",
 };
+
+/** The subnet that each feature implies, of those that there are. */
+const OFFERED: Readonly<Record<Feature, SubnetKind>> = {
+  icp_token: "nns",
+  cycles_token: "ii",
+  cycles_minting: "nns",
+};
+/** The public network's cycles minting began then, and no instance that has it is older. */
+const CYCLES_MINTING_NS = 1_620_633_601_000_000_000n;
 
 const FEATURES = [
   "registry",
@@ -187,13 +196,30 @@ function refuseUnsupported(fields: ReturnType<typeof instanceFields>): void {
     if (isPresent(value))
       throw new ShapeError(`\`${name}\` is given: there is no adapter to such a node here`);
   }
-  const asked = Object.entries(fields.icp_features ?? {}).filter(([, value]) => value !== null);
-  if (asked.length > 0) {
-    const names = asked.map(([name]) => `\`${name}\``).join(", ");
+  const missing = featuresOf(fields).filter((name) => !Object.hasOwn(OFFERED, name));
+  if (missing.length > 0) {
+    const names = missing.map((name) => `\`${name}\``).join(", ");
     throw new ShapeError(
-      `the ICP features ${names} are asked for: this server does not carry their canisters; create the instance without \`icp_features\` and install their Wasm modules under their ids with \`specified_id\``,
+      `the ICP features ${names} are asked for: this server does not carry their canisters; leave them out and install their Wasm modules under their ids with \`specified_id\``,
     );
   }
+}
+
+function featuresOf({ icp_features: features }: ReturnType<typeof instanceFields>): readonly string[] {
+  return Object.entries(features ?? {})
+    .filter(([, value]) => value !== null)
+    .map(([name]) => name);
+}
+
+/** The subnets asked for and those that features imply. */
+function withImplied(
+  subnets: readonly SubnetConfig[],
+  features: readonly Feature[],
+): readonly SubnetConfig[] {
+  const implied = new Set(features.map((feature) => OFFERED[feature]));
+  const missing = [...implied].filter((kind) => !subnets.some((subnet) => subnet.kind === kind));
+  const plain = { instructions: "production", costSchedule: "normal", admins: null } as const;
+  return [...missing.map((kind) => ({ kind, ...plain })), ...subnets];
 }
 
 /** Reads and checks the body of `POST /instances`. */
@@ -203,7 +229,8 @@ export const instanceConfig: Reader<{
 }> = (value, at) => {
   const fields = instanceFields(value, at);
   refuseUnsupported(fields);
-  const subnets = subnetsOf(fields.subnet_config_set);
+  const features = featuresOf(fields) as readonly Feature[];
+  const subnets = withImplied(subnetsOf(fields.subnet_config_set), features);
   const stateDir = fields.state_dir;
   if (subnets.length === 0 && (stateDir === null || !existsSync(join(stateDir, TOPOLOGY_FILE)))) {
     throw new ShapeError("ExtendedSubnetConfigSet must contain at least one subnet");
@@ -213,16 +240,18 @@ export const instanceConfig: Reader<{
   }
   const time = fields.initial_time;
   const initialTime = time?.kind === "Timestamp" ? time.value : null;
-  if (initialTime !== null && initialTime < GENESIS_NS) {
+  const earliest = features.includes("cycles_minting") ? CYCLES_MINTING_NS : GENESIS_NS;
+  if (initialTime !== null && initialTime < earliest) {
     throw new ShapeError(
-      `The initial timestamp (unix timestamp in nanoseconds) must be no earlier than ${GENESIS_NS} (provided ${initialTime}).`,
+      `The initial timestamp (unix timestamp in nanoseconds) must be no earlier than ${earliest} (provided ${initialTime}).`,
     );
   }
   return {
     config: {
       subnets,
       stateDir,
-      initialTime,
+      initialTime: initialTime ?? earliest,
+      features,
       autoProgressMs: time?.kind === "AutoProgress" ? time.value : null,
       mainnetNnsId: fields.mainnet_nns_subnet_id ?? false,
       trustsIngress: fields.disable_ingress_validation ?? false,

@@ -38,9 +38,9 @@ async function answered(what: () => string | Promise<string>): Promise<Answer> {
   }
 }
 
-function create(call: Extract<ThreadCall, { kind: "create" }>): Creation {
+async function create(call: Extract<ThreadCall, { kind: "create" }>): Promise<Creation> {
   try {
-    const resident = new Resident(call.config, host);
+    const resident = await Resident.create(call.config, host);
     residents.set(call.instance, resident);
     return { topology: resident.topology() };
   } catch (error) {

@@ -76,17 +76,21 @@ export interface SubnetConfig {
   readonly admins: readonly Uint8Array[] | null;
 }
 
+/** What an instance can come with, by PocketIC's names. */
+export type Feature = "icp_token" | "cycles_token" | "cycles_minting";
+
 /** An instance as asked for, checked in shape. */
 export interface InstanceConfig {
   readonly subnets: readonly SubnetConfig[];
   readonly stateDir: string | null;
-  /** Ns since 1970; null is the default. */
-  readonly initialTime: bigint | null;
+  /** Ns since 1970. */
+  readonly initialTime: bigint;
   /** Least time between rounds; null runs rounds only when asked to. */
   readonly autoProgressMs: number | null;
   readonly mainnetNnsId: boolean;
   /** Whether requests of the HTTPS interface need no valid signature. */
   readonly trustsIngress: boolean;
+  readonly features: readonly Feature[];
 }
 
 /** Frames on the port. */

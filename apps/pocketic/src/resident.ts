@@ -21,8 +21,6 @@ import { readBody } from "./shapes.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { topologyJson } from "./topology.ts";
 
-/** Genesis of the public network. */
-const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
 /** The replica's `max_ingress_bytes_per_message`. */
 const INGRESS_BYTES_MAX = 2 * 1_024 ** 2;
 /** An ingress message that has no answer by then has expired. */
@@ -40,13 +38,13 @@ function coreOf(config: InstanceConfig, host: InstanceHost, directory: StateDire
     })),
     mainnetNnsId: config.mainnetNnsId,
     seed: SEED,
-    time: config.initialTime ?? GENESIS_TIME,
+    time: config.initialTime,
     ingressBytesMax: INGRESS_BYTES_MAX,
     host,
   };
   if (directory === null || !directory.isSaved) return createInstance(options);
   const instance = openInstance(options, directory.open);
-  if (config.initialTime !== null && config.initialTime > instance.time) instance.setTime(config.initialTime);
+  if (config.initialTime > instance.time) instance.setTime(config.initialTime);
   return instance;
 }
 
@@ -62,7 +60,23 @@ export class Resident {
   #progress: Progress | null = null;
   readonly #afterRounds: (() => void)[] = [];
 
-  constructor(config: InstanceConfig, host: InstanceHost) {
+  /** Makes one, or goes on with the one in its directory. */
+  static async create(config: InstanceConfig, host: InstanceHost): Promise<Resident> {
+    const resident = new Resident(config, host);
+    try {
+      if (config.features.length > 0) {
+        const { installFeatures } = await import("./features.ts");
+        installFeatures(resident.#instance, config.features);
+      }
+    } catch (error) {
+      resident.#end();
+      throw error;
+    }
+    if (config.autoProgressMs !== null) resident.#start(config.autoProgressMs);
+    return resident;
+  }
+
+  private constructor(config: InstanceConfig, host: InstanceHost) {
     this.#directory = config.stateDir === null ? null : openStateDirectory(config.stateDir);
     try {
       this.#instance = coreOf(config, host, this.#directory);
@@ -85,7 +99,6 @@ export class Resident {
       validate: this.#validate,
       effectiveCanisterId,
     });
-    if (config.autoProgressMs !== null) this.#start(config.autoProgressMs);
   }
 
   topology(): string {
@@ -239,9 +252,13 @@ export class Resident {
     try {
       directory?.save(topologyJson(this.#instance.topology()), (open) => this.#instance.save(open));
     } finally {
-      directory?.release();
-      this.#instance.dispose();
+      this.#end();
     }
+  }
+
+  #end(): void {
+    this.#directory?.release();
+    this.#instance.dispose();
   }
 }
 

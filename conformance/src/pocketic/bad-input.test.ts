@@ -170,6 +170,14 @@ describe("bad input", () => {
         { subnet_config_set: { application }, initial_time: { Timestamp: { nanos_since_epoch: 1 } } },
         /must be no earlier than 1620328630000000000 \(provided 1\)/,
       ],
+      [
+        {
+          subnet_config_set: { application },
+          icp_features: { cycles_minting: "DefaultConfig" },
+          initial_time: { Timestamp: { nanos_since_epoch: 1_620_328_630_000_000_000 } },
+        },
+        /must be no earlier than 1620633601000000000/,
+      ],
       [{ subnet_config_set: { application }, initial_time: "now" }, /initial_time/],
       [
         { subnet_config_set: { application }, http_gateway_config: { port: 70_000 } },

@@ -1,7 +1,8 @@
 /** Canister ids, ranges and subnet ids of instances: those that PocketIC 14 gives for the same topology, which projects have written down. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { PocketIc, SubnetStateType } from "@dfinity/pic";
+import { IcpFeaturesConfig, PocketIc, SubnetStateType } from "@dfinity/pic";
+import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import { type Server, startServer } from "./server.ts";
 
@@ -93,6 +94,29 @@ describe("ids of PocketIC instances", () => {
       message:
         /The `specified_id` lqy7q-dh777-77777-aaaaq-cai is invalid because it belongs to the canister allocation ranges of the test environment\./,
     });
+    await pic.tearDown();
+  });
+
+  test("ICP features come with their subnets, under their ids, with what the anonymous principal is given", async () => {
+    const icpFeatures = {
+      icpToken: IcpFeaturesConfig.DefaultConfig,
+      cyclesToken: IcpFeaturesConfig.DefaultConfig,
+      cyclesMinting: IcpFeaturesConfig.DefaultConfig,
+    };
+    const pic = await PocketIc.create(server.url, { application: [NEW], icpFeatures });
+    assert.equal(await pic.getTime(), Date.parse("2021-05-10T08:00:01Z"));
+    const Account = IDL.Record({ owner: IDL.Principal, subaccount: IDL.Opt(IDL.Vec(IDL.Nat8)) });
+    const arg = IDL.encode([Account], [{ owner: Principal.anonymous(), subaccount: [] }]);
+    for (const [ledger, balance] of [
+      ["ryjl3-tyaaa-aaaaa-aaaba-cai", 10n ** 17n],
+      ["um5iw-rqaaa-aaaaq-qaaba-cai", 2n ** 127n],
+    ] as const) {
+      const canisterId = Principal.fromText(ledger) as unknown as Id;
+      const reply = await pic.queryCall({ canisterId, method: "icrc1_balance_of", arg });
+      assert.deepEqual(IDL.decode([IDL.Nat], Uint8Array.from(reply)), [balance], ledger);
+    }
+    const minting = Principal.fromText("rkp4c-7iaaa-aaaaa-aaaca-cai") as unknown as Id;
+    assert.equal((await pic.getCanisterSubnetId(minting))?.toText(), (await pic.getNnsSubnet())?.id.toText());
     await pic.tearDown();
   });
 
