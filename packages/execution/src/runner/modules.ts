@@ -71,6 +71,8 @@ export class ModuleCache {
   readonly #inflate: Inflate;
   /** Least recently used first. */
   readonly #compiled = new Map<BlobKey, CompiledCanister>();
+  /** The last of them, which need not be moved to the end when it is used again. */
+  #newest: BlobKey | null = null;
   /** The records that canisters of one module share. */
   readonly #uploads = new WeakMap<CompiledCanister, CompiledUpload>();
   #bytes = 0;
@@ -134,16 +136,21 @@ export class ModuleCache {
   /** Takes over what another thread compiled. */
   adopt(key: BlobKey, compiled: CompiledCanister): void {
     if (this.#touch(key) !== null) return;
-    this.#compiled.set(key, compiled);
+    this.#put(key, compiled);
     this.#bytes += compiled.wasm.length;
     this.#shrink();
   }
 
+  #put(key: BlobKey, compiled: CompiledCanister): void {
+    this.#compiled.set(key, compiled);
+    this.#newest = key;
+  }
+
   #touch(key: BlobKey): CompiledCanister | null {
     const found = this.#compiled.get(key);
-    if (found === undefined) return null;
+    if (found === undefined || key === this.#newest) return found ?? null;
     this.#compiled.delete(key);
-    this.#compiled.set(key, found);
+    this.#put(key, found);
     return found;
   }
 
@@ -154,7 +161,7 @@ export class ModuleCache {
     if (!wasm.ok) return wasm;
     const compiled = this.#engine.compile(wasm.value);
     if (!compiled.ok) return err(invalid(compiled.error.message));
-    this.#compiled.set(key, compiled.value);
+    this.#put(key, compiled.value);
     this.#bytes += compiled.value.wasm.length;
     this.#shrink();
     return compiled;
