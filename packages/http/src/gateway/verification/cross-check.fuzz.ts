@@ -11,7 +11,9 @@ const CHANGES = 26;
 
 const bls = await createMclBls();
 for (const drawn of [currentCase(bls), legacyCase(bls)]) {
-  const property = fc.property(drawn, fc.nat(), (original, n) => judge(bls, original, n, CHANGES));
+  const property = fc.property(drawn, fc.nat(), (original, n) => {
+    judge(bls, original, n, CHANGES);
+  });
   fc.assert(property, { numRuns: Number(cases), seed: Number(seed) });
 }
 process.stdout.write(`${cases} cases of each version with ${CHANGES} changes agreed\n`);

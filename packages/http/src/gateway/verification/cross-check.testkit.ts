@@ -65,8 +65,8 @@ export function ourVerdict(bls: Bls, { request, response, canisterId, now }: Cas
   return { trusted: true, version: value.version, headers: value.version === 2 ? value.headers : null };
 }
 
-/** Judges a case as it is and with changes that `n` chooses; throws where the verifiers disagree. */
-export function judge(bls: Bls, original: Case, n: number, changes: number): void {
+/** Judges a case as it is and with changes that `n` chooses; throws where the verifiers disagree. Whether it is trusted as it is. */
+export function judge(bls: Bls, original: Case, n: number, changes: number): boolean {
   const names = Object.keys(MUTATIONS);
   for (let i = 0; i < changes; i++) {
     // The first change is none.
@@ -78,6 +78,7 @@ export function judge(bls: Bls, original: Case, n: number, changes: number): voi
   const damaged = Object.values(DAMAGE)[n % Object.keys(DAMAGE).length] as Mutation;
   const changed = damaged(original, n);
   if (ourVerdict(bls, changed).trusted) assert.ok(theirVerdict(bls, changed).trusted, "damaged");
+  return ourVerdict(bls, original).trusted;
 }
 
 const pairs = (headers: readonly HeaderField[]): [string, string][] =>
