@@ -2,7 +2,7 @@
  * A loop whose body stands in the code several times, so that the counter is checked, and mostly changed, once in as many turns
  * (fast form only). A jump back to the loop's start leads from a copy to the next one, from the last one to the first:
  *
- *     block $out  loop $first  <check>  block $second  copy 1  br $out  end  block $third  copy 2  br $out  end  copy 3  end  end
+ *     block $out  loop $first  block $second  copy 1  br $out  end  block $third  copy 2  br $out  end  copy 3  end  end
  *
  * What has been executed is charged late: when control leaves the loop, comes from the last copy to the first, or where two ways meet
  * again. The replica checks its counter at the head of each turn, after the charge of the turn's first run. Here that is made up
@@ -79,7 +79,6 @@ export class UnrolledLoop {
       runs.run.signed(type);
     }
     runs.end(false);
-    runs.charge(0, true);
     this.#begin();
   }
 
@@ -106,17 +105,16 @@ export class UnrolledLoop {
     if (this.#headCost < 0) this.#headCost = this.#runs.cost;
   }
 
-  /** Writes the charge of the debt, with the check that is due unless control goes to the loop's head. */
-  #charge(checked: boolean): void {
+  /** Writes the charge of the debt, and the check that is due. */
+  #charge(): void {
     const { cost } = this.#runs;
-    const isDue = checked && this.#unchecked;
-    if (isDue) this.#runs.charge(this.#headCost, true);
-    const rest = isDue ? cost - this.#headCost : cost;
+    if (this.#unchecked) this.#runs.charge(this.#headCost, true);
+    const rest = this.#unchecked ? cost - this.#headCost : cost;
     if (rest > 0) this.#runs.charge(rest, false);
   }
 
   #settle(): void {
-    this.#charge(true);
+    this.#charge();
     this.#runs.cost = 0;
     this.#unchecked = false;
   }
@@ -244,11 +242,15 @@ export class UnrolledLoop {
     if (this.#copy < this.#plan.copies && this.#plan.backEdges === 1) {
       this.#carried = cost;
       out.op(op, label);
-    } else this.#aside(op, label, false);
+    } else {
+      // The counter below zero after this turn is so at the head of the next one, too.
+      const isLast = this.#copy === this.#plan.copies;
+      this.#aside(op, label, () => this.#runs.charge(cost, isLast));
+    }
   }
 
   #exit(op: number, label: number, operands: number): void {
-    if (operands === 0) this.#aside(op, this.#label(label), true);
+    if (operands === 0) this.#aside(op, this.#label(label), () => this.#charge());
     else {
       this.#settle();
       this.#runs.out.op(op, this.#label(label));
@@ -256,10 +258,10 @@ export class UnrolledLoop {
   }
 
   /** A jump that alone pays the debt: where it is conditional and not taken, the debt stays. */
-  #aside(op: number, label: number, checked: boolean): void {
+  #aside(op: number, label: number, charge: () => void): void {
     const { out } = this.#runs;
     if (op === OP_BR_IF) out.code(OP_IF, EMPTY);
-    this.#charge(checked);
+    charge();
     out.op(OP_BR, op === OP_BR_IF ? label + 1 : label);
     if (op === OP_BR_IF) out.u8(OP_END);
   }

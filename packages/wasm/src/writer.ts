@@ -47,13 +47,17 @@ export class Writer {
   signed(value: number): void {
     this.#reserve(10);
     let v = value;
-    for (;;) {
+    while (v !== (v | 0)) {
       const low = ((v % 128) + 128) % 128;
       v = (v - low) / 128;
-      const last = (v === 0 && low < 0x40) || (v === -1 && low >= 0x40);
-      this.#bytes[this.length++] = last ? low : low | 0x80;
-      if (last) return;
+      this.#bytes[this.length++] = low | 0x80;
     }
+    // 32-bit arithmetic from here on.
+    while (v < -0x40 || v >= 0x40) {
+      this.#bytes[this.length++] = (v & 0x7f) | 0x80;
+      v >>= 7;
+    }
+    this.#bytes[this.length++] = v & 0x7f;
   }
 
   /** An opcode and one unsigned operand. */

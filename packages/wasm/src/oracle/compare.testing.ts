@@ -148,8 +148,10 @@ function oracleFor(
     imports,
     importCosts: IMPORT_COSTS,
     outOfInstructions: () => {
-      if (!host.refill()) throw new OracleTrap("out of instructions");
-      machine.counter += REFILL;
+      while (machine.counter < 0n) {
+        if (!host.refill()) throw new OracleTrap("out of instructions");
+        machine.counter += REFILL;
+      }
     },
   });
   return { machine, host };
@@ -185,8 +187,10 @@ class OwnPlayer {
       form,
       hooks: {
         outOfInstructions: () => {
-          if (!this.#host.refill()) throw new WasmTrap("out_of_instructions", true);
-          instance.setCounter(instance.counter() + REFILL);
+          while (instance.counter() < 0n) {
+            if (!this.#host.refill()) throw new WasmTrap("out_of_instructions", true);
+            instance.setCounter(instance.counter() + REFILL);
+          }
         },
       },
     });
