@@ -6,7 +6,6 @@ import {
   type SubnetId,
   type UserId,
 } from "@orrery/base";
-import { ErrorCode, type ErrorCodeName } from "@orrery/execution";
 import type { CallResult, CanisterCall, EffectivePrincipal, MessageId, Reject } from "@orrery/sim/instance";
 import type { Encodable, Json } from "./json.ts";
 import { badIngressMessage } from "./pic-errors.ts";
@@ -23,10 +22,6 @@ const REJECT_CODES = [
   "CanisterError",
   "SysUnknown",
 ] as const;
-
-const ERROR_NAMES: ReadonlyMap<number, ErrorCodeName> = new Map(
-  Object.entries(ErrorCode).map(([name, code]) => [code, name as ErrorCodeName]),
-);
 
 export function base64(value: Uint8Array): string {
   return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
@@ -105,11 +100,11 @@ export function messageIdJson({ subnetId: id, requestId }: MessageId): Encodable
   return { effective_principal: { SubnetId: base64(id) }, message_id: base64(requestId) };
 }
 
-function rejectJson({ code, message, errorCode, certified }: Reject): Encodable {
+function rejectJson({ code, message, errorName, certified }: Reject): Encodable {
   return {
     reject_code: REJECT_CODES[code - 1] ?? "SysUnknown",
     reject_message: message,
-    error_code: ERROR_NAMES.get(errorCode) ?? "CanisterRejectedMessage",
+    error_code: errorName,
     certified,
   };
 }

@@ -1,6 +1,6 @@
 /** The thread of instances: takes calls one after the other and answers each; the HTTPS interface's may wait for rounds and be overtaken. */
 import { parentPort } from "node:worker_threads";
-import { assert, assertNever } from "@orrery/base";
+import { assert, assertNever, type CanisterId, principalToText, type TimeNs } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createNodeSigner, inflateGzip, installFastHashes, nodePublicKeyDer } from "@orrery/host";
 import { type InstanceHost, SharedEngine } from "@orrery/sim/instance";
@@ -14,12 +14,24 @@ assert(parentPort !== null, "instances live on a thread of their own");
 const port = parentPort;
 installFastHashes();
 const bls = await createMclBls();
+
+/** What canisters print goes to stderr, the server's own log to stdout: clients show them apart. */
+function printed(canisterId: CanisterId, time: TimeNs, texts: readonly Uint8Array[]): void {
+  const seconds = new Date(Number(time / 1_000_000n)).toISOString().slice(0, 19).replace("T", " ");
+  const date = `${seconds}.${String(time % 1_000_000_000n).padStart(9, "0")} UTC`;
+  const lines = texts.map(
+    (text) => `${date}: [Canister ${principalToText(canisterId)}] ${Buffer.from(text).toString()}\n`,
+  );
+  process.stderr.write(lines.join(""));
+}
+
 const host: InstanceHost = {
   bls,
   inflate: inflateGzip,
   ed25519PublicKeyDer: nodePublicKeyDer,
   ed25519Signer: createNodeSigner,
   engine: new SharedEngine(),
+  onPrint: printed,
 };
 const residents = new Map<number, Resident>();
 /** Bodies under way, by number. */

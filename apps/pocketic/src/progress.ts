@@ -1,7 +1,7 @@
 /**
  * Automatic progress of an instance: its time follows the machine's, a round begins when there is something to do and no more often than
- * the least delay allows, HTTPS outcalls are really made. Without anything to do a round is made twice a second, for heartbeats and for
- * certificates to be fresh.
+ * the least delay allows, HTTPS outcalls are really made. Without anything to do a round is made twice a second, for certificates to be
+ * fresh, and ten times where canisters have heartbeats.
  */
 import { principalToText, type TimeNs } from "@orrery/base";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
@@ -9,6 +9,8 @@ import type { Instance, OutcallAnswer, PendingOutcall } from "@orrery/sim/instan
 
 const NS_PER_MS = 1_000_000n;
 const IDLE_ROUND_MS = 500;
+/** As PocketIC does. */
+const HEARTBEAT_MS = 100;
 /** Rounds without delay in one turn; between turns the instance takes requests. */
 const ROUNDS_PER_TURN = 4;
 
@@ -35,9 +37,12 @@ export function wallTime(): TimeNs {
 }
 
 function answerOf(fetched: Awaited<ReturnType<OutcallAdapter["fetch"]>>): OutcallAnswer {
-  if (fetched.kind === "failure") return { kind: "reject", code: fetched.code, message: fetched.message };
+  const { downloadedBytes, elapsedMs } = fetched;
+  if (fetched.kind === "failure") {
+    return { kind: "reject", code: fetched.code, message: fetched.message, downloadedBytes, elapsedMs };
+  }
   const { status, headers, body } = fetched;
-  return { kind: "response", status, headers, body };
+  return { kind: "response", status, headers, body, downloadedBytes, elapsedMs };
 }
 
 export function startProgress({ instance, delayMs, outcalls, onRounds }: ProgressOptions): Progress {
@@ -81,9 +86,10 @@ export function startProgress({ instance, delayMs, outcalls, onRounds }: Progres
   /** Milliseconds until the next round by itself. */
   function pauseMs(isAtRest: boolean): number {
     if (!isAtRest) return delayMs;
+    const idleMs = instance.heartbeats ? HEARTBEAT_MS : IDLE_ROUND_MS;
     const due = instance.nextDue();
-    const untilDueMs = due === null ? IDLE_ROUND_MS : Number((due - wallTime()) / NS_PER_MS) + 1;
-    return Math.max(delayMs, Math.min(IDLE_ROUND_MS, untilDueMs), 1);
+    const untilDueMs = due === null ? idleMs : Number((due - wallTime()) / NS_PER_MS) + 1;
+    return Math.max(delayMs, Math.min(idleMs, untilDueMs), 1);
   }
 
   function schedule(ms: number): void {

@@ -414,6 +414,23 @@ describe("PocketIC shapes", () => {
     }
   });
 
+  test("what canisters print and how they trap is on stderr, line by line", async () => {
+    const canister = await installed();
+    await update(call(canister, "update", base64(code("hear this", ic0.debug_print, "done", reply))));
+    const trapping = call(canister, "update", base64(code("no further", ic0.trap)));
+    const { Ok: message } = await json<{ readonly Ok: MessageId }>("update/submit_ingress_message", trapping);
+    await json("update/await_ingress_message", message);
+    const text = Principal.fromUint8Array(Uint8Array.from(Buffer.from(canister, "base64"))).toText();
+    const line = (said: string): RegExp =>
+      new RegExp(
+        `^20\\d\\d-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d\\.\\d{9} UTC: \\[Canister ${text}\\] .*${said}`,
+        "m",
+      );
+    while (!line("no further").test(server.stderr())) await new Promise((done) => setTimeout(done, 10));
+    assert.match(server.stderr(), line("hear this"));
+    assert.equal(server.stdout(), "");
+  });
+
   test("the OpenAPI document names every path", async () => {
     const { paths } = (await ask(server, "/api.json")).json() as { paths: Readonly<Record<string, object>> };
     assert.ok(Object.keys(paths).length > 30);

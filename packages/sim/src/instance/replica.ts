@@ -134,7 +134,7 @@ export class Replica {
   }
 
   #execute(): Execution {
-    const { limits, chainKeys } = this.#commons;
+    const { limits, chainKeys, host } = this.#commons;
     const { place, arena } = this;
     return createExecution(this.#state, {
       runner: this.#runner,
@@ -142,6 +142,7 @@ export class Replica {
       executor: tracingExecutor(
         () => this.tracer,
         () => ({ subnetId: place.id, height: this.#state.height }),
+        host.onPrint,
       ),
       limits: {
         heartbeatIntervalNs: 0n,

@@ -6,6 +6,7 @@ import type { CanisterId, Height, Principal, SubnetId, TimeNs } from "@orrery/ba
 import type { Executor, Job, JobResult, Partition } from "@orrery/execution";
 import { inlineExecutor } from "@orrery/execution";
 import type { CallContext, CanisterState } from "@orrery/state";
+import type { InstanceHost } from "./types.ts";
 
 /** Events that are kept; the oldest go. A long run of heartbeats is what fills it. */
 const EVENTS_MAX = 100_000;
@@ -78,18 +79,31 @@ export class Tracer {
   }
 }
 
-/** An executor that tells what ended; `scene` is asked when it did. */
+/** An executor that tells what ended, and what it printed; `scene` is asked when it did. */
 export function tracingExecutor(
   tracer: () => Tracer | null,
   scene: () => { readonly subnetId: SubnetId; readonly height: Height },
+  onPrint: InstanceHost["onPrint"],
 ): Executor {
   return {
     run(partitions, local): void {
       const watching = tracer();
+      const heard = onPrint === undefined ? partitions : partitions.map((one) => printing(one, onPrint));
       inlineExecutor.run(
-        watching === null ? partitions : partitions.map((one) => watched(one, watching, scene)),
+        watching === null ? heard : heard.map((one) => watched(one, watching, scene)),
         local,
       );
+    },
+  };
+}
+
+function printing(partition: Partition, onPrint: NonNullable<InstanceHost["onPrint"]>): Partition {
+  return {
+    next: () => partition.next(),
+    done(job, result): void {
+      const texts = result?.outcome.logs ?? [];
+      if (texts.length > 0) onPrint(job.canister.meta.id, job.work.startTime, texts);
+      partition.done(job, result);
     },
   };
 }

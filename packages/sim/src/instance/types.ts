@@ -50,6 +50,8 @@ export interface InstanceHost {
   /** DER public key of a 32-byte Ed25519 secret, and signing with it. */
   readonly ed25519PublicKeyDer: (secret: Uint8Array) => Uint8Array;
   readonly ed25519Signer: (secret: Uint8Array) => (message: Uint8Array) => Uint8Array;
+  /** What canisters printed in an execution that ended, in its order, trapped ones included. */
+  readonly onPrint?: (canisterId: CanisterId, time: TimeNs, texts: readonly Uint8Array[]) => void;
   /** Of this thread (`SharedEngine`): networks that have it in common compile a module once; made when not given. */
   readonly engine?: Engine;
 }
