@@ -32,7 +32,7 @@ import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/ht
 import { answerPending } from "./management/pending.ts";
 import { managementWaits } from "./management/run-queue.ts";
 import { observeBlock } from "./management/subnet.ts";
-import { expireCalls } from "./messaging/delivery.ts";
+import { deliverReleased, expireCalls } from "./messaging/delivery.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { shedBestEffort } from "./messaging/shed.ts";
@@ -42,7 +42,7 @@ import { chargeResources } from "./scheduler/charges.ts";
 import { lowerDebits } from "./scheduler/debits.ts";
 import { ExecutionIndex } from "./scheduler/execution-index.ts";
 import { LocalJobRunner } from "./scheduler/jobs.ts";
-import { type ExecutionEnv, inlineExecutor, type Round } from "./scheduler/round.ts";
+import { type ExecutionEnv, inlineExecutor, type MessageGate, type Round } from "./scheduler/round.ts";
 import { runRound } from "./scheduler/run-round.ts";
 import { expireStops } from "./scheduler/stopping.ts";
 import { buildStreams } from "./streams/build.ts";
@@ -66,6 +66,8 @@ export interface ExecutionOptions {
   readonly log?: Logger;
   /** Must be there exactly if the subnet's record lists chain keys. */
   readonly chainKeys?: ChainKeys;
+  /** For test networks: holds messages between canisters back. */
+  readonly gate?: MessageGate;
 }
 
 /** Execution over one state, which it owns from now on. */
@@ -89,6 +91,7 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     limits: { ...subnetLimits(state.subnet), ...options.limits },
     log: options.log ?? silentLogger,
     chainKeys: chainKeysOf(state, options),
+    gate: options.gate ?? null,
   };
   const index = new ExecutionIndex(state);
   if (state.canisters instanceof CanisterMap)
@@ -163,6 +166,7 @@ function applyBatch(
   expireOutcalls(round);
   addQueryStats(state, batch.queryStats ?? [], env.limits.queryStatsEpochBlocks);
   inductStreams(round, batch.xnet ?? []);
+  deliverReleased(round);
   inductIngress(round, batch.ingress);
   runRound(round);
   buildStreams(round);

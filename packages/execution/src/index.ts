@@ -45,7 +45,7 @@ export {
 } from "./runner/modules.ts";
 export { type QueryRun, type RunnerOptions, WasmRunner } from "./runner/runner.ts";
 export { type JobScene, runWork, sceneOf } from "./scheduler/jobs.ts";
-export { inlineExecutor } from "./scheduler/round.ts";
+export { inlineExecutor, type MessageGate } from "./scheduler/round.ts";
 export * from "./streams/payload.ts";
 export { type Destination, type Router, routerOf } from "./streams/routing.ts";
 export * from "./streams/slices.ts";

@@ -20,7 +20,7 @@ import type {
   MessageId,
   Reject,
 } from "@orrery/sim/instance";
-import type { Call, OutcallRequest } from "./types.ts";
+import type { Call, HeldMessage, MessageRule, OutcallRequest } from "./types.ts";
 
 const NS_PER_MS = 1_000_000n;
 /** Rounds one call may take before it counts as stuck. */
@@ -170,6 +170,28 @@ export class Machine {
       if (error instanceof OrreryError && error.code === "outcall_unknown") return false;
       throw error;
     }
+  }
+
+  intercept(rules: readonly MessageRule[]): void {
+    this.instance.intercept(
+      rules.map(({ from, to, action, ...rest }) => ({
+        ...rest,
+        ...(from === undefined ? {} : { from: principalFromText(from) }),
+        ...(to === undefined ? {} : { to: principalFromText(to) }),
+        action:
+          action.kind === "delay"
+            ? { kind: "delay", durationNs: BigInt(Math.round(action.durationMs * Number(NS_PER_MS))) }
+            : action,
+      })),
+    );
+  }
+
+  heldMessages(): readonly HeldMessage[] {
+    return this.instance.heldMessages().map(({ from, to, ...rest }) => ({
+      ...rest,
+      from: principalToText(from),
+      to: principalToText(to),
+    }));
   }
 
   /** Rounds that certificates need to be fresh on a clock that runs by itself. */

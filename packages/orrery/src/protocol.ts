@@ -8,7 +8,7 @@ import type {
   InstanceOptions,
   SubnetTopology,
 } from "@orrery/sim/instance";
-import type { Call, RealOutcalls } from "./types.ts";
+import type { Call, MessageRule, RealOutcalls } from "./types.ts";
 
 export interface NetworkStart
   extends Pick<InstanceOptions, "topology" | "ids" | "seed" | "time" | "ingressBytesMax"> {
@@ -55,6 +55,9 @@ export type NetworkCall =
   | { readonly kind: "tick" }
   | { readonly kind: "trace"; readonly on: boolean }
   | { readonly kind: "take_traces" }
+  | { readonly kind: "intercept"; readonly rules: readonly MessageRule[] }
+  | { readonly kind: "held" }
+  | { readonly kind: "release"; readonly ids: readonly number[] | undefined }
   | { readonly kind: "keeps_heap"; readonly canisterId: string }
   /** From the call to its answer, which is a `CallResult`. */
   | { readonly kind: "complete"; readonly call: CanisterCall }

@@ -110,6 +110,13 @@ export class Room {
         return machine.advance(call.durationNs);
       case "tick":
         return machine.tick();
+      case "intercept":
+        return machine.intercept(call.rules);
+      case "held":
+        return machine.heldMessages();
+      case "release":
+        machine.instance.releaseMessages(call.ids);
+        return machine.settle();
       case "trace":
         return machine.instance.trace(call.on);
       case "take_traces":

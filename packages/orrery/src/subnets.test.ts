@@ -5,6 +5,7 @@ import { test } from "node:test";
 import { HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
+import type { OrreryError } from "@orrery/base";
 import { createNetwork, type Network } from "./index.ts";
 
 const fixture = (name: string): Uint8Array =>
@@ -108,5 +109,35 @@ test("what a call led to is told as a tree, across subnets", async () => {
   assert.ok(trace.instructions > (update?.instructions ?? 0n));
   assert.ok(text.includes(`→ ${callee} `));
   assert.deepEqual(network.takeTraces(), { traces: [], text: "" });
+  await network.stop();
+});
+
+test("messages between canisters are held and released by hand", async () => {
+  const network = await createNetwork({ subnets: ["application", "application"] });
+  const caller = install(network, "caller.eop");
+  const callee = install(network, "callee.eop", network.subnets[2]?.id);
+  const arg = encode([IDL.Principal, IDL.Nat], [Principal.fromText(callee), 20n]);
+  network.intercept([{ to: callee, kind: "request", times: 1, action: { kind: "hold" } }]);
+  const pending = (): OrreryError => {
+    try {
+      network.update({ canisterId: caller, method: "relay", arg });
+    } catch (error) {
+      return error as OrreryError;
+    }
+    throw new Error("it was not held");
+  };
+  const held = pending();
+  assert.equal(held.code, "call_pending");
+  const [message] = network.heldMessages();
+  assert.deepEqual([message?.from, message?.to, message?.kind], [caller, callee, "request"]);
+  network.releaseMessages([message?.id as number]);
+  assert.equal(natOf(network.resume(held)), 20n);
+  network.intercept([{ from: caller, action: { kind: "delay", durationMs: 500 } }]);
+  const delayed = pending();
+  network.advanceTime(499);
+  assert.throws(() => network.resume(delayed), { code: "call_pending" });
+  network.advanceTime(1);
+  assert.equal(natOf(network.resume(delayed)), 40n);
+  assert.throws(() => network.releaseMessages([9]), { code: "message_unknown" });
   await network.stop();
 });

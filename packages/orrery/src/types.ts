@@ -96,6 +96,34 @@ export interface InstallOptions {
   readonly sender?: string;
 }
 
+/** What happens to messages between canisters on their way; the first rule that fits a message applies. */
+export interface MessageRule {
+  /** Canister ids; what is not there is any. */
+  readonly from?: string;
+  readonly to?: string;
+  readonly kind?: "request" | "response";
+  /** Of requests. */
+  readonly method?: string;
+  /** How many messages it applies to; all by default. */
+  readonly times?: number;
+  readonly action: /** Until it is released. */
+    | { readonly kind: "hold" }
+    | { readonly kind: "delay"; readonly durationMs: number }
+    /** Requests only: answered so instead of being delivered. */
+    | { readonly kind: "reject"; readonly code: 1 | 2 | 3 | 4 | 5; readonly message: string };
+}
+
+export interface HeldMessage {
+  readonly id: number;
+  readonly kind: "request" | "response";
+  readonly from: string;
+  readonly to: string;
+  /** Of requests. */
+  readonly method: string | null;
+  /** When it goes on by itself; null: when it is released. */
+  readonly until: TimeNs | null;
+}
+
 /** What a call context came from: a user's message, a canister's call that is not in the trace, or a timer, a heartbeat and their like. */
 export type TraceCause =
   | { readonly kind: "ingress"; readonly requestId: string; readonly sender: string }
@@ -189,6 +217,11 @@ export interface Network {
   query(call: Call): Uint8Array;
   /** Serves the HTTPS interface. */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+  /** From now on these rules for messages between canisters, and no others; what is held stays so. */
+  intercept(rules: readonly MessageRule[]): void;
+  heldMessages(): readonly HeldMessage[];
+  /** Lets held messages go on, in this order and all when none are named, and runs the rounds that became due. */
+  releaseMessages(ids?: readonly number[]): void;
   /** From now on what canisters execute is kept for `takeTraces`, or not any more. */
   trace(on: boolean): void;
   /** What was executed since it was last asked, as trees; queries are not in them. */

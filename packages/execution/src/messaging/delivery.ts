@@ -14,6 +14,7 @@ import {
 } from "@orrery/base";
 import {
   type CanisterState,
+  type OutboundMessage,
   type RejectReason,
   type RequestInput,
   type ResponseInput,
@@ -65,8 +66,24 @@ export function settleOutbox(round: Round, canister: CanisterState, outbox: Outb
 
 export function deliverMessages(round: Round, outbox: Outbox): void {
   for (const message of outbox.messages) {
-    if (message.kind === "request") deliverRequest(round, message.callee, message.input);
-    else deliverResponse(round, message.to, message.input);
+    const passed = round.gate === null ? message : round.gate.pass(message);
+    if (passed !== null) deliverMessage(round, passed);
+  }
+}
+
+function deliverMessage(round: Round, message: OutboundMessage): void {
+  if (message.kind === "request") deliverRequest(round, message.callee, message.input);
+  else deliverResponse(round, message.to, message.input);
+}
+
+/** What the gate of a test network kept until now. A request that its caller does not wait for any more brings its cycles back. */
+export function deliverReleased(round: Round): void {
+  const { time } = round.state;
+  for (const message of round.gate?.release(time) ?? []) {
+    const { deadline = 0n } = message.input;
+    if (message.kind === "request" && deadline !== 0n && deadline <= time) {
+      refundLater(round, message.input.from, message.input.cycles);
+    } else deliverMessage(round, message);
   }
 }
 

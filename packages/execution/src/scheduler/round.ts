@@ -4,7 +4,7 @@
  */
 import type { Logger, TimeNs } from "@orrery/base";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import type { Outcall, PageArena, ReplicatedState } from "@orrery/state";
+import type { OutboundMessage, Outcall, PageArena, ReplicatedState } from "@orrery/state";
 import type { ExecutionLimits } from "../limits.ts";
 import type { Executor, LocalJobs, MessageRunner } from "../types.ts";
 import type { ExecutionIndex } from "./execution-index.ts";
@@ -19,6 +19,16 @@ export interface ExecutionEnv {
   readonly log: Logger;
   /** Secrets of the keys that the subnet's record lists; null: it lists none. */
   readonly chainKeys: ChainKeys | null;
+  /** Of test networks only. */
+  readonly gate: MessageGate | null;
+}
+
+/** Between canisters, on their way: an instrument of test networks, which no node has. */
+export interface MessageGate {
+  /** What goes on instead of a message that a canister sent; null: nothing now, the gate has it. */
+  pass(message: OutboundMessage): OutboundMessage | null;
+  /** Messages that go on in the round at `time`. */
+  release(time: TimeNs): readonly OutboundMessage[];
 }
 
 export interface Round extends ExecutionEnv {

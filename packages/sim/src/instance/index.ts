@@ -1,5 +1,6 @@
 /** A network in one place, for tests and tools: the entry `@orrery/sim/instance`. */
 export { SharedEngine } from "./engine.ts";
+export type { HeldMessage, MessageRule } from "./faults.ts";
 export { createInstance, openInstance } from "./instance.ts";
 export type { TracedCall, TraceEvent, TraceOrigin } from "./trace.ts";
 export { type TraceBranch, type TraceNode, traceText, traceTrees } from "./trace-tree.ts";

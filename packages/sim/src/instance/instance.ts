@@ -18,6 +18,7 @@ import {
 import type { CanisterState, Disk } from "@orrery/state";
 import { answerOf, pending, queryOf, routeCall, submitCall } from "./calls.ts";
 import { type Core, mainReplica, type Network, newNetwork } from "./core.ts";
+import { Faults, type HeldMessage, type MessageRule } from "./faults.ts";
 import { hostedReplica } from "./hosted.ts";
 import type { Members } from "./members.ts";
 import { answerPending, pendingOutcalls } from "./outcalls.ts";
@@ -56,10 +57,12 @@ export class LocalInstance implements Instance {
   readonly #core: Core;
   readonly #listeners = new Set<() => void>();
   #tracer: Tracer | null = null;
+  readonly #faults: Faults;
   #disposed = false;
 
-  constructor(network: Network) {
+  constructor(network: Network, faults: Faults = new Faults()) {
     this.#network = network;
+    this.#faults = faults;
     this.#core = network.core;
   }
 
@@ -149,7 +152,10 @@ export class LocalInstance implements Instance {
     const core = this.#core;
     if (core.time === core.roundTime) core.time += 1n;
     core.roundTime = core.time;
-    for (const replica of this.#live.all) replica.tracer = this.#tracer;
+    for (const replica of this.#live.all) {
+      replica.tracer = this.#tracer;
+      replica.gate = this.#faults.gateOf(replica.place.number, () => core.roundTime);
+    }
     this.#live.round(core.time);
     for (const listener of this.#listeners) listener();
   }
@@ -161,6 +167,18 @@ export class LocalInstance implements Instance {
 
   trace(on: boolean): void {
     this.#tracer = on ? (this.#tracer ?? new Tracer()) : null;
+  }
+
+  intercept(rules: readonly MessageRule[]): void {
+    this.#faults.setRules(rules);
+  }
+
+  heldMessages(): readonly HeldMessage[] {
+    return this.#faults.held();
+  }
+
+  releaseMessages(ids?: readonly number[]): void {
+    this.#faults.release(ids);
   }
 
   takeTrace(): readonly TraceEvent[] {
@@ -177,6 +195,7 @@ export class LocalInstance implements Instance {
 
   #busy(): boolean {
     const { all } = this.#live;
+    if (this.#faults.isDue(this.time)) return true;
     return all.some(
       (replica) =>
         replica.moreWork ||
@@ -192,7 +211,7 @@ export class LocalInstance implements Instance {
   }
 
   nextDue(): TimeNs | null {
-    let next: TimeNs | null = null;
+    let next: TimeNs | null = this.#faults.nextDue();
     for (const { nextTimer } of this.#live.all) {
       if (nextTimer !== null && (next === null || nextTimer < next)) next = nextTimer;
     }
@@ -318,10 +337,17 @@ export class LocalInstance implements Instance {
   }
 
   fork(): Instance {
-    return new LocalInstance({ core: { ...this.#core }, members: this.#live.fork() });
+    const network = { core: { ...this.#core }, members: this.#live.fork() };
+    return new LocalInstance(network, this.#faults.copy());
   }
 
   save(open: (name: string) => Disk): void {
+    if (!this.#faults.isIdle) {
+      throw new OrreryError(
+        "messages_held",
+        "messages between canisters are held: release them, run a round, then save",
+      );
+    }
     saveNetwork({ core: this.#core, members: this.#live }, open);
   }
 

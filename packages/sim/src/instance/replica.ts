@@ -21,6 +21,7 @@ import {
   createExecution,
   type Execution,
   type ExecutionLimits,
+  type MessageGate,
   takeSnapshot,
   WasmRunner,
 } from "@orrery/execution";
@@ -90,6 +91,8 @@ export class Replica {
   readonly sources: Set<Replica> = new Set();
   /** Who wants to know what is executed. */
   tracer: Tracer | null = null;
+  /** What happens to messages that its canisters send. */
+  gate: MessageGate | null = null;
   /** Of the newest round. */
   moreWork: boolean;
   heartbeats = false;
@@ -144,6 +147,10 @@ export class Replica {
         () => ({ subnetId: place.id, height: this.#state.height }),
         host.onPrint,
       ),
+      gate: {
+        pass: (message) => (this.gate === null ? message : this.gate.pass(message)),
+        release: (time) => this.gate?.release(time) ?? [],
+      },
       limits: {
         heartbeatIntervalNs: 0n,
         ...(place.instructions === "benchmarking" ? BENCHMARKING : {}),

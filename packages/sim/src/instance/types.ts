@@ -17,6 +17,7 @@ import type {
 } from "@orrery/execution";
 import type { CanisterRange, Disk, RejectCode, SubnetType } from "@orrery/state";
 import type { Engine } from "@orrery/wasm";
+import type { HeldMessage, MessageRule } from "./faults.ts";
 import type { TraceEvent } from "./trace.ts";
 
 /** What a subnet is on the public network: decides its type, its nominal size, its canister ids and its chain keys. */
@@ -260,6 +261,12 @@ export interface Instance {
   /** Called after every round; what it returns ends that. */
   onRound(listener: () => void): () => void;
 
+  /** From now on these rules for messages between canisters, and no others; the first that fits applies. `rule_invalid`. */
+  intercept(rules: readonly MessageRule[]): void;
+  heldMessages(): readonly HeldMessage[];
+  /** Lets held messages go on in the next round, in this order; all of them when none are named. `message_unknown`. */
+  releaseMessages(ids?: readonly number[]): void;
+
   /** From now on executions are kept for `takeTrace`, or not any more. What happens is the same. */
   trace(on: boolean): void;
   /** Executions since it was last asked, in their order; the oldest of very many are gone. Queries are none. */
@@ -270,7 +277,7 @@ export interface Instance {
 
   /** The same network, from here on on its own: costs records and tables, pages are shared until they are written. */
   fork(): Instance;
-  /** Writes everything; each name is a directory of its own. What was saved there before is replaced. */
+  /** Writes everything (`messages_held` unless all are on their way); each name is a directory of its own. What was saved there before is replaced. */
   save(open: (name: string) => Disk): void;
   /** Gives its memory back; nothing may be asked of it any more. */
   dispose(): void;
