@@ -157,6 +157,8 @@ describe("the gateway of a node", () => {
   test("leaves the interface where it is, on every host", async () => {
     assert.equal((await ask("/api/v2/status")).headers["content-type"], "application/cbor");
     assert.equal((await ask("/api/v4/none")).body.toString(), "Endpoint not found.");
+    // Other versions may be a canister's own interface.
+    assert.equal((await ask("/api/v1/own")).headers["x-ic-canister-id"], web.id.toText());
     // Metrics and administration are the node's, not the canister's.
     const host = new URL(shared.network.url).host;
     assert.match((await ask("/metrics", { host })).body.toString(), /orrery_published_height/);

@@ -146,9 +146,9 @@ export function createApi(network: ReplicaNetwork, options: ApiOptions): Api {
     if (refused !== null) return refused;
     const path = pathOf(request.url);
     // A canister's host is the canister's own: it may have pages where this node has metrics and administration.
-    const route = ofCanister && !isVersioned(path) ? null : routeOf(path);
+    const route = ofCanister && !isVersioned(path, true) ? null : routeOf(path);
     const endpoint = route === null ? "other" : "operation" in route ? route.operation : route.kind;
-    if (route === null && isVersioned(path)) {
+    if (route === null && isVersioned(path, ofCanister)) {
       counters.count(endpoint, NOT_FOUND.status);
       return NOT_FOUND;
     }

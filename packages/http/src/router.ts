@@ -49,9 +49,12 @@ function parsePrincipal(text: string): Principal {
   return principal;
 }
 
-/** Whether the path belongs to the versioned interface, which no canister can have pages in. */
-export function isVersioned(path: string): boolean {
-  return /^\/api\/v[234]\//.test(path);
+/**
+ * Whether the path belongs to the versioned interface, which no canister can have pages in. On a canister's own host other versions are
+ * the canister's: it may have an interface of its own there.
+ */
+export function isVersioned(path: string, ofCanister: boolean): boolean {
+  return (ofCanister ? /^\/api\/v[234]\// : /^\/api\/v\d+\//).test(path);
 }
 
 /** Route of a path (query string already removed); null when there is none. */
