@@ -1,10 +1,18 @@
 /** An instance on its thread: the core's, with its progress, its HTTPS interface and the directory that it is kept in. */
-import { fromHex, principalFromBytes, type TimeNs } from "@orrery/base";
+import { fromHex, ok, principalFromBytes, type TimeNs } from "@orrery/base";
 import { createSignatureVerifier } from "@orrery/crypto";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import { createHttpsOutcalls, type OutcallAdapter } from "@orrery/host/outcalls";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { type Api, createApi, type HttpResponse, type Validate, validateWith } from "@orrery/http";
+import {
+  type Api,
+  createApi,
+  type HttpResponse,
+  hostedNetwork,
+  type ReplicaNetwork,
+  type Validate,
+  validateWith,
+} from "@orrery/http";
 import { createInstance, type Instance, type InstanceHost, openInstance } from "@orrery/sim/instance";
 import { type Answer, jsonAnswer, withCors } from "./answers.ts";
 import { base64, messageId, resultJson } from "./calls.ts";
@@ -16,7 +24,6 @@ import { OPERATIONS } from "./operations.ts";
 import { PicError } from "./pic-errors.ts";
 import { type Progress, startProgress, wallTime } from "./progress.ts";
 import type { GatewayRules, InstanceConfig, ThreadRequest } from "./protocol.ts";
-import { type InstanceNetwork, instanceNetwork } from "./replica-view.ts";
 import { readBody } from "./shapes.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { topologyJson } from "./topology.ts";
@@ -51,7 +58,7 @@ function coreOf(config: InstanceConfig, host: InstanceHost, directory: StateDire
 export class Resident {
   readonly #instance: Instance;
   readonly #directory: StateDirectory | null;
-  readonly #network: InstanceNetwork;
+  readonly #network: ReplicaNetwork;
   readonly #bls: InstanceHost["bls"];
   readonly #validate: Validate;
   readonly #api: Api;
@@ -84,18 +91,22 @@ export class Resident {
       this.#directory?.release();
       throw error;
     }
-    this.#network = instanceNetwork(this.#instance, {
+    this.#network = hostedNetwork(this.#instance, {
       now: () => (this.#progress === null ? this.#instance.time : laterOf(wallTime(), this.#instance.time)),
       freshen: () => this.#progress?.freshen(),
       submitted: () => this.#progress?.poke(),
+      after(timeoutMs, then) {
+        const timer = setTimeout(then, timeoutMs);
+        return () => clearTimeout(timer);
+      },
     });
     this.#bls = host.bls;
     const verifier = createSignatureVerifier({
       basic: nodeSignatures,
       canisterSignatures: { rootKeyDer: this.#instance.rootKey, bls: host.bls },
     });
-    this.#validate = validateWith(verifier);
-    this.#api = createApi(this.#network.network, {
+    this.#validate = validateWith(config.trustsIngress ? { verify: () => ok(null) } : verifier);
+    this.#api = createApi(this.#network, {
       validate: this.#validate,
       effectiveCanisterId,
     });
@@ -143,7 +154,6 @@ export class Resident {
   }
 
   #tellRounds(): void {
-    this.#network.answered();
     for (const resolve of this.#afterRounds.splice(0)) resolve();
   }
 
@@ -169,14 +179,8 @@ export class Resident {
     const result = isDownload
       ? downloadSnapshot(this.#instance, body)
       : { snapshot_id: base64(uploadSnapshot(this.#instance, body)) };
-    this.#ran();
-    return encodeJson(result);
-  }
-
-  /** Something was done that may have run rounds or brought work for some. */
-  #ran(): void {
-    this.#network.answered();
     this.#progress?.poke();
+    return encodeJson(result);
   }
 
   /** Does what the path below the instance asks for; errors say what the request did wrong. */
@@ -193,7 +197,7 @@ export class Resident {
     const operation = OPERATIONS[name];
     if (operation === undefined) throw new PicError(`No operation has the path ${name}`, 404);
     const result = operation({ instance: this.#instance, body, blob });
-    if (name.startsWith("update/")) this.#ran();
+    if (name.startsWith("update/")) this.#progress?.poke();
     return encodeJson(result);
   }
 
@@ -202,7 +206,7 @@ export class Resident {
     if (known !== undefined) return known;
     const made = createInstanceGateway({
       rules,
-      network: this.#network.network,
+      network: this.#network,
       rootKey: this.#instance.rootKey,
       bls: this.#bls,
       validate: this.#validate,
