@@ -41,3 +41,24 @@ test("networks of one program do not know of each other", async () => {
   assert.ok(one.time() > other.time());
   await Promise.all([one.stop(), other.stop()]);
 });
+
+test("a network goes on from what another one saved", async () => {
+  const network = await createNetwork({
+    subnets: ["application", "application"],
+    seed: new Uint8Array(32).fill(5),
+  });
+  const canisterId = network.createCanister();
+  network.install({ canisterId, wasm: COUNTER });
+  assert.equal(count(network, canisterId), 1n);
+  network.advanceTime(5_000);
+  const state = network.save();
+  const next = await createNetwork({ state });
+  assert.deepEqual(
+    [next.rootKey, next.subnets, next.time()],
+    [network.rootKey, network.subnets, network.time()],
+  );
+  assert.equal(count(next, canisterId), 2n);
+  assert.equal(next.createCanister(), network.createCanister());
+  await Promise.all([network.stop(), next.stop()]);
+  await assert.rejects(createNetwork({ state: state.subarray(1) }), { code: "archive_invalid" });
+});

@@ -9,7 +9,7 @@ import {
   installFastHashes,
   nodePublicKeyDer,
 } from "@orrery/host";
-import { createInstance, type InstanceHost, SharedEngine } from "@orrery/sim/instance";
+import { createInstance, type InstanceHost, openArchive, SharedEngine } from "@orrery/sim/instance";
 import type { NetworkAnswer, NetworkCall, Opened, ThreadCall } from "./protocol.ts";
 import { Room } from "./room.ts";
 
@@ -62,8 +62,10 @@ function settleIn(
 function perform(call: ThreadCall): unknown {
   switch (call.kind) {
     case "open": {
-      const { wall, outcalls, ...options } = call.start;
-      return settleIn(new Room(createInstance({ ...options, host }), host, { wall, outcalls }), call);
+      const { wall, outcalls, state, ...rest } = call.start;
+      const options = { ...rest, host };
+      const instance = state === null ? createInstance(options) : openArchive(options, state);
+      return settleIn(new Room(instance, host, { wall, outcalls }), call);
     }
     case "fork":
       return settleIn(tenant(call.of).room.fork(), call);

@@ -91,3 +91,28 @@ test("an unmodified agent works over fetch, certificates and query signatures ve
   assert.equal(await actor.inc(), 1n);
   assert.equal(await actor.get(), 1n);
 });
+
+test("heartbeats run in every round, and no round runs for them alone", async () => {
+  const network = await createNetwork();
+  const canisterId = network.createCanister();
+  const wasm = new Uint8Array(
+    readFileSync(new URL("../../../canisters/fixtures/built/hooks.eop.wasm.gz", import.meta.url)),
+  );
+  network.install({ canisterId, wasm, arg: new Uint8Array(IDL.encode([IDL.Text], [""])) });
+  network.update({ canisterId, method: "setHeartbeat", arg: new Uint8Array(IDL.encode([IDL.Bool], [true])) });
+  const beats = (): bigint => {
+    const counts = IDL.decode(
+      [IDL.Record({ heartbeats: IDL.Nat })],
+      network.query({ canisterId, method: "counts" }),
+    );
+    return (counts as unknown as [{ readonly heartbeats: bigint }])[0].heartbeats;
+  };
+  const before = beats();
+  const time = network.time();
+  for (let i = 0; i < 5; i++) network.tick();
+  assert.equal(beats(), before + 5n);
+  assert.equal(network.time(), time + 5n);
+  network.advanceTime(3_600_000);
+  assert.ok(beats() <= before + 10n, `${beats() - before} heartbeats`);
+  await network.stop();
+});

@@ -73,6 +73,7 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
   const remote = await openNetwork({
     topology: subnets.map((kind) => ({ kind })),
     ids: "node",
+    state: options.state ?? null,
     seed: options.seed ?? new Uint8Array(32),
     time: wall ? wallTime() : (options.time ?? GENESIS_TIME),
     wall,
@@ -174,6 +175,7 @@ function networkOf(remote: RemoteNetwork, handler: OutcallHandler | null): Netwo
     intercept: (rules) => ask({ kind: "intercept", rules }),
     heldMessages: () => ask({ kind: "held" }),
     releaseMessages: (ids) => run({ kind: "release", ids }),
+    save: () => ask({ kind: "save" }),
     trace: (on) => ask({ kind: "trace", on }),
     takeTraces: () => ask({ kind: "take_traces" }),
     fork: async () => networkOf(await remote.fork(), handler),

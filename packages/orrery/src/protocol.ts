@@ -12,6 +12,8 @@ import type { Call, MessageRule, RealOutcalls } from "./types.ts";
 
 export interface NetworkStart
   extends Pick<InstanceOptions, "topology" | "ids" | "seed" | "time" | "ingressBytesMax"> {
+  /** What an earlier network saved, instead of a new one; null: a new one. */
+  readonly state: Uint8Array | null;
   /** The clock follows the machine's. */
   readonly wall: boolean;
   /** Null: outcalls are answered by whoever has the network. */
@@ -55,6 +57,7 @@ export type NetworkCall =
   | { readonly kind: "tick" }
   | { readonly kind: "trace"; readonly on: boolean }
   | { readonly kind: "take_traces" }
+  | { readonly kind: "save" }
   | { readonly kind: "intercept"; readonly rules: readonly MessageRule[] }
   | { readonly kind: "held" }
   | { readonly kind: "release"; readonly ids: readonly number[] | undefined }

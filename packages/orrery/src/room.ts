@@ -1,7 +1,7 @@
 /** One network on the thread of all: its machine, its HTTPS interface, and the outcalls that it really makes. */
 import { assertNever, concatBytes, OrreryError } from "@orrery/base";
 import type { Api, HttpResponse } from "@orrery/http";
-import type { Instance, InstanceHost } from "@orrery/sim/instance";
+import { archiveOf, type Instance, type InstanceHost } from "@orrery/sim/instance";
 import { type Live, startLive } from "./live.ts";
 import { Machine } from "./machine.ts";
 import { RealWorld } from "./outcalls.ts";
@@ -117,6 +117,8 @@ export class Room {
       case "release":
         machine.instance.releaseMessages(call.ids);
         return machine.settle();
+      case "save":
+        return archiveOf(machine.instance);
       case "trace":
         return machine.instance.trace(call.on);
       case "take_traces":

@@ -14,6 +14,8 @@ export interface Subnet {
 export interface NetworkOptions {
   /** Kinds of the subnets beside the root, which every network has; one application subnet by default. */
   readonly subnets?: readonly SubnetKind[];
+  /** What an earlier network saved: it goes on with its subnets, its seed and its time. */
+  readonly state?: Uint8Array;
   /** 32 bytes; the same seed and the same calls give the same network. Zeros by default. */
   readonly seed?: Uint8Array;
   /**
@@ -226,6 +228,8 @@ export interface Network {
   trace(on: boolean): void;
   /** What was executed since it was last asked, as trees; queries are not in them. */
   takeTraces(): Traces;
+  /** Everything as bytes, for `state` of another network here or elsewhere. */
+  save(): Uint8Array;
   /**
    * The same network in a second copy that goes its own way from here: for tests that begin where a long preparation ended. Costs
    * milliseconds, whatever the canisters hold.

@@ -97,6 +97,7 @@ export class PocketIc {
       ids: "pocketic",
       seed: new Uint8Array(32),
       time: GENESIS_TIME,
+      state: null,
       wall: false,
       outcalls: null,
       ingressBytesMax: INGRESS_BYTES_MAX,

@@ -6,7 +6,7 @@ import { Principal } from "@icp-sdk/core/principal";
 import { type CanisterId, principalToText, toHex } from "@orrery/base";
 import type { Disk } from "@orrery/state";
 import { FaultyDisk } from "../faulty-disk.ts";
-import { createInstance, type Instance, openInstance } from "./index.ts";
+import { archiveOf, createInstance, type Instance, openArchive, openInstance } from "./index.ts";
 import {
   call,
   candid,
@@ -130,4 +130,22 @@ test("what is not a saved network is refused by name", () => {
   opened.truncate(opened.size - 1);
   opened.close();
   assert.throws(() => openInstance(options, open), { code: "store_corrupt" });
+});
+
+test("a network travels as one piece of bytes", () => {
+  const one = scene();
+  const { instance, counter } = one;
+  const archive = archiveOf(instance);
+  assert.deepEqual(archiveOf(instance), archive);
+  const options = instanceOptions(["application"]);
+  const opened = openArchive(options, archive);
+  assert.equal(natOf(update(opened, call(counter, "inc"))), 2n);
+  assert.equal(relay(opened, one), relay(instance, one));
+  const invalid = { code: "archive_invalid" };
+  assert.throws(() => openArchive(options, archive.subarray(0, archive.length - 1)), invalid);
+  assert.throws(() => openArchive(options, new Uint8Array(100)), invalid);
+  assert.throws(() => openArchive(options, new Uint8Array(0)), invalid);
+  const changed = archive.slice();
+  changed[archive.length >> 1] = (changed[archive.length >> 1] as number) ^ 1;
+  assert.throws(() => openArchive(options, changed), invalid);
 });

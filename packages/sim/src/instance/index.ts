@@ -1,4 +1,5 @@
 /** A network in one place, for tests and tools: the entry `@orrery/sim/instance`. */
+export { archiveOf, openArchive } from "./archive.ts";
 export { SharedEngine } from "./engine.ts";
 export type { HeldMessage, MessageRule } from "./faults.ts";
 export { createInstance, openInstance } from "./instance.ts";
