@@ -29,6 +29,9 @@ const FORMS_OF_LOOPS: Readonly<Record<string, (turns: number) => string>> = {
   "an exit with a value": (n) =>
     `(local.set $s (block (result i32) (loop ${COUNT} ${SUM} (drop (br_if 1 (local.get $s) ${DONE(n)})) (br 0))
       (i32.const 5)))`,
+  "a result that is never reached": (n) =>
+    `(local.set $s (block (result i32) (loop (result i32) ${COUNT} ${SUM} (br_if 0 ${MORE(n)})
+      (br 1 (local.get $s)) (i32.const 7))))`,
   "a return": (n) =>
     `(loop ${COUNT} ${SUM} (if ${DONE(n)} (then (global.set 0 (local.get $s)) (return))) (br 0))`,
   unreachable: (n) => `(loop ${COUNT} ${SUM} (if ${DONE(n)} (then (unreachable))) (br 0))`,

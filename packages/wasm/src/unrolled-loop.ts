@@ -174,10 +174,9 @@ export class UnrolledLoop {
     const { out } = this.#runs;
     const isLast = this.#copy === this.#plan.copies;
     this.#endRun();
-    if (reached) {
-      this.#settle();
-      if (!isLast) out.op(OP_BR, 2);
-    }
+    if (reached) this.#settle();
+    // Where it is not reached the jump takes results along that the copy's block has no room for.
+    if (!isLast) out.op(OP_BR, 2);
     out.u8(OP_END);
     if (isLast) {
       out.u8(OP_END);
