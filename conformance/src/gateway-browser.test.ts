@@ -4,24 +4,16 @@
  * so and are skipped.
  */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
+import { CHROMIUM, launchBrowser } from "./browser.ts";
 import { createIcpProject, ICP_AVAILABLE, type IcpProject } from "./programs/icp-project.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../bin/icp-cli-network-launcher", import.meta.url));
-const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"].find((path) =>
-  existsSync(path),
-);
 const LEDGER = "ryjl3-tyaaa-aaaaa-aaaba-cai";
-/** Nothing outside this machine is asked: fonts and the like of the page stay away. */
-const ARGUMENTS = [
-  "--no-sandbox",
-  "--host-resolver-rules=MAP * ~NOTFOUND , EXCLUDE localhost , EXCLUDE *.localhost , EXCLUDE 127.0.0.1",
-];
-
 interface Descriptor {
   readonly gateway: { readonly port: number };
   readonly "candid-ui-canister-id": string;
@@ -52,7 +44,7 @@ describe("pages of canisters in a browser", {
     await project.succeed("network", "start", "-d");
     const path = join(project.directory, ".icp/cache/networks/local/descriptor.json");
     descriptor = JSON.parse(readFileSync(path, "utf8")) as Descriptor;
-    browser = await chromium.launch({ executablePath: CHROMIUM as string, args: ARGUMENTS });
+    browser = await launchBrowser();
   });
   after(async () => {
     await browser.close();

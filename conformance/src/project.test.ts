@@ -21,6 +21,7 @@ import { fileURLToPath } from "node:url";
 import { Actor } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { createServer } from "vite";
+import { CHROMIUM, launchBrowser } from "./browser.ts";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
@@ -238,6 +239,28 @@ describe("a new project", () => {
       const script = await (await fetch(new URL("/src/frontend/main.ts", url))).text();
       assert.match(script, /bindings\/backend/);
     } finally {
+      await server.close();
+    }
+  });
+
+  test("its page works in a browser", {
+    skip: CHROMIUM === undefined ? "Chromium not on this machine" : false,
+  }, async () => {
+    const server = await createServer({ root, server: { port: 0, host: "127.0.0.1" }, logLevel: "error" });
+    const browser = await launchBrowser();
+    try {
+      await server.listen();
+      const page = await browser.newPage();
+      await page.goto(server.resolvedUrls?.local[0] ?? "");
+      await page.getByLabel("Leave a note").fill("from a browser");
+      await page.getByRole("button", { name: "Add" }).click();
+      await page.getByRole("listitem").filter({ hasText: "from a browser." }).waitFor();
+      assert.deepEqual((await backend().notes()).at(-1), "from a browser.");
+      assert.equal(await page.getByRole("status").textContent(), "");
+      const shot = process.env["ORRERY_SCREENSHOTS"];
+      if (shot !== undefined) await page.screenshot({ path: join(shot, "project.png") });
+    } finally {
+      await browser.close();
       await server.close();
     }
   });
