@@ -10,6 +10,7 @@ import { type Io, jsonDocument } from "./io.ts";
 import type { LogsOptions } from "./logs.ts";
 import type { BuildOptions, DeployOptions } from "./project/commands.ts";
 import type { NewOptions } from "./project/new.ts";
+import type { SnapshotLoadOptions, SnapshotSaveOptions } from "./snapshot.ts";
 import type { StartOptions } from "./start.ts";
 import { DEFAULT_STATE_DIR } from "./state-files.ts";
 import type { StatusOptions } from "./status.ts";
@@ -99,8 +100,35 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
   addProjectCommands(program, io, done);
+  addSnapshotCommands(program, io, done);
   addToolCommands(program, io, done);
   return program;
+}
+
+/** A network that lasts and travels. */
+function addSnapshotCommands(program: Command, io: Io, done: (code: number) => void): void {
+  const snapshot = program
+    .command("snapshot")
+    .description("keep a whole network in a file, or take it elsewhere; the file holds its keys");
+  snapshot
+    .command("save")
+    .description("write the network of a state directory to a file, while it runs or not")
+    .argument("<file>", "a new file")
+    .addOption(stateDir())
+    .addOption(json())
+    .action(async (file: string, options: SnapshotSaveOptions) =>
+      done(await (await import("./snapshot.ts")).saveNetwork(file, options, io)),
+    );
+  snapshot
+    .command("load")
+    .description("make a state directory of such a file; start the network with orrery start")
+    .argument("<file>", "what orrery snapshot save wrote")
+    .addOption(stateDir())
+    .option("--clean", "discard the network in the state directory")
+    .addOption(json())
+    .action(async (file: string, options: SnapshotLoadOptions) =>
+      done(await (await import("./snapshot.ts")).loadNetwork(file, options, io)),
+    );
 }
 
 /** What helps other tools, and people, to a network that works. */

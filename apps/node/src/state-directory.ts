@@ -30,8 +30,35 @@ export function makeStoreDirectory(stateDirectory: string, subnet: number): stri
   return path;
 }
 
+export interface DirectoryContent {
+  /** Names of the stores. */
+  readonly stores: readonly string[];
+  /** Names of what is not a network's. */
+  readonly strangers: readonly string[];
+}
+
+/** What is in a directory that exists. */
+export function directoryContent(path: string): DirectoryContent {
+  const names = readdirSync(path).sort();
+  return {
+    stores: names.filter((name) => STORE_NAME.test(name)),
+    strangers: names.filter((name) => !COMPANIONS.has(name) && !STORE_NAME.test(name)),
+  };
+}
+
 function fail(code: string, path: string, text: string, cause?: unknown): OrreryError {
   return new OrreryError(code, `state directory ${path}: ${text}`, { data: { path }, cause });
+}
+
+/** Refuses a directory that others use (`state_dir_foreign`). */
+export function refuseStrangers(path: string): void {
+  const { strangers } = directoryContent(path);
+  if (strangers.length === 0) return;
+  throw fail(
+    "state_dir_foreign",
+    path,
+    `holds files that are not a network's (${strangers.slice(0, 3).join(", ")}); choose an empty or another directory with --state-dir`,
+  );
 }
 
 /** A killed process may take this long to be gone when its memory is large. */
@@ -68,20 +95,13 @@ export async function openStateDirectory(options: {
       cause,
     );
   }
-  const strangers = readdirSync(path).filter((name) => !COMPANIONS.has(name) && !STORE_NAME.test(name));
-  if (strangers.length > 0) {
-    throw fail(
-      "state_dir_foreign",
-      path,
-      `holds files that are not a network's (${strangers.slice(0, 3).join(", ")}); choose an empty or another directory with --state-dir`,
-    );
-  }
+  refuseStrangers(path);
   const lock = await lockPatiently(path);
   try {
     if (options.clean) {
       // The root's goes last: what an interrupted removal leaves is a network that misses a store, not half of another.
-      const stores = readdirSync(path).filter((name) => STORE_NAME.test(name));
-      for (const name of stores.sort().reverse()) rmSync(join(path, name), { recursive: true });
+      for (const name of [...directoryContent(path).stores].reverse())
+        rmSync(join(path, name), { recursive: true });
     }
     makeStoreDirectory(path, 0);
     return { path, lock };

@@ -23,7 +23,7 @@ import type { PageReader } from "./page-reader.ts";
 import { readWhole, writeDurably } from "./small-file.ts";
 import { openIdentity } from "./store-identity.ts";
 
-const GENESIS_FILE = "genesis";
+export const GENESIS_FILE = "genesis";
 const GENESIS_MAGIC = "ORRERYGN";
 /** The host's lock file lives beside the store's. */
 const IGNORED_DEFAULT: readonly string[] = ["lock.json"];
@@ -76,7 +76,8 @@ export interface Store {
   close(): void;
 }
 
-function readGenesis(disk: Disk, network: Uint8Array): Uint8Array | null {
+/** What was written at the network's start, null before. */
+export function readGenesis(disk: Disk, network: Uint8Array): Uint8Array | null {
   const bytes = readWhole(disk, GENESIS_FILE);
   if (bytes === null) return null;
   const [sum] = decodeFileHeader(GENESIS_FILE, bytes, { magic: GENESIS_MAGIC, network, fields: 1 });
