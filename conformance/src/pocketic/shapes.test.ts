@@ -8,8 +8,11 @@ import { after, before, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
+import { encodeCbor } from "@orrery/base";
+import { type HashTree, hashTreeToCbor, reconstruct } from "@orrery/crypto";
+import { canisterSignatureKey } from "../suite/identity.ts";
 import { universalModule } from "../suite/module.ts";
-import { code, ic0, op, reply, times } from "../suite/script.ts";
+import { code, copied, ic0, op, reply, times } from "../suite/script.ts";
 import {
   type Asked,
   ask,
@@ -429,6 +432,73 @@ describe("PocketIC shapes", () => {
     while (!line("no further").test(server.stderr())) await new Promise((done) => setTimeout(done, 10));
     assert.match(server.stderr(), line("hear this"));
     assert.equal(server.stdout(), "");
+  });
+
+  test("a canister's signature is good under the root key, and under no other", async () => {
+    const canister = await installed();
+    const [seed, message] = [Buffer.from("a seed"), Buffer.from("what is signed")];
+    const digest = (bytes: Uint8Array): Uint8Array =>
+      new Uint8Array(createHash("sha256").update(bytes).digest());
+    const labeled = (label: Uint8Array, tree: HashTree): HashTree => ({ kind: "labeled", label, tree });
+    const leaf: HashTree = { kind: "leaf", value: new Uint8Array(0) };
+    const tree = labeled(
+      new Uint8Array(Buffer.from("sig")),
+      labeled(digest(seed), labeled(digest(message), leaf)),
+    );
+    const certify = code(reconstruct(tree), ic0.certified_data_set, ic0.msg_reply);
+    await update(call(canister, "update", base64(certify)));
+    const read = call(canister, "query", base64(code(copied("data_certificate"), reply)));
+    const { Ok: certified } = await json<{ readonly Ok: string }>("read/query", read);
+    const certificate = new Uint8Array(Buffer.from(certified, "base64"));
+    const sig = base64(encodeCbor({ certificate, tree: hashTreeToCbor(tree) }));
+    const id = Uint8Array.from(Buffer.from(canister, "base64"));
+    const pubkey = base64(canisterSignatureKey(id, new Uint8Array(seed)));
+    const subnet = await json<{ readonly subnet_id: string }>("read/get_subnet", { canister_id: canister });
+    const root = base64(Uint8Array.from(await json<readonly number[]>("read/pub_key", subnet)));
+    const verify = (more: object): Promise<Reply> =>
+      ask(server, "/verify_signature", {
+        body: JSON.stringify({ msg: base64(message), sig, pubkey, root_pubkey: root, ...more }),
+      });
+    const good = await verify({});
+    assert.deepEqual([good.status, good.text], [200, '{"Ok":null}']);
+    const otherRoot = Buffer.from(root, "base64");
+    otherRoot[132] = (otherRoot[132] as number) ^ 1;
+    for (const more of [
+      { msg: base64(seed) },
+      { sig: "AAAA" },
+      { root_pubkey: otherRoot.toString("base64") },
+    ]) {
+      const { status, text } = await verify(more);
+      assert.equal(status, 406, text);
+      assert.match(text, /^\{"Err":"Canister signature verification failed/);
+    }
+  });
+
+  test("subnets are deleted, but for those with a name and the last one", async () => {
+    const before = id;
+    id = await newInstance(server, {
+      subnet_config_set: {
+        nns: { state_config: "New" },
+        application: [{ state_config: "New" }, { state_config: "New" }],
+      },
+    });
+    try {
+      const { subnet_configs: subnets } = await json<{
+        readonly subnet_configs: Readonly<Record<string, { readonly subnet_kind: string }>>;
+      }>("read/topology");
+      const ids = (kind: string): readonly string[] =>
+        Object.entries(subnets)
+          .filter(([, { subnet_kind }]) => subnet_kind === kind)
+          .map(([text]) => base64(Principal.fromText(text).toUint8Array()));
+      assert.equal(await json("update/delete_subnet", { subnet_id: ids("Application")[1] }), null);
+      const left = await json<{ readonly subnet_configs: object }>("read/topology");
+      assert.equal(Object.keys(left.subnet_configs).length, 2);
+      const named = await at("update/delete_subnet", { subnet_id: ids("NNS")[0] });
+      assert.equal(named.status, 400, named.text);
+      assert.equal((await at("update/tick", {})).status, 200);
+    } finally {
+      id = before;
+    }
   });
 
   test("the OpenAPI document names every path", async () => {
