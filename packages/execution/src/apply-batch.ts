@@ -9,7 +9,6 @@ import {
   type Logger,
   OrreryError,
   type PrincipalKey,
-  principalKey,
   principalToText,
   silentLogger,
   u64be,
@@ -23,7 +22,6 @@ import {
   type InstalledModule,
   type PageArena,
   type ReplicatedState,
-  touch,
   updateTree,
 } from "@orrery/state";
 import { minOf } from "./bigints.ts";

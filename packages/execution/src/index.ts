@@ -5,13 +5,13 @@ export * from "./error-codes.ts";
 export * from "./fees.ts";
 export { type GenesisCanister, installGenesis } from "./genesis.ts";
 export * from "./limits.ts";
+export { specifiedCanisterId } from "./management/create.ts";
 export {
   acceptManagementIngress,
   effectiveCanisterId,
   isController,
   isSubnetAdmin,
 } from "./management/effective-id.ts";
-export { specifiedCanisterId } from "./management/create.ts";
 export { outcallDeadline } from "./management/http-request.ts";
 export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
 export {

@@ -115,7 +115,8 @@ export const installChunkedCode: Handler = (round, call) => {
   if (!target.ok) return failure(target.error);
   if (!isController(target.value.meta, call.sender))
     return failure(invalidController(target.value.meta, call.sender));
-  const store = args.store === null ? target : findStore(round, call, { store: args.store, target: args.target });
+  const store =
+    args.store === null ? target : findStore(round, call, { store: args.store, target: args.target });
   if (!store.ok) return failure(store.error);
   return install(round, call, {
     canister: target.value,

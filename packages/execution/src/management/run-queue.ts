@@ -14,8 +14,8 @@ import { setStatus } from "../messaging/ingress-history.ts";
 import { countManagement } from "../messaging/message-memory.ts";
 import { rejectFromError, routingReject, statusFromError } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
-import { refundLater } from "../streams/outputs.ts";
 import { remoteCallerError } from "../streams/management-routing.ts";
+import { refundLater } from "../streams/outputs.ts";
 import { notConnected } from "./bitcoin.ts";
 import {
   controlled,
