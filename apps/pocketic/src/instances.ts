@@ -15,8 +15,8 @@ interface Entry {
   readonly key: number;
   readonly savesState: boolean;
   pending: number;
-  /** Resolves when it is gone. */
-  deletion: Promise<void> | null;
+  /** Resolves when it is gone: with what went wrong when its state was to be kept. */
+  deletion: Promise<string | null> | null;
   isGone: boolean;
 }
 
@@ -33,7 +33,8 @@ export interface Instances {
   refuse(id: number): Answer | null;
   /** State of each, by id. */
   list(): readonly string[];
-  end(): Promise<void>;
+  /** What went wrong with states that were to be kept. */
+  end(): Promise<readonly string[]>;
 }
 
 /** A body that the thread has in pieces. */
@@ -76,17 +77,24 @@ export function createInstances(pool: Pool): Instances {
     }
   }
 
-  async function remove(entry: Entry): Promise<void> {
+  async function remove(entry: Entry): Promise<string | null> {
     const { thread, key, pending, savesState } = entry;
+    let failed: string | null = null;
     // A canister may run for minutes; nobody will see what comes of it.
     if (pending > 0 && !savesState && thread.instances === 1) await thread.end("Instance was deleted");
-    else await thread.call({ kind: "delete", instance: key }).catch(() => {});
+    else {
+      failed = await thread.call({ kind: "delete", instance: key }).then(
+        () => null,
+        (error: Error) => error.message,
+      );
+    }
     thread.release();
     alive--;
     entry.isGone = true;
+    return failed === null || !savesState ? null : `The state of the instance was not kept: ${failed}`;
   }
 
-  function deletion(entry: Entry): Promise<void> {
+  function deletion(entry: Entry): Promise<string | null> {
     entry.deletion ??= remove(entry);
     return entry.deletion;
   }
@@ -130,8 +138,8 @@ export function createInstances(pool: Pool): Instances {
     async delete(id): Promise<Answer> {
       const entry = entries[id];
       if (entry === undefined) return refuse(id) as Answer;
-      await deletion(entry);
-      return jsonAnswer(200, "");
+      const failed = await deletion(entry);
+      return failed === null ? jsonAnswer(200, "") : failure(500, failed);
     },
     refuse,
     list: () =>
@@ -139,13 +147,10 @@ export function createInstances(pool: Pool): Instances {
         if (entry.isGone) return "Deleted";
         return entry.pending > 0 || entry.deletion !== null ? "Busy" : "Available";
       }),
-    async end(): Promise<void> {
-      await Promise.all(
-        entries
-          // What is not kept needs no orderly end.
-          .filter(({ savesState }) => savesState)
-          .map(deletion),
-      );
+    async end(): Promise<readonly string[]> {
+      // What is not kept needs no orderly end.
+      const failures = await Promise.all(entries.filter(({ savesState }) => savesState).map(deletion));
+      return failures.filter((failed) => failed !== null);
     },
   };
 }

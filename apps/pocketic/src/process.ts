@@ -101,10 +101,10 @@ async function run(
   };
   const reason = await ending(flags, idleMs);
   log("info", `The PocketIC server will terminate: ${reason}`);
-  if (loading !== undefined) await (await loading).end();
+  const isKept = loading === undefined || (await (await loading).end());
   portFile?.remove();
   await listener.close();
-  return 0;
+  return isKept ? 0 : 1;
 }
 
 /** Serves until told to end; resolves with the exit code. */

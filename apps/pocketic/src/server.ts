@@ -28,8 +28,8 @@ export interface Server {
   prepare(): void;
   /** `performance.now()` of the newest request to a gateway; infinite while one is under way. */
   gatewaysIdleSinceMs(): number;
-  /** Deletes all instances, which writes the state of those that keep it. */
-  end(): Promise<void>;
+  /** Deletes all instances, which writes the state of those that keep it; whether all were written. */
+  end(): Promise<boolean>;
 }
 
 /** A stable memory by the id of its blob. */
@@ -171,10 +171,12 @@ export function createServer({ log, hosts, threadsMax }: ServerOptions): Server 
       pool.prepare();
     },
     gatewaysIdleSinceMs: () => gateways.idleSinceMs(),
-    async end(): Promise<void> {
+    async end(): Promise<boolean> {
       await gateways.end();
-      await instances.end();
+      const failures = await instances.end();
+      for (const failed of failures) log("error", failed);
       await pool.end();
+      return failures.length === 0;
     },
   };
 }

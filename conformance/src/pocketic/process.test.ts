@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -140,6 +149,39 @@ test("an instance is kept in its directory, deleted or with the server's end, an
   const resumed = BigInt(/\d+/.exec(read.text)?.[0] ?? "0");
   assert.ok(resumed >= time && resumed < time + 100n, read.text);
   await server.end();
+});
+
+test("a replacement that was cut off is ended, and one that fails is told", async () => {
+  const stateDir = join(folder, "cut");
+  const server = await startServer({ arguments: ["--log-levels", "error"] });
+  const time = 1_650_000_000_000_000_000n;
+  const cycle = async (advanced: bigint): Promise<bigint> => {
+    const { instance_id: id } = await create(server, CONFIG(stateDir));
+    const read = await ask(server, `/instances/${id}/read/get_time`);
+    if (advanced > 0n)
+      await ask(server, `/instances/${id}/update/set_time`, { body: `{"nanos_since_epoch":${advanced}}` });
+    assert.equal((await ask(server, `/instances/${id}`, { method: "DELETE" })).status, 200);
+    return BigInt(/\d+/.exec(read.text)?.[0] ?? "0");
+  };
+  await cycle(time);
+  // Cut off between the two renames: the new one is whole and not in place yet.
+  renameSync(join(stateDir, "state"), join(stateDir, "state-next"));
+  rmSync(join(stateDir, "topology.json"));
+  assert.ok((await cycle(0n)) >= time);
+  // The new one is not whole: the old one counts.
+  renameSync(join(stateDir, "state"), join(stateDir, "state-old"));
+  mkdirSync(join(stateDir, "state-next"));
+  assert.ok((await cycle(0n)) >= time);
+  assert.deepEqual(readdirSync(stateDir).sort(), ["state", "topology.json"]);
+  const { instance_id: id } = await create(server, CONFIG(stateDir));
+  rmSync(join(stateDir, "topology.json"));
+  mkdirSync(join(stateDir, "topology.json"));
+  const failed = await ask(server, `/instances/${id}`, { method: "DELETE" });
+  assert.equal(failed.status, 500);
+  assert.match(failed.text, /The state of the instance was not kept: EISDIR/);
+  rmSync(join(stateDir, "topology.json"), { recursive: true });
+  assert.ok((await cycle(0n)) >= time);
+  assert.equal(await server.end(), 1);
 });
 
 test("directories of others are left alone", async () => {
