@@ -1,5 +1,6 @@
 /** The published PicJS client, unmodified, over the server that it starts itself: its whole public interface. */
 import assert from "node:assert/strict";
+import { chmodSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import {
   type Actor,
@@ -47,7 +48,11 @@ describe("PicJS", onPosix, () => {
   before(async () => {
     server = await PocketIcServer.start({ binPath: BINARY });
   });
-  after(() => server.stop());
+  after(async () => {
+    await server.stop();
+    // PicJS makes it its owner's alone.
+    chmodSync(BINARY, 0o755);
+  });
 
   /** Runs with an instance that goes away afterwards. */
   async function withPic(
