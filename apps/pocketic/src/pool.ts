@@ -7,6 +7,9 @@ import { Worker } from "node:worker_threads";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import type { FromThread, ThreadCall } from "./protocol.ts";
 
+/** A thread ends at once wherever canisters are. */
+const END_MS_MAX = 5_000;
+
 export interface Thread {
   /** Whether its modules are loaded. */
   readonly isReady: boolean;
@@ -95,7 +98,8 @@ function startThread(name: string, onEnd: () => void): Thread {
     },
     async end(reason): Promise<void> {
       fail(new Error(reason));
-      await worker.terminate();
+      // One that hangs in the system's code cannot be ended; the process does not wait for it.
+      await Promise.race([worker.terminate(), new Promise((resolve) => setTimeout(resolve, END_MS_MAX))]);
     },
   };
 }

@@ -417,6 +417,26 @@ describe("PocketIC shapes", () => {
     }
   });
 
+  test("a server ends while a canister spins", async () => {
+    const [before, kept] = [server, id];
+    server = await startServer({ arguments: ["--log-levels", "error"] });
+    try {
+      id = await newInstance(server);
+      const canister = await installed();
+      const told = call(canister, "update", spin(100_000_000));
+      const { Ok: message } = await json<{ readonly Ok: MessageId }>("update/submit_ingress_message", told);
+      const pending = at("update/await_ingress_message", message).catch(() => null);
+      while (!(await ask(server, "/instances")).text.includes("Busy"))
+        await new Promise((done) => setTimeout(done, 10));
+      const startedMs = performance.now();
+      assert.equal(await server.end("SIGTERM"), 0);
+      assert.ok(performance.now() - startedMs < 10_000);
+      await pending;
+    } finally {
+      [server, id] = [before, kept];
+    }
+  });
+
   test("what canisters print and how they trap is on stderr, line by line", async () => {
     const canister = await installed();
     await update(call(canister, "update", base64(code("hear this", ic0.debug_print, "done", reply))));
