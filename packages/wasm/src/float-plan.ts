@@ -6,8 +6,9 @@
  * results are the same for all NaNs. Everything else may see the bits: stores, moves into globals, calls, blocks' results and jumps'
  * operands, `select`, `neg`, `abs`, `copysign`, `reinterpret`. For those the value is made canonical where it was made.
  *
- * A local that is no parameter, and is only ever set to open values and to constants, may hold them as they are; then its reads that
- * are seen are made canonical instead. That is done where it is estimated to cost less, loops counted as many turns. A value that
+ * A local that is no parameter, and is only set to open values and to numbers, may hold them as they are; then its reads that are
+ * seen are made canonical instead. Compilers use a local for several variables: what a set leaves is another variable until the block
+ * that it stands in ends, where both become one; until then no way leads around the set. That is done where it is estimated to cost less, loops counted as many turns. A value that
  * may come from a load or a parameter is never touched, since its bits must survive.
  *
  * One pass over the body follows its operand stack; code that cannot be reached is left out.
@@ -39,20 +40,22 @@ interface Source {
   /** The operator's offset in the module. */
   readonly at: number;
   readonly kind: number;
-  /** The local that is read, -1 for arithmetic. */
-  readonly local: number;
+  /** What is read, null for arithmetic. */
+  readonly variable: Variable | null;
   readonly weight: number;
   /** Something may see its bits. */
   seen: boolean;
 }
 
-/** A local that may hold open values. */
-interface OpenLocal {
+/** A local that may hold open values, or a part of its uses. */
+interface Variable {
+  /** The variable that this one has become one with, itself when there is none. */
+  root: Variable;
   /** What it is set to, and its own reads. */
   readonly sets: Source[];
   readonly gets: Source[];
-  /** Locals that it is copied to. */
-  readonly copies: OpenLocal[];
+  /** Variables that it is copied to. */
+  readonly copies: Variable[];
   /** It is never set to anything but open values and numbers. */
   pure: boolean;
   open: boolean;
@@ -71,7 +74,11 @@ class FloatPlan {
   readonly #module: DecodedModule;
   readonly #reader: Reader;
   readonly #sources: Source[] = [];
-  readonly #locals: Map<number, OpenLocal> = new Map();
+  readonly #variables: Variable[] = [];
+  /** The variable that each local stands for now. */
+  readonly #current: Map<number, Variable> = new Map();
+  /** By open block: the variables that locals stood for before they were first set in it. */
+  readonly #before: Map<number, Variable>[] = [new Map()];
   /** Types of the locals as bytes; 0 for those that cannot hold open values. */
   readonly #types: Uint8Array;
   readonly #blocks: Block[] = [];
@@ -97,37 +104,54 @@ class FloatPlan {
 
   decide(): ReadonlyMap<number, number> {
     while (this.#blocks.length > 0) this.#operator();
-    const locals = [...this.#locals.values()];
-    spreadImpurity(locals);
-    for (const local of locals) if (!local.pure) seeAll(local.sets);
-    for (const local of locals) {
-      if (!local.pure) continue;
-      local.open = this.#isCheaperOpen(local);
-      if (!local.open) seeAll(local.sets);
+    for (const variable of this.#variables) gather(variable, rootOf(variable));
+    const variables = this.#variables.filter((variable) => variable.root === variable);
+    spreadImpurity(variables);
+    for (const variable of variables) if (!variable.pure) seeAll(variable.sets);
+    for (const variable of variables) {
+      if (!variable.pure) continue;
+      variable.open = isCheaperOpen(variable);
+      if (!variable.open) seeAll(variable.sets);
     }
     const plan = new Map<number, number>();
-    for (const { at, kind, local, seen } of this.#sources) {
-      if (seen && (local < 0 || this.#locals.get(local)?.open === true)) plan.set(at, kind);
-    }
+    for (const source of this.#sources) if (source.seen && isOpen(source)) plan.set(source.at, source.kind);
     return plan;
   }
 
-  /** Whether reads that are seen are fewer turns than sets to open values that nobody else sees. */
-  #isCheaperOpen({ sets, gets }: OpenLocal): boolean {
-    const weigh = (sources: readonly Source[]): number =>
-      sources.reduce((sum, { weight }) => sum + weight, 0);
-    const isOpen = ({ local }: Source): boolean => local < 0 || this.#locals.get(local)?.open === true;
-    const saved = sets.filter((source) => !source.seen && isOpen(source));
-    return weigh(gets.filter(({ seen }) => seen)) < weigh(saved);
+  #newVariable(): Variable {
+    const variable: Partial<Variable> = { sets: [], gets: [], copies: [], pure: true, open: false };
+    variable.root = variable as Variable;
+    this.#variables.push(variable as Variable);
+    return variable as Variable;
+  }
+
+  /** The local stands for a variable of its own until the end of the block. */
+  #split(local: number): Variable {
+    const before = this.#before[this.#before.length - 1] as Map<number, Variable>;
+    const previous = this.#current.get(local) ?? this.#newVariable();
+    if (!before.has(local)) before.set(local, previous);
+    const variable = this.#newVariable();
+    this.#current.set(local, variable);
+    return variable;
+  }
+
+  /** What was set in a block is the same variable again as outside. */
+  #unite(before: Map<number, Variable>): void {
+    for (const [local, previous] of before) {
+      const root = rootOf(previous);
+      rootOf(this.#current.get(local) as Variable).root = root;
+      this.#current.set(local, root);
+    }
+    before.clear();
   }
 
   #push(count: number): void {
     for (let i = 0; i < count; i++) this.#stack[this.#height++] = OTHER;
   }
 
-  #pushSource(at: number, kind: number, local: number): Source {
+  #pushSource(at: number, kind: number, variable: Variable | null): Source {
     const weight = LOOP_TURNS ** Math.min(this.#loops, LOOP_DEPTH_MAX);
-    const source: Source = { at, kind, local, weight, seen: false };
+    const source: Source = { at, kind, variable, weight, seen: false };
     this.#stack[this.#height++] = this.#sources.length;
     this.#sources.push(source);
     return source;
@@ -146,13 +170,9 @@ class FloatPlan {
     }
   }
 
-  #take(count: number): void {
-    this.#see(count);
-    this.#ignore(count);
-  }
-
   #replace(popped: number, pushed: number): void {
-    this.#take(popped);
+    this.#see(popped);
+    this.#ignore(popped);
     this.#push(pushed);
   }
 
@@ -181,11 +201,12 @@ class FloatPlan {
     const dead = this.#dead;
     if (!dead) {
       if (op === o.OP_IF) this.#ignore(1);
-      this.#take(params);
+      this.#replace(params, 0);
     }
     this.#blocks.push({ op, height: this.#height, params, results, dead });
     if (dead) return;
     this.#push(params);
+    this.#before.push(new Map());
     if (op === o.OP_LOOP) this.#loops++;
   }
 
@@ -195,6 +216,9 @@ class FloatPlan {
     if (block.dead) return;
     if (op === o.OP_END && block.op === o.OP_LOOP) this.#loops--;
     if (!this.#dead) this.#see(block.results);
+    if (this.#blocks.length === 0) return; // nothing is read any more
+    this.#unite(this.#before[this.#before.length - 1] as Map<number, Variable>);
+    if (op === o.OP_END) this.#before.pop();
     this.#dead = false;
     this.#height = block.height;
     this.#push(op === o.OP_ELSE ? block.params : block.results);
@@ -263,33 +287,31 @@ class FloatPlan {
     }
   }
 
-  #call(type: FunctionType): void {
-    this.#replace(type.params.length, type.results.length);
+  #call({ params, results }: FunctionType): void {
+    this.#replace(params.length, results.length);
   }
 
   #local(op: number, index: number, start: number): void {
     const type = this.#types[index] as number;
     if (type === 0) {
       if (op === o.OP_LOCAL_GET) this.#push(1);
-      else if (op === o.OP_LOCAL_SET) this.#take(1);
+      else if (op === o.OP_LOCAL_SET) this.#replace(1, 0);
       else this.#see(1);
       return;
     }
-    let local = this.#locals.get(index);
-    if (local === undefined) {
-      local = { sets: [], gets: [], copies: [], pure: true, open: false };
-      this.#locals.set(index, local);
-    }
     if (op === o.OP_LOCAL_GET) {
-      local.gets.push(this.#pushSource(start, type === TYPE_F32 ? o.CANON_F32 : o.CANON_F64, index));
+      const variable = this.#current.get(index) ?? this.#newVariable();
+      this.#current.set(index, variable);
+      variable.gets.push(this.#pushSource(start, type === TYPE_F32 ? o.CANON_F32 : o.CANON_F64, variable));
       return;
     }
+    const variable = this.#split(index);
     const value = this.#stack[this.#height - 1] as number;
     if (value >= 0) {
       const source = this.#sources[value] as Source;
-      local.sets.push(source);
-      if (source.local >= 0) this.#locals.get(source.local)?.copies.push(local);
-    } else if (value !== NUMBER) local.pure = false;
+      variable.sets.push(source);
+      source.variable?.copies.push(variable);
+    } else if (value !== NUMBER) variable.pure = false;
     if (op === o.OP_LOCAL_SET) this.#ignore(1);
   }
 
@@ -306,12 +328,18 @@ class FloatPlan {
     const popped = o.pops[op] as number;
     if (kind === o.CANON_F32 || kind === o.CANON_F64) {
       this.#ignore(popped);
-      this.#pushSource(start, kind, -1);
-    } else if (kind === o.CANON_NONE && o.ignoresNanBits[op] === 1) {
+      this.#pushSource(start, kind, null);
+    } else if (isConversion(op)) this.#stack[this.#height - 1] = NUMBER;
+    else if (kind === o.CANON_NONE && o.ignoresNanBits[op] === 1) {
       this.#ignore(popped);
       this.#push(o.pushes[op] as number);
     } else this.#replace(popped, o.pushes[op] as number);
   }
+}
+
+/** Whether the operator makes a float of an integer, which is no NaN. */
+function isConversion(op: number): boolean {
+  return (op >= 0xb2 && op <= 0xb5) || (op >= 0xb7 && op <= 0xba);
 }
 
 /** Whether a float constant of `length` bytes is no NaN. */
@@ -320,18 +348,52 @@ function isNumber(bytes: Uint8Array, at: number, length: number): boolean {
   return !Number.isNaN(length === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true));
 }
 
-/** A local that one which is not pure is copied to is not pure either. */
-function spreadImpurity(locals: readonly OpenLocal[]): void {
-  const waiting = locals.filter(({ pure }) => !pure);
-  for (let local = waiting.pop(); local !== undefined; local = waiting.pop()) {
-    for (const copy of local.copies) {
-      if (!copy.pure) continue;
-      copy.pure = false;
-      waiting.push(copy);
+function rootOf(variable: Variable): Variable {
+  let root = variable;
+  while (root.root !== root) root = root.root;
+  // Later walks are short.
+  for (let one = variable; one !== root; ) {
+    const next = one.root;
+    one.root = root;
+    one = next;
+  }
+  return root;
+}
+
+/** Adds what is known of a variable to the one that it has become one with. */
+function gather(variable: Variable, root: Variable): void {
+  if (variable === root) return;
+  for (const source of variable.sets) root.sets.push(source);
+  for (const source of variable.gets) root.gets.push(source);
+  for (const copy of variable.copies) root.copies.push(copy);
+  root.pure &&= variable.pure;
+}
+
+/** A variable that one which is not pure is copied to is not pure either. */
+function spreadImpurity(variables: readonly Variable[]): void {
+  const waiting = variables.filter(({ pure }) => !pure);
+  for (let variable = waiting.pop(); variable !== undefined; variable = waiting.pop()) {
+    for (const copy of variable.copies) {
+      const root = rootOf(copy);
+      if (!root.pure) continue;
+      root.pure = false;
+      waiting.push(root);
     }
   }
 }
 
 function seeAll(sources: readonly Source[]): void {
   for (const source of sources) source.seen = true;
+}
+
+/** Whether a source may leave a NaN that is not canonical. */
+function isOpen({ variable }: Source): boolean {
+  return variable === null || rootOf(variable).open;
+}
+
+/** Whether reads that are seen are fewer turns than sets to open values that nobody else sees. */
+function isCheaperOpen({ sets, gets }: Variable): boolean {
+  const weigh = (sources: readonly Source[]): number => sources.reduce((sum, { weight }) => sum + weight, 0);
+  const saved = sets.filter((source) => !source.seen && isOpen(source));
+  return weigh(gets.filter(({ seen }) => seen)) < weigh(saved);
 }

@@ -180,3 +180,34 @@ test("a local that may hold a value from elsewhere keeps its bits", () => {
     for (const move of moves) assert.equal(left(type, move), bits, move);
   }
 });
+
+test("a local that serves two variables shows each as it is", () => {
+  for (const type of ["f32", "f64"] as const) {
+    const odd = type === "f32" ? ODD32 : ODD64;
+    const bits = type === "f32" ? 0xffe00001n : 0xfffc000000000001n;
+    const canonical = type === "f32" ? CANON32 : CANON64;
+    const look = "(global.set $g (local.get $x))";
+    const turns = (body: string): string => `(local.set $i (i32.const 0)) (loop ${body}
+      (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3))))`;
+    const sum = turns(`(local.set $x (${type}.add (local.get $x) (${odd})))`);
+    const set = `(local.set $x (${odd}))`;
+    const cases: readonly [string, bigint][] = [
+      [`${sum} ${set} ${look}`, bits],
+      [`${set} ${sum} ${look}`, canonical],
+      [`${set} (local.set $x (${type}.const 1)) ${sum} ${look}`, canonical],
+      [`${sum} (block ${set}) ${look}`, bits],
+      [`${sum} (if (i32.const 0) (then ${set})) ${look}`, canonical],
+      [`${sum} (if (i32.const 0) (then (nop)) (else ${set})) ${look}`, bits],
+      [`(if (i32.const 1) (then ${set}) (else ${sum})) ${look}`, bits],
+      [`(if (i32.const 0) (then ${set}) (else ${sum})) ${look}`, canonical],
+      [`(block ${sum} (br_if 0 (i32.const 1)) ${set}) ${look}`, canonical],
+      [`(block ${set} (br_if 0 (i32.const 1)) ${sum}) ${look}`, bits],
+      // What the last turn set is read at the start of the next one.
+      [turns(`${look} ${set} (local.set $y (local.get $x))`), bits],
+      [turns(`${look} (local.set $x (${type}.add (local.get $y) (${odd})))`), canonical],
+      [`${turns(`(if (i32.eq (local.get $i) (i32.const 2)) (then ${look})) ${set}`)}`, bits],
+      [`${turns(`(block ${look} (br_if 0 (i32.const 1)) ${sum}) ${set}`)}`, bits],
+    ];
+    for (const [body, expected] of cases) assert.equal(left(type, body), expected, body);
+  }
+});
