@@ -36,7 +36,7 @@ export interface Pinned {
 }
 
 /** Each takes microseconds for each store, and fails only when a store was written in them. */
-const ATTEMPTS_MAX = 10_000;
+const ATTEMPTS_MAX = 2_000;
 
 /** What one store needs, opened. */
 interface Held {
