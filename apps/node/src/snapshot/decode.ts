@@ -166,6 +166,8 @@ export async function decodeSnapshot(
     if (!equalBytes(end.subarray(0, END_MAGIC.length), END_MAGIC)) throw damaged("its end is missing");
     if (!equalBytes(end.subarray(END_MAGIC.length), hash.digest()))
       throw damaged("its hash is not that of its content");
+    if (inflate.bytesWritten !== source.bytes - FIRST_LINE.length - END_BYTES)
+      throw damaged("something stands before its end");
     return header;
   } catch (cause) {
     const { code } = cause as { readonly code?: unknown };
