@@ -47,7 +47,7 @@ class Writer {
 
   work(known: readonly number[], random: Random): void {
     const { state, arena } = this.#world;
-    if (this.#steps !== null && random.below(4) === 0) {
+    if (this.#steps !== null && random.below(2) === 0) {
       if (this.#steps.next().done !== true) return;
       this.#steps = null;
       this.#collector.finished();
