@@ -109,7 +109,7 @@ test("refused: a network in use, one that is there, damage, other files", async 
   const refused = async (code: string, ...argv: readonly string[]): Promise<void> => {
     const outcome = await snapshot(...argv);
     assert.equal(outcome.code, 1);
-    assert.equal((outcome.document.error as { readonly code: string } | undefined)?.code, code);
+    assert.equal((outcome.document["error"] as { readonly code: string } | undefined)?.code, code);
   };
   const file = join(directory, "stopped");
   await refused("store_exists", "load", file, "--state-dir", stateDir);
