@@ -27,6 +27,10 @@ const COMMANDS: Readonly<Record<string, string>> = {
   "pocket-ic": "apps/pocketic/src/main.ts",
 };
 
+/** The entry for web pages: one file of its own, with nothing of Node.js. */
+const BROWSER_ENTRY = "./browser";
+const BROWSER_TARGET = "es2024";
+
 /** What users of `ic-orrery/pic` have installed themselves: its classes are in what they pass and get. */
 const PEERS: Readonly<Record<string, string>> = { "@icp-sdk/core": ">=5" };
 const PEER_IMPORTERS = ["packages/orrery/src/pic"];
@@ -56,11 +60,12 @@ export async function pack(outdir: string): Promise<string> {
   for (const [subpath, target] of Object.entries(library.exports)) {
     const name = subpath === "." ? "index" : subpath.slice(2);
     const source = join("packages/orrery", target);
-    entries[name] = join(REPOSITORY_ROOT, source);
+    const isForPages = subpath === BROWSER_ENTRY;
+    if (!isForPages) entries[name] = join(REPOSITORY_ROOT, source);
     publicSources.push(source);
     exportMap[subpath] = {
       types: `./types/${source.replace(/\.ts$/, ".d.ts")}`,
-      default: `./lib/${name}.js`,
+      default: isForPages ? "./browser/index.js" : `./lib/${name}.js`,
     };
   }
   for (const [command, source] of Object.entries(COMMANDS)) {
@@ -70,15 +75,7 @@ export async function pack(outdir: string): Promise<string> {
     chmodSync(launcher, 0o755);
   }
 
-  const target = `node${NODE_MAJOR_MIN}`;
-  const bundled = await bundle({
-    root: REPOSITORY_ROOT,
-    entries,
-    outdir: join(folder, "lib"),
-    omit: CANISTER_SOURCES,
-    target,
-    peers: { packages: Object.keys(PEERS), importers: PEER_IMPORTERS },
-  });
+  const packages = await bundleAll(folder, entries, library.exports[BROWSER_ENTRY] as string);
   if (publicSources.length > 0)
     emitTypes({
       root: REPOSITORY_ROOT,
@@ -87,7 +84,7 @@ export async function pack(outdir: string): Promise<string> {
       folderByName: workspaceFolders(),
       peers: Object.keys(PEERS),
     });
-  writeFileSync(join(folder, "THIRD_PARTY_LICENSES.txt"), licensesOf(bundled.packages));
+  writeFileSync(join(folder, "THIRD_PARTY_LICENSES.txt"), licensesOf(packages));
   for (const page of ["LICENSE", "CHANGELOG.md", "README.md"]) {
     if (existsSync(join(REPOSITORY_ROOT, page))) cpSync(join(REPOSITORY_ROOT, page), join(folder, page));
   }
@@ -106,6 +103,32 @@ export async function pack(outdir: string): Promise<string> {
   writeFileSync(join(folder, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
   npmPack(folder, outdir);
   return join(outdir, `${library.name}-${library.version}.tgz`);
+}
+
+/** What runs under Node.js and what runs in a page; the folders of the installed packages of which code is in either. */
+async function bundleAll(
+  folder: string,
+  entries: Readonly<Record<string, string>>,
+  browserEntry: string,
+): Promise<readonly string[]> {
+  const common = { root: REPOSITORY_ROOT, omit: CANISTER_SOURCES };
+  const program = await bundle({
+    ...common,
+    entries,
+    outdir: join(folder, "lib"),
+    platform: "node",
+    target: `node${NODE_MAJOR_MIN}`,
+    peers: { packages: Object.keys(PEERS), importers: PEER_IMPORTERS },
+  });
+  const page = await bundle({
+    ...common,
+    entries: { index: join(REPOSITORY_ROOT, "packages/orrery", browserEntry) },
+    outdir: join(folder, "browser"),
+    platform: "browser",
+    target: BROWSER_TARGET,
+    peers: { packages: [], importers: [] },
+  });
+  return [...new Set([...program.packages, ...page.packages])].sort();
 }
 
 function readManifest(folder: string): Manifest {

@@ -52,7 +52,15 @@ test("threads named at run time become entries, other files assets, and the resu
   write("data/folder/deep.md", "left out");
   const outdir = join(root, "out");
   const entries = { "command-x": join(root, "src/main.ts") };
-  const result = await bundle({ root, entries, outdir, target: "node24", omit: /\.md$/, peers: NO_PEERS });
+  const result = await bundle({
+    root,
+    entries,
+    outdir,
+    platform: "node",
+    target: "node24",
+    omit: /\.md$/,
+    peers: NO_PEERS,
+  });
   assert.deepEqual(result.entries, ["command-x", "counter"]);
   assert.deepEqual(result.assets, ["assets/folder", "assets/text.txt"]);
   assert.ok(existsSync(join(outdir, "counter.js")));
@@ -79,6 +87,7 @@ test("two threads of one name, a computed name and a file that is not there are 
     root,
     entries: { a: join(root, "src2/a.ts") },
     outdir,
+    platform: "node",
     target: "node24",
     omit: /\.md$/,
     peers: NO_PEERS,
@@ -89,6 +98,7 @@ test("two threads of one name, a computed name and a file that is not there are 
     root,
     entries: { c: join(root, "src2/c.ts") },
     outdir,
+    platform: "node",
     target: "node24",
     omit: /\.md$/,
     peers: NO_PEERS,
@@ -99,6 +109,7 @@ test("two threads of one name, a computed name and a file that is not there are 
     root,
     entries: { b: join(root, "src2/b.ts") },
     outdir,
+    platform: "node",
     target: "node24",
     omit: /\.md$/,
     peers: NO_PEERS,
@@ -114,7 +125,7 @@ test("what users have themselves is left to them, where they meet it", async () 
   const outdir = join(root, "out3");
   const entries = { met: join(root, "src3/met/m.ts"), hidden: join(root, "src3/hidden.ts") };
   const peers: Peers = { packages: ["theirs"], importers: ["src3/met"] };
-  await bundle({ root, entries, outdir, target: "node24", omit: /\.md$/, peers });
+  await bundle({ root, entries, outdir, platform: "node", target: "node24", omit: /\.md$/, peers });
   assert.match(readFileSync(join(outdir, "met.js"), "utf8"), /from "theirs"/);
   assert.doesNotMatch(readFileSync(join(outdir, "hidden.js"), "utf8"), /from "theirs"/);
 });

@@ -20,6 +20,8 @@ export interface BundleOptions {
   readonly outdir: string;
   /** Files of copied folders that are left out. */
   readonly omit: RegExp;
+  /** What it runs on: `browser` has nothing of Node.js, and an import of it is an error. */
+  readonly platform: "node" | "browser";
   /** Oldest runtime that must understand the output. */
   readonly target: string;
   /** What users have installed themselves: left to be found there, where sources of these folders ask for it. */
@@ -64,12 +66,13 @@ export async function bundle(options: BundleOptions): Promise<BundleResult> {
       outdir: options.outdir,
       absWorkingDir: options.root,
       bundle: true,
-      splitting: true,
+      // A page loads one file.
+      splitting: options.platform === "node",
       format: "esm",
-      platform: "node",
+      platform: options.platform,
       target: options.target,
       chunkNames: "shared-[hash]",
-      banner: { js: REQUIRE_BANNER },
+      banner: options.platform === "node" ? { js: REQUIRE_BANNER } : {},
       legalComments: "inline",
       logLevel: "silent",
       metafile: true,

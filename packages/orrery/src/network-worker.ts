@@ -1,26 +1,14 @@
 /** The thread of a program's in-process networks: each asked synchronously over a port of its own, and all over the thread's. */
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { assert, assertNever, OrreryError } from "@orrery/base";
-import { createMclBls } from "@orrery/crypto/mcl";
-import {
-  createChannel,
-  createNodeSigner,
-  inflateGzip,
-  installFastHashes,
-  nodePublicKeyDer,
-} from "@orrery/host";
-import { createInstance, type InstanceHost, openArchive, SharedEngine } from "@orrery/sim/instance";
+import { createChannel, installFastHashes } from "@orrery/host";
+import { createInstance, openArchive } from "@orrery/sim/instance";
 import type { NetworkAnswer, NetworkCall, Opened, ThreadCall } from "./protocol.ts";
 import { Room } from "./room.ts";
+import { threadSurroundings } from "./thread-surroundings.ts";
 
 installFastHashes();
-const host: InstanceHost = {
-  bls: await createMclBls(),
-  inflate: inflateGzip,
-  ed25519PublicKeyDer: nodePublicKeyDer,
-  ed25519Signer: createNodeSigner,
-  engine: new SharedEngine(),
-};
+const surroundings = await threadSurroundings();
 
 interface Tenant {
   readonly room: Room;
@@ -63,9 +51,9 @@ function perform(call: ThreadCall): unknown {
   switch (call.kind) {
     case "open": {
       const { wall, outcalls, state, ...rest } = call.start;
-      const options = { ...rest, host };
+      const options = { ...rest, host: surroundings.host };
       const instance = state === null ? createInstance(options) : openArchive(options, state);
-      return settleIn(new Room(instance, host, { wall, outcalls }), call);
+      return settleIn(new Room(instance, surroundings, { wall, outcalls }), call);
     }
     case "fork":
       return settleIn(tenant(call.of).room.fork(), call);

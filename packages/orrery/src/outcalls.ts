@@ -1,15 +1,8 @@
-/** HTTPS outcalls of an in-process network: a user's answers, and requests that are really made. */
+/** HTTPS outcalls of an in-process network that are really made. */
 import type { FetchedOutcall } from "@orrery/execution";
 import { createHttpsOutcalls, type OutcallAdapter } from "@orrery/host/outcalls";
 import type { OutcallAnswer as Answer } from "@orrery/sim/instance";
-import type { OutcallAnswer, OutcallRequest, RealOutcalls } from "./types.ts";
-
-/** A user's answer, as the network takes it. */
-export function answerOf(answer: OutcallAnswer): Answer {
-  if ("rejectCode" in answer) return { kind: "reject", code: answer.rejectCode, message: answer.message };
-  const { status, headers = [], body = new Uint8Array(0) } = answer;
-  return { kind: "response", status, headers, body };
-}
+import type { OutcallRequest, RealOutcalls } from "./types.ts";
 
 /** What a request really brought. */
 function fetchedAnswer(fetched: FetchedOutcall): Answer {

@@ -1,38 +1,61 @@
-/** One network on the thread of all: its machine, its HTTPS interface, and the outcalls that it really makes. */
+/**
+ * One network, on the thread of all or in a page: its machine, its HTTPS interface, and the outcalls that it really makes. What only
+ * a host or a browser can do comes from its surroundings.
+ */
 import { assertNever, concatBytes, OrreryError } from "@orrery/base";
 import type { Api, HttpResponse } from "@orrery/http";
-import { archiveOf, type Instance, type InstanceHost } from "@orrery/sim/instance";
-import { type Live, startLive } from "./live.ts";
+import {
+  type OutcallAnswer as Answer,
+  archiveOf,
+  type Instance,
+  type InstanceHost,
+} from "@orrery/sim/instance";
+import type { Live } from "./live.ts";
 import { Machine } from "./machine.ts";
-import { RealWorld } from "./outcalls.ts";
+import type { RealWorld } from "./outcalls.ts";
 import type { HttpAnswer, HttpCall, NetworkAnswer, NetworkCall, Opened } from "./protocol.ts";
 import { tracesOf } from "./traces.ts";
-import type { RealOutcalls } from "./types.ts";
-import { createWeb } from "./web.ts";
+import type { OutcallRequest, RealOutcalls } from "./types.ts";
 
 export interface RoomOptions {
   readonly wall: boolean;
   readonly outcalls: RealOutcalls | null;
 }
 
+export interface Surroundings {
+  readonly host: InstanceHost;
+  web(machine: Machine): Api;
+  /** Makes outcalls; each answer is told. */
+  realWorld(options: RealOutcalls, answer: (request: OutcallRequest, answer: Answer) => void): RealWorld;
+  /** Goes on by itself, at a port. */
+  startLive(
+    machine: Machine,
+    options: {
+      readonly api: Api;
+      /** After every turn: there may be outcalls. */
+      readonly turned: () => void;
+    },
+  ): Promise<Live>;
+}
+
 export class Room {
   readonly #machine: Machine;
   readonly #options: RoomOptions;
-  readonly #host: InstanceHost;
+  readonly #surroundings: Surroundings;
   #world: RealWorld | null;
   #live: Promise<Live> | null = null;
   /** Made when somebody first asks over HTTP. */
   #api: Api | null = null;
 
-  constructor(instance: Instance, host: InstanceHost, options: RoomOptions) {
+  constructor(instance: Instance, surroundings: Surroundings, options: RoomOptions) {
     this.#machine = new Machine(instance, options.wall);
     this.#options = options;
-    this.#host = host;
+    this.#surroundings = surroundings;
     this.#world = options.outcalls === null ? null : this.#real(options.outcalls);
   }
 
   #real(options: RealOutcalls): RealWorld {
-    return new RealWorld(options, ({ subnetId, id }, answer) => {
+    return this.#surroundings.realWorld(options, ({ subnetId, id }, answer) => {
       this.#machine.answerOutcall(subnetId, id, answer);
       this.#machine.settle();
       this.#begin();
@@ -50,7 +73,7 @@ export class Room {
   }
 
   fork(): Room {
-    return new Room(this.#machine.instance.fork(), this.#host, this.#options);
+    return new Room(this.#machine.instance.fork(), this.#surroundings, this.#options);
   }
 
   /** Outcalls that are to be made really are, whatever led to them. */
@@ -61,13 +84,13 @@ export class Room {
 
   /** Answers at once, or when the outcalls under way that the answer depends on have theirs. */
   answer(call: NetworkCall): NetworkAnswer | Promise<NetworkAnswer> {
-    return this.#world === null ? this.#answer(call) : this.#answerInTime(call, this.#world);
+    return this.#world === null ? this.answerNow(call) : this.#answerInTime(call, this.#world);
   }
 
   async #answerInTime(call: NetworkCall, world: RealWorld): Promise<NetworkAnswer> {
     let next = call;
     for (;;) {
-      const result = this.#answer(next);
+      const result = this.answerNow(next);
       this.#begin();
       if (result.ok || result.error.code !== "call_pending") return result;
       const waiting = world.next();
@@ -78,7 +101,8 @@ export class Room {
     }
   }
 
-  #answer(call: NetworkCall): NetworkAnswer {
+  /** Without waiting for outcalls under way. */
+  answerNow(call: NetworkCall): NetworkAnswer {
     try {
       return { ok: true, value: this.#perform(call) };
     } catch (error) {
@@ -145,7 +169,7 @@ export class Room {
   }
 
   async http({ method, url, headers, body }: HttpCall): Promise<HttpAnswer> {
-    this.#api ??= createWeb(this.#machine, this.#host);
+    this.#api ??= this.#surroundings.web(this.#machine);
     const response = this.#api({
       method,
       url,
@@ -168,8 +192,11 @@ export class Room {
       return 0;
     }
     this.#world ??= this.#real({ plainHttp: true });
-    this.#api ??= createWeb(this.#machine, this.#host);
-    this.#live ??= startLive(this.#machine, { api: this.#api, turned: () => this.#begin() });
+    this.#api ??= this.#surroundings.web(this.#machine);
+    this.#live ??= this.#surroundings.startLive(this.#machine, {
+      api: this.#api,
+      turned: () => this.#begin(),
+    });
     return (await this.#live).port;
   }
 

@@ -214,6 +214,8 @@ export interface Network {
     readonly subnetId?: string;
   }): string;
   install(options: InstallOptions): void;
+  /** The balance of a canister; `canister_unknown`. */
+  cycles(canisterId: string): bigint;
   /** The reply's bytes; `CallRejected` otherwise. */
   update(call: Call): Uint8Array;
   query(call: Call): Uint8Array;

@@ -1,9 +1,7 @@
 /** The HTTPS interface and the HTTP gateway of a network, for whoever asks it over HTTP, on a socket or not. */
-import { inflateRawSync } from "node:zlib";
-import { createSignatureVerifier } from "@orrery/crypto";
+import type { Rng } from "@orrery/base";
+import { type BasicSignatures, type Bls, createSignatureVerifier } from "@orrery/crypto";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
-import { inflateGzip, systemRng } from "@orrery/host";
-import { nodeSignatures } from "@orrery/host/signatures";
 import {
   type Api,
   createApi,
@@ -14,20 +12,18 @@ import {
   validateWith,
 } from "@orrery/http";
 import type { Gateway, Inflate } from "@orrery/http/gateway";
-import type { InstanceHost } from "@orrery/sim/instance";
 import type { Machine } from "./machine.ts";
 
-const inflate: Inflate = (encoding, bytes, bytesMax) => {
-  try {
-    if (encoding === "gzip") return inflateGzip(bytes, bytesMax);
-    return new Uint8Array(inflateRawSync(bytes, { maxOutputLength: bytesMax }));
-  } catch {
-    // The bytes are a canister's: whatever they are, they are not what it certified.
-    return null;
-  }
-};
+/** What a network's HTTPS interface asks of where it runs. */
+export interface WebHost {
+  readonly bls: Bls;
+  readonly signatures: BasicSignatures;
+  readonly rng: Rng;
+  /** Of responses of canisters. */
+  readonly inflate: Inflate;
+}
 
-export function createWeb(machine: Machine, { bls }: Pick<InstanceHost, "bls">): Api {
+export function createWeb(machine: Machine, { bls, signatures, rng, inflate }: WebHost): Api {
   const { instance } = machine;
   const network = hostedNetwork(instance, {
     now: () => machine.now(),
@@ -48,13 +44,13 @@ export function createWeb(machine: Machine, { bls }: Pick<InstanceHost, "bls">):
   /** Its code is loaded by the first request that needs it. */
   async function throughGateway(request: HttpRequest): Promise<HttpResponse> {
     gateway ??= import("@orrery/http/gateway").then(({ createGateway }) =>
-      createGateway({ network, hosts, rootKey, bls, rng: systemRng, inflate }),
+      createGateway({ network, hosts, rootKey, bls, rng, inflate }),
     );
     return await (await gateway)(request);
   }
 
   const verifier = createSignatureVerifier({
-    basic: nodeSignatures,
+    basic: signatures,
     canisterSignatures: { rootKeyDer: rootKey, bls },
   });
   return createApi(network, {

@@ -14,6 +14,13 @@ import { PAGE_BYTES, type PageId } from "./page-table.ts";
 
 const SLAB_BYTES: number = SLAB_PAGES * PAGE_BYTES;
 
+/** Shared where memory can be; a web page that is not isolated from other origins has one thread only, so that nothing is lost. */
+function newBuffer(bytes: number): SharedArrayBuffer {
+  return typeof SharedArrayBuffer === "undefined"
+    ? (new ArrayBuffer(bytes) as unknown as SharedArrayBuffer)
+    : new SharedArrayBuffer(bytes);
+}
+
 export interface ArenaOptions {
   /** The checkpoint files; without them every page stays in memory. */
   readonly cold?: ColdPages | undefined;
@@ -239,7 +246,7 @@ export class PageArena extends PageReader {
   }
 
   #share(kind: Slab["kind"], bytes: number): void {
-    const slab: Slab = { kind, buffer: new SharedArrayBuffer(bytes) };
+    const slab: Slab = { kind, buffer: newBuffer(bytes) };
     this.#slabList.push(slab);
     this.addSlab(slab);
   }

@@ -1,0 +1,186 @@
+/**
+ * A network as its users ask it, wherever it runs: calls in, replies or `CallRejected` out, outcalls answered by the user's function on
+ * the way.
+ */
+import { OrreryError, principalFromText, principalToText, type TimeNs } from "@orrery/base";
+import type { OutcallAnswer as Answer, SubnetKind as Kind } from "@orrery/sim/instance";
+import { wallTime } from "./machine.ts";
+import { decodeManagementReply, encodeManagementCall } from "./management.ts";
+import type { HttpAnswer, HttpCall, NetworkCall, NetworkStart, Opened } from "./protocol.ts";
+import {
+  type Call,
+  CallRejected,
+  type InstallOptions,
+  type Network,
+  type NetworkOptions,
+  type OutcallAnswer,
+  type OutcallHandler,
+  type OutcallRequest,
+} from "./types.ts";
+
+/** The network itself, on this thread or on another. */
+export interface AskedNetwork {
+  readonly opened: Opened;
+  /** Answers at once; the errors of the network are thrown. */
+  ask<T>(call: NetworkCall): T;
+  http(request: HttpCall): Promise<HttpAnswer>;
+  fork(): Promise<AskedNetwork>;
+  close(): Promise<void>;
+}
+
+/** Genesis of the public network. */
+const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
+const EMPTY_ARG: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
+const NS_PER_MS = 1e6;
+
+/** Where a network begins, as its user said it. */
+export function startOf(options: Omit<NetworkOptions, "outcalls">): Omit<NetworkStart, "outcalls"> {
+  const wall = options.clock === "wall";
+  const subnets: readonly Kind[] = ["system", ...(options.subnets ?? ["application"])];
+  return {
+    topology: subnets.map((kind) => ({ kind })),
+    ids: "node",
+    state: options.state ?? null,
+    seed: options.seed ?? new Uint8Array(32),
+    time: wall ? wallTime() : (options.time ?? GENESIS_TIME),
+    wall,
+  };
+}
+
+/** A user's answer, as the network takes it. */
+function answerOf(answer: OutcallAnswer): Answer {
+  if ("rejectCode" in answer) return { kind: "reject", code: answer.rejectCode, message: answer.message };
+  const { status, headers = [], body = new Uint8Array(0) } = answer;
+  return { kind: "response", status, headers, body };
+}
+
+/** Rejects have a class of their own. */
+function thrown(error: unknown): unknown {
+  if (!(error instanceof OrreryError) || error.code !== "call_rejected") return error;
+  const { message, data } = error;
+  return new CallRejected(data["rejectCode"] as number, data["errorCode"] as string | null, message);
+}
+
+async function serve(remote: AskedNetwork, request: Request): Promise<Response> {
+  const { pathname, search, host } = new URL(request.url);
+  const { status, headers, body } = await remote.http({
+    method: request.method,
+    url: pathname + search,
+    headers: new Map([["host", host], ...request.headers]),
+    body: new Uint8Array(await request.arrayBuffer()),
+  });
+  return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers });
+}
+
+/** One call may lead to so many outcalls after one another. */
+const OUTCALL_TURNS_MAX = 1_000;
+
+/** How to go on with an update that had no answer; null for other errors. */
+function resumption(error: unknown): Extract<NetworkCall, { kind: "resume" }> | null {
+  if (!(error instanceof OrreryError) || error.code !== "call_pending") return null;
+  const { requestId, subnetId } = error.data;
+  if (typeof requestId !== "string" || typeof subnetId !== "string") return null;
+  return { kind: "resume", requestId, subnetId };
+}
+
+export function networkOf(remote: AskedNetwork, handler: OutcallHandler | null): Network {
+  const { opened } = remote;
+
+  function ask<T>(call: NetworkCall): T {
+    try {
+      return remote.ask<T>(call);
+    } catch (error) {
+      throw thrown(error);
+    }
+  }
+
+  /** Lets the handler answer what waits; false when nothing does. */
+  function answerOutcalls(): boolean {
+    if (handler === null) return false;
+    const waiting = ask<readonly OutcallRequest[]>({ kind: "outcalls" });
+    for (const request of waiting) {
+      const { subnetId, id } = request;
+      ask({ kind: "answer_outcall", subnetId, id, answer: answerOf(handler(request)) });
+    }
+    return waiting.length > 0;
+  }
+
+  /** Asks, with the outcalls that this leads to. */
+  function run<T>(call: NetworkCall): T {
+    const attempt = (next: NetworkCall): { readonly value: T } | { readonly error: unknown } => {
+      try {
+        return { value: ask<T>(next) };
+      } catch (error) {
+        return { error };
+      }
+    };
+    let outcome = attempt(call);
+    for (let turns = 0; turns < OUTCALL_TURNS_MAX && answerOutcalls(); turns++) {
+      const next = "error" in outcome ? resumption(outcome.error) : null;
+      if (next !== null) outcome = attempt(next);
+    }
+    if ("error" in outcome) throw outcome.error;
+    return outcome.value;
+  }
+
+  function manage(
+    method: string,
+    arg: Uint8Array,
+    from: { readonly sender: string | undefined; readonly subnetId?: string | undefined },
+  ): Uint8Array {
+    const { sender, subnetId } = from;
+    const call: Call = {
+      canisterId: "aaaaa-aa",
+      method,
+      arg,
+      ...(sender === undefined ? {} : { sender }),
+      ...(subnetId === undefined ? {} : { subnetId }),
+    };
+    return run({ kind: "update", call });
+  }
+
+  return {
+    url: "http://localhost",
+    rootKey: opened.rootKey,
+    subnetId: opened.mainSubnet,
+    time: () => ask({ kind: "time" }),
+    advanceTime: (durationMs) =>
+      run({ kind: "advance", durationNs: BigInt(Math.round(durationMs * NS_PER_MS)) }),
+    tick: () => run({ kind: "tick" }),
+    pendingOutcalls: () => ask({ kind: "outcalls" }),
+    answerOutcall: ({ subnetId, id }, answer) =>
+      ask({ kind: "answer_outcall", subnetId, id, answer: answerOf(answer) }),
+    resume(pending): Uint8Array {
+      const next = resumption(pending);
+      if (next === null) throw pending;
+      return run(next);
+    },
+    subnets: opened.subnets.map(({ id, type }) => ({ id: principalToText(id), kind: type })),
+    createCanister({ cycles, sender, subnetId } = {}): string {
+      const arg = encodeManagementCall({ kind: "create", cycles: cycles ?? null });
+      return decodeManagementReply(
+        manage("provisional_create_canister_with_cycles", arg, { sender, subnetId }),
+      );
+    },
+    install({ canisterId, wasm, arg = EMPTY_ARG, mode = "install", sender }: InstallOptions): void {
+      const keepHeap = mode === "upgrade" && ask<boolean>({ kind: "keeps_heap", canisterId });
+      manage(
+        "install_code",
+        encodeManagementCall({ kind: "install", canisterId, wasm, arg, mode, keepHeap }),
+        { sender },
+      );
+    },
+    cycles: (canisterId) => ask({ kind: "invoke", method: "cycles", args: [principalFromText(canisterId)] }),
+    update: (call) => run({ kind: "update", call }),
+    query: (call) => ask({ kind: "query", call }),
+    fetch: (input, init) => serve(remote, new Request(input, init)),
+    intercept: (rules) => ask({ kind: "intercept", rules }),
+    heldMessages: () => ask({ kind: "held" }),
+    releaseMessages: (ids) => run({ kind: "release", ids }),
+    save: () => ask({ kind: "save" }),
+    trace: (on) => ask({ kind: "trace", on }),
+    takeTraces: () => ask({ kind: "take_traces" }),
+    fork: async () => networkOf(await remote.fork(), handler),
+    stop: () => remote.close(),
+  };
+}
