@@ -12,6 +12,10 @@ export interface NewOptions {
 }
 
 const TEMPLATES = fileURLToPath(new URL("../../templates", import.meta.url));
+const REPOSITORY: string = resolve(import.meta.dirname, "../../../..");
+/** Run from the sources, a project gets the package that they make; installed, the version that is installed. */
+const FROM_SOURCES: boolean = import.meta.filename.endsWith(".ts");
+const TARBALL: string = join(REPOSITORY, "dist", `ic-orrery-${VERSION}.tgz`);
 /** Names of packages on npm, which the project's becomes. */
 const NAME = /^[a-z0-9][a-z0-9._-]{0,99}$/;
 
@@ -46,7 +50,12 @@ export function newProject(path: string, options: NewOptions, io: Io): number {
       const target = join(directory, file.replace(/^_/, "."));
       mkdirSync(dirname(target), { recursive: true });
       const content = readFileSync(join(TEMPLATES, part, file), "utf8");
-      writeFileSync(target, content.replaceAll("__NAME__", name).replaceAll("__ORRERY__", VERSION));
+      writeFileSync(
+        target,
+        content
+          .replaceAll("__NAME__", name)
+          .replaceAll("__ORRERY__", FROM_SOURCES ? `file:${TARBALL.replaceAll("\\", "/")}` : VERSION),
+      );
       written.push(relative(directory, target));
     }
   }
@@ -55,6 +64,7 @@ export function newProject(path: string, options: NewOptions, io: Io): number {
     return 0;
   }
   const steps = [
+    ...(FROM_SOURCES && !existsSync(TARBALL) ? [`(cd ${REPOSITORY} && npm run pack)`] : []),
     `cd ${relative(io.cwd, directory) || "."}`,
     "npm install",
     "npm start",
