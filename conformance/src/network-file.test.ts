@@ -80,8 +80,8 @@ test("a network saved while it is called, and while it is stopped, goes on elsew
     const least = progress.answered;
     const { code, document } = await snapshot("save", file, "--state-dir", stateDir);
     assert.equal(code, 0, JSON.stringify(document));
-    assert.equal(document.running, true);
-    assert.equal(document.subnets, 2);
+    assert.equal(document["running"], true);
+    assert.equal(document["subnets"], 2);
     saves.push({ file, least, most: progress.asked });
   }
   assert.ok((saves[1]?.least ?? 0n) > (saves[0]?.least ?? 0n), "calls went on while the first was saved");
@@ -91,7 +91,7 @@ test("a network saved while it is called, and while it is stopped, goes on elsew
 
   const file = join(directory, "stopped");
   const stopped = await snapshot("save", file, "--state-dir", stateDir);
-  assert.equal(stopped.document.running, false);
+  assert.equal(stopped.document["running"], false);
   assert.ok(!existsSync(join(stateDir, "lock.json")));
   saves.push({ file, least: progress.answered, most: progress.answered });
   const elsewhere = join(directory, "elsewhere");
