@@ -6,16 +6,16 @@
  * results are the same for all NaNs. Everything else may see the bits: stores, moves into globals, calls, blocks' results and jumps'
  * operands, `select`, `neg`, `abs`, `copysign`, `reinterpret`. For those the value is made canonical where it was made.
  *
- * A local that is no parameter, and is only set to open values and to numbers, may hold them as they are; then its reads that are
- * seen are made canonical instead. Compilers use a local for several variables: what a set leaves is another variable until the block
- * that it stands in ends, where both become one; until then no way leads around the set. That is done where it is estimated to cost less, loops counted as many turns. A value that
- * may come from a load or a parameter is never touched, since its bits must survive.
+ * A variable, which is a local or a part of its uses (float-variables.ts), may hold open values if it is never set to anything but
+ * those and numbers; then its reads that are seen are made canonical instead. That is done where it is estimated to cost less, loops
+ * counted as many turns. A value that may come from a load or a parameter is never touched, since its bits must survive.
  *
  * One pass over the body follows its operand stack; code that cannot be reached is left out.
  */
 import { type Block, labelOperands } from "./code-context.ts";
 import { type DecodedModule, type FunctionType, functionType } from "./decode.ts";
 import { TYPE_F32, TYPE_F64 } from "./extra-locals.ts";
+import { isOpen, type Source, type Variable, Variables } from "./float-variables.ts";
 import { readBlockType } from "./frame.ts";
 import * as o from "./opcodes.ts";
 import { readLocals, readOpcode, skipImmediates } from "./operators.ts";
@@ -35,32 +35,6 @@ const OP_DROP = 0x1a;
 const OP_F32_CONST = 0x43;
 const OP_F64_CONST = 0x44;
 
-/** An operator that leaves an open value: arithmetic, or a read of a local that may hold some. */
-interface Source {
-  /** The operator's offset in the module. */
-  readonly at: number;
-  readonly kind: number;
-  /** What is read, null for arithmetic. */
-  readonly variable: Variable | null;
-  readonly weight: number;
-  /** Something may see its bits. */
-  seen: boolean;
-}
-
-/** A local that may hold open values, or a part of its uses. */
-interface Variable {
-  /** The variable that this one has become one with, itself when there is none. */
-  root: Variable;
-  /** What it is set to, and its own reads. */
-  readonly sets: Source[];
-  readonly gets: Source[];
-  /** Variables that it is copied to. */
-  readonly copies: Variable[];
-  /** It is never set to anything but open values and numbers. */
-  pure: boolean;
-  open: boolean;
-}
-
 /** The operators of `body` whose results are to be made canonical: their offsets in the module, and the kind (opcodes.ts). */
 export function planFloats(
   module: DecodedModule,
@@ -74,11 +48,7 @@ class FloatPlan {
   readonly #module: DecodedModule;
   readonly #reader: Reader;
   readonly #sources: Source[] = [];
-  readonly #variables: Variable[] = [];
-  /** The variable that each local stands for now. */
-  readonly #current: Map<number, Variable> = new Map();
-  /** By open block: the variables that locals stood for before they were first set in it. */
-  readonly #before: Map<number, Variable>[] = [new Map()];
+  readonly #variables: Variables = new Variables();
   /** Types of the locals as bytes; 0 for those that cannot hold open values. */
   readonly #types: Uint8Array;
   readonly #blocks: Block[] = [];
@@ -104,45 +74,10 @@ class FloatPlan {
 
   decide(): ReadonlyMap<number, number> {
     while (this.#blocks.length > 0) this.#operator();
-    for (const variable of this.#variables) gather(variable, rootOf(variable));
-    const variables = this.#variables.filter((variable) => variable.root === variable);
-    spreadImpurity(variables);
-    for (const variable of variables) if (!variable.pure) seeAll(variable.sets);
-    for (const variable of variables) {
-      if (!variable.pure) continue;
-      variable.open = isCheaperOpen(variable);
-      if (!variable.open) seeAll(variable.sets);
-    }
+    this.#variables.decide();
     const plan = new Map<number, number>();
     for (const source of this.#sources) if (source.seen && isOpen(source)) plan.set(source.at, source.kind);
     return plan;
-  }
-
-  #newVariable(): Variable {
-    const variable: Partial<Variable> = { sets: [], gets: [], copies: [], pure: true, open: false };
-    variable.root = variable as Variable;
-    this.#variables.push(variable as Variable);
-    return variable as Variable;
-  }
-
-  /** The local stands for a variable of its own until the end of the block. */
-  #split(local: number): Variable {
-    const before = this.#before[this.#before.length - 1] as Map<number, Variable>;
-    const previous = this.#current.get(local) ?? this.#newVariable();
-    if (!before.has(local)) before.set(local, previous);
-    const variable = this.#newVariable();
-    this.#current.set(local, variable);
-    return variable;
-  }
-
-  /** What was set in a block is the same variable again as outside. */
-  #unite(before: Map<number, Variable>): void {
-    for (const [local, previous] of before) {
-      const root = rootOf(previous);
-      rootOf(this.#current.get(local) as Variable).root = root;
-      this.#current.set(local, root);
-    }
-    before.clear();
   }
 
   #push(count: number): void {
@@ -206,7 +141,7 @@ class FloatPlan {
     this.#blocks.push({ op, height: this.#height, params, results, dead });
     if (dead) return;
     this.#push(params);
-    this.#before.push(new Map());
+    this.#variables.openBlock();
     if (op === o.OP_LOOP) this.#loops++;
   }
 
@@ -217,8 +152,8 @@ class FloatPlan {
     if (op === o.OP_END && block.op === o.OP_LOOP) this.#loops--;
     if (!this.#dead) this.#see(block.results);
     if (this.#blocks.length === 0) return; // nothing is read any more
-    this.#unite(this.#before[this.#before.length - 1] as Map<number, Variable>);
-    if (op === o.OP_END) this.#before.pop();
+    if (op === o.OP_END) this.#variables.closeBlock(block.op === o.OP_LOOP);
+    else this.#variables.otherwise();
     this.#dead = false;
     this.#height = block.height;
     this.#push(op === o.OP_ELSE ? block.params : block.results);
@@ -300,12 +235,11 @@ class FloatPlan {
       return;
     }
     if (op === o.OP_LOCAL_GET) {
-      const variable = this.#current.get(index) ?? this.#newVariable();
-      this.#current.set(index, variable);
+      const variable = this.#variables.read(index);
       variable.gets.push(this.#pushSource(start, type === TYPE_F32 ? o.CANON_F32 : o.CANON_F64, variable));
       return;
     }
-    const variable = this.#split(index);
+    const variable = this.#variables.set(index);
     const value = this.#stack[this.#height - 1] as number;
     if (value >= 0) {
       const source = this.#sources[value] as Source;
@@ -346,54 +280,4 @@ function isConversion(op: number): boolean {
 function isNumber(bytes: Uint8Array, at: number, length: number): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset + at, length);
   return !Number.isNaN(length === 4 ? view.getFloat32(0, true) : view.getFloat64(0, true));
-}
-
-function rootOf(variable: Variable): Variable {
-  let root = variable;
-  while (root.root !== root) root = root.root;
-  // Later walks are short.
-  for (let one = variable; one !== root; ) {
-    const next = one.root;
-    one.root = root;
-    one = next;
-  }
-  return root;
-}
-
-/** Adds what is known of a variable to the one that it has become one with. */
-function gather(variable: Variable, root: Variable): void {
-  if (variable === root) return;
-  for (const source of variable.sets) root.sets.push(source);
-  for (const source of variable.gets) root.gets.push(source);
-  for (const copy of variable.copies) root.copies.push(copy);
-  root.pure &&= variable.pure;
-}
-
-/** A variable that one which is not pure is copied to is not pure either. */
-function spreadImpurity(variables: readonly Variable[]): void {
-  const waiting = variables.filter(({ pure }) => !pure);
-  for (let variable = waiting.pop(); variable !== undefined; variable = waiting.pop()) {
-    for (const copy of variable.copies) {
-      const root = rootOf(copy);
-      if (!root.pure) continue;
-      root.pure = false;
-      waiting.push(root);
-    }
-  }
-}
-
-function seeAll(sources: readonly Source[]): void {
-  for (const source of sources) source.seen = true;
-}
-
-/** Whether a source may leave a NaN that is not canonical. */
-function isOpen({ variable }: Source): boolean {
-  return variable === null || rootOf(variable).open;
-}
-
-/** Whether reads that are seen are fewer turns than sets to open values that nobody else sees. */
-function isCheaperOpen({ sets, gets }: Variable): boolean {
-  const weigh = (sources: readonly Source[]): number => sources.reduce((sum, { weight }) => sum + weight, 0);
-  const saved = sets.filter((source) => !source.seen && isOpen(source));
-  return weigh(gets.filter(({ seen }) => seen)) < weigh(saved);
 }

@@ -191,6 +191,7 @@ test("a local that serves two variables shows each as it is", () => {
       (br_if 0 (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3))))`;
     const sum = turns(`(local.set $x (${type}.add (local.get $x) (${odd})))`);
     const set = `(local.set $x (${odd}))`;
+    const add = `(local.set $x (${type}.add (local.get $x) (${odd})))`;
     const cases: readonly [string, bigint][] = [
       [`${sum} ${set} ${look}`, bits],
       [`${set} ${sum} ${look}`, canonical],
@@ -202,6 +203,19 @@ test("a local that serves two variables shows each as it is", () => {
       [`(if (i32.const 0) (then ${set}) (else ${sum})) ${look}`, canonical],
       [`(block ${sum} (br_if 0 (i32.const 1)) ${set}) ${look}`, canonical],
       [`(block ${set} (br_if 0 (i32.const 1)) ${sum}) ${look}`, bits],
+      [`(block ${set} (br_if 0 (i32.const 1)) ${add} ${add} ${add}) ${look}`, bits],
+      [`(block (block ${set} (br_if 1 (i32.const 1)) ${add} ${add}) ${add}) ${look}`, bits],
+      [
+        `(loop ${look} (local.set $i (i32.add (local.get $i) (i32.const 1)))
+          (block ${set} (br_if 1 (i32.lt_u (local.get $i) (i32.const 3))) ${add} ${add} ${add}))`,
+        bits,
+      ],
+      [`${sum} (block ${set} (local.set $y (local.get $x))) (global.set $g (local.get $y))`, bits],
+      [`${sum} ${look} (block ${set})`, canonical],
+      [
+        `(if (i32.const 1) (then ${set} (local.set $y (local.get $x))) (else ${add} ${add} ${add})) ${look}`,
+        bits,
+      ],
       // What the last turn set is read at the start of the next one.
       [turns(`${look} ${set} (local.set $y (local.get $x))`), bits],
       [turns(`${look} (local.set $x (${type}.add (local.get $y) (${odd})))`), canonical],

@@ -281,14 +281,16 @@ function check(label: string, oracle: Observation, own: OwnRun, before: Uint8Arr
     assert.ok(isSame || own.dirty.has(page), `${label}: page ${page} changed but is not dirty`);
   }
   assert.deepEqual(own.calls, oracle.calls, `${label}: imports`);
-  assert.equal(own.refills, oracle.refills, `${label}: out of instructions`);
   assert.equal(
     own.outcome === "returned",
     oracle.outcome === "returned",
     `${label}: ${own.outcome}, ${oracle.outcome}`,
   );
-  if (own.outcome === "out_of_instructions" || own.isExact)
+  // A trap of the engine in the fast form may come before a check that is late.
+  if (own.outcome === "out_of_instructions" || own.isExact) {
     assert.equal(own.outcome, oracle.outcome, `${label}: outcome`);
+    assert.equal(own.refills, oracle.refills, `${label}: out of instructions`);
+  }
   if (!own.isExact) return;
   assert.equal(own.counter, oracle.counter, `${label}: counter after ${own.outcome}`);
   assert.deepEqual(own.globals, oracle.globals, `${label}: globals`);

@@ -518,6 +518,7 @@ export class BodyGenerator {
     for (let n = 2 + this.#draw(5); n > 0; n--) {
       this.#budget--;
       if (this.#draw(4) === 0) this.#showSum();
+      else if (this.#tight !== "plain" && this.#draw(6) === 0) this.#conditionalBranch();
       else this.#setSum(this.#pick(["f32", "f64"] as const));
     }
   }
