@@ -302,7 +302,8 @@ export class BodyRewriter {
     const r = this.#reader;
     const dead = this.#dead;
     if (this.#unrolled !== null) {
-      this.#unrolled.jump(op, r, { dead, depth: this.#blocks.length, operands: this.#operandsOf });
+      const operands = (label: number): number => labelOperands(this.#blocks, label);
+      this.#unrolled.jump(op, r, { dead, depth: this.#blocks.length, operands });
     } else {
       skipImmediates(r, o.immediates[op] as number);
       if (op === o.OP_RETURN) this.#run.op(o.OP_BR, this.#blocks.length - 1);
@@ -316,9 +317,6 @@ export class BodyRewriter {
     this.#replace(op === o.OP_BR_IF ? 1 : this.#operands.height, 0);
     this.#dead = op !== o.OP_BR_IF;
   }
-
-  /** Operands that a jump to a label takes along. */
-  readonly #operandsOf = (label: number): number => labelOperands(this.#blocks, label);
 
   #function(op: number): void {
     const { layout, module, referenced } = this.#context;
