@@ -158,7 +158,11 @@ for (const mode of PERSISTENCE_MODES) {
       assert.equal((await statusOf(agent, caller.id)).version, before, "a trap is no change");
       await rejectionOf(caller.call("trapAfterAwait", callee.id));
       const changes = before + 2n;
-      assert.equal((await statusOf(agent, caller.id)).version, changes, "what came before it, and its cleanup");
+      assert.equal(
+        (await statusOf(agent, caller.id)).version,
+        changes,
+        "what came before it, and its cleanup",
+      );
     });
 
     test("removed code takes its data with it and can be put back", async () => {
