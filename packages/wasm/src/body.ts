@@ -11,7 +11,7 @@
 
 import { writeCall, writeIndirectCallPrologue } from "./call-code.ts";
 import { CanonicalCode } from "./canonical.ts";
-import { type Block, type BodyContext, type CodeContext, labelOperands } from "./code-context.ts";
+import type { Block, BodyContext, CodeContext } from "./code-context.ts";
 import { CounterCode } from "./counter-code.ts";
 import { type FunctionType, functionType, type Range } from "./decode.ts";
 import { ExtraLocals, TYPE_I64 } from "./extra-locals.ts";
@@ -256,9 +256,8 @@ export class BodyRewriter {
 
   #closeBlock(op: number): void {
     const block = this.#blocks[this.#blocks.length - 1] as Block;
-    if (this.#unrolled !== null) {
-      if (this.#closeUnrolled(this.#unrolled, op)) return;
-    } else this.#close(op, block);
+    if (this.#unrolled === null) this.#close(op, block);
+    else if (this.#closeUnrolled(this.#unrolled, op)) return;
     if (this.#blocks.length === 0 || block.dead) return;
     this.#dead = false;
     this.#operands.height = block.height;
@@ -302,8 +301,7 @@ export class BodyRewriter {
     const r = this.#reader;
     const dead = this.#dead;
     if (this.#unrolled !== null) {
-      const operands = (label: number): number => labelOperands(this.#blocks, label);
-      this.#unrolled.jump(op, r, { dead, depth: this.#blocks.length, operands });
+      this.#unrolled.jump(op, r, dead, this.#blocks);
     } else {
       skipImmediates(r, o.immediates[op] as number);
       if (op === o.OP_RETURN) this.#run.op(o.OP_BR, this.#blocks.length - 1);

@@ -10,6 +10,7 @@
  * instructions exactly when it does in the replica, some instructions later but before anything but its own memory has changed.
  */
 
+import { type Block, labelOperands } from "./code-context.ts";
 import type { CounterCode } from "./counter-code.ts";
 import type { LoopPlan } from "./loop-plan.ts";
 import {
@@ -47,15 +48,6 @@ interface Inner {
   /** Reachable jumps lead to its end, or the first branch of an `if` does. */
   joined: boolean;
   hasElse: boolean;
-}
-
-/** Where a jump stands. */
-interface Surroundings {
-  readonly dead: boolean;
-  /** Blocks of the function that are open. */
-  readonly depth: number;
-  /** Operands that a jump to a label takes along. */
-  readonly operands: (label: number) => number;
 }
 
 export class UnrolledLoop {
@@ -187,8 +179,8 @@ export class UnrolledLoop {
     return true;
   }
 
-  /** A jump or `unreachable`, its immediates to be read from `r`. */
-  jump(op: number, r: Reader, { dead, depth, operands }: Surroundings): void {
+  /** A jump or `unreachable`, its immediates to be read from `r`; `blocks`: those of the function that are open. */
+  jump(op: number, r: Reader, dead: boolean, blocks: readonly Block[]): void {
     const { out } = this.#runs;
     this.#endRun();
     switch (op) {
@@ -201,7 +193,7 @@ export class UnrolledLoop {
         return;
       case OP_RETURN:
         if (!dead) this.#settle();
-        out.op(OP_BR, this.#label(depth - 1));
+        out.op(OP_BR, this.#label(blocks.length - 1));
         return;
       case OP_BR_TABLE:
         if (!dead) this.#settle();
@@ -216,7 +208,7 @@ export class UnrolledLoop {
       this.#joinAt(label);
       out.op(op, label);
     } else if (label === this.#inner.length) this.#back(op, label);
-    else this.#exit(op, label, operands(label));
+    else this.#exit(op, label, labelOperands(blocks, label));
   }
 
   #joinAt(label: number): void {
