@@ -137,6 +137,11 @@ describe("the canister is found", () => {
       (await send(world, { method: "OPTIONS", url: "/x", headers: hosted("localhost") })).status,
       200,
     );
+    // A name below localhost was meant for a canister: one that is being given it, say.
+    for (const host of ["counter.local.localhost", "x.localhost:8000"]) {
+      const response = await send(world, { url: "/", headers: hosted(host) });
+      assert.equal(response.status, 400, host);
+    }
   });
 });
 

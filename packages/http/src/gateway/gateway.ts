@@ -5,6 +5,7 @@
 import type { CanisterId, Rng } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import { type CanisterHost, type CanisterHosts, canisterIdOf } from "../canister-hosts.ts";
+import { hostName } from "../host-check.ts";
 import type { HttpRequest, HttpResponse } from "../messages.ts";
 import type { ReplicaNetwork } from "../replica-view.ts";
 import { type Exchange, type ExchangeContext, exchange, type Inflate } from "./exchange.ts";
@@ -65,6 +66,11 @@ function resolve(hosts: CanisterHosts, request: HttpRequest): CanisterHost | nul
   return canisterId === null ? null : { canisterId, raw: false };
 }
 
+/** Whether the name is the gateway's own: one below localhost was meant for a canister. */
+function isOwnHost(header: string | undefined): boolean {
+  return header === undefined || !hostName(header).endsWith(".localhost");
+}
+
 /** Path and query of the request's target, which proxies send with the host in front. */
 function targetOf(url: string): string {
   const target = url.replace(AUTHORITY, "");
@@ -122,7 +128,8 @@ export function createGateway(options: GatewayOptions): Gateway {
     if (host === null) {
       if (request.method === "OPTIONS") return PREFLIGHT;
       const atRoot = /^\/?($|\?)/.test(targetOf(request.url));
-      if (atRoot && (request.method === "GET" || request.method === "HEAD")) return landingPage(request);
+      const reads = request.method === "GET" || request.method === "HEAD";
+      if (atRoot && reads && isOwnHost(request.header("host"))) return landingPage(request);
       throw new Refusal(unresolved());
     }
     const response = await respond(context, exchangeOf(request, host, limits));
