@@ -187,7 +187,7 @@ describe("the gateway of a node", () => {
   });
 
   test("says what stands at an unknown canister and at its own root", async () => {
-    assert.equal((await ask("/", { host: "aaaaa-aa.localhost" })).status, 200);
+    assert.equal((await ask("/", { host: "aaaaa-aa.localhost" })).status, 400);
     const missing = await ask("/", { host: "um5iw-rqaaa-aaaaq-qaaba-cai.localhost" });
     assert.match(missing.body.toString(), /No web pages|Canister not found/);
     assert.match((await ask("/", { host: new URL(shared.network.url).host })).body.toString(), /canisterId=/);
