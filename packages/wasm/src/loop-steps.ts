@@ -9,15 +9,21 @@ import { Reader } from "./reader.ts";
 
 /** Longer loops are not looked through: the time that marks take is not lost in them. */
 const LOOP_BYTES_MAX = 2_048;
+/**
+ * Nor are those of longer functions, such as interpreters of other languages: one more variable that lives through such a function costs
+ * its registers more than any of its loops gains.
+ */
+const FUNCTION_BYTES_MAX = 1_024;
 
 /** By local, how far it moves in a turn: infinitely far where that is unknown. Locals that are not there stay as they are. */
 export type LoopSteps = Map<number, number>;
 
 /**
- * Looks through the loop whose body begins at the reader, which stays where it is; null when it is long or has a loop inside.
+ * Looks through the loop whose body begins at the reader of a function, which stays where it is; null when either is long or it has a loop inside.
  * Locals are numbered as in the rewritten body, where those from `firstMoved` on stand one later.
  */
 export function loopSteps(reader: Reader, firstMoved: number): LoopSteps | null {
+  if (reader.end - reader.start > FUNCTION_BYTES_MAX) return null;
   const r = new Reader(reader.bytes, reader.at, reader.end);
   const last = reader.at + LOOP_BYTES_MAX;
   const steps: LoopSteps = new Map();
