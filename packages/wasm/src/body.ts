@@ -18,11 +18,10 @@ import { ExtraLocals, TYPE_I64 } from "./extra-locals.ts";
 import { type Declarations, frameToCheck, readBlockType, readDeclarations, writeBlock } from "./frame.ts";
 import { mapFunction } from "./layout.ts";
 import { GrowthBudget, planLoop } from "./loop-plan.ts";
-import { loopSteps } from "./loop-steps.ts";
 import { writeBulkPrologue, writeFarMark, writeStorePrologue } from "./memory-code.ts";
 import * as o from "./opcodes.ts";
 import { Operands, UNKNOWN } from "./operands.ts";
-import { LOCALS_MAX, peekOpcode, readOpcode, skipImmediates } from "./operators.ts";
+import { peekOpcode, readOpcode, skipImmediates } from "./operators.ts";
 import { PageMarks } from "./page-marks.ts";
 import { Reader } from "./reader.ts";
 import { Runs } from "./runs.ts";
@@ -184,14 +183,9 @@ export class BodyRewriter {
         return;
       case o.OP_I32_ADD:
       case o.OP_I32_SUB:
-      case o.OP_I32_MUL:
-      case o.OP_I32_SHL:
       case o.OP_I64_ADD:
       case o.OP_I64_SUB:
-      case o.OP_I64_MUL:
-      case o.OP_I64_SHL:
-        this.#run.u8(op);
-        this.#operands.compute(op, this.#is64, this.#floor);
+        this.#add(op);
         return;
       case o.OP_MEMORY_GROW:
         r.u32();
@@ -229,7 +223,7 @@ export class BodyRewriter {
     this.#blocks.push({ op, height: this.#operands.height, params, results, dead });
     if (!dead) {
       this.#operands.push(params);
-      if (op === o.OP_LOOP) this.#enterLoop();
+      if (op === o.OP_LOOP) this.#loops++;
       if (op === o.OP_LOOP && params === 0 && this.#unroll(code)) return;
     }
     this.#run.u8(op);
@@ -246,12 +240,6 @@ export class BodyRewriter {
     this.#unrolled = new UnrolledLoop(plan, type, this.#runs, this.#counter);
     this.#unrolledDepth = this.#blocks.length;
     return true;
-  }
-
-  #enterLoop(): void {
-    this.#loops++;
-    const firstMoved = this.#context.layout.passesCounter ? this.#params : LOCALS_MAX;
-    this.#operands.enterLoop(loopSteps(this.#reader, firstMoved));
   }
 
   #closeBlock(op: number): void {
@@ -372,6 +360,14 @@ export class BodyRewriter {
     else this.#operands.push(1);
   }
 
+  /** Addition and subtraction; those of addresses are followed. */
+  #add(op: number): void {
+    this.#run.u8(op);
+    const wide = op === o.OP_I64_ADD || op === o.OP_I64_SUB;
+    if (wide !== this.#is64) this.#replace(2, 1);
+    else this.#operands.add(op === o.OP_I32_SUB || op === o.OP_I64_SUB, !wide, this.#floor);
+  }
+
   #store(op: number, start: number): void {
     const r = this.#reader;
     r.u32();
@@ -380,7 +376,6 @@ export class BodyRewriter {
     const size = o.storeBytes[op] as number;
     const slot = this.#operands.height - 2;
     const base = this.#operands.base(slot);
-    const stream = this.#operands.isSteady(slot) ? start : -1;
     const type = o.storeType[op] as number;
     const run = this.#run;
     if (offset >= 2 ** 31) {
@@ -388,11 +383,10 @@ export class BodyRewriter {
       const mark = (address: number): void => writeFarMark(run, address, offset, size, layout);
       writeStorePrologue(run, type, this.#code, mark);
     } else if (base === UNKNOWN) {
-      const mark = (address: number): void => this.#marks.alone(run.length, address, offset, size, stream);
+      const mark = (address: number): void => this.#marks.alone(run.length, address, offset, size);
       writeStorePrologue(run, type, this.#code, mark);
     } else {
-      const at = this.#operands.constant(slot) + offset;
-      this.#marks.grouped(run.length, base, at, size, { inLoop: this.#loops > 0, stream });
+      this.#marks.grouped(run.length, base, this.#operands.constant(slot) + offset, size, this.#loops > 0);
     }
     run.copy(r.bytes, start, r.at);
     this.#replace(2, 0);

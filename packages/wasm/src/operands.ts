@@ -5,15 +5,9 @@
  * numbered in textual order, which is enough: what lies on the stack across a loop cannot be read inside it.
  */
 
-import type { LoopSteps } from "./loop-steps.ts";
-import { OP_I32_ADD, OP_I32_SHL, OP_I32_SUB, OP_I64_ADD, OP_I64_SHL, OP_I64_SUB } from "./opcodes.ts";
-
 /** What an operand comes from: nothing known, a constant, or (0 and above) a local. */
 export const UNKNOWN = -1;
 export const CONSTANT = -2;
-
-/** An operand that moves by at most so much in a turn of an innermost loop points mostly into the page of the turn before. */
-const STEADY_BYTES_MAX = 512;
 
 /** Constants followed are at most this in size, so that sums stay exact. */
 const CONSTANT_MAX: number = 2 ** 31;
@@ -25,10 +19,6 @@ export class Operands {
   #versions: number[] = [];
   #constants: number[] = [];
   #localVersions: number[] = [];
-  /** How far each operand moves in a turn of the innermost loop that is open; infinitely far where nothing is known. */
-  #strides: number[] = [];
-  /** The same of locals. */
-  #steps: LoopSteps | null = null;
 
   reset(locals: number): void {
     this.height = this.heightMax = 0;
@@ -36,10 +26,7 @@ export class Operands {
   }
 
   push(count: number): void {
-    for (let i = 0; i < count; i++) {
-      this.#bases[this.height + i] = UNKNOWN;
-      this.#strides[this.height + i] = Number.POSITIVE_INFINITY;
-    }
+    for (let i = 0; i < count; i++) this.#bases[this.height + i] = UNKNOWN;
     this.height += count;
     if (this.height > this.heightMax) this.heightMax = this.height;
   }
@@ -52,55 +39,19 @@ export class Operands {
   pushLocal(local: number): void {
     this.push(1);
     this.#know(local, 0, this.#localVersions[local] ?? 0);
-    if (this.#steps !== null) this.#strides[this.height - 1] = this.#steps.get(local) ?? 0;
   }
 
   pushConstant(value: number): void {
     this.push(1);
-    this.#strides[this.height - 1] = 0;
     if (Math.abs(value) <= CONSTANT_MAX) this.#know(CONSTANT, value, 0);
   }
 
-  /** A local was set to the operand that was taken off last. */
   setLocal(local: number): void {
     this.#localVersions[local] = (this.#localVersions[local] ?? 0) + 1;
-    const stride = this.#strides[this.height] ?? Number.POSITIVE_INFINITY;
-    if (this.#steps !== null && stride !== Number.POSITIVE_INFINITY) this.#steps.set(local, stride);
   }
 
-  /** A loop was opened: its locals' steps, null when it is not an innermost one. */
-  enterLoop(steps: LoopSteps | null): void {
-    this.#steps = steps;
-  }
-
-  /** Whether operand `slot` stays mostly where it was a turn of the loop before. */
-  isSteady(slot: number): boolean {
-    return this.#steps !== null && (this.#strides[slot] ?? Number.POSITIVE_INFINITY) <= STEADY_BYTES_MAX;
-  }
-
-  /** Replaces the two operands on top by what an operator of arithmetic makes of them; that of addresses is followed. */
-  compute(op: number, is64: boolean, floor: number): void {
-    const wide = op >= OP_I64_ADD;
-    if (wide !== is64) {
-      this.pop(2, floor);
-      this.push(1);
-    } else if (op === (wide ? OP_I64_ADD : OP_I32_ADD)) this.#add(false, !wide, floor);
-    else if (op === (wide ? OP_I64_SUB : OP_I32_SUB)) this.#add(true, !wide, floor);
-    else this.#scale(op === (wide ? OP_I64_SHL : OP_I32_SHL), floor);
-  }
-
-  /** The product, or the first one shifted to the left. */
-  #scale(shifts: boolean, floor: number): void {
-    const right = this.height - 1;
-    const by = this.#bases[right] === CONSTANT ? Math.abs(this.#constants[right] ?? 0) : Number.NaN;
-    const stride = (this.#strides[right - 1] ?? 0) * (shifts ? 2 ** by : by);
-    this.pop(2, floor);
-    this.push(1);
-    if (stride >= 0) this.#strides[this.height - 1] = stride;
-  }
-
-  /** The sum or difference; `wrap` is for 32-bit addresses. */
-  #add(minus: boolean, wrap: boolean, floor: number): void {
+  /** Replaces the two operands on top by their sum or difference, of address type; `wrap` is for 32-bit addresses. */
+  add(minus: boolean, wrap: boolean, floor: number): void {
     const left = this.height - 2;
     const right = this.height - 1;
     const a = this.#bases[left] ?? UNKNOWN;
@@ -108,10 +59,8 @@ export class Operands {
     const sum = (this.#constants[left] ?? 0) + (minus ? -1 : 1) * (this.#constants[right] ?? 0);
     const base = b === CONSTANT ? a : a === CONSTANT && !minus ? b : UNKNOWN;
     const version = this.#versions[base === a ? left : right] ?? 0;
-    const stride = (this.#strides[left] ?? 0) + (this.#strides[right] ?? 0);
     this.pop(2, floor);
     this.push(1);
-    this.#strides[this.height - 1] = stride;
     const value = wrap ? sum | 0 : sum;
     if (base !== UNKNOWN && Math.abs(value) <= CONSTANT_MAX) this.#know(base, value, version);
   }

@@ -3,8 +3,7 @@
  * does no harm, a page written without a mark would break roll-back. A check stands before the first store of a group:
  * - stores of one run whose addresses differ by constants share one check of all their bytes. In a loop it compares with the
  *   last page that this group marked, kept in a local; elsewhere it looks up the pages of the first and the last byte;
- * - a single store of an innermost loop that goes through memory step by step remembers its last page, too (loop-steps.ts);
- * - any other looks up the page of its first byte, and takes an unaligned address for one that may reach the next page.
+ * - a single store looks up the page of its first byte, and takes an unaligned address for one that may reach the next page.
  * An address outside memory is never marked wrongly in a way that matters: the store traps and the map is not left.
  */
 import { type ExtraLocals, TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
@@ -40,8 +39,6 @@ interface Mark {
   readonly inLoop: boolean;
   /** All stores are of this many bytes, at `min`; 0 for a group. */
   single: number;
-  /** Which of the stores that go through memory step by step it is, whose page is remembered; -1 when it is not one. */
-  readonly stream: number;
 }
 
 export class PageMarks {
@@ -53,7 +50,6 @@ export class PageMarks {
   readonly #open: Map<number, Mark> = new Map();
   #caches: number[] = [];
   readonly #cacheOfBase: Map<number, number> = new Map();
-  readonly #cacheOfStream: Map<number, number> = new Map();
   #nextCache = 0;
 
   /** Checks are written to `target`. */
@@ -70,18 +66,11 @@ export class PageMarks {
     this.#open.clear();
     this.#caches = [];
     this.#cacheOfBase.clear();
-    this.#cacheOfStream.clear();
     this.#nextCache = 0;
   }
 
   /** A store of `size` bytes at `base` plus `offset`, at position `at` of the run; joins a group of its base. */
-  grouped(
-    at: number,
-    base: number,
-    offset: number,
-    size: number,
-    { inLoop, stream }: { readonly inLoop: boolean; readonly stream: number },
-  ): void {
+  grouped(at: number, base: number, offset: number, size: number, inLoop: boolean): void {
     const open = this.#open.get(base);
     if (open !== undefined) {
       const min = Math.min(open.min, offset);
@@ -93,14 +82,14 @@ export class PageMarks {
         return;
       }
     }
-    const mark = { at, base, min: offset, max: offset + size, inLoop, single: size, stream };
+    const mark = { at, base, min: offset, max: offset + size, inLoop, single: size };
     this.#marks.push(mark);
     this.#open.set(base, mark);
   }
 
   /** A store of its own, whose address is in a scratch local. */
-  alone(at: number, base: number, offset: number, size: number, stream: number): void {
-    this.#marks.push({ at, base, min: offset, max: offset + size, inLoop: false, single: size, stream });
+  alone(at: number, base: number, offset: number, size: number): void {
+    this.#marks.push({ at, base, min: offset, max: offset + size, inLoop: false, single: size });
   }
 
   /** A local was set: stores that follow cannot join its group. */
@@ -131,12 +120,10 @@ export class PageMarks {
     }
   }
 
-  /** The local that remembers the last page marked for a base or a stream, -1 where that would not pay. */
-  #cacheFor({ base, inLoop, single, stream }: Mark): number {
-    if (single === 0 ? !inLoop || base === CONSTANT : stream < 0) return -1;
-    const caches = single === 0 ? this.#cacheOfBase : this.#cacheOfStream;
-    const of = single === 0 ? base : stream;
-    const known = caches.get(of);
+  /** The local that remembers the last page marked for `base`, -1 outside loops, where it would not pay. */
+  #cacheFor(base: number, inLoop: boolean): number {
+    if (!inLoop || base === CONSTANT) return -1;
+    const known = this.#cacheOfBase.get(base);
     if (known !== undefined) return known;
     let cache = this.#caches[this.#nextCache];
     if (cache === undefined) {
@@ -144,7 +131,7 @@ export class PageMarks {
       this.#caches.push(cache);
     }
     this.#nextCache = (this.#nextCache + 1) % PAGE_CACHES_MAX;
-    caches.set(of, cache);
+    this.#cacheOfBase.set(base, cache);
     return cache;
   }
 
@@ -170,9 +157,9 @@ export class PageMarks {
   #write(mark: Mark, unlikely: () => void): void {
     const w = this.#target;
     const span = mark.max - mark.min;
-    const cache = this.#cacheFor(mark);
-    if (cache >= 0) this.#outsidePage(mark, span, cache);
-    else if (mark.single !== 0) this.#unmarkedOrUnaligned(mark, span);
+    const cache = mark.single === 0 ? this.#cacheFor(mark.base, mark.inLoop) : -1;
+    if (mark.single !== 0) this.#unmarkedOrUnaligned(mark, span);
+    else if (cache >= 0) this.#outsidePage(mark, span, cache);
     else {
       this.#loadMap(mark, 0);
       this.#loadMap(mark, span - 1);

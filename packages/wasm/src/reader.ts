@@ -42,14 +42,11 @@ export class Reader {
   readonly bytes: Uint8Array;
   /** Next byte to read. */
   at: number;
-  /** Where it began. */
-  readonly start: number;
   /** First byte that may not be read. */
   end: number;
 
   constructor(bytes: Uint8Array, at = 0, end: number = bytes.length) {
     this.bytes = bytes;
-    this.start = at;
     this.at = at;
     this.end = end;
   }
