@@ -62,6 +62,20 @@ test("a runtime that is too old is refused in words", () => {
   assert.match(run.stderr, /^orrery: Node\.js 24 or newer is needed/);
 });
 
+test("an installation runs no script and brings nothing along", () => {
+  const manifest = JSON.parse(readFileSync(join(project, "node_modules/ic-orrery/package.json"), "utf8"));
+  const { scripts, dependencies, optionalDependencies, bundledDependencies } = manifest;
+  assert.deepEqual(
+    { scripts, dependencies, optionalDependencies, bundledDependencies },
+    {
+      scripts: undefined,
+      dependencies: undefined,
+      optionalDependencies: undefined,
+      bundledDependencies: undefined,
+    },
+  );
+});
+
 for (const [name, runtime] of Object.entries(runtimes)) {
   test(`the command names its version under the ${name} runtime`, () => {
     const run = spawnSync(runtime, [command, "--version"], { encoding: "utf8", cwd: project });
