@@ -1,72 +1,21 @@
 /** HTTPS outcalls of in-process networks: answered by a function, by hand, or really made. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { IDL } from "@icp-sdk/core/candid";
 import type { OrreryError } from "@orrery/base";
+import { outcallArgument, outcallerModule } from "@orrery/execution/outcaller";
 import { selfSigned } from "@orrery/host/self-signed";
-import wabt from "wabt";
 import { createNetwork, type Network, type NetworkOptions, type OutcallRequest } from "./index.ts";
 
-/** `ask` calls http_request with its argument and replies with the reply, or with a byte for the reject code and the text. */
-const ASKER = `(module
-  (import "ic0" "msg_reply" (func $reply))
-  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
-  (import "ic0" "msg_arg_data_size" (func $arg_size (result i32)))
-  (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
-  (import "ic0" "msg_reject_code" (func $code (result i32)))
-  (import "ic0" "msg_reject_msg_size" (func $text_size (result i32)))
-  (import "ic0" "msg_reject_msg_copy" (func $text_copy (param i32 i32 i32)))
-  (import "ic0" "call_new" (func $call_new (param i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "ic0" "call_data_append" (func $data (param i32 i32)))
-  (import "ic0" "call_cycles_add" (func $cycles (param i64)))
-  (import "ic0" "call_perform" (func $perform (result i32)))
-  (memory 4) (table funcref (elem $on_reply $on_reject))
-  (func $on_reply (param i32)
-    (call $arg_copy (i32.const 64) (i32.const 0) (call $arg_size))
-    (call $append (i32.const 64) (call $arg_size)) (call $reply))
-  (func $on_reject (param i32)
-    (i32.store8 (i32.const 64) (call $code))
-    (call $text_copy (i32.const 65) (i32.const 0) (call $text_size))
-    (call $append (i32.const 64) (i32.add (i32.const 1) (call $text_size))) (call $reply))
-  (func (export "canister_update ask")
-    (call $call_new (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 12)
-      (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0))
-    (call $arg_copy (i32.const 64) (i32.const 0) (call $arg_size))
-    (call $data (i32.const 64) (call $arg_size))
-    (call $cycles (i64.const 30000000000))
-    (drop (call $perform)))
-  (data (i32.const 0) "http_request"))`;
-
-const Header = IDL.Record({ name: IDL.Text, value: IDL.Text });
-const Response = IDL.Record({ status: IDL.Nat, headers: IDL.Vec(Header), body: IDL.Vec(IDL.Nat8) });
-const Args = IDL.Record({
-  url: IDL.Text,
-  max_response_bytes: IDL.Opt(IDL.Nat64),
-  method: IDL.Variant({ get: IDL.Null }),
-  headers: IDL.Vec(Header),
-  body: IDL.Opt(IDL.Vec(IDL.Nat8)),
-});
-let wasm: Uint8Array;
-
-before(async () => {
-  const module = (await wabt()).parseWat("asker.wat", ASKER);
-  wasm = module.toBinary({}).buffer.slice();
-  module.destroy();
-});
+const Response = IDL.Record({ status: IDL.Nat, body: IDL.Vec(IDL.Nat8) });
+const wasm = await outcallerModule();
 
 function asker(network: Network): (url: string) => Uint8Array {
   const canisterId = network.createCanister();
   network.install({ canisterId, wasm });
-  return (url) => {
-    const value = { url, max_response_bytes: [1_000n], method: { get: null }, headers: [], body: [] };
-    return network.update({
-      canisterId,
-      method: "ask",
-      arg: new Uint8Array(IDL.encode([Args], [value])),
-    });
-  };
+  return (url) => network.update({ canisterId, method: "ask", arg: outcallArgument(url) });
 }
 
 function body(reply: Uint8Array): string {

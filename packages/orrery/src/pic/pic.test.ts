@@ -5,12 +5,12 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { before, test } from "node:test";
+import { test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { Actor as AgentActor, HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
-import wabt from "wabt";
+import { OutcallRequestType, outcallerModule, outcallRequest } from "@orrery/execution/outcaller";
 import {
   CanisterCyclesCostSchedule,
   type CreateInstanceOptions,
@@ -270,62 +270,15 @@ test("cycles and stable memory from outside", () =>
     await assert.rejects(pic.getCyclesBalance(Principal.managementCanister()), /CanisterNotFound/);
   }));
 
-const ASKER = `(module
-  (import "ic0" "msg_reply" (func $reply))
-  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
-  (import "ic0" "msg_arg_data_size" (func $arg_size (result i32)))
-  (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
-  (import "ic0" "msg_reject_msg_size" (func $text_size (result i32)))
-  (import "ic0" "msg_reject_msg_copy" (func $text_copy (param i32 i32 i32)))
-  (import "ic0" "call_new" (func $call_new (param i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "ic0" "call_data_append" (func $data (param i32 i32)))
-  (import "ic0" "call_cycles_add" (func $cycles (param i64)))
-  (import "ic0" "call_perform" (func $perform (result i32)))
-  (memory 4) (table funcref (elem $on_reply $on_reject))
-  (func $on_reply (param i32)
-    (call $arg_copy (i32.const 64) (i32.const 0) (call $arg_size))
-    (call $append (i32.const 64) (call $arg_size)) (call $reply))
-  (func $on_reject (param i32)
-    (call $text_copy (i32.const 64) (i32.const 0) (call $text_size))
-    (call $append (i32.const 64) (call $text_size)) (call $reply))
-  (func (export "canister_update ask")
-    (call $call_new (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 12)
-      (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 0))
-    (call $arg_copy (i32.const 64) (i32.const 0) (call $arg_size))
-    (call $data (i32.const 64) (call $arg_size))
-    (call $cycles (i64.const 30000000000))
-    (drop (call $perform)))
-  (data (i32.const 0) "http_request"))`;
-let asker: Uint8Array;
-
-before(async () => {
-  const module = (await wabt()).parseWat("asker.wat", ASKER);
-  asker = module.toBinary({}).buffer.slice();
-  module.destroy();
-});
-
-const Header = IDL.Record({ name: IDL.Text, value: IDL.Text });
-const Request = IDL.Record({
-  url: IDL.Text,
-  max_response_bytes: IDL.Opt(IDL.Nat64),
-  method: IDL.Variant({ get: IDL.Null }),
-  headers: IDL.Vec(Header),
-  body: IDL.Opt(IDL.Vec(IDL.Nat8)),
-});
+const asker = await outcallerModule();
 const askerFactory: IDL.InterfaceFactory = ({ IDL: idl }) =>
   idl.Service({
-    ask: idl.Func([Request], [idl.Record({ status: idl.Nat, body: idl.Vec(idl.Nat8) })], []),
+    ask: idl.Func([OutcallRequestType], [idl.Record({ status: idl.Nat, body: idl.Vec(idl.Nat8) })], []),
   });
 interface Asker {
   ask(request: unknown): Promise<{ readonly status: bigint; readonly body: Uint8Array }>;
 }
-const request = (url: string): unknown => ({
-  url,
-  max_response_bytes: [1_000n],
-  method: { get: null },
-  headers: [{ name: "x-test", value: "1" }],
-  body: [],
-});
+const request = (url: string): unknown => outcallRequest(url, [{ name: "x-test", value: "1" }]);
 
 test("HTTPS outcalls are seen and mocked", () =>
   withPic(undefined, async (pic) => {
