@@ -1,8 +1,9 @@
 /** What `POST /instances` and `POST /http_gateway` take: every field of version 14 and of older clients, and what cannot be done refused by name. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import type { SubnetKind } from "@orrery/sim/instance";
 import type { Json } from "./json.ts";
-import type { Feature, InstanceConfig, SubnetConfig, SubnetKind } from "./protocol.ts";
+import type { Feature, InstanceConfig, SubnetConfig } from "./protocol.ts";
 import {
   bytes,
   index,

@@ -1,4 +1,5 @@
 /** What the main thread and the threads of instances say to each other. Instances keep their ids of the server. */
+import type { SubnetKind } from "@orrery/sim/instance";
 
 /** A request to a thread; each is answered by what its field in `Answers` says. */
 export type ThreadCall =
@@ -56,18 +57,6 @@ export interface ThreadAnswer {
 
 /** What became of a creation: the topology as JSON, or why there is no instance. */
 export type Creation = { readonly topology: string } | { readonly error: string };
-
-export type SubnetKind =
-  | "nns"
-  | "sns"
-  | "ii"
-  | "fiduciary"
-  | "bitcoin"
-  | "test_threshold_keys"
-  | "system"
-  | "application"
-  | "verified_application"
-  | "cloud_engine";
 
 export interface SubnetConfig {
   readonly kind: SubnetKind;

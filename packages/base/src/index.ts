@@ -1,5 +1,6 @@
 /** Floor 0: the vocabulary that every package shares. */
 export * from "./bytes.ts";
+export * from "./candid.ts";
 export * from "./capabilities.ts";
 export * from "./cbor.ts";
 export * from "./errors.ts";

@@ -3,11 +3,10 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
-import { concatBytes, utf8 } from "@orrery/base";
+import { candidFieldId, concatBytes, utf8 } from "@orrery/base";
 import fc from "fast-check";
 import {
   decodeRecord,
-  fieldId,
   optional,
   readBlob,
   readNat,
@@ -88,7 +87,7 @@ function message(table: readonly number[], ...value: readonly Uint8Array[]): Uin
 }
 
 test("bombs are refused at once", () => {
-  const id = fieldId("x");
+  const id = candidFieldId("x");
   const leb: number[] = [];
   for (let n = id; ; n >>>= 7) {
     leb.push(n < 128 ? n : (n & 127) | 128);

@@ -3,42 +3,25 @@
  * then by readers that coerce as subtyping allows. Written for hostile input: work and depth are bounded by constants and the
  * message's length, so that every node refuses the same messages whatever its stack; numbers longer than any field are refused.
  */
-import { err, ok, PRINCIPAL_BYTES_MAX, type Principal, type Result, utf8, utf8Decode } from "@orrery/base";
+import {
+  CANDID_MAGIC,
+  candidFieldId,
+  err,
+  ok,
+  PRINCIPAL_BYTES_MAX,
+  type Principal,
+  type Result,
+  CANDID_TYPE as TYPE,
+  utf8,
+  utf8Decode,
+} from "@orrery/base";
 
-const MAGIC: Uint8Array = utf8("DIDL");
 const DEPTH_MAX = 32;
 const TABLE_MAX = 4_096;
 /** 2^128 takes 19 bytes; a number longer than this is in no management argument. */
 const NUMBER_BYTES_MAX = 40;
 /** Far more values than any management argument has; blobs count as one. */
 const VALUES_MAX = 65_536;
-
-const TYPE = {
-  null: -1,
-  bool: -2,
-  nat: -3,
-  int: -4,
-  nat8: -5,
-  nat16: -6,
-  nat32: -7,
-  nat64: -8,
-  int8: -9,
-  int16: -10,
-  int32: -11,
-  int64: -12,
-  float32: -13,
-  float64: -14,
-  text: -15,
-  reserved: -16,
-  empty: -17,
-  opt: -18,
-  vec: -19,
-  record: -20,
-  variant: -21,
-  func: -22,
-  service: -23,
-  principal: -24,
-} as const;
 
 /** A value with the type code that the message gave it. */
 export type CandidValue =
@@ -61,13 +44,6 @@ export type CandidRecord = ReadonlyMap<number, CandidValue>;
 
 class Invalid extends Error {}
 
-/** Id of a field or variant tag: the specification's hash of its name. */
-export function fieldId(name: string): number {
-  let hash = 0;
-  for (const byte of utf8(name)) hash = (Math.imul(hash, 223) + byte) >>> 0;
-  return hash;
-}
-
 type TableEntry =
   | { readonly type: typeof TYPE.opt | typeof TYPE.vec; readonly inner: number }
   | {
@@ -89,7 +65,8 @@ class Reader {
   /** The arguments in order. */
   arguments(): CandidValue[] {
     const magic = this.#take(4);
-    if (MAGIC.some((b, i) => magic[i] !== b)) throw new Invalid("the message does not begin with DIDL");
+    if (CANDID_MAGIC.some((b, i) => magic[i] !== b))
+      throw new Invalid("the message does not begin with DIDL");
     this.#readTable();
     const types = Array.from({ length: this.#bounded(this.#length()) }, () => this.#signed());
     const values = types.map((type) => this.#value(type, 0));
@@ -288,7 +265,7 @@ export function decodeRecord<T>(bytes: Uint8Array, read: (record: CandidRecord) 
 export type Read<T> = (value: CandidValue, what: string) => T;
 
 export function required<T>(record: CandidRecord, name: string, read: Read<T>): T {
-  const value = record.get(fieldId(name));
+  const value = record.get(candidFieldId(name));
   if (value === undefined) throw new Invalid(`field ${name} is missing`);
   return read(value, name);
 }
@@ -298,7 +275,7 @@ export function required<T>(record: CandidRecord, name: string, read: Read<T>): 
  * a setting that cannot be read must not look as if it had been applied.
  */
 export function optional<T>(record: CandidRecord, name: string, read: Read<T>): T | null {
-  const value = record.get(fieldId(name));
+  const value = record.get(candidFieldId(name));
   if (value === undefined || value.kind === "none") return null;
   const inner = value.kind === "opt" ? value.value : value;
   return inner === null ? null : read(inner, name);
@@ -387,7 +364,7 @@ export function readVec<T>(read: Read<T>, max: number = Number.POSITIVE_INFINITY
 
 /** Reads a variant whose tags are the keys of `cases`. */
 export function readVariant<T>(cases: Readonly<Record<string, Read<T>>>): Read<T> {
-  const byTag = new Map(Object.entries(cases).map(([name, read]) => [fieldId(name), read]));
+  const byTag = new Map(Object.entries(cases).map(([name, read]) => [candidFieldId(name), read]));
   return (value, what) => {
     if (value.kind !== "variant") throw wrong(what, "a variant");
     const read = byTag.get(value.tag);

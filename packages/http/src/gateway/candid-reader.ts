@@ -4,10 +4,12 @@
  * number of steps, depth by a constant. A value can be taken out as the bytes it has, to be handed back to the canister as it is.
  */
 import {
+  candidFieldId,
   concatBytes,
   encodeSleb128,
   PRINCIPAL_BYTES_MAX,
   type Principal,
+  CANDID_TYPE as TYPE,
   utf8,
   utf8Decode,
 } from "@orrery/base";
@@ -18,7 +20,6 @@ import {
   type Field,
   readTypes,
   type TableEntry,
-  TYPE,
 } from "./candid-types.ts";
 
 /** Nesting of values; answers of the HTTP interface have six levels, tokens a few more. */
@@ -49,13 +50,6 @@ export class CandidMismatch extends Error {}
 export interface FuncReference {
   readonly canister: Principal;
   readonly method: string;
-}
-
-/** Id of a field or variant tag: the specification's hash of its name. */
-export function fieldId(name: string): number {
-  let hash = 0;
-  for (const byte of utf8(name)) hash = (Math.imul(hash, 223) + byte) >>> 0;
-  return hash;
 }
 
 /** Reads fields of a record or the content of a variant's tag; each gets the type that the message gave it. */

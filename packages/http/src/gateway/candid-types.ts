@@ -2,37 +2,8 @@
  * Bytes and type table of a Candid message (Candid specification, "Binary format"). Counts are bounded, so that a table costs no more
  * than reading its bytes, and every reference in it leads somewhere.
  */
-import { utf8 } from "@orrery/base";
+import { CANDID_MAGIC, CANDID_TYPE as TYPE } from "@orrery/base";
 
-/** Type codes of the specification. */
-export const TYPE = {
-  null: -1,
-  bool: -2,
-  nat: -3,
-  int: -4,
-  nat8: -5,
-  nat16: -6,
-  nat32: -7,
-  nat64: -8,
-  int8: -9,
-  int16: -10,
-  int32: -11,
-  int64: -12,
-  float32: -13,
-  float64: -14,
-  text: -15,
-  reserved: -16,
-  empty: -17,
-  opt: -18,
-  vec: -19,
-  record: -20,
-  variant: -21,
-  func: -22,
-  service: -23,
-  principal: -24,
-} as const;
-
-export const CANDID_MAGIC: Uint8Array = utf8("DIDL");
 /** Entries of a type table and fields in it. */
 const TABLE_MAX = 10_000;
 /** Bytes of a LEB128 number that is kept; longer ones are only skipped. */

@@ -3,18 +3,21 @@
  * streaming callbacks decoded. A streaming token is opaque: it is kept as the message that the callback takes.
  */
 import {
+  CANDID_MAGIC,
   type CanisterId,
+  candidFieldId,
   concatAll,
   encodeSleb128,
   encodeUleb128,
   err,
   ok,
   type Result,
+  CANDID_TYPE as TYPE,
   utf8,
 } from "@orrery/base";
 import type { HeaderField } from "../messages.ts";
-import { CandidMismatch, CandidReader, fieldId } from "./candid-reader.ts";
-import { CANDID_MAGIC, CandidMalformed, TYPE } from "./candid-types.ts";
+import { CandidMismatch, CandidReader } from "./candid-reader.ts";
+import { CandidMalformed } from "./candid-types.ts";
 
 /** What a canister is asked. */
 export interface CanisterRequest {
@@ -48,17 +51,17 @@ const HEADERS_MAX = 1_000;
 const CERTIFICATE_VERSION = 2;
 
 const ID = {
-  method: fieldId("method"),
-  url: fieldId("url"),
-  headers: fieldId("headers"),
-  body: fieldId("body"),
-  certificateVersion: fieldId("certificate_version"),
-  status: fieldId("status_code"),
-  upgrade: fieldId("upgrade"),
-  streaming: fieldId("streaming_strategy"),
-  callback: fieldId("Callback"),
-  callbackFunc: fieldId("callback"),
-  token: fieldId("token"),
+  method: candidFieldId("method"),
+  url: candidFieldId("url"),
+  headers: candidFieldId("headers"),
+  body: candidFieldId("body"),
+  certificateVersion: candidFieldId("certificate_version"),
+  status: candidFieldId("status_code"),
+  upgrade: candidFieldId("upgrade"),
+  streaming: candidFieldId("streaming_strategy"),
+  callback: candidFieldId("Callback"),
+  callbackFunc: candidFieldId("callback"),
+  token: candidFieldId("token"),
 } as const;
 
 /** Places of the request's types in the type table. */
