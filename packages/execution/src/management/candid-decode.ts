@@ -12,7 +12,6 @@ import {
   type Principal,
   type Result,
   CANDID_TYPE as TYPE,
-  utf8,
   utf8Decode,
 } from "@orrery/base";
 

@@ -4,13 +4,11 @@
  * number of steps, depth by a constant. A value can be taken out as the bytes it has, to be handed back to the canister as it is.
  */
 import {
-  candidFieldId,
   concatBytes,
   encodeSleb128,
   PRINCIPAL_BYTES_MAX,
   type Principal,
   CANDID_TYPE as TYPE,
-  utf8,
   utf8Decode,
 } from "@orrery/base";
 import {
