@@ -82,8 +82,11 @@ export function gzip(bytes: Uint8Array): Uint8Array {
 
 let assembler: Promise<Awaited<ReturnType<typeof wabt>>> | null = null;
 
-/** Assembles WebAssembly text, with every proposal that the assembler knows. */
-export async function assemble(text: string): Promise<Uint8Array> {
+/** Assembles WebAssembly text, with every proposal that the assembler knows. `names`: with a `name` section. */
+export async function assemble(
+  text: string,
+  options: { readonly names?: boolean } = {},
+): Promise<Uint8Array> {
   assembler ??= wabt();
   const toolkit = await assembler;
   const features = {
@@ -101,7 +104,7 @@ export async function assemble(text: string): Promise<Uint8Array> {
   };
   const module = toolkit.parseWat("case.wat", text, features);
   try {
-    return new Uint8Array(module.toBinary({}).buffer);
+    return new Uint8Array(module.toBinary({ write_debug_names: options.names === true }).buffer);
   } finally {
     module.destroy();
   }

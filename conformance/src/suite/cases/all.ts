@@ -2,6 +2,7 @@
 import "./administrators.testkit.ts";
 import "./arguments.testkit.ts";
 import "./authentication.testkit.ts";
+import "./backtraces.testkit.ts";
 import "./balances.testkit.ts";
 import "./call-contexts.testkit.ts";
 import "./calls-and-queries.testkit.ts";
