@@ -112,7 +112,8 @@ function headersOf(request: IncomingMessage): [string, string][] {
 
 /** `length` of the body, null when only its maker knows; a response to HEAD keeps that of its maker: the one that GET would have. */
 function outgoingHeaders(answer: HttpServerResponse, length: number | null): OutgoingHttpHeaders {
-  const headers: OutgoingHttpHeaders = {};
+  // Without a prototype, since names come from outside.
+  const headers: OutgoingHttpHeaders = Object.create(null);
   for (const [name, value] of Object.entries(answer.headers)) {
     headers[name] = typeof value === "string" ? value : [...value];
   }

@@ -189,6 +189,23 @@ describe("the request", () => {
   });
 });
 
+test("headers with the names of objects' members are headers like any other", async () => {
+  const world = createGatewayWorld(bls);
+  const names = ["constructor", "toString", "__proto__", "hasOwnProperty"];
+  world.answer = () => ({
+    status: 200,
+    headers: names.flatMap((name) => [
+      [name, "a"],
+      [name, "b"],
+    ]),
+  });
+  const { status, headers } = await send(world, { headers: hosted(RAW_HOST) });
+  assert.equal(status, 200);
+  for (const name of names) {
+    assert.deepEqual(Object.getOwnPropertyDescriptor(headers, name.toLowerCase())?.value, ["a", "b"], name);
+  }
+});
+
 describe("an update call", () => {
   const upgrading = (): GatewayWorld => {
     const world = createGatewayWorld(bls);

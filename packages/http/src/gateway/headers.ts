@@ -79,7 +79,8 @@ export function passedHeaders(
     const sizes = `Its headers have ${size} characters, and at most ${limits.responseHeaderBytesMax} are passed on.`;
     throw new Refusal(badResponse(sizes));
   }
-  const out: Record<string, string | readonly string[]> = {};
+  // Without a prototype: a canister may name a header as any member of objects.
+  const out: Record<string, string | readonly string[]> = Object.create(null);
   for (const [name, value] of headers) {
     if (!TOKEN.test(name))
       throw new Refusal(badResponse(`${JSON.stringify(name.slice(0, 100))} is no header name.`));
