@@ -1,4 +1,5 @@
 /** What users import: a network inside their process. */
+export type { Trace, TraceCall, TraceCause, TraceMessage } from "@orrery/sim/trace";
 export { createNetwork } from "./network.ts";
 export {
   type Call,
@@ -15,9 +16,5 @@ export {
   type RealOutcalls,
   type Subnet,
   type SubnetKind,
-  type Trace,
-  type TraceCall,
-  type TraceCause,
-  type TraceMessage,
   type Traces,
 } from "./types.ts";

@@ -10,12 +10,12 @@ import {
   type Instance,
   type InstanceHost,
 } from "@orrery/sim/instance";
+import { traceToText, traceTrees } from "@orrery/sim/trace";
 import type { Live } from "./live.ts";
 import { Machine } from "./machine.ts";
 import type { RealWorld } from "./outcalls.ts";
 import type { HttpAnswer, HttpCall, NetworkAnswer, NetworkCall, Opened } from "./protocol.ts";
-import { tracesOf } from "./traces.ts";
-import type { OutcallRequest, RealOutcalls } from "./types.ts";
+import type { OutcallRequest, RealOutcalls, Traces } from "./types.ts";
 
 export interface RoomOptions {
   readonly wall: boolean;
@@ -146,7 +146,7 @@ export class Room {
       case "trace":
         return machine.instance.trace(call.on);
       case "take_traces":
-        return tracesOf(machine.instance.takeTrace());
+        return tracesOf(machine.instance);
       case "keeps_heap":
         return machine.keepsHeap(call.canisterId);
       case "complete": {
@@ -205,6 +205,11 @@ export class Room {
     this.#world?.close();
     this.#machine.instance.dispose();
   }
+}
+
+function tracesOf(instance: Instance): Traces {
+  const traces = traceTrees(instance.takeTrace());
+  return { traces, text: traceToText(traces) };
 }
 
 async function whole({ body, stream }: HttpResponse): Promise<HttpAnswer["body"]> {

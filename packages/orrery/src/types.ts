@@ -1,5 +1,6 @@
 /** What users of the library say and get. */
 import { OrreryError, type TimeNs } from "@orrery/base";
+import type { Trace } from "@orrery/sim/trace";
 
 export type ClockKind = "virtual" | "wall";
 
@@ -124,63 +125,6 @@ export interface HeldMessage {
   readonly method: string | null;
   /** When it goes on by itself; null: when it is released. */
   readonly until: TimeNs | null;
-}
-
-/** What a call context came from: a user's message, a canister's call that is not in the trace, or a timer, a heartbeat and their like. */
-export type TraceCause =
-  | { readonly kind: "ingress"; readonly requestId: string; readonly sender: string }
-  | { readonly kind: "call"; readonly from: string }
-  | { readonly kind: "task" };
-
-export interface TraceCall {
-  readonly callee: string;
-  readonly method: string;
-  readonly argBytes: number;
-  readonly cycles: bigint;
-  readonly bestEffort: boolean;
-  /** What the callee did; null when it was answered without an execution, or is not yet. */
-  readonly trace: Trace | null;
-}
-
-/** One execution. */
-export interface TraceMessage {
-  readonly subnetId: string;
-  readonly kind:
-    | "update"
-    | "replicated_query"
-    | "reply_callback"
-    | "reject_callback"
-    | "heartbeat"
-    | "global_timer"
-    | "on_low_wasm_memory"
-    | "install"
-    | "reinstall"
-    | "upgrade";
-  /** The method; of reject callbacks the reject's text. */
-  readonly name: string | null;
-  readonly time: TimeNs;
-  readonly rounds: number;
-  readonly instructions: bigint;
-  /** Heap pages, 4 KiB each. */
-  readonly pagesWritten: number;
-  /** What the balance came to: price, payments and what was accepted together. */
-  readonly cycles: bigint;
-  /** "IC0503" and its text. */
-  readonly error: { readonly code: string; readonly message: string } | null;
-  readonly response:
-    | { readonly kind: "reply"; readonly bytes: number }
-    | { readonly kind: "reject"; readonly message: string }
-    | null;
-  readonly calls: readonly TraceCall[];
-}
-
-/** A message and all that it led to at its canister: callbacks in the order in which they ended. */
-export interface Trace {
-  readonly canisterId: string;
-  readonly cause: TraceCause;
-  readonly messages: readonly TraceMessage[];
-  /** With all that is below. */
-  readonly instructions: bigint;
 }
 
 export interface Traces {

@@ -3,6 +3,5 @@ export { archiveOf, openArchive } from "./archive.ts";
 export { SharedEngine } from "./engine.ts";
 export type { HeldMessage, MessageRule } from "./faults.ts";
 export { createInstance, openInstance } from "./instance.ts";
-export type { TracedCall, TraceEvent, TraceOrigin } from "./trace.ts";
-export { type TraceBranch, type TraceNode, traceText, traceTrees } from "./trace-tree.ts";
+export { type TracedCall, type TraceEvent, type TraceOrigin, Tracer, tracingExecutor } from "./trace.ts";
 export type * from "./types.ts";

@@ -5,7 +5,7 @@
 import type { CanisterId, Height, Principal, SubnetId, TimeNs } from "@orrery/base";
 import type { Executor, Job, JobResult, Partition } from "@orrery/execution";
 import { inlineExecutor } from "@orrery/execution";
-import type { CallContext, CanisterState } from "@orrery/state";
+import type { CallContext, CanisterState, WasmClosure } from "@orrery/state";
 import type { InstanceHost } from "./types.ts";
 
 /** Events that are kept; the oldest go. A long run of heartbeats is what fills it. */
@@ -24,6 +24,9 @@ export interface TracedCall {
   readonly argBytes: number;
   readonly cycles: bigint;
   readonly bestEffort: boolean;
+  /** Its callbacks. */
+  readonly reply: WasmClosure;
+  readonly reject: WasmClosure;
 }
 
 /** One execution: a message, a callback, a task or an installation. Plain data. */
@@ -50,6 +53,8 @@ export interface TraceEvent {
   readonly name: string | null;
   /** Number of its call context at the canister; null for installations. */
   readonly contextId: number | null;
+  /** Which of the callbacks that its context waits for it is; null for all else. */
+  readonly closure: WasmClosure | null;
   readonly origin: TraceOrigin;
   readonly instructions: bigint;
   /** Heap pages that it wrote, 4 KiB each. */
@@ -57,6 +62,8 @@ export interface TraceEvent {
   /** What the balance came to: price, payments and what was accepted together. */
   readonly cycles: bigint;
   readonly error: { readonly code: number; readonly message: string } | null;
+  /** What it printed, and of a trap what its log tells. */
+  readonly logs: readonly Uint8Array[];
   readonly response:
     | { readonly kind: "reply"; readonly bytes: number }
     | { readonly kind: "reject"; readonly message: string }
@@ -158,11 +165,13 @@ function eventOf(
     kind: work.kind === "install" ? work.mode : work.entry.kind,
     name: work.kind === "install" ? null : nameOf(work.entry),
     contextId: work.kind === "install" ? null : work.contextId,
+    closure: work.kind === "message" && "closure" in work.entry ? work.entry.closure : null,
     origin: before.origin,
     instructions: outcome.instructions,
     pagesWritten: outcome.heapPagesTouched,
     cycles: balanceAfter(canister) - (work.balance + work.prepaid.cycles),
     error: error === null ? null : { code: error.code, message: error.message },
+    logs: outcome.logs,
     response:
       response === null
         ? null
@@ -176,6 +185,8 @@ function eventOf(
       argBytes: call.payload.length,
       cycles: call.cycles,
       bestEffort: call.timeoutSeconds !== null,
+      reply: call.reply,
+      reject: call.reject,
     })),
   };
 }

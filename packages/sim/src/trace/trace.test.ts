@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import { principalToText, toHex } from "@orrery/base";
-import { type Instance, traceText, traceTrees } from "./index.ts";
+import type { Instance } from "../instance/index.ts";
 import {
   call,
   candid,
@@ -14,7 +14,8 @@ import {
   installed,
   newInstance,
   update,
-} from "./instance.testkit.ts";
+} from "../instance/instance.testkit.ts";
+import { traceToText, traceTrees } from "./index.ts";
 
 function pair(): {
   instance: Instance;
@@ -39,27 +40,35 @@ test("a call to another subnet is a tree", () => {
   assert.deepEqual(instance.takeTrace(), []);
   const [tree, ...others] = traceTrees(events);
   assert.ok(tree !== undefined && others.length === 0);
-  assert.equal(tree.origin.kind, "ingress");
-  assert.deepEqual(tree.canisterId, caller);
-  const [first, ...callbacks] = tree.events;
-  assert.deepEqual([first?.kind, first?.name, first?.rounds], ["update", "parallel", 1]);
+  assert.equal(tree.cause.kind, "ingress");
+  assert.equal(tree.canisterId, principalToText(caller));
+  const [first, ...callbacks] = tree.messages;
+  assert.deepEqual(
+    [first?.kind, first?.name, first?.rounds, first?.answers],
+    ["update", "parallel", 1, null],
+  );
   assert.ok(callbacks.every(({ kind }) => kind === "reply_callback"));
   assert.equal(callbacks.at(-1)?.response?.kind, "reply");
-  const below = tree.calls.filter(({ node }) => node !== null);
+  const calls = tree.messages.flatMap((message) => message.calls);
+  const below = calls.filter(({ trace }) => trace !== null);
   assert.equal(below.length, 3);
-  for (const { callee: id, node } of below) {
-    assert.deepEqual(id, callee);
-    assert.equal(node?.events[0]?.response?.kind, "reply");
-    assert.notDeepEqual(node?.events[0]?.subnetId, first?.subnetId);
+  for (const { callee: id, trace } of below) {
+    assert.equal(id, principalToText(callee));
+    assert.equal(trace?.messages[0]?.response?.kind, "reply");
+    assert.notEqual(trace?.messages[0]?.subnetId, first?.subnetId);
   }
+  // Each callback answers a call of its own.
+  const answered = callbacks.map(({ answers }) => answers);
+  assert.deepEqual(new Set(answered), new Set(calls.map(({ id }) => id)));
+  assert.equal(answered.length, calls.length);
   const own = events.reduce((sum, { instructions }) => sum + instructions, 0n);
   assert.equal(tree.instructions, own);
   assert.ok(own > 0n && (first?.pagesWritten ?? 0) > 0 && (first?.cycles ?? 0n) < 0n);
-  const text = traceText([tree]);
   assert.match(
-    text,
-    /^ingress [0-9a-f]{64} from 2vxsx-fae\n {2}\S+-cai update "parallel": \d+ instructions, \d+ pages\n {4}→ /,
+    traceToText([tree]),
+    /^ingress [0-9a-f]{64} from 2vxsx-fae\n {2}\S+-cai update "parallel": \d+ instructions, \d+ pages, -\d+ cycles, round \d+\n {4}→ /,
   );
+  assert.match(traceToText([tree], { names: new Map([[tree.canisterId, "front"]]) }), /\n {2}front update /);
   instance.trace(false);
   update(instance, call(caller, "relay", candid([IDL.Principal, IDL.Nat], [target(callee), 1n])));
   assert.deepEqual(instance.takeTrace(), []);
@@ -69,13 +78,18 @@ test("failures, rejects and installations are told", () => {
   const { instance, caller, callee } = pair();
   instance.trace(true);
   update(instance, call(caller, "callTrapping", candid([IDL.Principal], [target(callee)])));
-  const text = traceText(traceTrees(instance.takeTrace()));
+  const [failed] = traceTrees(instance.takeTrace());
+  assert.ok(failed !== undefined);
+  const text = traceToText([failed]);
   assert.match(text, /failed: IC0503 /);
+  const trap = failed.messages.flatMap(({ calls }) => calls)[0]?.trace?.messages[0];
+  assert.ok((trap?.backtrace.length ?? 0) > 0 && trap?.logs.length === 0);
+  assert.match(text, /\n {10}at \S/);
   assert.match(text, /reject_callback /);
   const id = createCanister(instance);
   install(instance, id, fixture("counter.eop"));
   const [tree] = traceTrees(instance.takeTrace());
-  assert.deepEqual([tree?.events[0]?.kind, tree?.origin.kind], ["install", "ingress"]);
+  assert.deepEqual([tree?.messages[0]?.kind, tree?.cause.kind], ["install", "ingress"]);
 });
 
 test("heartbeats are tasks, and who watches sees what happens without him", () => {
@@ -87,9 +101,9 @@ test("heartbeats are tasks, and who watches sees what happens without him", () =
     for (let i = 0; i < 20; i++) instance.tick();
     update(instance, call(caller, "relay", candid([IDL.Principal, IDL.Nat], [target(callee), 1n])));
     if (watched) {
-      const tasks = traceTrees(instance.takeTrace()).filter(({ origin }) => origin.kind === "task");
+      const tasks = traceTrees(instance.takeTrace()).filter(({ cause }) => cause.kind === "task");
       assert.ok(tasks.length > 0);
-      assert.ok(tasks.every(({ events }) => events[0]?.kind === "global_timer"));
+      assert.ok(tasks.every(({ messages }) => messages[0]?.kind === "global_timer"));
     }
     const cycles = [caller, callee, timers].map((id) => instance.cycles(id));
     return `${instance.time} ${cycles} ${toHex(instance.rootKey)}`;

@@ -1,0 +1,4 @@
+/** Traces as data and as documents, for programs, the command and pages alike: the entry `@orrery/sim/trace`. */
+export { type TextOptions, traceToText } from "./text.ts";
+export { traceTrees } from "./tree.ts";
+export type * from "./types.ts";
