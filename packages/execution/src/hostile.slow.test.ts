@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type CanisterId, toHex } from "@orrery/base";
 import { fullStateHash, type IngressStatus, type ReplicatedState } from "@orrery/state";
+import { executionCost } from "./fees.ts";
 import { ENDLESS_START, HOSTILE_MODULES } from "./testing/hostile.testkit.ts";
 import { SMALL, TestSubnet } from "./testing/long.testkit.ts";
 
@@ -121,6 +122,19 @@ const STORM = `(module
   (func (export "canister_update leap") (drop (memory.grow (i32.const 65535))) (i32.store (i32.const 4294901760) (i32.const 1)) unreachable)
   (func (export "canister_update recurse") (call $deep))
   (func $deep (call $deep)))`;
+/** Its task writes and never ends; `ok` replies what was written. */
+function endlessTask(hook: string): string {
+  return `(module
+    (import "ic0" "msg_reply" (func $r)) (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+    (import "ic0" "global_timer_set" (func $t (param i64) (result i64)))
+    (memory 1)
+    (func (export "canister_init") (drop (call $t (i64.const 1))))
+    (func (export "canister_update ok") (call $append (i32.const 0) (i32.const 1)) (call $r))
+    (func (export "canister_update grow") (drop (memory.grow (i32.const 6))) (call $r))
+    (func (export "${hook}") (i32.store8 (i32.const 0) (i32.const 1)) ${LOOP}))`;
+}
+const SMALL_MESSAGE = 40_000_000n;
+const MESSAGE_SLICES = 20;
 const MESSAGE_LIMIT = "exceeded the limit of 40000000 instructions for single message execution.";
 /** The limit that is named is what compiling left of it. */
 const INSTALL_LIMIT = " instructions for single message execution.";
@@ -157,27 +171,49 @@ describe("what never ends", () => {
     });
   }
 
-  for (const hook of ["canister_heartbeat", "canister_global_timer", "canister_on_low_wasm_memory"]) {
-    test(`${hook}: it is cut off, its canister answers all the same, others at once`, () => {
-      const id = subnet.installed(
-        `(module (import "ic0" "msg_reply" (func $r)) (import "ic0" "global_timer_set" (func $t (param i64) (result i64)))
-          (memory 1) (global $runs (mut i32) (i32.const 0))
-          (func (export "canister_init") (drop (call $t (i64.const 1))))
-          (func (export "canister_update ok") (call $r))
-          (func (export "${hook}") ${LOOP}))`,
-        { cycles: CYCLES },
-      );
-      const other = subnet.installed(
+  for (const [hook, kind] of [
+    ["canister_heartbeat", "heartbeat"],
+    ["canister_global_timer", "global_timer"],
+    ["canister_on_low_wasm_memory", "on_low_wasm_memory"],
+  ] as const) {
+    test(`${hook}: it is cut off, paid for and undone; its canister answers all the same, others at once`, () => {
+      const beating = new TestSubnet({ limits: { ...SMALL, heartbeatIntervalNs: 0n } });
+      const other = beating.installed(
         `(module (import "ic0" "msg_reply" (func $r)) (func (export "canister_update ok") (call $r)))`,
         { cycles: CYCLES },
       );
-      for (let i = 0; i < 5; i++) {
-        const asked = subnet.submit({ canisterId: other, method: "ok" });
-        assert.equal(subnet.status(asked)?.kind, "replied", "another canister is answered in its round");
+      const id = beating.installed(endlessTask(hook), { cycles: CYCLES });
+      if (kind === "on_low_wasm_memory") {
+        const { meta } = beating.canister(id);
+        meta.settings = {
+          ...meta.settings,
+          wasmMemoryLimit: 10n * 65_536n,
+          wasmMemoryThreshold: 5n * 65_536n,
+        };
+        settled(beating, beating.submit({ canisterId: id, method: "grow" }));
       }
-      assert.equal(settled(subnet, subnet.submit({ canisterId: id, method: "ok" })).kind, "replied");
-      assert.equal(subnet.manage("stop_canister", id).kind, "replied");
-      assert.equal(subnet.manage("delete_canister", id).kind, "replied");
+      const spent = (): bigint => beating.canister(id).consumed.get("instructions") ?? 0n;
+      const running = (): string | undefined => {
+        const work = beating.canister(id).running;
+        return work?.kind === "message" ? work.entry.kind : undefined;
+      };
+      const before = spent();
+      let slices = 1;
+      for (let rounds = 0; running() === undefined; rounds++) {
+        assert.ok(rounds < ROUNDS_MAX, "it never began");
+        beating.round();
+      }
+      for (; running() === kind; slices++) {
+        assert.ok(slices < ROUNDS_MAX, "it never ended");
+        const asked = beating.submit({ canisterId: other, method: "ok" });
+        assert.equal(beating.status(asked)?.kind, "replied", "another canister is answered in its round");
+      }
+      assert.equal(slices, MESSAGE_SLICES);
+      assert.equal(spent() - before, executionCost(beating.state.subnet, SMALL_MESSAGE, false));
+      const answer = settled(beating, beating.submit({ canisterId: id, method: "ok" }));
+      assert.ok(answer.kind === "replied" && answer.reply[0] === 0, "what it wrote is gone");
+      assert.equal(beating.manage("stop_canister", id).kind, "replied");
+      assert.equal(beating.manage("delete_canister", id).kind, "replied");
     });
   }
 

@@ -240,6 +240,8 @@ export interface CanisterState {
   chargedUntil: TimeNs;
   /** Instructions of installations that rounds have not made good for yet; not there: none. */
   installDebit?: bigint;
+  /** Its last task took several rounds: a message that waits goes before the next task. */
+  messagesFirst?: boolean;
 }
 
 /** Interface spec, "Request status". */

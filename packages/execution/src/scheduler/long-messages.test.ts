@@ -374,3 +374,16 @@ test("a heartbeat that takes long is not begun again before it has ended", () =>
   // Four slices each, and the next begins in the round after the last.
   assert.ok(beats >= 4 && beats <= 5, `${beats} heartbeats`);
 });
+
+test("a message is answered between heartbeats that take long and are always due, whatever is restarted", () => {
+  const beating = SPINNER.replace(
+    '(func (export "canister_init")',
+    '(func (export "canister_heartbeat") (call $spin (i32.const 300000)))\n  (func (export "canister_init")',
+  );
+  const limits = { ...SMALL, heartbeatIntervalNs: 0n };
+  const recording = record(limits, (subnet) => {
+    const id = subnet.installed(beating, { arg: u32(0), cycles: CYCLES });
+    for (let i = 0; i < 3; i++) subnet.reply({ canisterId: id, method: "turns" });
+  });
+  replay(recording, { limits, restart: () => true });
+});

@@ -25,6 +25,10 @@ function grantedInstructions(limits: ExecutionLimits, work: MessageWork, slices:
   return first + BigInt(slices - 1) * limits.instructionsPerSlice;
 }
 
+function isTask({ entry: { kind } }: MessageWork): boolean {
+  return kind === "heartbeat" || kind === "global_timer" || kind === "on_low_wasm_memory";
+}
+
 export class TurnPartition implements Partition {
   readonly #turns: readonly Turn[];
   #at = 0;
@@ -82,8 +86,10 @@ export class TurnPartition implements Partition {
     if (result !== null && work.slicesGranted === 1) return;
     env.outbox.slices++;
     this.#sliced(key);
-    if (result !== null) this.#ended(key);
-    else if (work.slicesGranted === 1) noteProcessing(env, contextOf(canister, work));
+    if (result !== null) {
+      if (isTask(work)) canister.messagesFirst = true;
+      this.#ended(key);
+    } else if (work.slicesGranted === 1) noteProcessing(env, contextOf(canister, work));
     this.#endTurn();
   }
 

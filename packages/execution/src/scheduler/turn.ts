@@ -27,13 +27,19 @@ function begun(work: MessageWork | null): NextWork {
   return work === null ? ANSWERED : { kind: "work", work };
 }
 
-/** Takes the next task or message on. Tasks that did not get to run stay set in `tasks`. */
+/**
+ * Takes the next task or message on: responses, tasks, then other messages; of those one goes before the tasks when a task took several
+ * rounds, or tasks that are due all the time would leave no round to messages. Tasks that did not get to run stay set in `tasks`.
+ */
 export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks, picker: Picker): NextWork {
   const response = canister.queues.responses.shift();
   if (response !== undefined) return begun(beginResponse(env, canister, response));
   if (canister.meta.lowMemoryHook === "ready" && canister.meta.module?.exports.onLowWasmMemory === true) {
     if (canister.meta.status.kind === "running") return begun(beginTask(env, canister, "on_low_wasm_memory"));
   }
+  const early = canister.messagesFirst === true ? picker() : null;
+  delete canister.messagesFirst;
+  if (early !== null) return take(env, canister, early);
   if (tasks.heartbeat) {
     tasks.heartbeat = false;
     return begun(beginTask(env, canister, "heartbeat"));
@@ -43,7 +49,10 @@ export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks
     return begun(beginTask(env, canister, "global_timer"));
   }
   const input = picker();
-  if (input === null) return IDLE;
+  return input === null ? IDLE : take(env, canister, input);
+}
+
+function take(env: TurnEnv, canister: CanisterState, input: IngressInput | RequestInput): NextWork {
   if (input.kind === "request") countTakenRequest(canister.meta, input);
   if (input.kind === "request" && input.deadline !== 0n && input.deadline <= env.time) {
     // Its caller was told at the deadline; a request that nobody waits for is not started.

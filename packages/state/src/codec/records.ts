@@ -286,6 +286,7 @@ const canisterCodec = record<CanisterRecord>({
   running: nullable(runningWork),
   chargedUntil: bigInteger,
   installDebit: optional(bigInteger),
+  messagesFirst: optional(bool),
 });
 
 type SnapshotRecord = Omit<CanisterSnapshot, "memory">;
