@@ -74,7 +74,9 @@ export type CheckpointFeed = About<{
 export type StorageFeed =
   | CheckpointFeed
   /** Page versions retired up to `epoch` are reclaimed: superseded checkpoint files may go. */
-  | About<{ readonly kind: "release"; readonly epoch: number }>;
+  | About<{ readonly kind: "release"; readonly epoch: number }>
+  /** What a block led to, to be kept beside it. */
+  | About<{ readonly kind: "certified"; readonly height: Height; readonly rootHash: Uint8Array }>;
 export type StorageAcknowledgement = About<{ readonly kind: "checkpointed"; readonly info: CheckpointInfo }>;
 
 // ---- execution ----

@@ -106,10 +106,13 @@ function acceptFeed(port: MessagePort): void {
       const { subnet } = feed;
       if (feed.kind === "release") {
         storeOf(subnet).release(feed.epoch);
-        return;
+      } else if (feed.kind === "certified") {
+        // What the last rounds say may come after the end.
+        stores[subnet]?.note(feed);
+      } else {
+        storeOf(subnet).checkpoint(feed, (info) => execution.post({ kind: "checkpointed", subnet, info }));
+        commit();
       }
-      storeOf(subnet).checkpoint(feed, (info) => execution.post({ kind: "checkpointed", subnet, info }));
-      commit();
     },
   });
 }

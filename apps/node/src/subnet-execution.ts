@@ -157,13 +157,16 @@ export class SubnetExecution {
   execute(batch: Batch): RoundReport {
     const startedAt = performance.now();
     const result = this.#tip.apply(batch);
-    const signature = this.#certify(result.rootHash);
+    const { subnet } = this.#options;
+    const { height, rootHash } = result;
+    const signature = this.#certify(rootHash);
+    this.#options.toStorage({ kind: "certified", subnet, height, rootHash });
     for (const view of this.#views.keys())
       this.#feedView(view, { kind: "delta", delta: result.delta, signature });
     return {
       kind: "executed",
-      subnet: this.#options.subnet,
-      height: result.height,
+      subnet,
+      height,
       streams: changedStreams(result.delta.tree),
       answered: result.answered.map(toHex),
       wake: this.#wake(result),

@@ -83,6 +83,11 @@ export class SubnetStore {
     this.#waiting.push(record);
   }
 
+  /** Keeps a block's certified root hash. */
+  note({ height, rootHash }: { readonly height: Height; readonly rootHash: Uint8Array }): void {
+    this.#store.note({ height, rootHash });
+  }
+
   /** Nobody sees versions any more that were retired up to `epoch`. */
   release(epoch: number): void {
     this.#store.release(epoch);

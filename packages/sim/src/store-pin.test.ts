@@ -59,6 +59,7 @@ class Writer {
       this.#store.appendBlocks([{ height: state.height, bytes: utf8(text.padEnd(bytes)) }]);
     } else if (random.below(4) > 0 || state.height === 0) {
       this.durable = this.#store.sync() ?? 0;
+      this.#store.note({ height: this.durable, rootHash: new Uint8Array(32) });
     } else {
       this.durable = this.#store.sync() ?? 0;
       if (this.#steps !== null) return;

@@ -13,8 +13,10 @@ export const SEGMENT_HEADER_BYTES: number = fileHeaderBytes(2);
 /** kind 4 · payload length 4 · height 8 · durable length 8 · checksum of the record before 4 · checksum 4. */
 export const RECORD_HEADER_BYTES = 32;
 export const KIND_BLOCK = 0x4b4c4231;
-/** Says only what is durable; follows each sync without being waited for. */
+/** Says what is durable, and which roots states had; follows syncs without being waited for. */
 export const KIND_MARK = 0x4b52414d;
+/** Height 8 · root hash 32: a mark's payload is a list of these. */
+const NOTE_BYTES = 40;
 
 /** A block is at most 4 MiB of payload with its envelope; longer cannot be a record. */
 export const LOG_RECORD_BYTES_MAX: number = 64 << 20;
@@ -68,4 +70,28 @@ export function sealRecord(
   const sum = recordSum(bytes, header.seed);
   view.setUint32(28, sum, true);
   return { bytes, sum };
+}
+
+/** The root hash of the state at a height, as it was certified. */
+export interface RootNote {
+  readonly height: Height;
+  readonly rootHash: Uint8Array;
+}
+
+export function encodeNotes(notes: readonly RootNote[]): Uint8Array {
+  const out = new Uint8Array(NOTE_BYTES * notes.length);
+  const view = viewOf(out);
+  for (const [i, { height, rootHash }] of notes.entries()) {
+    putU64(view, NOTE_BYTES * i, height);
+    out.set(rootHash, NOTE_BYTES * i + 8);
+  }
+  return out;
+}
+
+export function decodeNotes(payload: Uint8Array): readonly RootNote[] {
+  const view = viewOf(payload);
+  return Array.from({ length: Math.floor(payload.length / NOTE_BYTES) }, (_, i) => ({
+    height: getU64(view, NOTE_BYTES * i),
+    rootHash: payload.slice(NOTE_BYTES * i + 8, NOTE_BYTES * (i + 1)),
+  }));
 }

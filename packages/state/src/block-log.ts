@@ -6,6 +6,7 @@
  */
 import { assert, concatBytes, type Height, OrreryError } from "@orrery/base";
 import {
+  encodeNotes,
   KIND_BLOCK,
   KIND_MARK,
   LOG_MAGIC,
@@ -13,6 +14,7 @@ import {
   LOG_RECORD_BYTES_MAX,
   RECORD_HEADER_BYTES,
   type RecordHeader,
+  type RootNote,
   readRecordHeader,
   recordSum,
   SEGMENT_BYTES_DEFAULT,
@@ -71,6 +73,8 @@ export class BlockLog {
   #pendingBytes = 0;
   /** Records were appended since the last sync. */
   #unsynced = false;
+  /** For the next mark. */
+  #notes: RootNote[] = [];
   #failed: unknown = null;
 
   constructor(disk: Disk, options: BlockLogOptions) {
@@ -140,6 +144,13 @@ export class BlockLog {
       if (this.#end >= this.#segmentBytes) this.#rotate();
     });
     return this.#durableHeight;
+  }
+
+  /** Keeps what a block led to, for whoever runs it again; nobody waits for it, and a crash may take it. */
+  note(note: RootNote): void {
+    this.#checkUsable();
+    this.#notes.push(note);
+    if (!this.#unsynced && this.exists) this.#attempt(() => this.#mark());
   }
 
   /** Durable records from `height` on, oldest first, read as they are asked for. */
@@ -236,7 +247,9 @@ export class BlockLog {
 
   /** Notes in the file what is durable, so that damage to the newest records shows; the next sync makes the note durable. */
   #mark(): void {
-    this.#queue(KIND_MARK, (this.#nextHeight ?? this.#last().firstHeight) as Height, new Uint8Array(0));
+    const payload = encodeNotes(this.#notes);
+    this.#notes = [];
+    this.#queue(KIND_MARK, (this.#nextHeight ?? this.#last().firstHeight) as Height, payload);
     this.#flush();
   }
 

@@ -9,12 +9,7 @@ import { BlobStore } from "./blob-store.ts";
 import { CanisterMap } from "./canister-map.ts";
 import { fullTree } from "./canonical-state.ts";
 import { decodingFrom, type Frame, FrameKind, type FrameReader, readFrames } from "./checkpoint-format.ts";
-import {
-  type CheckpointFile,
-  checkpointFileName,
-  type Manifest,
-  readManifest,
-} from "./checkpoint-manifest.ts";
+import { type CheckpointFile, checkpointFileName, readManifest } from "./checkpoint-manifest.ts";
 import { PagesLoader } from "./checkpoint-pages.ts";
 import {
   applySharedPages,
@@ -76,12 +71,22 @@ export interface LoadOptions {
 
 /** The state of the current checkpoint, null when none was ever made. */
 export function loadCheckpoint(disk: Disk, options: LoadOptions): LoadedCheckpoint | null {
+  const manifest = readManifest(disk, networkTag(options.networkId));
+  return manifest === null ? null : loadChain(disk, manifest, options);
+}
+
+/** What files came from, and what is known of them. */
+export interface CheckpointChain {
+  readonly height: Height;
+  /** A base and what builds on it. The sum of a whole file is null where only the file itself knows it. */
+  readonly chain: readonly (Omit<CheckpointFile, "sum"> & { readonly sum: number | null })[];
+}
+
+/** The state that a chain of checkpoint files adds up to. */
+export function loadChain(disk: Disk, from: CheckpointChain, options: LoadOptions): LoadedCheckpoint {
   const network = networkTag(options.networkId);
-  const manifest = readManifest(disk, network);
-  if (manifest === null) return null;
   const arena = new PageArena({ cold: new ColdPages(disk), hotPagesMax: options.hotPagesMax });
-  const verify =
-    options.hotPagesMax !== undefined && checkpointInfo(manifest).chainBytes <= VERIFIED_BYTES_MAX;
+  const verify = options.hotPagesMax !== undefined && checkpointInfo(from).chainBytes <= VERIFIED_BYTES_MAX;
   const loading: Loading = {
     arena,
     pages: new PagesLoader(arena, { verify }),
@@ -94,7 +99,7 @@ export function loadCheckpoint(disk: Disk, options: LoadOptions): LoadedCheckpoi
     blobs: new Map(),
   };
   let parent = 0;
-  for (const entry of manifest.chain) {
+  for (const entry of from.chain) {
     applyFile(disk, loading, { network, entry, parent, windowBytes: verify ? STREAM_BYTES : SKIPPING_BYTES });
     parent = entry.generation;
   }
@@ -102,9 +107,9 @@ export function loadCheckpoint(disk: Disk, options: LoadOptions): LoadedCheckpoi
   arena.reclaim(0);
   arena.freeUnreferenced();
   if (options.hotPagesMax === undefined) arena.warm();
-  if (loading.height !== manifest.height)
-    throw corrupt(last, `it is of height ${loading.height}, not ${manifest.height}`);
-  return assemble(last, loading, manifest);
+  if (loading.height !== from.height)
+    throw corrupt(last, `it is of height ${loading.height}, not ${from.height}`);
+  return assemble(last, loading, from);
 }
 
 function applyFile(
@@ -112,7 +117,7 @@ function applyFile(
   loading: Loading,
   options: {
     readonly network: Uint8Array;
-    readonly entry: CheckpointFile;
+    readonly entry: CheckpointChain["chain"][number];
     readonly parent: number;
     readonly windowBytes: number;
   },
@@ -136,7 +141,7 @@ function applyFile(
       throw corrupt(name, "it does not continue the checkpoint before it");
     }
     for (const frame of reader.frames()) applyFrame(name, reader, frame, loading);
-    if (reader.chain() !== entry.sum || file.size !== entry.bytes)
+    if ((entry.sum !== null && reader.chain() !== entry.sum) || file.size !== entry.bytes)
       throw corrupt(name, "it is not the file that was written");
     loading.height = header.height;
   } finally {
@@ -240,7 +245,7 @@ function memoryOf(
   return { table, rest: rest.subarray(1) };
 }
 
-function assemble(name: string, loading: Loading, manifest: Manifest): LoadedCheckpoint {
+function assemble(name: string, loading: Loading, from: CheckpointChain): LoadedCheckpoint {
   const { arena, system, rootHash } = loading;
   if (system === null || rootHash === null) throw corrupt(name, "it is not complete");
   const canisters = new CanisterMap();
@@ -274,8 +279,8 @@ function assemble(name: string, loading: Loading, manifest: Manifest): LoadedChe
     };
   });
   state.tree = fullTree(state);
-  if (state.height !== manifest.height || !equalBytes(treeHash(state.tree), rootHash)) {
+  if (state.height !== from.height || !equalBytes(treeHash(state.tree), rootHash)) {
     throw corrupt(name, "its records do not have the root hash that was certified");
   }
-  return { state, arena, info: checkpointInfo(manifest) };
+  return { state, arena, info: checkpointInfo(from) };
 }

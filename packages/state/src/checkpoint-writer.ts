@@ -37,12 +37,18 @@ export interface CheckpointInfo {
   readonly chainFiles: number;
 }
 
-export function checkpointInfo(manifest: Manifest): CheckpointInfo {
+export function checkpointInfo({
+  height,
+  chain,
+}: {
+  readonly height: number;
+  readonly chain: readonly Pick<CheckpointFile, "bytes">[];
+}): CheckpointInfo {
   return {
-    height: manifest.height,
-    chainBytes: manifest.chain.reduce((sum, { bytes }) => sum + bytes, 0),
-    liveBytes: (manifest.chain[0] as CheckpointFile).bytes,
-    chainFiles: manifest.chain.length,
+    height,
+    chainBytes: chain.reduce((sum, { bytes }) => sum + bytes, 0),
+    liveBytes: (chain[0] as CheckpointFile).bytes,
+    chainFiles: chain.length,
   };
 }
 

@@ -17,6 +17,7 @@ export { ColdPages } from "./cold-pages.ts";
 export type * from "./disk.ts";
 export { type LogRecord, STORE_FORMAT } from "./durable-format.ts";
 export { fullStateHash, memoryHash } from "./full-hash.ts";
+export { type History, openHistory } from "./history.ts";
 export * from "./new-state.ts";
 export { PageReader, type Slab } from "./page-reader.ts";
 export * from "./page-table.ts";

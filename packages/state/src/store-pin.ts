@@ -6,6 +6,7 @@
  */
 import { equalBytes, OrreryError } from "@orrery/base";
 import { LOG_PREFIX } from "./block-log-format.ts";
+import { CHECKPOINT_PREFIX } from "./checkpoint-format.ts";
 import { checkpointFileName, MANIFEST_FILE, type Manifest, readManifest } from "./checkpoint-manifest.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import { corrupt, networkTag, numberOf } from "./durable-format.ts";
@@ -27,6 +28,11 @@ export interface PinnedStore {
   readonly genesis: Uint8Array | null;
   /** By name. */
   readonly files: readonly PinnedFile[];
+}
+
+export interface PinOptions {
+  /** With the checkpoints before the current ones, as far as they were kept. */
+  readonly history?: boolean;
 }
 
 export interface Pinned {
@@ -75,7 +81,7 @@ function openChecked(disk: Disk, name: string, bytes: number): DiskFile {
   throw corrupt(name, `it has ${file.size} bytes, not ${bytes}`);
 }
 
-/** Null for a segment that was pruned after it had been listed. */
+/** Null for a file that was removed after it had been listed. */
 function openUnlessGone(disk: Disk, name: string): DiskFile | null {
   try {
     return disk.open(name, { create: false });
@@ -86,7 +92,7 @@ function openUnlessGone(disk: Disk, name: string): DiskFile | null {
 }
 
 /** Opens checkpoint files and all log segments but the newest, whose length is for `measure`; null when the store moved on meanwhile. */
-function hold(disk: Disk): Held | null {
+function hold(disk: Disk, options: PinOptions): Held | null {
   const { networkId } = openIdentity(disk, {
     networkId: null,
     createIfMissing: false,
@@ -107,6 +113,7 @@ function hold(disk: Disk): Held | null {
       const name = checkpointFileName(generation);
       open.push({ name, file: openChecked(disk, name, bytes) });
     }
+    if (options.history === true) open.push(...formerCheckpoints(disk, manifest));
     const names = logNames(disk);
     for (const name of names.slice(0, -1)) {
       const file = openUnlessGone(disk, name);
@@ -128,6 +135,17 @@ function hold(disk: Disk): Held | null {
     }
     throw cause;
   }
+}
+
+/** Files of checkpoints before the current chain, which nothing may need to be there. */
+function formerCheckpoints(disk: Disk, manifest: Manifest | null): Held["open"] {
+  const [base] = manifest?.chain ?? [];
+  return disk.list().flatMap((name) => {
+    const generation = numberOf(CHECKPOINT_PREFIX, name);
+    if (generation === null || base === undefined || generation >= base.generation) return [];
+    const file = openUnlessGone(disk, name);
+    return file === null ? [] : [{ name, file }];
+  });
 }
 
 function closeAll(held: readonly Held[]): void {
@@ -208,11 +226,11 @@ function cut(held: readonly Held[]): Pinned | null {
 }
 
 /** Null when a store moved on meanwhile. */
-function holdAll(disks: readonly Disk[]): readonly Held[] | null {
+function holdAll(disks: readonly Disk[], options: PinOptions): readonly Held[] | null {
   const held: Held[] = [];
   try {
     for (const disk of disks) {
-      const one = hold(disk);
+      const one = hold(disk, options);
       if (one === null) {
         closeAll(held);
         return null;
@@ -226,8 +244,8 @@ function holdAll(disks: readonly Disk[]): readonly Held[] | null {
   }
 }
 
-function pinOnce(disks: readonly Disk[]): Pinned | null {
-  const held = holdAll(disks);
+function pinOnce(disks: readonly Disk[], options: PinOptions): Pinned | null {
+  const held = holdAll(disks, options);
   if (held === null) return null;
   try {
     const pinned = cut(held);
@@ -240,9 +258,9 @@ function pinOnce(disks: readonly Disk[]): Pinned | null {
 }
 
 /** Codes: those of opening a store, and `store_busy` when the stores are written too often to be found at rest. */
-export function pinStores(disks: readonly Disk[]): Pinned {
+export function pinStores(disks: readonly Disk[], options: PinOptions = {}): Pinned {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const pinned = pinOnce(disks);
+    const pinned = pinOnce(disks, options);
     if (pinned !== null) return pinned;
   }
   throw new OrreryError(

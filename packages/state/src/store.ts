@@ -5,6 +5,7 @@
  */
 import { assert, equalBytes, type Height, OrreryError } from "@orrery/base";
 import { BlockLog } from "./block-log.ts";
+import type { RootNote } from "./block-log-format.ts";
 import type { CheckpointInput } from "./checkpoint-collector.ts";
 import { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
 import { readManifest } from "./checkpoint-manifest.ts";
@@ -59,6 +60,8 @@ export interface Store {
   appendBlocks(records: readonly LogRecord[]): void;
   /** One disk sync for everything appended; returns the newest durable height. */
   sync(): Height | null;
+  /** Keeps the certified root hash of a height beside its block, for whoever runs it again (`openHistory`). A crash may take it. */
+  note(note: RootNote): void;
   /** Blocks in the log from `height` on; those below the checkpoint may be gone. */
   blocksFrom(height: Height): Iterable<LogRecord>;
   /**
@@ -148,6 +151,7 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
       for (const record of records) log.append(record);
     },
     sync: () => log.sync(),
+    note: (note) => log.note(note),
     blocksFrom: (from: Height) => log.records(from),
     writeCheckpoint(input: CheckpointInput, reader: PageReader): CheckpointInfo {
       const steps = this.checkpointSteps(input, reader);

@@ -1,0 +1,113 @@
+/** The past of a store: every checkpoint of the chain is a state again, blocks and what was noted of them are read beside the writer. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { utf8 } from "@orrery/base";
+import {
+  CheckpointCollector,
+  openHistory,
+  openStore,
+  type PinnedStore,
+  pinStores,
+  type Store,
+} from "@orrery/state";
+import { newWorld, runRound, stateDigest, type World } from "./disk-workload.ts";
+import { FaultyDisk } from "./faulty-disk.ts";
+
+const networkId = utf8("a network");
+
+/** A store that works on, and what its states were. */
+class Writer {
+  readonly disk: FaultyDisk = new FaultyDisk({ seed: 1 });
+  readonly world: World = newWorld(3);
+  readonly digests = new Map<number, string>();
+  readonly store: Store;
+  readonly #collector: CheckpointCollector;
+
+  constructor() {
+    this.#collector = new CheckpointCollector(this.world.state, null);
+    this.store = openStore(this.disk, { networkId, createIfMissing: true, segmentBytes: 2_000 });
+    this.store.writeGenesis(utf8("genesis"));
+  }
+
+  rounds(count: number): void {
+    for (let i = 0; i < count; i++) {
+      const { state } = this.world;
+      this.#collector.absorb(runRound(this.world, 3));
+      const { height } = state;
+      this.store.appendBlocks([{ height, bytes: utf8(`block ${height}`) }]);
+      this.store.sync();
+      this.store.note({ height, rootHash: new Uint8Array(32).fill(height) });
+    }
+  }
+
+  checkpoint(kind: "full" | "delta"): void {
+    const { state, arena } = this.world;
+    this.store.writeCheckpoint(this.#collector.collect(state, kind, arena), arena);
+    this.#collector.finished();
+    this.digests.set(state.height, stateDigest(this.world));
+    arena.reclaim(arena.epoch);
+    this.store.release(arena.epoch);
+  }
+
+  pin(): PinnedStore {
+    return pinStores([this.disk], { history: true }).stores[0] as PinnedStore;
+  }
+}
+
+test("every checkpoint of a chain is a state again, and blocks are read to the newest", () => {
+  const writer = new Writer();
+  writer.rounds(3);
+  writer.checkpoint("full");
+  for (let i = 0; i < 4; i++) {
+    writer.rounds(5);
+    writer.checkpoint("delta");
+  }
+  writer.rounds(2);
+  const history = openHistory(writer.pin());
+  assert.deepEqual(history.networkId, networkId);
+  assert.deepEqual(history.checkpoints, [3, 8, 13, 18, 23]);
+  assert.equal(history.last, 25);
+  for (const [height, digest] of writer.digests) {
+    for (const at of [height, height + 1]) {
+      const loaded = history.load(at);
+      assert.ok(loaded !== null);
+      assert.equal(loaded.state.height, height);
+      assert.equal(stateDigest(loaded), digest);
+    }
+  }
+  assert.equal(history.load(2), null);
+  const heights = [...history.blocks(0)].map(({ height, bytes }) => {
+    assert.deepEqual(bytes, utf8(`block ${height}`));
+    return height;
+  });
+  assert.deepEqual([heights[0], heights.at(-1)], [history.first, 25]);
+  assert.deepEqual(
+    [...history.blocks(24)].map(({ height }) => height),
+    [24, 25],
+  );
+  assert.deepEqual(history.block(20), utf8("block 20"));
+  assert.deepEqual([history.block(26), history.block(0)], [null, null]);
+  assert.deepEqual(history.rootHash(25), new Uint8Array(32).fill(25));
+  assert.equal(history.rootHash(26), null);
+});
+
+test("a store that is opened again keeps what was noted", () => {
+  const writer = new Writer();
+  writer.rounds(7);
+  writer.store.close();
+  const again = openStore(writer.disk, { networkId, createIfMissing: false });
+  again.appendBlocks([{ height: 8, bytes: utf8("block 8") }]);
+  again.note({ height: 8, rootHash: new Uint8Array(32).fill(8) });
+  again.sync();
+  again.close();
+  const history = openHistory(writer.pin());
+  assert.deepEqual([history.first, history.last], [1, 8]);
+  for (let height = 1; height <= 8; height++) assert.equal(history.rootHash(height)?.[0], height);
+});
+
+test("an empty store has no past", () => {
+  const history = openHistory(new Writer().pin());
+  assert.deepEqual([history.first, history.last, history.checkpoints], [null, null, []]);
+  assert.equal(history.load(5), null);
+  assert.deepEqual([...history.blocks(0)], []);
+});

@@ -1,0 +1,212 @@
+/**
+ * What a store still knows of its network's past: states at the checkpoints that it kept, the blocks between and after them, and the root
+ * hashes that were certified. Reads files that were pinned (`pinStores`), changes nothing, and needs nobody to stop meanwhile.
+ */
+import { assert, type Height, OrreryError } from "@orrery/base";
+import {
+  decodeNotes,
+  KIND_BLOCK,
+  LOG_MAGIC,
+  LOG_PREFIX,
+  RECORD_HEADER_BYTES,
+  readRecordHeader,
+  recordSum,
+  SEGMENT_HEADER_BYTES,
+} from "./block-log-format.ts";
+import { CHECKPOINT_PREFIX, readFrames } from "./checkpoint-format.ts";
+import { type CheckpointChain, type LoadedCheckpoint, loadChain } from "./checkpoint-loader.ts";
+import { checkpointFileName, MANIFEST_FILE, type Manifest, readManifest } from "./checkpoint-manifest.ts";
+import type { Disk, DiskFile } from "./disk.ts";
+import {
+  corrupt,
+  decodeFileHeader,
+  type LogRecord,
+  networkTag,
+  numberOf,
+  WindowReader,
+} from "./durable-format.ts";
+import { openIdentity } from "./store-identity.ts";
+import type { PinnedFile, PinnedStore } from "./store-pin.ts";
+
+export interface History {
+  readonly networkId: Uint8Array;
+  /** Ascending: a state can be had at these. */
+  readonly checkpoints: readonly Height[];
+  /** Of the blocks; null when there is none. */
+  readonly first: Height | null;
+  readonly last: Height | null;
+  /** The state at the newest checkpoint at or below `height`, null when there is none. Pages beyond `hotPagesMax` stay in the files. */
+  load(height: Height, options?: { readonly hotPagesMax?: number }): LoadedCheckpoint | null;
+  /** From `height` on, oldest first, read as they are asked for. */
+  blocks(height: Height): IterableIterator<LogRecord>;
+  block(height: Height): Uint8Array | null;
+  /** As it was certified; null when nobody noted it. */
+  rootHash(height: Height): Uint8Array | null;
+}
+
+/** Where a block's bytes are: positions in a segment. */
+interface Segment {
+  readonly file: PinnedFile;
+  readonly first: Height;
+  /** Of the block of height `first + i`, with its header. */
+  readonly offsets: number[];
+}
+
+interface Log {
+  segments: Segment[];
+  readonly hashes: Map<Height, Uint8Array>;
+}
+
+function refuse(): never {
+  throw new OrreryError("internal", "what is pinned is read only");
+}
+
+function openPinned(file: PinnedFile): DiskFile {
+  return {
+    size: file.bytes,
+    read: (offset, length) => file.read(offset, length),
+    write: refuse,
+    truncate: refuse,
+    sync: refuse,
+    close: () => undefined,
+  };
+}
+
+/** A disk of pinned files, for whoever reads one. */
+function pinnedDisk(files: readonly PinnedFile[]): Disk {
+  return {
+    list: () => files.map(({ name }) => name),
+    open(name): DiskFile {
+      const file = files.find((one) => one.name === name);
+      if (file === undefined) throw new OrreryError("file_missing", `${name}: no such file`);
+      return openPinned(file);
+    },
+    rename: refuse,
+    remove: refuse,
+    syncDirectory: refuse,
+  };
+}
+
+export function openHistory({ files }: PinnedStore): History {
+  const disk = pinnedDisk(files);
+  const { networkId, seed } = openIdentity(disk, {
+    networkId: null,
+    createIfMissing: false,
+    salt: null,
+    ignore: [],
+  });
+  const network = networkTag(networkId);
+  const chains = readChains(disk, network);
+  const { segments, hashes } = readLog(files, { network, seed });
+  const [oldest] = segments;
+  const newest = segments.at(-1);
+  const blockAt = (height: Height): Uint8Array | null => {
+    const segment = segments.findLast(({ first }) => first <= height);
+    return segment === undefined ? null : readBlock(segment, height);
+  };
+  return {
+    networkId,
+    checkpoints: chains.map(({ height }) => height),
+    first: oldest?.first ?? null,
+    last: newest === undefined ? null : newest.first + newest.offsets.length - 1,
+    load(height, { hotPagesMax } = {}): LoadedCheckpoint | null {
+      const chain = chains.findLast((one) => one.height <= height);
+      return chain === undefined ? null : loadChain(disk, chain, { networkId, hotPagesMax });
+    },
+    *blocks(height): IterableIterator<LogRecord> {
+      for (let at = Math.max(height, oldest?.first ?? height); ; at++) {
+        const bytes = blockAt(at);
+        if (bytes === null) return;
+        yield { height: at, bytes };
+      }
+    },
+    block: blockAt,
+    rootHash: (height) => hashes.get(height) ?? null,
+  };
+}
+
+/** Every state that the files add up to, by height: those of the current chain, and those of former ones that were kept. */
+function readChains(disk: Disk, network: Uint8Array): readonly CheckpointChain[] {
+  const manifest: Manifest | null = readManifest(disk, network);
+  const named = new Map(manifest?.chain.map((file) => [file.generation, file]));
+  const chains = new Map<number, CheckpointChain>();
+  for (const name of disk.list()) {
+    const generation = numberOf(CHECKPOINT_PREFIX, name);
+    if (generation === null) continue;
+    const file = disk.open(name, { create: false });
+    const { header } = readFrames(name, file, network, { windowBytes: HEADER_WINDOW_BYTES });
+    const before = header.parent === 0 ? [] : chains.get(header.parent)?.chain;
+    // A file whose base is gone is no state, and of a number that is given again no more than its name is left.
+    if (header.generation !== generation || before === undefined) continue;
+    const { sum } = named.get(generation) ?? { sum: null };
+    chains.set(generation, {
+      height: header.height,
+      chain: [...before, { generation, bytes: file.size, sum }],
+    });
+  }
+  for (const generation of named.keys()) {
+    if (!chains.has(generation)) throw corrupt(MANIFEST_FILE, `it names ${checkpointFileName(generation)}`);
+  }
+  return [...chains.values()].sort((a, b) => a.height - b.height);
+}
+
+/** Enough for a file's header. */
+const HEADER_WINDOW_BYTES = 512;
+
+/** The blocks that can be read one after the other up to the newest, and what was noted of them. */
+function readLog(
+  files: readonly PinnedFile[],
+  options: { readonly network: Uint8Array; readonly seed: number },
+): Log {
+  const log: Log = { segments: [], hashes: new Map() };
+  let chain: number | null = null;
+  const names = files.filter(({ name }) => numberOf(LOG_PREFIX, name) !== null);
+  for (const file of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const before = log.segments.at(-1);
+    const next = before === undefined ? null : before.first + before.offsets.length;
+    if (file.bytes < SEGMENT_HEADER_BYTES) break;
+    const header = file.read(0, SEGMENT_HEADER_BYTES);
+    const [first, previous] = decodeFileHeader(file.name, header, {
+      magic: LOG_MAGIC,
+      network: options.network,
+      fields: 2,
+    }) as [number, number];
+    // Older segments were removed while this was opened.
+    if (next !== null && (next !== first || chain !== previous)) log.segments = [];
+    const segment: Segment = { file, first, offsets: [] };
+    chain = readSegment(segment, log, { chain: previous, seed: options.seed });
+    log.segments.push(segment);
+  }
+  return log;
+}
+
+/** Up to where the segment is whole; returns the checksum there. */
+function readSegment(
+  { file, first, offsets }: Segment,
+  { hashes }: Log,
+  start: { readonly chain: number; readonly seed: number },
+): number {
+  const reader = new WindowReader(openPinned(file));
+  let { chain } = start;
+  for (let at = SEGMENT_HEADER_BYTES; ; ) {
+    const header = readRecordHeader(reader.read(at, RECORD_HEADER_BYTES));
+    if (header === null || at + RECORD_HEADER_BYTES + header.length > file.bytes) return chain;
+    const bytes = reader.read(at, RECORD_HEADER_BYTES + header.length);
+    const isNext = header.previous === chain && header.height === first + offsets.length;
+    if (!isNext || recordSum(bytes, start.seed) !== header.sum) return chain;
+    if (header.kind === KIND_BLOCK) offsets.push(at);
+    else
+      for (const note of decodeNotes(bytes.subarray(RECORD_HEADER_BYTES)))
+        hashes.set(note.height, note.rootHash);
+    chain = header.sum;
+    at += RECORD_HEADER_BYTES + header.length;
+  }
+}
+
+function readBlock({ file, first, offsets }: Segment, height: Height): Uint8Array | null {
+  const at = offsets[height - first];
+  if (at === undefined) return null;
+  const header = readRecordHeader(file.read(at, RECORD_HEADER_BYTES));
+  assert(header !== null, `a checked record of ${file.name} is gone at ${at}`);
+  return file.read(at + RECORD_HEADER_BYTES, header.length);
+}
