@@ -6,8 +6,8 @@ import type { Layout } from "./layout.ts";
 import { OP_LOOP } from "./opcodes.ts";
 import type { ValueType } from "./types.ts";
 
-/** With the counter in a local, or exact at every trap. */
-export type Form = "fast" | "exact";
+/** With the counter in a local; exact at every trap; or that, and telling which functions run (profile-code.ts). */
+export type Form = "fast" | "exact" | "profile";
 
 export interface CodeContext {
   readonly layout: Layout;

@@ -203,7 +203,7 @@ function check(seed: number, size: number, is64: boolean, limit: bigint): void {
   const machine = new Machine(program, initial.slice(), limit - 9n);
   const expected = machine.run(argument);
   const compiled = compile(programText(program, argument), engine);
-  for (const form of ["fast", "exact"] as const) {
+  for (const form of ["fast", "exact", "profile"] as const) {
     const instance = instantiate(engine, compiled, { form });
     instance.memoryBytes().set(initial);
     instance.setCounter(limit);

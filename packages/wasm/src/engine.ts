@@ -47,6 +47,7 @@ export class Engine {
   readonly #map: PageMap = new PageMap();
   readonly #stackBytes: number;
   readonly #exact: WeakMap<Uint8Array, WebAssembly.Module> = new WeakMap();
+  readonly #profiling: WeakMap<Uint8Array, WebAssembly.Module> = new WeakMap();
 
   constructor(options: EngineOptions = {}) {
     this.#stackBytes = options.stackBytes ?? STACK_BYTES;
@@ -110,7 +111,7 @@ export class Engine {
     }
     return new CanisterInstance({
       compiled,
-      module: form === "fast" ? compiled.module : this.#exactModule(compiled),
+      module: form === "fast" ? compiled.module : this.#otherModule(compiled, form),
       form,
       memory: options.memory,
       map: this.#map,
@@ -120,11 +121,12 @@ export class Engine {
     });
   }
 
-  #exactModule(compiled: CompiledCanister): WebAssembly.Module {
-    let module = this.#exact.get(compiled.wasm);
+  #otherModule(compiled: CompiledCanister, form: "exact" | "profile"): WebAssembly.Module {
+    const modules = form === "exact" ? this.#exact : this.#profiling;
+    let module = modules.get(compiled.wasm);
     if (module === undefined) {
-      module = new WebAssembly.Module(instrument(decodeModule(compiled.wasm), { form: "exact" }));
-      this.#exact.set(compiled.wasm, module);
+      module = new WebAssembly.Module(instrument(decodeModule(compiled.wasm), { form }));
+      modules.set(compiled.wasm, module);
     }
     return module;
   }

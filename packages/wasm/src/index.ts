@@ -17,6 +17,13 @@ export { type InstrumentOptions, instrument } from "./instrument.ts";
 export { MEMORY32_PAGES_MAX, MEMORY64_PAGES_MAX } from "./limits.ts";
 export { MemoryPool, type MemoryRequest } from "./memory-pool.ts";
 export { functionNames } from "./names.ts";
+export {
+  type FunctionProfile,
+  type FunctionStack,
+  PROFILE_DEPTH_MAX,
+  PROFILE_REST,
+  PROFILE_STACKS_MAX,
+} from "./profile.ts";
 export { ENGINE_STACK_MB, STACK_BYTES } from "./stack.ts";
 export { TRAP_TEXTS, type TrapKind, WasmTrap } from "./traps.ts";
 export type {

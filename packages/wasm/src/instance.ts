@@ -23,6 +23,7 @@ import {
   TRAP_STACK_OVERFLOW,
 } from "./layout.ts";
 import type { PageMap } from "./page-map.ts";
+import { type FunctionProfile, ProfileRecorder } from "./profile.ts";
 import { classifyTrap, WasmTrap } from "./traps.ts";
 
 export interface InstanceHooks {
@@ -50,6 +51,7 @@ interface Accessor {
 
 const LAST_PAGE_32 = 0xfffff;
 const BYTES_32: number = 2 ** 32;
+const PAGE_BYTES = 4096;
 const MASK_64: bigint = (1n << 64n) - 1n;
 
 export class CanisterInstance {
@@ -64,6 +66,8 @@ export class CanisterInstance {
   readonly #counterSet: (value: bigint) => void;
   readonly #charge: (amount: number) => void;
   readonly #globals: readonly Accessor[];
+  /** Of the profiling form. */
+  readonly #recorder: ProfileRecorder | null;
 
   constructor(parts: InstanceParts) {
     const { compiled, memory, map } = parts;
@@ -72,7 +76,8 @@ export class CanisterInstance {
     this.memory = memory;
     this.#map = map;
     this.#stackWords = Math.floor(parts.stackBytes / WORD_BYTES);
-    const reserved: Record<string, WebAssembly.ImportValue> = hostHooks(parts.hooks);
+    this.#recorder = parts.form === "profile" ? new ProfileRecorder() : null;
+    const reserved: Record<string, WebAssembly.ImportValue> = hostHooks(parts.hooks, this.#recorder);
     if (compiled.info.memory !== null) {
       if (memory === null)
         throw new OrreryError("wasm_memory_missing", "the module has a memory: pass one of its kind");
@@ -129,11 +134,19 @@ export class CanisterInstance {
 
   #enter(run: () => void): void {
     this.#stackSet(this.#stackWords);
+    this.#recorder?.begin(Number(this.counter()));
     try {
       withFrames(run);
     } catch (error) {
       throw classifyTrap(error, this.form) ?? error;
+    } finally {
+      this.#recorder?.end(Number(this.counter()));
     }
+  }
+
+  /** What was executed since it was last asked, by function; null but in the profiling form. */
+  takeProfile(): FunctionProfile | null {
+    return this.#recorder?.take(this.compiled.wasm) ?? null;
   }
 
   /** Instructions left; negative after running out. */
@@ -149,6 +162,7 @@ export class CanisterInstance {
         `a limit of ${value} instructions: at most ${COUNTER_MAX} can be counted, pass fewer`,
       );
     }
+    this.#recorder?.refilled(Number(this.counter()), Number(value));
     this.#counterSet(value);
   }
 
@@ -191,8 +205,9 @@ export class CanisterInstance {
   /** 4 KiB pages marked since the last `clearDirty` of the engine, without duplicates; a superset of those changed. */
   dirtyPages(): Uint32Array {
     // Page caches start at the last 32-bit page, so its own marks can be missed; only a full 4 GiB memory has it.
-    if (!this.compiled.info.is64 && this.memory?.buffer.byteLength === BYTES_32) this.#map.mark(LAST_PAGE_32);
-    return this.#map.pages();
+    const bytes = this.memory?.buffer.byteLength ?? 0;
+    if (!this.compiled.info.is64 && bytes === BYTES_32) this.#map.mark(LAST_PAGE_32);
+    return this.#map.pages(bytes / PAGE_BYTES);
   }
 
   /** Forgets all marks; before each message. */
@@ -201,8 +216,13 @@ export class CanisterInstance {
   }
 }
 
-function hostHooks(hooks: InstanceHooks): Record<string, (...args: never[]) => unknown> {
+function hostHooks(
+  hooks: InstanceHooks,
+  recorder: ProfileRecorder | null,
+): Record<string, (...args: never[]) => unknown> {
   return {
+    enter: recorder?.enter ?? ((): void => {}),
+    leave: recorder?.leave ?? ((): void => {}),
     out_of_instructions: () => {
       if (hooks.outOfInstructions === undefined) throw new WasmTrap("out_of_instructions", true);
       hooks.outOfInstructions();

@@ -11,6 +11,8 @@ import {
   EXPORT_GLOBAL,
   EXPORT_START,
   EXPORT_TABLE,
+  HOOK_ENTER,
+  HOOK_LEAVE,
   HOOK_MEMORY_GROWN,
   HOOK_TRAP,
   HOOKS,
@@ -70,6 +72,8 @@ export function instrument(m: DecodedModule, options: InstrumentOptions): Uint8A
 
 function hookParams(hook: number): ValueType[] {
   if (hook === HOOK_MEMORY_GROWN) return ["i32", "i32"];
+  if (hook === HOOK_ENTER) return ["i32", "f64"];
+  if (hook === HOOK_LEAVE) return ["f64"];
   return hook === HOOK_TRAP ? ["i32"] : [];
 }
 

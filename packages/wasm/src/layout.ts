@@ -16,7 +16,10 @@ export const IMPORT_MAP = "map";
 export const HOOK_OUT_OF_INSTRUCTIONS = 0;
 export const HOOK_MEMORY_GROWN = 1;
 export const HOOK_TRAP = 2;
-export const HOOKS = ["out_of_instructions", "memory_grown", "trap"] as const;
+/** Called by the profiling form only. */
+export const HOOK_ENTER = 3;
+export const HOOK_LEAVE = 4;
+export const HOOKS = ["out_of_instructions", "memory_grown", "trap", "enter", "leave"] as const;
 
 /** Operands of the trap hook. */
 export const TRAP_STACK_OVERFLOW = 1;
@@ -59,6 +62,8 @@ export interface Layout {
   readonly importCount: number;
   readonly functionCount: number;
   readonly wrapperBase: number;
+  /** Where the functions around those of the module are in the profiling form; -1 in the others. */
+  readonly profileBase: number;
   readonly fnCharge: number;
   readonly fnGrow: number;
   readonly fnMark: number;
@@ -89,11 +94,14 @@ export function layoutOf(m: DecodedModule, form: Form): Layout {
     form === "fast" &&
     m.types.every(({ params, results }) => params.length < ARITY_MAX && results.length < ARITY_MAX);
   const wrapperBase = HOOKS.length + importCount + functionCount;
-  const fnCharge = wrapperBase + importCount;
+  const wrappersEnd = wrapperBase + importCount;
+  const profileBase = form === "profile" ? wrappersEnd : -1;
+  const fnCharge = profileBase < 0 ? wrappersEnd : wrappersEnd + importCount + functionCount;
   return {
     importCount,
     functionCount,
     wrapperBase,
+    profileBase,
     fnCharge,
     fnGrow: fnCharge + 1,
     fnMark: fnCharge + 2,
@@ -109,5 +117,6 @@ export function layoutOf(m: DecodedModule, form: Form): Layout {
 
 /** Where the canister's function `index` is in the instrumented module. */
 export function mapFunction(layout: Layout, index: number): number {
+  if (layout.profileBase >= 0) return layout.profileBase + index;
   return index < layout.importCount ? layout.wrapperBase + index : HOOKS.length + index;
 }

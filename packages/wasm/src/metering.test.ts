@@ -5,7 +5,7 @@ import type { Form } from "./index.ts";
 import { run, start } from "./testing.ts";
 import { WasmTrap } from "./traps.ts";
 
-const FORMS: readonly Form[] = ["fast", "exact"];
+const FORMS: readonly Form[] = ["fast", "exact", "profile"];
 
 interface Case {
   readonly name: string;

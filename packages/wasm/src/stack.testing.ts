@@ -1,6 +1,6 @@
 /** Body of a thread with the stack that a canister thread has: recursion without end in several shapes of frames. */
 import { parentPort, workerData } from "node:worker_threads";
-import { type CompiledCanister, createEngine } from "./index.ts";
+import { type CompiledCanister, createEngine, type Form } from "./index.ts";
 import { instantiate, run, start } from "./testing.ts";
 import { WasmTrap } from "./traps.ts";
 
@@ -23,20 +23,27 @@ const SHAPES: Readonly<Record<string, string>> = {
     (func (export "canister_update go") (call $f) ${"drop ".repeat(100)}))`,
 };
 
-function overflow(text: string): string[] {
-  const instance = start(text);
+function overflow(text: string, form: Form): string[] {
+  const instance = start(text, { form });
   const seen = new Set<string>();
   // More than once, so that optimised frames are met as well.
   for (let i = 0; i < 4; i++) {
-    const { error } = run(instance, "go");
+    const { used, error } = run(instance, "go");
+    const { stacks = [] } = instance.takeProfile() ?? {};
+    const told = stacks.reduce((sum, { instructions }) => sum + instructions, 0n);
+    if (form === "profile" && told !== used) seen.add(`${told} of ${used} told`);
     seen.add(error instanceof WasmTrap ? `${error.kind} ${error.exactCounter}` : String(error));
   }
   return [...seen];
 }
 
+const FORMS: readonly Form[] = ["fast", "profile"];
+
 const { posted } = workerData as { posted: CompiledCanister };
 const foreign = run(instantiate(createEngine(), posted), "go").used;
 parentPort?.postMessage({
   foreign,
-  shapes: Object.entries(SHAPES).map(([name, text]) => [name, ...overflow(text)]),
+  shapes: FORMS.flatMap((form) =>
+    Object.entries(SHAPES).map(([name, text]) => [`${name}, ${form}`, ...overflow(text, form)]),
+  ),
 });

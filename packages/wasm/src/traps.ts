@@ -1,4 +1,5 @@
 /** Traps of canister code with the replica's texts, and how the engine's own errors map to them. */
+import type { Form } from "./code-context.ts";
 
 export type TrapKind =
   | "unreachable"
@@ -59,10 +60,10 @@ const PATTERNS: readonly (readonly [RegExp, TrapKind])[] = [
  * In the fast form the counter was written back before calls and `unreachable` only, and a null table entry looks like a
  * wrong type; such traps have `exactCounter` false.
  */
-export function classifyTrap(error: unknown, form: "fast" | "exact"): WasmTrap | null {
+export function classifyTrap(error: unknown, form: Form): WasmTrap | null {
   if (error instanceof RangeError && /call stack/i.test(error.message))
     return new WasmTrap("stack_overflow", false, error);
   if (!(error instanceof WebAssembly.RuntimeError)) return null;
   const kind = PATTERNS.find(([pattern]) => pattern.test(error.message))?.[1] ?? "other";
-  return new WasmTrap(kind, form === "exact" || kind === "unreachable", error);
+  return new WasmTrap(kind, form !== "fast" || kind === "unreachable", error);
 }
