@@ -43,10 +43,6 @@ export class StableOverlay {
     return this.#pages * WASM_PAGE_BYTES;
   }
 
-  get dirtyPageCount(): number {
-    return this.#dirty.size;
-  }
-
   get accessedPageCount(): number {
     return this.#accessed.size;
   }
@@ -71,6 +67,18 @@ export class StableOverlay {
     const last = Math.floor((offset + length - 1) / PAGE_BYTES);
     for (let index = Math.floor(offset / PAGE_BYTES); index <= last; index++) {
       if (!this.#dirty.has(index)) count++;
+    }
+    return count;
+  }
+
+  /** Pages in the range that this execution has neither read nor written. */
+  newlyAccessed(offset: number, length: number): number {
+    const first = Math.floor(offset / PAGE_BYTES);
+    const last = Math.floor((offset + length - 1) / PAGE_BYTES);
+    if (this.#accessed.size === 0) return last - first + 1;
+    let count = 0;
+    for (let index = first; index <= last; index++) {
+      if (!this.#accessed.has(index)) count++;
     }
     return count;
   }

@@ -90,6 +90,7 @@ export function callImports(host: Host): Record<string, HostFunction> {
       rejectFun: Pointer,
       rejectEnv: Pointer,
     ) => {
+      host.charge(unsigned(calleeSize) + unsigned(nameSize));
       const frame = host.allow("call_new");
       frame.dropPending();
       frame.pending = newCall(

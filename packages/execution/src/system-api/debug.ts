@@ -1,6 +1,7 @@
 /**
- * Imports for debugging (interface spec, "Debugging aids"). `debug_print` never fails because of its arguments; what it costs
- * depends on how much of the message the canister's log can hold.
+ * Imports for debugging (interface spec, "Debugging aids"). `debug_print` never fails because of its arguments; what both cost
+ * depends on how much of the message the canister's log can hold. A byte that somebody sees costs one more: what `trap` says, and
+ * on system subnets, whose nodes print it, what `debug_print` does.
  */
 import { utf8, utf8DecodeLossy } from "@orrery/base";
 import { CanisterFailure } from "./failure.ts";
@@ -30,11 +31,14 @@ export function debugImports(host: Host): Record<string, HostFunction> {
   return {
     debug_print: (src: Pointer, size: Pointer) => {
       const { frame } = host;
-      host.charge(printPrice(frame, unsigned(size)));
+      const bytes = unsigned(size);
+      const shown = frame.context.subnet.type === "system" ? bytes : 0;
+      host.charge(shown + printPrice(frame, bytes));
       print(host, frame, src, size);
       return undefined;
     },
     trap: (src: Pointer, size: Pointer) => {
+      host.charge(unsigned(size) + printPrice(host.frame, unsigned(size)));
       const start = unsigned(src);
       const bytes = Math.min(unsigned(size), TRAP_TEXT_BYTES_MAX);
       const memory = host.instance.memoryBytes();

@@ -144,6 +144,7 @@ export function environmentImports(host: Host): Record<string, HostFunction> {
     },
     performance_counter: (type: number) => BigInt.asIntN(64, performanceCounter(host, type)),
     is_controller: (src: Pointer, size: Pointer) => {
+      host.charge(unsigned(size));
       const frame = host.allow("is_controller");
       const id = host.viewBytes("ic0.is_controller", src, size);
       if (id.length > PRINCIPAL_BYTES_MAX) throw new CanisterFailure({ kind: "invalid_principal" });

@@ -1,8 +1,10 @@
 /**
  * Stable memory imports in both widths (interface spec, "Stable memory"). Charged: a byte an instruction, and a fixed price for
- * every 4 KiB page that a message writes first. The bytes that one message may touch are bounded.
+ * every 4 KiB page that a message writes first. The pages that one message may touch are bounded. Nothing is out of bounds for a
+ * length of zero, `stable_write` apart, which looks at the stable memory first.
  */
 import { PAGE_BYTES } from "@orrery/state";
+import { HEAP_BYTES_MAX_64 } from "../limits.ts";
 import { STABLE_PAGES_MAX, STABLE32_PAGES_MAX, type StableOverlay } from "../runner/stable-overlay.ts";
 import { CanisterFailure, trapped } from "./failure.ts";
 import type { MessageFrame } from "./frame.ts";
@@ -15,6 +17,8 @@ const DIRTY_PAGE_INSTRUCTIONS = 1_000;
 const DIRTY_PAGE_INSTRUCTIONS_64 = 4_000;
 
 const GIB: number = 1024 ** 3;
+/** Heap addresses and lengths above it are out of bounds before anything else is looked at. */
+const HEAP_ADDRESS_MAX = { 32: 2 ** 32 - 1, 64: Number(HEAP_BYTES_MAX_64) } as const;
 /** Bytes of stable memory that one message may touch: upgrades and installs, queries, everything else. */
 const TOUCH_BYTES_MAX = { upgrade: 8 * GIB, query: GIB, message: 2 * GIB } as const;
 const UPGRADE_MODES: ModeMask = modeMask("I G");
@@ -26,16 +30,22 @@ function pagesMax(frame: MessageFrame): number {
   return TOUCH_BYTES_MAX[kind] / PAGE_BYTES;
 }
 
-function checkTouched(frame: MessageFrame, count: number, verb: "modified" | "accessed"): void {
-  if (count <= pagesMax(frame)) return;
+/** What is written counts as accessed too and has the same limit, so there is no other text. */
+function checkAccess(frame: MessageFrame, offset: number, size: number): void {
+  const { stable } = frame;
+  if (stable.accessedPageCount + stable.newlyAccessed(offset, size) <= pagesMax(frame)) return;
   const kilobytes = (bytes: number): number => bytes / 1024;
   throw new CanisterFailure({
     kind: "memory_access_limit",
     text:
-      `Exceeded the limit for the number of ${verb} pages in the stable memory in a single execution: limit ` +
-      `${kilobytes(TOUCH_BYTES_MAX.message)} KB for regular messages, ${kilobytes(TOUCH_BYTES_MAX.upgrade)} KB for upgrade ` +
-      `messages and ${kilobytes(TOUCH_BYTES_MAX.query)} KB for queries.`,
+      "Exceeded the limit for the number of accessed pages in the stable memory in a single message execution: limit " +
+      `${kilobytes(TOUCH_BYTES_MAX.message)} KB for regular messages and ${kilobytes(TOUCH_BYTES_MAX.query)} KB for queries.`,
   });
+}
+
+function checkAddress(host: Host, address: number, size: number): void {
+  const max = HEAP_ADDRESS_MAX[host.is64 ? 64 : 32];
+  if (address > max || size > max) throw trapped("heap out of bounds");
 }
 
 function small(stable: StableOverlay): StableOverlay {
@@ -62,10 +72,11 @@ function grow(frame: MessageFrame, delta: number, pagesMaximum: number): number 
 function read(host: Host, frame: MessageFrame, range: { dst: number; offset: number; size: number }): void {
   const { dst, offset, size } = range;
   if (offset + size > frame.stable.bytes) throw trapped("stable memory out of bounds");
+  checkAddress(host, dst, size);
+  checkAccess(frame, offset, size);
   const memory = host.instance.memoryBytes();
   if (dst + size > memory.length) throw trapped("heap out of bounds");
   frame.stable.read(offset, memory.subarray(dst, dst + size));
-  checkTouched(frame, frame.stable.accessedPageCount, "accessed");
   host.instance.markDirty(dst, size);
 }
 
@@ -73,13 +84,14 @@ function write(host: Host, frame: MessageFrame, range: { offset: number; src: nu
   const { offset, src, size } = range;
   const { stable } = frame;
   if (offset + size > stable.bytes) throw trapped("stable memory out of bounds");
+  if (size === 0) return;
+  checkAddress(host, src, size);
+  checkAccess(frame, offset, size);
   const fresh = stable.newlyDirty(offset, size);
   host.charge(fresh * (host.is64 ? DIRTY_PAGE_INSTRUCTIONS_64 : DIRTY_PAGE_INSTRUCTIONS));
   const memory = host.instance.memoryBytes();
   if (src + size > memory.length) throw trapped("heap out of bounds");
-  checkTouched(frame, stable.dirtyPageCount + fresh, "modified");
   stable.write(offset, memory.subarray(src, src + size));
-  checkTouched(frame, stable.accessedPageCount, "accessed");
 }
 
 export function stableImports(host: Host): Record<string, HostFunction> {
@@ -93,6 +105,7 @@ export function stableImports(host: Host): Record<string, HostFunction> {
     stable_read: (dst: number, offset: number, size: number) => {
       host.charge(size >>> 0);
       const frame = host.allow("stable_read");
+      if (size === 0) return undefined;
       small(frame.stable);
       read(host, frame, { dst: dst >>> 0, offset: offset >>> 0, size: size >>> 0 });
       return undefined;
@@ -110,12 +123,14 @@ export function stableImports(host: Host): Record<string, HostFunction> {
     stable64_read: (dst: Pointer, offset: Pointer, size: Pointer) => {
       host.charge(unsigned(size));
       const frame = host.allow("stable64_read");
+      if (unsigned(size) === 0) return undefined;
       read(host, frame, { dst: unsigned(dst), offset: unsigned(offset), size: unsigned(size) });
       return undefined;
     },
     stable64_write: (offset: Pointer, src: Pointer, size: Pointer) => {
       host.charge(unsigned(size));
       const frame = host.allow("stable64_write");
+      if (unsigned(size) === 0) return undefined;
       write(host, frame, { offset: unsigned(offset), src: unsigned(src), size: unsigned(size) });
       return undefined;
     },
