@@ -25,12 +25,14 @@ const COSTS: Readonly<Record<string, number>> = {
   debug_print: 100,
   stable_grow: 100,
   stable64_grow: 100,
-  stable_size: 20,
-  stable64_size: 20,
+  stable_size: 0,
+  stable64_size: 0,
   stable_read: 20,
   stable64_read: 20,
   stable_write: 20,
   stable64_write: 20,
+  mint_cycles: 0,
+  mint_cycles128: 0,
 };
 
 /** One function a word: `name(params)results`; `I`, `i` (i32) and `l` (i64). */
