@@ -5,7 +5,13 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const FILES = ["../../../packages/execution/src/hostile.slow.test.ts", "./node.test.ts", "./crash.test.ts"];
+const EXECUTION = "../../../packages/execution/src/";
+const FILES = [
+  `${EXECUTION}hostile.slow.test.ts`,
+  `${EXECUTION}hostile-messages.test.ts`,
+  "./node.test.ts",
+  "./crash.test.ts",
+];
 
 const child = spawn(
   process.execPath,

@@ -3,7 +3,7 @@
  * order, sizes and counts are checked here; operand types are left to the engine, which validates the module as well.
  * What canisters may not use at all (tags, GC types, shared or custom-page memories, table initialisers) is refused.
  */
-import { InvalidModule, localGlobal, Reader } from "./reader.ts";
+import { ELEMENT_SEGMENTS_MAX, InvalidModule, localGlobal, Reader } from "./reader.ts";
 import type { ValueType } from "./types.ts";
 
 export const MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
@@ -177,7 +177,7 @@ function readSection(m: Building, id: number, r: Reader): void {
       if (m.start >= m.importedFunctions.length + m.functions.length) throw r.fail("unknown start function");
       return;
     case 9:
-      readVector(r, "element segments", () => m.elements.push(readElement(m, r)));
+      readVector(r, "element segments", () => m.elements.push(readElement(m, r)), ELEMENT_SEGMENTS_MAX);
       return;
     case 10:
       readCode(m, r);
@@ -190,8 +190,8 @@ function readSection(m: Building, id: number, r: Reader): void {
   }
 }
 
-function readVector(r: Reader, what: string, element: () => unknown): void {
-  for (let n = r.count(what); n > 0; n--) element();
+function readVector(r: Reader, what: string, element: () => unknown, max?: number): void {
+  for (let n = r.count(what, max); n > 0; n--) element();
 }
 
 function readCustom(m: Building, r: Reader): void {
@@ -254,8 +254,8 @@ function readLimits(r: Reader): Limits {
 }
 
 function readImport(m: Building, r: Reader): void {
-  const module = r.name();
-  const name = r.name();
+  const module = r.boundedName();
+  const name = r.boundedName();
   const kind = r.u8();
   let type = 0;
   if (kind === KIND_FUNCTION) type = typeIndex(m, r);
@@ -306,7 +306,7 @@ function skipConstant(r: Reader): { type: "i32" | "i64"; value: bigint } | null 
 }
 
 function readExport(m: Building, r: Reader): Export {
-  const name = r.name();
+  const name = r.boundedName();
   const kind = r.u8();
   const index = r.u32();
   if (kind > KIND_TAG) throw r.fail(`malformed export kind ${kind}`);

@@ -4,6 +4,10 @@
  */
 import type { WasmValidationError, WasmValidationKind } from "./types.ts";
 
+/** Limits of the replica's engine that this one does not have: bytes of an imported or exported name, element segments. */
+const NAME_BYTES_MAX = 100_000;
+export const ELEMENT_SEGMENTS_MAX = 100_000;
+
 /** A module that is not acceptable. Thrown inside this package; callers get its `reason` in a `Result`. */
 export class InvalidModule extends Error {
   readonly reason: WasmValidationError;
@@ -168,11 +172,20 @@ export class Reader {
     throw this.fail("invalid LEB128");
   }
 
-  /** A vector's length; each element takes at least one byte, so a longer vector cannot be. */
-  count(what: string): number {
+  /** A vector's length; each element takes at least one byte, so a longer vector cannot be. `max`: what the replica allows. */
+  count(what: string, max: number = Number.POSITIVE_INFINITY): number {
     const n = this.u32();
     if (n > this.end - this.at) throw this.fail(`${what}: more elements than bytes`);
+    if (n > max) throw invalidInReplica(this, `${what} count of ${n} exceeds the limit of ${max}`);
     return n;
+  }
+
+  /** Of an import or an export. */
+  boundedName(): string {
+    const start = this.at;
+    if (this.u32() > NAME_BYTES_MAX) throw this.fail("string size out of bounds");
+    this.at = start;
+    return this.name();
   }
 
   name(): string {

@@ -17,6 +17,9 @@ export const ELEMENT = 9;
 export const CODE = 10;
 export const DATA = 11;
 export const I32 = 0x7f;
+/** Flags of a memory's limits. */
+export const WITH_MAXIMUM = 1;
+export const WITH_64_BITS = 4;
 export const NO_PARAMETERS: readonly number[] = [0x60, 0, 0];
 export const NOP = 0x01;
 export const END = 0x0b;
@@ -115,6 +118,58 @@ export function parameters(count: number): Uint8Array {
     section(FUNCTION, vector(1, 0)),
     section(CODE, vector(1, code)),
   );
+}
+
+export function results(count: number): Uint8Array {
+  return module(
+    section(TYPE, vector(1, join(0x60, 0, leb(count), fill(count, I32)))),
+    section(FUNCTION, vector(1, 0)),
+    section(CODE, vector(1, body(0, fill(count, 0x41, 0)))),
+  );
+}
+
+export function types(count: number): Uint8Array {
+  return module(section(TYPE, leb(count), fill(count, ...NO_PARAMETERS)));
+}
+
+export function dataSegments(count: number): Uint8Array {
+  return module(section(MEMORY, 1, 0, 1), section(DATA, leb(count), fill(count, 0, 0x41, 0, END, 0)));
+}
+
+export function elementSegments(count: number): Uint8Array {
+  return module(section(TABLE, 1, 0x70, 0, 1), section(ELEMENT, leb(count), fill(count, 0, 0x41, 0, END, 0)));
+}
+
+/** `ic0.time` again and again; with a length, a function of a name so long that does not exist. */
+export function imports(count: number, nameBytes?: number): Uint8Array {
+  const name = nameBytes === undefined ? text("time") : text("t".repeat(nameBytes));
+  const entry = join(text("ic0"), name, 0, 0);
+  return module(
+    section(TYPE, vector(1, [0x60, 0, 1, 0x7e])),
+    section(IMPORT, leb(count), fill(count, ...entry)),
+  );
+}
+
+/** A function whose name in the name section is so long. */
+export function functionNamed(bytes: number): Uint8Array {
+  const names = join(1, 0, leb(bytes), fill(bytes, 0x61));
+  const [declared, defined, code] = functions(body(0));
+  return module(declared, defined, code, section(0, text("name"), 1, leb(names.length), names));
+}
+
+/** A function of so many bytes, of the longest instructions that there are. */
+export function longBody(bytes: number): Uint8Array {
+  const constant = [0xfd, 12, ...new Array<number>(16).fill(7), 0x1a];
+  const count = Math.floor((bytes - 2) / constant.length);
+  return one(join(fill(bytes - 2 - count * constant.length, NOP), fill(count, ...constant)));
+}
+
+/** A module of so many bytes, nearly all of them in a custom section that nobody reads. */
+export function padded(bytes: number): Uint8Array {
+  const out = new Uint8Array(bytes);
+  const lead = join(HEADER, 0, leb(bytes - HEADER.length - 5), text("a"));
+  out.set(lead);
+  return out;
 }
 
 export function table(elements: number): Uint8Array {

@@ -1,16 +1,13 @@
 /**
- * Modules made to hurt whoever takes them, and modules on either side of every limit of the format, each made by code when it is
- * asked for, with the verdict that an installation must come to (interface spec, "Canister module format"; limits and texts of the
- * replica). Written in the binary format, since most of them are what no assembler would make.
+ * Modules made to hurt whoever takes them, each made by code when it is asked for, with the verdict that an installation must come to
+ * (interface spec, "Canister module format"; texts of the replica). Written in the binary format, since most of them are what no
+ * assembler would make. Those at limits are in a file of their own.
  */
 import { gzipSync } from "node:zlib";
 import {
   body,
-  brTable,
   CODE,
   claiming,
-  codeSection,
-  custom,
   DATA,
   ELEMENT,
   END,
@@ -30,40 +27,18 @@ import {
   MIB,
   module,
   NO_PARAMETERS,
-  NOP,
   one,
-  parameters,
   section,
   startLoop,
   TABLE,
   TYPE,
-  table,
   vector,
   zeros,
 } from "./hostile-bytes.testkit.ts";
+import { LARGE, LIMITS } from "./hostile-limits.testkit.ts";
+import { decoding, engine, type HostileModule, refused, tooManyMethods } from "./hostile-verdicts.testkit.ts";
 
-/** What an installation answers: nothing more to say, or `IC0505` with a text that begins like this. */
-export type Verdict = "installed" | { readonly refused: string };
-
-export interface HostileModule {
-  readonly name: string;
-  readonly wasm: () => Uint8Array;
-  readonly verdict: Verdict;
-  /** Takes seconds: for the long run only. */
-  readonly slow?: boolean;
-}
-
-const decoding = (why: string): Verdict => ({ refused: `Failed to decode wasm module: ${why}` });
-const engine: Verdict = {
-  refused: "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with ",
-};
-const PREFIX = "Wasm module ";
-const refused = (why: string): Verdict => ({ refused: `${PREFIX}${why}` });
-
-const METHODS = "`canister_update <name>`, `canister_query <name>`, or `canister_composite_query <name>`";
-const tooManyMethods = (count: number): Verdict => ({
-  refused: `The number of exported functions called ${METHODS} is ${count} which exceeds 1000.`,
-});
+export type { HostileModule, Verdict } from "./hostile-verdicts.testkit.ts";
 
 const BOMBS: readonly HostileModule[] = [
   { name: "nothing", wasm: () => new Uint8Array(0), verdict: decoding("unsupported canister module format") },
@@ -129,9 +104,8 @@ const BOMBS: readonly HostileModule[] = [
   { name: "200,000 custom sections", wasm: () => module(fill(200_000, 0, 1, 0)), verdict: "installed" },
   {
     name: "a gzip stream that ends in the middle",
-    wasm: () => zeros(MIB).subarray(0, 500),
-    // What would be the size is a piece of the data.
-    verdict: { refused: "" },
+    wasm: () => claiming(zeros(MIB).subarray(0, 500), MIB),
+    verdict: decoding("failed to decode compressed Wasm module: "),
   },
   {
     name: "100 MiB of zeros in 100 KiB",
@@ -200,141 +174,6 @@ const BOMBS: readonly HostileModule[] = [
     name: "10,000 exports",
     wasm: () => exporting(10_000, (i) => `canister_query ${i}`),
     verdict: tooManyMethods(10_000),
-  },
-];
-
-/** Modules at a limit and one beyond it. */
-const LIMITS: readonly HostileModule[] = [
-  { name: "65,520 branch targets", wasm: () => brTable(65_520), verdict: "installed" },
-  // Fewer than the 50,000 of the engine, which must have room for the locals of metering.
-  { name: "48,900 locals", wasm: () => one([], join(1, leb(48_900), I32)), verdict: "installed" },
-  {
-    name: "48,901 locals",
-    wasm: () => one([], join(1, leb(48_901), I32)),
-    verdict: decoding("too many locals: more than 48900"),
-  },
-  {
-    name: "50,000 locals",
-    wasm: () => one([], join(1, leb(50_000), I32)),
-    verdict: decoding("too many locals: more than 48900"),
-  },
-  { name: "50,001 locals", wasm: () => one([], join(1, leb(50_001), I32)), verdict: engine },
-  { name: "1,000 parameters", wasm: () => parameters(1_000), verdict: "installed" },
-  { name: "1,001 parameters", wasm: () => parameters(1_001), verdict: engine },
-  {
-    name: "50,000 functions",
-    wasm: () => module(...functions(...Array.from({ length: 50_000 }, () => body(0)))),
-    verdict: "installed",
-  },
-  {
-    name: "50,001 functions",
-    wasm: () => module(...functions(...Array.from({ length: 50_001 }, () => body(0)))),
-    verdict: refused("defined 50001 functions which exceeds the maximum number allowed 50000."),
-  },
-  {
-    name: "1,000 globals",
-    wasm: () => module(section(GLOBAL, vector(1_000, [I32, 1, 0x41, 0, END]))),
-    verdict: "installed",
-  },
-  {
-    name: "1,001 globals",
-    wasm: () => module(section(GLOBAL, vector(1_001, [I32, 1, 0x41, 0, END]))),
-    verdict: refused("defined 1001 globals which exceeds the maximum number allowed 1000."),
-  },
-  { name: "a table of 1,000,000", wasm: () => table(1_000_000), verdict: "installed" },
-  {
-    name: "a table of 1,000,001",
-    wasm: () => table(1_000_001),
-    verdict: refused("defined 1 tables, the largest of 1000001 elements"),
-  },
-  {
-    name: "two tables",
-    wasm: () => module(section(TABLE, vector(2, [0x70, 0, 1]))),
-    verdict: refused("defined 2 tables"),
-  },
-  {
-    name: "a memory of 65,536 pages",
-    wasm: () => module(section(MEMORY, 1, 0, leb(65_536))),
-    verdict: "installed",
-    slow: true,
-  },
-  {
-    name: "a memory of 65,537 pages",
-    wasm: () => module(section(MEMORY, 1, 0, leb(65_537))),
-    verdict: engine,
-  },
-  {
-    name: "two memories",
-    wasm: () => module(section(MEMORY, vector(2, [0, 1]))),
-    verdict: refused("has 2 memory sections but should have had 1"),
-  },
-  {
-    name: "1,000 methods",
-    wasm: () => exporting(1_000, (i) => `canister_update ${i}`),
-    verdict: "installed",
-  },
-  {
-    name: "1,001 methods",
-    wasm: () => exporting(1_001, (i) => `canister_update ${i}`),
-    verdict: tooManyMethods(1_001),
-  },
-  {
-    name: "method names of 20,000 bytes",
-    wasm: () => exporting(1, () => `canister_query ${"a".repeat(20_000)}`),
-    verdict: "installed",
-  },
-  {
-    name: "method names of 20,001 bytes",
-    wasm: () => exporting(1, () => `canister_query ${"a".repeat(20_001)}`),
-    verdict: {
-      refused: `The sum of \`<name>\` lengths in exported functions called ${METHODS} is 20001 which exceeds the allowed limit of 20000.`,
-    },
-  },
-  {
-    name: "16 custom sections",
-    wasm: () => module(...Array.from({ length: 16 }, (_, i) => custom(`icp:public ${i}`, 1))),
-    verdict: "installed",
-  },
-  {
-    name: "17 custom sections",
-    wasm: () => module(...Array.from({ length: 17 }, (_, i) => custom(`icp:public ${i}`, 1))),
-    verdict: refused("defined 17 custom sections which exceeds the maximum number allowed 16."),
-  },
-  {
-    name: "a custom section of 1 MiB",
-    wasm: () => module(custom("icp:private a", MIB - 1)),
-    verdict: "installed",
-  },
-  {
-    name: "a custom section of 1 MiB and a byte",
-    wasm: () => module(custom("icp:private a", MIB)),
-    verdict: refused(
-      "has an invalid custom section. Invalid custom sections: total size of the custom sections exceeds the maximum " +
-        "allowed: size 1048577 bytes, allowed 1048576 bytes",
-    ),
-  },
-  { name: "a function of 1,000,000 operators", wasm: () => one(fill(999_999, NOP)), verdict: "installed" },
-  {
-    name: "a function of 1,000,001 operators",
-    wasm: () => one(fill(1_000_000, NOP)),
-    verdict: refused(
-      "contains a function at index 0 with complexity 1000001 which exceeds the maximum complexity allowed 1000000.",
-    ),
-  },
-];
-
-/** Modules whose making or upload takes long. */
-const LARGE: readonly HostileModule[] = [
-  {
-    name: "a code section of 10 MiB",
-    wasm: () => new Uint8Array(gzipSync(codeSection(10 * MIB))),
-    verdict: "installed",
-    slow: true,
-  },
-  {
-    name: "a code section of 10 MiB and a byte",
-    wasm: () => new Uint8Array(gzipSync(codeSection(10 * MIB + 1))),
-    verdict: refused("code section size of 10485761 exceeds the maximum allowed size of 10485760."),
   },
 ];
 
