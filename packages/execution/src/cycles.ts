@@ -191,6 +191,12 @@ export function prepayExecution(
   return { ok: true, value: { cycles, instructionLimit, is64 } };
 }
 
+/** Whether the balance pays for a whole message and keeps the freezing threshold. */
+export function canPrepay(subnet: FeeSubnet, { meta }: CanisterState, instructionLimit: bigint): boolean {
+  const cycles = executionCost(subnet, instructionLimit, meta.module?.is64 ?? false);
+  return meta.cycles >= freezingThresholdCycles(subnet, meta) + cycles;
+}
+
 /**
  * Brings what was prepaid for a callback in line with the code that now runs it, which an upgrade may have made 32-bit or 64-bit
  * since: the rest is taken from the balance whatever the freezing threshold, or given back. IC0207 when the balance is too small.

@@ -112,7 +112,10 @@ export class ExecutionIndex {
     setMember(this.outputs, key, canister.queues.outputs.size > 0);
     setMember(this.stopping, key, meta.status.kind === "stopping");
     // One that is due in the middle of a message is due when that has ended.
-    const ready = meta.status.kind === "running" && canister.running === null;
+    const ready =
+      meta.status.kind === "running" &&
+      canister.running === null &&
+      meta.module?.exports.globalTimer === true;
     const timer = ready ? meta.globalTimer : 0n;
     if (this.#timerOf.get(key) !== timer) {
       if (timer === 0n) {

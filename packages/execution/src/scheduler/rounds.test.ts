@@ -186,6 +186,50 @@ test("a best-effort call is answered at its deadline, and its late answer only b
   assert.deepEqual(runner.wrong, []);
 });
 
+const TIMED = (hook: string): string => `(module
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+  (import "ic0" "global_timer_set" (func $set (param i64) (result i64)))
+  (memory 1)
+  (func (export "${hook}") (i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1))))
+  (func (export "canister_update set")
+    (i64.store (i32.const 8) (call $set (i64.const 1))) (call $append (i32.const 8) (i32.const 8)) (call $reply))
+  (func (export "canister_query get") (call $append (i32.const 0) (i32.const 1)) (call $reply)))`;
+
+test("a timer that cannot be paid for stays set, keeps nobody busy, and goes off when cycles come", () => {
+  const subnet = new TestSubnet();
+  const id = subnet.installed(TIMED("canister_global_timer"));
+  const count = (): number => subnet.reply({ canisterId: id, method: "get" })[0] ?? -1;
+  subnet.reply({ canisterId: id, method: "set" });
+  subnet.round();
+  assert.equal(count(), 1);
+  const { meta } = subnet.canister(id);
+  const { cycles } = meta;
+  subnet.execution.edit(principalKey(id), (canister) => {
+    canister.meta.globalTimer = subnet.state.time + SECOND;
+    canister.meta.cycles = 1_000n;
+  });
+  for (let i = 0; i < 3; i++) subnet.round([], SECOND);
+  assert.equal(subnet.results.at(-1)?.moreWork, false);
+  assert.equal(subnet.results.at(-1)?.nextTimer, null);
+  assert.notEqual(subnet.canister(id).meta.globalTimer, 0n);
+  subnet.execution.edit(principalKey(id), (canister) => {
+    canister.meta.cycles = cycles;
+  });
+  subnet.round();
+  assert.equal(subnet.canister(id).meta.globalTimer, 0n);
+  assert.equal(count(), 2);
+});
+
+test("the timer of a module without its hook stays set", () => {
+  const subnet = new TestSubnet();
+  const id = subnet.installed(TIMED("no_hook"));
+  const before = (): number => subnet.reply({ canisterId: id, method: "set" })[0] ?? -1;
+  assert.equal(before(), 0);
+  subnet.round([], SECOND);
+  assert.equal(before(), 1);
+});
+
 test("calls beyond the queue's capacity are refused and slots come back with answers", () => {
   const runner = new ScriptedRunner();
   const subnet = new TestSubnet({ runner });

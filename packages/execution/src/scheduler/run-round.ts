@@ -6,6 +6,7 @@
 import type { PrincipalKey } from "@orrery/base";
 import type { CanisterState } from "@orrery/state";
 import { minOf } from "../bigints.ts";
+import { canPrepay } from "../cycles.ts";
 import type { ExecutionLimits } from "../limits.ts";
 import { subnetMemoryLeft } from "../management/memory.ts";
 import {
@@ -70,6 +71,9 @@ function collectTasks(round: Round): DueTasks {
   for (;;) {
     const key = index.takeTimer(state.time);
     if (key === null) return due;
+    const canister = state.canisters.get(key);
+    // Who cannot pay keeps the timer: the change that brings cycles brings it back into the index.
+    if (canister !== undefined && !canPrepay(state.subnet, canister, limits.instructionsPerMessage)) continue;
     const tasks = due.get(key);
     if (tasks === undefined) due.set(key, { heartbeat: false, timer: true });
     else tasks.timer = true;
