@@ -45,14 +45,15 @@ after(async () => {
   await server.end();
 });
 
-for (const [what, filter, every] of [
-  ["a sample of all cases", "", EVERY],
-  ["all cases on certification", "certification", 1],
+for (const { what, every, ...chosen } of [
+  { what: "a sample of all cases", every: EVERY },
+  { what: "all cases on certification", filter: "certification", every: 1 },
+  { what: "all cases that move the clock, in instances of their own", needing: "time control", every: 1 },
 ] as const) {
   test(`an instance passes ${what}`, async () => {
     const sample = { every, offset: 3 };
-    const { results, capabilities } = await runSuite({ url, outside, administrator, filter, sample });
-    for (const has of ["several subnets", "snapshots", "chain keys", "outcalls"] as const) {
+    const { results, capabilities } = await runSuite({ url, outside, administrator, ...chosen, sample });
+    for (const has of ["several subnets", "snapshots", "chain keys", "outcalls", "time control"] as const) {
       assert.ok(capabilities.includes(has), has);
     }
     const failed = results

@@ -86,7 +86,7 @@ export type Section = (typeof SECTIONS)[number];
 export const CAPABILITIES = {
   "several subnets": "the network has one subnet with canister ranges",
   "several nodes": "the subnet has one node",
-  "time control": "the network's clock cannot be moved by a client",
+  "time control": "the network's clock cannot be moved by a client: --clock names a PocketIC server that can",
   "chain keys": "the network has no threshold keys",
   outcalls: "the network makes no HTTPS outcalls that a test can answer",
   administrators: "the network has no subnet administrators that the suite can act for",

@@ -1,11 +1,15 @@
 /**
  * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--outside FOLDER] [--administrator PEM]
- * [--table]`: the suite as a command, against the network at URL or one that it starts. Ends with 1 when a case failed. `--outside`
+ * [--clock URL] [--needing CAPABILITY] [--table]`: the suite as a command, against the network at URL or one that it starts. Ends with 1 when a case failed. `--outside`
  * keeps the certificate of the server that outcalls ask, so that a network at URL can be told to trust it; `--administrator` names the
- * file with an Ed25519 key of a subnet's administrator there. `--table` runs nothing and writes the table of counts into the README.
+ * file with an Ed25519 key of a subnet's administrator there. `--clock` names a PocketIC server whose
+ * instances run the cases that move time; by default it is the network at URL if it is one, and this process beside an own
+ * network. `--table` runs nothing and writes the table of counts into the README.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import type { Capability } from "./case.ts";
+import { clockOfServer, type OpenClocked, openInProcess } from "./clock.ts";
 import { ed25519 } from "./identity.ts";
 import { startNetworkBeside, startOutside } from "./outside.ts";
 import { type CaseResult, runSuite, selectCases } from "./run.ts";
@@ -20,6 +24,8 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
     outside: { type: "string" },
     administrator: { type: "string" },
+    clock: { type: "string" },
+    needing: { type: "string" },
     slow: { type: "boolean", default: false },
     table: { type: "boolean", default: false },
   },
@@ -32,6 +38,15 @@ function report(result: CaseResult): void {
   console.log(
     `${marks[result.status]} ${result.section}: ${result.title}\n    ${result.reason?.replaceAll("\n", "\n    ")}`,
   );
+}
+
+/** Whose clock cases move; undefined leaves it to the network under test. */
+async function chosenClock(): Promise<OpenClocked | undefined> {
+  const { clock, url } = values;
+  if (clock === undefined) return url === undefined ? openInProcess : undefined;
+  const open = await clockOfServer(clock);
+  if (open === null) throw new Error(`${clock} is no PocketIC server: start bin/pocket-ic and name its URL`);
+  return open;
 }
 
 /** Replaces the table of the README, from its heading to its sum. */
@@ -47,6 +62,7 @@ async function run(): Promise<void> {
   const administrator = ed25519(
     values.administrator === undefined ? undefined : readFileSync(values.administrator, "utf8"),
   );
+  const clock = await chosenClock();
   const started = values.url === undefined ? await startNetworkBeside(outside, administrator) : null;
   const startedMs = performance.now();
   try {
@@ -55,7 +71,9 @@ async function run(): Promise<void> {
       outside,
       administrator,
       report,
+      ...(clock === undefined ? {} : { clock }),
       ...(values.filter === undefined ? {} : { filter: values.filter }),
+      ...(values.needing === undefined ? {} : { needing: values.needing as Capability }),
       ...(values.every === undefined
         ? {}
         : { sample: { every: Number(values.every), offset: Number(values.offset) } }),

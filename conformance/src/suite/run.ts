@@ -2,6 +2,7 @@
 
 import { probeCapabilities } from "./capabilities.ts";
 import { CAPABILITIES, type Capability, type Case, declaredCases, SECTIONS } from "./case.ts";
+import { clockOfServer, type OpenClocked } from "./clock.ts";
 import type { Identity } from "./identity.ts";
 import type { Outside } from "./outside.ts";
 import { discover } from "./target.ts";
@@ -27,12 +28,16 @@ export interface RunOptions {
   readonly url: string;
   /** Only cases whose section or title contains it. */
   readonly filter?: string;
+  /** Only cases that need it. */
+  readonly needing?: Capability;
   /** Every case whose place is a multiple of it, from `offset` on. */
   readonly sample?: { readonly every: number; readonly offset: number };
   /** Answers outcalls; without it none are asked for. */
   readonly outside?: Outside;
   /** Who administers the network's subnets of the kind that has administrators. */
   readonly administrator?: Identity;
+  /** Makes networks whose clock cases move; by default the network is asked whether it can. */
+  readonly clock?: OpenClocked;
   readonly report?: (result: CaseResult) => void;
 }
 
@@ -41,10 +46,15 @@ export interface RunResult {
   readonly capabilities: readonly Capability[];
 }
 
-export function selectCases({ filter, sample }: Pick<RunOptions, "filter" | "sample">): readonly Case[] {
+export function selectCases({
+  filter,
+  needing,
+  sample,
+}: Pick<RunOptions, "filter" | "needing" | "sample">): readonly Case[] {
   const wanted = filter?.toLowerCase() ?? "";
   return declaredCases()
     .filter(({ section, title }) => `${section}: ${title}`.toLowerCase().includes(wanted))
+    .filter(({ needs }) => needing === undefined || needs.includes(needing))
     .filter((_, index) => sample === undefined || index % sample.every === sample.offset % sample.every);
 }
 
@@ -53,7 +63,9 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
   const wire = await Wire.connect(options.url);
   const target = await discover(wire);
   const pool = newPool(options);
-  const capabilities = await probeCapabilities(new World(wire, target, pool));
+  const clock = options.clock ?? (await clockOfServer(options.url));
+  const has = await probeCapabilities(new World(wire, target, pool));
+  const capabilities = new Set<Capability>([...has, ...(clock === null ? [] : ["time control" as const])]);
   const queue = [...selectCases(options)];
   const results: CaseResult[] = [];
   const worker = async (): Promise<void> => {
@@ -61,7 +73,9 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
       const missing = next.needs.find((need) => !capabilities.has(need));
       const result =
         missing === undefined
-          ? await runCase(next, new World(wire, target, pool))
+          ? await (next.needs.includes("time control") && clock !== null
+              ? runClocked(next, clock)
+              : runCase(next, new World(wire, target, pool)))
           : outcome(next, "not run", CAPABILITIES[missing], 0);
       results.push(result);
       options.report?.(result);
@@ -71,6 +85,17 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
   const order = (result: CaseResult): number => SECTIONS.indexOf(result.section as (typeof SECTIONS)[number]);
   results.sort((a, b) => order(a) - order(b));
   return { results, capabilities: [...capabilities] };
+}
+
+/** Runs a case in a network of its own. */
+async function runClocked(one: Case, open: OpenClocked): Promise<CaseResult> {
+  const network = await open();
+  try {
+    const wire = await Wire.connect(network.url, network);
+    return await runCase(one, new World(wire, await discover(wire), newPool(), network));
+  } finally {
+    await network.close();
+  }
 }
 
 async function runCase(one: Case, world: World): Promise<CaseResult> {

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { Network } from "../harness.ts";
 import type { Capability } from "./case.ts";
+import { openInProcess } from "./clock.ts";
 import { ed25519 } from "./identity.ts";
 import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
 import { runSuite, selectCases } from "./run.ts";
@@ -47,6 +48,20 @@ test("there are enough cases, each with a sentence of its own", () => {
   const sentences = cases.map(({ section, title }) => `${section}: ${title}`);
   const twice = sentences.filter((sentence, index) => sentences.indexOf(sentence) !== index);
   assert.deepEqual(twice, []);
+});
+
+test("networks in this process let cases move their clocks", async () => {
+  const { results } = await runSuite({
+    url: network.url,
+    filter: "Global timer",
+    needing: "time control",
+    clock: openInProcess,
+  });
+  assert.ok(results.length > 3);
+  assert.deepEqual(
+    results.filter(({ status }) => status !== "passed"),
+    [],
+  );
 });
 
 test("a node passes all cases that it can be asked", async () => {

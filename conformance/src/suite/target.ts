@@ -46,7 +46,13 @@ function found(tree: HashTree, ...path: readonly (string | Uint8Array)[]): Uint8
 
 /** The tree that the root subnet's endpoint reveals about all subnets. */
 async function subnetTree(wire: Wire, rootId: Principal): Promise<HashTree> {
-  const request = sign(ANONYMOUS, contentOf("read_state", ANONYMOUS.sender, { paths: [[utf8("subnet")]] }));
+  const request = sign(
+    ANONYMOUS,
+    contentOf("read_state", ANONYMOUS.sender, {
+      ingress_expiry: wire.expiry(),
+      paths: [[utf8("subnet")]],
+    }),
+  );
   const answer = await wire.post(`/api/v2/subnet/${rootId.toText()}/read_state`, request.body);
   if (answer.status !== 200)
     throw new Error(`the root subnet is not readable: HTTP ${answer.status} ${textOf(answer.body)}`);

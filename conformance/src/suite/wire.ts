@@ -3,7 +3,12 @@
  * control, calls followed to their certified outcome, certificates verified by the published client library.
  */
 import { createPublicKey, type KeyObject, randomBytes, verify } from "node:crypto";
-import { Certificate, type LookupPathResultFound, LookupPathStatus } from "@icp-sdk/core/agent";
+import {
+  Certificate,
+  type HttpAgent,
+  type LookupPathResultFound,
+  LookupPathStatus,
+} from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
 import {
   type CborMap,
@@ -114,26 +119,45 @@ export function sign(
   return { id, body: encodeCbor(envelope) };
 }
 
+/** How a network that is not at a port by the machine's clock is asked. */
+export interface WireOptions {
+  readonly fetch?: typeof fetch;
+  /** Of a network with a clock of its own. */
+  readonly now?: () => bigint;
+}
+
 export class Wire {
   readonly url: string;
   readonly rootKey: Uint8Array;
+  readonly #options: WireOptions;
   readonly #bls: Bls;
   /** Pairings that held: a subnet's delegation is the same under every certificate. */
   readonly #verified = new Set<string>();
   /** Keys of nodes, by id. */
   readonly #nodeKeys = new Map<string, KeyObject>();
 
-  private constructor(url: string, rootKey: Uint8Array, bls: Bls) {
+  private constructor(url: string, rootKey: Uint8Array, bls: Bls, options: WireOptions) {
     this.url = url.replace(/\/$/, "");
+    this.#options = options;
     this.rootKey = rootKey;
     this.#bls = bls;
   }
 
-  static async connect(url: string): Promise<Wire> {
+  static async connect(url: string, options: WireOptions = {}): Promise<Wire> {
     const bls = await createMclBls();
-    const probe = new Wire(url, new Uint8Array(), bls);
+    const probe = new Wire(url, new Uint8Array(), bls, options);
     const status = await probe.status();
-    return new Wire(url, status.get("root_key") as Uint8Array, bls);
+    return new Wire(url, status.get("root_key") as Uint8Array, bls, options);
+  }
+
+  /** The network's time, as far as a client knows it. */
+  now(): bigint {
+    return this.#options.now?.() ?? nowNs();
+  }
+
+  /** When a request made now expires. */
+  expiry(): bigint {
+    return this.now() + BigInt(EXPIRY_MS) * NS_PER_MS;
   }
 
   async status(): Promise<CborMap> {
@@ -146,7 +170,7 @@ export class Wire {
     path: string,
     options: { readonly body?: Uint8Array; readonly headers?: Readonly<Record<string, string>> } = {},
   ): Promise<Answer> {
-    const response = await fetch(this.url + path, {
+    const response = await (this.#options.fetch ?? fetch)(this.url + path, {
       method,
       headers: options.headers ?? {},
       ...(options.body === undefined ? {} : { body: options.body as Uint8Array<ArrayBuffer> }),
@@ -244,7 +268,8 @@ export class Wire {
     paths: readonly (readonly Uint8Array[])[],
     version: 2 | 3 = 3,
   ): Promise<Certificate> {
-    const request = sign(identity, contentOf("read_state", identity.sender, { paths }));
+    const fields = { ingress_expiry: this.expiry(), paths };
+    const request = sign(identity, contentOf("read_state", identity.sender, fields));
     const answer = await this.post(`/api/v${version}/${destination}/read_state`, request.body);
     if (answer.status !== 200) throw new Error(`read_state: HTTP ${answer.status}: ${textOf(answer.body)}`);
     const { certificate } = Object.fromEntries(decodeCbor(answer.body) as CborMap) as {
@@ -263,7 +288,15 @@ export class Wire {
       rootKey: this.rootKey,
       principal,
       blsVerify: (key, signature, message) => this.#verifyOnce(key, signature, message),
+      ...(this.#options.now === undefined ? {} : { agent: this.#agent(this.#options.now) }),
     });
+  }
+
+  /** What the client library asks of an agent: how far the network's time is from the machine's. */
+  #agent(now: () => bigint): HttpAgent {
+    const getTimeDiffMsecs = (): number => Number(now() / NS_PER_MS) - Date.now();
+    const synced = { getTimeDiffMsecs, hasSyncedTime: () => true, syncTime: async () => {} };
+    return synced as unknown as HttpAgent;
   }
 
   #verifyOnce(key: Uint8Array, signature: Uint8Array, message: Uint8Array): boolean {

@@ -6,6 +6,7 @@
 import type { Principal } from "@icp-sdk/core/principal";
 import { numberOf } from "./bytes.ts";
 import { replied } from "./checks.ts";
+import type { ClockedNetwork } from "./clock.ts";
 import { ed25519, type Identity } from "./identity.ts";
 import { decodeResult, encodeArg, MANAGEMENT, type MethodName } from "./management.ts";
 import { type ModuleOptions, universalModule } from "./module.ts";
@@ -140,16 +141,24 @@ export class World {
   readonly stranger: Identity = ed25519();
   readonly outside: Outside | null;
   readonly administrator: Identity | null;
+  readonly #clock: ClockedNetwork | null;
   readonly #pool: Pool;
   readonly #borrowed: (readonly [string, Principal])[] = [];
 
-  constructor(wire: Wire, target: Target, pool: Pool) {
+  constructor(wire: Wire, target: Target, pool: Pool, clock: ClockedNetwork | null = null) {
     this.wire = wire;
     this.target = target;
     this.user = pool.operator;
     this.outside = pool.outside;
     this.administrator = pool.administrator;
     this.#pool = pool;
+    this.#clock = clock;
+  }
+
+  /** Moves the network's time, which only networks with "time control" let a case do. */
+  async advance(durationNs: bigint): Promise<void> {
+    if (this.#clock === null) throw new Error("the case moves the clock and does not say that it needs to");
+    await this.#clock.advance(durationNs);
   }
 
   /** Gives the borrowed canisters back. */
@@ -162,7 +171,7 @@ export class World {
   }
 
   sign(kind: "call" | "query" | "read_state", fields: Fields, as: Identity = this.user): Request {
-    return sign(as, contentOf(kind, as.sender, fields));
+    return sign(as, contentOf(kind, as.sender, { ingress_expiry: this.wire.expiry(), ...fields }));
   }
 
   call(destination: string, fields: Fields, options: CallOptions = {}): Promise<Outcome> {

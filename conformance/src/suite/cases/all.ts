@@ -21,6 +21,8 @@ import "./lifecycle.testkit.ts";
 import "./modules.testkit.ts";
 import "./observation.testkit.ts";
 import "./outcalls.testkit.ts";
+import "./passing-costs.testkit.ts";
+import "./passing-time.testkit.ts";
 import "./persistence.testkit.ts";
 import "./read-state.testkit.ts";
 import "./records.testkit.ts";
