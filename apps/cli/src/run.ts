@@ -16,6 +16,7 @@ import { DEFAULT_STATE_DIR } from "./state-files.ts";
 import type { StatusOptions } from "./status.ts";
 import type { StopOptions } from "./stop.ts";
 import { parseSubnetAdmin, parseSubnetKind } from "./subnet-kinds.ts";
+import type { TraceOptions } from "./trace.ts";
 import { VERSION } from "./version.ts";
 
 export const EXIT_OK = 0;
@@ -100,9 +101,29 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
   addProjectCommands(program, io, done);
+  addTraceCommand(program, io, done);
   addSnapshotCommands(program, io, done);
   addToolCommands(program, io, done);
   return program;
+}
+
+/** What happened. */
+function addTraceCommand(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command("trace")
+    .description("show what happened: the newest messages, or one of them run again with all that it led to")
+    .argument(
+      "[target]",
+      'a request id or its first digits, a canister\'s id, or "last"; without one, the newest messages are listed',
+    )
+    .addOption(stateDir())
+    .addOption(
+      new Option("-n, --count <count>", "how many messages are listed").argParser(parseCount).default(20),
+    )
+    .addOption(json())
+    .action(async (target: string | undefined, options: TraceOptions) =>
+      done(await (await import("./trace.ts")).trace(target, options, io)),
+    );
 }
 
 /** A network that lasts and travels. */

@@ -2,7 +2,7 @@
  * The execution thread: owns the mutable tips of all subnets and the only write handles to them. Replays the block logs at the start.
  */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { assert, type Height, principalToText } from "@orrery/base";
+import { assert, type Height } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import {
   type Channel,
@@ -12,7 +12,7 @@ import {
   reportFailures,
 } from "@orrery/host";
 import { obeyOrders } from "./chaos.ts";
-import { creationSubnets, decodeGenesis, subnetsOf } from "./genesis.ts";
+import { creationSubnetIds, decodeGenesis, subnetsOf } from "./genesis.ts";
 import type {
   ExecutionCall,
   ExecutionPost,
@@ -70,9 +70,7 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
   const chainKeys = createChainKeys(genesis.seed);
   const storage = connectStorage(call.storage);
   const { checkpointRounds, hotPagesMax } = start.durability;
-  const targets = creationSubnets(genesis.subnets).map((index) =>
-    principalToText((local[index] as (typeof local)[number]).info.subnetId),
-  );
+  const targets = creationSubnetIds(genesis, local);
   subnets = local.map(
     (each, subnet) =>
       new SubnetExecution({

@@ -10,6 +10,7 @@ import {
   OrreryError,
   PRINCIPAL_BYTES_MAX,
   type Principal,
+  principalToText,
   type TimeNs,
 } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
@@ -150,9 +151,16 @@ export function defaultSubnet(kinds: readonly { readonly type: SubnetType }[]): 
 }
 
 /** Places of the subnets that anybody may create canisters on: application subnets beside the root, else the default one. */
-export function creationSubnets(kinds: readonly { readonly type: SubnetType }[]): readonly number[] {
+function creationSubnets(kinds: readonly { readonly type: SubnetType }[]): readonly number[] {
   const applications = kinds.flatMap(({ type }, index) =>
     index > 0 && type === "application" ? [index] : [],
   );
   return applications.length > 0 ? applications : [defaultSubnet(kinds)];
+}
+
+/** Ids of the same, as texts. */
+export function creationSubnetIds({ subnets }: Genesis, local: readonly LocalSubnet[]): readonly string[] {
+  return creationSubnets(subnets).map((place) =>
+    principalToText((local[place] as LocalSubnet).info.subnetId),
+  );
 }

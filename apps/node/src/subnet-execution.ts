@@ -101,8 +101,11 @@ export class SubnetExecution {
     this.#options = options;
     this.#signer = createSoleSigner({ bls, secret: local.keys.subnetSecret });
     this.#tip = openTip({
-      disk: createFileDisk(options.storeDirectory),
-      networkId: options.storeId,
+      source: {
+        kind: "store",
+        disk: createFileDisk(options.storeDirectory),
+        networkId: options.storeId,
+      },
       subnet: local.info,
       creationSubnets: options.creationSubnets,
       genesisTime: genesis.time,

@@ -29,6 +29,7 @@ import {
   type CheckpointInput,
   ColdPages,
   type Disk,
+  type History,
   loadCheckpoint,
   newState,
   PageArena,
@@ -71,9 +72,13 @@ export interface Tip {
   reclaim(viewHeight: Height): number | null;
 }
 
+/** Where the state to begin with comes from: a store's newest checkpoint, or a checkpoint of its past at or below a height. */
+export type TipSource =
+  | { readonly kind: "store"; readonly disk: Disk; readonly networkId: Uint8Array }
+  | { readonly kind: "past"; readonly history: History; readonly height: Height };
+
 export interface TipOptions {
-  readonly disk: Disk;
-  readonly networkId: Uint8Array;
+  readonly source: TipSource;
   readonly subnet: SubnetInfo;
   /** Textual ids of the subnets that anybody may create canisters on through the cycles-minting canister. */
   readonly creationSubnets: readonly string[];
@@ -110,17 +115,27 @@ function genesisCanisters({ subnet, creationSubnets }: TipOptions): GenesisCanis
   }));
 }
 
-function load(options: TipOptions, hotPagesMax: number): Loaded | null {
-  const loaded = loadCheckpoint(options.disk, { networkId: options.networkId, hotPagesMax });
+function load({ source }: TipOptions, hotPagesMax: number): Loaded | null {
+  const loaded =
+    source.kind === "store"
+      ? loadCheckpoint(source.disk, { networkId: source.networkId, hotPagesMax })
+      : source.history.load(source.height, { hotPagesMax });
   return loaded === null ? null : { state: loaded.state, arena: loaded.arena, base: loaded.info.height };
 }
 
-/** Loads the current checkpoint, or makes the genesis state when there is none. */
+/** Pages of a state that no checkpoint holds yet; those of a past that nobody writes down all stay in memory. */
+function newArena({ source }: TipOptions, hotPagesMax: number): PageArena {
+  return source.kind === "store"
+    ? new PageArena({ cold: new ColdPages(source.disk), hotPagesMax })
+    : new PageArena();
+}
+
+/** Loads the checkpoint, or makes the genesis state when there is none. */
 export function openTip(options: TipOptions): Tip {
   const hotPagesMax = options.hotPagesMax ?? HOT_PAGES_MAX;
   const loaded = load(options, hotPagesMax) ?? {
     state: newState({ subnet: options.subnet, time: options.genesisTime }),
-    arena: new PageArena({ cold: new ColdPages(options.disk), hotPagesMax }),
+    arena: newArena(options, hotPagesMax),
     base: null,
   };
   const { state, arena, base } = loaded;

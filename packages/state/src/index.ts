@@ -26,7 +26,7 @@ export type * from "./pending.ts";
 export { RecordPool, shortBytes } from "./record-pool.ts";
 export * from "./snapshots.ts";
 export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
-export { type Pinned, type PinnedFile, type PinnedStore, pinStores } from "./store-pin.ts";
+export { type Pinned, type PinnedFile, type PinnedStore, type PinOptions, pinStores } from "./store-pin.ts";
 export * from "./streams-codec.ts";
 export * from "./types.ts";
 export type * from "./work.ts";

@@ -8,12 +8,11 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { constants, createZstdCompress } from "node:zlib";
-import { concatBytes, equalBytes, OrreryError } from "@orrery/base";
+import { concatBytes, OrreryError } from "@orrery/base";
 import { createFileDisk, type DirectoryLock, lockDirectory, lockHolder } from "@orrery/host";
-import { type Pinned, type PinnedStore, pinStores, STORE_FORMAT } from "@orrery/state";
-import { decodeGenesis } from "../genesis.ts";
+import { type Pinned, type PinnedStore, STORE_FORMAT } from "@orrery/state";
+import { pinNetwork } from "../pin-network.ts";
 import { storeDirectory } from "../state-directory.ts";
-import { storeId } from "../subnet-store.ts";
 import { END_MAGIC, encodeEntry, encodeHeader, FIRST_LINE, PIECE_BYTES, WINDOW_LOG } from "./format.ts";
 
 export interface SaveOptions {
@@ -60,37 +59,6 @@ function checkPlace({ file, stateDir }: SaveOptions): void {
       `${file} is in the state directory itself, where only the network's own files may be; name another file`,
     );
   }
-}
-
-function missing(stateDir: string, text: string): OrreryError {
-  return new OrreryError("store_missing", `there is no network in ${stateDir} ${text}`);
-}
-
-/** The stores of one network, all of them, as they were at one instant. */
-function pinNetwork(stateDir: string): Pinned {
-  const root = join(storeDirectory(stateDir, 0), "ORRERY");
-  const none = "yet; start one there first, or name its directory with --state-dir";
-  if (!existsSync(root)) throw missing(stateDir, none);
-  const disk = (subnet: number) => createFileDisk(storeDirectory(stateDir, subnet));
-  const first = pinStores([disk(0)]);
-  first.close();
-  const [{ genesis, networkId }] = first.stores as [PinnedStore];
-  if (genesis === null) throw missing(stateDir, none);
-  const { subnets } = decodeGenesis(genesis);
-  const places = subnets.map((_, subnet) => subnet);
-  const absent = places.find((subnet) => !existsSync(join(storeDirectory(stateDir, subnet), "ORRERY")));
-  if (absent !== undefined)
-    throw missing(stateDir, `that is whole: it lacks the store of subnet ${absent}; start it once`);
-  const pinned = pinStores(places.map(disk));
-  const stranger = pinned.stores.findIndex(
-    (store, subnet) => !equalBytes(store.networkId, storeId(networkId, subnet)),
-  );
-  if (stranger < 0) return pinned;
-  pinned.close();
-  throw new OrreryError(
-    "store_foreign",
-    `the store of subnet ${stranger} in ${stateDir} belongs to another network; nothing was changed`,
-  );
 }
 
 function* contentOf({ stores }: Pinned): Generator<Uint8Array> {

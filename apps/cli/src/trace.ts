@@ -1,0 +1,179 @@
+/**
+ * `orrery trace [TARGET]`: what happened on a network, from its state directory, whether or not it runs. A list of the newest messages, or
+ * one of them run again from checkpoint and log with all that it led to, as text, JSON, a Perfetto trace or a page.
+ */
+import type {
+  Checked,
+  HistoryAsk,
+  Kept,
+  PastMessage,
+  PastOutcome,
+  RecentAnswer,
+  TraceAnswer,
+} from "@orrery/node/history";
+import type { Trace } from "@orrery/sim/trace";
+import { canisterNames } from "./canister-names.ts";
+import { type Io, jsonDocument, table } from "./io.ts";
+import { plain } from "./plain.ts";
+import { resolveStateDir } from "./state-files.ts";
+
+export interface TraceOptions {
+  readonly stateDir: string;
+  readonly count: number;
+  readonly perfetto?: string;
+  readonly html?: string;
+  readonly json?: true;
+}
+
+/** Digits of a request id in lists. */
+const ID_DIGITS = 12;
+
+export async function trace(target: string | undefined, options: TraceOptions, io: Io): Promise<number> {
+  const wantsFile = options.perfetto !== undefined || options.html !== undefined;
+  if (target === undefined && !wantsFile) return await listRecent(options, io);
+  return await traceOne(target ?? "last", options, io);
+}
+
+async function ask<A extends HistoryAsk>(given: A, options: TraceOptions, io: Io) {
+  const { askHistory } = await import("@orrery/node/history");
+  return await askHistory({
+    stateDir: resolveStateDir(io.cwd, options.stateDir),
+    ask: given,
+    onProgress: ({ subnetId, height, last }) =>
+      io.err(io.style("dim", `running round ${height} of ${last} of subnet ${subnetId} again …\n`)),
+  });
+}
+
+async function listRecent(options: TraceOptions, io: Io): Promise<number> {
+  const answer: RecentAnswer = await ask({ kind: "recent", count: options.count }, options, io);
+  warnOfDifference(answer.checked, io);
+  if (options.json === true) {
+    io.out(jsonDocument(plain({ ...answer, messages: answer.messages.map(summary) })));
+    return 0;
+  }
+  if (answer.messages.length === 0) {
+    io.out("No messages of users are in the blocks that are kept. Queries are in no block.\n");
+    return 0;
+  }
+  const names = canisterNames(io.cwd);
+  const rows = answer.messages.map(({ message, outcome }) => rowOf(message, outcome, names));
+  io.out(table([HEADINGS.map((text) => io.style("bold", text, "out")), ...rows]));
+  io.out(
+    `\n${keptText(
+      answer.kept,
+      answer.messages.some(({ outcome }) => outcome === null),
+    )}`,
+  );
+  io.out('See one of them with "orrery trace ID".\n');
+  return 0;
+}
+
+const HEADINGS = ["TIME", "ROUND", "CANISTER", "METHOD", "CALLER", "STATUS", "INSTRUCTIONS", "CYCLES", "ID"];
+
+function rowOf(
+  message: PastMessage,
+  outcome: PastOutcome | null,
+  names: ReadonlyMap<string, string>,
+): readonly string[] {
+  const { time, height, canisterId, method, sender, requestId } = message;
+  return [
+    clock(time),
+    `${height}`,
+    names.get(canisterId) ?? canisterId,
+    method,
+    sender.length > 20 ? `${sender.slice(0, 11)}…` : sender,
+    outcome === null ? "?" : statusOf(outcome),
+    outcome?.trace == null ? "-" : `${outcome.trace.instructions}`,
+    outcome?.trace == null ? "-" : `${cyclesOf(outcome.trace)}`,
+    requestId.slice(0, ID_DIGITS),
+  ];
+}
+
+function statusOf({ status, reject }: PastOutcome): string {
+  return reject === null ? status : `${status} ${reject.errorCode}`;
+}
+
+/** What the balance of the canister that was asked came to. */
+function cyclesOf({ messages }: Trace): bigint {
+  return messages.reduce((sum, { cycles }) => sum + cycles, 0n);
+}
+
+function clock(time: bigint): string {
+  return new Date(Number(time / 1_000_000n)).toISOString().replace("T", " ").replace("Z", "");
+}
+
+function summary({ message, outcome }: RecentAnswer["messages"][number]): object {
+  return {
+    ...message,
+    status: outcome?.status ?? null,
+    reject: outcome?.reject ?? null,
+    instructions: outcome?.trace?.instructions ?? null,
+    cycles: outcome?.trace == null ? null : cyclesOf(outcome.trace),
+  };
+}
+
+function keptText(kept: readonly Kept[], someOld: boolean): string {
+  const parts = kept
+    .filter(({ lastBlock }) => lastBlock !== null)
+    .map(({ subnetId, firstRound, lastBlock }) =>
+      firstRound === null
+        ? `no round of subnet ${subnetId} can run again`
+        : `rounds ${firstRound} to ${lastBlock} of subnet ${subnetId} can run again`,
+    );
+  const old = someOld
+    ? "Those with a question mark are too far back for a list: name one to run it again.\n"
+    : "";
+  return `${parts.join("; ")}.\n${old}`;
+}
+
+function warnOfDifference({ differs }: Checked, io: Io): void {
+  if (differs === null) return;
+  io.err(
+    `${io.style("yellow", "warning:")} round ${differs.height} of subnet ${differs.subnetId} came to another state than the one that was certified: another version of Orrery ran it then. What follows may differ from what happened.\n`,
+  );
+}
+
+async function traceOne(target: string, options: TraceOptions, io: Io): Promise<number> {
+  const answer: TraceAnswer = await ask({ kind: "trace", target }, options, io);
+  warnOfDifference(answer.checked, io);
+  const { outcome } = answer;
+  if (options.json === true) {
+    io.out(jsonDocument(plain({ ...answer })));
+    return 0;
+  }
+  io.out(`${await describe(answer, io)}\n`);
+  if (outcome.trace === null) io.out("No canister executed anything for it.\n");
+  return 0;
+}
+
+async function describe(answer: TraceAnswer, io: Io): Promise<string> {
+  const { traceToText } = await import("@orrery/sim/trace");
+  const { message, outcome, checked } = answer;
+  const names = canisterNames(io.cwd);
+  const lines: string[] = [];
+  if (message !== null) {
+    lines.push(
+      table([
+        ["message", message.requestId],
+        ["time", `${clock(message.time)}, round ${message.height} of subnet ${message.subnetId}`],
+        ["call", `${names.get(message.canisterId) ?? message.canisterId} ${message.method}`],
+        ["caller", message.sender],
+        [
+          "status",
+          outcome.reject === null ? outcome.status : `${statusOf(outcome)}: ${outcome.reject.message}`,
+        ],
+        ["run again", checkedText(checked)],
+      ]),
+    );
+  }
+  if (outcome.trace !== null) lines.push(traceToText([outcome.trace], { names }));
+  if (!outcome.isWhole) lines.push("It is not over: more may come of it in later rounds.");
+  return lines.join("\n");
+}
+
+function checkedText({ rounds, same, differs }: Checked): string {
+  if (differs !== null)
+    return `${rounds} rounds; round ${differs.height} came to another state than was certified`;
+  if (same === rounds) return `${rounds} rounds, every state as it was certified`;
+  return `${rounds} rounds; ${same} states as they were certified, the others are not on record`;
+}

@@ -1,0 +1,55 @@
+/** The thread that a network's past runs on: canisters have the stack there that they had on the node. */
+import { parentPort, workerData } from "node:worker_threads";
+import { assert, OrreryError } from "@orrery/base";
+import { createMclBls } from "@orrery/crypto/mcl";
+import { installFastHashes } from "@orrery/host";
+import { answerHistory } from "./answer.ts";
+import { openPast } from "./network.ts";
+import type { HistoryAnswer, HistoryAsk, HistoryProgress } from "./types.ts";
+
+export interface HistoryStart {
+  readonly stateDir: string;
+  readonly ask: HistoryAsk;
+}
+
+export type HistoryReport =
+  | { readonly kind: "progress"; readonly progress: HistoryProgress }
+  | { readonly kind: "answer"; readonly answer: HistoryAnswer }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string };
+
+const PROGRESS_MS = 500;
+
+assert(parentPort !== null, "the past runs on a worker thread");
+const port = parentPort;
+installFastHashes();
+const { stateDir, ask } = workerData as HistoryStart;
+
+function report(message: HistoryReport): void {
+  port.postMessage(message);
+}
+
+async function run(): Promise<HistoryReport> {
+  const past = openPast(stateDir, await createMclBls());
+  let told = performance.now();
+  try {
+    const answer = answerHistory({
+      past,
+      ask,
+      onProgress(progress): void {
+        if (performance.now() - told < PROGRESS_MS) return;
+        told = performance.now();
+        report({ kind: "progress", progress });
+      },
+    });
+    return { kind: "answer", answer };
+  } finally {
+    past.close();
+  }
+}
+
+try {
+  report(await run());
+} catch (cause) {
+  if (!(cause instanceof OrreryError)) throw cause;
+  report({ kind: "failed", code: cause.code, message: cause.message });
+}
