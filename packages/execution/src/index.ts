@@ -20,12 +20,14 @@ export {
   encodeCanisterStatus,
 } from "./management/status.ts";
 export { type FetchedOutcall, outcallResponseBytesMax } from "./query/outcall.ts";
+export type { QueryProfile } from "./query/query-call.ts";
 export type { ReadStateQuery } from "./query/read-state.ts";
 export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts";
 export {
   type Certification,
   CertifiedView,
   type NextSliceOptions,
+  type QueryProfiling,
   type RangesForm,
   type ReadStateAnswer,
   type ViewAnswer,

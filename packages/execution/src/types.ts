@@ -21,7 +21,7 @@ import type {
   TreeChange,
   WasmClosure,
 } from "@orrery/state";
-import type { CompiledCanister } from "@orrery/wasm";
+import type { CompiledCanister, FunctionProfile } from "@orrery/wasm";
 import type { UserError } from "./error-codes.ts";
 
 /** Which export or closure runs, with the arguments that only this context can see (interface spec, "Entry points"). */
@@ -128,6 +128,8 @@ export interface MessageOutcome {
   /** Records of this execution that made room for these; not there: none. Indices count them. */
   readonly logsDropped?: number;
   readonly heapPagesTouched: number;
+  /** Its instructions by function; not there: nobody asked. */
+  readonly profile?: FunctionProfile;
   /** Not yet in the canister's record; not there: committed, or nothing to commit. */
   readonly change?: MemoryChange;
 }

@@ -20,6 +20,7 @@ export { functionNames } from "./names.ts";
 export {
   type FunctionProfile,
   type FunctionStack,
+  joinProfiles,
   PROFILE_DEPTH_MAX,
   PROFILE_REST,
   PROFILE_STACKS_MAX,

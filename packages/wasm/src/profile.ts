@@ -19,6 +19,20 @@ export interface FunctionProfile {
   readonly stacks: readonly FunctionStack[];
 }
 
+/** What several executions came to together; null when there is none. */
+export function joinProfiles(first: FunctionProfile, second: FunctionProfile): FunctionProfile;
+export function joinProfiles(
+  first: FunctionProfile | null,
+  second: FunctionProfile | null,
+): FunctionProfile | null;
+export function joinProfiles(
+  first: FunctionProfile | null,
+  second: FunctionProfile | null,
+): FunctionProfile | null {
+  if (first === null || second === null) return first ?? second;
+  return { stacks: [...first.stacks, ...second.stacks] };
+}
+
 /** Frames of a stack that are told; deeper calls appear as if the last of these had made them. */
 export const PROFILE_DEPTH_MAX = 128;
 /** Stacks that are told apart; later ones appear by their last function alone, under `PROFILE_REST`. */

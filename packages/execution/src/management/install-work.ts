@@ -5,6 +5,7 @@
  */
 import { principalToText } from "@orrery/base";
 import { type InstallWork, memoryUsageBytes, type SubnetInfo } from "@orrery/state";
+import type { FunctionProfile } from "@orrery/wasm";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { MEMORY_SHARES, QUEUE_CAPACITY } from "../limits.ts";
 import { paceAfter } from "../messaging/work.ts";
@@ -73,10 +74,16 @@ export function runInstallation(
       ...outcome,
       effects: outcome.effects === null ? null : { ...outcome.effects, cyclesReserved },
       instructions: before + outcome.instructions,
+      ...(outcome.profile === undefined ? {} : { profile: withCompilation(before, outcome.profile) }),
     },
     cleanup: null,
     compiled: compiled.value,
   };
+}
+
+/** What is charged before anything runs has a frame of its own. */
+function withCompilation(instructions: bigint, { stacks }: FunctionProfile): FunctionProfile {
+  return { stacks: [{ frames: ["(compilation)"], instructions }, ...stacks] };
 }
 
 function failed(instructions: bigint, error: UserError): JobResult {

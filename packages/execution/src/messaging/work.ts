@@ -4,6 +4,7 @@
  */
 import { type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
 import type { CallContext, CallOrigin, MessageWork, SubnetInfo } from "@orrery/state";
+import { joinProfiles } from "@orrery/wasm";
 import { maxOf } from "../bigints.ts";
 import { QUEUE_CAPACITY } from "../limits.ts";
 import { routerOf } from "../streams/routing.ts";
@@ -108,6 +109,7 @@ export function runMessage(
     commitWithin - instructions,
   );
   const { error } = outcome;
+  const profile = joinProfiles(outcome.profile ?? null, cleanup.profile ?? null);
   return {
     outcome: {
       ...outcome,
@@ -118,6 +120,7 @@ export function runMessage(
       instructions: instructions + cleanup.instructions,
       logs: [...outcome.logs, ...cleanup.logs],
       logsDropped: (outcome.logsDropped ?? 0) + (cleanup.logsDropped ?? 0),
+      ...(profile === null ? {} : { profile }),
       ...(cleanup.change === undefined ? {} : { change: cleanup.change }),
     },
     cleanup: cleanup.effects,

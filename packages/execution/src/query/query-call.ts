@@ -5,6 +5,7 @@
  */
 import { assert, type CanisterId, equalBytes, type Principal, principalToText } from "@orrery/base";
 import type { RejectCode, ResponsePayload, SubnetInfo } from "@orrery/state";
+import type { FunctionProfile } from "@orrery/wasm";
 import { maxOf, minOf } from "../bigints.ts";
 import { isFrozen } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
@@ -48,6 +49,17 @@ export interface QueryEnvironment {
   readonly timeIsUp: () => boolean;
   /** Instructions after which the query is given up as one for another thread: `QueryOutgrown`. Unlimited when not given. */
   readonly probe?: bigint | undefined;
+  /** Told of every execution that has a profile. */
+  readonly profiled: (run: QueryProfile) => void;
+}
+
+/** What one execution of a query's call graph came to. */
+export interface QueryProfile {
+  readonly canisterId: CanisterId;
+  readonly kind: EntryPoint["kind"];
+  readonly method: string;
+  readonly instructions: bigint;
+  readonly profile: FunctionProfile;
 }
 
 export type QueryResult =
@@ -236,6 +248,11 @@ class CallGraph {
         requestSlots: () => QUEUE_CAPACITY,
       },
     });
+    if (outcome.profile !== undefined) {
+      const { instructions, profile } = outcome;
+      const { canisterId, methodName: method } = call;
+      this.#environment.profiled({ canisterId, kind: entry.kind, method, instructions, profile });
+    }
     if (probed && outcome.error?.code === ErrorCode.CanisterInstructionLimitExceeded)
       throw new QueryOutgrown();
     if (this.#probeLeft !== null) this.#probeLeft = maxOf(0n, this.#probeLeft - outcome.instructions);

@@ -39,7 +39,7 @@ import { inspectCall } from "./inspect.ts";
 import { answerManagementQuery } from "./management-query.ts";
 import { Mirror } from "./mirror.ts";
 import { answerOutcall, type FetchedOutcall } from "./outcall.ts";
-import { QueryOutgrown, runQuery } from "./query-call.ts";
+import { QueryOutgrown, type QueryProfile, runQuery } from "./query-call.ts";
 import { QueryStatsCounter } from "./query-stats.ts";
 import { authorizePaths, type Path, type ReadStateQuery, revealedPaths } from "./read-state.ts";
 import type { ViewSnapshot } from "./snapshot.ts";
@@ -66,6 +66,14 @@ export interface ViewOptions {
   readonly instancesMax?: number;
   /** Called when a query begins; what it returns says whether a composite query's time is up. Unlimited when not given. */
   readonly startTimer?: () => () => boolean;
+  readonly profiling?: QueryProfiling;
+}
+
+/** Who wants to know what queries come to by function. */
+export interface QueryProfiling {
+  /** Whether the canister's executions are profiled; they take longer then, and nothing else changes. */
+  wants(canisterId: CanisterId): boolean;
+  ran(run: QueryProfile): void;
 }
 
 export interface NextSliceOptions {
@@ -117,19 +125,22 @@ export class CertifiedView {
   readonly #runner: WasmRunner;
   readonly #stats = new QueryStatsCounter();
   readonly #startTimer: () => () => boolean;
+  readonly #profiling: QueryProfiling | null;
   #certification: Certification;
 
   constructor(options: ViewOptions) {
-    const { pages, inflate, instancesMax } = options;
+    const { pages, inflate, instancesMax, profiling } = options;
     this.#mirror = new Mirror(options.snapshot);
     this.#certification = options.certification;
     this.#startTimer = options.startTimer ?? (() => () => false);
+    this.#profiling = profiling ?? null;
     this.#runner = new WasmRunner({
       engine: options.engine ?? createEngine(),
       pages,
       modules: this.#mirror,
       inflate,
       ...(instancesMax === undefined ? {} : { instancesMax }),
+      ...(profiling === undefined ? {} : { profiling: (id) => profiling.wants(id) }),
     });
     this.#adopt(options.snapshot.modules);
   }
@@ -277,6 +288,7 @@ export class CertifiedView {
         stats: this.#stats,
         timeIsUp: this.#startTimer(),
         probe,
+        profiled: (run) => this.#profiling?.ran(run),
       },
       {
         canisterId,

@@ -11,7 +11,7 @@ import {
   type PageArena,
   type PageReader,
 } from "@orrery/state";
-import type { CompiledCanister } from "@orrery/wasm";
+import { type CompiledCanister, type Form, type FunctionProfile, joinProfiles } from "@orrery/wasm";
 import type { UserError } from "../error-codes.ts";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
@@ -45,6 +45,8 @@ export interface InstallTask {
   readonly pool: InstancePool;
   readonly modules: ModuleCache;
   readonly twins: Twins;
+  /** That runs first. */
+  readonly form: Form;
 }
 
 /** What the parts of an installation hand on. */
@@ -53,6 +55,7 @@ interface Progress {
   readonly frame: MessageFrame | null;
   /** Memory after pre_upgrade; null when it did not run. */
   readonly draft: Draft | null;
+  readonly profile: FunctionProfile | null;
 }
 
 function declaresPersistence(module: InstalledModule): boolean {
@@ -124,7 +127,7 @@ function preUpgrade(task: InstallTask): { readonly result: RunResult; readonly d
       heapPages: canister.meta.heapPages,
       instructionLimit: context.instructionLimit,
     });
-  const live = pool.acquire(canister, modules.compiled(module));
+  const live = pool.acquire(canister, modules.compiled(module), task.form);
   live.instance.writeGlobals(canister.meta.globals);
   live.instance.clearDirty();
   const result = runTarget(live, target, frame());
@@ -158,7 +161,7 @@ function draftOf(live: Live, frame: MessageFrame): Draft {
 function newInstance(
   task: InstallTask,
   compiled: CompiledCanister,
-  options: { readonly draft: Draft | null; readonly form: "fast" | "exact" },
+  options: { readonly draft: Draft | null; readonly form: Form },
 ): Live {
   const { canister, request, pool } = task;
   const minPages = compiled.info.memory?.minPages ?? 0;
@@ -186,7 +189,11 @@ function newInstance(
 }
 
 /** `(start)`, then `canister_init` or `canister_post_upgrade`. Null: neither exists. */
-function runHooks(task: InstallTask, live: Live, progress: Progress): { result: RunResult; used: bigint } {
+function runHooks(
+  task: InstallTask,
+  live: Live,
+  progress: Progress,
+): { readonly result: RunResult; readonly used: bigint; readonly profile: FunctionProfile | null } {
   const { canister, request, context } = task;
   const upgrade = request.mode === "upgrade";
   const stable = upgrade ? (progress.draft?.stable.fork() ?? currentOverlay(task)) : emptyOverlay(task);
@@ -220,14 +227,17 @@ function runHooks(task: InstallTask, live: Live, progress: Progress): { result: 
     failure: null,
     instructions: 0n,
     exact: true,
+    profile: live.instance.takeProfile(),
   };
+  let profile = joinProfiles(progress.profile, result.profile);
   for (const [mode, target] of targets) {
     const previous = mode === "start" || targets.length === 1 ? progress.frame : result.frame;
     result = runTarget(live, target, frame(mode, previous));
     used += result.instructions;
+    profile = joinProfiles(profile, result.profile);
     if (result.failure !== null) break;
   }
-  return { result, used };
+  return { result, used, profile };
 }
 
 function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
@@ -279,7 +289,11 @@ function takeChange(
 function failed(
   task: InstallTask,
   failure: Failure,
-  progress: { instructions: bigint; logs: LogBuffer | null },
+  progress: {
+    readonly instructions: bigint;
+    readonly logs: LogBuffer | null;
+    readonly profile: FunctionProfile | null;
+  },
 ): MessageOutcome {
   return {
     error: formatExecutionError(task.canister.meta.id, failure),
@@ -287,36 +301,44 @@ function failed(
     effects: null,
     ...(progress.logs?.outcome() ?? { logs: [] }),
     heapPagesTouched: 0,
+    ...profiled(progress.profile),
   };
+}
+
+function profiled(profile: FunctionProfile | null): Pick<MessageOutcome, "profile"> {
+  return profile === null ? {} : { profile };
 }
 
 export function runInstall(task: InstallTask): MessageOutcome {
   const { canister, request, modules, pool } = task;
-  let progress: Progress = { instructions: 0n, frame: null, draft: null };
+  let progress: Progress = { instructions: 0n, frame: null, draft: null, profile: null };
   if (request.mode === "upgrade") {
     assert(canister.meta.module !== null, "an upgrade needs an installed module");
     const before = preUpgrade(task);
     if (before !== null) {
       const { result, draft } = before;
       if (result.failure !== null) {
-        return failed(task, result.failure, {
-          instructions: result.instructions,
-          logs: result.frame.logs,
-        });
+        const { instructions, profile } = result;
+        return failed(task, result.failure, { instructions, logs: result.frame.logs, profile });
       }
-      progress = { instructions: result.instructions, frame: result.frame, draft };
+      progress = {
+        instructions: result.instructions,
+        frame: result.frame,
+        draft,
+        profile: result.profile,
+      };
     }
     const disagreement = request.keepHeap
       ? checkPersistence(canister.meta.module, request.module, "keep")
       : null;
     if (disagreement !== null) {
       const logs = progress.frame?.logs ?? null;
-      return failed(task, disagreement, { instructions: progress.instructions, logs });
+      return failed(task, disagreement, { ...progress, logs });
     }
   }
   const compiled = modules.compiled(request.module);
-  const live = newInstance(task, compiled, { draft: progress.draft, form: "fast" });
-  const { result, used } = runHooks(task, live, progress);
+  const live = newInstance(task, compiled, { draft: progress.draft, form: task.form });
+  const { result, used, profile } = runHooks(task, live, progress);
   if (result.failure === null) {
     const { stable, burned } = result.frame;
     const end = { heapPages: heapPagesOf(live), stablePages: stable.pages, cyclesBurned: burned };
@@ -329,6 +351,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
         effects: null,
         ...result.frame.logs.outcome(),
         heapPagesTouched: 0,
+        ...profiled(profile),
       };
     }
     const outcome: MessageOutcome = {
@@ -337,6 +360,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
       effects: result.frame.effects(),
       ...result.frame.logs.outcome(),
       heapPagesTouched: live.instance.dirtyPages().length,
+      ...profiled(profile),
     };
     if (task.commitWithin !== null && used > task.commitWithin) {
       return { ...outcome, change: takeChange(task, live, { frame: result.frame, draft: progress.draft }) };
@@ -345,7 +369,9 @@ export function runInstall(task: InstallTask): MessageOutcome {
     return outcome;
   }
   pool.discard(live);
-  if (result.exact) return failed(task, result.failure, { instructions: used, logs: result.frame.logs });
+  if (result.exact) {
+    return failed(task, result.failure, { instructions: used, logs: result.frame.logs, profile });
+  }
   const again = newInstance(task, compiled, { draft: progress.draft, form: "exact" });
   const exact = runHooks(task, again, progress);
   pool.discard(again);
@@ -353,5 +379,6 @@ export function runInstall(task: InstallTask): MessageOutcome {
   return failed(task, exact.result.failure, {
     instructions: exact.used,
     logs: exact.result.frame.logs,
+    profile: null,
   });
 }

@@ -5,7 +5,7 @@
  */
 import { assert, type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
 import { PAGE_BYTES, type PageDelta, type PageReader } from "@orrery/state";
-import type { CanisterInstance, CompiledCanister, Engine } from "@orrery/wasm";
+import type { CanisterInstance, CompiledCanister, Engine, Form } from "@orrery/wasm";
 import { Host } from "../system-api/host.ts";
 import { systemApi } from "../system-api/imports.ts";
 import { type CanisterImage, type Draft, PageSet } from "./image.ts";
@@ -57,13 +57,13 @@ export class InstancePool {
   }
 
   /** The canister's instance, restored from its pages when there is none or it is out of step. */
-  acquire(image: CanisterImage, compiled: CompiledCanister): Live {
+  acquire(image: CanisterImage, compiled: CompiledCanister, form: Form = "fast"): Live {
     const { meta } = image;
     assert(meta.module !== null, "an empty canister has no instance");
     const key = principalKey(meta.id);
     const found = this.#live.get(key);
     if (found !== undefined && found.blob === meta.module.blob && heapPagesOf(found) === meta.heapPages) {
-      const ready = found.spent ? this.#renew(found) : found;
+      const ready = found.spent || found.instance.form !== form ? this.#renew(found, form) : found;
       if (ready !== this.#newest) {
         this.#live.delete(key);
         this.#live.set(key, ready);
@@ -73,7 +73,7 @@ export class InstancePool {
       return ready;
     }
     if (found !== undefined) this.#drop(found);
-    const live = this.create({ key, blob: meta.module.blob, compiled, pages: meta.heapPages });
+    const live = this.create({ key, blob: meta.module.blob, compiled, pages: meta.heapPages, form });
     this.#restore(live, image);
     this.keep(live);
     return live;
@@ -85,19 +85,19 @@ export class InstancePool {
     readonly blob: string;
     readonly compiled: CompiledCanister;
     readonly pages: number;
-    readonly form?: "fast" | "exact";
+    readonly form: Form;
   }): Live {
     const { compiled } = options;
     const memory =
       compiled.info.memory === null
         ? null
         : this.#engine.memories.acquire({ is64: compiled.info.memory.is64, pages: options.pages });
-    return this.#instantiate({ ...options, form: options.form ?? "fast", memory, touched: new PageSet() });
+    return this.#instantiate({ ...options, memory, touched: new PageSet() });
   }
 
   /** A new instance over the same memory. */
-  #renew(live: Live): Live {
-    const renewed = this.#instantiate({ ...live, form: "fast", memory: live.instance.memory });
+  #renew(live: Live, form: Form): Live {
+    const renewed = this.#instantiate({ ...live, form, memory: live.instance.memory });
     renewed.counted = live.counted;
     return renewed;
   }
@@ -197,7 +197,7 @@ export class InstancePool {
     readonly key: PrincipalKey;
     readonly blob: string;
     readonly compiled: CompiledCanister;
-    readonly form: "fast" | "exact";
+    readonly form: Form;
     readonly memory: WasmMemory | null;
     readonly touched: PageSet;
   }): Live {

@@ -4,7 +4,7 @@
  */
 import { utf8 } from "@orrery/base";
 import type { WasmClosure } from "@orrery/state";
-import { type CanisterInstance, WasmTrap } from "@orrery/wasm";
+import { type CanisterInstance, type FunctionProfile, WasmTrap } from "@orrery/wasm";
 import { maxOf, minOf } from "../bigints.ts";
 import { shownTo, withBacktrace } from "../system-api/backtrace.ts";
 import { CanisterFailure, type Failure, trapLogText } from "../system-api/failure.ts";
@@ -25,6 +25,8 @@ export interface RunResult {
   readonly instructions: bigint;
   /** False when the count is a lower bound: the trap was native and the form fast. */
   readonly exact: boolean;
+  /** Of the profiling form; null in the others. */
+  readonly profile: FunctionProfile | null;
 }
 
 function invoke(instance: CanisterInstance, target: Target): void {
@@ -107,5 +109,5 @@ export function runTarget(live: Live, target: Target, frame: MessageFrame): RunR
   }
   const used = frame.instructionLimit - frame.reserve - instance.counter();
   const instructions = maxOf(0n, minOf(used, frame.instructionLimit));
-  return { frame, failure, instructions, exact };
+  return { frame, failure, instructions, exact, profile: instance.takeProfile() };
 }

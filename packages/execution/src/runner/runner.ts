@@ -12,7 +12,7 @@ import {
   type PageDelta,
   type PageReader,
 } from "@orrery/state";
-import type { CompiledCanister, Engine } from "@orrery/wasm";
+import type { CompiledCanister, Engine, Form } from "@orrery/wasm";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
 import type {
@@ -41,6 +41,8 @@ export interface RunnerOptions {
   readonly modules: ModuleSource;
   readonly inflate: Inflate;
   readonly instancesMax?: number;
+  /** Whether to tell what the canister's executions come to by function; nothing else changes, but it takes longer. */
+  readonly profiling?: (canisterId: CanisterId) => boolean;
 }
 
 /** A run whose memory goes on living as a draft: a composite query that waits for answers. */
@@ -84,9 +86,11 @@ export class WasmRunner implements MessageRunner {
   readonly #pool: InstancePool;
   readonly #modules: ModuleCache;
   readonly #twins: Twins = new Twins();
+  readonly #profiling: (canisterId: CanisterId) => boolean;
 
   constructor(options: RunnerOptions) {
     this.#pages = options.pages;
+    this.#profiling = options.profiling ?? (() => false);
     this.#modules = new ModuleCache({
       engine: options.engine,
       source: options.modules,
@@ -164,6 +168,7 @@ export class WasmRunner implements MessageRunner {
       pool: this.#pool,
       modules: this.#modules,
       twins: this.#twins,
+      form: this.#form(canister),
     });
   }
 
@@ -202,6 +207,10 @@ export class WasmRunner implements MessageRunner {
 
   get liveInstances(): number {
     return this.#pool.size;
+  }
+
+  #form({ meta }: CanisterImage): Form {
+    return this.#profiling(meta.id) ? "profile" : "fast";
   }
 
   #arena(): PageArena {
@@ -248,7 +257,7 @@ export class WasmRunner implements MessageRunner {
   }
 
   #prepare({ image, compiled, draft }: Attempt): Live {
-    const live = this.#pool.acquire(image, compiled);
+    const live = this.#pool.acquire(image, compiled, this.#form(image));
     if (draft !== null) this.#pool.applyDraft(live, draft);
     live.instance.writeGlobals(draft?.globals ?? image.meta.globals);
     live.instance.clearDirty();
@@ -342,13 +351,14 @@ export class WasmRunner implements MessageRunner {
 }
 
 export function outcomeOf(image: CanisterImage, result: RunResult, heapPagesTouched: number): MessageOutcome {
-  const { failure, frame, instructions } = result;
+  const { failure, frame, instructions, profile } = result;
   return {
     error: failure === null ? null : formatExecutionError(image.meta.id, failure),
     instructions,
     effects: failure === null ? frame.effects() : null,
     ...frame.logs.outcome(),
     heapPagesTouched,
+    ...(profile === null ? {} : { profile }),
   };
 }
 

@@ -7,7 +7,7 @@ import { type CanisterId, canisterIdFromIndex, type Principal, principalFromText
 import { type CanisterState, newCanister, PageArena, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 import wabtFactory from "wabt";
-import { WasmRunner } from "../runner/runner.ts";
+import { type RunnerOptions, WasmRunner } from "../runner/runner.ts";
 import type { EntryPoint, InstallRequest, MessageContext, MessageOutcome } from "../types.ts";
 
 const wabt = await wabtFactory();
@@ -68,7 +68,7 @@ export class Bench {
   readonly runner: WasmRunner;
   #nextIndex = 1n;
 
-  constructor(options: { readonly instancesMax?: number } = {}) {
+  constructor(options: Pick<RunnerOptions, "instancesMax" | "profiling"> = {}) {
     this.runner = new WasmRunner({
       engine: createEngine(),
       pages: this.arena,
