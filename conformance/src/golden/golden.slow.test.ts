@@ -54,8 +54,8 @@ function create(subnet: GoldenSubnet): Principal {
   return created.canister_id;
 }
 
-function rowsOf(program: Program): Row[] {
-  const subnet = new GoldenSubnet();
+function rowsOf(program: Program, options = { profiled: false }): Row[] {
+  const subnet = new GoldenSubnet(options);
   const main = create(subnet);
   assert.equal(main.toText(), MAIN.toText());
   if (program.partner !== null) {
@@ -100,5 +100,7 @@ describe("golden programs", () => {
   });
   for (const program of programs) {
     test(program.name, () => assert.deepEqual(rowsOf(program), golden[program.name]));
+    test(`${program.name}, profiled: each profile adds up`, () =>
+      assert.deepEqual(rowsOf(program, { profiled: true }), golden[program.name]));
   }
 });

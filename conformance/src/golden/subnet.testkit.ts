@@ -14,7 +14,15 @@ import {
   utf8,
 } from "@orrery/base";
 import { requestId } from "@orrery/crypto";
-import { createExecution, type Execution, inlineExecutor, WasmRunner } from "@orrery/execution";
+import {
+  createExecution,
+  type Execution,
+  type Executor,
+  inlineExecutor,
+  type Job,
+  type JobResult,
+  WasmRunner,
+} from "@orrery/execution";
 import { type IngressStatus, newState, PageArena, type ReplicatedState } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 
@@ -30,6 +38,24 @@ export interface Answered {
   readonly instructions: bigint;
 }
 
+/** Every profile adds up to what its message is charged. */
+const addingExecutor: Executor = {
+  run(partitions, local): void {
+    const checked = partitions.map((partition) => ({
+      next: () => partition.next(),
+      done(job: Job, result: JobResult | null): void {
+        if (result !== null) {
+          const { profile, instructions } = result.outcome;
+          const told = profile?.stacks.reduce((sum, stack) => sum + stack.instructions, 0n);
+          assert.equal(told, instructions);
+        }
+        partition.done(job, result);
+      },
+    }));
+    inlineExecutor.run(checked, local);
+  },
+};
+
 export class GoldenSubnet {
   readonly id: SubnetId = SUBNET_ID;
   readonly #state: ReplicatedState;
@@ -37,7 +63,7 @@ export class GoldenSubnet {
   readonly #arena: PageArena = new PageArena();
   #nonce = 0;
 
-  constructor() {
+  constructor({ profiled }: { readonly profiled: boolean } = { profiled: false }) {
     const state = newState({
       subnet: {
         subnetId: SUBNET_ID,
@@ -58,9 +84,14 @@ export class GoldenSubnet {
       pages: this.#arena,
       modules: { get: (key) => (state.blobs.has(key) ? state.blobs.get(key) : null) },
       inflate: (bytes, max) => new Uint8Array(gunzipSync(bytes, { maxOutputLength: max })),
+      profiling: () => profiled,
     });
     this.#state = state;
-    this.#execution = createExecution(state, { runner, executor: inlineExecutor, arena: this.#arena });
+    this.#execution = createExecution(state, {
+      runner,
+      executor: profiled ? addingExecutor : inlineExecutor,
+      arena: this.#arena,
+    });
   }
 
   /** A round; the clock moves by `advanceNs`. Answers its instructions. */
