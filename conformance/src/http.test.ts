@@ -35,6 +35,7 @@ const NS_PER_MS = 1_000_000n;
 const EXPIRY_MS = 180_000;
 const CERTIFICATE_AGE_NS_MAX = 60_000_000_000n;
 const ALICE: Signer = ed25519Signer(new Uint8Array(32).fill(21));
+const ICP_LEDGER = "ryjl3-tyaaa-aaaaa-aaaba-cai";
 const NO_ARGUMENT: Uint8Array = utf8("DIDL\0\0");
 
 let network: Network;
@@ -63,7 +64,7 @@ function envelope(kind: string, fields: Readonly<Record<string, CborValue>>): En
       request_type: kind,
       sender: selfAuthenticating(ALICE.publicKeyDer),
       ingress_expiry: BigInt(Date.now() + EXPIRY_MS) * NS_PER_MS,
-      nonce: utf8(`${nonces++}`),
+      nonce: utf8(`${nonces++}`.padStart(4, "0")),
       ...fields,
     }),
   );
@@ -167,19 +168,32 @@ describe("update calls", () => {
     }
   });
 
-  test("over 2 MiB: 413 in the replica's words", async () => {
-    const { bytes } = envelope("call", {
-      canister_id: canister.id,
-      method_name: "inc",
-      arg: new Uint8Array(2_200_000),
+  for (const [kind, max] of [
+    ["application", 2_097_152],
+    ["system", 3_670_016],
+  ] as const) {
+    test(`up to ${max} bytes on ${kind} subnets; over it 413 in the replica's words`, async () => {
+      const text = kind === "system" ? ICP_LEDGER : canister.text;
+      const sized = (bytes: number): Uint8Array => {
+        const of = (arg: number): Uint8Array =>
+          envelope("call", {
+            canister_id: principalFromText(text),
+            method_name: "no_such_method",
+            arg: new Uint8Array(arg),
+          }).bytes;
+        return of(bytes - (of(max - 10_000).length - (max - 10_000)));
+      };
+      const send = (bytes: Uint8Array): Promise<Response> => post(`/api/v4/canister/${text}/call`, bytes);
+      const [fits, over] = [sized(max), sized(max + 1)];
+      assert.deepEqual([fits.length, over.length], [max, max + 1]);
+      const taken = await fieldsOf(await send(fits));
+      assert.equal(taken.get("status"), "replied", "with a certificate of its rejection");
+      const refused = await send(over);
+      assert.equal(refused.status, 413);
+      const words = `is too large\\. Message byte size ${max + 1} is larger than the max allowed ${max}\\.$`;
+      assert.match(await refused.text(), new RegExp(`^Request [0-9a-f]{64} ${words}`));
     });
-    const response = await post(`/api/v4/canister/${canister.text}/call`, bytes);
-    assert.equal(response.status, 413);
-    assert.match(
-      await response.text(),
-      /^Request [0-9a-f]{64} is too large\. Message byte size \d+ is larger than the max allowed 2097152\.$/,
-    );
-  });
+  }
 
   test("through the subnet endpoint: refused to those who are no admins", async () => {
     const subnet = subnetsOf(network).application.id;

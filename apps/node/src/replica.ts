@@ -5,6 +5,7 @@ import {
   type CanisterId,
   type Clock,
   equalBytes,
+  ingressBytesMax,
   type Principal,
   principalKey,
   principalToText,
@@ -85,6 +86,7 @@ function createReplica(options: ReplicaOptions): ReplicaView {
       expiry: ingress.envelope.content.ingressExpiry,
       envelope: ingress.bytes,
     });
+    assert(outcome !== "too_large", "the HTTP interface refuses a message that is too large");
     if (outcome === "full") return "overloaded";
     rounds().poke();
     return outcome === "added" ? "accepted" : "duplicate";
@@ -114,6 +116,7 @@ function createReplica(options: ReplicaOptions): ReplicaView {
       id.length === CANISTER_ID_BYTES && id[8] === 1 && id[9] === 1 && rangesContain(ranges, id),
     isSubnetAdmin: (user) => isSubnetAdmin(info, user),
     servesSubnet: (id: SubnetId) => equalBytes(id, keys.subnetId),
+    ingressBytesMax: ingressBytesMax(info.type),
     ingressFull: () => rounds().threads.viewCalls() > VIEW_CALLS_MAX,
     inspect: (ingress: Ingress): Promise<UserError | null> =>
       rounds().threads.view({

@@ -48,6 +48,8 @@ export interface RoundsOptions {
   readonly keys: LocalKeys;
   readonly bls: Bls;
   readonly started: ExecutionStarted;
+  /** Longest ingress message that the subnet takes. */
+  readonly ingressBytesMax: number;
   readonly outcalls: OutcallAdapter;
   readonly threads: SubnetThreads;
   readonly clock: Clock;
@@ -85,7 +87,7 @@ export function createRounds(options: RoundsOptions): Rounds {
   driver.onExecuted({ height: started.tip.height, ...started.wake });
   const threshold = createSoleSigner({ bls: options.bls, secret: keys.subnetSecret });
   const signAsNode = createNodeSigner(keys.nodeSecret);
-  const pool = new IngressPool();
+  const pool = new IngressPool({ messageBytesMax: options.ingressBytesMax });
   const outcalls = new Outcalls({
     adapter: options.outcalls,
     answer: (outcall, fetched) =>

@@ -3,7 +3,7 @@
  * keys are known, everything else waits for the first published states and the delegations of subnets that have a root above them.
  */
 
-import type { Clock, Logger } from "@orrery/base";
+import { type Clock, ingressBytesMax, type Logger } from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
@@ -129,11 +129,12 @@ export function createService(options: {
     },
     begin({ started, threads, logger, onFailure }) {
       joined = { threads, onFailure: (error) => onFailure("main", error) };
-      const rounds = subnets.map(({ keys }, subnet) =>
+      const rounds = subnets.map(({ keys, info }, subnet) =>
         createRounds({
           keys,
           bls,
           started: started[subnet] as ExecutionStarted,
+          ingressBytesMax: ingressBytesMax(info.type),
           outcalls: options.outcalls,
           threads: threads.of(subnet),
           clock,

@@ -87,6 +87,14 @@ export interface Batch {
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
 export const INGRESS_PER_BLOCK_MAX = 1_000;
 export const BLOCK_PAYLOAD_BYTES_MAX: number = 4 * 1024 * 1024;
+/** Envelope of one ingress message, bytes; system subnets take longer ones (the replica's `max_ingress_bytes_per_message`). */
+const INGRESS_BYTES_MAX: number = 2 * 1024 * 1024;
+const SYSTEM_INGRESS_BYTES_MAX: number = 3.5 * 1024 * 1024;
+
+export function ingressBytesMax(subnetType: string): number {
+  return subnetType === "system" ? SYSTEM_INGRESS_BYTES_MAX : INGRESS_BYTES_MAX;
+}
+
 /** Some 60 bytes each, beside the limit of the messages. */
 export const QUERY_STATS_PER_BLOCK_MAX = 1_000;
 /** Beside the limit of the messages: the largest message between subnets has 2 MiB, so a slice with one always fits. */

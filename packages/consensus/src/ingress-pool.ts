@@ -1,7 +1,7 @@
 /**
  * Validated ingress messages waiting for a block. Trust: the caller validated signature, expiry and acceptance. Bounded in
  * count and bytes, so that a flood is refused (HTTP 429) instead of growing; one copy of a request id; expired ones are dropped
- * when a block is built, never placed in it.
+ * when a block is built, never placed in it. What is too large for the subnet is neither taken nor let pass in others' blocks.
  */
 import {
   BLOCK_PAYLOAD_BYTES_MAX,
@@ -11,7 +11,7 @@ import {
   type TimeNs,
   toHex,
 } from "@orrery/base";
-import type { PayloadBuilder } from "./types.ts";
+import type { PayloadBuilder, PayloadValidator, PayloadVerdict } from "./types.ts";
 
 /** About ten full blocks: more waiting than that is only latency. */
 export const INGRESS_POOL_MESSAGES_MAX = 10_000;
@@ -24,19 +24,30 @@ export interface IngressPoolEntry {
   readonly envelope: Uint8Array;
 }
 
-export type InsertOutcome = "added" | "duplicate" | "full";
+export type InsertOutcome = "added" | "duplicate" | "full" | "too_large";
 
-export class IngressPool implements PayloadBuilder {
+export interface IngressPoolOptions {
+  /** Longest envelope that the subnet takes, bytes. */
+  readonly messageBytesMax: number;
+}
+
+export class IngressPool implements PayloadBuilder, PayloadValidator {
+  readonly #options: IngressPoolOptions;
   readonly #waiting = new Map<string, IngressPoolEntry>();
   /** Placed in a block that has not been executed yet, by request id. */
   readonly #placed = new Map<string, Height>();
   #bytes = 0;
+
+  constructor(options: IngressPoolOptions) {
+    this.#options = options;
+  }
 
   get size(): number {
     return this.#waiting.size;
   }
 
   insert(entry: IngressPoolEntry): InsertOutcome {
+    if (entry.envelope.length > this.#options.messageBytesMax) return "too_large";
     const key = toHex(entry.requestId);
     if (this.#waiting.has(key) || this.#placed.has(key)) return "duplicate";
     if (
@@ -67,6 +78,22 @@ export class IngressPool implements PayloadBuilder {
     return { ingress };
   }
 
+  /** Whether the ingress messages of a block keep to the limits that `buildPayload` keeps to. */
+  validatePayload({ ingress }: BlockPayload): PayloadVerdict {
+    if (ingress.length > INGRESS_PER_BLOCK_MAX)
+      return invalid(`${ingress.length} ingress messages, more than ${INGRESS_PER_BLOCK_MAX}`);
+    let bytes = 0;
+    for (const { length } of ingress) {
+      const { messageBytesMax } = this.#options;
+      if (length > messageBytesMax)
+        return invalid(`an ingress message of ${length} bytes, more than ${messageBytesMax}`);
+      bytes += length;
+    }
+    return bytes > BLOCK_PAYLOAD_BYTES_MAX
+      ? invalid(`${bytes} bytes of ingress messages, more than ${BLOCK_PAYLOAD_BYTES_MAX}`)
+      : { kind: "valid" };
+  }
+
   /** Heights up to and including `height` are executed: execution itself knows their messages from now on. */
   executed(height: Height): void {
     for (const [key, placed] of this.#placed) {
@@ -74,4 +101,8 @@ export class IngressPool implements PayloadBuilder {
       this.#placed.delete(key);
     }
   }
+}
+
+function invalid(reason: string): PayloadVerdict {
+  return { kind: "invalid", reason };
 }

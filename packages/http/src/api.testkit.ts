@@ -14,6 +14,7 @@ import {
   encodeCbor,
   equalBytes,
   hasSelfDescribeTag,
+  ingressBytesMax,
   type NodeId,
   ok,
   principalToText,
@@ -68,6 +69,7 @@ export interface World {
   readonly stateQueries: StateQuery[];
   health: ReturnType<ReplicaView["status"]>["health"];
   full: boolean;
+  ingressBytesMax: number;
   refuse: UserError | null;
   outcome: SubmitOutcome;
   /** What the certified state says about a request, before and after it was submitted. */
@@ -88,6 +90,7 @@ export function createWorld(): World {
     stateQueries: [],
     health: "healthy",
     full: false,
+    ingressBytesMax: ingressBytesMax("application"),
     refuse: null,
     outcome: "accepted",
     known: null,
@@ -109,6 +112,9 @@ export function createWorld(): World {
       servesCanister: (id) => equalBytes(id, CANISTER) || equalBytes(id, OTHER),
       servesSubnet: (id) => equalBytes(id, SUBNET),
       isSubnetAdmin: (user) => equalBytes(user, selfAuthenticating(ADMIN.publicKeyDer)),
+      get ingressBytesMax(): number {
+        return world.ingressBytesMax;
+      },
       ingressFull: () => world.full,
       inspect: () => world.refuse,
       submit: (ingress) => {

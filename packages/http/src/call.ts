@@ -61,7 +61,7 @@ function admit(
   request: HttpRequest,
   destination: Destination,
 ): Awaitable<Result<Ingress, HttpResponse | UserError>> {
-  const { replica, validate, limits } = context;
+  const { replica, validate } = context;
   const opened = openEnvelope(request, "call");
   if (!opened.ok) return opened;
   const unhealthy = refuseUnhealthy(replica);
@@ -75,9 +75,9 @@ function admit(
   const refused = misdirected ?? refuseElsewhere(replica, destination);
   if (refused !== null) return err(refused);
   const size = request.body.length;
-  if (size > limits.ingressBytesMax) {
+  if (size > replica.ingressBytesMax) {
     const id = toHex(requestId(call.fields));
-    const sizes = `Message byte size ${size} is larger than the max allowed ${limits.ingressBytesMax}.`;
+    const sizes = `Message byte size ${size} is larger than the max allowed ${replica.ingressBytesMax}.`;
     return err(textResponse(413, `Request ${id} is too large. ${sizes}`));
   }
   return chain(validate(envelope, replica.now()), (valid) => {

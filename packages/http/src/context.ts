@@ -41,8 +41,6 @@ export type EffectiveCanisterId = (
 ) => Result<Principal | null, UserError>;
 
 export interface ApiLimits {
-  /** Whole envelope of an update call, bytes: the replica's `max_ingress_bytes_per_message` of application subnets. */
-  readonly ingressBytesMax: number;
   /** Longest wait of a synchronous call for its certificate; the replica's default. */
   readonly callTimeoutMs: number;
   /** Requests of a kind in flight; more are answered 429, so that a flood costs bounded memory. */
@@ -52,7 +50,6 @@ export interface ApiLimits {
 }
 
 export const DEFAULT_API_LIMITS: ApiLimits = {
-  ingressBytesMax: 2 * 1024 * 1024,
   callTimeoutMs: 10_000,
   callsMax: 5_000,
   queriesMax: 2_000,

@@ -21,7 +21,10 @@ import type {
 
 /** One subnet of the network; nothing of it waits. */
 export interface HostedReplica
-  extends Pick<ReplicaView, "nodeId" | "servesCanister" | "servesSubnet" | "isSubnetAdmin"> {
+  extends Pick<
+    ReplicaView,
+    "nodeId" | "servesCanister" | "servesSubnet" | "isSubnetAdmin" | "ingressBytesMax"
+  > {
   readonly subnetId: Principal;
   inspect(envelope: Uint8Array): UserError | null;
   submit(envelope: Uint8Array, requestId: Uint8Array): SubmitOutcome;
@@ -100,6 +103,7 @@ export function hostedNetwork(source: NetworkSource, hooks: HostingHooks): Repli
       servesCanister: (id) => replica.servesCanister(id),
       servesSubnet: (id) => replica.servesSubnet(id),
       isSubnetAdmin: (user) => replica.isSubnetAdmin(user),
+      ingressBytesMax: replica.ingressBytesMax,
       ingressFull: () => false,
       inspect: ({ bytes }) => replica.inspect(bytes),
       submit({ bytes, requestId }) {

@@ -136,6 +136,8 @@ export interface ReplicaView {
   servesSubnet(id: SubnetId): boolean;
   /** Whether the user may use the subnet-scoped call and query endpoints. */
   isSubnetAdmin(user: UserId): boolean;
+  /** Whole envelope of an update call, bytes: what the subnet takes. */
+  readonly ingressBytesMax: number;
   /** Whether the ingress pool takes no more for now. */
   ingressFull(): boolean;
   /** The ingress filter: existence, cycles, management rules, `canister_inspect_message`. Null accepts. */

@@ -325,7 +325,9 @@ const REFUSALS: readonly Refusal[] = [
   {
     name: "call over the ingress limit",
     send: { content: { arg: new Uint8Array(4_000) } },
-    options: { limits: { ingressBytesMax: 4_000 } },
+    world: (world) => {
+      world.ingressBytesMax = 4_000;
+    },
     status: 413,
     text: /^Request [0-9a-f]{64} is too large\. Message byte size 4\d{3} is larger than the max allowed 4000\.$/,
   },

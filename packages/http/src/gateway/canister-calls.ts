@@ -83,7 +83,7 @@ export async function query(
 }
 
 function ingressOf(
-  { rng, limits }: CallContext,
+  { rng }: CallContext,
   replica: ReplicaView,
   destination: Destination,
   methodName: string,
@@ -99,8 +99,8 @@ function ingressOf(
     arg,
   };
   const bytes = encodeCbor({ content });
-  if (bytes.length > limits.ingressBytesMax) {
-    const sizes = `As an update call it has ${bytes.length} bytes, and at most ${limits.ingressBytesMax} are taken.`;
+  if (bytes.length > replica.ingressBytesMax) {
+    const sizes = `As an update call it has ${bytes.length} bytes, and at most ${replica.ingressBytesMax} are taken.`;
     throw new Refusal(payloadTooLarge(sizes));
   }
   const envelope = decodeEnvelope(bytes);

@@ -8,6 +8,7 @@ import {
   type CanisterId,
   encodeUleb128,
   equalBytes,
+  ingressBytesMax,
   type NodeId,
   principalToText,
   toHex,
@@ -168,6 +169,7 @@ function replicaOf(bls: Bls, world: GatewayWorld): ReplicaView {
     servesCanister: (id) => equalBytes(id, CANISTER),
     servesSubnet: () => false,
     isSubnetAdmin: () => false,
+    ingressBytesMax: ingressBytesMax("application"),
     ingressFull: () => world.full,
     inspect: ({ call }) => (call.arg.length > 1_000_000 ? { code: 506, message: "not accepted" } : null),
     submit(ingress) {

@@ -7,8 +7,6 @@ export interface GatewayLimits {
   readonly requestHeaderBytesMax: number;
   /** The same of a response: certificates of large asset trees take some tens of KiB. */
   readonly responseHeaderBytesMax: number;
-  /** Bytes of an update call's envelope: the replica's limit on ingress messages. */
-  readonly ingressBytesMax: number;
   /** Longest wait for the answer of an update call, which is how long it can still be executed. */
   readonly updateTimeoutMs: number;
   /** Further queries for the chunks of one body, as many as public gateways make. */
@@ -29,7 +27,6 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   requestsMax: 1_000,
   requestHeaderBytesMax: 64 * 1024,
   responseHeaderBytesMax: 256 * 1024,
-  ingressBytesMax: 2 * MIB,
   updateTimeoutMs: 300_000,
   chunksMax: 1_000,
   assembledBytesMax: 128 * MIB,

@@ -1,5 +1,5 @@
 /** One subnet of a network in one place as the HTTPS interface asks it. */
-import { equalBytes, toHex } from "@orrery/base";
+import { equalBytes, ingressBytesMax, toHex } from "@orrery/base";
 import { rangesContain } from "@orrery/crypto";
 import { isSubnetAdmin } from "@orrery/execution";
 import type { Replica } from "./replica.ts";
@@ -16,6 +16,7 @@ export function hostedReplica(replica: Replica): HostedReplica {
     nodeId: place.keys.nodeId,
     servesCanister: (id) => id.length === 10 && id[8] === 1 && id[9] === 1 && rangesContain(replica.held, id),
     servesSubnet: (id) => equalBytes(id, place.id),
+    ingressBytesMax: ingressBytesMax(replica.info.type),
     isSubnetAdmin: (user) => isSubnetAdmin(replica.info, user),
     inspect: (envelope) => replica.view.inspect(envelope),
     submit(envelope, requestId) {

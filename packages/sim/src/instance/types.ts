@@ -183,6 +183,8 @@ export interface Blockmaker {
 export interface HostedReplica {
   readonly subnetId: SubnetId;
   readonly nodeId: NodeId;
+  /** Longest envelope of an update call that it takes. */
+  readonly ingressBytesMax: number;
   servesCanister(id: CanisterId): boolean;
   servesSubnet(id: SubnetId): boolean;
   isSubnetAdmin(user: UserId): boolean;
