@@ -1,17 +1,19 @@
 /**
- * `npm run conformance -- [--url URL] [--filter S] [--every N --offset K] [--json] [--slow] [--outside FOLDER] [--administrator PEM]
- * [--clock URL] [--needing CAPABILITY] [--table]`: the suite as a command, against the network at URL or one that it starts. Ends with 1 when a case failed. `--outside`
- * keeps the certificate of the server that outcalls ask, so that a network at URL can be told to trust it; `--administrator` names the
- * file with an Ed25519 key of a subnet's administrator there. `--clock` names a PocketIC server whose
- * instances run the cases that move time; by default it is the network at URL if it is one, and this process beside an own
- * network. `--table` runs nothing and writes the table of counts into the README.
+ * The suite as a command, `npm run conformance -- [options]`: against the network at `--url URL`, an instance of a PocketIC server
+ * with `--pocket-ic`, or a network that it starts. Ends with 1 when a case failed. Which cases: `--filter S`, `--every N --offset K`,
+ * `--needing CAPABILITY`. What is told: `--json`, `--slow`. `--outside FOLDER` keeps the certificate of the server that outcalls ask,
+ * so that a network at URL can be told to trust it; `--administrator PEM` names the file with an Ed25519 key of a subnet's
+ * administrator there. `--clock URL` names a PocketIC server whose instances run the cases that move time; by default it is the
+ * network at URL if it is one, and this process beside an own network. `--table` runs nothing and writes the table of counts into
+ * the README.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { type SuiteInstance, startInstanceBeside } from "../pocketic/suite-instance.ts";
 import type { Capability } from "./case.ts";
 import { clockOfServer, type OpenClocked, openInProcess } from "./clock.ts";
-import { ed25519 } from "./identity.ts";
-import { startNetworkBeside, startOutside } from "./outside.ts";
+import { ed25519, type Identity } from "./identity.ts";
+import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
 import { type CaseResult, runSuite, selectCases } from "./run.ts";
 import { countsTable, summary } from "./table.ts";
 
@@ -24,6 +26,7 @@ const { values } = parseArgs({
     json: { type: "boolean", default: false },
     outside: { type: "string" },
     administrator: { type: "string" },
+    "pocket-ic": { type: "boolean", default: false },
     clock: { type: "string" },
     needing: { type: "string" },
     slow: { type: "boolean", default: false },
@@ -43,7 +46,7 @@ function report(result: CaseResult): void {
 /** Whose clock cases move; undefined leaves it to the network under test. */
 async function chosenClock(): Promise<OpenClocked | undefined> {
   const { clock, url } = values;
-  if (clock === undefined) return url === undefined ? openInProcess : undefined;
+  if (clock === undefined) return url === undefined && !values["pocket-ic"] ? openInProcess : undefined;
   const open = await clockOfServer(clock);
   if (open === null) throw new Error(`${clock} is no PocketIC server: start bin/pocket-ic and name its URL`);
   return open;
@@ -57,13 +60,19 @@ function writeTable(): void {
   writeFileSync(readme, text.replace(/\| section \| cases \|[\s\S]*?\| \*\*all\*\* .*/, table));
 }
 
+async function startOwn(outside: Outside, administrator: Identity): Promise<SuiteInstance> {
+  if (values["pocket-ic"]) return startInstanceBeside(outside, administrator);
+  const network = await startNetworkBeside(outside, administrator);
+  return { url: network.url, end: async () => void (await network.end("SIGTERM")) };
+}
+
 async function run(): Promise<void> {
   const outside = await startOutside(values.outside);
   const administrator = ed25519(
     values.administrator === undefined ? undefined : readFileSync(values.administrator, "utf8"),
   );
   const clock = await chosenClock();
-  const started = values.url === undefined ? await startNetworkBeside(outside, administrator) : null;
+  const started = values.url === undefined ? await startOwn(outside, administrator) : null;
   const startedMs = performance.now();
   try {
     const run = await runSuite({
@@ -94,7 +103,7 @@ async function run(): Promise<void> {
     }
     process.exitCode = run.results.some(({ status }) => status === "failed") ? 1 : 0;
   } finally {
-    await started?.end("SIGTERM");
+    await started?.end();
     outside.close();
   }
 }
