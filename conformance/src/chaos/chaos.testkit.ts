@@ -155,7 +155,7 @@ export function chaos(options: ChaosOptions): { readonly sent: number } {
     drain(subnet, judge, ids);
     judge.checkEnd();
   });
-  replay(recording, { limits: SMALL });
-  replay(recording, { limits: SMALL, restart: (round) => round % 3 === 0 });
+  replay(recording);
+  replay(recording, { restart: (round) => round % 3 === 0 });
   return { sent };
 }

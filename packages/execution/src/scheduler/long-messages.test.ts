@@ -314,7 +314,7 @@ test("a restart in any round of a long message is invisible", () => {
     while (subnet.results.at(-1)?.moreWork === true) subnet.round();
   });
   for (let at = 0; at < recording.batches.length; at++) {
-    replay(recording, { limits: SMALL, restart: (round) => round === at });
+    replay(recording, { restart: (round) => round === at });
   }
 });
 
@@ -385,5 +385,5 @@ test("a message is answered between heartbeats that take long and are always due
     const id = subnet.installed(beating, { arg: u32(0), cycles: CYCLES });
     for (let i = 0; i < 3; i++) subnet.reply({ canisterId: id, method: "turns" });
   });
-  replay(recording, { limits, restart: () => true });
+  replay(recording, { restart: () => true });
 });

@@ -12,10 +12,11 @@ import type { ExecutionLimits } from "../limits.ts";
 import { WasmRunner } from "../runner/runner.ts";
 import { inlineExecutor } from "../scheduler/round.ts";
 import type { BatchResult, Executor } from "../types.ts";
-import { TestSubnet } from "./subnet.testkit.ts";
+import { TestSubnet, type TestSubnetOptions } from "./subnet.testkit.ts";
 
 export { IDL } from "@icp-sdk/core/candid";
 export { encode, TestSubnet } from "./subnet.testkit.ts";
+export { TestSubnets } from "./subnets.testkit.ts";
 export { totalCycles } from "./total-cycles.testkit.ts";
 
 export const SMALL: Partial<ExecutionLimits> = {
@@ -112,12 +113,15 @@ export function passArg(there: number, here: number, callee: CanisterId): Uint8A
 export interface RoundHashes {
   readonly root: string;
   readonly full: string;
+  readonly instructions: bigint;
   readonly more: boolean;
   /** Canisters in the middle of a message or an installation. */
   readonly running: number;
 }
 
 export interface Recording {
+  /** Of the subnet that a replay begins with. */
+  readonly options: TestSubnetOptions;
   readonly batches: readonly Batch[];
   readonly hashes: readonly RoundHashes[];
 }
@@ -126,17 +130,17 @@ function hashesOf(subnet: Pick<TestSubnet, "state" | "arena">, result: BatchResu
   return {
     root: toHex(result.rootHash),
     full: toHex(fullStateHash(subnet.state, subnet.arena)),
+    instructions: result.instructions,
     more: result.moreWork,
     running: [...subnet.state.canisters.values()].filter(({ running }) => running !== null).length,
   };
 }
 
-/** Plays a workload on the calling thread and keeps its batches and hashes. */
-export function record(limits: Partial<ExecutionLimits>, workload: (subnet: TestSubnet) => void): Recording {
+/** Keeps the batches and hashes of a subnet from now on; to be called before its first round. */
+export function keep(subnet: TestSubnet): Recording {
   const batches: Batch[] = [];
   const hashes: RoundHashes[] = [];
-  const subnet = new TestSubnet({ limits });
-  const { execution } = subnet;
+  const { execution, options } = subnet;
   subnet.execution = {
     ...execution,
     applyBatch(batch): BatchResult {
@@ -146,8 +150,19 @@ export function record(limits: Partial<ExecutionLimits>, workload: (subnet: Test
       return result;
     },
   };
+  return { options, batches, hashes };
+}
+
+/** Plays a workload on the calling thread and keeps its batches and hashes. */
+export function record(
+  limits: Partial<ExecutionLimits>,
+  workload: (subnet: TestSubnet) => void,
+  options: Omit<TestSubnetOptions, "limits"> = {},
+): Recording {
+  const subnet = new TestSubnet({ ...options, limits });
+  const recording = keep(subnet);
   workload(subnet);
-  return { batches, hashes };
+  return recording;
 }
 
 /** What an executor of another kind is made from. */
@@ -173,17 +188,17 @@ function reloadRecords({ canisters }: ReplicatedState): void {
 export function replay(
   recording: Recording,
   options: {
-    readonly limits: Partial<ExecutionLimits>;
     readonly executor?: (parts: ReplayParts) => Executor;
     readonly restart?: (round: number) => boolean;
     /** Told of an executor that a restart leaves behind. */
     readonly left?: (executor: Executor) => void;
     /** Told before each round. */
     readonly before?: (round: number, executor: Executor, state: ReplicatedState) => void;
-  },
+  } = {},
 ): void {
-  const { limits, restart = () => false } = options;
-  const subnet = new TestSubnet({ limits });
+  const { restart = () => false } = options;
+  const { limits = {}, chainKeys } = recording.options;
+  const subnet = new TestSubnet(recording.options);
   const { state, arena } = subnet;
   const open = (): Executor => {
     const runner = new WasmRunner({
@@ -193,7 +208,13 @@ export function replay(
       inflate: (bytes, max) => new Uint8Array(gunzipSync(bytes, { maxOutputLength: max })),
     });
     const executor = options.executor?.({ state, arena, runner, limits }) ?? inlineExecutor;
-    subnet.execution = createExecution(state, { runner, executor, arena, limits });
+    subnet.execution = createExecution(state, {
+      runner,
+      executor,
+      arena,
+      limits,
+      ...(chainKeys === undefined ? {} : { chainKeys }),
+    });
     return executor;
   };
   let executor = open();

@@ -74,11 +74,11 @@ export class TestSubnet {
   readonly results: BatchResult[] = [];
   readonly runner: MessageRunner;
   execution: Execution;
-  readonly #options: TestSubnetOptions;
+  readonly options: TestSubnetOptions;
   #nonce = 0;
 
   constructor(options: TestSubnetOptions = {}) {
-    this.#options = options;
+    this.options = options;
     this.state = newState({ subnet: { ...SUBNET, ...ONE_SUBNET, ...options.subnet }, time: START_TIME });
     const { blobs } = this.state;
     this.runner =
@@ -94,7 +94,7 @@ export class TestSubnet {
 
   /** A new execution over the same state: what a restart does to the index. */
   reload(runner: MessageRunner, executor: Executor = inlineExecutor): Execution {
-    const { limits, chainKeys } = this.#options;
+    const { limits, chainKeys } = this.options;
     this.execution = createExecution(this.state, {
       runner,
       executor,

@@ -20,12 +20,11 @@ import {
   type TestSubnet,
   u32,
 } from "@orrery/execution/testing";
-import { installFastHashes } from "../fast-crypto.ts";
-import { PooledExecutor } from "./executor.ts";
+import type { PooledExecutor } from "./executor.ts";
+import { pooledOver, sameAtEveryWorkerCount, WORKER_COUNTS } from "./worker-counts.testkit.ts";
 
-// Every round's state is hashed whole.
-installFastHashes();
-
+/** Some of the messages stay on the calling thread, others do not. */
+const PROBE_INSTRUCTIONS = 300_000n;
 const CYCLES = 10n ** 15n;
 const BUILT = new URL("../../../../canisters/fixtures/built/", import.meta.url);
 const NO_ARGUMENTS = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
@@ -251,17 +250,8 @@ const WORKLOADS: readonly Workload[] = [
 const open: PooledExecutor[] = [];
 
 function pooled(workersMax: number, more: { readonly workerFile?: string; readonly heapMb?: number } = {}) {
-  return ({ state, arena, runner, limits }: ReplayParts): PooledExecutor => {
-    const executor = new PooledExecutor({
-      state,
-      arena,
-      runner,
-      workersMax,
-      probeInstructions: 300_000n,
-      sliceOf: ({ kind }) =>
-        (kind === "install" ? limits.instructionsPerInstallSlice : limits.instructionsPerSlice) ?? 2_000_000n,
-      ...more,
-    });
+  return (parts: ReplayParts): PooledExecutor => {
+    const executor = pooledOver(parts, { workersMax, probeInstructions: PROBE_INSTRUCTIONS, ...more });
     open.push(executor);
     return executor;
   };
@@ -286,18 +276,17 @@ for (const { name, limits, play } of WORKLOADS) {
     test("restarts are invisible, whatever the round", () => {
       // Each runs what was under way from its start again.
       const every = Math.ceil(rounds(recording) / 20);
-      replay(recording, { limits, restart: (round) => round % every === 0 });
+      replay(recording, { restart: (round) => round % every === 0 });
     });
 
-    for (const workers of [1, 2, 4]) {
-      test(`${workers} workers: the same root and full-state hash in each of ${rounds(recording)} rounds`, () => {
-        replay(recording, { limits, executor: pooled(workers) });
+    for (const workers of WORKER_COUNTS) {
+      test(`${workers} workers: the same root and full-state hash in each of ${rounds(recording)} rounds`, async () => {
+        await sameAtEveryWorkerCount(recording, { counts: [workers], probeInstructions: PROBE_INSTRUCTIONS });
       });
     }
 
     test("workers and restarts together", () => {
       replay(recording, {
-        limits,
         executor: pooled(2),
         restart: (round) => round % 15 === 8,
         left: (executor) => void (executor as PooledExecutor).close(),
@@ -312,15 +301,14 @@ describe("workers that die", () => {
   const directory = mkdtempSync(join(tmpdir(), "orrery-chaos-"));
   after(() => rmSync(directory, { recursive: true, force: true }));
 
-  for (const [name, recorded, every, limits] of [
-    ["a message", recording, 1, SMALL],
-    ["an installation", installations, 8, SHORT],
+  for (const [name, recorded, every] of [
+    ["a message", recording, 1],
+    ["an installation", installations, 8],
   ] as const) {
     test(`killed again and again while ${name} is under way`, () => {
       const executors = open.length;
       let kills = 0;
       replay(recorded, {
-        limits,
         executor: pooled(2),
         before: (round, executor, state) => {
           for (const { running } of state.canisters.values()) {
@@ -347,7 +335,6 @@ describe("workers that die", () => {
       const workerFile = new URL("./chaos-worker.testkit.ts", import.meta.url).href;
       let deaths = 0;
       replay(recording, {
-        limits: SMALL,
         executor: pooled(2, { workerFile, heapMb }),
         before: (round) => {
           if (round % 4 !== 3) return;
@@ -369,7 +356,7 @@ describe("a cleanup callback that needs more than its callback", () => {
   });
 
   test("has all of the message's instructions", () => {
-    replay(recording, { limits: SMALL, executor: pooled(1) });
+    replay(recording, { executor: pooled(1) });
   });
 });
 
@@ -411,6 +398,6 @@ describe("pages that a worker knows from an earlier job", () => {
   });
 
   test("are sent again when their versions hold something else", () => {
-    replay(recording, { limits: SMALL, executor: pooled(1) });
+    replay(recording, { executor: pooled(1) });
   });
 });

@@ -2,26 +2,20 @@
  * Random batches of long and short messages, traps, installations, settings and snapshots: workers that know canisters from earlier
  * jobs, one that is given nearly everything and several, come to the hashes of the calling thread in every round.
  */
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { Principal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
 import {
   encode,
   IDL,
   passArg,
-  type ReplayParts,
   record,
-  replay,
   SMALL,
   SPINNER,
   type TestSubnet,
   u32,
 } from "@orrery/execution/testing";
-import { installFastHashes } from "../fast-crypto.ts";
-import { PooledExecutor } from "./executor.ts";
-
-// Every round's state is hashed whole.
-installFastHashes();
+import { sameAtEveryWorkerCount } from "./worker-counts.testkit.ts";
 
 const SECOND = 1_000_000_000n;
 const CYCLES = 90_000_000_000_000n;
@@ -120,37 +114,15 @@ function workload(seed: number): (subnet: TestSubnet) => void {
   };
 }
 
-const open: PooledExecutor[] = [];
-
-after(async () => {
-  await Promise.all(open.map((executor) => executor.close()));
-});
-
 for (const seed of SEEDS) {
   const recording = record(SMALL, workload(seed));
-  for (const [workersMax, probeInstructions] of [
+  // With fewer workers nearly everything is left to them.
+  for (const [workers, probeInstructions] of [
     [1, 1_000n],
-    [3, 300_000n],
+    [2, 30_000n],
+    [4, 300_000n],
   ] as const) {
-    test(`seed ${seed}, ${workersMax} workers`, () => {
-      replay(recording, {
-        limits: SMALL,
-        executor: ({ state, arena, runner, limits }: ReplayParts) => {
-          const sliceOf = ({ kind }: { readonly kind: string }): bigint =>
-            (kind === "install" ? limits.instructionsPerInstallSlice : limits.instructionsPerSlice) ??
-            2_000_000n;
-          const executor = new PooledExecutor({
-            state,
-            arena,
-            runner,
-            workersMax,
-            probeInstructions,
-            sliceOf,
-          });
-          open.push(executor);
-          return executor;
-        },
-      });
-    });
+    test(`seed ${seed}, ${workers} workers`, () =>
+      sameAtEveryWorkerCount(recording, { counts: [workers], probeInstructions }));
   }
 }
