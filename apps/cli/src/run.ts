@@ -114,7 +114,7 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
     .description("show what happened: the newest messages, or one of them run again with all that it led to")
     .argument(
       "[target]",
-      'a request id or its first digits, a canister\'s id, or "last"; without one, the newest messages are listed',
+      'a request id or its first digits, a canister\'s id, or "last"; without one, the newest messages are listed, or with a file the last one is written',
     )
     .addOption(stateDir())
     .addOption(
@@ -130,6 +130,13 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
 function addSnapshotCommands(program: Command, io: Io, done: (code: number) => void): void {
   const snapshot = program
     .command("snapshot")
+    .addOption(new Option("--html <file>", "write a page that shows it, for any browser"))
+    .addOption(new Option("--perfetto <file>", "write a trace for ui.perfetto.dev or chrome://tracing"))
+    .addOption(
+      new Option("--axis <kind>", "what the Perfetto trace's time is")
+        .choices(["instructions", "time"])
+        .default("instructions"),
+    )
     .description("keep a whole network in a file, or take it elsewhere; the file holds its keys");
   snapshot
     .command("save")

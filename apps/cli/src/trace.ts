@@ -2,6 +2,9 @@
  * `orrery trace [TARGET]`: what happened on a network, from its state directory, whether or not it runs. A list of the newest messages, or
  * one of them run again from checkpoint and log with all that it led to, as text, JSON, a Perfetto trace or a page.
  */
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { OrreryError } from "@orrery/base";
 import type {
   Checked,
   HistoryAsk,
@@ -11,7 +14,7 @@ import type {
   RecentAnswer,
   TraceAnswer,
 } from "@orrery/node/history";
-import type { Trace } from "@orrery/sim/trace";
+import type { TimeAxis, Trace } from "@orrery/sim/trace";
 import { canisterNames } from "./canister-names.ts";
 import { type Io, jsonDocument, table } from "./io.ts";
 import { plain } from "./plain.ts";
@@ -22,6 +25,7 @@ export interface TraceOptions {
   readonly count: number;
   readonly perfetto?: string;
   readonly html?: string;
+  readonly axis: TimeAxis;
   readonly json?: true;
 }
 
@@ -136,39 +140,84 @@ function warnOfDifference({ differs }: Checked, io: Io): void {
 async function traceOne(target: string, options: TraceOptions, io: Io): Promise<number> {
   const answer: TraceAnswer = await ask({ kind: "trace", target }, options, io);
   warnOfDifference(answer.checked, io);
-  const { outcome } = answer;
+  const names = canisterNames(io.cwd);
+  const files = await writeFiles(answer, { options, names, cwd: io.cwd });
   if (options.json === true) {
-    io.out(jsonDocument(plain({ ...answer })));
+    io.out(jsonDocument(plain({ ...answer, files })));
     return 0;
   }
-  io.out(`${await describe(answer, io)}\n`);
-  if (outcome.trace === null) io.out("No canister executed anything for it.\n");
+  if (files.length === 0) io.out(`${await describe(answer, names)}\n`);
+  for (const path of files) io.out(`Wrote ${path}.\n`);
   return 0;
 }
 
-async function describe(answer: TraceAnswer, io: Io): Promise<string> {
+/** Writes the files that were asked for; returns their paths. */
+async function writeFiles(
+  answer: TraceAnswer,
+  place: {
+    readonly options: TraceOptions;
+    readonly names: ReadonlyMap<string, string>;
+    readonly cwd: string;
+  },
+): Promise<readonly string[]> {
+  const { options, names, cwd } = place;
+  const { traceToHtml, traceToPerfetto } = await import("@orrery/sim/trace");
+  const traces = answer.outcome.trace === null ? [] : [answer.outcome.trace];
+  const { message } = answer;
+  const title = message === null ? {} : { title: `${message.method} of ${called(message, names)}` };
+  const files: [string | undefined, () => string][] = [
+    [options.html, () => traceToHtml(traces, { ...title, facts: factsOf(answer, names), names })],
+    [options.perfetto, () => traceToPerfetto(traces, { axis: options.axis, names })],
+  ];
+  return files.flatMap(([file, text]) => {
+    if (file === undefined) return [];
+    const path = resolve(cwd, file);
+    try {
+      writeFileSync(path, text());
+    } catch (cause) {
+      throw new OrreryError(
+        "file_unwritable",
+        `${path} cannot be written (${(cause as Error).message}); name another file`,
+        { cause },
+      );
+    }
+    return [path];
+  });
+}
+
+function called({ canisterId }: PastMessage, names: ReadonlyMap<string, string>): string {
+  return names.get(canisterId) ?? canisterId;
+}
+
+function factsOf(
+  { message, outcome, checked }: TraceAnswer,
+  names: ReadonlyMap<string, string>,
+): readonly (readonly [string, string])[] {
+  const known: readonly (readonly [string, string])[] =
+    message === null
+      ? []
+      : [
+          ["message", message.requestId],
+          ["time", `${clock(message.time)}, round ${message.height} of subnet ${message.subnetId}`],
+          ["call", `${called(message, names)} ${message.method}`],
+          ["caller", message.sender],
+          [
+            "status",
+            outcome.reject === null ? outcome.status : `${statusOf(outcome)}: ${outcome.reject.message}`,
+          ],
+        ];
+  return [
+    ...known,
+    ["run again", checkedText(checked)],
+    ...(outcome.isWhole ? [] : [["not over", "more may come of it in later rounds"] as const]),
+  ];
+}
+
+async function describe(answer: TraceAnswer, names: ReadonlyMap<string, string>): Promise<string> {
   const { traceToText } = await import("@orrery/sim/trace");
-  const { message, outcome, checked } = answer;
-  const names = canisterNames(io.cwd);
-  const lines: string[] = [];
-  if (message !== null) {
-    lines.push(
-      table([
-        ["message", message.requestId],
-        ["time", `${clock(message.time)}, round ${message.height} of subnet ${message.subnetId}`],
-        ["call", `${names.get(message.canisterId) ?? message.canisterId} ${message.method}`],
-        ["caller", message.sender],
-        [
-          "status",
-          outcome.reject === null ? outcome.status : `${statusOf(outcome)}: ${outcome.reject.message}`,
-        ],
-        ["run again", checkedText(checked)],
-      ]),
-    );
-  }
-  if (outcome.trace !== null) lines.push(traceToText([outcome.trace], { names }));
-  if (!outcome.isWhole) lines.push("It is not over: more may come of it in later rounds.");
-  return lines.join("\n");
+  const { trace: tree } = answer.outcome;
+  const facts = table(factsOf(answer, names));
+  return `${facts}\n${tree === null ? "No canister executed anything for it." : traceToText([tree], { names })}`;
 }
 
 function checkedText({ rounds, same, differs }: Checked): string {

@@ -1,5 +1,17 @@
 /** What users import: a network inside their process. */
-export type { Trace, TraceCall, TraceCause, TraceMessage } from "@orrery/sim/trace";
+export {
+  type HtmlOptions,
+  type PerfettoOptions,
+  type TextOptions,
+  type TimeAxis,
+  type Trace,
+  type TraceCall,
+  type TraceCause,
+  type TraceMessage,
+  traceToHtml,
+  traceToPerfetto,
+  traceToText,
+} from "@orrery/sim/trace";
 export { createNetwork } from "./network.ts";
 export {
   type Call,

@@ -5,7 +5,8 @@
 import type { CanisterId, Height, Principal, SubnetId, TimeNs } from "@orrery/base";
 import type { Executor, Job, JobResult, Partition } from "@orrery/execution";
 import { inlineExecutor } from "@orrery/execution";
-import type { CallContext, CanisterState, WasmClosure } from "@orrery/state";
+import type { CallContext, WasmClosure } from "@orrery/state";
+import type { FunctionProfile } from "@orrery/wasm";
 import type { InstanceHost } from "./types.ts";
 
 /** Events that are kept; the oldest go. A long run of heartbeats is what fills it. */
@@ -59,7 +60,7 @@ export interface TraceEvent {
   readonly instructions: bigint;
   /** Heap pages that it wrote, 4 KiB each. */
   readonly pagesWritten: number;
-  /** What the balance came to: price, payments and what was accepted together. */
+  /** What the balance came to, price, payments and what was accepted together; what is held for responses is spent by their callbacks. */
   readonly cycles: bigint;
   readonly error: { readonly code: number; readonly message: string } | null;
   /** What it printed, and of a trap what its log tells. */
@@ -69,6 +70,8 @@ export interface TraceEvent {
     | { readonly kind: "reject"; readonly message: string }
     | null;
   readonly calls: readonly TracedCall[];
+  /** Its instructions by function; null: its canister is not profiled. */
+  readonly profile: FunctionProfile | null;
 }
 
 export class Tracer {
@@ -158,6 +161,10 @@ function eventOf(
 ): Omit<TraceEvent, "subnetId" | "height"> {
   const { effects, error } = outcome;
   const response = effects?.response ?? null;
+  const held = (effects?.calls ?? []).reduce(
+    (sum, call) => sum + call.prepaidExecution + call.prepaidTransmission,
+    0n,
+  );
   return {
     time: work.startTime,
     rounds: Math.max(1, work.slicesGranted),
@@ -168,8 +175,9 @@ function eventOf(
     closure: work.kind === "message" && "closure" in work.entry ? work.entry.closure : null,
     origin: before.origin,
     instructions: outcome.instructions,
+    profile: outcome.profile ?? null,
     pagesWritten: outcome.heapPagesTouched,
-    cycles: balanceAfter(canister) - (work.balance + work.prepaid.cycles),
+    cycles: canister.meta.cycles + held - (work.balance + work.prepaid.cycles),
     error: error === null ? null : { code: error.code, message: error.message },
     logs: outcome.logs,
     response:
@@ -189,10 +197,6 @@ function eventOf(
       reject: call.reject,
     })),
   };
-}
-
-function balanceAfter({ meta }: CanisterState): bigint {
-  return meta.cycles;
 }
 
 function nameOf(entry: Extract<Job["work"], { kind: "message" }>["entry"]): string | null {

@@ -84,6 +84,7 @@ function messageOf(event: TraceEvent, answers: number | null, calls: readonly Tr
     ...{ height, kind, name, answers, time, rounds, instructions, pagesWritten, cycles },
     error: error === null ? null : { code: errorCode(error.code), message: error.message },
     ...{ backtrace, logs, response, calls },
+    ...(event.profile === null ? {} : { profile: event.profile }),
   };
 }
 

@@ -3,6 +3,7 @@
  * renderers have these types in common. A trace is a call context; what it called is below it.
  */
 import type { Height, TimeNs } from "@orrery/base";
+import type { FunctionProfile } from "@orrery/wasm";
 
 /** What a call context came from: a user's message, a canister's call that is not in the trace, or a timer, a heartbeat and their like. */
 export type TraceCause =
@@ -48,7 +49,7 @@ export interface TraceMessage {
   readonly instructions: bigint;
   /** Heap pages, 4 KiB each. */
   readonly pagesWritten: number;
-  /** What the balance came to: price, payments and what was accepted together. */
+  /** What the balance came to, price, payments and what was accepted together; what is held for responses is spent by their callbacks. */
   readonly cycles: bigint;
   /** "IC0503" and its text, as the caller was told. */
   readonly error: { readonly code: string; readonly message: string } | null;
@@ -61,6 +62,8 @@ export interface TraceMessage {
     | { readonly kind: "reject"; readonly message: string }
     | null;
   readonly calls: readonly TraceCall[];
+  /** Its instructions by function; not there: its canister was not profiled. */
+  readonly profile?: FunctionProfile;
 }
 
 /** A message and all that it led to at its canister: callbacks in the order in which they ended. */
