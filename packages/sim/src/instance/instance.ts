@@ -15,6 +15,7 @@ import {
   type TimeNs,
   type UserId,
 } from "@orrery/base";
+import type { QueryProfile } from "@orrery/execution";
 import type { CanisterState, Disk } from "@orrery/state";
 import { answerOf, pending, queryOf, routeCall, submitCall } from "./calls.ts";
 import { type Core, mainReplica, type Network, newNetwork } from "./core.ts";
@@ -57,6 +58,7 @@ export class LocalInstance implements Instance {
   readonly #core: Core;
   readonly #listeners = new Set<() => void>();
   #tracer: Tracer | null = null;
+  #profiling: (id: CanisterId) => boolean = () => false;
   readonly #faults: Faults;
   #disposed = false;
 
@@ -154,6 +156,7 @@ export class LocalInstance implements Instance {
     core.roundTime = core.time;
     for (const replica of this.#live.all) {
       replica.tracer = this.#tracer;
+      replica.profiling = this.#profiling;
       replica.gate = this.#faults.gateOf(replica.place.number, () => core.roundTime);
     }
     this.#live.round(core.time);
@@ -183,6 +186,16 @@ export class LocalInstance implements Instance {
 
   takeTrace(): readonly TraceEvent[] {
     return this.#tracer?.take() ?? [];
+  }
+
+  profile(which: "all" | "none" | readonly CanisterId[]): void {
+    const keys = typeof which === "string" ? null : new Set(which.map(principalKey));
+    this.#profiling = (id) => (keys === null ? which === "all" : keys.has(principalKey(id)));
+    for (const replica of this.#live.all) replica.profiling = this.#profiling;
+  }
+
+  takeQueryProfiles(): readonly QueryProfile[] {
+    return this.#live.all.flatMap(({ queryProfiles }) => queryProfiles.splice(0));
   }
 
   settle(maxRounds: number = SETTLE_ROUNDS): boolean {

@@ -6,6 +6,7 @@
 import {
   type Batch,
   type BlockPayload,
+  type CanisterId,
   equalBytes,
   type OutcallResponse,
   type PrincipalKey,
@@ -22,6 +23,7 @@ import {
   type Execution,
   type ExecutionLimits,
   type MessageGate,
+  type QueryProfile,
   takeSnapshot,
   WasmRunner,
 } from "@orrery/execution";
@@ -64,6 +66,9 @@ const BENCHMARKING: Partial<ExecutionLimits> = {
   instructionsPerQuery: BENCHMARKING_INSTRUCTIONS,
 };
 
+/** Profiles of queries that are kept for whoever asked for them; the oldest go. */
+const QUERY_PROFILES_MAX = 1_000;
+
 export interface ReplicaOptions {
   readonly commons: Commons;
   readonly place: Place;
@@ -93,6 +98,10 @@ export class Replica {
   tracer: Tracer | null = null;
   /** What happens to messages that its canisters send. */
   gate: MessageGate | null = null;
+  /** Whose executions are profiled. */
+  profiling: (canisterId: CanisterId) => boolean = () => false;
+  /** What profiled canisters executed in queries. */
+  readonly queryProfiles: QueryProfile[] = [];
   /** Of the newest round. */
   moreWork: boolean;
   heartbeats = false;
@@ -116,6 +125,7 @@ export class Replica {
       pages: arena,
       modules: state.blobs,
       inflate: commons.host.inflate,
+      profiling: (id) => this.profiling(id),
     });
     this.#state = state;
     this.moreWork = state.height > 0;
@@ -168,6 +178,13 @@ export class Replica {
       pages: this.arena,
       inflate: host.inflate,
       engine,
+      profiling: {
+        wants: (id) => this.profiling(id),
+        ran: (run) => {
+          this.queryProfiles.push(run);
+          if (this.queryProfiles.length > QUERY_PROFILES_MAX) this.queryProfiles.shift();
+        },
+      },
     });
   }
 

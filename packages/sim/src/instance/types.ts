@@ -8,6 +8,7 @@ import type { Bls } from "@orrery/crypto";
 import type {
   ExecutionLimits,
   Inflate,
+  QueryProfile,
   RangesForm,
   ReadStateAnswer,
   ReadStateQuery,
@@ -273,6 +274,10 @@ export interface Instance {
   trace(on: boolean): void;
   /** Executions since it was last asked, in their order; the oldest of very many are gone. Queries are none. */
   takeTrace(): readonly TraceEvent[];
+  /** From now on what these canisters execute is profiled, in traces and in queries; it takes longer, and what happens is the same. */
+  profile(which: "all" | "none" | readonly CanisterId[]): void;
+  /** What profiled canisters executed in queries since it was last asked. */
+  takeQueryProfiles(): readonly QueryProfile[];
 
   /** `subnet_unknown`; `subnet_named` for those with mainnet ranges. */
   deleteSubnet(id: SubnetId): void;
