@@ -86,6 +86,12 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(stateDir())
     .addOption(json())
     .action(async (options: StopOptions) => done(await (await import("./stop.ts")).stop(options, io)));
+    .addOption(
+      new Option(
+        "--keep-rounds <count>",
+        "keep what orrery trace needs to run so many past rounds again, at the price of disk space",
+      ).argParser(parseCount),
+    )
   program
     .command("status")
     .description("show the network of a state directory: URLs, root key, subnets, nodes, heights")

@@ -19,6 +19,8 @@ export interface StartOptions {
   readonly subnet?: readonly SubnetKind[];
   /** Who administers those of them that can be. */
   readonly subnetAdmin?: readonly Principal[];
+  /** Rounds that can run again, at least. */
+  readonly keepRounds?: number;
   readonly background?: true;
   readonly statusDir?: string;
   readonly json?: true;
@@ -99,6 +101,7 @@ async function runNode(
         clean: options.clean === true,
         ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
         ...(options.subnetAdmin === undefined ? {} : { subnetAdmins: options.subnetAdmin }),
+        ...(options.keepRounds === undefined ? {} : { durability: { keepRounds: options.keepRounds } }),
       },
       level: "info",
       write(line) {
@@ -152,6 +155,7 @@ function backgroundArguments(options: StartOptions, stateDir: string): readonly 
     ...(options.clean === true ? ["--clean"] : []),
     ...(options.subnet ?? []).flatMap((kind) => ["--subnet", kind]),
     ...(options.subnetAdmin ?? []).flatMap((admin) => ["--subnet-admin", principalToText(admin)]),
+    ...(options.keepRounds === undefined ? [] : ["--keep-rounds", `${options.keepRounds}`]),
     ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
   ];
 }

@@ -17,6 +17,8 @@ export interface DurabilityOptions {
   readonly logSegmentBytes?: number;
   /** Pages of a subnet that stay in memory beside those that no checkpoint holds. */
   readonly hotPagesMax?: number;
+  /** Rounds before the newest checkpoint that can run again as long as the network lives; by default what is left over from writing. */
+  readonly keepRounds?: number;
 }
 
 /** 0 is the prompt view, 1 the patient one. */

@@ -59,12 +59,13 @@ function storeOf(subnet: SubnetIndex): SubnetStore {
 }
 
 function open({ freshGenesis, salt }: Extract<StorageCall, { kind: "open" }>): StorageOpened {
-  const { logSegmentBytes } = durability;
+  const { logSegmentBytes, keepRounds } = durability;
   const result = openStores({
     stateDirectory,
     freshGenesis,
     salt,
     ...(logSegmentBytes === undefined ? {} : { segmentBytes: logSegmentBytes }),
+    ...(keepRounds === undefined ? {} : { keepRounds }),
   });
   stores = result.stores;
   return result.opened;

@@ -43,6 +43,7 @@ interface OpenOptions {
   readonly freshGenesis: Uint8Array;
   readonly salt: Uint8Array;
   readonly segmentBytes?: number;
+  readonly keepRounds?: number;
 }
 
 function begun({ recovered }: Store): boolean {
@@ -140,7 +141,7 @@ export interface OpenedStores {
 
 /** Opens what is there, or begins a network with the genesis that main offers. */
 export function openStores(options: OpenOptions): OpenedStores {
-  const { stateDirectory, freshGenesis, salt, segmentBytes } = options;
+  const { stateDirectory, freshGenesis, salt, segmentBytes, keepRounds } = options;
   const diskOf = (subnet: SubnetIndex): Disk => createFileDisk(makeStoreDirectory(stateDirectory, subnet));
   const open = (subnet: SubnetIndex, networkId: Uint8Array | null, createIfMissing: boolean): Store =>
     openStore(diskOf(subnet), {
@@ -148,6 +149,7 @@ export function openStores(options: OpenOptions): OpenedStores {
       createIfMissing,
       salt,
       ...(segmentBytes === undefined ? {} : { segmentBytes }),
+      ...(keepRounds === undefined ? {} : { keepRounds }),
     });
   const existing = diskOf(0).list().includes(STORE_IDENTITY_FILE);
   const root = open(0, existing ? null : sha256(freshGenesis), !existing);

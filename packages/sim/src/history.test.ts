@@ -23,9 +23,9 @@ class Writer {
   readonly store: Store;
   readonly #collector: CheckpointCollector;
 
-  constructor() {
+  constructor(keepRounds = 0) {
     this.#collector = new CheckpointCollector(this.world.state, null);
-    this.store = openStore(this.disk, { networkId, createIfMissing: true, segmentBytes: 2_000 });
+    this.store = openStore(this.disk, { networkId, createIfMissing: true, segmentBytes: 2_000, keepRounds });
     this.store.writeGenesis(utf8("genesis"));
   }
 
@@ -110,4 +110,30 @@ test("an empty store has no past", () => {
   assert.deepEqual([history.first, history.last, history.checkpoints], [null, null, []]);
   assert.equal(history.load(5), null);
   assert.deepEqual([...history.blocks(0)], []);
+});
+
+test("states and blocks of as many rounds are kept as was asked for, and no more", () => {
+  const writer = new Writer(20);
+  for (let i = 0; i < 12; i++) {
+    writer.rounds(5);
+    writer.checkpoint(i % 4 === 0 ? "full" : "delta");
+    const { height } = writer.world.state;
+    const history = openHistory(writer.pin());
+    const oldest = Math.max(0, height - 20);
+    // From the newest state at or below the oldest round that was promised, blocks go on without a gap.
+    const start = history.checkpoints.findLast((one) => one <= oldest) ?? 0;
+    assert.ok((history.first ?? 0) <= start + 1, `round ${start + 1} is gone at ${height}`);
+    for (const at of history.checkpoints) {
+      const loaded = history.load(at);
+      assert.ok(loaded !== null);
+      assert.equal(stateDigest(loaded), writer.digests.get(at));
+    }
+    const bases = [5, 25, 45];
+    const needed = bases.findLast((base) => base <= oldest) ?? bases[0];
+    assert.equal(history.checkpoints[0], needed);
+  }
+  writer.store.close();
+  // Opened again by somebody who keeps nothing.
+  openStore(writer.disk, { networkId, createIfMissing: false }).close();
+  assert.deepEqual(openHistory(writer.pin()).checkpoints, [45, 50, 55, 60]);
 });

@@ -6,6 +6,7 @@
 import { assert, concatBytes, fromHex, OrreryError, toHex } from "@orrery/base";
 import type { CanisterInput, CheckpointInput } from "./checkpoint-collector.ts";
 import { CHECKPOINT_PREFIX, type Frame, FrameKind, FrameWriter, readFrames } from "./checkpoint-format.ts";
+import { FormerCheckpoints } from "./checkpoint-former.ts";
 import {
   type CheckpointFile,
   checkpointFileName,
@@ -77,11 +78,16 @@ export class CheckpointWriter {
   #writing: number | null = null;
   /** Files of former chains that somebody may still be reading, and the epoch at whose end they were superseded. */
   #superseded: { readonly generation: number; readonly epoch: number }[] = [];
+  /** States of this many rounds before the current one can be had again. */
+  readonly #keepRounds: number;
+  readonly #former: FormerCheckpoints;
 
-  constructor(disk: Disk, network: Uint8Array) {
+  constructor(disk: Disk, network: Uint8Array, options: { readonly keepRounds?: number } = {}) {
     this.#disk = disk;
     this.#network = network;
     this.#manifest = readManifest(disk, network);
+    this.#keepRounds = options.keepRounds ?? 0;
+    this.#former = new FormerCheckpoints(disk, network);
   }
 
   get current(): CheckpointInfo | null {
@@ -128,6 +134,7 @@ export class CheckpointWriter {
       reader.supersede(generation);
     }
     this.release(input.reclaimedEpoch);
+    if (this.#keepRounds > 0) this.removeUnused();
     return checkpointInfo(this.#manifest);
   }
 
@@ -147,6 +154,7 @@ export class CheckpointWriter {
     const named = new Set(this.#manifest?.chain.map(({ generation }) => generation));
     for (const { generation } of this.#superseded) named.add(generation);
     if (this.#writing !== null) named.add(this.#writing);
+    for (const generation of this.#kept()) named.add(generation);
     let removed = false;
     for (const name of this.#disk.list()) {
       const generation = numberOf(CHECKPOINT_PREFIX, name);
@@ -155,6 +163,21 @@ export class CheckpointWriter {
       removed = true;
     }
     if (removed) this.#disk.syncDirectory();
+  }
+
+  /** The block that the oldest state which is kept needs first, or one before it. */
+  get keepFrom(): number {
+    if (this.#manifest === null) return 0;
+    const { height } = this.#manifest;
+    return this.#keepRounds === 0 ? height : this.#former.heightBelow(height - this.#keepRounds);
+  }
+
+  /** Files before the current chain that are kept for their past. */
+  #kept(): ReadonlySet<number> {
+    const [base] = this.#manifest?.chain ?? [];
+    if (this.#keepRounds === 0 || base === undefined) return new Set();
+    const from = (this.#manifest as Manifest).height - this.#keepRounds;
+    return this.#former.needed({ before: base.generation, from });
   }
 
   /** Gives the space of a half-written file back, as far as the disk lets us, unless the manifest got to name it after all. */

@@ -13,7 +13,8 @@ import {
   recordSum,
   SEGMENT_HEADER_BYTES,
 } from "./block-log-format.ts";
-import { CHECKPOINT_PREFIX, readFrames } from "./checkpoint-format.ts";
+import { CHECKPOINT_PREFIX } from "./checkpoint-format.ts";
+import { readCheckpointHeader } from "./checkpoint-former.ts";
 import { type CheckpointChain, type LoadedCheckpoint, loadChain } from "./checkpoint-loader.ts";
 import { checkpointFileName, MANIFEST_FILE, type Manifest, readManifest } from "./checkpoint-manifest.ts";
 import type { Disk, DiskFile } from "./disk.ts";
@@ -133,15 +134,14 @@ function readChains(disk: Disk, network: Uint8Array): readonly CheckpointChain[]
   for (const name of disk.list()) {
     const generation = numberOf(CHECKPOINT_PREFIX, name);
     if (generation === null) continue;
-    const file = disk.open(name, { create: false });
-    const { header } = readFrames(name, file, network, { windowBytes: HEADER_WINDOW_BYTES });
-    const before = header.parent === 0 ? [] : chains.get(header.parent)?.chain;
-    // A file whose base is gone is no state, and of a number that is given again no more than its name is left.
-    if (header.generation !== generation || before === undefined) continue;
+    const header = readCheckpointHeader(disk, generation, network);
+    const before = header === null || header.parent === 0 ? [] : chains.get(header.parent)?.chain;
+    // A file whose base is gone is no state.
+    if (header === null || before === undefined) continue;
     const { sum } = named.get(generation) ?? { sum: null };
     chains.set(generation, {
       height: header.height,
-      chain: [...before, { generation, bytes: file.size, sum }],
+      chain: [...before, { generation, bytes: disk.open(name, { create: false }).size, sum }],
     });
   }
   for (const generation of named.keys()) {
@@ -149,9 +149,6 @@ function readChains(disk: Disk, network: Uint8Array): readonly CheckpointChain[]
   }
   return [...chains.values()].sort((a, b) => a.height - b.height);
 }
-
-/** Enough for a file's header. */
-const HEADER_WINDOW_BYTES = 512;
 
 /** The blocks that can be read one after the other up to the newest, and what was noted of them. */
 function readLog(

@@ -38,6 +38,8 @@ export interface StoreOptions {
   /** Names that others keep in the directory. */
   readonly ignore?: readonly string[];
   readonly segmentBytes?: number;
+  /** States and blocks of so many rounds before the current checkpoint stay, for `openHistory`; by default what is left over from writing. */
+  readonly keepRounds?: number;
 }
 
 export interface Recovered {
@@ -106,13 +108,14 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
   const network = networkTag(networkId);
   let genesis = readGenesis(disk, network);
   const height = readManifest(disk, network)?.height ?? null;
+  const { keepRounds = 0 } = options;
+  const writer = new CheckpointWriter(disk, network, { keepRounds });
   const log = new BlockLog(disk, {
     network,
     seed: identity.seed,
-    keepFrom: height ?? 0,
+    keepFrom: writer.keepFrom,
     ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
   });
-  const writer = new CheckpointWriter(disk, network);
   try {
     requireNoGap(log, height);
     writer.removeUnused();
@@ -168,7 +171,7 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
       );
       log.begin(input.height + 1);
       const info = yield* writer.write(input, reader);
-      log.prune(input.height);
+      log.prune(writer.keepFrom);
       return info;
     },
     release: (epoch) => writer.release(epoch),
