@@ -386,7 +386,10 @@ export class BodyRewriter {
       const mark = (address: number): void => this.#marks.alone(run.length, address, offset, size);
       writeStorePrologue(run, type, this.#code, mark);
     } else {
-      this.#marks.grouped(run.length, base, this.#operands.constant(slot) + offset, size, this.#loops > 0);
+      const own = base - (this.#context.layout.passesCounter && base > this.#params ? 1 : 0);
+      const reach = this.#unrolled === null ? 0 : this.#unrolled.reach(start, own);
+      const at = { base, offset: this.#operands.constant(slot) + offset, size };
+      if (reach !== null) this.#marks.grouped(run.length, at, reach, this.#loops > 0);
     }
     run.copy(r.bytes, start, r.at);
     this.#replace(2, 0);

@@ -228,27 +228,25 @@ function mark(layout: Layout): GeneratedFunction {
       w.code(0x88, 0xa7);
     } else w.code(0x41, 12, 0x76);
   };
-  if (is64) {
+  const markEnd = (address: () => void): void => {
+    if (is64) {
+      address();
+      w.i64Const(MAP_PAGES_MAX * 4096 - 4096);
+      w.code(0x58, IF, EMPTY); // in the map ?
+    }
+    address();
+    toPage();
+    w.op(SET, 2);
+    markPage(w, 2, 3);
+    if (is64) w.u8(END);
+  };
+  markEnd(() => w.op(GET, 0));
+  markEnd(() => {
     w.op(GET, 0);
-    w.i64Const(MAP_PAGES_MAX * 4096 - 4096);
-    w.code(0x56, IF, EMPTY);
-    w.i64Const(-4096);
-    w.code(0x0f, END);
-  }
-  w.op(GET, 0);
-  toPage();
-  w.op(SET, 2);
-  markPage(w, 2, 3);
-  w.op(GET, 0);
-  w.op(GET, 1);
-  if (is64) w.u8(0xad);
-  w.u8(is64 ? 0x7c : 0x6a);
-  if (is64) w.i64Const(1);
-  else w.i32Const(1);
-  w.u8(is64 ? 0x7d : 0x6b);
-  toPage();
-  w.op(SET, 2);
-  markPage(w, 2, 3);
+    w.op(GET, 1);
+    if (is64) w.code(0xad, 0x7c, 0x42, 1, 0x7d);
+    else w.code(0x6a, 0x41, 1, 0x6b);
+  });
   w.op(GET, 0);
   if (is64) {
     w.i64Const(-4096);

@@ -51,6 +51,7 @@ interface Accessor {
 
 const LAST_PAGE_32 = 0xfffff;
 const BYTES_32: number = 2 ** 32;
+const PAGE_BYTES = 4096;
 const MASK_64: bigint = (1n << 64n) - 1n;
 
 export class CanisterInstance {
@@ -204,8 +205,9 @@ export class CanisterInstance {
   /** 4 KiB pages marked since the last `clearDirty` of the engine, without duplicates; a superset of those changed. */
   dirtyPages(): Uint32Array {
     // Page caches start at the last 32-bit page, so its own marks can be missed; only a full 4 GiB memory has it.
-    if (!this.compiled.info.is64 && this.memory?.buffer.byteLength === BYTES_32) this.#map.mark(LAST_PAGE_32);
-    return this.#map.pages();
+    const bytes = this.memory?.buffer.byteLength ?? 0;
+    if (!this.compiled.info.is64 && bytes === BYTES_32) this.#map.mark(LAST_PAGE_32);
+    return this.#map.pages(bytes / PAGE_BYTES);
   }
 
   /** Forgets all marks; before each message. */

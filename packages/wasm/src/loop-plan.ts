@@ -1,5 +1,6 @@
 /** Which loops are worth copying (unrolled-loop.ts): small innermost ones, without calls and other operators that a host may see. */
 import type { Range } from "./decode.ts";
+import { LoopStreams } from "./loop-streams.ts";
 import {
   immediates,
   OP_BLOCK,
@@ -8,6 +9,7 @@ import {
   OP_BR_TABLE,
   OP_CALL,
   OP_CALL_INDIRECT,
+  OP_ELSE,
   OP_END,
   OP_IF,
   OP_LOOP,
@@ -35,6 +37,7 @@ export interface LoopPlan {
   readonly copies: number;
   /** Jumps back to the loop's start. */
   readonly backEdges: number;
+  readonly streams: LoopStreams;
 }
 
 /** What copies may add to a module. */
@@ -60,7 +63,14 @@ export function planLoop(r: Reader, weights: Uint16Array, budget: GrowthBudget):
   let depth = 0;
   let weight = 0;
   let backEdges = 0;
+  const streams = new LoopStreams();
+  const jump = (label: number): void => {
+    if (label !== depth) return;
+    backEdges++;
+    streams.back();
+  };
   for (;;) {
+    const start = at.at;
     const op = readOpcode(at);
     weight += weights[op] as number;
     switch (op) {
@@ -73,16 +83,25 @@ export function planLoop(r: Reader, weights: Uint16Array, budget: GrowthBudget):
       case OP_IF:
         at.s33();
         depth++;
+        streams.open();
         break;
       case OP_BR:
       case OP_BR_IF:
-        if (at.u32() === depth) backEdges++;
+        jump(at.u32());
         break;
       case OP_BR_TABLE:
-        for (let n = at.u32(); n >= 0; n--) if (at.u32() === depth) backEdges++;
+        for (let n = at.u32(); n >= 0; n--) jump(at.u32());
+        break;
+      case OP_ELSE:
+        streams.close();
+        streams.open();
+        break;
+      case OP_END:
+        streams.close();
         break;
       default:
         if (op >= OP_MEMORY_INIT && op < PREFIX_SIMD) return null;
+        streams.operator(op, start, at);
         skipImmediates(at, immediates[op] as number);
     }
     const bytes = at.at - r.at;
@@ -94,6 +113,6 @@ export function planLoop(r: Reader, weights: Uint16Array, budget: GrowthBudget):
       Math.floor(INSTRUCTIONS_LATE_MAX / weight),
     );
     if (backEdges === 0 || copies < 2 || !budget.take((copies - 1) * bytes)) return null;
-    return { start: r.at, copies, backEdges };
+    return { start: r.at, copies, backEdges, streams };
   }
 }

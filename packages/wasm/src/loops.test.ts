@@ -21,6 +21,13 @@ const FORMS_OF_LOOPS: Readonly<Record<string, (turns: number) => string>> = {
   "two ways that meet": (n) =>
     `(loop ${COUNT} (if ${ODD} (then ${SUM}) (else ${STORE} ${SUM})) ${SUM} (br_if 0 ${MORE(n)}))`,
   "a part left out": (n) => `(loop ${COUNT} (block (br_if 0 ${ODD}) ${SUM}) (br_if 0 ${MORE(n)}) ${SUM})`,
+  "a way around an exit": (n) =>
+    `(block (loop ${COUNT} (block (br_if 0 ${MORE(n)}) ${SUM} (br 2)) ${SUM} (br 0)))`,
+  "ways around an exit and a part": (n) =>
+    `(block (loop (block (block (br_if 0 ${DONE(n)}) ${SUM} (br 1)) ${STORE} (br 2)) ${COUNT} ${SUM} (br 0)))`,
+  "a way around, an if and a table": (n) =>
+    `(block (loop ${COUNT} (if ${ODD} (then (block (br_if 0 ${MORE(n)}) (br 3)) ${SUM}) (else (br_if 2 ${DONE(n)})))
+      (block (block (br_table 0 1 ${ODD})) ${STORE}) (br 0)))`,
   "an if without else": (n) => `(loop ${COUNT} (if ${ODD} (then ${SUM} ${STORE})) (br_if 0 ${MORE(n)}))`,
   "a table of ways": (n) =>
     `(block (loop ${COUNT} (block (block (br_table 0 1 ${ODD})) ${SUM}) (br_if 1 ${DONE(n)}) (br 0)))`,

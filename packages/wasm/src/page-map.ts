@@ -34,10 +34,12 @@ export class PageMap {
     for (let page = Math.floor(address / PAGE_BYTES); page <= last; page++) this.mark(page);
   }
 
-  /** A copy of the list: page indices without duplicates, in order of first marking. */
-  pages(): Uint32Array {
+  /** A copy of the list: page indices below `end` without duplicates, in order of first marking. */
+  pages(end: number): Uint32Array {
     const count = this.#count[0] as number;
-    return count === 0 ? NO_PAGES : this.#list.slice(0, count);
+    if (count === 0) return NO_PAGES;
+    const pages = this.#list.slice(0, count);
+    return pages.some((page) => page >= end) ? pages.filter((page) => page < end) : pages;
   }
 
   clear(): void {

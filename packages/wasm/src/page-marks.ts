@@ -3,8 +3,10 @@
  * does no harm, a page written without a mark would break roll-back. A check stands before the first store of a group:
  * - stores of one run whose addresses differ by constants share one check of all their bytes. In a loop it compares with the
  *   last page that this group marked, kept in a local; elsewhere it looks up the pages of the first and the last byte;
+ * - so do the stores of all copies of a small loop (unrolled-loop.ts) that each turn makes, when a turn moves their base by a constant:
+ *   they are marked in the first copy, before it is known how many turns there will be;
  * - a single store looks up the page of its first byte, and takes an unaligned address for one that may reach the next page.
- * An address outside memory is never marked wrongly in a way that matters: the store traps and the map is not left.
+ * Pages outside memory may be marked, by a store that traps or by turns that do not come: `dirtyPages` leaves them out.
  */
 import { type ExtraLocals, TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
 import type { Layout } from "./layout.ts";
@@ -41,6 +43,13 @@ interface Mark {
   single: number;
 }
 
+/** A store of `size` bytes at `offset` from `base`: a local, or `CONSTANT`. */
+interface Stored {
+  readonly base: number;
+  readonly offset: number;
+  readonly size: number;
+}
+
 export class PageMarks {
   readonly #is64: boolean;
   readonly #fnMark: number;
@@ -69,20 +78,22 @@ export class PageMarks {
     this.#nextCache = 0;
   }
 
-  /** A store of `size` bytes at `base` plus `offset`, at position `at` of the run; joins a group of its base. */
-  grouped(at: number, base: number, offset: number, size: number, inLoop: boolean): void {
+  /** A store at position `at` of the run, and others up to `reach` bytes from it in copies of its loop; joins a group of its base. */
+  grouped(at: number, { base, offset, size }: Stored, reach: number, inLoop: boolean): void {
+    const first = Math.min(offset, offset + reach);
+    const end = Math.max(offset, offset + reach) + size;
     const open = this.#open.get(base);
     if (open !== undefined) {
-      const min = Math.min(open.min, offset);
-      const max = Math.max(open.max, offset + size);
+      const min = Math.min(open.min, first);
+      const max = Math.max(open.max, end);
       if (max - min <= GROUP_BYTES_MAX) {
-        if (open.min !== offset || open.single !== size) open.single = 0;
+        if (open.min !== first || open.single !== end - first) open.single = 0;
         open.min = min;
         open.max = max;
         return;
       }
     }
-    const mark = { at, base, min: offset, max: offset + size, inLoop, single: size };
+    const mark = { at, base, min: first, max: end, inLoop, single: reach === 0 ? size : 0 };
     this.#marks.push(mark);
     this.#open.set(base, mark);
   }

@@ -29,6 +29,8 @@ import type { Reader } from "./reader.ts";
 import type { Runs } from "./runs.ts";
 
 const EMPTY = 0x40;
+/** Stores of all copies are marked together while they are at most so far from one another. */
+const REACH_BYTES_MAX = 256;
 
 /** What is not charged yet: `runs.cost` in all. */
 interface Debt {
@@ -72,6 +74,19 @@ export class UnrolledLoop {
     }
     runs.end(false);
     this.#begin();
+  }
+
+  /**
+   * How far the addresses of later copies lie from that of the store at `position`, which is at a constant from local `own` (below zero:
+   * at a constant): what its mark has to reach over. Null for a store that the first copy's mark stands for.
+   */
+  reach(position: number, own: number): number | null {
+    const { streams, copies } = this.#plan;
+    if (!streams.isCertain(position)) return 0;
+    const bytes = (own < 0 ? 0 : streams.step(own)) * (copies - 1);
+    // Where nothing is known of the local this does not hold.
+    if (!(Math.abs(bytes) <= REACH_BYTES_MAX)) return 0;
+    return this.#copy === 1 ? bytes : null;
   }
 
   /** Where the body starts in the module. */
