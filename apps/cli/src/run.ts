@@ -3,6 +3,7 @@
  * says what is wrong and what to do, or a JSON document with `error` under `--json`.
  */
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { CanisterLoadOptions } from "./canister-load.ts";
 import type { DoctorOptions } from "./doctor/doctor.ts";
 import type { EnvOptions } from "./env.ts";
 import { describeFailure } from "./failure.ts";
@@ -38,6 +39,15 @@ function parseCount(text: string): number {
   if (!/^\d+$/.test(text) || !Number.isSafeInteger(count))
     throw new InvalidArgumentError("expected a whole number.");
   return count;
+}
+
+function parseCycles(text: string): bigint {
+  if (!/^\d[\d_]*$/.test(text)) throw new InvalidArgumentError("expected a whole number of cycles.");
+  return BigInt(text.replaceAll("_", ""));
+}
+
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text];
 }
 
 const stateDir = (): Option =>
@@ -76,6 +86,12 @@ function createProgram(io: Io, done: (code: number) => void): Command {
         "administrator of the subnets of the kind cloud_engine; repeat it for more",
       ).argParser(parseSubnetAdmin),
     )
+    .addOption(
+      new Option(
+        "--keep-rounds <count>",
+        "keep what orrery trace needs to run so many past rounds again, at the price of disk space",
+      ).argParser(parseCount),
+    )
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
     .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))
     .addOption(json())
@@ -86,12 +102,6 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(stateDir())
     .addOption(json())
     .action(async (options: StopOptions) => done(await (await import("./stop.ts")).stop(options, io)));
-    .addOption(
-      new Option(
-        "--keep-rounds <count>",
-        "keep what orrery trace needs to run so many past rounds again, at the price of disk space",
-      ).argParser(parseCount),
-    )
   program
     .command("status")
     .description("show the network of a state directory: URLs, root key, subnets, nodes, heights")
@@ -126,6 +136,13 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
     .addOption(
       new Option("-n, --count <count>", "how many messages are listed").argParser(parseCount).default(20),
     )
+    .addOption(new Option("--html <file>", "write a page that shows it, for any browser"))
+    .addOption(new Option("--perfetto <file>", "write a trace for ui.perfetto.dev or chrome://tracing"))
+    .addOption(
+      new Option("--axis <kind>", "what the Perfetto trace's time is")
+        .choices(["instructions", "time"])
+        .default("instructions"),
+    )
     .addOption(json())
     .action(async (target: string | undefined, options: TraceOptions) =>
       done(await (await import("./trace.ts")).trace(target, options, io)),
@@ -136,13 +153,6 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
 function addSnapshotCommands(program: Command, io: Io, done: (code: number) => void): void {
   const snapshot = program
     .command("snapshot")
-    .addOption(new Option("--html <file>", "write a page that shows it, for any browser"))
-    .addOption(new Option("--perfetto <file>", "write a trace for ui.perfetto.dev or chrome://tracing"))
-    .addOption(
-      new Option("--axis <kind>", "what the Perfetto trace's time is")
-        .choices(["instructions", "time"])
-        .default("instructions"),
-    )
     .description("keep a whole network in a file, or take it elsewhere; the file holds its keys");
   snapshot
     .command("save")
@@ -155,14 +165,43 @@ function addSnapshotCommands(program: Command, io: Io, done: (code: number) => v
     );
   snapshot
     .command("load")
-    .description("make a state directory of such a file; start the network with orrery start")
-    .argument("<file>", "what orrery snapshot save wrote")
+    .description(
+      "make a state directory of such a file; or, with --icp, bring one canister from elsewhere onto a running network",
+    )
+    .argument("[file]", "what orrery snapshot save wrote")
     .addOption(stateDir())
     .option("--clean", "discard the network in the state directory")
+    .addOption(
+      new Option("--icp <dir>", "a folder that icp canister snapshot download filled").conflicts("clean"),
+    )
+    .option("--as <id>", "the canister's id (default: the folder's name)")
+    .addOption(new Option("--cycles <amount>", "the canister's balance").argParser(parseCycles))
+    .option("--controller <principal>", "one who controls the canister; repeat it for more", collect)
+    .option("--url <url>", "address of the network (default: the one that runs from the state directory)")
     .addOption(json())
-    .action(async (file: string, options: SnapshotLoadOptions) =>
-      done(await (await import("./snapshot.ts")).loadNetwork(file, options, io)),
+    .action(async (file: string | undefined, options: SnapshotLoadOptions & CanisterLoadOptions) =>
+      done(await loadEither(file, options, io)),
     );
+}
+
+const OF_CANISTERS = ["as", "cycles", "controller", "url"] as const;
+
+async function loadEither(
+  file: string | undefined,
+  options: SnapshotLoadOptions & Partial<CanisterLoadOptions>,
+  io: Io,
+): Promise<number> {
+  const { icp } = options;
+  const wrong = (text: string): CommanderError => new CommanderError(EXIT_USAGE, "usage", text);
+  if (icp !== undefined) {
+    if (file !== undefined) throw wrong("name a file, or a folder with --icp, and not both");
+    return await (await import("./canister-load.ts")).loadCanister({ ...options, icp }, io);
+  }
+  if (file === undefined)
+    throw wrong('name the file that "orrery snapshot save" wrote, or a folder with --icp');
+  const stray = OF_CANISTERS.find((name) => options[name] !== undefined);
+  if (stray !== undefined) throw wrong(`--${stray} belongs to --icp, the loading of one canister`);
+  return await (await import("./snapshot.ts")).loadNetwork(file, options, io);
 }
 
 /** What helps other tools, and people, to a network that works. */
@@ -260,6 +299,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return EXIT_OK;
       const message = error.message.replace(/^error: /, "");
+      if (error.code === "usage") io.err(`${io.style("red", "error:")} ${message}\n`);
       if (argv.includes("--json")) io.out(jsonDocument({ error: { code: "usage", message } }));
       return EXIT_USAGE;
     }

@@ -2,25 +2,16 @@
  * Canister snapshots in a folder, as `icp`, `dfx` and PocketIC lay them out: `metadata.json`, a file for each memory and the module, and one
  * for each chunk of the chunk store. They come and go by calls to the management canister in the name of whoever asks.
  */
-import {
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
-import type { CanisterId, UserId } from "@orrery/base";
+import { type CanisterId, OrreryError, type UserId } from "@orrery/base";
+import { openCanisterFolder, snapshotIdOf } from "@orrery/host/canister-folder";
 import { makeDirectory } from "@orrery/host/make-directory";
 import type { Instance } from "@orrery/sim/instance";
 import { aboutCanister, caller } from "./calls.ts";
-import { type Encodable, encodeJson, type Json, JsonError, type JsonObject, parseJson } from "./json.ts";
+import { type Encodable, encodeJson } from "./json.ts";
 import { PicError } from "./pic-errors.ts";
 import { bytes, optional, readBody, record, string, wrapped } from "./shapes.ts";
 
@@ -58,7 +49,6 @@ const Metadata = IDL.Record({
   canister_version: IDL.Nat64,
 });
 const Range = IDL.Record({ offset: IDL.Nat64, size: IDL.Nat64 });
-const Offset = IDL.Record({ offset: IDL.Nat64 });
 const ReadData = IDL.Record({
   ...One,
   kind: IDL.Variant({
@@ -68,23 +58,6 @@ const ReadData = IDL.Record({
     wasm_chunk: IDL.Record({ hash: Blob }),
   }),
 });
-const WriteData = IDL.Record({
-  ...One,
-  kind: IDL.Variant({
-    wasm_module: Offset,
-    wasm_memory: Offset,
-    stable_memory: Offset,
-    wasm_chunk: IDL.Null,
-  }),
-  chunk: Blob,
-});
-const WriteMetadata = IDL.Record({
-  canister_id: IDL.Principal,
-  replace_snapshot: IDL.Opt(Blob),
-  ...sizes,
-  ...state,
-});
-
 interface Target {
   readonly instance: Instance;
   readonly sender: UserId;
@@ -127,7 +100,10 @@ function onDisk<T>(directory: string, what: () => T): T {
   try {
     return what();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === undefined || error instanceof PicError) throw error;
+    if (error instanceof OrreryError && error.code === "snapshot_folder_invalid")
+      throw badDirectory(error.message);
+    const isOfSystem = typeof (error as NodeJS.ErrnoException).syscall === "string";
+    if (!isOfSystem) throw error;
     throw badDirectory(`${directory}: ${(error as Error).message}`);
   }
 }
@@ -210,69 +186,6 @@ const upload = record({
   snapshot_dir: string,
 });
 
-/** A unit variant as serde writes it, or as Candid does. */
-function variantOf(value: Json | undefined): Record<string, unknown>[] {
-  if (value === null || value === undefined) return [];
-  if (typeof value === "string") return [{ [value]: null }];
-  return [{ ...(value as JsonObject) }];
-}
-
-function globalOf(value: Json): Record<string, unknown> {
-  const [[type, bits] = ["i32", 0n]] = Object.entries(value as JsonObject);
-  if (type === "i64" || type === "v128") return { [type]: bits };
-  return { [type]: bits === null ? Number.NaN : Number(bits) };
-}
-
-function numbers(value: Json | undefined): Uint8Array {
-  return Uint8Array.from(((value ?? []) as readonly Json[]).map(Number));
-}
-
-function readMetadata(directory: string): JsonObject {
-  const path = join(directory, METADATA_FILE);
-  if (!existsSync(path)) throw badDirectory(`${directory} holds no ${METADATA_FILE}`);
-  try {
-    const value = parseJson(readFileSync(path));
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw new JsonError("no object");
-    return value as JsonObject;
-  } catch (error) {
-    if (error instanceof JsonError) throw badDirectory(`${path} does not read: ${error.message}`);
-    throw error;
-  }
-}
-
-function uploadPart(target: Target, one: object, part: Part, path: string): void {
-  if (!existsSync(path)) return;
-  const file = openSync(path, "r");
-  try {
-    for (let offset = 0; ; ) {
-      const chunk = new Uint8Array(SLICE_BYTES);
-      const length = readSync(file, chunk, 0, SLICE_BYTES, offset);
-      if (length === 0) return;
-      const kind = { [part]: { offset: BigInt(offset) } };
-      const arg = IDL.encode([WriteData], [{ ...one, kind, chunk: chunk.subarray(0, length) }]);
-      manage(target, "upload_canister_snapshot_data", arg);
-      offset += length;
-    }
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** What the metadata says of the canister, as the management canister takes it. */
-function uploadedState(metadata: JsonObject, directory: string): Record<string, unknown> {
-  const sizeOf = (part: Part): bigint =>
-    BigInt(statSync(join(directory, `${part}.bin`), { throwIfNoEntry: false })?.size ?? 0);
-  return {
-    wasm_module_size: sizeOf("wasm_module"),
-    wasm_memory_size: sizeOf("wasm_memory"),
-    stable_memory_size: sizeOf("stable_memory"),
-    globals: ((metadata["globals"] ?? []) as readonly Json[]).map(globalOf),
-    certified_data: numbers(metadata["certified_data"]),
-    global_timer: variantOf(metadata["global_timer"]),
-    on_low_wasm_memory_hook_status: variantOf(metadata["on_low_wasm_memory_hook_status"]),
-  };
-}
-
 /** `update/canister_snapshot_upload`: the new snapshot's id. */
 export function uploadSnapshot(instance: Instance, body: Uint8Array): Uint8Array {
   const {
@@ -283,32 +196,10 @@ export function uploadSnapshot(instance: Instance, body: Uint8Array): Uint8Array
   } = readBody(body, upload);
   const target: Target = { instance, sender, canisterId };
   return onDisk(directory, () => {
-    const canister = { canister_id: Principal.fromUint8Array(canisterId) };
-    let arg: Uint8Array;
-    try {
-      const told = uploadedState(readMetadata(directory), directory);
-      arg = IDL.encode(
-        [WriteMetadata],
-        [{ ...canister, replace_snapshot: replaced === null ? [] : [replaced], ...told }],
-      );
-    } catch (error) {
-      if (error instanceof PicError || (error as NodeJS.ErrnoException).code !== undefined) throw error;
-      throw badDirectory(`${METADATA_FILE} is not a snapshot's: ${(error as Error).message}`);
-    }
-    const reply = manage(target, "upload_canister_snapshot_metadata", arg);
-    const made = decodeOne(IDL.Record({ snapshot_id: Blob }), reply) as { readonly snapshot_id: Uint8Array };
-    const snapshot_id = Uint8Array.from(made.snapshot_id);
-    const one = { ...canister, snapshot_id };
-    for (const part of PARTS) uploadPart(target, one, part, join(directory, `${part}.bin`));
-    const chunks = join(directory, CHUNKS_FOLDER);
-    for (const name of existsSync(chunks) ? readdirSync(chunks).sort() : []) {
-      const chunk = new Uint8Array(readFileSync(join(chunks, name)));
-      manage(
-        target,
-        "upload_canister_snapshot_data",
-        IDL.encode([WriteData], [{ ...one, kind: { wasm_chunk: null }, chunk }]),
-      );
-    }
-    return snapshot_id;
+    const folder = openCanisterFolder(directory);
+    const begin = folder.metadata(canisterId, replaced ?? undefined);
+    const snapshotId = snapshotIdOf(manage(target, begin.method, begin.arg));
+    for (const { method, arg } of folder.data(canisterId, snapshotId)) manage(target, method, arg);
+    return snapshotId;
   });
 }

@@ -19,6 +19,7 @@ export {
   type ClockKind,
   type HeldMessage,
   type InstallOptions,
+  type LoadOptions,
   type MessageRule,
   type Network,
   type OutcallAnswer,
@@ -96,5 +97,8 @@ export async function createNetwork(options: BrowserNetworkOptions = {}): Promis
   const { state, wall, ...start } = startOf(rest);
   const instanceOptions = { ...start, host: around.host };
   const instance = state === null ? createInstance(instanceOptions) : openArchive(instanceOptions, state);
-  return networkOf(asked(new Room(instance, around, { wall, outcalls: null })), outcalls);
+  const remote = asked(new Room(instance, around, { wall, outcalls: null }));
+  return networkOf(remote, outcalls, () => {
+    throw hostless("reads no folders");
+  });
 }

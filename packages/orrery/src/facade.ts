@@ -2,7 +2,7 @@
  * A network as its users ask it, wherever it runs: calls in, replies or `CallRejected` out, outcalls answered by the user's function on
  * the way.
  */
-import { OrreryError, principalFromText, principalToText, type TimeNs } from "@orrery/base";
+import { OrreryError, type Principal, principalFromText, principalToText, type TimeNs } from "@orrery/base";
 import type { OutcallAnswer as Answer, SubnetKind as Kind } from "@orrery/sim/instance";
 import { wallTime } from "./machine.ts";
 import { decodeManagementReply, encodeManagementCall } from "./management.ts";
@@ -32,6 +32,14 @@ export interface AskedNetwork {
 const GENESIS_TIME: TimeNs = 1_620_328_630_000_000_000n;
 const EMPTY_ARG: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
 const NS_PER_MS = 1e6;
+
+/** Makes the calls to the management canister that bring a canister here from a folder; only where there are folders. */
+export type FolderLoader = (
+  directory: string,
+  as: string | null,
+  manage: (method: string, arg: Uint8Array) => Uint8Array,
+  cycles: bigint | null,
+) => Principal;
 
 /** Where a network begins, as its user said it. */
 export function startOf(options: Omit<NetworkOptions, "outcalls">): Omit<NetworkStart, "outcalls"> {
@@ -83,7 +91,11 @@ function resumption(error: unknown): Extract<NetworkCall, { kind: "resume" }> | 
   return { kind: "resume", requestId, subnetId };
 }
 
-export function networkOf(remote: AskedNetwork, handler: OutcallHandler | null): Network {
+export function networkOf(
+  remote: AskedNetwork,
+  handler: OutcallHandler | null,
+  loadFolder: FolderLoader,
+): Network {
   const { opened } = remote;
 
   function ask<T>(call: NetworkCall): T {
@@ -170,6 +182,10 @@ export function networkOf(remote: AskedNetwork, handler: OutcallHandler | null):
         { sender },
       );
     },
+    loadCanister(directory, { as, cycles, sender } = {}): string {
+      const ask = (method: string, arg: Uint8Array): Uint8Array => manage(method, arg, { sender });
+      return principalToText(loadFolder(directory, as ?? null, ask, cycles ?? null));
+    },
     cycles: (canisterId) => ask({ kind: "invoke", method: "cycles", args: [principalFromText(canisterId)] }),
     update: (call) => run({ kind: "update", call }),
     query: (call) => ask({ kind: "query", call }),
@@ -180,7 +196,7 @@ export function networkOf(remote: AskedNetwork, handler: OutcallHandler | null):
     save: () => ask({ kind: "save" }),
     trace: (on) => ask({ kind: "trace", on }),
     takeTraces: () => ask({ kind: "take_traces" }),
-    fork: async () => networkOf(await remote.fork(), handler),
+    fork: async () => networkOf(await remote.fork(), handler, loadFolder),
     stop: () => remote.close(),
   };
 }

@@ -19,6 +19,7 @@ export {
   type ClockKind,
   type HeldMessage,
   type InstallOptions,
+  type LoadOptions,
   type MessageRule,
   type Network,
   type NetworkOptions,

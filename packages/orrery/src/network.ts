@@ -4,6 +4,7 @@
  * may use. Everything follows from seed, time and calls; with a virtual clock a run repeats exactly.
  * `fetch` serves unmodified agents: `HttpAgent.create({ host: network.url, fetch: network.fetch, rootKey: network.rootKey })`.
  */
+import { loadFolder } from "./canister-folder.ts";
 import { networkOf, startOf } from "./facade.ts";
 import { openNetwork } from "./thread.ts";
 import type { Network, NetworkOptions, OutcallHandler, RealOutcalls } from "./types.ts";
@@ -21,5 +22,5 @@ function outcallsOf({ outcalls }: NetworkOptions): {
 /** Makes a network; ready when the promise resolves. */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
   const { handler, real } = outcallsOf(options);
-  return networkOf(await openNetwork({ ...startOf(options), outcalls: real }), handler);
+  return networkOf(await openNetwork({ ...startOf(options), outcalls: real }), handler, loadFolder);
 }

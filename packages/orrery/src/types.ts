@@ -99,6 +99,16 @@ export interface InstallOptions {
   readonly sender?: string;
 }
 
+/** How a canister's snapshot is brought here. */
+export interface LoadOptions {
+  /** Textual id that the canister gets; by default the one that the folder is named after. */
+  readonly as?: string;
+  /** Its balance; by default what networks give to new canisters. */
+  readonly cycles?: bigint;
+  /** Its controller; the anonymous principal by default. */
+  readonly sender?: string;
+}
+
 /** What happens to messages between canisters on their way; the first rule that fits a message applies. */
 export interface MessageRule {
   /** Canister ids; what is not there is any. */
@@ -158,6 +168,11 @@ export interface Network {
     readonly subnetId?: string;
   }): string;
   install(options: InstallOptions): void;
+  /**
+   * Brings a canister from elsewhere, with its state and under its own id: `directory` is what `icp canister snapshot download` filled. Ids of
+   * the public network are fine. Returns the id; nothing is changed when the folder is not whole (`snapshot_folder_invalid`).
+   */
+  loadCanister(directory: string, options?: LoadOptions): string;
   /** The balance of a canister; `canister_unknown`. */
   cycles(canisterId: string): bigint;
   /** The reply's bytes; `CallRejected` otherwise. */

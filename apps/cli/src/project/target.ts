@@ -44,7 +44,12 @@ export async function findTarget(options: {
   readonly stateDir: string;
   readonly url?: string | undefined;
 }): Promise<Target> {
-  const url = (await findUrl(options.project, options.stateDir, options.url)).replace(/\/$/, "");
+  return await connect(await findUrl(options.project, options.stateDir, options.url));
+}
+
+/** The network at an address. Errors: `network_unreachable`. */
+export async function connect(address: string): Promise<Target> {
+  const url = address.replace(/\/$/, "");
   const document = await ask<SubnetsDocument>(`${url}/_/subnets`);
   if (document === null) {
     throw new OrreryError(
