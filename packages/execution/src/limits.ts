@@ -10,7 +10,7 @@ export const INSTRUCTIONS_PER_MESSAGE_MAX = 40_000_000_000n;
 /** Instructions of one installation, hooks and compilation included. */
 export const INSTRUCTIONS_PER_INSTALL_MAX = 300_000_000_000n;
 /** Instructions of one query, replicated or not. */
-export const INSTRUCTIONS_PER_QUERY_MAX = 5_000_000_000n;
+const INSTRUCTIONS_PER_QUERY_MAX = 5_000_000_000n;
 /** Instructions of `canister_inspect_message`. */
 export const INSTRUCTIONS_PER_INSPECT_MAX = 200_000_000n;
 /** Share of a message's instructions kept for the cleanup callback, so that it can run after the limit was hit. */

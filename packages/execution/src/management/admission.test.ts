@@ -12,7 +12,7 @@ import { ErrorCode } from "../error-codes.ts";
 import { ingressInductionCost } from "../fees.ts";
 import { INGRESS_QUEUE_CAPACITY } from "../limits.ts";
 import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
-import { updateSettingsArg } from "../testing/snapshots.testkit.ts";
+import { updateSettingsArg } from "../testing/settings.testkit.ts";
 import { encode, idArg, TestSubnet } from "../testing/subnet.testkit.ts";
 import { Watched } from "../testing/watched.testkit.ts";
 

@@ -7,6 +7,7 @@ import { ANONYMOUS, type CanisterId, type Principal, principalToText, toHex } fr
 import { snapshotKey, touch } from "@orrery/state";
 import { executionCost } from "../fees.ts";
 import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
+import { updateSettingsArg } from "../testing/settings.testkit.ts";
 import {
   dataArg,
   type Metadata,
@@ -16,7 +17,6 @@ import {
   SnapshotMetadata,
   snapshotArg,
   takeArg,
-  updateSettingsArg,
   uploadDataArg,
 } from "../testing/snapshots.testkit.ts";
 import { idArg, TestSubnet } from "../testing/subnet.testkit.ts";

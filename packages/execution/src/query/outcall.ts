@@ -7,7 +7,7 @@ import type { HttpHeader, Outcall, SubnetInfo } from "@orrery/state";
 import { maxOf, minOf } from "../bigints.ts";
 import { errorCodeText, rejectCodeOf, type UserError } from "../error-codes.ts";
 import { isFree, OUTCALL_FEES, REFERENCE_SUBNET_SIZE } from "../fees.ts";
-import { INSTRUCTIONS_PER_QUERY_MAX, OUTCALL_RESPONSE_BYTES_MAX, QUEUE_CAPACITY } from "../limits.ts";
+import { limitsOf, OUTCALL_RESPONSE_BYTES_MAX, QUEUE_CAPACITY } from "../limits.ts";
 import { headersAndBodyError } from "../management/http-request.ts";
 import { encodeHttpResponse, encodeTransformArgs } from "../management/outside-types.ts";
 import { boundedText, didNotReply, notFound } from "../messaging/reject.ts";
@@ -53,8 +53,10 @@ function reject(code: 1 | 2 | 3 | 4 | 5, message: string): Content {
 class Budget {
   spent = 0n;
   readonly #allowance: bigint | null;
+  readonly #instructionsMax: bigint;
 
   constructor(subnet: SubnetInfo, outcall: Outcall) {
+    this.#instructionsMax = limitsOf(subnet.type).instructionsPerQuery;
     this.#allowance = isFree(subnet) ? null : outcall.allowance;
   }
 
@@ -65,8 +67,8 @@ class Budget {
   }
 
   instructions(): bigint {
-    if (this.#allowance === null) return INSTRUCTIONS_PER_QUERY_MAX;
-    return minOf(INSTRUCTIONS_PER_QUERY_MAX, maxOf(this.#allowance - this.spent, 0n) * REFERENCE_SUBNET_SIZE);
+    if (this.#allowance === null) return this.#instructionsMax;
+    return minOf(this.#instructionsMax, maxOf(this.#allowance - this.spent, 0n) * REFERENCE_SUBNET_SIZE);
   }
 }
 

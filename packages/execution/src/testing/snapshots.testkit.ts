@@ -157,35 +157,3 @@ export function metadataArg(id: CanisterId, metadata: Metadata): Uint8Array {
   });
   return encode([type], [{ canister_id: principal(id), replace_snapshot: [], ...metadata }]);
 }
-
-/** `update_settings` with these fields of the settings. */
-export function updateSettingsArg(
-  id: CanisterId,
-  settings: { readonly snapshot_visibility?: unknown; readonly status_visibility?: unknown },
-): Uint8Array {
-  const visibility = IDL.Variant({
-    controllers: IDL.Null,
-    public: IDL.Null,
-    allowed_viewers: IDL.Vec(IDL.Principal),
-  });
-  const type = IDL.Record({
-    canister_id: IDL.Principal,
-    settings: IDL.Record({
-      snapshot_visibility: IDL.Opt(visibility),
-      status_visibility: IDL.Opt(visibility),
-    }),
-  });
-  const opt = (value: unknown): unknown[] => (value === undefined ? [] : [value]);
-  return encode(
-    [type],
-    [
-      {
-        canister_id: principal(id),
-        settings: {
-          snapshot_visibility: opt(settings.snapshot_visibility),
-          status_visibility: opt(settings.status_visibility),
-        },
-      },
-    ],
-  );
-}
