@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { HttpAgent } from "@icp-sdk/core/agent";
 import { type CborMap, decodeCbor } from "@orrery/base";
-import { hex, join, textOf, utf8 } from "../bytes.ts";
+import { hex, textOf, utf8 } from "../bytes.ts";
 import { section } from "../case.ts";
 import { refused, rejected, replied, repliedNumber } from "../checks.ts";
 import { ANONYMOUS } from "../identity.ts";
@@ -160,25 +160,6 @@ call("a nonce of 33 bytes is refused", async (world) => {
     400,
     "Nonce in request is too big: got 33 bytes, but at most 32 are allowed.",
   );
-});
-
-call("a message over 2 MiB is 413 and names the request", async (world) => {
-  const canister = await world.shared();
-  const request = update(world, canister, new Uint8Array(2_200_000));
-  const outcome = await world.wire.call(canister.destination, request, { identity: world.user });
-  refused(
-    outcome,
-    413,
-    new RegExp(
-      `^Request ${hex(request.id)} is too large\\. Message byte size \\d+ is larger than the max allowed 2097152\\.$`,
-    ),
-  );
-});
-
-call("a message just under 2 MiB is taken", async (world) => {
-  const canister = await world.universal();
-  const program = join([code(ic0.msg_arg_data_size, reply64, op.stop), new Uint8Array(2_096_000)]);
-  repliedNumber(await canister.call(program), program.length);
 });
 
 call("a call whose arg is missing is refused", async (world) => {

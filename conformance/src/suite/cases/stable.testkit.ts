@@ -167,13 +167,14 @@ stable("a write of nothing at the end is fine", async (world) => {
   repliedText(await canister.update(grow(1), PAGE, BIG, 0, ic0.stable64_write, ic0.msg_reply), "");
 });
 
-stable("a read of nothing behind the end traps", async (world) => {
+stable("of nothing, only the 32-bit write looks whether it is behind the end", async (world) => {
   const canister = await world.universal();
-  trapped(
-    await canister.update(grow(1), BIG, PAGE + 1, 0, ic0.stable64_read, ic0.msg_reply),
-    "stable memory out of bounds",
-    "IC0502",
-  );
+  for (const fn of ["stable64_read", "stable_read", "stable64_write"] as const) {
+    const [first, second] = fn === "stable64_write" ? [PAGE + 1, BIG] : [BIG, PAGE + 1];
+    repliedText(await canister.update(grow(1), first, second, 0, ic0[fn], ic0.msg_reply), "");
+  }
+  const write = await canister.update(PAGE * 9, BIG, 0, ic0.stable_write, ic0.msg_reply);
+  trapped(write, "stable memory out of bounds", "IC0502");
 });
 
 stable("offset and size that overflow 64 bits trap", async (world) => {
