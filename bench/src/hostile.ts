@@ -1,177 +1,153 @@
 /**
  * A neighbour of canisters that do their worst: one client that sends updates and one that sends queries to a counter, one after the
- * other, while another canister is attacked with or attacks. Before each attack the same on the quiet network; printed are both, and the
- * ratio. Two cores have to run the attack and the clients as well.
- * Run: node bench/src/hostile.ts [seconds an attack] [runs] [words of an attack]
+ * other, while the network is attacked. Each attack has a network of its own. What the same clients wait for on a quiet network is measured in
+ * turns with it, the attacked one stopped meanwhile, so that whatever else the machine does slows both; the ratios are what
+ * counts. Two cores have to run the attack and all clients as well. Fails when a median is more than twice as long beside an attack.
+ * Run: node bench/src/hostile.ts [--seconds 10] [--json] [words of attacks' names]
  */
-import { readFileSync } from "node:fs";
-import { HOSTILE_MODULES } from "@orrery/execution/hostile";
-import wabt from "wabt";
-import { createCanister, EMPTY_ARG, installCounter, installModule } from "./lib/counter.ts";
-import { percentile, runLoad } from "./lib/load.ts";
-import { startNetwork } from "./lib/network.ts";
-import { signedEnvelope } from "./lib/requests.ts";
+import { once } from "node:events";
+import { parseArgs } from "node:util";
+import { Worker } from "node:worker_threads";
+import type { AttackerStart } from "./lib/attacker.ts";
+import { ATTACKS, Target } from "./lib/attacks.ts";
+import { EMPTY_ARG, installCounter } from "./lib/counter.ts";
+import { percentile } from "./lib/load.ts";
+import { type RunningNetwork, startNetwork } from "./lib/network.ts";
 
-const SECONDS = Number(process.argv[2] ?? 5);
-const RUNS = Number(process.argv[3] ?? 2);
-/** Only attacks whose name contains this. */
-const PICK = process.argv[4] ?? "";
-const WORST = new URL("../../conformance/src/hostile/worst.wat", import.meta.url);
-const BOMBS = /100 MiB of zeros in|50,000 functions|filled table|490,000 blocks/;
-const NOTHING = new Uint8Array(0);
-
-const network = await startNetwork();
-const { port } = network;
-const toolkit = await wabt();
-const worst = new Uint8Array(toolkit.parseWat("worst.wat", readFileSync(WORST, "utf8")).toBinary({}).buffer);
-const neighbour = await installCounter(network);
-let nonce = 0;
-
-async function request(kind: "call" | "query", canisterId: string, method: string): Promise<number> {
-  const body = signedEnvelope({ kind, canisterId, method, arg: EMPTY_ARG, nonce: nonce++ });
-  const path = `/api/v${kind === "call" ? 4 : 3}/canister/${canisterId}/${kind}`;
-  const { latencies } = await runLoad({ port, path, bodies: [body], concurrency: 1, check: () => {} });
-  return latencies[0] as number;
-}
-
-interface Latencies {
-  readonly update: readonly number[];
-  readonly query: readonly number[];
-}
-
-/** What the neighbour's clients wait for, sorted, until `over`. */
-async function neighbourUntil(over: () => boolean): Promise<Latencies> {
-  const client = async (kind: "call" | "query", method: string): Promise<number[]> => {
-    const latencies: number[] = [];
-    while (!over()) latencies.push(await request(kind, neighbour, method));
-    return latencies.sort((a, b) => a - b);
-  };
-  const [update, query] = await Promise.all([client("call", "inc"), client("query", "get")]);
-  return { update, query };
-}
-
-function seconds(count: number): () => boolean {
-  const end = performance.now() + count * 1_000;
-  return () => performance.now() >= end;
-}
-
-async function hostile(): Promise<string> {
-  const id = await createCanister(network);
-  await installModule(network, id, worst);
-  return id;
-}
-
-/** Again and again, whatever comes of it, until `over`. */
-async function repeat(over: () => boolean, attack: () => Promise<unknown>): Promise<void> {
-  while (!over()) await attack().catch(() => {});
-}
-
-async function send(canisterId: string, method: string): Promise<void> {
-  const body = signedEnvelope({ kind: "call", canisterId, method, arg: NOTHING, nonce: nonce++ });
-  const path = `/api/v2/canister/${canisterId}/call`;
-  await runLoad({ port, path, bodies: [body], concurrency: 1, check: () => {} });
-}
-
-interface Attack {
-  readonly name: string;
-  /** Also after its time: for the end. */
-  readonly goesOn?: boolean;
-  run(over: () => boolean): Promise<void>;
-}
-
-const bombs = HOSTILE_MODULES.filter(({ name }) => BOMBS.test(name)).map((one) => one.wasm());
-const ATTACKS: readonly Attack[] = [
-  {
-    name: "endless queries",
-    async run(over): Promise<void> {
-      const id = await hostile();
-      await Promise.all([0, 1, 2, 3].map(() => repeat(over, () => request("query", id, "endless"))));
-    },
+const RATIO_MAX = 2;
+const WARM_UP_MS = 3_000;
+/** Of one network and then the other. */
+const TURN_MS = 1_000;
+const { values, positionals } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "10" },
+    json: { type: "boolean", default: false },
+    against: { type: "string" },
   },
-  {
-    name: "endless inspections",
-    async run(over): Promise<void> {
-      const id = await hostile();
-      await Promise.all([0, 1, 2, 3].map(() => repeat(over, () => request("call", id, "inspected"))));
-    },
-  },
-  {
-    name: "compilation bombs",
-    async run(over): Promise<void> {
-      for (let i = 0; !over(); i++) {
-        const id = await createCanister(network);
-        await installModule(network, id, bombs[i % bombs.length] as Uint8Array).catch(() => {});
-      }
-    },
-  },
-  {
-    name: "storms of memory",
-    async run(over): Promise<void> {
-      const id = await hostile();
-      await repeat(over, () => request("call", id, "stable"));
-    },
-  },
-  {
-    name: "storms that are kept",
-    async run(over): Promise<void> {
-      const id = await hostile();
-      await repeat(over, () => request("call", id, "keep"));
-    },
-  },
-  {
-    name: "endless queries as updates",
-    async run(over): Promise<void> {
-      const id = await hostile();
-      await repeat(over, () => request("call", id, "endless"));
-    },
-  },
-  // Last: these go on when nobody looks.
-  {
-    name: "an endless update",
-    goesOn: true,
-    async run(over): Promise<void> {
-      await send(await hostile(), "spin");
-      await neighbourIdle(over);
-    },
-  },
-  {
-    name: "endless heartbeats",
-    goesOn: true,
-    async run(over): Promise<void> {
-      await request("call", await hostile(), "beat");
-      await neighbourIdle(over);
-    },
-  },
-];
+  allowPositionals: true,
+});
+const TURNS = Math.ceil((Number(values.seconds) * 1_000) / TURN_MS);
 
-/** Nothing more has to be done than to let the attack go on. */
-async function neighbourIdle(over: () => boolean): Promise<void> {
-  while (!over()) await new Promise((resolve) => setTimeout(resolve, 100));
+const CLIENTS = ["update", "query"] as const;
+type Latencies = Record<(typeof CLIENTS)[number], number[]>;
+
+/** A counter on a network, and who asks it. */
+class Neighbour {
+  readonly network: RunningNetwork;
+  readonly #on: Target;
+  readonly #id: string;
+  readonly latencies: Latencies = { update: [], query: [] };
+
+  private constructor(network: RunningNetwork, on: Target, id: string) {
+    this.network = network;
+    this.#on = on;
+    this.#id = id;
+  }
+
+  /** On a network of its own, warm. */
+  static async open(): Promise<Neighbour> {
+    const network = await startNetwork();
+    const id = await installCounter(network);
+    const neighbour = new Neighbour(network, await Target.open(network), id);
+    await neighbour.ask(WARM_UP_MS);
+    neighbour.latencies.update.length = 0;
+    neighbour.latencies.query.length = 0;
+    return neighbour;
+  }
+
+  /** One request after the other of both kinds for so long. The first, which may have to wait for fresh time, does not count. */
+  async ask(forMs: number): Promise<void> {
+    await this.#on.request("call", this.#id, "inc", EMPTY_ARG);
+    const end = performance.now() + forMs;
+    const client = async (kind: "call" | "query", method: string, into: number[]): Promise<void> => {
+      while (performance.now() < end) into.push(await this.#on.request(kind, this.#id, method, EMPTY_ARG));
+    };
+    await Promise.all([
+      client("call", "inc", this.latencies.update),
+      client("query", "get", this.latencies.query),
+    ]);
+  }
 }
 
-function print(name: string, quiet: readonly number[], under: readonly number[]): void {
-  const cells = [0.5, 0.99].flatMap((share) => {
-    const [a, b] = [percentile(quiet, share), percentile(under, share)];
-    return [a.toFixed(1), b.toFixed(1), (b / a).toFixed(2)];
-  });
-  console.log(name.padEnd(30), ...cells.map((cell) => cell.padStart(9)));
-}
-
-try {
-  await neighbourUntil(seconds(3));
-  console.log(
-    `${" ".repeat(30)} ${"p50: quiet    attack     ratio".padStart(29)} ${"p99: quiet    attack     ratio".padStart(29)}`,
-  );
-  for (let run = 0; run < RUNS; run++) {
-    for (const { name, goesOn, run: attack } of ATTACKS) {
-      if (!name.includes(PICK) || (goesOn === true && run < RUNS - 1)) continue;
-      const quiet = await neighbourUntil(seconds(SECONDS));
-      const over = seconds(SECONDS);
-      const [under] = await Promise.all([neighbourUntil(over), attack(over)]);
-      print(`${name}: update`, quiet.update, under.update);
-      print(`${name}: query`, quiet.query, under.query);
+/** What the neighbour waits for beside the attack, and what `calm` waits for in turns with it. */
+async function measure(attack: string, calm: Neighbour): Promise<Row[]> {
+  const neighbour = await Neighbour.open();
+  calm.latencies.update.length = 0;
+  calm.latencies.query.length = 0;
+  const { network } = neighbour;
+  const { port, defaultEffectiveCanisterId } = network;
+  const start: AttackerStart = { network: { port, defaultEffectiveCanisterId }, attack };
+  const attacker = new Worker(new URL("./lib/attacker.ts", import.meta.url), { workerData: start });
+  try {
+    await once(attacker, "message");
+    attacker.postMessage("go");
+    for (let turn = 0; turn < TURNS; turn++) {
+      await neighbour.ask(TURN_MS);
+      process.kill(network.pid, "SIGSTOP");
+      await calm.ask(TURN_MS);
+      process.kill(network.pid, "SIGCONT");
     }
+  } finally {
+    await attacker.terminate();
+    await network.stop();
+  }
+  return rowsOf(attack, calm.latencies, neighbour.latencies);
+}
+
+interface Row {
+  readonly attack: string;
+  readonly client: string;
+  /** Milliseconds, and the ratio. */
+  readonly p50: readonly [calm: number, attacked: number, ratio: number];
+  readonly p99: readonly [calm: number, attacked: number, ratio: number];
+}
+
+function rowsOf(attack: string, calm: Latencies, attacked: Latencies): Row[] {
+  return CLIENTS.map((client) => {
+    const [before, beside] = [calm[client], attacked[client]].map((all) => all.toSorted((a, b) => a - b));
+    const at = (share: number): Row["p50"] => {
+      const [a, b] = [percentile(before as number[], share), percentile(beside as number[], share)];
+      return [a, b, b / a];
+    };
+    return { attack, client, p50: at(0.5), p99: at(0.99) };
+  });
+}
+
+const WIDTHS: readonly number[] = [34, 7, 8, 8, 6, 8, 8, 6];
+
+function line(cells: readonly string[]): string {
+  return cells
+    .map((cell, i) => (i < 2 ? cell.padEnd(WIDTHS[i] as number) : cell.padStart(WIDTHS[i] as number)))
+    .join(" ");
+}
+
+function print({ attack, client, p50, p99 }: Row): void {
+  const figures = [p50, p99].flatMap(([a, b, ratio]) => [a.toFixed(1), b.toFixed(1), ratio.toFixed(2)]);
+  console.log(line([attack, client, ...figures]));
+}
+
+if (!values.json) {
+  const figures = ["calm", "attacked", "ratio"];
+  console.log(line(["latency, ms", "", "p50", "", "", "p99"]));
+  console.log(line(["attack", "client", ...figures, ...figures]));
+}
+const rows: Row[] = [];
+const calm = await Neighbour.open();
+try {
+  for (const { name } of ATTACKS) {
+    if (positionals.length > 0 && !positionals.some((word) => name.includes(word))) continue;
+    const measured = await measure(name, calm);
+    rows.push(...measured);
+    if (!values.json) measured.forEach(print);
   }
 } finally {
-  await network.stop();
+  await calm.network.stop();
+}
+if (values.json) console.log(JSON.stringify({ seconds: TURNS, rows }, null, 2));
+for (const { attack, client, p50 } of rows) {
+  if (p50[2] <= RATIO_MAX) continue;
+  console.error(
+    `${attack}: the median ${client} took ${p50[2].toFixed(2)} times as long, more than ${RATIO_MAX}`,
+  );
+  process.exitCode = 1;
 }

@@ -5,6 +5,8 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import type { RunningNetwork } from "./network.ts";
 
+type Address = Pick<RunningNetwork, "port" | "defaultEffectiveCanisterId">;
+
 const WASM = new URL("../../../canisters/fixtures/built/counter.eop.wasm.gz", import.meta.url);
 export const EMPTY_ARG: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
 
@@ -16,40 +18,41 @@ const Install = IDL.Record({
   arg: Blob,
 });
 
-async function manage(
-  agent: HttpAgent,
-  method: string,
-  arg: Uint8Array,
-  effective: string,
-): Promise<Uint8Array> {
+/** An update call to the management canister; the reply. */
+export async function manage(call: {
+  readonly network: Address;
+  readonly method: string;
+  readonly arg: Uint8Array;
+  readonly effective: string;
+}): Promise<Uint8Array> {
+  const agent = await HttpAgent.create({
+    host: `http://127.0.0.1:${call.network.port}`,
+    shouldFetchRootKey: true,
+  });
   const { reply } = await agent.update("aaaaa-aa", {
-    methodName: method,
-    arg,
-    effectiveCanisterId: Principal.fromText(effective),
+    methodName: call.method,
+    arg: call.arg,
+    effectiveCanisterId: Principal.fromText(call.effective),
   });
   return reply;
 }
 
 /** Creates and installs a counter; textual id. */
-export async function installCounter(network: RunningNetwork): Promise<string> {
+export async function installCounter(network: Address): Promise<string> {
   const id = await createCanister(network);
   await installModule(network, id, new Uint8Array(readFileSync(WASM)));
   return id;
 }
 
 /** Textual id of an empty canister. */
-export async function createCanister(network: RunningNetwork): Promise<string> {
-  const agent = await HttpAgent.create({
-    host: `http://127.0.0.1:${network.port}`,
-    shouldFetchRootKey: true,
-  });
+export async function createCanister(network: Address): Promise<string> {
   const amount = IDL.encode([IDL.Record({ amount: IDL.Opt(IDL.Nat) })], [{ amount: [] }]);
-  const created = await manage(
-    agent,
-    "provisional_create_canister_with_cycles",
-    new Uint8Array(amount),
-    network.defaultEffectiveCanisterId,
-  );
+  const created = await manage({
+    network,
+    method: "provisional_create_canister_with_cycles",
+    arg: new Uint8Array(amount),
+    effective: network.defaultEffectiveCanisterId,
+  });
   const [{ canister_id }] = IDL.decode([IDL.Record({ canister_id: IDL.Principal })], created) as unknown as [
     { canister_id: Principal },
   ];
@@ -57,19 +60,11 @@ export async function createCanister(network: RunningNetwork): Promise<string> {
 }
 
 /** Installs a module in an empty canister; a refusal is thrown. */
-export async function installModule(
-  network: RunningNetwork,
-  id: string,
-  wasm_module: Uint8Array,
-): Promise<void> {
-  const agent = await HttpAgent.create({
-    host: `http://127.0.0.1:${network.port}`,
-    shouldFetchRootKey: true,
-  });
+export async function installModule(network: Address, id: string, wasm_module: Uint8Array): Promise<void> {
   const canister_id = Principal.fromText(id);
   const install = IDL.encode(
     [Install],
     [{ mode: { install: null }, canister_id, wasm_module, arg: EMPTY_ARG }],
   );
-  await manage(agent, "install_code", new Uint8Array(install), id);
+  await manage({ network, method: "install_code", arg: new Uint8Array(install), effective: id });
 }

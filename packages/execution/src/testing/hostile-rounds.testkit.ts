@@ -4,7 +4,7 @@ import { toHex } from "@orrery/base";
 import { fullStateHash, type IngressStatus, type ReplicatedState } from "@orrery/state";
 import type { TestSubnet } from "./long.testkit.ts";
 
-export const CYCLES = 10n ** 18n;
+export const CYCLES: bigint = 10n ** 18n;
 export const ROUNDS_MAX = 400;
 
 /** Everything of the state that a message which came to nothing must leave as it was: all but time, price and what the user is told. */
