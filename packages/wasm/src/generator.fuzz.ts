@@ -1,7 +1,8 @@
 /**
  * Differential fuzzing with modules of a maintained generator, Binaryen's (`wasm-opt -ttf`), which turns random bytes into valid
- * modules: each goes through modules.fuzz.ts twice, on the optimising and on the baseline tier. There plain code, the oracle and both
- * instrumented forms must agree, so whatever agrees with the oracle on both tiers agrees between them.
+ * modules, half of them with a 64-bit memory: each goes through modules.fuzz.ts on the optimising tier, on the baseline tier and moving
+ * from one to the other, as the engine is by default and with the flags that nodes give it. There plain code, the oracle and both
+ * instrumented forms must agree, so whatever agrees with the oracle in each of these ways agrees between them.
  *
  *     node packages/wasm/src/generator.fuzz.ts [SECONDS [SEED [FOLDER]]]
  *
@@ -10,10 +11,11 @@
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { tamed } from "./oracle/tame.testing.ts";
 
 const GENERATOR = "binaryen@132.0.0";
 /** What canisters may use: a module with anything else would only be refused. */
@@ -25,9 +27,21 @@ const FEATURES: readonly string[] = [
   "--enable-nontrapping-float-to-int",
   "--enable-multivalue",
   "--enable-mutable-globals",
+  "--enable-memory64",
 ];
-const TIERS: readonly string[] = ["--no-liftoff", "--liftoff-only"];
-const MODULES_PER_BATCH = 20;
+/** Modules with references, each tamed: it takes as long again to make one. */
+const REFERENCES_EVERY = 3;
+/** What the engine is told, by name. Functions are inlined in what has run before it is optimised only, so soon. */
+const TIERS: Readonly<Record<string, readonly string[]>> = {
+  optimising: ["--no-liftoff"],
+  baseline: ["--liftoff-only"],
+  "both in turn": ["--wasm-sync-tier-up", "--wasm-tiering-budget=300", "--wasm-inlining-ignore-call-counts"],
+};
+/** A process of a node starts like this. */
+const PREPARED = `data:text/javascript,${encodeURIComponent(
+  `import { prepareEngine } from ${JSON.stringify(import.meta.resolve("@orrery/host/engine-flags"))}; prepareEngine();`,
+)}`;
+const MODULES_PER_BATCH = 50;
 const BYTES_MIN = 500;
 const BYTES_RANGE = 6_000;
 
@@ -45,17 +59,39 @@ function generate(folder: string, seed: number, index: number): void {
   writeFileSync(input, bytesOf(seed, index));
   const output = join(folder, "modules", `${seed}-${index}.wasm`);
   const bounds = index % 2 === 0 ? ["--no-fuzz-oob"] : [];
-  const args = ["-ttf", `-O${index % 3}`, "-o", output, ...FEATURES, ...bounds, input];
   const tool = join(folder, "node_modules", "binaryen", "bin", "wasm-opt");
-  execFileSync(process.execPath, [tool, ...args], { stdio: "ignore" });
+  const isReferring = index % REFERENCES_EVERY === 0;
+  const features = [...FEATURES, ...(isReferring ? ["--enable-reference-types"] : [])];
+  const run = (...args: readonly string[]): void => {
+    // Optimising the tool itself takes longer than its work.
+    execFileSync(process.execPath, ["--liftoff-only", tool, ...features, ...args], { stdio: "ignore" });
+  };
+  const make = ["-ttf", `-O${(index >> 1) % 3}`, ...bounds, input];
+  if (!isReferring) {
+    run(...make, "-o", output);
+    return;
+  }
+  const text = join(folder, "module.wat");
+  run(...make, "-S", "-o", text);
+  writeFileSync(text, tamed(readFileSync(text, "utf8")));
+  run(text, "-o", output);
 }
 
-/** Runs the modules on one tier; whether all agreed. */
-function check(folder: string, tier: string): boolean {
+/** Runs the modules as the engine is told; whether all agreed. */
+function check(folder: string, tier: string, prepared: boolean): boolean {
   const script = fileURLToPath(new URL("./modules.fuzz.ts", import.meta.url));
-  const run = spawnSync(process.execPath, [tier, script, join(folder, "modules")], { encoding: "utf8" });
-  console.log(`${tier}\n${run.stdout}${run.stderr}`);
+  const flags = [...(TIERS[tier] ?? []), ...(prepared ? ["--import", PREPARED] : [])];
+  const run = spawnSync(process.execPath, [...flags, script, join(folder, "modules")], { encoding: "utf8" });
+  console.log(`${tier}${prepared ? ", with the flags of nodes" : ""}\n${run.stdout}${run.stderr}`);
   return run.status === 0;
+}
+
+/** In every way; whether all agreed. */
+function checkAll(folder: string): boolean {
+  const ways = Object.keys(TIERS).flatMap((tier) =>
+    [false, true].map((prepared) => [tier, prepared] as const),
+  );
+  return ways.map(([tier, prepared]) => check(folder, tier, prepared)).every(Boolean);
 }
 
 function main(): number {
@@ -78,7 +114,7 @@ function main(): number {
     mkdirSync(join(folder, "modules"), { recursive: true });
     for (let n = 0; n < MODULES_PER_BATCH; n++, index++) generate(folder, seed, index);
     console.log(`modules ${index - MODULES_PER_BATCH} to ${index - 1} of seed ${seed}`);
-    if (!TIERS.map((tier) => check(folder, tier)).every(Boolean)) {
+    if (!checkAll(folder)) {
       console.log(`they disagree: the modules are in ${join(folder, "modules")}`);
       return 1;
     }
