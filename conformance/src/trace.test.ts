@@ -140,13 +140,22 @@ test("as a page and for Perfetto", async () => {
   const html = join(directory, "trace.html");
   const perfetto = join(directory, "trace.json");
   const id = relay.message.request_id.slice(0, 16);
-  const written = await orrery(id, "--html", html, "--perfetto", perfetto);
-  assert.deepEqual([written.code, written.out], [0, `Wrote ${html}.\nWrote ${perfetto}.\n`]);
+  const flame = join(directory, "trace.folded");
+  const written = await orrery(id, "--html", html, "--perfetto", perfetto, "--flame", flame);
+  assert.equal(written.out, `Wrote ${html}.\nWrote ${flame}.\nWrote ${perfetto}.\n`);
+  assert.equal(written.code, 0);
   const page = readFileSync(html, "utf8");
   assert.ok(page.includes(relay.message.request_id) && page.includes("every state as it was certified"));
   const { traceEvents: events } = JSON.parse(readFileSync(perfetto, "utf8"));
   const phases = (wanted: string): unknown[] => events.filter(({ ph }: { ph: string }) => ph === wanted);
   assert.deepEqual([phases("X").length, phases("s").length, phases("f").length], [3, 2, 2]);
+  // Every instruction is some function's, and profiling changed none of them.
+  const counts = readFileSync(flame, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => BigInt(line.split(" ").at(-1) ?? ""));
+  const { instructions } = relay.outcome.trace;
+  assert.equal(`${counts.reduce((sum, count) => sum + count, 0n)}`, instructions);
   const unwritable = await orrery("last", "--html", join(directory, "no", "such", "trace.html"), "--json");
   assert.equal(JSON.parse(unwritable.out).error.code, "file_unwritable");
 });

@@ -143,6 +143,12 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
         .choices(["instructions", "time"])
         .default("instructions"),
     )
+    .addOption(
+      new Option(
+        "--flame <file>",
+        "write a flame graph of instructions by function: a page, speedscope's .json, or .folded stacks",
+      ),
+    )
     .addOption(json())
     .action(async (target: string | undefined, options: TraceOptions) =>
       done(await (await import("./trace.ts")).trace(target, options, io)),

@@ -25,6 +25,7 @@ export interface TraceOptions {
   readonly count: number;
   readonly perfetto?: string;
   readonly html?: string;
+  readonly flame?: string;
   readonly axis: TimeAxis;
   readonly json?: true;
 }
@@ -33,7 +34,7 @@ export interface TraceOptions {
 const ID_DIGITS = 12;
 
 export async function trace(target: string | undefined, options: TraceOptions, io: Io): Promise<number> {
-  const wantsFile = options.perfetto !== undefined || options.html !== undefined;
+  const wantsFile = [options.perfetto, options.html, options.flame].some((file) => file !== undefined);
   if (target === undefined && !wantsFile) return await listRecent(options, io);
   return await traceOne(target ?? "last", options, io);
 }
@@ -138,7 +139,8 @@ function warnOfDifference({ differs }: Checked, io: Io): void {
 }
 
 async function traceOne(target: string, options: TraceOptions, io: Io): Promise<number> {
-  const answer: TraceAnswer = await ask({ kind: "trace", target }, options, io);
+  const profile = options.flame === undefined ? {} : { profile: true as const };
+  const answer: TraceAnswer = await ask({ kind: "trace", target, ...profile }, options, io);
   warnOfDifference(answer.checked, io);
   const names = canisterNames(io.cwd);
   const files = await writeFiles(answer, { options, names, cwd: io.cwd });
@@ -162,11 +164,13 @@ async function writeFiles(
 ): Promise<readonly string[]> {
   const { options, names, cwd } = place;
   const { traceToHtml, traceToPerfetto } = await import("@orrery/sim/trace");
+  const { flameText } = await import("./flame.ts");
   const traces = answer.outcome.trace === null ? [] : [answer.outcome.trace];
   const { message } = answer;
   const title = message === null ? {} : { title: `${message.method} of ${called(message, names)}` };
   const files: [string | undefined, () => string][] = [
     [options.html, () => traceToHtml(traces, { ...title, facts: factsOf(answer, names), names })],
+    [options.flame, () => flameText(answer, { ...title, file: options.flame ?? "", names })],
     [options.perfetto, () => traceToPerfetto(traces, { axis: options.axis, names })],
   ];
   return files.flatMap(([file, text]) => {

@@ -94,6 +94,8 @@ export interface TipOptions {
     readonly runner: WasmRunner;
   }) => Executor;
   readonly hotPagesMax?: number;
+  /** Whether executions are profiled by function now; on the caller's thread only. */
+  readonly profiling?: () => boolean;
 }
 
 interface Loaded {
@@ -144,6 +146,7 @@ export function openTip(options: TipOptions): Tip {
     pages: arena,
     modules: state.blobs,
     inflate: inflateGzip,
+    ...(options.profiling === undefined ? {} : { profiling: options.profiling }),
   });
   if (base === null) installGenesis(state, runner, genesisCanisters(options));
   const execution: Execution = createExecution(state, {

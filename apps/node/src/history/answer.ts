@@ -27,7 +27,8 @@ export interface AnswerOptions {
 
 /** `message_not_found`, `rounds_gone`, `target_invalid`. */
 export function answerHistory({ past, ask, onProgress }: AnswerOptions): HistoryAnswer {
-  const rerun = new Rerun({ past, onProgress });
+  const profile = ask.kind === "trace" && ask.profile === true;
+  const rerun = new Rerun({ past, profile, onProgress });
   return ask.kind === "recent" ? recent(past, ask.count, rerun) : traced(past, ask.target, rerun);
 }
 

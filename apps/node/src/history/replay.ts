@@ -24,6 +24,8 @@ export interface ReplayedRound {
 }
 
 export class SubnetReplay {
+  /** Executions tell which functions their instructions went to. */
+  profiles = false;
   readonly #tip: Tip;
   readonly #tracer = new Tracer();
   readonly #blocks: IterableIterator<{ readonly bytes: Uint8Array }>;
@@ -41,6 +43,7 @@ export class SubnetReplay {
       genesisTime: options.genesisTime,
       chainKeys: options.chainKeys,
       logger: silentLogger,
+      profiling: () => this.profiles,
       executor: ({ state }) =>
         tracingExecutor(
           () => this.#tracer,

@@ -23,6 +23,8 @@ const INSTALLING: ReadonlySet<string> = new Set(["install_code", "install_chunke
 
 export interface RerunOptions {
   readonly past: NetworkPast;
+  /** Whether what is looked for is profiled by function. */
+  readonly profile: boolean;
   readonly onProgress: (progress: HistoryProgress) => void;
 }
 
@@ -110,6 +112,7 @@ export class Rerun {
     });
     this.#replays.set(subnet, replay);
     while (replay.state.height < height - 1) this.#round(replay, subnet);
+    replay.profiles = this.#options.profile;
   }
 
   /** All begun subnets, the one whose block is older first, until it is over or there are no more blocks. */

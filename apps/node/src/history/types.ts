@@ -6,7 +6,12 @@ export type HistoryAsk =
   /** The newest messages of users, the newest first. */
   | { readonly kind: "recent"; readonly count: number }
   /** A request id in hex or its first digits, `last`, or a canister's textual id: the newest message to it, or the newest thing it did. */
-  | { readonly kind: "trace"; readonly target: string };
+  | {
+      readonly kind: "trace";
+      readonly target: string;
+      /** With the instructions of each execution by function. */
+      readonly profile?: true;
+    };
 
 /** A message of a user as blocks have it, and what came of it. */
 export interface PastMessage {
