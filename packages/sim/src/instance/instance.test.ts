@@ -40,6 +40,31 @@ function kindOf(instance: Instance, kind: SubnetTopology["kind"]): SubnetTopolog
   return found;
 }
 
+test("a round takes a block of messages: a thousand, or four megabytes", () => {
+  const instance = newInstance(["application"]);
+  const id = installed(instance, "counter.eop");
+  const submit = (one: Parameters<Instance["submitIngress"]>[0]) => {
+    const submitted = instance.submitIngress(one);
+    assert.ok(submitted.ok);
+    return submitted.value;
+  };
+  // What takes no instructions, so that nothing else ends the round.
+  const many = Array.from({ length: 1_001 }, () => submit(call(id, "missing")));
+  const waiting = (of: typeof many): number =>
+    of.filter((one) => instance.ingressStatus(one) === null).length;
+  instance.tick();
+  assert.equal(waiting(many), 1);
+  instance.tick();
+  assert.equal(waiting(many), 0);
+  const long = Array.from({ length: 3 }, () =>
+    submit({ ...call(id, "missing"), arg: new Uint8Array(1_900_000) }),
+  );
+  instance.tick();
+  assert.equal(waiting(long), 1);
+  assert.equal(instance.settle(), true);
+  assert.equal(waiting(long), 0);
+});
+
 test("a counter counts, is queried, and what it does not know is rejected", () => {
   const instance = newInstance(["application"]);
   const id = installed(instance, "counter.eop");

@@ -5,9 +5,11 @@
  */
 import {
   type Batch,
+  BLOCK_PAYLOAD_BYTES_MAX,
   type BlockPayload,
   type CanisterId,
   equalBytes,
+  INGRESS_PER_BLOCK_MAX,
   type OutcallResponse,
   type PrincipalKey,
   type TimeNs,
@@ -211,7 +213,7 @@ export class Replica {
     const height = this.#state.height + 1;
     const queryStats = this.#view.takeQueryStats();
     const payload: BlockPayload = {
-      ingress: this.ingress.splice(0).map(({ envelope }) => envelope),
+      ingress: this.#takeIngress(),
       ...(xnet.length === 0 ? {} : { xnet }),
       ...(queryStats.length === 0 ? {} : { queryStats }),
       ...this.#takeResponses(),
@@ -236,6 +238,18 @@ export class Replica {
     this.nextTimer = result.nextTimer;
     this.heartbeats = result.heartbeats;
     return result;
+  }
+
+  /** The oldest, as many as fit into a block; one at least. */
+  #takeIngress(): readonly Uint8Array[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { envelope } of this.ingress) {
+      bytes += envelope.length;
+      if (count === INGRESS_PER_BLOCK_MAX || (count > 0 && bytes > BLOCK_PAYLOAD_BYTES_MAX)) break;
+      count++;
+    }
+    return this.ingress.splice(0, count).map(({ envelope }) => envelope);
   }
 
   #takeResponses(): Pick<BlockPayload, "responses"> {
