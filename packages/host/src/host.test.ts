@@ -113,6 +113,28 @@ test("bodies arrive whole and are bounded", async () => {
   await server.close();
 });
 
+test("a body that does not arrive in time is 408, and the handler is not asked", async () => {
+  let asked = 0;
+  const server = await startHttpServer({
+    port: 0,
+    bind: "127.0.0.1",
+    bodyTimeoutMs: 20,
+    handle: () => {
+      asked++;
+      return { status: 200, headers: {}, body: "" };
+    },
+    onError: () => {},
+  });
+  const socket = connect(server.port, "127.0.0.1");
+  socket.write("POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 10\r\n\r\nhalf");
+  let answer = "";
+  // The server ends the connection: nothing here waits for a time.
+  for await (const piece of socket.setEncoding("utf8")) answer += piece;
+  assert.match(answer, /^HTTP\/1\.1 408 /);
+  assert.equal(asked, 0);
+  await server.close();
+});
+
 test("bodies in pieces arrive whole, repeated headers apart, and a failure cuts the connection", async () => {
   const failures: unknown[] = [];
   const server = await startHttpServer({

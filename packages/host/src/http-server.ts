@@ -37,6 +37,8 @@ export interface HttpServerOptions {
   readonly bind: string;
   readonly handle: (request: HttpServerRequest) => Promise<HttpServerResponse> | HttpServerResponse;
   readonly onError: (error: unknown) => void;
+  /** A request that has not arrived whole by then is answered 408; `BODY_TIMEOUT_MS` by default. */
+  readonly bodyTimeoutMs?: number;
   /** A client that takes nothing of a long body for so long is cut off. */
   readonly stallTimeoutMs?: number;
 }
@@ -49,6 +51,8 @@ export interface HttpServer {
 /** Interface spec: bodies over 5 MiB are refused; the replica waits 300 s for one. */
 export const BODY_BYTES_MAX: number = 5 * 1024 * 1024;
 export const BODY_TIMEOUT_MS = 300_000;
+const HEADERS_TIMEOUT_MS = 60_000;
+const CHECKING_INTERVAL_MS = 30_000;
 const STALL_TIMEOUT_MS = 120_000;
 /** Shorter bodies fit into the system's buffers. */
 const LONG_BODY_BYTES_MIN = 64 * 1024;
@@ -264,8 +268,16 @@ async function listen(server: Server, options: HttpServerOptions): Promise<void>
 
 /** Listens; port 0 takes any free one. */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  const requestTimeout = options.bodyTimeoutMs ?? BODY_TIMEOUT_MS;
   const server = createServer(
-    { requestTimeout: BODY_TIMEOUT_MS, keepAliveTimeout: 60_000, noDelay: true },
+    {
+      requestTimeout,
+      headersTimeout: Math.min(requestTimeout, HEADERS_TIMEOUT_MS),
+      // How often the runtime looks for late requests.
+      connectionsCheckingInterval: Math.min(requestTimeout, CHECKING_INTERVAL_MS),
+      keepAliveTimeout: 60_000,
+      noDelay: true,
+    },
     (request, response) => onRequest(options, request, response),
   );
   await listen(server, options);
