@@ -57,7 +57,12 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<void>
     onFatal: (error) => fatal.reject(error),
   });
   const handle = await Promise.race([started, fatal.promise, interrupted]);
-  await options.ready(handle);
+  try {
+    await Promise.race([options.ready(handle), fatal.promise, interrupted]);
+  } catch (error) {
+    await Promise.race([handle.stop(), fatal.promise]);
+    throw error;
+  }
   await Promise.race([stopping, fatal.promise]);
   options.stopping();
   // A thread that fails now will not answer the others; the process ends with what is durable.

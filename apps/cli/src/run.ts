@@ -93,6 +93,12 @@ function createProgram(io: Io, done: (code: number) => void): Command {
       ).argParser(parseCount),
     )
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
+    .addOption(
+      new Option(
+        "--system-wasm <where>",
+        "modules of the public network's system canisters: a folder, or name=path,name=path (default: $ORRERY_SYSTEM_WASM)",
+      ),
+    )
     .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))
     .addOption(json())
     .action(async (options: StartOptions) => done(await (await import("./start.ts")).start(options, io)));
@@ -137,17 +143,17 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
       new Option("-n, --count <count>", "how many messages are listed").argParser(parseCount).default(20),
     )
     .addOption(new Option("--html <file>", "write a page that shows it, for any browser"))
-    .addOption(new Option("--perfetto <file>", "write a trace for ui.perfetto.dev or chrome://tracing"))
-    .addOption(
-      new Option("--axis <kind>", "what the Perfetto trace's time is")
-        .choices(["instructions", "time"])
-        .default("instructions"),
-    )
     .addOption(
       new Option(
         "--flame <file>",
         "write a flame graph of instructions by function: a page, speedscope's .json, or .folded stacks",
       ),
+    )
+    .addOption(new Option("--perfetto <file>", "write a trace for ui.perfetto.dev or chrome://tracing"))
+    .addOption(
+      new Option("--axis <kind>", "what the Perfetto trace's time is")
+        .choices(["instructions", "time"])
+        .default("instructions"),
     )
     .addOption(json())
     .action(async (target: string | undefined, options: TraceOptions) =>

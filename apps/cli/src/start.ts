@@ -9,6 +9,7 @@ import { type LogFile, openLogFile } from "./log-file.ts";
 import { icpYaml } from "./stanza.ts";
 import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo } from "./state-files.ts";
 import type { SubnetKind } from "./subnet-kinds.ts";
+import { installSystemWasm, SYSTEM_WASM_VARIABLE, systemWasm } from "./system-wasm.ts";
 
 export interface StartOptions {
   readonly stateDir: string;
@@ -23,6 +24,8 @@ export interface StartOptions {
   readonly keepRounds?: number;
   readonly background?: true;
   readonly statusDir?: string;
+  /** Modules of system canisters that the user brings. */
+  readonly systemWasm?: string;
   readonly json?: true;
 }
 
@@ -89,6 +92,7 @@ async function runNode(
   inBackground: boolean,
 ): Promise<number> {
   const stateDir = resolveStateDir(io.cwd, options.stateDir);
+  const brought = systemWasm(options.systemWasm ?? process.env[SYSTEM_WASM_VARIABLE], io.cwd);
   const { runNodeProcess } = await import("./node-process.ts");
   // The description of a node that already runs there, which refuses this one, is not ours to remove.
   let described = false;
@@ -109,6 +113,7 @@ async function runNode(
         if (!inBackground) io.err(io.style("dim", line));
       },
       async ready(handle) {
+        await installSystemWasm(handle.url, brought, io);
         const info = describeNetwork(handle);
         described = true;
         writeNetworkInfo(stateDir, info);
@@ -157,6 +162,7 @@ function backgroundArguments(options: StartOptions, stateDir: string): readonly 
     ...(options.subnetAdmin ?? []).flatMap((admin) => ["--subnet-admin", principalToText(admin)]),
     ...(options.keepRounds === undefined ? [] : ["--keep-rounds", `${options.keepRounds}`]),
     ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
+    ...(options.systemWasm === undefined ? [] : ["--system-wasm", options.systemWasm]),
   ];
 }
 

@@ -4,10 +4,12 @@
  * comes as an optional dependency.
  */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { fixturePath } from "../harness.ts";
 import { createIcpProject, ICP_AVAILABLE, type IcpProject } from "./icp-project.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../../bin/icp-cli-network-launcher", import.meta.url));
@@ -126,10 +128,29 @@ if (ICP_AVAILABLE) {
     }
   });
 
+  test("icp network start: system canisters that the user brings are at their ids, once and for all", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "orrery-system-"));
+    copyFileSync(fixturePath("counter.eop"), join(folder, "internet-identity.wasm.gz"));
+    const project = createProject(yaml("    ii: true"), { ORRERY_SYSTEM_WASM: folder });
+    const call = (): Promise<string> =>
+      project.succeed("canister", "call", "rdmx6-jaaaa-aaaaa-aaadq-cai", "inc", "()");
+    try {
+      await project.succeed("network", "start", "-d");
+      assert.match(await call(), /\(1 : nat\)/);
+      await project.succeed("network", "stop");
+      await project.succeed("network", "start", "-d");
+      assert.match(await call(), /\(2 : nat\)/);
+    } finally {
+      await project.run("network", "stop");
+      project.remove();
+      rmSync(folder, { recursive: true });
+    }
+  });
+
   test("icp network start: what the network does not have is refused in words", async () => {
     for (const [line, text] of [
-      ["    ii: true", /Internet Identity/],
-      ["    nns: true", /governance/],
+      ["    ii: true", /Internet Identity is not carried here; bring .* with ORRERY_SYSTEM_WASM/],
+      ["    nns: true", /registry and governance of the public network.*ORRERY_SYSTEM_WASM/],
       ["    bitcoind-addr:\n      - 127.0.0.1:18444", /Bitcoin/],
     ] as const) {
       const project = createProject(yaml(line), { ORRERY_LAUNCHER_STATE: "none" });

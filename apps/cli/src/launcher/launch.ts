@@ -11,6 +11,13 @@ import { describeFailure } from "../failure.ts";
 import type { Io } from "../io.ts";
 import { writeLauncherStatus } from "../launcher-status.ts";
 import { describeNetwork } from "../start.ts";
+import {
+  installSystemWasm,
+  SYSTEM_WASM_VARIABLE,
+  type SystemName,
+  type SystemWasm,
+  systemWasm,
+} from "../system-wasm.ts";
 import { type LauncherFlags, type LauncherSubnet, parseFlags } from "./flags.ts";
 import { keepIds } from "./ids.ts";
 import { launcherState, STATE_VARIABLE } from "./state.ts";
@@ -31,17 +38,22 @@ const TYPES: Readonly<Record<LauncherSubnet, SubnetKind | null>> = {
   "cloud-engine": "cloud_engine",
 };
 
+/** What a user has to bring for `--nns`. */
+const NNS: readonly SystemName[] = ["registry", "governance"];
+
 /** What the flags ask for that does not exist here, with what to do instead. */
-function missing(flags: LauncherFlags): string | null {
+function missing(flags: LauncherFlags, brought: readonly SystemWasm[]): string | null {
+  const lacks = (name: SystemName): boolean => brought.every((each) => each.name !== name);
   if (flags.bitcoin || flags.dogecoin) {
     const flag = flags.bitcoin ? "--bitcoind-addr" : "--dogecoind-addr";
     return `${flag}: this network has no adapter for ${flags.bitcoin ? "Bitcoin" : "Dogecoin"}; remove it from the network's configuration`;
   }
-  if (flags.nns) {
-    return "--nns: governance, its registry and the SNS are not part of this network yet; remove `nns: true` from the network's configuration. The ledgers and cycles minting are there without it";
+  const lacking = NNS.filter(lacks);
+  if (flags.nns && lacking.length > 0) {
+    return `--nns: ${lacking.join(" and ")} of the public network are not carried here; bring their published modules with ${SYSTEM_WASM_VARIABLE}, or remove \`nns: true\` from the network's configuration. The ledgers and cycles minting are there without it`;
   }
-  if (flags.internetIdentity) {
-    return "--ii: Internet Identity is not part of this network yet; remove `ii: true` from the network's configuration and deploy its published module as a canister of the project";
+  if (flags.internetIdentity && lacks("internet-identity")) {
+    return `--ii: Internet Identity is not carried here; bring its published module with ${SYSTEM_WASM_VARIABLE} (internet-identity=PATH), or remove \`ii: true\` from the network's configuration`;
   }
   return null;
 }
@@ -81,7 +93,13 @@ function customDomainsFile(
   return statusDir === null ? null : resolve(cwd, statusDir, CUSTOM_DOMAINS_FILE);
 }
 
-async function runNetwork(flags: LauncherFlags, env: Environment, io: Io): Promise<void> {
+interface Plan {
+  readonly flags: LauncherFlags;
+  readonly brought: readonly SystemWasm[];
+  readonly env: Environment;
+}
+
+async function runNetwork({ flags, brought, env }: Plan, io: Io): Promise<void> {
   const { runNodeProcess } = await import("../node-process.ts");
   const state = launcherState({ given: flags.stateDir, env, cwd: io.cwd });
   const ids = keepIds(flags.stateDir, state.ids);
@@ -103,7 +121,8 @@ async function runNetwork(flags: LauncherFlags, env: Environment, io: Io): Promi
       },
       level: flags.verbose ? "info" : "warn",
       write: log.write,
-      ready(handle: NodeHandle): void {
+      async ready(handle: NodeHandle): Promise<void> {
+        await installSystemWasm(handle.url, brought, { ...io, err: progress.write });
         ids.restore();
         if (flags.statusDir !== null)
           writeLauncherStatus(resolve(io.cwd, flags.statusDir), describeNetwork(handle), FEATURES);
@@ -126,9 +145,10 @@ export async function launch(argv: readonly string[], env: Environment, io: Io):
   try {
     const flags = parseFlags(argv, env);
     for (const warning of flags.warnings) io.err(`${io.style("yellow", "warning:")} ${warning}\n`);
-    const why = missing(flags);
+    const brought = systemWasm(env[SYSTEM_WASM_VARIABLE], io.cwd);
+    const why = missing(flags, brought);
     if (why !== null) throw new OrreryError("launcher_unsupported", why);
-    await runNetwork(flags, env, io);
+    await runNetwork({ flags, brought, env }, io);
     return 0;
   } catch (error) {
     const failure = describeFailure(error);

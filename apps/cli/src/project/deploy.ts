@@ -31,6 +31,11 @@ export function rejection(error: unknown): string {
   return /Reject text: ([\s\S]*?)(?:\n\s*Error code:|\n\s*Context:|$)/i.exec(message)?.[1]?.trim() ?? message;
 }
 
+/** Whether the network answered that it has no such canister. */
+export function isMissing(error: unknown): boolean {
+  return /not found|does not belong|IC0301|canister ranges/i.test(String(error));
+}
+
 function argBytes(args: InstallArgs | null): Uint8Array {
   if (args === null) return encodeCandidText(EMPTY_ARGS);
   if (args.format === "candid") return encodeCandidText(args.text);
@@ -116,7 +121,7 @@ export function createDeployment(options: {
       await management.status(Principal.fromText(id));
       return true;
     } catch (error) {
-      if (/not found|does not belong|IC0301|canister ranges/i.test(String(error))) return false;
+      if (isMissing(error)) return false;
       throw new OrreryError("deploy_failed", `canister ${id}: ${rejection(error)}`, { cause: error });
     }
   }

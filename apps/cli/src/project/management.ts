@@ -23,7 +23,12 @@ interface Target {
 }
 
 export interface Management {
-  create(): Promise<Principal>;
+  /** Under an id of the network's choice, or under this one. */
+  create(options?: {
+    readonly id: Principal;
+    readonly amount: bigint;
+    readonly controllers: readonly Principal[];
+  }): Promise<Principal>;
   status(id: Principal): Promise<{
     readonly module_hash: [] | [Uint8Array];
     readonly settings: {
@@ -59,6 +64,11 @@ const SETTINGS = {
 const Settings = IDL.Record(
   Object.fromEntries(Object.entries(SETTINGS).map(([name, type]) => [name, IDL.Opt(type as IDL.Type)])),
 );
+const Creation = IDL.Record({
+  amount: IDL.Opt(IDL.Nat),
+  settings: IDL.Opt(IDL.Record({ controllers: IDL.Opt(IDL.Vec(IDL.Principal)) })),
+  specified_id: IDL.Opt(IDL.Principal),
+});
 const Mode = IDL.Variant({
   install: IDL.Null,
   reinstall: IDL.Null,
@@ -70,7 +80,7 @@ const Hash = IDL.Record({ hash: Blob });
 
 const service: IDL.InterfaceFactory = () =>
   IDL.Service({
-    provisional_create_canister_with_cycles: IDL.Func([IDL.Record({ amount: IDL.Opt(IDL.Nat) })], [Target]),
+    provisional_create_canister_with_cycles: IDL.Func([Creation], [Target]),
     canister_status: IDL.Func(
       [Target],
       [
@@ -102,7 +112,7 @@ const service: IDL.InterfaceFactory = () =>
   });
 
 interface Calls {
-  provisional_create_canister_with_cycles(arg: { readonly amount: [] }): Promise<Target>;
+  provisional_create_canister_with_cycles(arg: unknown): Promise<Target>;
   canister_status(arg: Target): ReturnType<Management["status"]>;
   update_settings(arg: Target & { readonly settings: unknown }): Promise<void>;
   install_code(arg: unknown): Promise<void>;
@@ -120,8 +130,12 @@ export function managementOf(agent: HttpAgent, place: Principal): Management {
       effectiveCanisterId,
     }) as unknown as Calls;
   return {
-    async create() {
-      const { canister_id } = await callsAbout(place).provisional_create_canister_with_cycles({ amount: [] });
+    async create(options) {
+      const { canister_id } = await callsAbout(place).provisional_create_canister_with_cycles({
+        amount: options === undefined ? [] : [options.amount],
+        settings: options === undefined ? [] : [{ controllers: [options.controllers] }],
+        specified_id: options === undefined ? [] : [options.id],
+      });
       return canister_id;
     },
     status: (id) => callsAbout(id).canister_status({ canister_id: id }),
