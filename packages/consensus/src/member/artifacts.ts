@@ -1,0 +1,144 @@
+/**
+ * What members of a subnet send each other to agree (Internet Computer Consensus, eprint 2021/632): proposals, shares and what
+ * shares add up to. Every signature binds height and subnet, under a domain of its own. Members are named by their index among the
+ * members of the height, which the registry orders.
+ */
+import { type Block, concatBytes, type Height, type SubnetId, type TimeNs, toHex, u64be } from "@orrery/base";
+import { domainSep } from "@orrery/crypto";
+
+/** A member's place in the registry's order at the height. */
+export type MemberIndex = number;
+
+/** A block hash, in hexadecimal where it is a key. */
+export type HashKey = string;
+
+export interface Proposal {
+  readonly kind: "proposal";
+  readonly block: Block;
+  readonly hash: Uint8Array;
+  readonly signer: MemberIndex;
+  readonly signature: Uint8Array;
+}
+
+/** A member's word that it may be (`notarization`) or is (`finalization`) the block of its height. */
+export interface VoteShare {
+  readonly kind: "notarization_share" | "finalization_share";
+  readonly height: Height;
+  readonly hash: Uint8Array;
+  readonly signer: MemberIndex;
+  readonly signature: Uint8Array;
+}
+
+/** A quorum's words: by ascending signer. */
+export interface Vote {
+  readonly kind: "notarization" | "finalization";
+  readonly height: Height;
+  readonly hash: Uint8Array;
+  readonly signatures: readonly (readonly [MemberIndex, Uint8Array])[];
+}
+
+/** Shares of the subnet's signatures that are nobody's choice: randomness for ranks and for execution, and states. */
+export interface ThresholdShare {
+  readonly kind: "beacon_share" | "tape_share" | "certification_share";
+  readonly height: Height;
+  /** Root hash of the state for certifications; empty elsewhere. */
+  readonly content: Uint8Array;
+  readonly signer: MemberIndex;
+  readonly signature: Uint8Array;
+}
+
+export interface ThresholdSignature {
+  readonly kind: "beacon" | "tape" | "certification";
+  readonly height: Height;
+  readonly content: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** Two blocks of one maker at one height: what it signs at that height counts no more. */
+export interface EquivocationProof {
+  readonly kind: "equivocation";
+  readonly height: Height;
+  readonly signer: MemberIndex;
+  /** The smaller first. */
+  readonly hashes: readonly [Uint8Array, Uint8Array];
+  readonly signatures: readonly [Uint8Array, Uint8Array];
+}
+
+export type Artifact = Proposal | VoteShare | Vote | ThresholdShare | ThresholdSignature | EquivocationProof;
+
+export const WHOLE_OF = {
+  notarization_share: "notarization",
+  finalization_share: "finalization",
+  beacon_share: "beacon",
+  tape_share: "tape",
+  certification_share: "certification",
+} as const;
+
+export function heightOf(artifact: Artifact): Height {
+  return artifact.kind === "proposal" ? artifact.block.height : artifact.height;
+}
+
+/** One text for one artifact, whoever sends it; different for any two of which a member needs both. */
+export function artifactId(artifact: Artifact): string {
+  const height = heightOf(artifact);
+  switch (artifact.kind) {
+    case "proposal":
+      return `proposal/${height}/${toHex(artifact.hash)}`;
+    case "notarization_share":
+    case "finalization_share":
+      return `${artifact.kind}/${height}/${artifact.signer}/${toHex(artifact.hash)}`;
+    case "notarization":
+    case "finalization":
+      return `${artifact.kind}/${height}/${toHex(artifact.hash)}`;
+    case "beacon_share":
+    case "tape_share":
+    case "certification_share":
+      return `${artifact.kind}/${height}/${artifact.signer}`;
+    case "beacon":
+    case "tape":
+    case "certification":
+      return `${artifact.kind}/${height}`;
+    case "equivocation":
+      return `equivocation/${height}/${artifact.signer}`;
+  }
+}
+
+/** Bytes that a maker signs. */
+export function proposalContent(subnetId: SubnetId, height: Height, hash: Uint8Array): Uint8Array {
+  return concatBytes(domainSep("orrery-block-proposal"), u64be(BigInt(height)), subnetId, hash);
+}
+
+export function voteContent(
+  kind: Vote["kind"],
+  subnetId: SubnetId,
+  height: Height,
+  hash: Uint8Array,
+): Uint8Array {
+  return concatBytes(domainSep(`orrery-${kind}`), u64be(BigInt(height)), subnetId, hash);
+}
+
+/** `before`: the beacon of the height before, so that beacons are a chain; the certified root hash for certifications. */
+export function thresholdContent(
+  kind: ThresholdSignature["kind"],
+  subnetId: SubnetId,
+  height: Height,
+  content: Uint8Array,
+): Uint8Array {
+  switch (kind) {
+    case "beacon":
+      return concatBytes(domainSep("orrery-random-beacon"), u64be(BigInt(height)), subnetId, content);
+    case "tape":
+      return concatBytes(domainSep("orrery-random-tape"), u64be(BigInt(height)), subnetId);
+    case "certification":
+      return concatBytes(domainSep("ic-state-root"), content);
+  }
+}
+
+/** What a block stands on: its parent, and the time and certified height that it may not fall behind. */
+export interface Tip {
+  readonly height: Height;
+  readonly hash: Uint8Array;
+  readonly time: TimeNs;
+  readonly certifiedHeight: Height;
+  readonly registryVersion: number;
+}

@@ -1,0 +1,84 @@
+/** What a member of a subnet is given, takes and asks for (docs/ARCHITECTURE.md, "Consensus"). */
+import type { Block, BlockPayload, Height, SubnetId, TimeNs } from "@orrery/base";
+import type { Artifact, MemberIndex, ThresholdSignature } from "./artifacts.ts";
+
+/** Parameters of a subnet's record in the registry. */
+export interface SubnetRules {
+  /** Between the turns of two ranks. */
+  readonly unitDelayNs: TimeNs;
+  /** Before the first block of a round is notarized: bounds the rate of blocks. */
+  readonly initialNotaryDelayNs: TimeNs;
+}
+
+export interface MemberConfig {
+  readonly subnetId: SubnetId;
+  readonly self: MemberIndex;
+  readonly members: number;
+  readonly rules: SubnetRules;
+}
+
+/** `low`: f + 1 shares make a signature; `high`: 2f + 1 do, under the subnet's own key. */
+export type KeySet = "low" | "high";
+
+/** Signatures, by the member's own keys and its shares of the subnet's. Never throws on what others made. */
+export interface MemberCrypto {
+  sign(message: Uint8Array): Uint8Array;
+  verify(signer: MemberIndex, message: Uint8Array, signature: Uint8Array): boolean;
+  signShare(keys: KeySet, message: Uint8Array): Uint8Array;
+  verifyShare(keys: KeySet, signer: MemberIndex, message: Uint8Array, signature: Uint8Array): boolean;
+  /** Of as many verified shares as are needed. */
+  combine(
+    keys: KeySet,
+    message: Uint8Array,
+    shares: readonly (readonly [MemberIndex, Uint8Array])[],
+  ): Uint8Array;
+  verifyWhole(keys: KeySet, message: Uint8Array, signature: Uint8Array): boolean;
+}
+
+export interface PayloadContext {
+  readonly height: Height;
+  readonly time: TimeNs;
+  /** Payloads are judged on this state. */
+  readonly certifiedHeight: Height;
+  /** What was ordered since that state, nearest first. */
+  readonly past: readonly BlockPayload[];
+}
+
+export type PayloadJudgement =
+  | { readonly kind: "valid" }
+  | { readonly kind: "invalid"; readonly reason: string }
+  /** Something that it takes to judge is not here yet. */
+  | { readonly kind: "later" };
+
+export interface Payloads {
+  build(context: PayloadContext): BlockPayload;
+  judge(payload: BlockPayload, context: PayloadContext): PayloadJudgement;
+}
+
+export interface MemberEnvironment {
+  readonly config: MemberConfig;
+  readonly crypto: MemberCrypto;
+  readonly payloads: Payloads;
+  /** Newest version of the registry that this member knows. */
+  readonly registryVersion: () => number;
+}
+
+export type MemberInput =
+  /** Time passed. It never goes back. */
+  | { readonly kind: "time"; readonly now: TimeNs }
+  /** From another member, in its shape; nothing else of it is trusted. */
+  | { readonly kind: "artifact"; readonly from: MemberIndex; readonly artifact: Artifact }
+  /** The state after a delivered block. */
+  | { readonly kind: "executed"; readonly height: Height; readonly rootHash: Uint8Array };
+
+export type MemberEffect =
+  /** Make durable; for an artifact of its own before it is published. */
+  | { readonly kind: "persist"; readonly artifact: Artifact }
+  /** Bring to every other member until it is retracted. */
+  | { readonly kind: "publish"; readonly artifact: Artifact }
+  | { readonly kind: "retract"; readonly id: string }
+  /** Finalized, in order, each once. */
+  | { readonly kind: "deliver"; readonly block: Block; readonly tape: ThresholdSignature }
+  | { readonly kind: "certified"; readonly certification: ThresholdSignature }
+  /** A member sent what no honest one does. */
+  | { readonly kind: "misbehaved"; readonly member: MemberIndex; readonly why: string };

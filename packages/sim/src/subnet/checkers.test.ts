@@ -1,0 +1,67 @@
+/** The checkers find what is planted: each rule broken once, and an honest run that breaks none. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Block } from "@orrery/base";
+import { Checkers } from "./checkers.ts";
+
+const bytes = (value: number): Uint8Array => new Uint8Array(32).fill(value);
+
+function block(height: number, ...messages: readonly number[]): Block {
+  return {
+    version: 1,
+    parent: bytes(0),
+    height,
+    rank: 0,
+    context: { registryVersion: 1, certifiedHeight: 0, time: 1n },
+    payload: { ingress: messages.map(bytes) },
+  };
+}
+
+function sound(): Checkers {
+  const checkers = new Checkers();
+  for (const node of [0, 1]) {
+    for (const height of [1, 2]) {
+      checkers.delivered({ node, height, hash: bytes(height), block: block(height, height) });
+      checkers.executed(node, height, bytes(10 + height));
+      checkers.certified(node, height, bytes(10 + height));
+    }
+  }
+  checkers.acknowledged(bytes(2));
+  return checkers;
+}
+
+const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])[] = [
+  [
+    "two blocks of one height",
+    (checkers) => checkers.delivered({ node: 2, height: 2, hash: bytes(9), block: block(2) }),
+    /nodes 0 and 2 finalized different blocks at 2/,
+  ],
+  ["another state", (checkers) => checkers.executed(2, 1, bytes(9)), /node 2 executed another state at 1/],
+  [
+    "another certificate",
+    (checkers) => checkers.certified(2, 2, bytes(9)),
+    /node 2 certified another state at 2/,
+  ],
+  [
+    "a message that is ordered twice",
+    (checkers) => checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: block(3, 1) }),
+    /a message of 1 is ordered again at 3/,
+  ],
+  ["an answer without its message", (checkers) => checkers.acknowledged(bytes(7)), /is in no block/],
+];
+
+test("a sound run has no violation, and nothing is missing but what was never ordered", () => {
+  const checkers = sound();
+  assert.deepEqual(checkers.violations, []);
+  assert.equal(checkers.height, 2);
+  assert.equal(checkers.missing([bytes(1), bytes(2), bytes(3)]), 1);
+});
+
+for (const [what, plant, text] of FAULTS) {
+  test(`${what}: found`, () => {
+    const checkers = sound();
+    plant(checkers);
+    assert.equal(checkers.violations.length, 1);
+    assert.match(checkers.violations[0] as string, text);
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * Judges a run from outside, by what honest nodes delivered and certified and what clients were told: it knows nothing of how members
+ * work. Safety: one block and one state at each height, every acknowledged message executed exactly once. Liveness: heights grow.
+ */
+import { type Block, type Height, toHex } from "@orrery/base";
+
+export interface Delivery {
+  readonly node: number;
+  readonly height: Height;
+  readonly hash: Uint8Array;
+  readonly block: Block;
+}
+
+export class Checkers {
+  readonly #blocks = new Map<Height, { readonly hash: string; readonly node: number }>();
+  readonly #roots = new Map<Height, string>();
+  /** Messages by the height that has them, from whichever node delivered that first. */
+  readonly #ordered = new Map<string, Height>();
+  readonly #violations: string[] = [];
+
+  get violations(): readonly string[] {
+    return this.#violations;
+  }
+
+  get height(): Height {
+    return this.#blocks.size;
+  }
+
+  delivered({ node, height, hash, block }: Delivery): void {
+    const text = toHex(hash);
+    const known = this.#blocks.get(height);
+    if (known !== undefined) {
+      if (known.hash !== text)
+        this.#violations.push(`nodes ${known.node} and ${node} finalized different blocks at ${height}`);
+      return;
+    }
+    this.#blocks.set(height, { hash: text, node });
+    for (const message of block.payload.ingress) {
+      const id = toHex(message);
+      const before = this.#ordered.get(id);
+      if (before !== undefined) this.#violations.push(`a message of ${before} is ordered again at ${height}`);
+      this.#ordered.set(id, height);
+    }
+  }
+
+  executed(node: number, height: Height, rootHash: Uint8Array): void {
+    this.#root(height, rootHash, `node ${node} executed`);
+  }
+
+  certified(node: number, height: Height, rootHash: Uint8Array): void {
+    this.#root(height, rootHash, `node ${node} certified`);
+  }
+
+  #root(height: Height, rootHash: Uint8Array, what: string): void {
+    const text = toHex(rootHash);
+    const known = this.#roots.get(height);
+    if (known === undefined) this.#roots.set(height, text);
+    else if (known !== text) this.#violations.push(`${what} another state at ${height}`);
+  }
+
+  /** A client was told that its message is executed. */
+  acknowledged(message: Uint8Array): void {
+    if (!this.#ordered.has(toHex(message))) this.#violations.push("an acknowledged message is in no block");
+  }
+
+  /** How many of these are in no block. */
+  missing(messages: readonly Uint8Array[]): number {
+    return messages.filter((message) => !this.#ordered.has(toHex(message))).length;
+  }
+}

@@ -1,0 +1,60 @@
+/** What may go wrong in a simulated subnet, and how often; all of it drawn from the run's seed. */
+
+export interface FaultPlan {
+  /** Delay of a message: between these, ns. */
+  readonly delayNs: readonly [bigint, bigint];
+  /** Chances that a message is lost (and sent again after a while), or comes twice. */
+  readonly loss: number;
+  readonly duplicate: number;
+  /** In a second of virtual time and a node: chance to crash, and how long it stays away, ns. */
+  readonly crashPerSecond: number;
+  readonly awayNs: readonly [bigint, bigint];
+  /** In a second of virtual time: chance that the subnet is cut in two, and for how long, ns. */
+  readonly partitionPerSecond: number;
+  readonly partedNs: readonly [bigint, bigint];
+  /** Clocks are off by at most so much, either way, ns. */
+  readonly skewNs: bigint;
+  /** How the nodes at the lowest places misbehave; at most f of them keep the subnet safe and alive. */
+  readonly byzantine: readonly Misbehaviour[];
+}
+
+export type Misbehaviour =
+  /** Says nothing. */
+  | "silent"
+  /** Makes two blocks when it is its turn, and shows each to half of the others. */
+  | "equivocate"
+  /** Signs every block that it sees, notarization and finalization alike. */
+  | "sign_everything"
+  /** Its shares are wrong. */
+  | "wrong_shares"
+  /** Its blocks repeat what was ordered before. */
+  | "invalid_blocks"
+  /** Certifies another state. */
+  | "wrong_certification";
+
+const MS = 1_000_000n;
+const SECOND: bigint = 1_000n * MS;
+
+export const CALM: FaultPlan = {
+  delayNs: [5n * MS, 5n * MS],
+  loss: 0,
+  duplicate: 0,
+  crashPerSecond: 0,
+  awayNs: [0n, 0n],
+  partitionPerSecond: 0,
+  partedNs: [0n, 0n],
+  skewNs: 0n,
+  byzantine: [],
+};
+
+export const STORMY: FaultPlan = {
+  delayNs: [1n * MS, 120n * MS],
+  loss: 0.1,
+  duplicate: 0.05,
+  crashPerSecond: 0.02,
+  awayNs: [SECOND / 2n, 20n * SECOND],
+  partitionPerSecond: 0.03,
+  partedNs: [SECOND, 20n * SECOND],
+  skewNs: 200n * MS,
+  byzantine: [],
+};

@@ -1,0 +1,56 @@
+/**
+ * Ideal signatures, simulated: a signature is a hash under a secret that the simulation alone knows, so that millions of rounds can be
+ * run. Nobody forges one, and a subnet's signature takes as many shares as it should: what real keys are for. Not for any real network.
+ */
+import { assert, concatBytes, equalBytes, u64be, utf8 } from "@orrery/base";
+import type { KeySet, MemberCrypto } from "@orrery/consensus/member";
+import { quorumOf, randomnessThreshold } from "@orrery/consensus/member";
+import { sha256 } from "@orrery/crypto";
+
+/** Signatures that are remembered as good: each is verified by every member. */
+const REMEMBERED_MAX = 100_000;
+
+export class IdealKeys {
+  readonly #secret: Uint8Array;
+  readonly #members: number;
+  readonly #made = new Map<string, Uint8Array>();
+
+  constructor(seed: number, members: number) {
+    this.#secret = sha256(concatBytes(utf8("ideal keys"), u64be(BigInt(seed))));
+    this.#members = members;
+  }
+
+  #sign(who: string, message: Uint8Array): Uint8Array {
+    const digest = sha256(message);
+    const key = `${who}/${String.fromCharCode(...digest)}`;
+    const known = this.#made.get(key);
+    if (known !== undefined) return known;
+    if (this.#made.size >= REMEMBERED_MAX) this.#made.clear();
+    const signature = sha256(concatBytes(this.#secret, utf8(who), digest));
+    this.#made.set(key, signature);
+    return signature;
+  }
+
+  /** What the member at `index` can do. */
+  of(index: number): MemberCrypto {
+    const verified = (who: string, message: Uint8Array, signature: Uint8Array): boolean =>
+      equalBytes(this.#sign(who, message), signature);
+    return {
+      sign: (message) => this.#sign(`basic ${index}`, message),
+      verify: (signer, message, signature) => verified(`basic ${signer}`, message, signature),
+      signShare: (keys, message) => this.#sign(`${keys} ${index}`, message),
+      verifyShare: (keys, signer, message, signature) => verified(`${keys} ${signer}`, message, signature),
+      combine: (keys, message, shares) => {
+        const good = shares.filter(([signer, share]) => verified(`${keys} ${signer}`, message, share));
+        const needed = this.#needed(keys);
+        assert(new Set(good.map(([signer]) => signer)).size >= needed, "too few shares are combined");
+        return this.#sign(`${keys} whole`, message);
+      },
+      verifyWhole: (keys, message, signature) => verified(`${keys} whole`, message, signature),
+    };
+  }
+
+  #needed(keys: KeySet): number {
+    return keys === "low" ? randomnessThreshold(this.#members) : quorumOf(this.#members);
+  }
+}

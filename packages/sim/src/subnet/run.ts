@@ -1,0 +1,86 @@
+/**
+ * One run of a simulated subnet: a time of faults (safety), then none and clients that ask again (liveness), and the verdict of the
+ * checkers. Signatures are ideal and execution is a chain of hashes (both simulated); consensus is the real one.
+ */
+import { type SubnetId, utf8 } from "@orrery/base";
+import { sha256 } from "@orrery/crypto";
+import type { FaultPlan } from "./faults.ts";
+import { World } from "./world.ts";
+
+const SECOND = 1_000_000_000n;
+const START = 1_800_000_000n * SECOND;
+/** In which a healed subnet has to go on and order everything. */
+const RECOVERY_NS: bigint = 300n * SECOND;
+/** How often it is looked at. */
+const RECOVERY_STEP_NS: bigint = SECOND / 10n;
+/** Heights that it has to come further after it is healed. */
+const RECOVERY_HEIGHTS = 10;
+
+export interface SubnetRun {
+  readonly seed: number;
+  readonly nodes: number;
+  /** Of virtual time with faults. */
+  readonly seconds: number;
+  /** Clients' messages in each of them. */
+  readonly messagesPerSecond: number;
+  readonly faults: FaultPlan;
+}
+
+export interface SubnetVerdict {
+  readonly verdict: "ok" | "unsafe" | "stalled";
+  readonly violations: readonly string[];
+  readonly traceHash: string;
+  /** Finalized heights. */
+  readonly rounds: number;
+  readonly events: number;
+  /** Of virtual time, whole. */
+  readonly seconds: number;
+  /** From healing to recovery, of virtual time; null when it did not recover. */
+  readonly recoverySeconds: number | null;
+}
+
+export function runSubnet({ seed, nodes, seconds, messagesPerSecond, faults }: SubnetRun): SubnetVerdict {
+  const world = new World({
+    seed,
+    nodes,
+    config: {
+      subnetId: sha256(utf8("simulated subnet")).subarray(0, 29) as Uint8Array as SubnetId,
+      rules: { unitDelayNs: SECOND, initialNotaryDelayNs: (3n * SECOND) / 10n },
+    },
+    start: {
+      tip: { height: 0, hash: new Uint8Array(32), time: START, certifiedHeight: 0, registryVersion: 1 },
+      beacon: sha256(utf8("genesis beacon")),
+    },
+    rootHash: new Uint8Array(32),
+    faults,
+  });
+  const startedAt = world.now;
+  const messages: Uint8Array[] = [];
+  for (let second = 0; second < seconds; second++) {
+    for (let i = 0; i < messagesPerSecond; i++) {
+      const message = new Uint8Array(8);
+      new DataView(message.buffer).setUint32(0, messages.length);
+      messages.push(message);
+      world.submit(message);
+    }
+    world.run(world.now + SECOND);
+  }
+  world.heal();
+  const healedAt = world.now;
+  const goal = world.commonHeight + RECOVERY_HEIGHTS;
+  // Clients ask again for what they have no answer to.
+  for (const message of messages) world.submit(message);
+  const isWell = (): boolean => world.commonHeight >= goal && world.checkers.missing(messages) === 0;
+  while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
+  const { violations } = world.checkers;
+  const recovered = isWell();
+  return {
+    verdict: violations.length > 0 ? "unsafe" : recovered ? "ok" : "stalled",
+    violations,
+    traceHash: world.traceHash(),
+    rounds: world.checkers.height,
+    events: world.events,
+    seconds: Number((world.now - startedAt) / SECOND),
+    recoverySeconds: recovered ? Number(world.now - healedAt) / Number(SECOND) : null,
+  };
+}

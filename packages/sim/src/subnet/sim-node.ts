@@ -1,0 +1,158 @@
+/**
+ * A node of a simulated subnet: a real member, a disk that keeps what was persisted, messages of clients, and a state that stands for
+ * execution (simulated: a chain of hashes over what was delivered). A crash leaves the disk and the chain of states.
+ */
+import { type BlockPayload, concatBytes, type Height, toHex } from "@orrery/base";
+import {
+  type Artifact,
+  artifactId,
+  Member,
+  type MemberConfig,
+  type MemberCrypto,
+  type MemberEffect,
+  type MemberInput,
+  type PayloadContext,
+  type PayloadJudgement,
+  type Payloads,
+  type Start,
+} from "@orrery/consensus/member";
+import { sha256 } from "@orrery/crypto";
+
+const MESSAGES_PER_BLOCK = 10;
+
+export interface SimNodeOptions {
+  readonly config: MemberConfig;
+  readonly crypto: MemberCrypto;
+  readonly start: Start;
+  /** Of the state before the first block. */
+  readonly rootHash: Uint8Array;
+}
+
+/** Roots of delivered heights, in their order: what a restart finds of execution. */
+interface Executed {
+  readonly height: Height;
+  readonly rootHash: Uint8Array;
+}
+
+export class SimNode implements Payloads {
+  readonly #options: SimNodeOptions;
+  #member: Member | null = null;
+  readonly disk: Artifact[] = [];
+  readonly #executed: Executed[] = [];
+  /** Messages that are in executed blocks, and in which. */
+  readonly #done = new Map<string, Height>();
+  readonly #pending = new Map<string, Uint8Array>();
+  /** Published and not retracted. */
+  readonly published: Map<string, Artifact> = new Map();
+
+  constructor(options: SimNodeOptions) {
+    this.#options = options;
+  }
+
+  get isUp(): boolean {
+    return this.#member !== null;
+  }
+
+  get height(): Height {
+    return this.#options.start.tip.height + this.#executed.length;
+  }
+
+  get index(): number {
+    return this.#options.config.self;
+  }
+
+  /** From what the disk has; the effects that follow from it. */
+  boot(now: bigint): readonly MemberEffect[] {
+    const environment = {
+      config: this.#options.config,
+      crypto: this.#options.crypto,
+      payloads: this,
+      registryVersion: () => 1,
+    };
+    this.#member = new Member(environment, this.#options.start, this.disk);
+    // What it had published before it is still its to say.
+    this.published.clear();
+    for (const artifact of this.disk) {
+      if (!artifact.kind.endsWith("_share") || ("signer" in artifact && artifact.signer === this.index))
+        this.published.set(artifactId(artifact), artifact);
+    }
+    return this.step({ kind: "time", now });
+  }
+
+  crash(): void {
+    this.#member = null;
+    this.#pending.clear();
+  }
+
+  /** Persisted and published things are kept here; all effects are returned. */
+  step(input: MemberInput): readonly MemberEffect[] {
+    const member = this.#member;
+    if (member === null) return [];
+    const effects = member.step(input);
+    for (const effect of effects) {
+      if (effect.kind === "persist") this.disk.push(effect.artifact);
+      else if (effect.kind === "publish") this.published.set(artifactId(effect.artifact), effect.artifact);
+      else if (effect.kind === "retract") this.published.delete(effect.id);
+    }
+    return effects;
+  }
+
+  nextTime(): bigint | null {
+    return this.#member?.nextTime() ?? null;
+  }
+
+  submit(message: Uint8Array): void {
+    const id = toHex(message);
+    if (!this.#done.has(id)) this.#pending.set(id, message);
+  }
+
+  hasDone(message: Uint8Array): boolean {
+    return this.#done.has(toHex(message));
+  }
+
+  /** The state after a delivered block; the one it had before a crash for those it executed then. */
+  execute(
+    height: Height,
+    blockHash: Uint8Array,
+    tape: Uint8Array,
+    ingress: readonly Uint8Array[],
+  ): Uint8Array {
+    const place = height - this.#options.start.tip.height - 1;
+    const known = this.#executed[place];
+    if (known !== undefined) return known.rootHash;
+    const before = this.#executed.at(-1)?.rootHash ?? this.#options.rootHash;
+    const rootHash = sha256(concatBytes(before, blockHash, tape));
+    this.#executed.push({ height, rootHash });
+    for (const id of ingress.map(toHex)) {
+      this.#done.set(id, height);
+      this.#pending.delete(id);
+    }
+    return rootHash;
+  }
+
+  build({ past }: PayloadContext): BlockPayload {
+    const ordered = new Set(past.flatMap(({ ingress }) => ingress.map(toHex)));
+    const ingress: Uint8Array[] = [];
+    for (const [id, message] of this.#pending) {
+      if (ingress.length >= MESSAGES_PER_BLOCK) break;
+      if (!ordered.has(id)) ingress.push(message);
+    }
+    return { ingress };
+  }
+
+  judge(payload: BlockPayload, { past, certifiedHeight }: PayloadContext): PayloadJudgement {
+    const ordered = new Set(past.flatMap(({ ingress }) => ingress.map(toHex)));
+    for (const message of payload.ingress) {
+      const id = toHex(message);
+      if (ordered.has(id)) return { kind: "invalid", reason: "a message is ordered twice" };
+      // In the state at the certified height, as every member has it.
+      const done = this.#done.get(id);
+      if (done !== undefined && done <= certifiedHeight)
+        return { kind: "invalid", reason: "a message is executed already" };
+      ordered.add(id);
+    }
+    return payload.ingress.length > MESSAGES_PER_BLOCK
+      ? { kind: "invalid", reason: "too many messages" }
+      : { kind: "valid" };
+  }
+}

@@ -1,0 +1,266 @@
+/**
+ * A simulated subnet: members joined by links that delay, lose, double and reorder, cut in two at times, with nodes that crash and come
+ * back. Virtual time, one seed, one run. What a node publishes reaches every other one sooner or later, as long as both are up.
+ */
+import { concatBytes, type Height, toHex, utf8 } from "@orrery/base";
+import { blockHash } from "@orrery/consensus";
+import {
+  type Artifact,
+  artifactId,
+  type MemberConfig,
+  type MemberEffect,
+  type Start,
+} from "@orrery/consensus/member";
+import { sha256 } from "@orrery/crypto";
+import { type Random, seededRandom } from "../random.ts";
+import { Checkers } from "./checkers.ts";
+import { EventQueue } from "./event-queue.ts";
+import type { FaultPlan } from "./faults.ts";
+import { IdealKeys } from "./ideal-keys.ts";
+import { type Actor, actorFor } from "./misbehaving.ts";
+import { SimNode } from "./sim-node.ts";
+
+const MS = 1_000_000n;
+const SECOND: bigint = 1_000n * MS;
+/** Until what was not received is sent again. */
+const RESEND_NS: bigint = 250n * MS;
+/** From a block's delivery to its state. */
+const EXECUTION_NS: bigint = 5n * MS;
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly nodes: number;
+  readonly config: Omit<MemberConfig, "self" | "members">;
+  readonly start: Start;
+  readonly rootHash: Uint8Array;
+  readonly faults: FaultPlan;
+}
+
+type Event =
+  | { readonly kind: "receive"; readonly from: number; readonly to: number; readonly artifact: Artifact }
+  | { readonly kind: "wake"; readonly node: number }
+  | {
+      readonly kind: "executed";
+      readonly node: number;
+      readonly height: Height;
+      readonly rootHash: Uint8Array;
+      readonly life: number;
+    }
+  | { readonly kind: "boot"; readonly node: number }
+  | { readonly kind: "heal" }
+  | { readonly kind: "second" };
+
+export class World {
+  readonly #options: WorldOptions;
+  readonly #random: Random;
+  readonly #queue = new EventQueue<Event>();
+  readonly nodes: readonly SimNode[];
+  readonly #actors: readonly Actor[];
+  readonly #skews: readonly bigint[];
+  /** Counts a node's starts, so that what a life before had planned does nothing. */
+  readonly #lives: number[];
+  readonly #wakes: (bigint | null)[];
+  readonly checkers: Checkers = new Checkers();
+  #parted: ReadonlySet<number> | null = null;
+  #faulty = true;
+  #trace: Uint8Array = new Uint8Array(32);
+  now: bigint;
+  events = 0;
+
+  constructor(options: WorldOptions) {
+    const { seed, nodes, config, start, rootHash, faults } = options;
+    this.#options = options;
+    this.#random = seededRandom(seed);
+    this.now = start.tip.time + SECOND;
+    const keys = new IdealKeys(seed, nodes);
+    const indices = Array.from({ length: nodes }, (_, index) => index);
+    this.nodes = indices.map(
+      (self) =>
+        new SimNode({ config: { ...config, self, members: nodes }, crypto: keys.of(self), start, rootHash }),
+    );
+    this.#actors = indices.map((index) =>
+      actorFor(faults.byzantine[index] ?? null, {
+        crypto: keys.of(index),
+        subnetId: config.subnetId,
+        index,
+        nodes,
+      }),
+    );
+    const skew = Number(faults.skewNs);
+    this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
+    this.#lives = indices.map(() => 0);
+    this.#wakes = indices.map(() => null);
+    for (const index of indices) this.#boot(index);
+    this.#queue.plan(this.now + SECOND, { kind: "second" });
+  }
+
+  isHonest(node: number): boolean {
+    return this.#actors[node]?.isHonest === true;
+  }
+
+  /** The lowest height that every honest node has delivered. */
+  get commonHeight(): Height {
+    return Math.min(...this.nodes.filter(({ index }) => this.isHonest(index)).map(({ height }) => height));
+  }
+
+  submit(message: Uint8Array): void {
+    for (const node of this.nodes) node.submit(message);
+  }
+
+  /** No new faults; nodes that are away come back, and the subnet is whole. */
+  heal(): void {
+    this.#faulty = false;
+    this.#parted = null;
+    for (const node of this.nodes) if (!node.isUp) this.#boot(node.index);
+  }
+
+  run(until: bigint): void {
+    for (;;) {
+      const at = this.#queue.nextAt;
+      if (at === null || at > until) break;
+      const { event } = this.#queue.take() as { event: Event };
+      this.now = at;
+      this.events++;
+      this.#note(event);
+      this.#happen(event);
+    }
+    this.now = until;
+  }
+
+  #happen(event: Event): void {
+    switch (event.kind) {
+      case "receive":
+        this.#receive(event);
+        return;
+      case "wake":
+        this.#wakes[event.node] = null;
+        this.#tell(event.node);
+        return;
+      case "executed":
+        if (this.#lives[event.node] !== event.life) return;
+        this.checkers.executed(event.node, event.height, event.rootHash);
+        this.#tell(event.node, { kind: "executed", height: event.height, rootHash: event.rootHash });
+        return;
+      case "boot":
+        if (!(this.nodes[event.node] as SimNode).isUp) this.#boot(event.node);
+        return;
+      case "heal":
+        this.#parted = null;
+        return;
+      case "second":
+        this.#second();
+        return;
+    }
+  }
+
+  #clock(node: number): bigint {
+    return this.now + (this.#skews[node] as bigint);
+  }
+
+  #boot(index: number): void {
+    const node = this.nodes[index] as SimNode;
+    this.#lives[index] = (this.#lives[index] as number) + 1;
+    this.#follow(index, node.boot(this.#clock(index)));
+    for (const other of this.nodes) {
+      if (other === node || !other.isUp) continue;
+      for (const artifact of other.published.values()) this.#send(other.index, index, artifact);
+      for (const artifact of node.published.values()) this.#send(index, other.index, artifact);
+    }
+  }
+
+  /** Its clock, and what came. */
+  #tell(index: number, input?: Parameters<SimNode["step"]>[0]): void {
+    const node = this.nodes[index] as SimNode;
+    if (!node.isUp) return;
+    this.#follow(index, node.step({ kind: "time", now: this.#clock(index) }));
+    if (input !== undefined) this.#follow(index, node.step(input));
+  }
+
+  #follow(index: number, effects: readonly MemberEffect[]): void {
+    const node = this.nodes[index] as SimNode;
+    for (const effect of effects) {
+      if (effect.kind === "publish") this.#publish(index, effect.artifact);
+      else if (effect.kind === "deliver") this.#deliver(node, effect);
+      else if (effect.kind === "certified" && this.isHonest(index))
+        this.checkers.certified(index, effect.certification.height, effect.certification.content);
+    }
+    this.#planWake(index);
+  }
+
+  #planWake(index: number): void {
+    const next = (this.nodes[index] as SimNode).nextTime();
+    if (next === null) return;
+    const at = next - (this.#skews[index] as bigint);
+    const planned = this.#wakes[index] as bigint | null;
+    if (planned !== null && planned <= at) return;
+    this.#wakes[index] = at;
+    this.#queue.plan(at > this.now ? at : this.now, { kind: "wake", node: index });
+  }
+
+  #deliver(node: SimNode, { block, tape }: Extract<MemberEffect, { kind: "deliver" }>): void {
+    const { height, payload } = block;
+    const hash = blockHash(block);
+    if (this.isHonest(node.index)) this.checkers.delivered({ node: node.index, height, hash, block });
+    const rootHash = node.execute(height, hash, tape.signature, payload.ingress);
+    const life = this.#lives[node.index] as number;
+    this.#queue.plan(this.now + EXECUTION_NS, { kind: "executed", node: node.index, height, rootHash, life });
+  }
+
+  #publish(from: number, artifact: Artifact): void {
+    const said = (this.#actors[from] as Actor).say(artifact);
+    for (let to = 0; to < this.nodes.length; to++) {
+      if (to !== from) for (const each of said(to)) this.#send(from, to, each);
+    }
+  }
+
+  #send(from: number, to: number, artifact: Artifact): void {
+    const { delayNs, duplicate } = this.#options.faults;
+    this.#queue.plan(this.now + this.#between(delayNs), { kind: "receive", from, to, artifact });
+    if (this.#faulty && this.#random.chance(duplicate))
+      this.#queue.plan(this.now + this.#between(delayNs), { kind: "receive", from, to, artifact });
+  }
+
+  #between([least, most]: readonly [bigint, bigint]): bigint {
+    return least + BigInt(Math.floor(this.#random.next() * Number(most - least + 1n)));
+  }
+
+  #receive(event: Extract<Event, { kind: "receive" }>): void {
+    const { from, to, artifact } = event;
+    const node = this.nodes[to] as SimNode;
+    // A node that comes back is sent everything anew.
+    if (!node.isUp) return;
+    const parted = this.#parted !== null && this.#parted.has(from) !== this.#parted.has(to);
+    if (parted || (this.#faulty && this.#random.chance(this.#options.faults.loss))) {
+      this.#queue.plan(this.now + RESEND_NS, event);
+      return;
+    }
+    this.#tell(to, { kind: "artifact", from, artifact });
+  }
+
+  /** Draws this second's faults. */
+  #second(): void {
+    this.#queue.plan(this.now + SECOND, { kind: "second" });
+    if (!this.#faulty) return;
+    const { crashPerSecond, awayNs, partitionPerSecond, partedNs } = this.#options.faults;
+    for (const node of this.nodes) {
+      if (!node.isUp || !this.#random.chance(crashPerSecond)) continue;
+      node.crash();
+      this.#queue.plan(this.now + this.#between(awayNs), { kind: "boot", node: node.index });
+    }
+    if (this.#parted === null && this.#random.chance(partitionPerSecond)) {
+      this.#parted = new Set(this.nodes.map(({ index }) => index).filter(() => this.#random.chance(0.5)));
+      this.#queue.plan(this.now + this.#between(partedNs), { kind: "heal" });
+    }
+  }
+
+  /** Of every event and what followed: the same for the same seed, on every machine. */
+  traceHash(): string {
+    return toHex(this.#trace);
+  }
+
+  #note(event: Event): void {
+    const node = "node" in event ? event.node : "to" in event ? event.to : -1;
+    const what = event.kind === "receive" ? `${event.from}>${artifactId(event.artifact)}` : "";
+    this.#trace = sha256(concatBytes(this.#trace, utf8(`${this.now}/${event.kind}/${node}/${what}`)));
+  }
+}
