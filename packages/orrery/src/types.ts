@@ -123,6 +123,8 @@ export interface MessageRule {
     | { readonly kind: "hold" }
     | { readonly kind: "delay"; readonly durationMs: number }
     /** Requests only: answered so instead of being delivered. */
+    /** Messages of best-effort calls only, others always arrive: this one does not, and its caller learns by the deadline. */
+    | { readonly kind: "drop" }
     | { readonly kind: "reject"; readonly code: 1 | 2 | 3 | 4 | 5; readonly message: string };
 }
 

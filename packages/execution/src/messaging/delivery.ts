@@ -5,6 +5,7 @@
  * more are booked as consumed.
  */
 import {
+  assert,
   type CanisterId,
   compareBytes,
   equalBytes,
@@ -67,8 +68,16 @@ export function settleOutbox(round: Round, canister: CanisterState, outbox: Outb
 export function deliverMessages(round: Round, outbox: Outbox): void {
   for (const message of outbox.messages) {
     const passed = round.gate === null ? message : round.gate.pass(message);
-    if (passed !== null) deliverMessage(round, passed);
+    if (passed === "lost") loseMessage(round, message);
+    else if (passed !== null) deliverMessage(round, passed);
   }
+}
+
+/** Its cycles travel back alone; the caller learns by its deadline. */
+function loseMessage(round: Round, message: OutboundMessage): void {
+  assert((message.input.deadline ?? 0n) !== 0n, "messages of calls with a guarantee are never lost");
+  if (message.kind === "request") refundLater(round, message.input.from, message.input.cycles);
+  else refundLater(round, message.to, message.input.refund);
 }
 
 function deliverMessage(round: Round, message: OutboundMessage): void {

@@ -25,8 +25,8 @@ export interface ExecutionEnv {
 
 /** Between canisters, on their way: an instrument of test networks, which no node has. */
 export interface MessageGate {
-  /** What goes on instead of a message that a canister sent; null: nothing now, the gate has it. */
-  pass(message: OutboundMessage): OutboundMessage | null;
+  /** What goes on instead of a message that a canister sent; null: nothing now, the gate has it. `lost`: never, of best-effort calls. */
+  pass(message: OutboundMessage): OutboundMessage | null | "lost";
   /** Messages that go on in the round at `time`. */
   release(time: TimeNs): readonly OutboundMessage[];
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
-import { type CanisterId, principalToText } from "@orrery/base";
+import { type CanisterId, equalBytes, principalToText } from "@orrery/base";
+import { traceToText, traceTrees } from "../trace/index.ts";
 import type { Instance, MessageId, MessageRule } from "./index.ts";
 import {
   call,
@@ -146,6 +147,76 @@ test("a best-effort call whose request is held too long ends in time, and the re
   instance.tick();
   assert.deepEqual(instance.takeTrace(), []);
   assert.ok(instance.settle());
+});
+
+for (const isFar of [false, true]) {
+  const where = isFar ? "to another subnet" : "within a subnet";
+  for (const kind of ["request", "response"] as const) {
+    test(`a ${kind} ${where} that is lost is told by the call's deadline, and only best-effort calls lose any`, () => {
+      const one = scene(isFar);
+      const { instance, caller, callee } = one;
+      instance.intercept([{ kind, action: { kind: "drop" } }]);
+      // A call with a guarantee.
+      const before = reply(one, relayed(one, 1n));
+      instance.trace(true);
+      const cycles = instance.cycles(caller) + instance.cycles(callee);
+      const submitted = instance.submitIngress(
+        call(caller, "bestEffort", candid([IDL.Principal, IDL.Nat32], [target(callee), 10])),
+      );
+      assert.ok(submitted.ok);
+      assert.throws(() => instance.awaitIngress(submitted.value, 20), { code: "call_pending" });
+      assert.deepEqual(instance.heldMessages(), []);
+      instance.setTime(instance.time + 11_000_000_000n);
+      const answer = instance.awaitIngress(submitted.value);
+      assert.ok(answer.ok);
+      const executed = instance.takeTrace().filter(({ canisterId }) => equalBytes(canisterId, callee));
+      assert.equal(executed.length, kind === "request" ? 0 : 1);
+      assert.equal(instance.cycles(caller) + instance.cycles(callee), cycles);
+      instance.intercept([]);
+      const added = kind === "request" ? 1n : 2n;
+      assert.equal(reply(one, relayed(one, 1n)), before + added);
+      assert.ok(instance.settle());
+    });
+  }
+}
+
+/** Everything at once, on two subnets; what happened, and what the state came to. */
+function troubled(): string {
+  const one = scene(true);
+  const { instance, caller, callee } = one;
+  instance.trace(true);
+  instance.intercept([
+    { to: callee, kind: "request", times: 3, action: { kind: "hold" } },
+    { from: callee, kind: "response", times: 2, action: { kind: "delay", durationNs: 2_000_000_000n } },
+    { to: callee, method: "add", times: 1, action: { kind: "reject", code: 2, message: "made to fail" } },
+    { action: { kind: "drop" } },
+  ]);
+  const arg = candid([IDL.Principal, IDL.Nat], [target(callee), 5n]);
+  const parallel = instance.submitIngress(call(caller, "parallel", arg));
+  const lost = instance.submitIngress(
+    call(caller, "bestEffort", candid([IDL.Principal, IDL.Nat32], [target(callee), 5])),
+  );
+  assert.ok(parallel.ok && lost.ok);
+  for (let i = 0; i < 5; i++) instance.tick();
+  const held = instance.heldMessages().filter(({ until }) => until === null);
+  instance.releaseMessages(held.map(({ id }) => id).reverse());
+  for (let i = 0; i < 12; i++) {
+    instance.setTime(instance.time + 1_000_000_000n);
+    instance.tick();
+  }
+  for (const id of [parallel.value, lost.value]) instance.awaitIngress(id);
+  assert.ok(instance.settle());
+  return [
+    traceToText(traceTrees(instance.takeTrace())),
+    ...[caller, callee].map((id) => instance.cycles(id)),
+    instance.time,
+  ].join("\n");
+}
+
+test("a run in which messages are held, reordered, delayed, rejected and lost repeats to the cycle", () => {
+  const first = troubled();
+  assert.match(first, /made to fail/);
+  assert.equal(troubled(), first);
 });
 
 test("rules that make no sense are refused", () => {

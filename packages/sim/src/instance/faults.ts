@@ -1,7 +1,7 @@
 /**
  * Faults of the way between canisters, at will: messages that rules name are held until they are released, in any order, delayed by time,
- * or their calls rejected. Everything follows from rules and releases, so that a run with faults repeats like any other. No message
- * is ever lost or doubled, which the protocol rules out: a call has exactly one answer whatever happens to it.
+ * their calls rejected, or, of best-effort calls, lost. Everything follows from rules and releases, so that a run with faults repeats like
+ * any other. What the protocol rules out does not happen: a call has exactly one answer, and one with a guarantee loses no message.
  */
 import { type CanisterId, equalBytes, OrreryError, type TimeNs } from "@orrery/base";
 import type { MessageGate } from "@orrery/execution";
@@ -19,6 +19,8 @@ export interface MessageRule {
   readonly action:
     | { readonly kind: "hold" }
     | { readonly kind: "delay"; readonly durationNs: bigint }
+    /** Of best-effort calls only: it never arrives, and its caller learns by the deadline. */
+    | { readonly kind: "drop" }
     /** Requests only: answered so instead of being delivered. */
     | { readonly kind: "reject"; readonly code: 1 | 2 | 3 | 4 | 5; readonly message: string };
 }
@@ -121,12 +123,13 @@ export class Faults {
     };
   }
 
-  #pass(message: OutboundMessage, number: number, now: TimeNs): OutboundMessage | null {
+  #pass(message: OutboundMessage, number: number, now: TimeNs): ReturnType<MessageGate["pass"]> {
     const counted = this.#rules.find(({ rule, left }) => left > 0 && fits(rule, message));
     if (counted === undefined || this.#kept.length >= HELD_MAX) return message;
     counted.left--;
     const { action } = counted.rule;
     if (action.kind === "reject") return rejected(message, action);
+    if (action.kind === "drop") return "lost";
     const until = action.kind === "delay" ? now + action.durationNs : null;
     const { from, to, method } = partiesOf(message);
     this.#kept.push({ id: this.#next++, kind: message.kind, from, to, method, until, number, message });
@@ -157,6 +160,7 @@ function partiesOf(message: OutboundMessage): Pick<HeldMessage, "from" | "to" | 
 function fits(rule: MessageRule, message: OutboundMessage): boolean {
   if (rule.kind !== undefined && rule.kind !== message.kind) return false;
   if (rule.action.kind === "reject" && message.kind !== "request") return false;
+  if (rule.action.kind === "drop" && (message.input.deadline ?? 0n) === 0n) return false;
   const { from, to, method } = partiesOf(message);
   if (rule.from !== undefined && !equalBytes(rule.from, from)) return false;
   if (rule.to !== undefined && !equalBytes(rule.to, to)) return false;
