@@ -72,7 +72,7 @@ export async function pack(outdir: string): Promise<string> {
     entries[`command-${command}`] = join(REPOSITORY_ROOT, source);
     const launcher = join(folder, `bin/${command}.js`);
     writeFileSync(launcher, launcherText(command));
-    chmodSync(launcher, 0o755);
+    if (process.platform !== "win32") chmodSync(launcher, 0o755);
   }
 
   const packages = await bundleAll(folder, entries, library.exports[BROWSER_ENTRY] as string);

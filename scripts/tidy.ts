@@ -11,6 +11,7 @@ import { purity } from "./tidy/purity.ts";
 import type { Rule } from "./tidy/rule.ts";
 import { size } from "./tidy/size.ts";
 import { specMap } from "./tidy/spec-map.ts";
+import { systems } from "./tidy/systems.ts";
 
 const RULES: readonly Rule[] = [
   floors,
@@ -25,6 +26,7 @@ const RULES: readonly Rule[] = [
   readmes,
   fixtures,
   specMap,
+  systems,
 ];
 
 const repository = openRepository(REPOSITORY_ROOT);

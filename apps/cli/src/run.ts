@@ -50,6 +50,11 @@ function collect(text: string, before: readonly string[] = []): readonly string[
   return [...before, text];
 }
 
+const systemWasm = (): Option =>
+  new Option(
+    "--system-wasm <where>",
+    "modules of the public network's system canisters: a folder, or name=path,name=path (default: $ORRERY_SYSTEM_WASM)",
+  );
 const stateDir = (): Option =>
   new Option("--state-dir <dir>", "directory that holds the network").default(DEFAULT_STATE_DIR);
 const port = (): Option =>
@@ -93,12 +98,7 @@ function createProgram(io: Io, done: (code: number) => void): Command {
       ).argParser(parseCount),
     )
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
-    .addOption(
-      new Option(
-        "--system-wasm <where>",
-        "modules of the public network's system canisters: a folder, or name=path,name=path (default: $ORRERY_SYSTEM_WASM)",
-      ),
-    )
+    .addOption(systemWasm())
     .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))
     .addOption(json())
     .action(async (options: StartOptions) => done(await (await import("./start.ts")).start(options, io)));

@@ -1,7 +1,7 @@
 /** `orrery stop`: asks the node to stop and waits until its process is gone. Nothing running is not a failure. */
 import { OrreryError } from "@orrery/base";
 import { type Io, jsonDocument } from "./io.ts";
-import { notRunning, resolveStateDir, runningNetwork } from "./state-files.ts";
+import { notRunning, removeNetworkInfo, resolveStateDir, runningNetwork } from "./state-files.ts";
 
 export interface StopOptions {
   readonly stateDir: string;
@@ -38,6 +38,7 @@ export async function stop(options: StopOptions, io: Io): Promise<number> {
     if (options.json === true) io.out(jsonDocument({ stopped: false }));
     return 0;
   }
+  // On Windows this ends the process at once, as a power cut would: what it had confirmed is kept there too.
   process.kill(info.pid, "SIGTERM");
   if (!(await exited(info.pid))) {
     const seconds = STOP_TIMEOUT_MS / 1_000;
@@ -46,6 +47,8 @@ export async function stop(options: StopOptions, io: Io): Promise<number> {
       `process ${info.pid} did not stop within ${seconds} s; its log is in ${stateDir}`,
     );
   }
+  // It had no time to take its description away.
+  if (process.platform === "win32") removeNetworkInfo(stateDir);
   if (options.json === true) io.out(jsonDocument({ stopped: true, pid: info.pid }));
   else io.out("The network is stopped; its state is kept.\n");
   return 0;
