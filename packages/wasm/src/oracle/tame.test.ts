@@ -29,6 +29,13 @@ test("globals that hold references are nulls, imported ones too", () => {
   );
 });
 
+test("narrower types are those of all references", () => {
+  assert.equal(
+    tamed("(module (type (func (param nullfuncref (ref (exact $0))) (result nullexternref))))"),
+    "(module (type (func (param funcref funcref) (result externref))))",
+  );
+});
+
 test("what was refused is accepted", () => {
   const text = `(module (memory 1) (table $0 2 funcref) (func (table.set $0 (i32.const 0) (ref.null func))
     (drop (table.get $0 (i32.const 1)))))`;

@@ -30,6 +30,12 @@ function print(node: Node): string {
 const drops = (operands: readonly Node[]): Node[] => operands.map((operand) => ["drop", operand]);
 const isList = (node: Node): node is readonly Node[] => typeof node !== "string";
 
+/** Types of nothing but null, which are written like these, as references to one type of function are. */
+const BOTTOM: ReadonlyMap<string, string> = new Map([
+  ["nullfuncref", "funcref"],
+  ["nullexternref", "externref"],
+]);
+
 /** The kind of reference that a type in text is, if it is one. */
 function referenceOf(type: string): "nofunc" | "noextern" | null {
   if (/\b(funcref|nullfuncref|func|nofunc)\b/.test(type)) return "nofunc";
@@ -55,8 +61,9 @@ export function tamed(text: string): string {
   const [module] = parse(text) as [readonly Node[]];
   const references = referenceGlobals(module);
   const visit = (node: Node): Node => {
-    if (!isList(node)) return node;
+    if (!isList(node)) return BOTTOM.get(node) ?? node;
     const [head, name] = node;
+    if (head === "ref") return /\b(no)?extern\b/.test(print(node)) ? "externref" : "funcref";
     const operands = (): Node[] => node.filter(isList).map(visit);
     const reference = references.get(name ?? "");
     if (head === "global.get" && reference !== undefined) return ["ref.null", reference];
