@@ -13,8 +13,10 @@ import { Room, type Surroundings } from "./room.ts";
 import type { Network, NetworkOptions, OutcallHandler } from "./types.ts";
 import { createWeb } from "./web.ts";
 
+export { functionShares, profileToFolded, profileToSpeedscope, renderFlameGraph } from "@orrery/sim/profile";
 export {
   type Call,
+  type CallProfile,
   CallRejected,
   type ClockKind,
   type HeldMessage,
@@ -25,6 +27,7 @@ export {
   type OutcallAnswer,
   type OutcallHandler,
   type OutcallRequest,
+  type ProfileOptions,
   type Subnet,
   type SubnetKind,
   type Traces,

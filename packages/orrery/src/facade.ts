@@ -6,9 +6,11 @@ import { OrreryError, type Principal, principalFromText, principalToText, type T
 import type { OutcallAnswer as Answer, SubnetKind as Kind } from "@orrery/sim/instance";
 import { wallTime } from "./machine.ts";
 import { decodeManagementReply, encodeManagementCall } from "./management.ts";
+import { type Conversation, profileCall } from "./profile.ts";
 import type { HttpAnswer, HttpCall, NetworkCall, NetworkStart, Opened } from "./protocol.ts";
 import {
   type Call,
+  type CallProfile,
   CallRejected,
   type InstallOptions,
   type Network,
@@ -91,13 +93,8 @@ function resumption(error: unknown): Extract<NetworkCall, { kind: "resume" }> | 
   return { kind: "resume", requestId, subnetId };
 }
 
-export function networkOf(
-  remote: AskedNetwork,
-  handler: OutcallHandler | null,
-  loadFolder: FolderLoader,
-): Network {
-  const { opened } = remote;
-
+/** Calls to the network, the answers of `handler` to outcalls among them. */
+function converse(remote: AskedNetwork, handler: OutcallHandler | null): Conversation {
   function ask<T>(call: NetworkCall): T {
     try {
       return remote.ask<T>(call);
@@ -134,6 +131,17 @@ export function networkOf(
     if ("error" in outcome) throw outcome.error;
     return outcome.value;
   }
+
+  return { ask, run };
+}
+
+export function networkOf(
+  remote: AskedNetwork,
+  handler: OutcallHandler | null,
+  loadFolder: FolderLoader,
+): Network {
+  const { opened } = remote;
+  const { ask, run } = converse(remote, handler);
 
   function manage(
     method: string,
@@ -196,6 +204,14 @@ export function networkOf(
     save: () => ask({ kind: "save" }),
     trace: (on) => ask({ kind: "trace", on }),
     takeTraces: () => ask({ kind: "take_traces" }),
+    async profile(call, options = {}): Promise<CallProfile> {
+      const copy = await remote.fork();
+      try {
+        return profileCall(converse(copy, handler), call, options);
+      } finally {
+        await copy.close();
+      }
+    },
     fork: async () => networkOf(await remote.fork(), handler, loadFolder),
     stop: () => remote.close(),
   };

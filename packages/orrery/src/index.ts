@@ -1,5 +1,15 @@
 /** What users import: a network inside their process. */
 export {
+  type FlameGraphOptions,
+  type FunctionProfile,
+  type FunctionShare,
+  type FunctionStack,
+  functionShares,
+  profileToFolded,
+  profileToSpeedscope,
+  renderFlameGraph,
+} from "@orrery/sim/profile";
+export {
   type HtmlOptions,
   type PerfettoOptions,
   type TextOptions,
@@ -15,6 +25,7 @@ export {
 export { createNetwork } from "./network.ts";
 export {
   type Call,
+  type CallProfile,
   CallRejected,
   type ClockKind,
   type HeldMessage,
@@ -26,6 +37,7 @@ export {
   type OutcallAnswer,
   type OutcallHandler,
   type OutcallRequest,
+  type ProfileOptions,
   type RealOutcalls,
   type Subnet,
   type SubnetKind,

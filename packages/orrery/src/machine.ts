@@ -20,6 +20,7 @@ import type {
   MessageId,
   Reject,
 } from "@orrery/sim/instance";
+import type { Submitted } from "./protocol.ts";
 import type { Call, HeldMessage, MessageRule, OutcallRequest } from "./types.ts";
 
 const NS_PER_MS = 1_000_000n;
@@ -99,10 +100,20 @@ export class Machine {
   }
 
   update(call: Call): Uint8Array {
+    return this.#await(this.#submit(call));
+  }
+
+  /** The call's request id and its subnet, for `resume`. */
+  submit(call: Call): Submitted {
+    const { requestId, subnetId } = this.#submit(call);
+    return { requestId: toHex(requestId), subnetId: principalToText(subnetId) };
+  }
+
+  #submit(call: Call): MessageId {
     this.now();
     const submitted = this.#anywhere(call, (one) => this.instance.submitIngress(one));
     if (!submitted.ok) throw rejected({ ...submitted.error, certified: true });
-    return this.#await(submitted.value);
+    return submitted.value;
   }
 
   /** What belongs to no subnet goes to the main one, which says so. */

@@ -20,6 +20,12 @@ export interface NetworkStart
   readonly outcalls: RealOutcalls | null;
 }
 
+/** An update on its way: both as texts, the request id in hex. */
+export interface Submitted {
+  readonly requestId: string;
+  readonly subnetId: string;
+}
+
 /** Operations of a network that take and give plain data. */
 export type Invocable =
   | "topology"
@@ -56,6 +62,16 @@ export type NetworkCall =
   | { readonly kind: "advance"; readonly durationNs: bigint }
   | { readonly kind: "tick" }
   | { readonly kind: "trace"; readonly on: boolean }
+  /** An update that is on its way: `Submitted`. */
+  | { readonly kind: "submit"; readonly call: Call }
+  /** From now on these canisters' executions are profiled; null: all. */
+  | { readonly kind: "profile"; readonly canisters: readonly string[] | null }
+  /** What a call of which this is the request id came to, or queries since: `ProfiledCall`. */
+  | {
+      readonly kind: "take_profile";
+      readonly requestId: string | null;
+      readonly names: ReadonlyMap<string, string>;
+    }
   | { readonly kind: "take_traces" }
   | { readonly kind: "save" }
   | { readonly kind: "intercept"; readonly rules: readonly MessageRule[] }

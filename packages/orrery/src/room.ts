@@ -2,7 +2,7 @@
  * One network, on the thread of all or in a page: its machine, its HTTPS interface, and the outcalls that it really makes. What only
  * a host or a browser can do comes from its surroundings.
  */
-import { assertNever, concatBytes, OrreryError } from "@orrery/base";
+import { assertNever, concatBytes, fromHex, OrreryError, principalFromText } from "@orrery/base";
 import type { Api, HttpResponse } from "@orrery/http";
 import {
   type OutcallAnswer as Answer,
@@ -10,6 +10,7 @@ import {
   type Instance,
   type InstanceHost,
 } from "@orrery/sim/instance";
+import { profiledMessage, profiledQueries, watchCall } from "@orrery/sim/profile";
 import { traceToText, traceTrees } from "@orrery/sim/trace";
 import type { Live } from "./live.ts";
 import { Machine } from "./machine.ts";
@@ -147,6 +148,14 @@ export class Room {
         return machine.instance.trace(call.on);
       case "take_traces":
         return tracesOf(machine.instance);
+      case "submit":
+        return machine.submit(call.call);
+      case "profile":
+        return watchCall(machine.instance, call.canisters?.map(principalFromText) ?? null);
+      case "take_profile":
+        return call.requestId === null
+          ? profiledQueries(machine.instance, call)
+          : profiledMessage(machine.instance, fromHex(call.requestId), call);
       case "keeps_heap":
         return machine.keepsHeap(call.canisterId);
       case "complete": {

@@ -1,5 +1,6 @@
 /** What users of the library say and get. */
 import { OrreryError, type TimeNs } from "@orrery/base";
+import type { ProfiledCall } from "@orrery/sim/profile";
 import type { Trace } from "@orrery/sim/trace";
 
 export type ClockKind = "virtual" | "wall";
@@ -122,9 +123,9 @@ export interface MessageRule {
   readonly action: /** Until it is released. */
     | { readonly kind: "hold" }
     | { readonly kind: "delay"; readonly durationMs: number }
-    /** Requests only: answered so instead of being delivered. */
     /** Messages of best-effort calls only, others always arrive: this one does not, and its caller learns by the deadline. */
     | { readonly kind: "drop" }
+    /** Requests only: answered so instead of being delivered. */
     | { readonly kind: "reject"; readonly code: 1 | 2 | 3 | 4 | 5; readonly message: string };
 }
 
@@ -143,6 +144,23 @@ export interface Traces {
   readonly traces: readonly Trace[];
   /** A line for each execution and call, indented by what led to it. */
   readonly text: string;
+}
+
+export interface ProfileOptions {
+  /** As a query, which is in no block. */
+  readonly query?: boolean;
+  /** Whose executions are profiled; all canisters' by default. */
+  readonly canisters?: readonly string[];
+  /** What canisters are called in the profile, by id. */
+  readonly names?: ReadonlyMap<string, string>;
+}
+
+/** What a call came to, in a copy of the network. */
+export interface CallProfile extends ProfiledCall {
+  /** Null when there is none. */
+  readonly reply: Uint8Array | null;
+  /** Why there is none: a `CallRejected`, or `call_pending` when the call waits for something that does not come by itself. */
+  readonly error: OrreryError | null;
 }
 
 export interface Network {
@@ -191,6 +209,11 @@ export interface Network {
   trace(on: boolean): void;
   /** What was executed since it was last asked, as trees; queries are not in them. */
   takeTraces(): Traces;
+  /**
+   * Makes the call in a copy of the network, which is then thrown away, and tells which function of which canister executed how many
+   * instructions, to the unit: for `renderFlameGraph`, `profileToFolded` and `profileToSpeedscope`. This network stays as it is.
+   */
+  profile(call: Call, options?: ProfileOptions): Promise<CallProfile>;
   /** Everything as bytes, for `state` of another network here or elsewhere. */
   save(): Uint8Array;
   /**
