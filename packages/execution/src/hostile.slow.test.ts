@@ -10,6 +10,7 @@ import { executionCost } from "./fees.ts";
 import { ENDLESS_START, HOSTILE_MODULES } from "./testing/hostile.testkit.ts";
 import { assertRejected, CYCLES, ROUNDS_MAX, residue, settled } from "./testing/hostile-rounds.testkit.ts";
 import { SMALL, TestSubnet } from "./testing/long.testkit.ts";
+import { updateSettingsArg } from "./testing/settings.testkit.ts";
 
 function install(subnet: TestSubnet, id: CanisterId, wasm: Uint8Array, mode?: unknown): IngressStatus {
   const options = mode === undefined ? {} : { mode };
@@ -22,6 +23,8 @@ function install(subnet: TestSubnet, id: CanisterId, wasm: Uint8Array, mode?: un
 describe("modules", () => {
   const subnet = new TestSubnet();
   const victim = subnet.create({ cycles: CYCLES });
+  // As large as memories may be, not as large as canisters are by default.
+  subnet.reply({ method: "update_settings", arg: updateSettingsArg(victim, { wasm_memory_limit: 0n }) });
   for (const { name, wasm, verdict, slow } of HOSTILE_MODULES) {
     if (slow === true && process.env["ORRERY_HOSTILE"] !== "all") continue;
     test(`${name}: ${verdict === "installed" ? "installed" : "refused"}`, () => {

@@ -8,6 +8,7 @@ import { type InstallWork, memoryUsageBytes, type SubnetInfo } from "@orrery/sta
 import type { FunctionProfile } from "@orrery/wasm";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { MEMORY_SHARES, QUEUE_CAPACITY } from "../limits.ts";
+import { wasmMemoryLimitError } from "../messaging/low-memory.ts";
 import { paceAfter } from "../messaging/work.ts";
 import { persistenceError } from "../runner/install.ts";
 import { aboutCanister } from "../system-api/failure.ts";
@@ -57,6 +58,8 @@ export function runInstallation(
       module: compiled.value.module,
       arg: work.arg,
       refuse: (end) => {
+        const tooLarge = wasmMemoryLimitError(canister.meta, end.heapPages);
+        if (tooLarge !== null) return tooLarge;
         const plan = growthOf(installation, compiled.value, end);
         if (!plan.ok) return growthError(plan.refusal);
         cyclesReserved = plan.reserve;

@@ -26,7 +26,7 @@ import { routerOf } from "../streams/routing.ts";
 import type { JobResult, MessageEffects, OutgoingCall } from "../types.ts";
 import { answerOrigin, closeIfDone, openContext, respond } from "./contexts.ts";
 import { appendLogs } from "./logs.ts";
-import { updateLowMemoryHook } from "./low-memory.ts";
+import { updateLowMemoryHook, wasmMemoryLimitError } from "./low-memory.ts";
 import { countAnswer, countCall, messageBytes } from "./message-memory.ts";
 import type { Outbox } from "./outbox.ts";
 import { executionError, methodNotFound, noModule, notRunning, rejectFromError } from "./reject.ts";
@@ -214,9 +214,10 @@ function replicatedEntry(
   method: string,
   arg: Uint8Array,
 ): ReplicatedEntry | UserError {
-  const { module, id } = canister.meta;
+  const { module, id, heapPages } = canister.meta;
   if (module === null) return noModule(id);
-  if (module.exports.updates.includes(method)) return { kind: "update", method, arg };
+  if (module.exports.updates.includes(method))
+    return wasmMemoryLimitError(canister.meta, heapPages) ?? { kind: "update", method, arg };
   if (module.exports.queries.includes(method)) return { kind: "replicated_query", method, arg };
   if (module.exports.compositeQueries.includes(method)) {
     return userError(

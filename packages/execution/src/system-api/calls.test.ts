@@ -107,5 +107,17 @@ describe("calls", () => {
       ),
     );
     assert.match(big, /has a payload size of 10485761, which exceeds the allowed limit of 10485760\./);
+    const most = ran(
+      calling(
+        `(drop (memory.grow (i32.const 200))) ${NEW} (call $call_data_append (i32.const 0) (i32.const 10485756))
+        ${PERFORM}`,
+      ),
+    );
+    assert.equal(reply(most.outcome)[0], 0);
+    assert.equal(most.outcome.effects?.calls[0]?.payload.length, 10_485_756);
+    const named = ran(
+      calling(`${NEW.replace("(i32.const 4) (i32.const 1)", "(i32.const 20000) (i32.const 1)")} ${PERFORM}`),
+    );
+    assert.equal(reply(named.outcome)[0], 0);
   });
 });
