@@ -1,14 +1,19 @@
 /**
  * `npm run check` and, with `--all`, `npm test`: the quick checks side by side, then one run of the test runner, last, so that its summary
  * closes the output. `check` runs the unit tests (of `packages/` and `scripts/`, but not `*.slow.test.ts`), `--all` every test. Further arguments
- * pick the test files whose path contains one of them.
+ * pick the test files whose path contains one of them. Tests that the machine cannot run (no Chromium, no `icp` for it) are named at the end.
  */
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
+import { join, relative } from "node:path";
+import { run } from "node:test";
+import { spec } from "node:test/reporters";
 import { openRepository, REPOSITORY_ROOT } from "./repository.ts";
 
 /** A test that takes longer hangs. */
 const TEST_TIMEOUT_MS = 600_000;
+/** Set where everything is installed: a test that is skipped there is a failure. */
+const SKIP_NOTHING = "ORRERY_SKIP_NOTHING";
 
 interface Step {
   readonly name: string;
@@ -60,21 +65,45 @@ function testFiles(isAll: boolean, picks: readonly string[]): string[] {
   );
 }
 
+/** A test that this machine cannot run, and why. */
+interface Skipped {
+  readonly name: string;
+  readonly file: string;
+  readonly why: string;
+}
+
 /** One run over all files, each in its own process. */
-function runTests(files: readonly string[]): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const args = [
-    "--test",
-    `--test-timeout=${TEST_TIMEOUT_MS}`,
-    `--test-concurrency=${availableParallelism()}`,
-    ...files,
-  ];
-  const child = spawn(process.execPath, args, {
+async function runTests(
+  files: readonly string[],
+): Promise<{ readonly passed: boolean; readonly skipped: readonly Skipped[] }> {
+  const skipped: Skipped[] = [];
+  let passed = true;
+  const events = run({
+    files: files.map((path) => join(REPOSITORY_ROOT, path)),
     cwd: REPOSITORY_ROOT,
-    stdio: ["ignore", "inherit", "inherit"],
+    timeout: TEST_TIMEOUT_MS,
+    concurrency: availableParallelism(),
   });
-  child.on("close", (code) => resolve(code ?? 1));
-  return promise;
+  events.on("test:fail", () => {
+    passed = false;
+  });
+  events.on("test:pass", ({ name, file = "", skip }) => {
+    if (skip === undefined || skip === false) return;
+    const why = typeof skip === "string" ? skip : `not on ${process.platform}`;
+    skipped.push({ name, file: relative(REPOSITORY_ROOT, file), why });
+  });
+  for await (const text of events.compose(new spec())) process.stdout.write(text);
+  return { passed, skipped };
+}
+
+/** Names what was not tested here; false when this machine is one that tests everything. */
+function reportSkipped(skipped: readonly Skipped[]): boolean {
+  if (skipped.length === 0) return true;
+  console.log(`\n${skipped.length} tests cannot run on this machine:`);
+  for (const { name, file, why } of skipped) console.log(`- ${name} (${file}): ${why}`);
+  const isAllowed = process.env[SKIP_NOTHING] === undefined;
+  if (!isAllowed) console.log(`${SKIP_NOTHING} is set: install what is missing; nothing may be skipped.`);
+  return isAllowed;
 }
 
 const [flags, picks] = [
@@ -96,6 +125,7 @@ if (!isGood && !isAll) {
   process.exitCode = 1;
 } else {
   // A merge wants to know of every failure at once, so that `--all` goes on; the failed step stands above.
-  const testExit = await runTests(testFiles(isAll, picks));
-  process.exitCode = isGood ? testExit : 1;
+  const { passed, skipped } = await runTests(testFiles(isAll, picks));
+  const isComplete = reportSkipped(skipped);
+  process.exitCode = isGood && passed && isComplete ? 0 : 1;
 }

@@ -12,9 +12,10 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { fixtureModule, fixturePath, type Network, startNetwork } from "./harness.ts";
+import { ICP_AVAILABLE, nameWithoutIcp } from "./programs/icp-project.ts";
 
 const ICP = fileURLToPath(new URL("../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url));
-const AVAILABLE = process.platform === "linux" && process.arch === "x64";
+const AVAILABLE = ICP_AVAILABLE;
 
 /** Somebody who gets a token. */
 const RECEIVER = "rrkah-fqaaa-aaaaa-aaaaq-cai";
@@ -158,3 +159,4 @@ if (AVAILABLE) {
     });
   });
 }
+nameWithoutIcp("icp on a connected network");

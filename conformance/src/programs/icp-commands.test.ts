@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { Principal } from "@icp-sdk/core/principal";
 import { accountIdentifierHex } from "@orrery/canisters";
 import { fixturePath } from "../harness.ts";
-import { createIcpProject, ICP_AVAILABLE, type IcpProject } from "./icp-project.ts";
+import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
 import { cyclesLedgerFor, icpLedgerFor } from "./ledger-services.ts";
 import { shareNetwork } from "./shared-network.ts";
 
@@ -223,3 +223,4 @@ if (ICP_AVAILABLE) {
     });
   });
 }
+nameWithoutIcp("icp commands");

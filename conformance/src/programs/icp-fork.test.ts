@@ -13,7 +13,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { createNetwork } from "ic-orrery";
 import { type Network, startNetwork } from "../harness.ts";
-import { createIcpProject, ICP_AVAILABLE, type IcpProject } from "./icp-project.ts";
+import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
 import { shareNetwork } from "./shared-network.ts";
 
 const COMMAND = fileURLToPath(new URL("../../../apps/cli/src/main.ts", import.meta.url));
@@ -143,3 +143,4 @@ if (ICP_AVAILABLE) {
     });
   });
 }
+nameWithoutIcp("a canister that icp downloaded elsewhere");

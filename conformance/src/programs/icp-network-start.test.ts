@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { fixturePath } from "../harness.ts";
-import { createIcpProject, ICP_AVAILABLE, type IcpProject } from "./icp-project.ts";
+import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
 
 const LAUNCHER = fileURLToPath(new URL("../../../bin/icp-cli-network-launcher", import.meta.url));
 const NETWORK = ["networks:", "  - name: local", "    mode: managed", "    gateway:", "      port: 0"];
@@ -162,3 +162,4 @@ if (ICP_AVAILABLE) {
     }
   });
 }
+nameWithoutIcp("icp network start");

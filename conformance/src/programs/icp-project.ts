@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { fixturePath, type Network } from "../harness.ts";
 
@@ -25,6 +26,14 @@ const ICP = fileURLToPath(
 
 /** Whether the command exists for this machine. */
 export const ICP_AVAILABLE: boolean = process.platform === "linux" && process.arch === "x64";
+
+/** Where the command does not exist, what it would have tested is named as skipped. */
+export function nameWithoutIcp(what: string): void {
+  const skip = ICP_AVAILABLE
+    ? false
+    : `no icp command comes from npm for ${process.platform} on ${process.arch}`;
+  if (!ICP_AVAILABLE) test(what, { skip }, () => {});
+}
 
 export interface Outcome {
   readonly code: number | null;

@@ -7,7 +7,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { createIcpProject, ICP_AVAILABLE, type IcpProject } from "./icp-project.ts";
+import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
 import { shareNetwork } from "./shared-network.ts";
 
 const shared = shareNetwork();
@@ -86,3 +86,4 @@ if (ICP_AVAILABLE) {
     });
   });
 }
+nameWithoutIcp("icp canister snapshot");
