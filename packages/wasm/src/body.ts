@@ -1,7 +1,8 @@
 /**
  * Rewrites one function body (reference: metering, exact). Inserted are
  * - the charge of every run of operators at its start, checked at function entry and loop heads; in the `exact` form on the
- *   global counter, in the `fast` form on a local copy that is written back before calls, hooks and `unreachable` and at exit;
+ *   global counter, in the `fast` form on a local copy that is written back before calls, hooks and `unreachable` and at exit.
+ *   There a loop whose first run makes a call leaves the check to the function that is called, which comes with less left;
  * - a bound on stack depth: each function takes its frame from what its caller left and gives it back at its end;
  * - a mark of the 4 KiB pages that a store may touch, before the store; stores of one run that share an unmodified base
  *   local share one check, and stores in loops remember the last page in a local;
@@ -53,7 +54,6 @@ export class BodyRewriter {
   /** The loop that comes in several copies, while the rewriter is in it, and how many blocks are open at its body's level. */
   #unrolled: UnrolledLoop | null = null;
   #unrolledDepth = 0;
-  #calls = false;
   #params = 0;
 
   constructor(context: BodyContext) {
@@ -63,7 +63,7 @@ export class BodyRewriter {
     this.#weights = this.#is64 ? o.weights64 : o.weights32;
     this.#marks = new PageMarks(context.layout, this.#locals, this.#out);
     this.#counter = new CounterCode(context.layout);
-    this.#runs = new Runs(this.#out, this.#marks, this.#counter);
+    this.#runs = new Runs(this.#out, this.#marks, this.#counter, this.#fast);
     this.#run = this.#runs.run;
     this.#growth = new GrowthBudget(context.module.bodies);
     this.#canonical = new CanonicalCode(context.module, this.#locals);
@@ -85,7 +85,7 @@ export class BodyRewriter {
     if (passesCounter) this.#counter.keepIn(this.#params);
     else if (this.#fast) this.#counter.keepIn(this.#locals.make(TYPE_I64));
     while (this.#blocks.length > 0) this.#operator();
-    const frame = frameToCheck(declarations, this.#operands.heightMax, this.#calls);
+    const frame = frameToCheck(declarations, this.#operands.heightMax, this.#runs.hasCalls);
     this.#out.u8(o.OP_END);
     this.#counter.leave(this.#out, frame);
     this.#out.u8(o.OP_END);
@@ -101,7 +101,7 @@ export class BodyRewriter {
     this.#runs.reset();
     this.#header.clear();
     this.#blocks = [];
-    this.#dead = this.#calls = false;
+    this.#dead = false;
     this.#loops = 0;
   }
 
@@ -189,7 +189,7 @@ export class BodyRewriter {
         return;
       case o.OP_MEMORY_GROW:
         r.u32();
-        this.#calls = true;
+        this.#runs.leads("growth");
         this.#counter.spill(this.#run);
         this.#run.op(o.OP_CALL, this.#context.layout.fnGrow);
         this.#counter.reload(this.#run);
@@ -198,7 +198,7 @@ export class BodyRewriter {
       case o.OP_MEMORY_FILL:
       case o.OP_MEMORY_INIT:
         skipImmediates(r, o.immediates[op] as number);
-        this.#calls = true;
+        this.#runs.hasCalls = true;
         writeBulkPrologue(this.#run, op, this.#code);
         this.#run.copy(r.bytes, start, r.at);
         this.#replace(3, 0);
@@ -315,7 +315,7 @@ export class BodyRewriter {
     } else {
       writeCall(this.#run, index, this.#code);
       if (this.#dead) return;
-      this.#calls = true;
+      this.#runs.leads("call");
       const type = functionType(module, index);
       this.#replace(type.params.length, type.results.length);
     }
@@ -331,7 +331,7 @@ export class BodyRewriter {
     this.#run.copy(r.bytes, start, r.at);
     this.#counter.take(this.#run);
     if (this.#dead) return;
-    this.#calls = true;
+    this.#runs.leads("call");
     this.#replace(1 + (type?.params.length ?? 0), type?.results.length ?? 0);
   }
 

@@ -19,12 +19,16 @@ import {
   OP_GLOBAL_GET,
   OP_GLOBAL_SET,
   OP_I64_SUB,
+  OP_IF,
   OP_LOCAL_GET,
   OP_LOCAL_SET,
   OP_LOCAL_TEE,
   OP_UNREACHABLE,
 } from "./opcodes.ts";
 import type { Writer } from "./writer.ts";
+
+/** The counter is below zero, or the stack is. */
+const EXHAUSTED_BITS: number = STACK_OVERFLOW_BIT - 2 ** 63;
 
 export class CounterCode {
   readonly #global: number;
@@ -79,20 +83,26 @@ export class CounterCode {
     w.i64Const(taken);
     w.u8(OP_I64_SUB);
     this.#set(w);
-    if (words > 0) {
-      w.i64Const(STACK_OVERFLOW_BIT);
-      w.code(0x83, 0x42, 0x00, 0x52); // and, <> 0 ?
-      unlikelyIf();
-      this.#get(w);
-      w.i64Const(taken);
-      w.code(0x7c); // add
-      w.op(OP_GLOBAL_SET, this.#global);
-      w.i32Const(TRAP_STACK_OVERFLOW);
-      w.op(OP_CALL, HOOK_TRAP);
-      w.code(OP_UNREACHABLE, OP_END);
-      this.#get(w);
+    if (words === 0) {
+      this.#checkInstructions(w, unlikelyIf);
+      return;
     }
-    this.#checkInstructions(w, unlikelyIf);
+    // One branch for both, since each costs a call as much as its charge.
+    w.i64Const(EXHAUSTED_BITS);
+    w.code(0x83, 0x42, 0x00, 0x52); // and, <> 0 ?
+    unlikelyIf();
+    this.#get(w);
+    w.i64Const(STACK_OVERFLOW_BIT);
+    w.code(0x83, 0x42, 0x00, 0x52, OP_IF, 0x40);
+    this.#get(w);
+    w.i64Const(taken);
+    w.code(0x7c); // add
+    w.op(OP_GLOBAL_SET, this.#global);
+    w.i32Const(TRAP_STACK_OVERFLOW);
+    w.op(OP_CALL, HOOK_TRAP);
+    w.code(OP_UNREACHABLE, OP_END);
+    this.#outOfInstructions(w);
+    w.u8(OP_END);
   }
 
   /** A function's end: gives its frame back, returns the counter or writes it back. */
@@ -136,9 +146,13 @@ export class CounterCode {
   #checkInstructions(w: Writer, unlikelyIf: () => void): void {
     w.code(0x42, 0x00, 0x53); // < 0 ?
     unlikelyIf();
+    this.#outOfInstructions(w);
+    w.u8(OP_END);
+  }
+
+  #outOfInstructions(w: Writer): void {
     this.spill(w);
     w.op(OP_CALL, HOOK_OUT_OF_INSTRUCTIONS);
     this.reload(w);
-    w.u8(OP_END);
   }
 }

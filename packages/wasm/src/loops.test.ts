@@ -47,6 +47,21 @@ const FORMS_OF_LOOPS: Readonly<Record<string, (turns: number) => string>> = {
      (loop ${COUNT} (br_if 0 ${MORE(n)}))`,
 };
 
+/** The same for loops that are not copied. */
+const LOOPS_WITH_CALLS: Readonly<Record<string, (turns: number) => string>> = {
+  "a call": (n) => `(loop ${COUNT} (call $leaf) (br_if 0 ${MORE(n)}))`,
+  "a call by the table": (n) => `(loop ${COUNT} (call_indirect (i32.const 0)) ${SUM} (br_if 0 ${MORE(n)}))`,
+  "a call that is left out": (n) =>
+    `(loop ${COUNT} (if ${ODD} (then (call $leaf))) ${SUM} (br_if 0 ${MORE(n)}))`,
+  "a growth of memory before a call": (n) =>
+    `(loop ${COUNT} (drop (memory.grow (i32.const 1))) (call $leaf) (br_if 0 ${MORE(n)}))`,
+  "a call before a growth of memory": (n) =>
+    `(loop ${COUNT} (call $leaf) (drop (memory.grow (i32.const 1))) (br_if 0 ${MORE(n)}))`,
+  "a call in a loop in a loop": (n) =>
+    `(loop (loop ${COUNT} (call $leaf) (br_if 0 ${ODD})) ${SUM} (br_if 0 ${MORE(n)}))`,
+  "a call of itself": (n) => `(loop ${COUNT} (call $down (i32.const ${n})) (br_if 0 ${MORE(3)}))`,
+};
+
 const engine = createEngine();
 
 /** What the program does with `limit` instructions. */
@@ -65,11 +80,13 @@ function outcome(text: string, form: Form, limits: readonly bigint[]): readonly 
   });
 }
 
-for (const [name, body] of Object.entries(FORMS_OF_LOOPS)) {
+for (const [name, body] of Object.entries({ ...FORMS_OF_LOOPS, ...LOOPS_WITH_CALLS })) {
   test(`loops: ${name}`, () => {
     for (const turns of [0, 1, 2, 3, 4, 5, 7, 8, 9]) {
-      const text = `(module (memory 1) (global (mut i32) (i32.const 0)) (func (export "canister_update go")
-        (local $i i32) (local $s i32) ${body(turns)} (global.set 0 (local.get $s))))`;
+      const text = `(module (memory 1 3) (global (mut i32) (i32.const 0)) (table funcref (elem $leaf))
+        (func $leaf (global.set 0 (i32.add (global.get 0) (i32.const 1))))
+        (func $down (param i32) (if (local.get 0) (then (call $down (i32.sub (local.get 0) (i32.const 1))))))
+        (func (export "canister_update go") (local $i i32) (local $s i32) ${body(turns)} (global.set 0 (local.get $s))))`;
       const limits = [...Array.from({ length: 320 }, (_, i) => BigInt(i)), 1_000_000n];
       assert.deepEqual(outcome(text, "fast", limits), outcome(text, "exact", limits), `${turns} turns`);
     }

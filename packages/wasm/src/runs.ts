@@ -17,15 +17,21 @@ export class Runs {
   cost = 1;
   /** The run begins where the counter is checked. */
   #checked = true;
+  readonly #fast: boolean;
+  /** What the run begins with, of what its check matters to. */
+  #first: "nothing" | "call" | "growth" = "nothing";
+  /** The body calls functions. */
+  hasCalls = false;
   /** Cost of the run that the function begins with; -1 before its end. */
   entryCost = -1;
   /** Positions in `out` of the `if`s that are rarely taken. */
   unlikely: number[] = [];
 
-  constructor(out: Writer, marks: PageMarks, counter: CounterCode) {
+  constructor(out: Writer, marks: PageMarks, counter: CounterCode, fast: boolean) {
     this.out = out;
     this.#marks = marks;
     this.#counter = counter;
+    this.#fast = fast;
   }
 
   /** Starts a body. */
@@ -36,21 +42,34 @@ export class Runs {
     this.entryCost = -1;
     this.unlikely = [];
     this.#checked = true;
+    this.#first = "nothing";
+    this.hasCalls = false;
     this.#marks.reset();
+  }
+
+  /** The run calls a function, or grows the memory. */
+  leads(to: "call" | "growth"): void {
+    this.hasCalls = true;
+    if (this.#first === "nothing") this.#first = to;
   }
 
   /** Ends the current run: its charge, then its operators. */
   end(nextChecked: boolean): void {
     if (this.entryCost < 0) this.entryCost = this.cost;
-    else if (this.#checked || this.cost > 0) this.charge(this.cost, this.#checked);
+    else {
+      // The function that is called checks as well; nothing outside the canister's memory changes before it does.
+      const checked = this.#checked && !(this.#fast && this.#first === "call");
+      if (checked || this.cost > 0) this.charge(this.cost, checked);
+    }
     this.copy();
-    this.cost = 0;
+    this.restart();
     this.#checked = nextChecked;
   }
 
   /** Starts a run of no cost so far. */
   restart(): void {
     this.cost = 0;
+    this.#first = "nothing";
     this.#checked = false;
   }
 
