@@ -2,7 +2,7 @@
 import { fromHex, type Height } from "@orrery/base";
 import { type ThresholdSignature, thresholdContent, type Vote } from "./artifacts.ts";
 import { quorumOf, randomnessThreshold } from "./committee.ts";
-import { type DutyView, withRoles } from "./duties.ts";
+import { type DutyView, keysOf, withRoles } from "./duties.ts";
 import type { Round, Signatures } from "./pool.ts";
 
 function sorted(signatures: Signatures): readonly (readonly [number, Uint8Array])[] {
@@ -44,7 +44,7 @@ function combined(
     }
     const message = thresholdContent(kind, config.subnetId, round.height, content);
     const shares = sorted(signatures).slice(0, needed);
-    const signature = crypto.combine(kind === "certification" ? "high" : "low", message, shares);
+    const signature = crypto.combine(keysOf(kind), message, shares);
     return { kind, height: round.height, content: kind === "certification" ? content : NOTHING, signature };
   }
   return null;

@@ -3,8 +3,18 @@
  * shares add up to. Every signature binds height and subnet, under a domain of its own. Members are named by their index among the
  * members of the height, which the registry orders.
  */
-import { type Block, concatBytes, type Height, type SubnetId, type TimeNs, toHex, u64be } from "@orrery/base";
-import { domainSep } from "@orrery/crypto";
+import {
+  type Block,
+  concatBytes,
+  encodeBlock,
+  encodeCborBare,
+  type Height,
+  type SubnetId,
+  type TimeNs,
+  toHex,
+  u64be,
+} from "@orrery/base";
+import { domainSep, sha256 } from "@orrery/crypto";
 
 /** A member's place in the registry's order at the height. */
 export type MemberIndex = number;
@@ -39,9 +49,9 @@ export interface Vote {
 
 /** Shares of the subnet's signatures that are nobody's choice: randomness for ranks and for execution, and states. */
 export interface ThresholdShare {
-  readonly kind: "beacon_share" | "tape_share" | "certification_share";
+  readonly kind: "beacon_share" | "tape_share" | "certification_share" | "catch_up_share";
   readonly height: Height;
-  /** Root hash of the state for certifications; empty elsewhere. */
+  /** Root hash of the state for certifications, hash of the content for catch-up packages; empty elsewhere. */
   readonly content: Uint8Array;
   readonly signer: MemberIndex;
   readonly signature: Uint8Array;
@@ -51,6 +61,16 @@ export interface ThresholdSignature {
   readonly kind: "beacon" | "tape" | "certification";
   readonly height: Height;
   readonly content: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** All that it takes to go on from a height: its block, its beacon, and the hash of its whole state. */
+export interface CatchUpPackage {
+  readonly kind: "catch_up";
+  readonly height: Height;
+  readonly block: Block;
+  readonly beacon: Uint8Array;
+  readonly stateHash: Uint8Array;
   readonly signature: Uint8Array;
 }
 
@@ -64,15 +84,14 @@ export interface EquivocationProof {
   readonly signatures: readonly [Uint8Array, Uint8Array];
 }
 
-export type Artifact = Proposal | VoteShare | Vote | ThresholdShare | ThresholdSignature | EquivocationProof;
-
-export const WHOLE_OF = {
-  notarization_share: "notarization",
-  finalization_share: "finalization",
-  beacon_share: "beacon",
-  tape_share: "tape",
-  certification_share: "certification",
-} as const;
+export type Artifact =
+  | Proposal
+  | VoteShare
+  | Vote
+  | ThresholdShare
+  | ThresholdSignature
+  | CatchUpPackage
+  | EquivocationProof;
 
 export function heightOf(artifact: Artifact): Height {
   return artifact.kind === "proposal" ? artifact.block.height : artifact.height;
@@ -93,10 +112,12 @@ export function artifactId(artifact: Artifact): string {
     case "beacon_share":
     case "tape_share":
     case "certification_share":
+    case "catch_up_share":
       return `${artifact.kind}/${height}/${artifact.signer}`;
     case "beacon":
     case "tape":
     case "certification":
+    case "catch_up":
       return `${artifact.kind}/${height}`;
     case "equivocation":
       return `equivocation/${height}/${artifact.signer}`;
@@ -117,9 +138,12 @@ export function voteContent(
   return concatBytes(domainSep(`orrery-${kind}`), u64be(BigInt(height)), subnetId, hash);
 }
 
-/** `before`: the beacon of the height before, so that beacons are a chain; the certified root hash for certifications. */
+/** What a threshold signature is under. */
+export type ThresholdKind = ThresholdSignature["kind"] | "catch_up";
+
+/** `content`: the beacon of the height before, so that beacons are a chain; a root hash; the hash of a package. */
 export function thresholdContent(
-  kind: ThresholdSignature["kind"],
+  kind: ThresholdKind,
   subnetId: SubnetId,
   height: Height,
   content: Uint8Array,
@@ -131,7 +155,15 @@ export function thresholdContent(
       return concatBytes(domainSep("orrery-random-tape"), u64be(BigInt(height)), subnetId);
     case "certification":
       return concatBytes(domainSep("ic-state-root"), content);
+    case "catch_up":
+      return concatBytes(domainSep("orrery-catch-up"), u64be(BigInt(height)), subnetId, content);
   }
+}
+
+/** What members sign of a catch-up package. */
+export function catchUpHash(catchUp: Omit<CatchUpPackage, "kind" | "signature">): Uint8Array {
+  const { block, beacon, stateHash } = catchUp;
+  return sha256(encodeCborBare([encodeBlock(block), beacon, stateHash]));
 }
 
 /** What a block stands on: its parent, and the time and certified height that it may not fall behind. */

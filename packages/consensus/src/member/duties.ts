@@ -8,18 +8,20 @@ import {
   type Artifact,
   type Proposal,
   proposalContent,
+  type ThresholdKind,
   type ThresholdShare,
-  type ThresholdSignature,
   thresholdContent,
   type VoteShare,
   voteContent,
 } from "./artifacts.ts";
 import { type Roles, rolesFrom } from "./committee.ts";
 import type { Pool, Round, Signatures } from "./pool.ts";
-import type { MemberEnvironment } from "./types.ts";
+import type { KeySet, MemberEnvironment } from "./types.ts";
 
 /** Notarized heights that certification may be behind. */
-export const CERTIFICATION_GAP_MAX = 70;
+const CERTIFICATION_GAP_MAX = 70;
+/** Notarized heights that the next catch-up package may be behind. */
+const CATCH_UP_GAP_MAX = 130;
 /** Finalized heights that certification may be behind without slowing rounds down. */
 const CERTIFICATION_GAP_EASY = 1;
 /** How much each further one slows them down. */
@@ -33,9 +35,9 @@ export interface DutyView {
   readonly pool: Pool;
   readonly environment: MemberEnvironment;
   readonly now: TimeNs;
+  /** Height of the newest state that this member has itself. */
+  readonly executed: Height;
 }
-
-const RANDOMNESS_KEY = "";
 
 /** The height above the notarized one. */
 export type CurrentRound = Round & { readonly roles: Roles; readonly startedAt: TimeNs };
@@ -89,9 +91,13 @@ export function notaryDelay({ pool, environment }: DutyView, rank: number): Time
   return initialNotaryDelayNs + turn + backlog;
 }
 
-/** Whether as much is uncertified as may be in memory. */
-export function isHeldBack({ pool }: DutyView): boolean {
-  return pool.notarizedHeight - pool.certifiedHeight >= CERTIFICATION_GAP_MAX;
+/** Whether as much is uncertified, or waits for a catch-up package, as may be in memory. */
+export function isHeldBack({ pool, environment }: DutyView): boolean {
+  const nextCatchUp = pool.catchUpHeight + environment.config.rules.catchUpInterval;
+  return (
+    pool.notarizedHeight - pool.certifiedHeight >= CERTIFICATION_GAP_MAX ||
+    pool.notarizedHeight - nextCatchUp >= CATCH_UP_GAP_MAX
+  );
 }
 
 /** A block on the best notarized one, when it is this member's turn and nobody before it has made one. */
@@ -113,7 +119,7 @@ export function makeBlock(view: DutyView, round: CurrentRound): Proposal | null 
   assert(best !== undefined, `no notarized block at ${height - 1}`);
   const { tip } = best;
   const registryVersion = environment.registryVersion();
-  const { certifiedHeight } = pool;
+  const certifiedHeight = Math.min(pool.certifiedHeight, view.executed);
   if (certifiedHeight < tip.certifiedHeight || registryVersion < tip.registryVersion) return null;
   const time = now > tip.time ? now : tip.time + 1n;
   const past = pool.chain(height - 1, tip.hash, certifiedHeight).map(({ payload }) => payload);
@@ -202,18 +208,25 @@ export function shareTapes({ pool, environment }: DutyView, delivered: Height): 
   return shares;
 }
 
+/** Kinds whose shares say what they are for. */
+const WITH_CONTENT: ReadonlySet<ThresholdKind> = new Set(["certification", "catch_up"]);
+
+/** Which of the subnet's keys signs it. */
+export function keysOf(kind: ThresholdKind): KeySet {
+  return WITH_CONTENT.has(kind) ? "high" : "low";
+}
+
 /** This member's share, unless it is there. */
 export function thresholdShare(
   { config, crypto }: MemberEnvironment,
   round: Round,
-  kind: ThresholdSignature["kind"],
+  kind: ThresholdKind,
   content: Uint8Array,
 ): ThresholdShare | null {
-  const key = kind === "certification" ? toHex(content) : RANDOMNESS_KEY;
-  if (round.shares[kind].get(key)?.has(config.self) === true) return null;
+  const shown = WITH_CONTENT.has(kind) ? content : new Uint8Array(0);
+  if (round.shares[kind].get(toHex(shown))?.has(config.self) === true) return null;
   const message = thresholdContent(kind, config.subnetId, round.height, content);
-  const signature = crypto.signShare(kind === "certification" ? "high" : "low", message);
-  const shown = kind === "certification" ? content : new Uint8Array(0);
+  const signature = crypto.signShare(keysOf(kind), message);
   return { kind: `${kind}_share`, height: round.height, content: shown, signer: config.self, signature };
 }
 

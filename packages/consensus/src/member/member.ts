@@ -7,11 +7,14 @@ import { aggregate } from "./aggregate.ts";
 import {
   type Artifact,
   artifactId,
+  type CatchUpPackage,
+  catchUpHash,
   type EquivocationProof,
   heightOf,
   type Proposal,
   type Vote,
 } from "./artifacts.ts";
+import { aggregateCatchUp, catchUpOf, newestCatchUp, startOf } from "./catch-up.ts";
 import {
   currentRound,
   type DutyView,
@@ -43,6 +46,9 @@ export const WAITING_PER_MEMBER_MAX = 20_000;
 /** Each turn adds something to the pool; far more of it than one input can lead to. */
 const SETTLING_TURNS_MAX = 100_000;
 
+/** Heights kept below a catch-up package, for peers that are a little behind. */
+const CHAIN_KEPT = 50;
+
 interface Waiting {
   readonly artifact: Artifact;
   readonly from: number;
@@ -52,7 +58,7 @@ interface Waiting {
 
 export class Member {
   readonly #environment: MemberEnvironment;
-  readonly pool: Pool;
+  pool: Pool;
   #now: TimeNs;
   #delivered: Height;
   readonly #waiting = new Map<string, Waiting>();
@@ -61,19 +67,29 @@ export class Member {
   readonly #vouched = new Set<string>();
   /** The first signed proposal of each maker, by height and maker. */
   readonly #firstSigned = new Map<string, Proposal>();
-  readonly #roots = new Map<Height, Uint8Array>();
+  /** Of whole states, by catch-up height. */
+  readonly #stateHashes = new Map<Height, Uint8Array>();
+  /** Height of the state that is being fetched: nothing is delivered meanwhile. */
+  #syncing: Height | null = null;
+  #executedHeight: Height;
   readonly #dirty = new Set<Height>();
   /** Own shares that are published, by height. */
   readonly #said = new Map<Height, string[]>();
+  /** Everything that is published, by height. */
+  readonly #published = new Map<Height, string[]>();
   #effects: MemberEffect[] = [];
 
   /** `restored`: what was persisted, in its order. */
   constructor(environment: MemberEnvironment, start: Start, restored: readonly Artifact[] = []) {
     this.#environment = environment;
-    this.pool = new Pool(start);
-    this.#now = start.tip.time;
-    this.#delivered = start.tip.height;
-    for (const artifact of restored) this.#put(artifact);
+    const newest = newestCatchUp(restored);
+    const from = newest === null ? start : startOf(newest);
+    const { height } = from.tip;
+    this.pool = new Pool(from);
+    this.#now = from.tip.time;
+    this.#delivered = height;
+    this.#executedHeight = height;
+    for (const artifact of restored) if (heightOf(artifact) > height) this.#put(artifact);
   }
 
   get delivered(): Height {
@@ -106,6 +122,14 @@ export class Member {
       case "executed":
         this.#executed(input.height, input.rootHash);
         break;
+      case "checkpointed":
+        this.#stateHashes.set(input.height, input.stateHash);
+        break;
+      case "synced":
+        if (this.#syncing !== input.height) break;
+        this.#syncing = null;
+        this.#executedHeight = input.height;
+        break;
     }
     this.#settle();
     return this.#effects;
@@ -116,6 +140,7 @@ export class Member {
       pool: this.pool,
       environment: this.#environment,
       now: this.#now,
+      executed: this.#executedHeight,
       delivered: this.#delivered,
       isVouchedFor: (height, hash) => this.#vouched.has(vouchKey(height, hash)),
     };
@@ -131,8 +156,10 @@ export class Member {
   }
 
   #executed(height: Height, rootHash: Uint8Array): void {
+    // Of a life before a package.
+    if (this.#syncing !== null) return;
     assert(height <= this.#delivered, `height ${height} was executed and not delivered`);
-    this.#roots.set(height, rootHash);
+    this.#executedHeight = Math.max(this.#executedHeight, height);
     if (height <= this.pool.certifiedHeight) return;
     const share = thresholdShare(this.#environment, this.pool.round(height), "certification", rootHash);
     if (share !== null) this.#add(share);
@@ -146,6 +173,7 @@ export class Member {
       this.#judgeWaiting();
       this.#aggregate();
       this.#doDuties();
+      this.#shareCatchUp();
       this.#deliver();
       this.#retract();
       if (this.#effects.length === before) return;
@@ -232,7 +260,62 @@ export class Member {
     for (const share of shareTapes(view, this.#delivered)) this.#add(share);
   }
 
+  /** Its word for the next package, and the package once a quorum's words are here. */
+  #shareCatchUp(): void {
+    const { pool } = this;
+    for (const [height, stateHash] of this.#stateHashes) {
+      if (height <= pool.catchUpHeight) {
+        this.#stateHashes.delete(height);
+        continue;
+      }
+      const catchUp = catchUpOf(pool, height, stateHash);
+      if (catchUp === null) continue;
+      const content = catchUpHash(catchUp);
+      const share = thresholdShare(this.#environment, pool.round(height), "catch_up", content);
+      if (share !== null) this.#add(share);
+      const whole = aggregateCatchUp(this.#view(), catchUp, content);
+      if (whole !== null) this.#add(whole);
+    }
+  }
+
+  /** Goes on from a package: from its state too, where this member has not come as far. */
+  #catchUp(catchUp: CatchUpPackage): void {
+    const { height } = catchUp;
+    const own = this.#stateHashes.get(height);
+    if (own !== undefined && !equalBytes(own, catchUp.stateHash))
+      this.#effects.push({ kind: "diverged", height });
+    this.pool.catchUpHeight = height;
+    if (height > this.#delivered) this.#startAgain(catchUp);
+    const below = height - CHAIN_KEPT;
+    for (const [at, ids] of this.#published) {
+      if (at >= below) continue;
+      this.#published.delete(at);
+      for (const id of ids) this.#effects.push({ kind: "retract", id });
+    }
+    for (const key of this.#firstSigned.keys()) {
+      if (Number(key.split("/")[0]) < below) this.#firstSigned.delete(key);
+    }
+    this.pool.forgetBelow(below);
+    this.#effects.push({ kind: "purge", below });
+  }
+
+  #startAgain(catchUp: CatchUpPackage): void {
+    const kept = this.pool.artifactsAbove(catchUp.height);
+    this.pool = new Pool(startOf(catchUp));
+    this.#delivered = catchUp.height;
+    this.#syncing = catchUp.height;
+    this.#effects.push({ kind: "sync", catchUp });
+    for (const artifact of kept)
+      this.#waiting.set(artifactId(artifact), { artifact, from: this.#self, signed: false });
+    this.#waitingOf.set(this.#self, kept.length);
+  }
+
+  get #self(): number {
+    return this.#environment.config.self;
+  }
+
   #deliver(): void {
+    if (this.#syncing !== null) return;
     for (;;) {
       const height = this.#delivered + 1;
       const proposal = this.pool.finalizedAt(height);
@@ -256,6 +339,7 @@ export class Member {
   }
 
   #has(artifact: Artifact): boolean {
+    if (artifact.kind === "catch_up") return artifact.height <= this.pool.catchUpHeight;
     const round = this.pool.peek(heightOf(artifact));
     if (round === undefined) return false;
     switch (artifact.kind) {
@@ -281,16 +365,21 @@ export class Member {
     this.#put(artifact);
     this.#effects.push({ kind: "persist", artifact });
     const isShare = artifact.kind.endsWith("_share");
-    if (!isShare || isOwn(artifact, this.#environment.config.self))
+    if (!isShare || isOwn(artifact, this.#self)) {
+      const height = heightOf(artifact);
+      this.#published.set(height, [...(this.#published.get(height) ?? []), artifactId(artifact)]);
       this.#effects.push({ kind: "publish", artifact });
+    }
+    if (artifact.kind === "catch_up") this.#catchUp(artifact);
     if (artifact.kind === "certification") this.#effects.push({ kind: "certified", certification: artifact });
   }
 
   #put(artifact: Artifact): void {
     const height = heightOf(artifact);
+    if (artifact.kind === "catch_up" || height <= this.pool.start.tip.height) return;
     const round = this.pool.round(height);
     this.#dirty.add(height);
-    if (isOwn(artifact, this.#environment.config.self) && artifact.kind.endsWith("_share"))
+    if (isOwn(artifact, this.#self) && artifact.kind.endsWith("_share"))
       this.#said.set(height, [...(this.#said.get(height) ?? []), artifactId(artifact)]);
     switch (artifact.kind) {
       case "proposal":

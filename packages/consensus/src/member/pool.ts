@@ -3,7 +3,9 @@
  * notarized blocks are here, down to the block that the member started from; the finalized blocks are one chain.
  */
 import { assert, type Block, equalBytes, type Height, type TimeNs, toHex } from "@orrery/base";
+import { blockHash } from "../step.ts";
 import type {
+  Artifact,
   EquivocationProof,
   HashKey,
   MemberIndex,
@@ -29,13 +31,14 @@ export interface Round {
   beacon: ThresholdSignature | null;
   tape: ThresholdSignature | null;
   certification: ThresholdSignature | null;
-  /** Of votes by what is voted for; of randomness under the empty key; of certifications by root hash. */
+  /** Of votes by what is voted for; of randomness under the empty key; of the others by their content. */
   readonly shares: {
     readonly notarization: Map<HashKey, Signatures>;
     readonly finalization: Map<HashKey, Signatures>;
     readonly beacon: Map<HashKey, Signatures>;
     readonly tape: Map<HashKey, Signatures>;
     readonly certification: Map<HashKey, Signatures>;
+    readonly catch_up: Map<HashKey, Signatures>;
   };
   readonly equivocations: Map<MemberIndex, EquivocationProof>;
 }
@@ -59,6 +62,7 @@ function newRound(height: Height): Round {
       beacon: new Map(),
       tape: new Map(),
       certification: new Map(),
+      catch_up: new Map(),
     },
     equivocations: new Map(),
   };
@@ -76,6 +80,8 @@ export class Pool {
   notarizedHeight: Height;
   beaconHeight: Height;
   certifiedHeight: Height;
+  /** Of the newest catch-up package. */
+  catchUpHeight: Height;
   /** Of the chain from the start on, by height. */
   readonly #finalChain = new Map<Height, Proposal>();
   #finalizedHeight: Height;
@@ -86,7 +92,9 @@ export class Pool {
     this.notarizedHeight = height;
     this.beaconHeight = height;
     this.#finalizedHeight = height;
-    this.certifiedHeight = start.tip.certifiedHeight;
+    // Everybody agrees on the state that it begins with.
+    this.certifiedHeight = height;
+    this.catchUpHeight = height;
   }
 
   get finalizedHeight(): Height {
@@ -119,7 +127,7 @@ export class Pool {
     const round = this.#rounds.get(height);
     const key = toHex(hash);
     const proposal = round?.notarized.has(key) === true ? round.proposals.get(key) : undefined;
-    return proposal === undefined ? null : tipOf(proposal);
+    return proposal === undefined ? null : tipOf(proposal.block, proposal.hash);
   }
 
   /** Notarized blocks of a height. */
@@ -129,7 +137,7 @@ export class Pool {
     if (round === undefined) return [];
     return [...round.notarized.keys()].map((key) => {
       const proposal = round.proposals.get(key) as Proposal;
-      return { tip: tipOf(proposal), rank: proposal.block.rank };
+      return { tip: tipOf(proposal.block, proposal.hash), rank: proposal.block.rank };
     });
   }
 
@@ -184,15 +192,41 @@ export class Pool {
     return this.#finalChain.get(height) ?? null;
   }
 
+  /** Wholes of the heights above, in an order in which they can be judged again. */
+  artifactsAbove(floor: Height): readonly Artifact[] {
+    const heights = [...this.#rounds.keys()].filter((height) => height > floor).sort((a, b) => a - b);
+    return heights.flatMap((height) => {
+      const { proposals, notarized, finalized, beacon, tape, certification } = this.round(height);
+      const single = [finalized, beacon, tape, certification].filter((artifact) => artifact !== null);
+      return [...proposals.values(), ...notarized.values(), ...single];
+    });
+  }
+
+  /** Forgets the heights below: they are behind a catch-up package. */
+  forgetBelow(height: Height): void {
+    for (const each of [...this.#rounds.keys()]) {
+      if (each >= height) continue;
+      this.#rounds.delete(each);
+      this.#finalChain.delete(each);
+    }
+  }
+
+  /** Words for a catch-up package, by member. */
+  signaturesFor(height: Height, content: Uint8Array): readonly (readonly [MemberIndex, Uint8Array])[] {
+    const signatures = this.#rounds.get(height)?.shares.catch_up.get(toHex(content));
+    return [...(signatures ?? [])].sort(([a], [b]) => a - b);
+  }
+
   /** Of a height that is finalized and certified. */
   forgetShares(height: Height): void {
     const round = this.#rounds.get(height);
     if (round === undefined) return;
-    for (const shares of Object.values(round.shares)) shares.clear();
+    const { catch_up: _kept, ...past } = round.shares;
+    for (const shares of Object.values(past)) shares.clear();
   }
 }
 
-export function tipOf({ block, hash }: Proposal): Tip {
+export function tipOf(block: Block, hash: Uint8Array = blockHash(block)): Tip {
   const { height, context } = block;
   return {
     height,

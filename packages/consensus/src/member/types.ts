@@ -1,6 +1,6 @@
 /** What a member of a subnet is given, takes and asks for (docs/ARCHITECTURE.md, "Consensus"). */
 import type { Block, BlockPayload, Height, SubnetId, TimeNs } from "@orrery/base";
-import type { Artifact, MemberIndex, ThresholdSignature } from "./artifacts.ts";
+import type { Artifact, CatchUpPackage, MemberIndex, ThresholdSignature } from "./artifacts.ts";
 
 /** Parameters of a subnet's record in the registry. */
 export interface SubnetRules {
@@ -8,6 +8,8 @@ export interface SubnetRules {
   readonly unitDelayNs: TimeNs;
   /** Before the first block of a round is notarized: bounds the rate of blocks. */
   readonly initialNotaryDelayNs: TimeNs;
+  /** Heights from one catch-up package to the next. */
+  readonly catchUpInterval: number;
 }
 
 export interface MemberConfig {
@@ -69,7 +71,11 @@ export type MemberInput =
   /** From another member, in its shape; nothing else of it is trusted. */
   | { readonly kind: "artifact"; readonly from: MemberIndex; readonly artifact: Artifact }
   /** The state after a delivered block. */
-  | { readonly kind: "executed"; readonly height: Height; readonly rootHash: Uint8Array };
+  | { readonly kind: "executed"; readonly height: Height; readonly rootHash: Uint8Array }
+  /** The whole state after a delivered block of a catch-up height is on the disk, and has this hash. */
+  | { readonly kind: "checkpointed"; readonly height: Height; readonly stateHash: Uint8Array }
+  /** The state of a catch-up package is here: the answer to `sync`. */
+  | { readonly kind: "synced"; readonly height: Height };
 
 export type MemberEffect =
   /** Make durable; for an artifact of its own before it is published. */
@@ -79,6 +85,12 @@ export type MemberEffect =
   | { readonly kind: "retract"; readonly id: string }
   /** Finalized, in order, each once. */
   | { readonly kind: "deliver"; readonly block: Block; readonly tape: ThresholdSignature }
+  /** Get the state of the package from others: the blocks up to it are not needed any more. */
+  | { readonly kind: "sync"; readonly catchUp: CatchUpPackage }
+  /** What was persisted of the heights below is not needed any more. */
+  | { readonly kind: "purge"; readonly below: Height }
+  /** This member's state is another one than a quorum's. */
+  | { readonly kind: "diverged"; readonly height: Height }
   | { readonly kind: "certified"; readonly certification: ThresholdSignature }
   /** A member sent what no honest one does. */
   | { readonly kind: "misbehaved"; readonly member: MemberIndex; readonly why: string };

@@ -6,10 +6,13 @@ import { compareBytes, equalBytes, type Height, type TimeNs, toHex } from "@orre
 import { blockHash } from "../step.ts";
 import {
   type Artifact,
+  type CatchUpPackage,
+  catchUpHash,
   type EquivocationProof,
   type MemberIndex,
   type Proposal,
   proposalContent,
+  type ThresholdKind,
   type ThresholdShare,
   type ThresholdSignature,
   type Tip,
@@ -18,7 +21,7 @@ import {
   type VoteShare,
   voteContent,
 } from "./artifacts.ts";
-import { type DutyView, withRoles } from "./duties.ts";
+import { type DutyView, keysOf, withRoles } from "./duties.ts";
 
 export type Verdict =
   | "valid"
@@ -58,9 +61,9 @@ function checkContext(view: DutyView, { block }: Proposal, parent: Tip): Verdict
   if (certifiedHeight < parent.certifiedHeight) return invalid("its certified height decreases");
   if (certifiedHeight >= block.height) return invalid("its certified height is not below its own");
   if (registryVersion < parent.registryVersion) return invalid("its registry version decreases");
-  const { pool, environment, now } = view;
-  const ahead =
-    time > now || certifiedHeight > pool.certifiedHeight || registryVersion > environment.registryVersion();
+  const { pool, environment, now, executed } = view;
+  const certified = Math.min(pool.certifiedHeight, executed);
+  const ahead = time > now || certifiedHeight > certified || registryVersion > environment.registryVersion();
   return ahead ? "later" : "valid";
 }
 
@@ -125,11 +128,11 @@ export function checkVoted({ pool }: DutyView, vote: Vote): Verdict {
 function thresholdVerdict(
   { pool, environment }: ValidationView,
   artifact: ThresholdShare | ThresholdSignature,
-  kind: ThresholdSignature["kind"],
+  kind: ThresholdKind,
 ): Verdict {
   const { height, content, signature } = artifact;
-  if (content.length !== (kind === "certification" ? HASH_BYTES : 0))
-    return invalid("its content is another one's");
+  const keys = keysOf(kind);
+  if (content.length !== (keys === "high" ? HASH_BYTES : 0)) return invalid("its content is another one's");
   let before = content;
   if (kind === "beacon") {
     const known = pool.beaconAt(height - 1);
@@ -137,7 +140,6 @@ function thresholdVerdict(
     before = known;
   }
   const message = thresholdContent(kind, environment.config.subnetId, height, before);
-  const keys = kind === "certification" ? "high" : "low";
   const good =
     "signer" in artifact
       ? environment.crypto.verifyShare(keys, artifact.signer, message, signature)
@@ -159,6 +161,8 @@ function checkThreshold(view: ValidationView, artifact: ThresholdShare | Thresho
       return artifact.height <= pool.certifiedHeight
         ? "stale"
         : thresholdVerdict(view, artifact, "certification");
+    case "catch_up_share":
+      return artifact.height <= pool.catchUpHeight ? "stale" : thresholdVerdict(view, artifact, "catch_up");
   }
 }
 
@@ -175,6 +179,14 @@ function checkEquivocation(view: DutyView, proof: EquivocationProof): Verdict {
   return "valid";
 }
 
+function checkCatchUp({ pool, environment }: ValidationView, catchUp: CatchUpPackage): Verdict {
+  if (catchUp.height <= pool.catchUpHeight) return "stale";
+  if (catchUp.block.height !== catchUp.height) return invalid("its block is of another height");
+  const { config, crypto } = environment;
+  const message = thresholdContent("catch_up", config.subnetId, catchUp.height, catchUpHash(catchUp));
+  return crypto.verifyWhole("high", message, catchUp.signature) ? "valid" : invalid("its signature is wrong");
+}
+
 /** Everything but proposals and votes, which are judged in two parts. */
 export function check(view: ValidationView, artifact: Exclude<Artifact, Proposal | Vote>): Verdict {
   switch (artifact.kind) {
@@ -183,6 +195,8 @@ export function check(view: ValidationView, artifact: Exclude<Artifact, Proposal
       return checkVoteShare(view, artifact);
     case "equivocation":
       return checkEquivocation(view, artifact);
+    case "catch_up":
+      return checkCatchUp(view, artifact);
     default:
       return checkThreshold(view, artifact);
   }

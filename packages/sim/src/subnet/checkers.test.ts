@@ -47,6 +47,7 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
     (checkers) => checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: block(3, 1) }),
     /a message of 1 is ordered again at 3/,
   ],
+  ["a state that a quorum does not have", (checkers) => checkers.diverged(1, 2), /node 1 has another state/],
   ["an answer without its message", (checkers) => checkers.acknowledged(bytes(7)), /is in no block/],
 ];
 

@@ -51,6 +51,11 @@ export class Checkers {
     this.#root(height, rootHash, `node ${node} certified`);
   }
 
+  /** A node was told by a quorum that its state is another one. */
+  diverged(node: number, height: Height): void {
+    this.#violations.push(`node ${node} has another state than the catch-up package of ${height}`);
+  }
+
   #root(height: Height, rootHash: Uint8Array, what: string): void {
     const text = toHex(rootHash);
     const known = this.#roots.get(height);

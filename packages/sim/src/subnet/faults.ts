@@ -18,19 +18,22 @@ export interface FaultPlan {
   readonly byzantine: readonly Misbehaviour[];
 }
 
-export type Misbehaviour =
+export const MISBEHAVIOURS = [
   /** Says nothing. */
-  | "silent"
+  "silent",
   /** Makes two blocks when it is its turn, and shows each to half of the others. */
-  | "equivocate"
+  "equivocate",
   /** Signs every block that it sees, notarization and finalization alike. */
-  | "sign_everything"
+  "sign_everything",
   /** Its shares are wrong. */
-  | "wrong_shares"
+  "wrong_shares",
   /** Its blocks repeat what was ordered before. */
-  | "invalid_blocks"
+  "invalid_blocks",
   /** Certifies another state. */
-  | "wrong_certification";
+  "wrong_certification",
+] as const;
+
+export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;

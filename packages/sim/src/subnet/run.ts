@@ -23,6 +23,8 @@ export interface SubnetRun {
   readonly seconds: number;
   /** Clients' messages in each of them. */
   readonly messagesPerSecond: number;
+  /** Heights from one catch-up package to the next. */
+  readonly catchUpInterval: number;
   readonly faults: FaultPlan;
 }
 
@@ -33,19 +35,22 @@ export interface SubnetVerdict {
   /** Finalized heights. */
   readonly rounds: number;
   readonly events: number;
+  /** States that nodes fetched from others. */
+  readonly syncs: number;
   /** Of virtual time, whole. */
   readonly seconds: number;
   /** From healing to recovery, of virtual time; null when it did not recover. */
   readonly recoverySeconds: number | null;
 }
 
-export function runSubnet({ seed, nodes, seconds, messagesPerSecond, faults }: SubnetRun): SubnetVerdict {
+export function runSubnet(run: SubnetRun): SubnetVerdict {
+  const { seed, nodes, seconds, messagesPerSecond, catchUpInterval, faults } = run;
   const world = new World({
     seed,
     nodes,
     config: {
       subnetId: sha256(utf8("simulated subnet")).subarray(0, 29) as Uint8Array as SubnetId,
-      rules: { unitDelayNs: SECOND, initialNotaryDelayNs: (3n * SECOND) / 10n },
+      rules: { unitDelayNs: SECOND, initialNotaryDelayNs: (3n * SECOND) / 10n, catchUpInterval },
     },
     start: {
       tip: { height: 0, hash: new Uint8Array(32), time: START, certifiedHeight: 0, registryVersion: 1 },
@@ -80,6 +85,7 @@ export function runSubnet({ seed, nodes, seconds, messagesPerSecond, faults }: S
     traceHash: world.traceHash(),
     rounds: world.checkers.height,
     events: world.events,
+    syncs: world.syncs,
     seconds: Number((world.now - startedAt) / SECOND),
     recoverySeconds: recovered ? Number(world.now - healedAt) / Number(SECOND) : null,
   };

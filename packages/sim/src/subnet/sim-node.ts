@@ -2,10 +2,11 @@
  * A node of a simulated subnet: a real member, a disk that keeps what was persisted, messages of clients, and a state that stands for
  * execution (simulated: a chain of hashes over what was delivered). A crash leaves the disk and the chain of states.
  */
-import { type BlockPayload, concatBytes, type Height, toHex } from "@orrery/base";
+import { assert, type BlockPayload, concatBytes, type Height, toHex } from "@orrery/base";
 import {
   type Artifact,
   artifactId,
+  heightOf,
   Member,
   type MemberConfig,
   type MemberCrypto,
@@ -28,18 +29,21 @@ export interface SimNodeOptions {
   readonly rootHash: Uint8Array;
 }
 
-/** Roots of delivered heights, in their order: what a restart finds of execution. */
-interface Executed {
+/** What stands for the state of a canister subnet (simulated). */
+export interface SimState {
   readonly height: Height;
   readonly rootHash: Uint8Array;
+  /** Messages by the height of the block that has them. */
+  readonly done: ReadonlyMap<string, Height>;
 }
 
 export class SimNode implements Payloads {
   readonly #options: SimNodeOptions;
   #member: Member | null = null;
   readonly disk: Artifact[] = [];
-  readonly #executed: Executed[] = [];
-  /** Messages that are in executed blocks, and in which. */
+  #height: Height;
+  /** By height: a block that is delivered again after a restart has the root that it had. */
+  readonly #roots = new Map<Height, Uint8Array>();
   readonly #done = new Map<string, Height>();
   readonly #pending = new Map<string, Uint8Array>();
   /** Published and not retracted. */
@@ -47,6 +51,8 @@ export class SimNode implements Payloads {
 
   constructor(options: SimNodeOptions) {
     this.#options = options;
+    this.#height = options.start.tip.height;
+    this.#roots.set(this.#height, options.rootHash);
   }
 
   get isUp(): boolean {
@@ -54,7 +60,7 @@ export class SimNode implements Payloads {
   }
 
   get height(): Height {
-    return this.#options.start.tip.height + this.#executed.length;
+    return this.#height;
   }
 
   get index(): number {
@@ -93,8 +99,14 @@ export class SimNode implements Payloads {
       if (effect.kind === "persist") this.disk.push(effect.artifact);
       else if (effect.kind === "publish") this.published.set(artifactId(effect.artifact), effect.artifact);
       else if (effect.kind === "retract") this.published.delete(effect.id);
+      else if (effect.kind === "purge") this.#purge(effect.below);
     }
     return effects;
+  }
+
+  #purge(below: Height): void {
+    const kept = this.disk.filter((artifact) => heightOf(artifact) >= below);
+    this.disk.splice(0, this.disk.length, ...kept);
   }
 
   nextTime(): bigint | null {
@@ -117,17 +129,35 @@ export class SimNode implements Payloads {
     tape: Uint8Array,
     ingress: readonly Uint8Array[],
   ): Uint8Array {
-    const place = height - this.#options.start.tip.height - 1;
-    const known = this.#executed[place];
-    if (known !== undefined) return known.rootHash;
-    const before = this.#executed.at(-1)?.rootHash ?? this.#options.rootHash;
+    const known = this.#roots.get(height);
+    if (known !== undefined) return known;
+    const before = this.#roots.get(height - 1);
+    assert(before !== undefined && height === this.#height + 1, `block ${height} is not the next`);
     const rootHash = sha256(concatBytes(before, blockHash, tape));
-    this.#executed.push({ height, rootHash });
+    this.#height = height;
+    this.#roots.set(height, rootHash);
     for (const id of ingress.map(toHex)) {
       this.#done.set(id, height);
       this.#pending.delete(id);
     }
     return rootHash;
+  }
+
+  /** The state at a height; null when this node does not have it. */
+  stateAt(height: Height): SimState | null {
+    const rootHash = this.#roots.get(height);
+    if (rootHash === undefined) return null;
+    return { height, rootHash, done: new Map([...this.#done].filter(([, at]) => at <= height)) };
+  }
+
+  /** Takes another's state. */
+  adopt({ height, rootHash, done }: SimState): void {
+    this.#height = height;
+    this.#roots.set(height, rootHash);
+    for (const [id, at] of done) {
+      this.#done.set(id, at);
+      this.#pending.delete(id);
+    }
   }
 
   build({ past }: PayloadContext): BlockPayload {

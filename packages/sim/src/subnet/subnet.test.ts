@@ -1,11 +1,11 @@
 /** A simulated subnet of real members under faults: safe always, alive again afterwards. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CALM, type FaultPlan, type Misbehaviour, STORMY } from "./faults.ts";
+import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "./faults.ts";
 import { runSubnet, type SubnetVerdict } from "./run.ts";
 
 const run = (nodes: number, seed: number, faults: FaultPlan, seconds = 20): SubnetVerdict =>
-  runSubnet({ seed, nodes, seconds, messagesPerSecond: 2, faults });
+  runSubnet({ seed, nodes, seconds, messagesPerSecond: 2, catchUpInterval: 20, faults });
 
 test("with honest leaders a block takes the notary's delay and two crossings, whatever the size", () => {
   for (const nodes of [1, 4, 13]) {
@@ -30,17 +30,8 @@ test("crashes, partitions, losses, doubles and clocks that are off do no harm, a
   }
 });
 
-const KINDS: readonly Misbehaviour[] = [
-  "silent",
-  "equivocate",
-  "sign_everything",
-  "wrong_shares",
-  "invalid_blocks",
-  "wrong_certification",
-];
-
-for (const kind of KINDS) {
-  test(`a third of the members may ${kind.replaceAll("_", " ")}`, () => {
+for (const kind of MISBEHAVIOURS) {
+  test(`up to a third of the members misbehave: ${kind.replaceAll("_", " ")}`, () => {
     for (const [nodes, byzantine] of [
       [4, [kind]],
       [7, [kind, kind]],

@@ -2,11 +2,12 @@
  * A simulated subnet: members joined by links that delay, lose, double and reorder, cut in two at times, with nodes that crash and come
  * back. Virtual time, one seed, one run. What a node publishes reaches every other one sooner or later, as long as both are up.
  */
-import { concatBytes, type Height, toHex, utf8 } from "@orrery/base";
+import { concatBytes, equalBytes, type Height, toHex, utf8 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
   artifactId,
+  type CatchUpPackage,
   type MemberConfig,
   type MemberEffect,
   type Start,
@@ -24,6 +25,8 @@ const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
 /** Until what was not received is sent again. */
 const RESEND_NS: bigint = 250n * MS;
+/** Of a state from another node. */
+const FETCH_NS: bigint = 500n * MS;
 /** From a block's delivery to its state. */
 const EXECUTION_NS: bigint = 5n * MS;
 
@@ -46,6 +49,14 @@ type Event =
       readonly rootHash: Uint8Array;
       readonly life: number;
     }
+  /** The state of a catch-up package, from whoever has it. */
+  | {
+      readonly kind: "fetch";
+      readonly node: number;
+      readonly height: Height;
+      readonly stateHash: Uint8Array;
+      readonly life: number;
+    }
   | { readonly kind: "boot"; readonly node: number }
   | { readonly kind: "heal" }
   | { readonly kind: "second" };
@@ -66,6 +77,7 @@ export class World {
   #trace: Uint8Array = new Uint8Array(32);
   now: bigint;
   events = 0;
+  syncs = 0;
 
   constructor(options: WorldOptions) {
     const { seed, nodes, config, start, rootHash, faults } = options;
@@ -139,7 +151,10 @@ export class World {
       case "executed":
         if (this.#lives[event.node] !== event.life) return;
         this.checkers.executed(event.node, event.height, event.rootHash);
-        this.#tell(event.node, { kind: "executed", height: event.height, rootHash: event.rootHash });
+        this.#executed(event.node, event.height, event.rootHash);
+        return;
+      case "fetch":
+        if (this.#lives[event.node] === event.life) this.#fetch(event);
         return;
       case "boot":
         if (!(this.nodes[event.node] as SimNode).isUp) this.#boot(event.node);
@@ -181,6 +196,9 @@ export class World {
     for (const effect of effects) {
       if (effect.kind === "publish") this.#publish(index, effect.artifact);
       else if (effect.kind === "deliver") this.#deliver(node, effect);
+      else if (effect.kind === "sync") this.#planFetch(index, effect.catchUp);
+      else if (effect.kind === "diverged" && this.isHonest(index))
+        this.checkers.diverged(index, effect.height);
       else if (effect.kind === "certified" && this.isHonest(index))
         this.checkers.certified(index, effect.certification.height, effect.certification.content);
     }
@@ -204,6 +222,33 @@ export class World {
     const rootHash = node.execute(height, hash, tape.signature, payload.ingress);
     const life = this.#lives[node.index] as number;
     this.#queue.plan(this.now + EXECUTION_NS, { kind: "executed", node: node.index, height, rootHash, life });
+  }
+
+  #executed(node: number, height: Height, rootHash: Uint8Array): void {
+    this.#tell(node, { kind: "executed", height, rootHash });
+    if (height % this.#options.config.rules.catchUpInterval === 0)
+      this.#tell(node, { kind: "checkpointed", height, stateHash: sha256(rootHash) });
+  }
+
+  #planFetch(node: number, { height, stateHash }: CatchUpPackage): void {
+    const life = this.#lives[node] as number;
+    this.#queue.plan(this.now + FETCH_NS, { kind: "fetch", node, height, stateHash, life });
+  }
+
+  /** Asks the others in turn; what has not the package's hash is not taken. */
+  #fetch(event: Extract<Event, { kind: "fetch" }>): void {
+    const { node: index, height, stateHash } = event;
+    const node = this.nodes[index] as SimNode;
+    for (const other of this.nodes) {
+      const parted = this.#parted !== null && this.#parted.has(index) !== this.#parted.has(other.index);
+      const state = other.isUp && !parted ? other.stateAt(height) : null;
+      if (state === null || !equalBytes(sha256(state.rootHash), stateHash)) continue;
+      node.adopt(state);
+      this.syncs++;
+      this.#tell(index, { kind: "synced", height });
+      return;
+    }
+    this.#queue.plan(this.now + FETCH_NS, event);
   }
 
   #publish(from: number, artifact: Artifact): void {
