@@ -11,7 +11,8 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
-const WASM = "canisters/fixtures/built/counter.eop.wasm.gz";
+const BUILT = "canisters/fixtures/built";
+const MODULES = ["counter", "caller", "callee"].map((name) => `${BUILT}/${name}.eop.wasm.gz`);
 const OURS = "ic-orrery";
 
 interface Example {
@@ -30,7 +31,7 @@ const EXAMPLES: readonly Example[] = [
     runner: null,
     flags: ["--test"],
     arguments: [],
-    passed: /^(ℹ|#) pass 3\n(ℹ|#) fail 0$/m,
+    passed: /^(ℹ|#) pass 6\n(ℹ|#) fail 0$/m,
   },
   {
     folder: "test-with-vitest",
@@ -72,8 +73,8 @@ before(() => {
   writeFileSync(join(project, "package.json"), '{ "name": "empty", "private": true, "type": "module" }\n');
   const flags = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"];
   execFileSync("npm", ["install", ...flags, pack.stdout.trim(), ...needs()], { cwd: project });
-  mkdirSync(join(project, WASM, ".."), { recursive: true });
-  cpSync(join(REPOSITORY, WASM), join(project, WASM));
+  mkdirSync(join(project, BUILT), { recursive: true });
+  for (const path of MODULES) cpSync(join(REPOSITORY, path), join(project, path));
   for (const { folder } of EXAMPLES) {
     const from = join(REPOSITORY, "examples", folder);
     cpSync(from, join(project, "examples", folder), {

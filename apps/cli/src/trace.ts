@@ -4,17 +4,16 @@
  */
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { OrreryError } from "@orrery/base";
+import { OrreryError, timeToText } from "@orrery/base";
 import type {
   Checked,
   HistoryAsk,
-  Kept,
   PastMessage,
   PastOutcome,
   RecentAnswer,
   TraceAnswer,
 } from "@orrery/node/history";
-import type { TimeAxis, Trace } from "@orrery/sim/trace";
+import { type TimeAxis, type Trace, traceToHtml, traceToPerfetto, traceToText } from "@orrery/sim/trace";
 import { canisterNames } from "./canister-names.ts";
 import { type Io, jsonDocument, table } from "./io.ts";
 import { plain } from "./plain.ts";
@@ -30,6 +29,7 @@ export interface TraceOptions {
   readonly json?: true;
 }
 
+const NS_PER_MS = 1_000_000n;
 /** Digits of a request id in lists. */
 const ID_DIGITS = 12;
 
@@ -63,12 +63,7 @@ async function listRecent(options: TraceOptions, io: Io): Promise<number> {
   const names = canisterNames(io.cwd);
   const rows = answer.messages.map(({ message, outcome }) => rowOf(message, outcome, names));
   io.out(table([HEADINGS.map((text) => io.style("bold", text, "out")), ...rows]));
-  io.out(
-    `\n${keptText(
-      answer.kept,
-      answer.messages.some(({ outcome }) => outcome === null),
-    )}`,
-  );
+  io.out(`\n${keptText(answer)}`);
   io.out('See one of them with "orrery trace ID".\n');
   return 0;
 }
@@ -82,7 +77,7 @@ function rowOf(
 ): readonly string[] {
   const { time, height, canisterId, method, sender, requestId } = message;
   return [
-    clock(time),
+    timeToText(time - (time % NS_PER_MS)),
     `${height}`,
     names.get(canisterId) ?? canisterId,
     method,
@@ -103,10 +98,6 @@ function cyclesOf({ messages }: Trace): bigint {
   return messages.reduce((sum, { cycles }) => sum + cycles, 0n);
 }
 
-function clock(time: bigint): string {
-  return new Date(Number(time / 1_000_000n)).toISOString().replace("T", " ").replace("Z", "");
-}
-
 function summary({ message, outcome }: RecentAnswer["messages"][number]): object {
   return {
     ...message,
@@ -117,18 +108,19 @@ function summary({ message, outcome }: RecentAnswer["messages"][number]): object
   };
 }
 
-function keptText(kept: readonly Kept[], someOld: boolean): string {
-  const parts = kept
-    .filter(({ lastBlock }) => lastBlock !== null)
+/** A line for each subnet that the list is about. */
+function keptText({ kept, messages }: RecentAnswer): string {
+  const subnets = new Set(messages.map(({ message }) => message.subnetId));
+  const lines = kept
+    .filter(({ subnetId }) => subnets.has(subnetId))
     .map(({ subnetId, firstRound, lastBlock }) =>
       firstRound === null
-        ? `no round of subnet ${subnetId} can run again`
-        : `rounds ${firstRound} to ${lastBlock} of subnet ${subnetId} can run again`,
+        ? `No round of subnet ${subnetId} can run again.`
+        : `Rounds ${firstRound} to ${lastBlock} of subnet ${subnetId} can run again.`,
     );
-  const old = someOld
-    ? "Those with a question mark are too far back for a list: name one to run it again.\n"
-    : "";
-  return `${parts.join("; ")}.\n${old}`;
+  if (messages.some(({ outcome }) => outcome === null))
+    lines.push("Those with a question mark are too far back for a list: name one to run it again.");
+  return `${lines.join("\n")}\n`;
 }
 
 function warnOfDifference({ differs }: Checked, io: Io): void {
@@ -148,7 +140,7 @@ async function traceOne(target: string, options: TraceOptions, io: Io): Promise<
     io.out(jsonDocument(plain({ ...answer, files })));
     return 0;
   }
-  if (files.length === 0) io.out(`${await describe(answer, names)}\n`);
+  if (files.length === 0) io.out(`${describe(answer, names)}\n`);
   for (const path of files) io.out(`Wrote ${path}.\n`);
   return 0;
 }
@@ -163,7 +155,6 @@ async function writeFiles(
   },
 ): Promise<readonly string[]> {
   const { options, names, cwd } = place;
-  const { traceToHtml, traceToPerfetto } = await import("@orrery/sim/trace");
   const { flameText } = await import("./flame.ts");
   const traces = answer.outcome.trace === null ? [] : [answer.outcome.trace];
   const { message } = answer;
@@ -202,7 +193,7 @@ function factsOf(
       ? []
       : [
           ["message", message.requestId],
-          ["time", `${clock(message.time)}, round ${message.height} of subnet ${message.subnetId}`],
+          ["time", `${timeToText(message.time)}, round ${message.height} of subnet ${message.subnetId}`],
           ["call", `${called(message, names)} ${message.method}`],
           ["caller", message.sender],
           [
@@ -217,8 +208,7 @@ function factsOf(
   ];
 }
 
-async function describe(answer: TraceAnswer, names: ReadonlyMap<string, string>): Promise<string> {
-  const { traceToText } = await import("@orrery/sim/trace");
+function describe(answer: TraceAnswer, names: ReadonlyMap<string, string>): string {
   const { trace: tree } = answer.outcome;
   const facts = table(factsOf(answer, names));
   return `${facts}\n${tree === null ? "No canister executed anything for it." : traceToText([tree], { names })}`;

@@ -9,3 +9,4 @@ export * from "./messages.ts";
 export * from "./principal.ts";
 export * from "./requests.ts";
 export * from "./responses.ts";
+export { timeToText } from "./time-text.ts";

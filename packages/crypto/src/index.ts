@@ -126,5 +126,4 @@ export {
   type ThresholdSigner,
   type ThresholdSignerOptions,
 } from "./threshold.ts";
-export { timeToText } from "./time-text.ts";
 export { revealAll, witness } from "./witness.ts";

@@ -29,6 +29,7 @@ import {
   type SignedDelegation,
   selfAuthenticating,
   type TimeNs,
+  timeToText,
   toHex,
   type UserId,
 } from "@orrery/base";
@@ -36,7 +37,6 @@ import { parsePublicKeyDer } from "./der.ts";
 import { domainSep } from "./hashes.ts";
 import { hashOfMap } from "./request-id.ts";
 import type { SignatureVerifier } from "./signatures.ts";
-import { timeToText } from "./time-text.ts";
 
 /**
  * How far ahead of the validator's clock a request may expire: the clients' 5 minutes and 30 s of clock

@@ -34,7 +34,7 @@ export interface InstrumentOptions {
   readonly form: Form;
 }
 
-/** Instruments a valid module; see the file's header. The result imports from "~" and "ic0" only. */
+/** Instruments a valid module; see the file's header. The result has imports of "~" and "ic0" only. */
 export function instrument(m: DecodedModule, options: InstrumentOptions): Uint8Array {
   const layout = layoutOf(m, options.form);
   const types = new TypeTable(m, layout);

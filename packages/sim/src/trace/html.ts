@@ -2,6 +2,7 @@
  * Traces as one page that needs nothing else: a timeline of canisters, the tree of executions and calls, what is known of each. It asks no
  * network, and texts that canisters chose stay texts.
  */
+import { timeToText } from "@orrery/base";
 import { type Layout, layoutOf } from "./layout.ts";
 import { PAGE_SCRIPT } from "./page-script.ts";
 import { PAGE_STYLE } from "./page-style.ts";
@@ -160,7 +161,7 @@ function factsOf(
     ["canister", named === undefined ? canisterId : `${named} (${canisterId})`],
     ["subnet", message.subnetId],
     ["round", rounds > 1 ? `${height}, the last of ${rounds}` : `${height}`],
-    ["time", new Date(Number(time / 1_000_000n)).toISOString()],
+    ["time", timeToText(time)],
     ["instructions", `${instructions}`],
     ["pages written", `${pagesWritten}`],
     ["cycles", `${cycles}`],

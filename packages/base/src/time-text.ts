@@ -2,7 +2,7 @@
  * Nanosecond times as the replica prints them in error texts: "2023-05-31 22:00:00.5 UTC", fraction in groups
  * of three.
  */
-import type { TimeNs } from "@orrery/base";
+import type { TimeNs } from "./capabilities.ts";
 
 const NS_PER_SECOND = 1_000_000_000n;
 const SECONDS_PER_DAY = 86_400;
