@@ -1,65 +1,77 @@
 /**
- * What instrumentation costs: every method of bench/workloads/workloads.wasm (source and build command in workloads.c) run
- * as it is, in the fast and in the exact form, the best of some warm runs. Checks on the way that results and counts agree.
- * Run: node bench/src/instrumentation.ts [rounds]
+ * What instrumentation costs: every method of bench/workloads (source and build commands in workloads.c), with a 32-bit and a 64-bit
+ * memory, run as it is, in the fast and in the exact form, in turns: the best of some warm runs, in processor time of the thread.
+ * Checks on the way that counts agree.
+ * Run: node bench/src/instrumentation.ts [rounds [method ...]]
  */
 import { readFileSync } from "node:fs";
 import { prepareEngine } from "@orrery/host/engine-flags";
-import { type CanisterInstance, createEngine } from "@orrery/wasm";
+import { type CanisterInstance, type CompiledCanister, createEngine, type Engine } from "@orrery/wasm";
+import { threadMilliseconds } from "./lib/thread-clock.ts";
 
-const ROUNDS = Number(process.argv[2] ?? 7);
-const LIMIT = (1n << 40n) - 1n;
+const ROUNDS = Number(process.argv[2] ?? 15);
+const ONLY = process.argv.slice(3);
+const LIMIT = (1n << 39n) - 1n;
+const FORMS = ["fast", "exact"] as const;
 
-function best(run: () => void): number {
-  let least = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < ROUNDS; i++) {
-    const start = performance.now();
-    run();
-    least = Math.min(least, performance.now() - start);
+function instantiate(engine: Engine, compiled: CompiledCanister, form: "fast" | "exact"): CanisterInstance {
+  const { info, image } = compiled;
+  const memory = engine.memories.acquire({ is64: info.is64, pages: info.memory?.minPages ?? 0 });
+  const instance = engine.instantiate(compiled, { memory, ic0: {}, form });
+  for (const [i, page] of image.pages.entries()) instance.write(page * 4096, image.bytes[i] as Uint8Array);
+  return instance;
+}
+
+/** Instructions that `method` takes. */
+function run(instance: CanisterInstance, method: string): bigint {
+  instance.clearDirty();
+  instance.setCounter(LIMIT);
+  instance.call(method);
+  return LIMIT - instance.counter();
+}
+
+/** Milliseconds of the best run of each, in turns. */
+function best(runs: readonly (() => void)[]): number[] {
+  const least = runs.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, one] of runs.entries()) {
+      const start = threadMilliseconds();
+      one();
+      least[i] = Math.min(least[i] as number, threadMilliseconds() - start);
+    }
   }
   return least;
 }
 
-function main(): void {
-  prepareEngine();
-  const wasm = new Uint8Array(readFileSync(new URL("../workloads/workloads.wasm", import.meta.url)));
+function measure(bits: 32 | 64, file: string): void {
+  const wasm = new Uint8Array(readFileSync(new URL(`../workloads/${file}`, import.meta.url)));
   const plain = new WebAssembly.Instance(new WebAssembly.Module(wasm)).exports as Record<string, () => void>;
   const engine = createEngine();
   const compiled = engine.compile(wasm);
   if (!compiled.ok) throw new Error(compiled.error.message);
-  const { info, image } = compiled.value;
-  const instantiate = (form: "fast" | "exact"): CanisterInstance => {
-    const memory = engine.memories.acquire({ is64: false, pages: info.memory?.minPages ?? 0 });
-    const instance = engine.instantiate(compiled.value, { memory, ic0: {}, form });
-    for (const [i, page] of image.pages.entries()) instance.write(page * 4096, image.bytes[i] as Uint8Array);
-    return instance;
-  };
-  const fast = instantiate("fast");
-  const exact = instantiate("exact");
-  console.log("workload             plain ms   fast  exact   M instructions   dirty pages");
-  for (const name of info.methods.update) {
+  const instances = FORMS.map((form) => instantiate(engine, compiled.value, form));
+  for (const name of compiled.value.info.methods.update) {
+    if (ONLY.length > 0 && !ONLY.includes(name)) continue;
     const method = `canister_update ${name}`;
-    const run = (instance: CanisterInstance): bigint => {
-      instance.clearDirty();
-      instance.setCounter(LIMIT);
-      instance.call(method);
-      return LIMIT - instance.counter();
-    };
-    const counts = [run(fast), run(exact)];
+    const counts = instances.map((instance) => run(instance, method));
     plain[method]?.();
     if (counts[0] !== counts[1]) throw new Error(`${name}: counts differ: ${counts}`);
-    const base = best(() => plain[method]?.());
-    const slow = best(() => run(exact));
-    const quick = best(() => run(fast));
+    const [base = 0, ...times] = best([
+      () => plain[method]?.(),
+      ...instances.map((instance) => () => void run(instance, method)),
+    ]);
     console.log(
-      name.padEnd(20),
-      base.toFixed(2).padStart(8),
-      (quick / base).toFixed(2).padStart(6),
-      (slow / base).toFixed(2).padStart(6),
+      String(bits).padStart(6),
+      ` ${name}`.padEnd(20),
+      base.toFixed(2).padStart(9),
+      ...times.map((time) => (time / base).toFixed(2).padStart(6)),
       (Number(counts[0]) / 1e6).toFixed(1).padStart(16),
-      String(fast.dirtyPages().length).padStart(13),
+      String(instances[1]?.dirtyPages().length).padStart(13),
     );
   }
 }
 
-main();
+prepareEngine();
+console.log("memory  workload            plain ms   fast  exact   M instructions   dirty pages");
+measure(32, "workloads.wasm");
+measure(64, "workloads64.wasm");

@@ -1,7 +1,8 @@
 /**
  * What instrumentation costs whole programs: a Motoko actor whose collector runs, in both persistence modes, and a large module
  * (TypeScript compiled by Azle, 2 MB and more of code). Each runs the same messages as it is and instrumented, over the same
- * stand-ins for the System API, in turns; the best of some rounds counts, after the engine has optimised both.
+ * stand-ins for the System API, in turns; the best of some rounds counts, after the engine has optimised both, in processor time of the
+ * thread.
  * Run: node bench/src/programs.ts [rounds]
  */
 import { gunzipSync } from "node:zlib";
@@ -10,6 +11,7 @@ import { motokoFixture, otherFixture } from "@orrery/canisters/fixtures";
 import { prepareEngine } from "@orrery/host/engine-flags";
 import { type CompiledCanister, createEngine, type Engine } from "@orrery/wasm";
 import { type Message, type Program, plain, standIns, type World } from "./lib/plain-program.ts";
+import { threadMilliseconds } from "./lib/thread-clock.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 9);
 const LIMIT = 2n ** 40n - 1n;
@@ -47,9 +49,9 @@ function instrumented(engine: Engine, compiled: CompiledCanister): Program {
 
 function milliseconds(program: Program, messages: readonly Message[]): number {
   program.init();
-  const start = performance.now();
+  const start = threadMilliseconds();
   for (const message of messages) program.run(message);
-  return performance.now() - start;
+  return threadMilliseconds() - start;
 }
 
 function compare(name: string, wasmGzip: Uint8Array, messages: readonly Message[]): void {

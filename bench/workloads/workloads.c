@@ -1,6 +1,6 @@
 // Workloads that measure what instrumentation costs (bench/src/instrumentation.ts). Each is an update method without
 // arguments that leaves a checksum in `result`. Rebuild: clang --target=wasm32 -mbulk-memory -O2 -nostdlib -Wl,--no-entry
-// -Wl,--export=result -o workloads.wasm workloads.c
+// -Wl,--export=result -o workloads.wasm workloads.c; with --target=wasm64 and -o workloads64.wasm for a 64-bit memory.
 typedef unsigned char byte;
 typedef unsigned int word;
 typedef unsigned long long wide;
