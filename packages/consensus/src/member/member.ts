@@ -27,7 +27,8 @@ import {
   shareTapes,
   thresholdShare,
 } from "./duties.ts";
-import { Pool, type ShareKind, type Start } from "./pool.ts";
+import { isPlaced, place } from "./placing.ts";
+import { Pool, type Start } from "./pool.ts";
 import type { MemberEffect, MemberEnvironment, MemberInput } from "./types.ts";
 import {
   check,
@@ -148,7 +149,7 @@ export class Member {
 
   #receive(artifact: Artifact, from: number): void {
     const id = artifactId(artifact);
-    if (this.#waiting.has(id) || this.#has(artifact)) return;
+    if (this.#waiting.has(id) || isPlaced(this.pool, artifact)) return;
     const count = this.#waitingOf.get(from) ?? 0;
     if (count >= WAITING_PER_MEMBER_MAX) return;
     this.#waitingOf.set(from, count + 1);
@@ -188,7 +189,7 @@ export class Member {
       this.#waiting.delete(id);
       this.#waitingOf.set(waiting.from, (this.#waitingOf.get(waiting.from) as number) - 1);
       if (verdict === "valid") {
-        if (!this.#has(waiting.artifact)) this.#add(waiting.artifact);
+        if (!isPlaced(this.pool, waiting.artifact)) this.#add(waiting.artifact);
       } else if (verdict !== "stale") {
         this.#effects.push({ kind: "misbehaved", member: waiting.from, why: verdict.invalid });
       }
@@ -236,7 +237,7 @@ export class Member {
       hashes: inOrder ? [first.hash, hash] : [hash, first.hash],
       signatures: inOrder ? [first.signature, signature] : [signature, first.signature],
     };
-    if (!this.#has(proof)) this.#add(proof);
+    if (!isPlaced(this.pool, proof)) this.#add(proof);
   }
 
   #aggregate(): void {
@@ -338,28 +339,6 @@ export class Member {
     }
   }
 
-  #has(artifact: Artifact): boolean {
-    if (artifact.kind === "catch_up") return artifact.height <= this.pool.catchUpHeight;
-    const round = this.pool.peek(heightOf(artifact));
-    if (round === undefined) return false;
-    switch (artifact.kind) {
-      case "proposal":
-        return round.proposals.has(toHex(artifact.hash));
-      case "notarization":
-        return round.notarized.has(toHex(artifact.hash));
-      case "finalization":
-        return round.finalized !== null;
-      case "beacon":
-      case "tape":
-      case "certification":
-        return round[artifact.kind] !== null;
-      case "equivocation":
-        return round.equivocations.has(artifact.signer);
-      default:
-        return round.shares[kindOf(artifact)].get(shareKey(artifact))?.has(artifact.signer) === true;
-    }
-  }
-
   /** Into the pool, onto the disk, and to others where it is not theirs to say. */
   #add(artifact: Artifact): void {
     this.#put(artifact);
@@ -377,70 +356,17 @@ export class Member {
   #put(artifact: Artifact): void {
     const height = heightOf(artifact);
     if (artifact.kind === "catch_up" || height <= this.pool.start.tip.height) return;
-    const round = this.pool.round(height);
     this.#dirty.add(height);
     if (isOwn(artifact, this.#self) && artifact.kind.endsWith("_share"))
       this.#said.set(height, [...(this.#said.get(height) ?? []), artifactId(artifact)]);
-    switch (artifact.kind) {
-      case "proposal":
-        round.proposals.set(toHex(artifact.hash), artifact);
-        return;
-      case "notarization":
-        this.#vote(artifact);
-        this.pool.addNotarization(artifact);
-        return;
-      case "finalization":
-        this.#vote(artifact);
-        this.pool.addFinalization(artifact);
-        return;
-      case "beacon":
-        round.beacon = artifact;
-        this.pool.beaconHeight = Math.max(this.pool.beaconHeight, height);
-        this.#dirty.add(height + 1);
-        return;
-      case "tape":
-        round.tape = artifact;
-        return;
-      case "certification":
-        round.certification = artifact;
-        this.pool.certifiedHeight = Math.max(this.pool.certifiedHeight, height);
-        return;
-      case "equivocation":
-        round.equivocations.set(artifact.signer, artifact);
-        return;
-      default: {
-        const shares = round.shares[kindOf(artifact)];
-        const key = shareKey(artifact);
-        const signatures = shares.get(key) ?? new Map<number, Uint8Array>();
-        shares.set(key, signatures.set(artifact.signer, artifact.signature));
-      }
-    }
-  }
-
-  #vote(vote: Vote): void {
-    this.#vouched.delete(vouchKey(vote.height, vote.hash));
+    if (isVote(artifact)) this.#vouched.delete(vouchKey(height, artifact.hash));
+    if (artifact.kind === "beacon") this.#dirty.add(height + 1);
+    place(this.pool, artifact);
   }
 }
 
 const vouchKey = (height: Height, hash: Uint8Array): string => `${height}/${toHex(hash)}`;
 
-type Share = Extract<Artifact, { readonly kind: `${string}_share` }>;
-
-function kindOf(share: Share): ShareKind {
-  return share.kind.slice(0, -"_share".length) as ShareKind;
-}
-
 function isVote(artifact: Artifact): artifact is Vote {
   return artifact.kind === "notarization" || artifact.kind === "finalization";
-}
-
-/** What a share is for, beside its height. */
-function shareKey(share: Share): string {
-  switch (share.kind) {
-    case "notarization_share":
-    case "finalization_share":
-      return toHex(share.hash);
-    default:
-      return toHex(share.content);
-  }
 }
