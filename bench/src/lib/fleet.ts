@@ -126,10 +126,45 @@ function encode(type: IDL.Type, value: unknown): Uint8Array {
   return new Uint8Array(IDL.encode([type], [value]));
 }
 
-const CREATE: Uint8Array = encode(CreateArgs, { amount: [10n ** 15n], specified_id: [] });
+export const CREATE: Uint8Array = encode(CreateArgs, { amount: [10n ** 15n], specified_id: [] });
 
 function fourBytes(value: number): Uint8Array {
   return new Uint8Array(Uint32Array.of(value).buffer);
+}
+
+/** What a canister is installed with. */
+export function fleetSeed(which: number): number {
+  return 1_000 + 7 * which;
+}
+
+/** Argument of its `install_code`. */
+export function fleetInstall({ wasm, kind }: FleetModule, which: number, id: CanisterId): Uint8Array {
+  return encode(InstallArgs, {
+    mode: { install: null },
+    canister_id: CandidPrincipal.fromUint8Array(id),
+    wasm_module: wasm,
+    arg: kind === "counter" ? EMPTY_CANDID : fourBytes(fleetSeed(which)),
+  });
+}
+
+/** A message that adds one, or asks what there is. */
+export function fleetCall(
+  { kind }: FleetModule,
+  what: "add" | "get",
+): { readonly method: string; readonly arg: Uint8Array } {
+  if (kind === "counter") return { method: what === "add" ? "inc" : "get", arg: EMPTY_CANDID };
+  return { method: what, arg: what === "add" ? fourBytes(1) : new Uint8Array() };
+}
+
+/** Whether the reply is that of a canister that was asked to add so often. */
+export function isFleetReply(
+  { kind }: FleetModule,
+  reply: Uint8Array,
+  of: { readonly which: number; readonly added: number },
+): boolean {
+  if (kind === "counter") return (IDL.decode([IDL.Nat], reply) as [bigint])[0] === BigInt(of.added);
+  const sum = new DataView(reply.buffer, reply.byteOffset).getUint32(0, true);
+  return sum === fleetSeed(of.which) + of.added;
 }
 
 export interface FleetOptions {
@@ -177,9 +212,8 @@ export class Fleet {
     return canisterIdFromIndex(BigInt(which));
   }
 
-  /** What the canister was installed with. */
   seedOf(which: number): number {
-    return 1_000 + 7 * which;
+    return fleetSeed(which);
   }
 
   moduleOf(which: number): FleetModule {
@@ -208,32 +242,17 @@ export class Fleet {
   }
 
   #install(which: number): Uint8Array {
-    const { wasm, kind } = this.moduleOf(which);
-    return encode(InstallArgs, {
-      mode: { install: null },
-      canister_id: CandidPrincipal.fromUint8Array(this.idOf(which)),
-      wasm_module: wasm,
-      arg: kind === "counter" ? EMPTY_CANDID : fourBytes(this.seedOf(which)),
-    });
+    return fleetInstall(this.moduleOf(which), which, this.idOf(which));
   }
 
   /** Adds one to each of these, in one batch; `before`: what each was asked already. */
   add(which: readonly number[], before: (which: number) => number): void {
     this.#send(
-      which.map((one) =>
-        this.moduleOf(one).kind === "counter"
-          ? { canisterId: this.idOf(one), method: "inc", arg: EMPTY_CANDID }
-          : { canisterId: this.idOf(one), method: "add", arg: fourBytes(1) },
-      ),
+      which.map((one) => ({ canisterId: this.idOf(one), ...fleetCall(this.moduleOf(one), "add") })),
       (reply, i) => {
         const one = which[i] as number;
-        const asked = before(one) + 1;
-        const actual =
-          this.moduleOf(one).kind === "counter"
-            ? Number((IDL.decode([IDL.Nat], reply) as [bigint])[0])
-            : new DataView(reply.buffer, reply.byteOffset).getUint32(0, true);
-        const expected = this.moduleOf(one).kind === "counter" ? asked : this.seedOf(one) + asked;
-        if (actual !== expected) throw new Error(`canister ${one} answered ${actual}, not ${expected}`);
+        if (!isFleetReply(this.moduleOf(one), reply, { which: one, added: before(one) + 1 }))
+          throw new Error(`canister ${one} answered ${toHex(reply)}`);
       },
     );
   }

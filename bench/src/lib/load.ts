@@ -3,11 +3,12 @@ import { Agent, request } from "node:http";
 
 export interface LoadOptions {
   readonly port: number;
-  readonly path: string;
+  /** Of all, or of the body at an index. */
+  readonly path: string | ((index: number) => string);
   readonly bodies: readonly Uint8Array[];
   readonly concurrency: number;
-  /** Looks at each answer; throws when it is not what it should be. */
-  readonly check: (status: number, body: Uint8Array) => void;
+  /** Looks at each answer; throws when it is not what it should be. `index`: of the body that it answers. */
+  readonly check: (status: number, body: Uint8Array, index: number) => void;
 }
 
 export interface LoadResult {
@@ -16,14 +17,16 @@ export interface LoadResult {
   readonly perSecond: number;
 }
 
-function post(agent: Agent, options: LoadOptions, body: Uint8Array): Promise<void> {
+function post(agent: Agent, options: LoadOptions, index: number): Promise<void> {
+  const { path } = options;
+  const body = options.bodies[index] as Uint8Array;
   return new Promise((resolve, reject) => {
     const outgoing = request(
       {
         agent,
         host: "127.0.0.1",
         port: options.port,
-        path: options.path,
+        path: typeof path === "string" ? path : path(index),
         method: "POST",
         headers: { "content-type": "application/cbor", "content-length": body.length },
       },
@@ -32,7 +35,7 @@ function post(agent: Agent, options: LoadOptions, body: Uint8Array): Promise<voi
         incoming.on("data", (chunk: Buffer) => chunks.push(chunk));
         incoming.on("end", () => {
           try {
-            options.check(incoming.statusCode ?? 0, Buffer.concat(chunks));
+            options.check(incoming.statusCode ?? 0, Buffer.concat(chunks), index);
             resolve();
           } catch (error) {
             reject(error);
@@ -50,9 +53,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const latencies: number[] = [];
   let next = 0;
   const client = async (): Promise<void> => {
-    for (let body = options.bodies[next++]; body !== undefined; body = options.bodies[next++]) {
+    for (let index = next++; index < options.bodies.length; index = next++) {
       const start = performance.now();
-      await post(agent, options, body);
+      await post(agent, options, index);
       latencies.push(performance.now() - start);
     }
   };
