@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { type CborMap, decodeCbor } from "@orrery/base";
 import { listLabels, lookupSubtree } from "@orrery/crypto";
-import { hex, numberOf, textOf } from "../bytes.ts";
+import { hex, join, numberOf, textOf } from "../bytes.ts";
 import { section } from "../case.ts";
 import { rejected, relayedReject, relayedReply, replied, repliedNumber } from "../checks.ts";
 import { ANONYMOUS, ed25519 } from "../identity.ts";
@@ -261,26 +261,48 @@ status("a query that is rejected is counted, an update is not", async (world) =>
   });
 });
 
+/** Asked for by a query, which adds nothing. */
 const consumed = async (world: World, canister: Universal): Promise<Record<string, bigint>> =>
   decodeResult(
     "canister_metrics",
-    replied(await world.manage("canister_metrics", { canister_id: canister.id })),
+    replied(await world.manageQuery("canister_metrics", { canister_id: canister.id })),
   ).cycles_consumed;
-metrics("an ingress message's price is added", async (world) => {
-  const canister = await world.fresh();
-  const before = (await consumed(world, canister))["ingress_induction"] ?? 0n;
-  replied(await canister.update(ic0.msg_reply));
-  const after = (await consumed(world, canister))["ingress_induction"] ?? 0n;
-  assert.ok(after - before > 1_200_000n);
-});
-metrics("a call's transmission is added", async (world) => {
-  const [canister, callee] = [await world.fresh(), await world.universal()];
-  const call = callOut({ to: callee.bytes, arg: code(ic0.msg_reply) });
-  const before = (await consumed(world, canister))["request_and_response_transmission"] ?? 0n;
-  relayedReply(await canister.update(call));
-  const after = (await consumed(world, canister))["request_and_response_transmission"] ?? 0n;
-  assert.ok(after - before >= 260_000n && after - before < 300_000n, `${after - before}`);
-});
+/** What something adds to one use. */
+async function adding(
+  world: World,
+  canister: Universal,
+  what: { readonly use: string; readonly run: () => Promise<unknown> },
+): Promise<bigint> {
+  const before = (await consumed(world, canister))[what.use] ?? 0n;
+  await what.run();
+  return ((await consumed(world, canister))[what.use] ?? 0n) - before;
+}
+metrics(
+  "an ingress message's price is added: 1,200,000 and 2,000 for each byte of its envelope",
+  async (world) => {
+    const canister = await world.fresh();
+    for (const padding of [0, 1_000]) {
+      const arg = join([code(ic0.msg_reply, op.stop), new Uint8Array(padding)]);
+      const request = world.sign("call", { canister_id: canister.bytes, method_name: "update", arg });
+      const run = async () =>
+        replied(await world.wire.call(canister.destination, request, { identity: world.user }));
+      const price = 1_200_000n + 2_000n * BigInt(request.body.length);
+      assert.equal(await adding(world, canister, { use: "ingress_induction", run }), price);
+    }
+  },
+);
+metrics(
+  "a call's transmission is added: 260,000 and 1,000 for each byte of request and reply",
+  async (world) => {
+    const [canister, callee] = [await world.fresh(), await world.universal()];
+    for (const bytes of [0, 8]) {
+      const arg = bytes === 0 ? code(ic0.msg_reply) : code(7, reply64);
+      const run = async () => relayedReply(await canister.update(callOut({ to: callee.bytes, arg })));
+      const price = 260_000n + 1_000n * BigInt("update".length + arg.length + bytes);
+      assert.equal(await adding(world, canister, { use: "request_and_response_transmission", run }), price);
+    }
+  },
+);
 metrics("a canister that another made has its creation's fee, and its child has none", async (world) => {
   const parent = await world.fresh();
   const cycles = 2_000_000_000_000n;
