@@ -3,10 +3,12 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { canisterNames } from "./canister-names.ts";
 import { describeFailure } from "./failure.ts";
 import { type Io, table } from "./io.ts";
 import { launcherStatus } from "./launcher-status.ts";
 import { openLogFile } from "./log-file.ts";
+import { plain } from "./plain.ts";
 import { run } from "./run.ts";
 import { icpYaml } from "./stanza.ts";
 import { writeNetworkInfo } from "./state-files.ts";
@@ -61,6 +63,9 @@ describe("usage", () => {
     [["start", "--subnet", "root"], /'root' is invalid\. expected one of application, system, /],
     [["stop", "--force"], /unknown option '--force'/],
     [["logs", "--lines", "many"], /expected a whole number/],
+    [["trace", "--axis", "mood"], /Allowed choices are instructions, time/],
+    [["trace", "--count", "-3"], /expected a whole number/],
+    [["trace", "last", "first"], /too many arguments/],
     [["logs", "--follow", "--json"], /cannot be used with option '--json'/],
   ];
   for (const [argv, text] of wrong) {
@@ -206,4 +211,32 @@ test("tables align their columns", () => {
     ]),
     "A     LONG  C\nwide  x     y\n",
   );
+});
+
+describe("orrery trace", () => {
+  test("where there is no network it says so", async () => {
+    const { code, out, err } = await orrery("trace", "last", "--json", "--state-dir", "nowhere");
+    assert.deepEqual([code, JSON.parse(out).error.code], [1, "store_missing"]);
+    assert.match(err, /there is no network in .*nowhere yet/);
+  });
+
+  test("values of the library are JSON that loses nothing", () => {
+    const value = { canisterId: "a", cycles: 2n ** 70n, calls: [{ argBytes: 3, trace: null }], text: "A B" };
+    assert.deepEqual(plain(value), {
+      canister_id: "a",
+      cycles: "1180591620717411303424",
+      calls: [{ arg_bytes: 3, trace: null }],
+      text: "A B",
+    });
+  });
+
+  test("canisters are called what the project calls them, and a file that is none names nobody", () => {
+    const project = mkdtempSync(join(directory, "project-"));
+    const folder = join(project, ".icp", "cache", "mappings");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, "local.ids.json"), '{ "shop": "aaaaa-aa" }');
+    writeFileSync(join(folder, "broken.ids.json"), "{");
+    assert.deepEqual([...canisterNames(project)], [["aaaaa-aa", "shop"]]);
+    assert.deepEqual([...canisterNames(directory)], []);
+  });
 });
