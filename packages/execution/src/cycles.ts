@@ -149,26 +149,31 @@ export function charge(
   return null;
 }
 
-/**
- * Pays for resources over time: reserved cycles first, then the main balance. False when both together do not suffice: then
- * all of both is taken, and the caller uninstalls the canister.
- */
+/** Who pays for resources over time. */
+type ResourcePayer = Pick<CanisterState, "consumed"> & {
+  readonly meta: Pick<CanisterMeta, "cycles" | "reservedCycles">;
+};
+
+/** Pays for a resource over time: reserved cycles first, then the main balance. False, and nothing taken, when both do not suffice. */
 export function chargeResource(
   total: ConsumptionTotal,
-  canister: Pick<CanisterState, "consumed"> & {
-    readonly meta: Pick<CanisterMeta, "cycles" | "reservedCycles">;
-  },
+  canister: ResourcePayer,
   amount: bigint,
-  use: "memory" | "compute_allocation",
+  use: "memory" | "compute_allocation" | "uninstall",
 ): boolean {
   const { meta } = canister;
+  if (meta.cycles + meta.reservedCycles < amount) return false;
   const fromReserved = minOf(meta.reservedCycles, amount);
   meta.reservedCycles -= fromReserved;
-  const rest = amount - fromReserved;
-  const fromMain = minOf(meta.cycles, rest);
-  meta.cycles -= fromMain;
-  recordConsumed(total, canister, fromReserved + fromMain, use);
-  return fromMain === rest;
+  meta.cycles -= amount - fromReserved;
+  recordConsumed(total, canister, amount, use);
+  return true;
+}
+
+/** What a canister that cannot pay any more has left is burned; the caller uninstalls it. */
+export function burnRest(total: ConsumptionTotal, canister: ResourcePayer): void {
+  const { cycles, reservedCycles } = canister.meta;
+  chargeResource(total, canister, cycles + reservedCycles, "uninstall");
 }
 
 /**

@@ -236,9 +236,7 @@ function byCanister(world: World, method: string, caller: Caller): string {
   const id = target(world);
   const from = { canister_controller: world.controllerCanister, canister_itself: id }[caller as string];
   const arg = argument(method, id, subnet.state.subnet.subnetId);
-  const waits = method === "stop_canister" && caller === "canister_itself";
   const cycles = method === "create_canister" ? 1_000_000_000_000n : 0n;
-  if (waits) return "IC0541";
   const status = forward(subnet, from ?? world.otherCanister, method, arg, cycles);
   if (status.kind !== "rejected") return "ok";
   return verdict(/^(IC\d{4}): /.exec(status.message)?.[1] ?? status.errorCode, status.message);

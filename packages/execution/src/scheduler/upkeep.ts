@@ -8,7 +8,7 @@
 import type { PrincipalKey } from "@orrery/base";
 import type { CanisterMeta, CanisterState, ReplicatedState } from "@orrery/state";
 import { maxOf } from "../bigints.ts";
-import { type ConsumptionTotal, chargeResource, memoryCost } from "../cycles.ts";
+import { burnRest, type ConsumptionTotal, chargeResource, memoryCost } from "../cycles.ts";
 import { computeCost, type FeeSubnet } from "../fees.ts";
 import { CHARGE_INTERVAL_NS } from "../limits.ts";
 import { InstantHeap } from "./heap.ts";
@@ -63,8 +63,11 @@ export function payUntil(
   if (intervals <= 0n) return true;
   const { memory, compute } = intervalPrice(subnet, payer.meta);
   payer.chargedUntil = point * CHARGE_INTERVAL_NS;
-  const memoryPaid = chargeResource(total, payer, memory * intervals, "memory");
-  return chargeResource(total, payer, compute * intervals, "compute_allocation") && memoryPaid;
+  const paid =
+    chargeResource(total, payer, memory * intervals, "memory") &&
+    chargeResource(total, payer, compute * intervals, "compute_allocation");
+  if (!paid) burnRest(total, payer);
+  return paid;
 }
 
 export class Upkeep {

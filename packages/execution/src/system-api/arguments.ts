@@ -35,7 +35,7 @@ export function argumentImports(host: Host): Record<string, HostFunction> {
     ...blob(host, "msg_arg_data", { source: "payload", bytes: () => host.frame.argument }),
     ...blob(host, "msg_caller", { source: "id", bytes: () => host.frame.context.caller }),
     ...blob(host, "msg_caller_info_data", {
-      source: "data",
+      source: "info",
       bytes: () => host.frame.context.callerInfo?.info ?? EMPTY,
     }),
     ...blob(host, "msg_caller_info_signer", {
