@@ -2,13 +2,15 @@
  * A node in this process, from its start to the signal that ends it. A thread that fails, or a signal, ends the start too: nothing else
  * would. Whoever runs it decides what becomes of the log and what is told when the node answers.
  */
-import { OrreryError } from "@orrery/base";
+import { type Clock, OrreryError } from "@orrery/base";
 import type { NodeHandle, NodeOptions } from "@orrery/node";
 
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export interface NodeProcessOptions {
   readonly node: Omit<NodeOptions, "logger" | "clock" | "rng" | "onFatal">;
+  /** The machine's by default. */
+  readonly clock?: Clock;
   readonly level: "info" | "warn";
   /** A line of the log, its end included. */
   write(line: string): void;
@@ -52,7 +54,7 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<void>
   const started = startNode({
     ...options.node,
     logger,
-    clock: systemClock,
+    clock: options.clock ?? systemClock,
     rng: systemRng,
     onFatal: (error) => fatal.reject(error),
   });

@@ -30,6 +30,9 @@ export interface LauncherFlags {
   /** 0 takes any free port. */
   readonly gatewayPort: number;
   readonly bind: string;
+  /** Of the admin interface; 0 takes any free port. */
+  readonly configPort: number;
+  readonly configBind: string;
   readonly stateDir: string | null;
   readonly statusDir: string | null;
   readonly artificialDelayMs: number;
@@ -75,8 +78,6 @@ const KINDS: Readonly<Record<string, Kind>> = {
 
 /** Flags about another program's server, and why they change nothing here. */
 const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
-  "--config-port": "the network has no server of the PocketIC protocol beside it; bin/pocket-ic is one",
-  "--pocketic-config-bind": "the network has no server of the PocketIC protocol beside it",
   "--pocketic-server-path": "the network is this program's own",
 };
 
@@ -161,12 +162,16 @@ export function parseFlags(
       `unknown flag ${unknown[0]}; interface ${INTERFACE_VERSION} has ${Object.keys(KINDS).join(", ")}`,
     );
   }
-  const bind = last("--bind") ?? "127.0.0.1";
-  if (isIP(bind) === 0) throw usage(`--bind is "${bind}"; give an IP address`);
-  number("--config-port", PORT_MAX);
+  const address = (flag: string): string => {
+    const bind = last(flag) ?? "127.0.0.1";
+    if (isIP(bind) === 0) throw usage(`${flag} is "${bind}"; give an IP address`);
+    return bind;
+  };
   return {
     gatewayPort: number("--gateway-port", PORT_MAX),
-    bind,
+    bind: address("--bind"),
+    configPort: number("--config-port", PORT_MAX),
+    configBind: address("--pocketic-config-bind"),
     stateDir: last("--state-dir"),
     statusDir: last("--status-dir"),
     artificialDelayMs: number("--artificial-delay-ms", DELAY_MS_MAX),

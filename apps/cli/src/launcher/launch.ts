@@ -4,7 +4,7 @@
  * fail later and less clearly.
  */
 import { closeSync, openSync, writeSync } from "node:fs";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import type { NodeHandle, NodeOptions } from "@orrery/node";
 import { describeFailure } from "../failure.ts";
@@ -18,6 +18,8 @@ import {
   type SystemWasm,
   systemWasm,
 } from "../system-wasm.ts";
+import { openAdmin } from "./admin.ts";
+import { movableClock } from "./clock.ts";
 import { type LauncherFlags, type LauncherSubnet, parseFlags } from "./flags.ts";
 import { keepIds } from "./ids.ts";
 import { launcherState, STATE_VARIABLE } from "./state.ts";
@@ -60,6 +62,8 @@ function missing(flags: LauncherFlags, brought: readonly SystemWasm[]): string |
 
 /** What `status.json` announces. */
 const FEATURES: readonly string[] = ["custom-domains"];
+/** Beside the ids of projects' canisters. */
+const CLOCK_FILE = "clock.json";
 const CUSTOM_DOMAINS_FILE = "custom-domains.txt";
 
 interface Output {
@@ -101,6 +105,7 @@ interface Plan {
 
 async function runNetwork({ flags, brought, env }: Plan, io: Io): Promise<void> {
   const { runNodeProcess } = await import("../node-process.ts");
+  const admin = await openAdmin({ port: flags.configPort, bind: flags.configBind });
   const state = launcherState({ given: flags.stateDir, env, cwd: io.cwd });
   const ids = keepIds(flags.stateDir, state.ids);
   const log = outputTo(flags.stderrFile, io.cwd, (text) => io.err(text));
@@ -108,6 +113,8 @@ async function runNetwork({ flags, brought, env }: Plan, io: Io): Promise<void> 
   try {
     const asked = flags.subnets.flatMap((kind) => TYPES[kind] ?? []);
     const customDomains = customDomainsFile(flags, io.cwd);
+    const { systemClock } = await import("@orrery/host");
+    const clock = movableClock(systemClock, join(state.ids, CLOCK_FILE), state.path);
     await runNodeProcess({
       node: {
         stateDir: state.path,
@@ -119,13 +126,25 @@ async function runNetwork({ flags, brought, env }: Plan, io: Io): Promise<void> 
         domains: flags.domains.map((domain) => domain.toLowerCase()),
         ...(customDomains === null ? {} : { customDomainsFile: customDomains }),
       },
+      clock,
       level: flags.verbose ? "info" : "warn",
       write: log.write,
       async ready(handle: NodeHandle): Promise<void> {
         await installSystemWasm(handle.url, brought, { ...io, err: progress.write });
+        const network = describeNetwork(handle);
+        admin.serve({
+          clock,
+          url: handle.url,
+          effectiveIds: network.subnets.map((subnet) => subnet.default_effective_canister_id),
+          domains: flags.domains,
+        });
         ids.restore();
         if (flags.statusDir !== null)
-          writeLauncherStatus(resolve(io.cwd, flags.statusDir), describeNetwork(handle), FEATURES);
+          writeLauncherStatus(resolve(io.cwd, flags.statusDir), network, {
+            supported_features: FEATURES,
+            config_port: admin.port,
+            instance_id: 0,
+          });
         progress.write(`The network answers at ${handle.url}; its state is in ${state.path}.\n`);
       },
       stopping: () => progress.write("Stopping the network.\n"),
@@ -133,6 +152,7 @@ async function runNetwork({ flags, brought, env }: Plan, io: Io): Promise<void> 
   } catch (error) {
     throw explain(error, state.path);
   } finally {
+    await admin.close();
     ids.end();
     log.close();
     progress.close();

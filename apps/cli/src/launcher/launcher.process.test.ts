@@ -1,0 +1,211 @@
+/** The launcher as a process: what it announces, its admin interface, custom domains as they change, signals, and what it keeps over restarts. */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { HttpAgent } from "@icp-sdk/core/agent";
+import { Principal } from "@icp-sdk/core/principal";
+
+const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
+/** The ICP ledger's, on every network. */
+const LEDGER = "ryjl3-tyaaa-aaaaa-aaaba-cai";
+const DAY_NS = 86_400_000_000_000n;
+
+interface Status {
+  readonly v: string;
+  readonly gateway_port: number;
+  readonly config_port: number;
+  readonly instance_id: number;
+  readonly supported_features: readonly string[];
+}
+
+interface Launched {
+  readonly child: ChildProcess;
+  readonly status: Status;
+  readonly statusDir: string;
+  end(signal: NodeJS.Signals): Promise<number | null>;
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "orrery-launcher-test-"));
+const stateDir = join(scratch, "network", "state");
+after(() => rmSync(scratch, { recursive: true, force: true }));
+
+let launches = 0;
+async function launch(...more: readonly string[]): Promise<Launched> {
+  launches++;
+  const statusDir = join(scratch, `status-${launches}`);
+  mkdirSync(statusDir);
+  const argv = ["--interface-version=1.1.0", "--state-dir", stateDir, "--status-dir", statusDir, ...more];
+  const child = spawn(process.execPath, [MAIN, ...argv], { stdio: ["ignore", "ignore", "pipe"] });
+  let errors = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    errors += text;
+  });
+  const ended = once(child, "exit") as Promise<[number | null]>;
+  const path = join(statusDir, "status.json");
+  const written = new Promise<void>((resolve) => {
+    const watcher = watch(statusDir, () => {
+      if (!existsSync(path)) return;
+      watcher.close();
+      resolve();
+    });
+  });
+  await Promise.race([
+    written,
+    ended.then(([code]) => {
+      throw new Error(`the launcher ended with ${code}:\n${errors}`);
+    }),
+  ]);
+  return {
+    child,
+    statusDir,
+    status: JSON.parse(readFileSync(path, "utf8")) as Status,
+    async end(signal) {
+      child.kill(signal);
+      const [code] = await ended;
+      return code;
+    },
+  };
+}
+
+describe("the network launcher", () => {
+  let launched: Launched;
+  const admin = (path: string): string => `http://127.0.0.1:${launched.status.config_port}${path}`;
+  const instance = (path: string): string => admin(`/instances/${launched.status.instance_id}/${path}`);
+
+  async function post(
+    path: string,
+    body: string,
+  ): Promise<{ readonly status: number; readonly text: string }> {
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(instance(path), { method: "POST", headers, body });
+    return { status: response.status, text: await response.text() };
+  }
+
+  async function time(): Promise<bigint> {
+    const text = await (await fetch(instance("read/get_time"))).text();
+    return BigInt(/^\{"nanos_since_epoch":(\d+)\}$/.exec(text)?.[1] ?? "-1");
+  }
+
+  before(async () => {
+    launched = await launch("--gateway-port=0", "--config-port", "0", "--domain=127.0.0.1");
+  });
+  after(async () => {
+    await launched.end("SIGKILL");
+  });
+
+  test("announces its ports and what it does beyond the first version", () => {
+    const { v, gateway_port, config_port, instance_id, supported_features } = launched.status;
+    assert.deepEqual([v, instance_id, supported_features], ["1", 0, ["custom-domains"]]);
+    assert.ok(gateway_port > 0 && config_port > 0 && gateway_port !== config_port);
+  });
+
+  test("admin: time moves on, to the nanosecond, and never back", async () => {
+    const now = await time();
+    assert.equal((await post("update/set_time", `{"nanos_since_epoch": ${now + DAY_NS}}`)).text, "null");
+    assert.ok((await time()) >= now + DAY_NS);
+    // What the network certifies has moved as well, and clients find out by how much.
+    const agent = HttpAgent.createSync({ host: `http://127.0.0.1:${launched.status.gateway_port}` });
+    await agent.fetchRootKey();
+    await agent.syncTime({ canisterId: Principal.fromText(LEDGER) });
+    assert.ok(agent.getTimeDiffMsecs() > 80_000_000, `${agent.getTimeDiffMsecs()} ms`);
+    const past = await post("update/set_time", `{"nanos_since_epoch": ${now}}`);
+    assert.equal(past.status, 400);
+    assert.match(past.text, new RegExp(`SettingTimeIntoPast\\(\\(\\d+, ${now}\\)\\)`));
+    for (const wrong of [
+      "",
+      "{",
+      "[]",
+      "null",
+      "{}",
+      '{"nanos_since_epoch": "1"}',
+      '{"nanos_since_epoch": 1.5}',
+    ]) {
+      assert.equal((await post("update/set_time", wrong)).status, 400, wrong);
+    }
+    assert.match((await post("update/set_time", `{"nanos_since_epoch": ${2n ** 64n}}`)).text, /expected/);
+    assert.equal((await post("update/tick", "{}")).text, "null");
+  });
+
+  test("admin: what else tools ask, and what belongs to instances that stand still", async () => {
+    assert.equal((await fetch(admin("/status"))).status, 200);
+    assert.deepEqual(await (await fetch(admin("/instances/"))).json(), ["Available"]);
+    assert.equal(await (await fetch(instance("auto_progress"))).json(), true);
+    const topology = (await (await fetch(instance("read/topology"))).json()) as Record<string, unknown>;
+    assert.ok("default_effective_canister_id" in topology);
+    const [gateway] = (await (await fetch(admin("/http_gateway"))).json()) as [{ readonly port: number }];
+    assert.equal(gateway.port, launched.status.gateway_port);
+    const api = await fetch(instance("api/v2/status"));
+    assert.equal(api.headers.get("content-type"), "application/cbor");
+    assert.match((await post("stop_progress", "{}")).text, /lives by the clock/);
+    const unknown = await post("update/set_stable_memory", "{}");
+    assert.equal(unknown.status, 404);
+    assert.match(unknown.text, /bin\/pocket-ic/);
+    assert.equal((await fetch(admin("/instances/1/read/get_time"))).status, 404);
+  });
+
+  test("admin: pages of other sites are kept out", async () => {
+    const foreign = await fetch(instance("read/get_time"), { headers: { origin: "https://evil.example" } });
+    assert.equal(foreign.status, 403);
+    const rebound = await new Promise<number | undefined>((resolve, reject) => {
+      const asked = request(instance("read/get_time"), { headers: { host: "evil.example" } }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      });
+      asked.on("error", reject).end();
+    });
+    assert.equal(rebound, 403);
+    assert.equal((await post("update/set_time", " ".repeat(4_194_305))).status, 413);
+  });
+
+  test("custom domains count as soon as their file says so, and no longer", async () => {
+    const file = join(launched.statusDir, "custom-domains.txt");
+    const ask = (): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { host: "ledger.local.localhost" };
+        request({ port: launched.status.gateway_port, headers }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        })
+          .on("error", reject)
+          .end();
+      });
+    const without = await ask();
+    writeFileSync(file, `ledger.local.localhost:${LEDGER}\n`);
+    let status = await ask();
+    while (status === without) status = await ask();
+    writeFileSync(file, "");
+    while (status !== without) status = await ask();
+    assert.equal(status, without);
+  });
+
+  const signals = {
+    skip: process.platform === "win32" ? "Windows has no signals that a program hears" : false,
+  };
+  test("ends by SIGINT and by SIGTERM, and goes on with the time that it was moved to", signals, async () => {
+    const moved = await time();
+    assert.equal(await launched.end("SIGINT"), 0);
+    launched = await launch("--gateway-port=0");
+    assert.ok((await time()) >= moved);
+    assert.equal(await launched.end("SIGTERM"), 0);
+  });
+
+  test("a taken config port ends the start in words", async () => {
+    launched = await launch("--gateway-port=0");
+    const taken = `${launched.status.config_port}`;
+    const child = spawn(process.execPath, [MAIN, "--gateway-port=0", "--config-port", taken], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let errors = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      errors += text;
+    });
+    assert.equal((await once(child, "close"))[0], 1);
+    assert.match(errors, new RegExp(`--config-port ${taken} .*EADDRINUSE.*choose another`));
+  });
+});
