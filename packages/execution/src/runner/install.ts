@@ -343,24 +343,16 @@ export function runInstall(task: InstallTask): MessageOutcome {
     const { stable, burned } = result.frame;
     const end = { heapPages: heapPagesOf(live), stablePages: stable.pages, cyclesBurned: burned };
     const refusal = request.refuse?.(end) ?? null;
+    const told = { instructions: used, ...result.frame.logs.outcome(), ...profiled(profile) };
     if (refusal !== null) {
       pool.discard(live);
-      return {
-        error: refusal,
-        instructions: used,
-        effects: null,
-        ...result.frame.logs.outcome(),
-        heapPagesTouched: 0,
-        ...profiled(profile),
-      };
+      return { ...told, error: refusal, effects: null, heapPagesTouched: 0 };
     }
     const outcome: MessageOutcome = {
+      ...told,
       error: null,
-      instructions: used,
       effects: result.frame.effects(),
-      ...result.frame.logs.outcome(),
       heapPagesTouched: live.instance.dirtyPages().length,
-      ...profiled(profile),
     };
     if (task.commitWithin !== null && used > task.commitWithin) {
       return { ...outcome, change: takeChange(task, live, { frame: result.frame, draft: progress.draft }) };
