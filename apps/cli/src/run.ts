@@ -9,6 +9,7 @@ import type { EnvOptions } from "./env.ts";
 import { describeFailure } from "./failure.ts";
 import { type Io, jsonDocument } from "./io.ts";
 import type { LogsOptions } from "./logs.ts";
+import type { ProfileOptions } from "./profile.ts";
 import type { BuildOptions, DeployOptions } from "./project/commands.ts";
 import type { NewOptions } from "./project/new.ts";
 import type { SnapshotLoadOptions, SnapshotSaveOptions } from "./snapshot.ts";
@@ -124,6 +125,7 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
   addProjectCommands(program, io, done);
   addTraceCommand(program, io, done);
+  addProfileCommand(program, io, done);
   addSnapshotCommands(program, io, done);
   addToolCommands(program, io, done);
   return program;
@@ -158,6 +160,29 @@ function addTraceCommand(program: Command, io: Io, done: (code: number) => void)
     .addOption(json())
     .action(async (target: string | undefined, options: TraceOptions) =>
       done(await (await import("./trace.ts")).trace(target, options, io)),
+    );
+}
+
+/** What a call costs, and where. */
+function addProfileCommand(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command("profile")
+    .description("make a call in a copy of the network, and show which functions spend its instructions")
+    .argument("<canister>", "its id, or its name in the project of this directory")
+    .argument("<method>", "update or query method")
+    .argument("[arg]", "Candid's textual form; () by default")
+    .addOption(stateDir())
+    .addOption(new Option("--sender <principal>", "who calls").default("2vxsx-fae", "anonymous"))
+    .addOption(new Option("--query", "call it as a query; composite queries can only be"))
+    .addOption(
+      new Option("-n, --count <count>", "how many functions are listed").argParser(parseCount).default(20),
+    )
+    .addOption(new Option("--html <file>", "write a flame graph, a page for any browser"))
+    .addOption(new Option("--folded <file>", "write folded stacks, which flame graph tools read"))
+    .addOption(new Option("--speedscope <file>", "write a profile for speedscope.app"))
+    .addOption(json())
+    .action(async (canister: string, method: string, arg: string | undefined, options: ProfileOptions) =>
+      done(await (await import("./profile.ts")).profile({ canister, method, arg }, options, io)),
     );
 }
 

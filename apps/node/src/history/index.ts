@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
-import type { HistoryAnswer, HistoryAsk, HistoryProgress } from "./types.ts";
+import type { HistoryProgress, NetworkAnswer, NetworkAsk } from "./types.ts";
 import type { HistoryReport, HistoryStart } from "./worker.ts";
 
 export type {
@@ -11,8 +11,10 @@ export type {
   HistoryAsk,
   HistoryProgress,
   Kept,
+  NetworkAsk,
   PastMessage,
   PastOutcome,
+  ProfileAnswer,
   RecentAnswer,
   TraceAnswer,
 } from "./types.ts";
@@ -21,11 +23,11 @@ export type {
  * Nothing is changed, and nobody waits. Codes: `message_not_found`, `rounds_gone`, `target_invalid`, and those of opening a state
  * directory.
  */
-export function askHistory<A extends HistoryAsk>(options: {
+export function askHistory<A extends NetworkAsk>(options: {
   readonly stateDir: string;
   readonly ask: A;
   readonly onProgress?: (progress: HistoryProgress) => void;
-}): Promise<Extract<HistoryAnswer, { kind: A["kind"] }>> {
+}): Promise<Extract<NetworkAnswer, { kind: A["kind"] }>> {
   const { stateDir, ask, onProgress } = options;
   const start: HistoryStart = { stateDir, ask };
   const worker = new Worker(new URL("./worker.ts", import.meta.url), {
@@ -37,7 +39,7 @@ export function askHistory<A extends HistoryAsk>(options: {
     worker.on("message", (report: HistoryReport) => {
       if (report.kind === "progress") onProgress?.(report.progress);
       else if (report.kind === "failed") reject(new OrreryError(report.code, report.message));
-      else resolve(report.answer as Extract<HistoryAnswer, { kind: A["kind"] }>);
+      else resolve(report.answer as Extract<NetworkAnswer, { kind: A["kind"] }>);
     });
     worker.once("error", reject);
     worker.once("exit", () =>

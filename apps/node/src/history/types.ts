@@ -1,5 +1,6 @@
 /** What can be asked of a network's past, and what comes back: plain data, since the past runs on a thread of its own. */
 import type { Height, TimeNs } from "@orrery/base";
+import type { ProfiledCall } from "@orrery/sim/profile";
 import type { Trace } from "@orrery/sim/trace";
 
 export type HistoryAsk =
@@ -12,6 +13,22 @@ export type HistoryAsk =
       /** With the instructions of each execution by function. */
       readonly profile?: true;
     };
+
+/** What a call would come to by function: it is made in a copy of the network only. Ids are texts. */
+export interface ProfileAsk {
+  readonly kind: "profile";
+  readonly canisterId: string;
+  readonly method: string;
+  readonly arg: Uint8Array;
+  readonly sender: string;
+  /** As a query, which is in no block. */
+  readonly query: boolean;
+  /** What canisters are called in the profile, by id. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** What can be asked of a state directory's network. */
+export type NetworkAsk = HistoryAsk | ProfileAsk;
 
 /** A message of a user as blocks have it, and what came of it. */
 export interface PastMessage {
@@ -72,7 +89,16 @@ export interface TraceAnswer {
   readonly kept: readonly Kept[];
 }
 
+export interface ProfileAnswer extends ProfiledCall {
+  readonly kind: "profile";
+  readonly reply: Uint8Array | null;
+  /** Why there is no reply: "IC0503" and its text, or `call_pending`. */
+  readonly error: { readonly code: string; readonly message: string } | null;
+}
+
 export type HistoryAnswer = RecentAnswer | TraceAnswer;
+
+export type NetworkAnswer = HistoryAnswer | ProfileAnswer;
 
 /** Where a long re-run is. */
 export interface HistoryProgress {

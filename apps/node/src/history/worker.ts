@@ -5,16 +5,17 @@ import { createMclBls } from "@orrery/crypto/mcl";
 import { installFastHashes } from "@orrery/host";
 import { answerHistory } from "./answer.ts";
 import { openPast } from "./network.ts";
-import type { HistoryAnswer, HistoryAsk, HistoryProgress } from "./types.ts";
+import { answerProfile } from "./profile.ts";
+import type { HistoryProgress, NetworkAnswer, NetworkAsk } from "./types.ts";
 
 export interface HistoryStart {
   readonly stateDir: string;
-  readonly ask: HistoryAsk;
+  readonly ask: NetworkAsk;
 }
 
 export type HistoryReport =
   | { readonly kind: "progress"; readonly progress: HistoryProgress }
-  | { readonly kind: "answer"; readonly answer: HistoryAnswer }
+  | { readonly kind: "answer"; readonly answer: NetworkAnswer }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
 const PROGRESS_MS = 500;
@@ -29,18 +30,19 @@ function report(message: HistoryReport): void {
 }
 
 async function run(): Promise<HistoryReport> {
-  const past = openPast(stateDir, await createMclBls());
+  const bls = await createMclBls();
+  const past = openPast(stateDir, bls);
   let told = performance.now();
   try {
-    const answer = answerHistory({
-      past,
-      ask,
-      onProgress(progress): void {
-        if (performance.now() - told < PROGRESS_MS) return;
-        told = performance.now();
-        report({ kind: "progress", progress });
-      },
-    });
+    const onProgress = (progress: HistoryProgress): void => {
+      if (performance.now() - told < PROGRESS_MS) return;
+      told = performance.now();
+      report({ kind: "progress", progress });
+    };
+    const answer =
+      ask.kind === "profile"
+        ? answerProfile({ past, bls, ask, onProgress })
+        : answerHistory({ past, ask, onProgress });
     return { kind: "answer", answer };
   } finally {
     past.close();
