@@ -6,7 +6,14 @@
 import assert from "node:assert/strict";
 import { Principal } from "@icp-sdk/core/principal";
 import { ANONYMOUS, type CanisterId, principalKey } from "@orrery/base";
-import { record, replay, SMALL, type TestSubnet, totalCycles } from "@orrery/execution/testing";
+import {
+  type Recording,
+  record,
+  replay,
+  SMALL,
+  type TestSubnet,
+  totalCycles,
+} from "@orrery/execution/testing";
 import type { CanisterState } from "@orrery/state";
 import { seededRandom } from "../durability/random.ts";
 import { encodeArg } from "../suite/management.ts";
@@ -145,7 +152,11 @@ function drain(subnet: TestSubnet, judge: Judge, ids: readonly CanisterId[]): vo
   }
 }
 
-export function chaos(options: ChaosOptions): { readonly sent: number } {
+/** The batches of a seed and what they come to, judged. */
+export function chaosRecording(options: ChaosOptions): {
+  readonly recording: Recording;
+  readonly sent: number;
+} {
   const { seed } = options;
   let sent = 0;
   const recording = record(SMALL, (subnet) => {
@@ -155,6 +166,11 @@ export function chaos(options: ChaosOptions): { readonly sent: number } {
     drain(subnet, judge, ids);
     judge.checkEnd();
   });
+  return { recording, sent };
+}
+
+export function chaos(options: ChaosOptions): { readonly sent: number } {
+  const { recording, sent } = chaosRecording(options);
   replay(recording);
   replay(recording, { restart: (round) => round % 3 === 0 });
   return { sent };

@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
-import { goldenPrograms, MAIN, type Program } from "./programs.testkit.ts";
+import { goldenPrograms, MAIN, PARTNER, type Program } from "./programs.testkit.ts";
 import { type Answered, GoldenSubnet } from "./subnet.testkit.ts";
 
 const TABLE = new URL("./vectors/golden.json", import.meta.url);
@@ -64,7 +64,7 @@ function rowsOf(program: Program, options = { profiled: false }): Row[] {
   }
   const installed = install(subnet, main, program.module, program.init);
   const rows: Row[] = [["(install)", outcomeOf(installed), Number(installed.instructions)]];
-  for (const step of program.steps) {
+  for (const step of program.steps(PARTNER)) {
     if ("seconds" in step) {
       let instructions = 0n;
       for (let i = 0; i < step.seconds; i++) instructions += subnet.round();

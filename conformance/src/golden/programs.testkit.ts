@@ -23,7 +23,8 @@ export interface Program {
   readonly init: Uint8Array;
   /** Installed first, as the second canister. */
   readonly partner: Uint8Array | null;
-  readonly steps: readonly (Step | Pause)[];
+  /** Given the partner's id. */
+  readonly steps: (partner: Principal) => readonly (Step | Pause)[];
 }
 
 const none: Uint8Array = new Uint8Array(IDL.encode([], []));
@@ -43,12 +44,12 @@ const Blob = IDL.Vec(IDL.Nat8);
 const blob = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => (i * 7) & 255);
 /** Canisters of a fresh subnet have these ids in turn. */
 export const MAIN: Principal = Principal.fromUint8Array(canisterIdFromIndex(0n));
-const PARTNER: Principal = Principal.fromUint8Array(canisterIdFromIndex(1n));
+export const PARTNER: Principal = Principal.fromUint8Array(canisterIdFromIndex(1n));
 
 interface MotokoScript {
   readonly partner?: MotokoFixtureName;
   readonly init?: Uint8Array;
-  readonly steps: readonly (Step | Pause)[];
+  readonly steps: Program["steps"];
 }
 const ARMED = IDL.Record({
   heartbeat: IDL.Bool,
@@ -60,7 +61,7 @@ const ARMED = IDL.Record({
 /** `web` answers what a gateway asks, and nothing that has a result of its own. */
 const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> = {
   counter: {
-    steps: [
+    steps: () => [
       step("inc"),
       step("add", [Nat], [10n ** 30n]),
       step("get"),
@@ -68,9 +69,9 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
       step("inc"),
     ],
   },
-  timers: { steps: [step("startOnce", [Nat], [1n]), { seconds: 2 }, step("counts")] },
+  timers: { steps: () => [step("startOnce", [Nat], [1n]), { seconds: 2 }, step("counts")] },
   callee: {
-    steps: [
+    steps: () => [
       step("add", [Nat], [5n]),
       step("echo", [Blob], [blob(1_000)]),
       step("whoCalls"),
@@ -80,16 +81,16 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
   },
   caller: {
     partner: "callee",
-    steps: [
-      step("relay", [P, Nat], [PARTNER, 5n]),
-      step("parallel", [P, Nat], [PARTNER, 5n]),
-      step("callTrapping", [P], [PARTNER]),
-      step("deep", [P, Nat], [PARTNER, 3n]),
+    steps: (partner) => [
+      step("relay", [P, Nat], [partner, 5n]),
+      step("parallel", [P, Nat], [partner, 5n]),
+      step("callTrapping", [P], [partner]),
+      step("deep", [P, Nat], [partner, 3n]),
       step("stepCount"),
     ],
   },
   "stable-structures": {
-    steps: [
+    steps: () => [
       step("put", [Text, Nat], ["a", 1n]),
       step("fill", [Text, Nat], ["key", 300n]),
       step("append", [Blob], [blob(5_000)]),
@@ -99,7 +100,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   "upgrade-v1": {
-    steps: [
+    steps: () => [
       step("add", [Text], ["one"]),
       step("add", [Text], ["two"]),
       step("rename", [Text], ["list"]),
@@ -108,7 +109,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   "upgrade-v2": {
-    steps: [
+    steps: () => [
       step("add", [Text], ["one"]),
       step("tag", [Nat, Text], [0n, "first"]),
       step("tagOf", [Nat], [0n]),
@@ -116,7 +117,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   heap: {
-    steps: [
+    steps: () => [
       step("grow", [Nat], [2_000n]),
       step("churn", [Nat, Nat], [20n, 2_000n]),
       step("keep", [Nat, Nat], [50n, 100n]),
@@ -125,7 +126,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   spawner: {
-    steps: [
+    steps: () => [
       step("spawn", [Text, Nat], ["child", 2_000_000_000_000n]),
       step("greet", [Nat], [0n]),
       step("upgrade", [Nat], [0n]),
@@ -134,14 +135,14 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
   },
   wallet: {
     partner: "wallet",
-    steps: [
-      step("send", [P, Nat, Nat], [PARTNER, 1_000n, 400n]),
+    steps: (partner) => [
+      step("send", [P, Nat, Nat], [partner, 1_000n, 400n]),
       step("burn", [Nat], [500n]),
       step("receivedTotal"),
     ],
   },
   blobs: {
-    steps: [
+    steps: () => [
       step("store", [Blob], [blob(100_000)]),
       step("checksum", [Blob], [blob(50_000)]),
       step("make", [Nat, Nat], [10_000n, 3n]),
@@ -150,7 +151,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
   },
   hooks: {
     init: new Uint8Array(IDL.encode([Text], [""])),
-    steps: [
+    steps: () => [
       step("nothing"),
       step("divideByZero", [Nat], [0n]),
       step("log", [Text], ["hello"]),
@@ -159,7 +160,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   certified: {
-    steps: [
+    steps: () => [
       step("set", [Text], ["certified text"]),
       step("getReplicated"),
       step("setRaw", [Blob], [blob(32)]),
@@ -167,7 +168,7 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   inspector: {
-    steps: [
+    steps: () => [
       step("setOpen", [IDL.Bool], [true]),
       step("closed"),
       step("small", [Blob], [blob(10)]),
@@ -175,12 +176,12 @@ const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> 
     ],
   },
   management: {
-    steps: [
+    steps: (partner) => [
       step("random"),
       step("create", [Nat], [2_000_000_000_000n]),
-      step("status", [P], [PARTNER]),
-      step("stop", [P], [PARTNER]),
-      step("delete", [P], [PARTNER]),
+      step("status", [P], [partner]),
+      step("stop", [P], [partner]),
+      step("delete", [P], [partner]),
     ],
   },
 };
@@ -211,7 +212,7 @@ const other = (
   module: otherFixture(name).wasmGzip,
   init,
   partner: null,
-  steps,
+  steps: () => steps,
 });
 
 function otherPrograms(): Program[] {
@@ -272,14 +273,14 @@ function otherPrograms(): Program[] {
       module: universalFixture(32),
       init: new Uint8Array(),
       partner: null,
-      steps: UNIVERSAL_STEPS,
+      steps: () => UNIVERSAL_STEPS,
     },
     {
       name: "generated universal (64-bit)",
       module: universalFixture(64),
       init: new Uint8Array(),
       partner: null,
-      steps: UNIVERSAL_STEPS,
+      steps: () => UNIVERSAL_STEPS,
     },
   ];
 }
@@ -318,7 +319,7 @@ function systemPrograms(subnetId: Uint8Array): Program[] {
     module: canister.wasmGzip(),
     init: canister.initArg(genesis),
     partner: null,
-    steps:
+    steps: () =>
       canister.name === "cycles-minting"
         ? [
             step("get_icp_xdr_conversion_rate"),
