@@ -3,10 +3,11 @@ import { createHash, createPublicKey, verify } from "node:crypto";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import { type CanisterId, fromHex, principalToText, utf8 } from "@orrery/base";
+import { type CanisterId, fromHex, principalToText, toHex, utf8 } from "@orrery/base";
 import { ed25519ToDer } from "@orrery/crypto";
 import { createChainKeys } from "@orrery/crypto/chain-keys";
 import { type ChainKeyId, decodeSystem, encodeSystem } from "@orrery/state";
+import { LOCAL_CHAIN_KEYS } from "../local-network.ts";
 import { ASKER, type Asked, ask, askArg } from "../testing/asker.testkit.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
 import { totalCycles } from "../testing/total-cycles.testkit.ts";
@@ -303,13 +304,76 @@ test("a subnet without the key says so to whoever calls it by its own name; secr
         '"Requested unknown threshold key: ecdsa:Secp256k1:key_1, existing keys: []")',
     ],
   );
-  assert.ok(principalToText(id).length > 0);
+  // Called by the subnet's id the management canister is this one, whatever others hold.
+  const direct = subnet.installed(
+    ASKER.replace(
+      "(memory 80)",
+      `(import "ic0" "subnet_self_size" (func $size (result i32)))
+      (import "ic0" "subnet_self_copy" (func $self (param i32 i32 i32))) (memory 80)`,
+    ).replace(
+      "(call $call_new (i32.const 0) (i32.const 0)",
+      `(call $self (i32.const 5200000) (i32.const 0) (call $size))
+      (call $call_new (i32.const 5200000) (call $size)`,
+    ),
+  );
+  const ecdsa = ecdsaKey("key_1");
+  const rows: readonly (readonly [Method, object, string])[] = [
+    ["ecdsa_public_key", value, "ecdsa:Secp256k1:key_1"],
+    ["sign_with_ecdsa", { message_hash: HASH, derivation_path: [], key_id: ecdsa }, "ecdsa:Secp256k1:key_1"],
+    [
+      "schnorr_public_key",
+      { canister_id: [], derivation_path: [], key_id: schnorrKey("ed25519", "dfx_test_key") },
+      "schnorr:Ed25519:dfx_test_key",
+    ],
+    [
+      "sign_with_schnorr",
+      { message: HASH, derivation_path: [], key_id: schnorrKey("bip340secp256k1", "test_key_1"), aux: [] },
+      "schnorr:Bip340Secp256k1:test_key_1",
+    ],
+    [
+      "vetkd_public_key",
+      { canister_id: [], context: HASH, key_id: vetKdKey("key_1") },
+      "vetkd:Bls12_381_G2:key_1",
+    ],
+    [
+      "vetkd_derive_key",
+      { input: HASH, context: HASH, transport_public_key: TRANSPORT_KEY, key_id: vetKdKey("key_1") },
+      "vetkd:Bls12_381_G2:key_1",
+    ],
+  ];
+  for (const [method, arg, key] of rows) {
+    const { code, text, refunded } = call(subnet, direct, method, arg, KEY_1_FEE);
+    const name = principalToText(subnet.state.subnet.subnetId);
+    assert.deepEqual([code, text], [4, `Subnet ${name} does not hold threshold key ${key}.`], method);
+    assert.equal(refunded, KEY_1_FEE);
+  }
   assert.throws(() => new TestSubnet({ chainKeys: createChainKeys(SEED) }), { code: "chain_keys_mismatch" });
   assert.throws(() => new TestSubnet({ subnet: { chainKeys: KEYS } }), { code: "chain_keys_mismatch" });
   assert.throws(
     () => new TestSubnet({ subnet: { chainKeys: KEYS, local: false }, chainKeys: createChainKeys(SEED) }),
     { code: "chain_keys_mismatch" },
   );
+});
+
+test("a local network answers for every kind of key under every label, each with a key of its own", () => {
+  assert.deepEqual(LOCAL_CHAIN_KEYS, KEYS);
+  const subnet = newSubnet();
+  const id = subnet.installed(ASKER);
+  const seen = new Set<string>();
+  for (const label of NAMES) {
+    const at = { canister_id: [], derivation_path: [] };
+    const answers = [
+      call(subnet, id, "ecdsa_public_key", { ...at, key_id: ecdsaKey(label) }),
+      call(subnet, id, "schnorr_public_key", { ...at, key_id: schnorrKey("bip340secp256k1", label) }),
+      call(subnet, id, "schnorr_public_key", { ...at, key_id: schnorrKey("ed25519", label) }),
+      call(subnet, id, "vetkd_public_key", { canister_id: [], context: HASH, key_id: vetKdKey(label) }),
+    ];
+    for (const answer of answers)
+      seen.add(
+        toHex(new Uint8Array(decoded<{ public_key: number[] }>(answer, { public_key: Blob }).public_key)),
+      );
+  }
+  assert.equal(seen.size, 4 * NAMES.length);
 });
 
 test("signatures are not to be had by ingress messages", () => {
