@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { constants, createZstdDecompress } from "node:zlib";
-import { equalBytes, OrreryError } from "@orrery/base";
+import { concatBytes, equalBytes, OrreryError } from "@orrery/base";
 import {
   checkFirstLine,
   damaged,
@@ -141,6 +141,14 @@ async function* frameOf(
   }
 }
 
+/** Whether the end mark is there and is the content's. */
+async function isWhole(source: Source): Promise<boolean> {
+  const hash = createHash("sha256").update(FIRST_LINE);
+  for await (const _ of frameOf(source, hash));
+  const end = await source.read(source.bytes - END_BYTES, END_BYTES);
+  return equalBytes(end, concatBytes(END_MAGIC, hash.digest()));
+}
+
 /** Hands a snapshot's files to `sink`; they count once this resolves. Errors of the sink pass through. */
 export async function decodeSnapshot(
   source: Source,
@@ -171,6 +179,9 @@ export async function decodeSnapshot(
     return header;
   } catch (cause) {
     const { code } = cause as { readonly code?: unknown };
+    // Only a whole file says of itself what wrote it.
+    const isOfOther = code === "snapshot_newer" || code === "snapshot_older";
+    if (isOfOther && !(await isWhole(source))) throw damaged("its hash is not that of its content");
     if (cause instanceof OrreryError || typeof code !== "string" || !/^(ZSTD|Z_|ERR_ZSTD)/.test(code))
       throw cause;
     throw damaged("it cannot be inflated", cause);
