@@ -56,6 +56,30 @@ test("a call's profile is exact, in every form, and the network is as it was", a
   await network.stop();
 });
 
+test("the example of the documentation runs as it stands there", async () => {
+  const page = readFileSync(new URL("../../../docs/profiling.md", import.meta.url), "utf8");
+  const example = /```ts\n(.*?)```/s.exec(page)?.[1];
+  assert.ok(example?.includes("network.profile("));
+  const network = await createNetwork();
+  const written: [string, string][] = [];
+  const scope = {
+    network,
+    canisterId: installed(network, "counter.eop"),
+    renderFlameGraph,
+    functionShares,
+    writeFileSync: (file: string, text: string) => void written.push([file, text]),
+  };
+  const run = new Function(
+    ...Object.keys(scope),
+    `return (async () => {${example}; return { reply, heaviest }; })()`,
+  );
+  const { reply, heaviest } = await run(...Object.values(scope));
+  assert.equal(nat(reply), 1n);
+  assert.ok(heaviest.self > 0n);
+  assert.deepEqual([written[0]?.[0], written[0]?.[1].slice(0, 15)], ["flame.html", "<!doctype html>"]);
+  await network.stop();
+});
+
 test("calls between canisters, rejects and queries; chosen canisters only", async () => {
   const network = await createNetwork();
   const caller = installed(network, "caller.eop");
