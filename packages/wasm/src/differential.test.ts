@@ -223,6 +223,14 @@ function check(seed: number, size: number, is64: boolean, limit: bigint): void {
     // The method itself costs its entry, the constant, the call and the global.set; its run is charged first.
     if (trap?.exactCounter !== false && !isLate)
       assert.equal(instance.counter(), machine.counter, `${form}: counter`);
+    const stacks = instance.takeProfile()?.stacks.map(({ instructions }) => instructions);
+    // What a charge takes beyond the limit is no function's.
+    const left = machine.counter > 0n ? machine.counter : 0n;
+    if (stacks !== undefined)
+      assert.equal(
+        stacks.reduce((sum, one) => sum + one, 0n),
+        limit - left,
+      );
     const dirty = new Set(instance.dirtyPages());
     assert.equal(dirty.size, instance.dirtyPages().length);
     for (let page = 0; page < MEMORY_BYTES / 4096; page++) {

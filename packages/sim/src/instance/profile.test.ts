@@ -7,7 +7,7 @@ import { type CanisterId, principalToText } from "@orrery/base";
 import type { FunctionProfile } from "@orrery/wasm";
 import { profileOfTrace, profileTotal } from "../profile/index.ts";
 import { traceTrees } from "../trace/index.ts";
-import { archiveOf, type Instance, type TraceEvent } from "./index.ts";
+import { archiveOf, type Instance, type InstanceOptions, type TraceEvent } from "./index.ts";
 import {
   call,
   candid,
@@ -27,8 +27,8 @@ interface Pair {
   readonly callee: CanisterId;
 }
 
-function pair(profile: "all" | "none"): Pair {
-  const instance = newInstance(["nns", "application", "application"]);
+function pair(profile: "all" | "none", limits: InstanceOptions["limits"] = {}): Pair {
+  const instance = newInstance(["nns", "application", "application"], { limits });
   instance.trace(true);
   instance.profile(profile);
   const [, , other] = instance.topology().subnets;
@@ -75,6 +75,23 @@ test("installations, calls between subnets and callbacks: the same state, and pr
   const whole = profileOfTrace(tree);
   assert.ok(whole !== null);
   assert.equal(profileTotal(whole), tree.instructions);
+});
+
+test("executions over many rounds", () => {
+  const limits = {
+    instructionsPerSlice: 5_000n,
+    instructionsPerInstallSlice: 1_000_000_000n,
+    overheadPerMessage: 0n,
+  };
+  const [plain, profiled] = [pair("none", limits), pair("all", limits)];
+  assert.deepEqual(parallel(profiled), parallel(plain));
+  assert.deepEqual(archiveOf(profiled.instance), archiveOf(plain.instance));
+  const events = profiled.instance.takeTrace();
+  for (const kind of ["install", "update"]) {
+    const long = events.filter((event) => event.kind === kind && event.rounds > 1);
+    assert.ok(long.length > 0, kind);
+  }
+  for (const event of events) checked(event);
 });
 
 test("only the canisters that are named, and no fork unless it is told", () => {
