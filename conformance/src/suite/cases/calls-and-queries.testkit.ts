@@ -366,7 +366,7 @@ query("the instructions of a query are limited", async (world) => {
   rejected(outcome, {
     code: 5,
     error: "IC0522",
-    text: /Canister exceeded the limit of \d+ instructions for single message execution/,
+    text: "Canister exceeded the limit of 5000000000 instructions for single message execution",
   });
 });
 
