@@ -15,6 +15,7 @@ export interface NodeProcessOptions {
   readonly applications: number;
   /** As of `NodeOptions`. */
   readonly chaosFile?: string;
+  /** Numbers on the standard input keep main busy for so many milliseconds then. */
   readonly watchTurns?: boolean;
 }
 
@@ -30,6 +31,16 @@ function end(error: unknown): never {
   const { code, message, stack } = describeError(error);
   process.stderr.write(`${code}: ${message}\n${stack}\n`);
   process.exit(1);
+}
+
+/** Lets main do nothing else for so many milliseconds of processor time: whoever watches its turns must notice. */
+function keepBusy(ms: number): void {
+  const start = process.threadCpuUsage();
+  const spent = (): number => {
+    const { user, system } = process.threadCpuUsage(start);
+    return (user + system) / 1_000;
+  };
+  while (spent() < ms);
 }
 
 const options = JSON.parse(process.argv[2] ?? "{}") as NodeProcessOptions;
@@ -60,6 +71,7 @@ try {
     effectiveCanisterIds: applications.map(({ defaultEffectiveCanisterId: id }) => id),
     height: applications[0]?.height ?? 0,
   };
+  if (options.watchTurns === true) process.stdin.on("data", (text) => keepBusy(Number(text)));
   process.on("SIGTERM", () => void handle.stop().then(() => process.exit(0), end));
   process.stdout.write(`${JSON.stringify(started)}\n`);
 } catch (error) {

@@ -24,6 +24,8 @@ export interface NodeProcess {
   readonly ended: Promise<void>;
   /** SIGKILL, now. */
   kill(): Promise<void>;
+  /** Keeps main busy for so many milliseconds, where its turns are watched. */
+  block(ms: number): void;
   /** SIGTERM, without waiting for what it does. */
   askToStop(): void;
   /** SIGTERM; throws unless it ends with 0. */
@@ -47,7 +49,7 @@ export function startNodeProcess(
   onFailure: (error: Error) => void,
 ): NodeProcess {
   const child = spawn(process.execPath, [SCRIPT, JSON.stringify(options)], {
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: "pipe",
   });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -71,6 +73,9 @@ export function startNodeProcess(
       asked = true;
       child.kill("SIGKILL");
       await ended;
+    },
+    block(ms: number): void {
+      child.stdin.write(`${ms}\n`);
     },
     askToStop(): void {
       asked = true;

@@ -54,6 +54,13 @@ describe("a node under attack", () => {
     assert.fail(`main was busy for ${longest} ms`);
   }
 
+  test("a main thread that is busy for longer is noticed", async () => {
+    await assert.rejects(
+      leavingMainFree(() => stage.block(2 * TURN_MS_MAX)),
+      /main was busy for \d+/,
+    );
+  });
+
   for (const { name, wasm, verdict } of HOSTILE_MODULES) {
     if (!ALL && !WORST.test(name)) continue;
     const bytes = wasm();

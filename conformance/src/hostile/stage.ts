@@ -98,6 +98,12 @@ export class Stage {
     return id;
   }
 
+  /** Keeps main busy; resolves when it answers again. */
+  async block(ms: number): Promise<void> {
+    this.#node?.block(ms);
+    await fetch(`${this.at.url}/_/health`);
+  }
+
   /** The longest turn of the node's main thread since the last look, milliseconds of processor time. */
   async longestTurnMs(): Promise<number> {
     const text = await (await fetch(`${this.at.url}/metrics`)).text();
