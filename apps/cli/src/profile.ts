@@ -170,7 +170,7 @@ function grouped(value: bigint): string {
   return value.toLocaleString("en-US");
 }
 
-/** In hundredths. */
+/** With two places, rounded. */
 function percent(part: bigint, whole: bigint): string {
-  return (Number((part * 10_000n) / whole) / 100).toFixed(2);
+  return (Number((part * 20_000n + whole) / (2n * whole)) / 100).toFixed(2);
 }
