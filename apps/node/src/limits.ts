@@ -7,13 +7,21 @@
 import { type ExecutionLimits, limitsOf } from "@orrery/execution";
 import type { SubnetType } from "@orrery/state";
 
-/** Slices and rounds are shorter by this factor; so is what a message counts for beside its instructions, so that as many fit. */
-const SHORTER = 80n;
+/** Slices are shorter by this factor: each costs a round of some milliseconds, which others wait for. */
+const SHORTER = 40n;
+/** What a message counts for beside its instructions, when a round counts. */
+const OVERHEAD_PER_MESSAGE = 50_000n;
+/** What a partition begins messages up to: some forty empty ones, so that a flood of calls makes no round longer than some milliseconds. */
+const INSTRUCTIONS_PER_ROUND = 2_000_000n;
 /** Slices of installations by less: most of what they count is compilation, which is much quicker than it counts. */
 const SHORTER_INSTALLATIONS = 8n;
 
 /** What a round may wait for that a message begins in it, of which nobody knows yet how long it takes: some milliseconds. */
 const FIRST_SLICE = 5_000_000n;
+/** The same of a canister whose message before took longer: it is left to a worker soon. */
+const HEAVY_SLICE = 500_000n;
+/** A page that a message writes to takes as long as so many instructions, first touch, copy and rollback together. */
+const PER_PAGE = 2_000n;
 /** The same of an installation, whose compilation counts; nothing of larger modules, which take long to compile. */
 const FIRST_INSTALL_SLICE = 20_000_000n;
 const FIRST_SLICE_MODULE_BYTES: number = 16 * 1024;
@@ -22,16 +30,18 @@ export function nodeLimits(type: SubnetType): ExecutionLimits {
   const limits = limitsOf(type);
   return {
     ...limits,
-    instructionsPerRound: limits.instructionsPerRound / SHORTER,
+    instructionsPerRound: INSTRUCTIONS_PER_ROUND,
     instructionsPerSlice: limits.instructionsPerSlice / SHORTER,
     instructionsPerInstallSlice: limits.instructionsPerInstallSlice / SHORTER_INSTALLATIONS,
     // An idle node makes a block a second.
     queryStatsEpochBlocks: 10,
     installDebitPerRound: 0n,
     instructionsPerFirstSlice: FIRST_SLICE,
+    instructionsPerHeavySlice: HEAVY_SLICE,
+    instructionsPerPage: PER_PAGE,
     replicatedQuerySlices: true,
     instructionsPerFirstInstallSlice: FIRST_INSTALL_SLICE,
     firstSliceModuleBytes: FIRST_SLICE_MODULE_BYTES,
-    overheadPerMessage: limits.overheadPerMessage / SHORTER,
+    overheadPerMessage: OVERHEAD_PER_MESSAGE,
   };
 }

@@ -155,6 +155,9 @@ export interface ExecutionLimits {
   readonly instructionsPerSlice: bigint;
   /** The slice of the round in which a message begins, and with which others wait; null: as long as any. */
   readonly instructionsPerFirstSlice: bigint | null;
+  /** The same where the canister's message before took more than that, with `instructionsPerPage` for each heap page that it wrote to. */
+  readonly instructionsPerHeavySlice: bigint | null;
+  readonly instructionsPerPage: bigint;
   /** Whether replicated queries have slices as well; without, they end in the round in which they begin. */
   readonly replicatedQuerySlices: boolean;
   /** Slices of an installation; of its first one the same as of a message's. */
@@ -200,6 +203,8 @@ const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
   instructionsPerSlice: 2_000_000_000n,
   instructionsPerFirstSlice: null,
+  instructionsPerHeavySlice: null,
+  instructionsPerPage: 0n,
   replicatedQuerySlices: false,
   instructionsPerInstallSlice: 2_000_000_000n,
   instructionsPerFirstInstallSlice: null,

@@ -24,7 +24,7 @@ import {
 } from "./layout.ts";
 import type { PageMap } from "./page-map.ts";
 import { type FunctionProfile, ProfileRecorder } from "./profile.ts";
-import { classifyTrap, WasmTrap } from "./traps.ts";
+import { classifyTrap, hostMemoryError, WasmTrap } from "./traps.ts";
 
 export interface InstanceHooks {
   /** The counter is below zero. Throw to stop (without the hook: a `WasmTrap`); return to go on with the counter as it is then. */
@@ -229,12 +229,7 @@ function hostHooks(
     },
     memory_grown: (previous: number, delta: number) => hooks.memoryGrown?.(previous >>> 0, delta >>> 0),
     trap: (code: number) => {
-      if (code === TRAP_HOST_MEMORY) {
-        throw new OrreryError(
-          "wasm_host_memory",
-          "the host has no memory left for a canister to grow: free some or add more",
-        );
-      }
+      if (code === TRAP_HOST_MEMORY) throw hostMemoryError();
       throw new WasmTrap(code === TRAP_STACK_OVERFLOW ? "stack_overflow" : "other", true);
     },
   };

@@ -3,6 +3,7 @@
  * grow but never shrink, so released ones are kept by kind and reused for canisters that are at least as large.
  */
 import { memoryPagesMax } from "./limits.ts";
+import { hostMemoryError } from "./traps.ts";
 
 const WASM_PAGE_BYTES = 65_536;
 const OS_PAGE_BYTES = 4096;
@@ -33,9 +34,9 @@ export class MemoryPool {
       if (size <= pages && (best < 0 || size > pagesOf(idle[best] as WebAssembly.Memory))) best = i;
     }
     const [memory] = best < 0 ? [] : idle.splice(best, 1);
-    if (memory === undefined) return create(is64, pages);
+    if (memory === undefined) return fromHost(() => create(is64, pages));
     const more = pages - pagesOf(memory);
-    if (more > 0) memory.grow(is64 ? BigInt(more) : more);
+    if (more > 0) fromHost(() => memory.grow(is64 ? BigInt(more) : more));
     return memory;
   }
 
@@ -47,6 +48,15 @@ export class MemoryPool {
     if (touched === "all") bytes.fill(0);
     else for (const page of touched) bytes.fill(0, page * OS_PAGE_BYTES, (page + 1) * OS_PAGE_BYTES);
     idle.push(memory);
+  }
+}
+
+/** What the host refuses is never a result. */
+function fromHost<T>(ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    throw error instanceof RangeError ? hostMemoryError(error) : error;
   }
 }
 

@@ -1,4 +1,5 @@
 /** Traps of canister code with the replica's texts, and how the engine's own errors map to them. */
+import { OrreryError } from "@orrery/base";
 import type { Form } from "./code-context.ts";
 
 export type TrapKind =
@@ -40,6 +41,15 @@ export class WasmTrap extends Error {
     this.kind = kind;
     this.exactCounter = exactCounter;
   }
+}
+
+/** The host refuses memory: not a trap and never -1, since another host would come to another result. */
+export function hostMemoryError(cause?: unknown): OrreryError {
+  return new OrreryError(
+    "wasm_host_memory",
+    "the host has no memory left for a canister to grow: free some or add more",
+    cause === undefined ? {} : { cause },
+  );
 }
 
 /** Patterns of engine messages: V8's first, then SpiderMonkey's and JavaScriptCore's wordings. */

@@ -7,7 +7,7 @@ import type { PrincipalKey } from "@orrery/base";
 import type { CanisterState, MessageWork } from "@orrery/state";
 import type { ExecutionLimits } from "../limits.ts";
 import { contextOf, finishMessage, noteProcessing, type TurnEnv } from "../messaging/run-message.ts";
-import type { Job, JobResult, Partition } from "../types.ts";
+import type { Job, JobResult, MessageOutcome, Partition } from "../types.ts";
 import { newPicker, nextWork, type Picker, type TurnTasks } from "./turn.ts";
 
 export interface Turn {
@@ -17,12 +17,27 @@ export interface Turn {
   readonly tasks: TurnTasks;
 }
 
+function firstSlice(limits: ExecutionLimits): bigint {
+  return limits.instructionsPerFirstSlice ?? limits.instructionsPerSlice;
+}
+
 /** Instructions up to which a message's result is due after so many slices. */
-function grantedInstructions(limits: ExecutionLimits, work: MessageWork, slices: number): bigint {
+function grantedInstructions({ canister, env: { limits } }: Turn, work: MessageWork, slices: number): bigint {
   if (slices === 0) return 0n;
   if (work.entry.kind === "replicated_query" && !limits.replicatedQuerySlices) return work.totalLimit;
-  const first = limits.instructionsPerFirstSlice ?? limits.instructionsPerSlice;
-  return first + BigInt(slices - 1) * limits.instructionsPerSlice;
+  const short = canister.heavy === true ? limits.instructionsPerHeavySlice : null;
+  return (short ?? firstSlice(limits)) + BigInt(slices - 1) * limits.instructionsPerSlice;
+}
+
+/** Whoever took long, or wrote to very many pages, is looked at less closely in the round in which its next message begins. */
+function noteWeight(
+  { canister, env: { limits } }: Turn,
+  { instructions, heapPagesTouched }: MessageOutcome,
+): void {
+  if (limits.instructionsPerHeavySlice === null) return;
+  const weight = instructions + BigInt(heapPagesTouched) * limits.instructionsPerPage;
+  if (weight > firstSlice(limits)) canister.heavy = true;
+  else delete canister.heavy;
 }
 
 function isTask({ entry: { kind } }: MessageWork): boolean {
@@ -76,13 +91,17 @@ export class TurnPartition implements Partition {
   }
 
   done(job: Job, result: JobResult | null): void {
-    const { canister, env, key } = this.#turns[this.#at] as Turn;
+    const turn = this.#turns[this.#at] as Turn;
+    const { canister, env, key } = turn;
     const work = job.work as MessageWork;
-    const earlier = grantedInstructions(env.limits, work, work.slicesGranted - 1);
+    const earlier = grantedInstructions(turn, work, work.slicesGranted - 1);
     const used = (result?.outcome.instructions ?? job.granted) - earlier;
     this.#budget -= used + env.limits.overheadPerMessage;
     env.outbox.instructions += used;
-    if (result !== null) finishMessage(env, canister, work, result);
+    if (result !== null) {
+      noteWeight(turn, result.outcome);
+      finishMessage(env, canister, work, result);
+    }
     if (result !== null && work.slicesGranted === 1) return;
     env.outbox.slices++;
     this.#sliced(key);
@@ -93,9 +112,9 @@ export class TurnPartition implements Partition {
     this.#endTurn();
   }
 
-  #grant({ canister, env }: Turn, work: MessageWork): Job {
+  #grant(turn: Turn, work: MessageWork): Job {
     work.slicesGranted++;
-    return { canister, work, granted: grantedInstructions(env.limits, work, work.slicesGranted) };
+    return { canister: turn.canister, work, granted: grantedInstructions(turn, work, work.slicesGranted) };
   }
 
   #endTurn(): void {

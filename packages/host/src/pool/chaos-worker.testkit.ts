@@ -3,6 +3,7 @@
  * away first, so that each order is for one death.
  */
 import { readFileSync, rmSync } from "node:fs";
+import { setFlagsFromString } from "node:v8";
 import { serveJobs, workerStart } from "./worker.ts";
 
 const file = process.env["ORRERY_CHAOS_FILE"] ?? "";
@@ -18,8 +19,17 @@ function order(): string {
   }
 }
 
+/** The engine's own maximum, which is of the process. */
+function refuseMemory(pages: number): void {
+  setFlagsFromString(`--wasm-max-mem-pages=${pages}`);
+}
+
 serveJobs(workerStart(), () => {
   switch (order()) {
+    case "refuse":
+      refuseMemory(1);
+      process.once("exit", () => refuseMemory(2 ** 32 - 1));
+      break;
     case "exit":
       // Does not return: a worker's exit unwinds its thread.
       process.exit(7);

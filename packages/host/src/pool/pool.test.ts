@@ -47,6 +47,8 @@ const SHORT: Partial<ExecutionLimits> = { ...SMALL, instructionsPerInstall: 60_0
 const NODE: Partial<ExecutionLimits> = {
   ...SHORT,
   instructionsPerFirstSlice: 200_000n,
+  instructionsPerHeavySlice: 50_000n,
+  instructionsPerPage: 1_000n,
   replicatedQuerySlices: true,
   instructionsPerFirstInstallSlice: 500_000n,
   firstSliceModuleBytes: 100,

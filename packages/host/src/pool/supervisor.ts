@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort, Worker, workerData } from "node:worke
 import { OrreryError } from "@orrery/base";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import { describeError } from "../port-channel.ts";
+import { yieldToOthers } from "../priority.ts";
 import {
   boardOf,
   raise,
@@ -17,6 +18,8 @@ const FAILED_STARTS_MAX = 5;
 
 const start = workerData as SupervisorStart;
 const { control, ...shared } = start;
+// What it starts inherits that: loading a worker's code keeps nobody waiting.
+yieldToOthers();
 const board = boardOf(start.board);
 const workers = new Map<number, Worker>();
 let closing = false;

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { workerData } from "node:worker_threads";
-import { assert, type PrincipalKey } from "@orrery/base";
+import { assert, OrreryError, type PrincipalKey } from "@orrery/base";
 import { type JobResult, runWork, WasmRunner } from "@orrery/execution";
 import {
   type BlobKey,
@@ -26,6 +26,9 @@ import { boardOf, type JobMessage, type JobReport, raise, type WorkerStart } fro
 
 /** Live instances of a worker: it runs few canisters, the long ones. */
 const INSTANCES_MAX = 16;
+
+/** Payloads of calls from this size are handed over; shorter ones, and those that are part of something larger, are copied. */
+const HANDED_OVER_BYTES_MIN = 64 * 1024;
 
 /** Pages may move while they are read here: a copy is checked, a view would not be. */
 class CopyingReader extends PageReader {
@@ -123,6 +126,8 @@ export function serveJobs(start: WorkerStart, onSlice: (executed: bigint) => voi
         raise(board);
       });
     } catch (error) {
+      // Ends the thread with all that it holds; another begins the job again. What the host refuses decides nothing.
+      if (error instanceof OrreryError && error.code === "wasm_host_memory") throw error;
       report = { id: job.id, error: describeError(error) };
     }
     jobs.postMessage(report, transferable(report));
@@ -130,12 +135,20 @@ export function serveJobs(start: WorkerStart, onSlice: (executed: bigint) => voi
   });
 }
 
-/** Page contents are handed over, not copied. */
+/** Page contents and payloads of calls are handed over, not copied: there may be gigabytes. */
 function transferable(report: JobReport): ArrayBuffer[] {
   if (report.error !== null) return [];
-  const { change } = report.result.outcome;
-  if (change === undefined) return [];
-  return [change.heap, change.stable].map(({ bytes }) => bytes.buffer as ArrayBuffer);
+  const { change, effects } = report.result.outcome;
+  const buffers = new Set<ArrayBuffer>();
+  if (change !== undefined) {
+    for (const { bytes } of [change.heap, change.stable]) buffers.add(bytes.buffer as ArrayBuffer);
+  }
+  for (const { payload } of effects?.calls ?? []) {
+    const { buffer, length } = payload;
+    if (length < HANDED_OVER_BYTES_MIN || length < buffer.byteLength) continue;
+    buffers.add(buffer as ArrayBuffer);
+  }
+  return [...buffers];
 }
 
 export function workerStart(): WorkerStart {
