@@ -9,7 +9,6 @@ import {
   OP_BR_TABLE,
   OP_CALL,
   OP_CALL_INDIRECT,
-  OP_ELSE,
   OP_END,
   OP_IF,
   OP_LOOP,
@@ -63,14 +62,7 @@ export function planLoop(r: Reader, weights: Uint16Array, budget: GrowthBudget):
   let depth = 0;
   let weight = 0;
   let backEdges = 0;
-  const streams = new LoopStreams();
-  const jump = (label: number): void => {
-    if (label !== depth) return;
-    backEdges++;
-    streams.back();
-  };
   for (;;) {
-    const start = at.at;
     const op = readOpcode(at);
     weight += weights[op] as number;
     switch (op) {
@@ -83,25 +75,16 @@ export function planLoop(r: Reader, weights: Uint16Array, budget: GrowthBudget):
       case OP_IF:
         at.s33();
         depth++;
-        streams.open();
         break;
       case OP_BR:
       case OP_BR_IF:
-        jump(at.u32());
+        if (at.u32() === depth) backEdges++;
         break;
       case OP_BR_TABLE:
-        for (let n = at.u32(); n >= 0; n--) jump(at.u32());
-        break;
-      case OP_ELSE:
-        streams.close();
-        streams.open();
-        break;
-      case OP_END:
-        streams.close();
+        for (let n = at.u32(); n >= 0; n--) if (at.u32() === depth) backEdges++;
         break;
       default:
         if (op >= OP_MEMORY_INIT && op < PREFIX_SIMD) return null;
-        streams.operator(op, start, at);
         skipImmediates(at, immediates[op] as number);
     }
     const bytes = at.at - r.at;
@@ -113,6 +96,6 @@ export function planLoop(r: Reader, weights: Uint16Array, budget: GrowthBudget):
       Math.floor(INSTRUCTIONS_LATE_MAX / weight),
     );
     if (backEdges === 0 || copies < 2 || !budget.take((copies - 1) * bytes)) return null;
-    return { start: r.at, copies, backEdges, streams };
+    return { start: r.at, copies, backEdges, streams: new LoopStreams(r) };
   }
 }

@@ -3,7 +3,8 @@
  * one mark of pages needs to stand for the stores of all copies of the loop (unrolled-loop.ts, page-marks.ts).
  */
 import * as o from "./opcodes.ts";
-import type { Reader } from "./reader.ts";
+import { readOpcode, skipImmediates } from "./operators.ts";
+import { Reader } from "./reader.ts";
 
 /** Where the operators read so far stand in `local.get x, const, add, local.set x`. */
 interface Sum {
@@ -21,6 +22,12 @@ export class LoopStreams {
   readonly #sum: Sum = { length: 0, local: 0, constant: 0 };
   #certain: ReadonlySet<number> | null = null;
 
+  /** Looks through the loop whose body starts where `r` is (and stays); it has no loop inside. */
+  constructor(r: Reader) {
+    const at = new Reader(r.bytes, r.at, r.end);
+    while (this.#passed.length > 0) this.#operator(at);
+  }
+
   /** Bytes by which local `own` moves in a turn, if at all; NaN when that cannot be told. */
   step(own: number): number {
     return this.#steps.get(own) ?? 0;
@@ -31,59 +38,75 @@ export class LoopStreams {
     return this.#certain?.has(position) === true;
   }
 
-  open(): void {
-    this.#passed.push([]);
-    this.#sum.length = 0;
+  #operator(r: Reader): void {
+    const position = r.at;
+    const op = readOpcode(r);
+    const { at } = r;
+    let follows = false;
+    switch (op) {
+      case o.OP_BLOCK:
+      case o.OP_IF:
+        this.#passed.push([]);
+        break;
+      case o.OP_ELSE:
+        this.#passed[this.#passed.length - 1] = [];
+        break;
+      case o.OP_END:
+        // Whether control has passed what stands in the block is not known after it.
+        this.#passed.pop();
+        break;
+      case o.OP_BR:
+      case o.OP_BR_IF:
+        this.#jump(r.u32());
+        break;
+      case o.OP_BR_TABLE:
+        for (let n = r.u32(); n >= 0; n--) this.#jump(r.u32());
+        break;
+      default:
+        follows = this.#sums(op, r);
+        if (o.storeBytes[op] !== 0) this.#passed[this.#passed.length - 1]?.push(position);
+    }
+    if (!follows) this.#sum.length = 0;
+    r.at = at;
+    skipImmediates(r, o.immediates[op] as number);
   }
 
-  /** `else` or the end of a block: whether control has passed what stands in it is not known after it. */
-  close(): void {
-    this.#passed.pop();
-    this.#sum.length = 0;
-  }
-
-  /** A jump back to the loop's start. */
-  back(): void {
+  /** Where a jump leads back to the loop's start, what has been passed by then is certain; only what all such jumps have passed is. */
+  #jump(label: number): void {
+    if (label !== this.#passed.length - 1) return;
     const certain = new Set(this.#passed.flat());
     this.#certain =
       this.#certain === null ? certain : new Set([...this.#certain].filter((at) => certain.has(at)));
   }
 
-  /** Any other operator, at `position`; `r` is behind its opcode and stays there. */
-  operator(op: number, position: number, r: Reader): void {
+  /** Whether `op` goes on with a sum; takes down what a local is set to. */
+  #sums(op: number, r: Reader): boolean {
     const sum = this.#sum;
-    const { at } = r;
     switch (op) {
       case o.OP_LOCAL_GET:
         sum.length = 1;
         sum.local = r.u32();
-        break;
+        return true;
       case o.OP_I32_CONST:
       case o.OP_I64_CONST:
-        sum.length = sum.length === 1 ? 2 : 0;
         sum.constant = op === o.OP_I32_CONST ? r.s32() : r.s64Small();
-        break;
+        return sum.length++ === 1;
       case o.OP_I32_SUB:
       case o.OP_I64_SUB:
         sum.constant = -sum.constant;
-        sum.length = sum.length === 2 ? 3 : 0;
-        break;
+        return sum.length++ === 2;
       case o.OP_I32_ADD:
       case o.OP_I64_ADD:
-        sum.length = sum.length === 2 ? 3 : 0;
-        break;
+        return sum.length++ === 2;
       case o.OP_LOCAL_SET:
       case o.OP_LOCAL_TEE: {
         const local = r.u32();
         const isStep = sum.length === 3 && sum.local === local && !this.#steps.has(local);
         this.#steps.set(local, isStep ? sum.constant : Number.NaN);
-        sum.length = 0;
-        break;
+        return false;
       }
       default:
-        sum.length = 0;
-        if (o.storeBytes[op] !== 0) this.#passed[this.#passed.length - 1]?.push(position);
+        return false;
     }
-    r.at = at;
   }
 }
