@@ -1,4 +1,7 @@
-/** kill -9 with a message of many rounds under way: it is answered after the restart as if nothing had happened, and once. */
+/**
+ * kill -9 with a message or an installation of many rounds under way: it is answered after the restart as if nothing had happened,
+ * and once.
+ */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,7 +14,7 @@ import { createMclBls } from "@orrery/crypto/mcl";
 import wabt from "wabt";
 import { createArgument, decodeCreated, installArgument, MANAGEMENT } from "./candid.ts";
 import { CertificateClock } from "./certificate-clock.ts";
-import { Client } from "./client.ts";
+import { type Answer, Client } from "./client.ts";
 import { type NodeProcess, type RunningNode, startNodeProcess } from "./node-under-test.ts";
 
 /** Turns of the loop, 11 instructions each: seven slices. */
@@ -35,7 +38,7 @@ function u32(value: number): Uint8Array {
   return bytes;
 }
 
-describe("a node that is killed in the middle of a long message", () => {
+describe("a node that is killed in the middle of something long", () => {
   const failures: Error[] = [];
   let stateDir: string;
   let node: NodeProcess;
@@ -58,15 +61,45 @@ describe("a node that is killed in the middle of a long message", () => {
     return (answer as { reply: Uint8Array }).reply;
   }
 
-  async function installed(): Promise<Principal> {
+  async function created(): Promise<Principal> {
     const method = "provisional_create_canister_with_cycles";
     const [near] = at.effectiveCanisterIds as [Principal];
-    const id = decodeCreated(
+    return decodeCreated(
       await call({ canisterId: MANAGEMENT, method, arg: createArgument(), effectiveCanisterId: near }),
     );
-    const arg = installArgument({ id, mode: "install", module: await spinModule(), arg: u32(0) });
-    await call({ canisterId: MANAGEMENT, method: "install_code", arg, effectiveCanisterId: id });
+  }
+
+  /** What installs the canister and turns its loop so often meanwhile. */
+  async function installation(id: Principal, turns: number): Promise<Parameters<Client["sign"]>[0]> {
+    const arg = installArgument({ id, mode: "install", module: await spinModule(), arg: u32(turns) });
+    return { canisterId: MANAGEMENT, method: "install_code", arg, effectiveCanisterId: id };
+  }
+
+  async function installed(): Promise<Principal> {
+    const id = await created();
+    await call(await installation(id, 0));
     return id;
+  }
+
+  /** Sends it, kills the node again and again while it is under way, and asks for its answer. */
+  async function throughKills(options: Parameters<Client["sign"]>[0], other: Principal): Promise<Answer> {
+    const request = await client.sign(options);
+    await client.send(at, request);
+    let inTheMiddle = 0;
+    for (const afterMs of KILLS_AFTER_MS) {
+      // The moment is the point: in the middle of whatever the node does then.
+      await delay(afterMs);
+      if ((await client.status(at, request)) === null) inTheMiddle++;
+      await node.kill();
+      await start();
+      await call({ canisterId: other, method: "spin", arg: u32(1) });
+    }
+    assert.ok(inTheMiddle > 0, "it was over before the first kill");
+    return await client.submit(at, request);
+  }
+
+  async function totalOf(id: Principal): Promise<Uint8Array> {
+    return await client.query(at, id, "total", new Uint8Array(0));
   }
 
   before(async () => {
@@ -84,24 +117,23 @@ describe("a node that is killed in the middle of a long message", () => {
     rmSync(stateDir, { recursive: true });
   });
 
-  test("answers it once, and others meanwhile", async () => {
+  test("answers a message once, and others meanwhile", async () => {
     const [slow, other] = [await installed(), await installed()];
-    const request = await client.sign({ canisterId: slow, method: "spin", arg: u32(TURNS) });
-    await client.send(at, request);
-    let inTheMiddle = 0;
-    for (const afterMs of KILLS_AFTER_MS) {
-      // The moment is the point: in the middle of whatever the node does then.
-      await delay(afterMs);
-      if ((await client.status(at, request)) === null) inTheMiddle++;
-      await node.kill();
-      await start();
-      await call({ canisterId: other, method: "spin", arg: u32(1) });
-    }
-    assert.ok(inTheMiddle > 0, "the message was over before the first kill");
-    const answer = await client.submit(at, request);
+    const answer = await throughKills({ canisterId: slow, method: "spin", arg: u32(TURNS) }, other);
     assert.deepEqual(answer, { kind: "replied", reply: u32(TURNS) });
-    assert.deepEqual(await client.query(at, slow, "total", new Uint8Array(0)), u32(TURNS));
-    assert.deepEqual(await client.query(at, other, "total", new Uint8Array(0)), u32(KILLS_AFTER_MS.length));
+    assert.deepEqual(await totalOf(slow), u32(TURNS));
+    assert.deepEqual(await totalOf(other), u32(KILLS_AFTER_MS.length));
+    assert.deepEqual(failures, []);
+  });
+
+  test("ends an installation once, and answers others meanwhile", async () => {
+    const [slow, other] = [await created(), await installed()];
+    const answer = await throughKills(await installation(slow, TURNS), other);
+    assert.equal(answer.kind, "replied", JSON.stringify(answer));
+    assert.deepEqual(await totalOf(slow), u32(TURNS));
+    assert.deepEqual(await totalOf(other), u32(KILLS_AFTER_MS.length));
+    const again = await client.submit(at, await client.sign(await installation(slow, 0)));
+    assert.ok(again.kind === "rejected" && /not empty/.test(again.message), JSON.stringify(again));
     assert.deepEqual(failures, []);
   });
 });
