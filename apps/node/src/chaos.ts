@@ -18,6 +18,19 @@ function order(thread: string, file: string): string {
   }
 }
 
+/** Obeys the order `canisters kill`, which stands until `kill` found somebody to kill. */
+export function obeyKills(file: string | null, kill: () => boolean): void {
+  if (file === null) return;
+  const look = (): void => {
+    try {
+      if (readFileSync(file, "utf8") === "canisters kill" && kill()) rmSync(file);
+    } catch {
+      // There is no order.
+    }
+  };
+  setInterval(look, LOOK_EVERY_MS).unref();
+}
+
 /** Obeys orders of the form `<thread> exit`, `<thread> throw` or `<thread> memory`. */
 export function obeyOrders(thread: string, file: string | null): void {
   if (file === null) return;

@@ -11,7 +11,7 @@ import {
   installFastHashes,
   reportFailures,
 } from "@orrery/host";
-import { obeyOrders } from "./chaos.ts";
+import { obeyKills, obeyOrders } from "./chaos.ts";
 import { creationSubnetIds, decodeGenesis, subnetsOf } from "./genesis.ts";
 import type {
   ExecutionCall,
@@ -42,6 +42,7 @@ const views = new Map<ViewIndex, Channel<ViewFeed, ViewAcknowledgement>>();
 assert(parentPort !== null, "the execution worker runs as a worker thread");
 reportFailures(parentPort);
 obeyOrders("execution", start.chaosFile);
+obeyKills(start.chaosFile, () => subnets.map((execution) => execution.killCanisterWorkers()).includes(true));
 const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>(parentPort, {
   onPost({ subnet, batch }): void {
     const execution = executionOf(subnet);

@@ -157,6 +157,11 @@ export class SubnetExecution {
     this.#executor?.prepare();
   }
 
+  /** Ends what runs canisters; says whether anything did. */
+  killCanisterWorkers(): boolean {
+    return this.#executor?.killRunning() === true;
+  }
+
   execute(batch: Batch): RoundReport {
     const startedAt = performance.now();
     const result = this.#tip.apply(batch);

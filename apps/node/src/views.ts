@@ -53,6 +53,8 @@ interface Asked {
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
   attempts: number;
+  /** The thread that it was last sent to. */
+  sentTo: StartedView["channel"] | null;
 }
 
 /** One view and, after its death, the next one in its place. */
@@ -109,12 +111,14 @@ class ViewSlot {
       const upTo = this.#published.get(subnet) ?? -1;
       for (let height = first; height <= upTo; height++) channel.post({ kind: "publish", subnet, height });
     }
-    for (const asked of this.#asked) this.#send(asked, channel);
+    this.#sendAll();
   }
 
   publish(subnet: SubnetIndex, height: Height): void {
     const first = this.#begun?.[subnet];
-    if (first !== undefined && height >= first) this.#channel?.post({ kind: "publish", subnet, height });
+    if (first === undefined || height < first) return;
+    this.#channel?.post({ kind: "publish", subnet, height });
+    if (height === first) this.#sendAll();
   }
 
   delegate(subnet: SubnetIndex, delegation: Delegation): void {
@@ -123,13 +127,30 @@ class ViewSlot {
 
   call<T>(call: About<ViewCall>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const asked: Asked = { call, resolve: resolve as (value: unknown) => void, reject, attempts: 0 };
+      const asked: Asked = {
+        call,
+        resolve: resolve as (value: unknown) => void,
+        reject,
+        attempts: 0,
+        sentTo: null,
+      };
       this.#asked.add(asked);
-      if (this.#begun !== null && this.#channel !== null) this.#send(asked, this.#channel);
+      this.#send(asked);
     });
   }
 
-  #send(asked: Asked, channel: StartedView["channel"]): void {
+  #sendAll(): void {
+    for (const asked of this.#asked) this.#send(asked);
+  }
+
+  /** Unless its thread has it, or shows nothing of the subnet yet: what a view begins with may be newer than what is published. */
+  #send(asked: Asked): void {
+    const channel = this.#channel;
+    const { subnet } = asked.call;
+    const first = this.#begun?.[subnet];
+    if (channel === null || first === undefined || asked.sentTo === channel) return;
+    if ((this.#published.get(subnet) ?? -1) < first) return;
+    asked.sentTo = channel;
     asked.attempts++;
     channel.call(asked.call).then(
       (value) => {

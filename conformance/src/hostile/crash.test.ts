@@ -50,6 +50,15 @@ describe("threads that die", () => {
     assert.deepEqual(stage.ends, []);
   });
 
+  test("workers of canisters, again and again: what they ran is done once, and others are answered", async () => {
+    const workers = await Promise.all([stage.worst(), stage.worst()]);
+    const works = workers.map((worker) => stage.call(worker, "work").then(replyOf));
+    for (let i = 0; i < 2; i++) await countThrough("canisters kill");
+    assert.deepEqual((await Promise.all(works)).map(countOf), [1, 1]);
+    for (const worker of workers) assert.equal(countOf(replyOf(await stage.call(worker, "count"))), 2);
+    assert.deepEqual(stage.ends, []);
+  });
+
   for (const [thread, how, message] of [
     ["execution", "exit", "thread_ended: the execution thread ended and did not say why"],
     ["execution", "throw", "the execution thread was told to fail"],

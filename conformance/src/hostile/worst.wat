@@ -24,6 +24,12 @@
     (call $append (i32.const 0) (i32.const 4)) (call $reply))
   (func (export "canister_update count")
     (global.set $count (i32.add (global.get $count) (i32.const 1))) (call $answer))
+  ;; The same after some seconds.
+  (func (export "canister_update work") (local $i i64)
+    (loop $l
+      (local.set $i (i64.add (local.get $i) (i64.const 1)))
+      (br_if $l (i64.lt_u (local.get $i) (i64.const 600000000))))
+    (global.set $count (i32.add (global.get $count) (i32.const 1))) (call $answer))
   (func (export "canister_query total") (call $answer))
   (func (export "canister_query endless") (loop $l (br $l)))
   ;; Some seconds, then an answer.

@@ -44,6 +44,8 @@ export interface WorkerExecutor extends Executor {
   untilNews(): Promise<void>;
   /** Starts a first thread ahead of need; returns at once. */
   prepare(): void;
+  /** Ends the threads that run something, as crashes would, and says whether there are any; for tests of what happens then. */
+  killRunning(): boolean;
   /** Ends all threads; what they ran is lost, and run again by whoever asks for it. */
   close(): Promise<void>;
 }
@@ -114,6 +116,12 @@ export class PooledExecutor implements WorkerExecutor {
   /** Ends the thread that runs `work`, as a crash would. */
   kill(work: Job["work"]): void {
     this.#pool.kill(work);
+  }
+
+  killRunning(): boolean {
+    const running = [...this.#flights.values()].filter(({ place }) => place === "worker");
+    for (const { job } of running) this.kill(job.work);
+    return running.length > 0;
   }
 
   run(partitions: readonly Partition[], local: LocalJobs): void {
