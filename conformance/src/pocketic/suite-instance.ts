@@ -1,4 +1,5 @@
 /** An instance of the PocketIC server that the conformance suite runs against, and what it does otherwise on purpose. */
+import type { Section } from "../suite/case.ts";
 import type { Identity } from "../suite/identity.ts";
 import type { Outside } from "../suite/outside.ts";
 import { newInstance, startServer } from "./server.ts";
@@ -14,6 +15,33 @@ export const OTHERWISE: ReadonlyMap<string, string> = new Map([
     "ids of generated ranges cannot be asked for, whether they exist or not",
   ],
   ["Management: HTTPS outcalls: http: is a reject", "automatic progress makes outcalls to http: URLs too"],
+]);
+
+/** What is otherwise on a subnet with administrators by the specification: cycles count nothing, its canisters sign for nobody. */
+export const OTHERWISE_ON_ENGINES: ReadonlySet<Section> = new Set<Section>([
+  "Canister cycles",
+  "Signatures",
+  "System state tree: Subnet information",
+  "Effective canister id",
+  "Authentication",
+  "Self-identification",
+  "Cycles",
+  "Cost estimation",
+  "Heartbeats and low-memory hook",
+  "Management: create_canister",
+  "Management: update_settings",
+  "Management: install_code",
+  "Management: uninstall_code",
+  "Management: canister_status",
+  "Management: canister_metrics",
+  "Management: stop_canister and start_canister",
+  "Management: delete_canister",
+  "Management: fetch_canister_logs",
+  "Management: list_canisters",
+  "Management: snapshots",
+  "Management: provisional API",
+  "Management: threshold keys",
+  "Management: HTTPS outcalls",
 ]);
 
 const NEW = { state_config: "New" };

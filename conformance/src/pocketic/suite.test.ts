@@ -1,13 +1,20 @@
 /** The conformance suite against an instance of the PocketIC server that lives by the machine's clock: every third case, and every case of some kinds. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import type { Section } from "../suite/case.ts";
 import { ed25519 } from "../suite/identity.ts";
 import { type Outside, startOutside } from "../suite/outside.ts";
 import { runSuite } from "../suite/run.ts";
-import { OTHERWISE, type SuiteInstance, startInstanceBeside } from "./suite-instance.ts";
+import {
+  OTHERWISE,
+  OTHERWISE_ON_ENGINES,
+  type SuiteInstance,
+  startInstanceBeside,
+} from "./suite-instance.ts";
 
 /** `npm run conformance -- --pocket-ic` runs all of them. */
 const EVERY = 3;
+const ON_ENGINES_EVERY = 8;
 const administrator = ed25519();
 
 let outside: Outside;
@@ -48,3 +55,23 @@ for (const { what, every, ...chosen } of [
     assert.ok(results.some(({ status }) => status === "passed"));
   });
 }
+
+test("canisters of a cloud engine, made by its administrator, pass a sample of what is the same there", async () => {
+  const { results } = await runSuite({
+    url: instance.url,
+    administrator,
+    home: "cloud_engine",
+    sample: { every: ON_ENGINES_EVERY, offset: 2 },
+  });
+  const same = results.filter(
+    ({ section, title }) =>
+      !OTHERWISE_ON_ENGINES.has(section as Section) && !OTHERWISE.has(`${section}: ${title}`),
+  );
+  assert.deepEqual(
+    same
+      .filter(({ status }) => status === "failed")
+      .map(({ section, title, reason }) => `${section}: ${title}\n${reason}`),
+    [],
+  );
+  assert.ok(same.filter(({ status }) => status === "passed").length > 80);
+});

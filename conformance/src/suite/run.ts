@@ -1,11 +1,12 @@
 /** Runs cases side by side against one network and tells each one's outcome. */
 
+import { Principal } from "@icp-sdk/core/principal";
 import { probeCapabilities } from "./capabilities.ts";
 import { CAPABILITIES, type Capability, type Case, declaredCases, SECTIONS } from "./case.ts";
 import { clockOfServer, type OpenClocked } from "./clock.ts";
 import type { Identity } from "./identity.ts";
 import type { Outside } from "./outside.ts";
-import { discover } from "./target.ts";
+import { discover, type Target } from "./target.ts";
 import { Wire } from "./wire.ts";
 import { newPool, World } from "./world.ts";
 import "./cases/all.ts";
@@ -36,6 +37,11 @@ export interface RunOptions {
   readonly outside?: Outside;
   /** Who administers the network's subnets of the kind that has administrators. */
   readonly administrator?: Identity;
+  /**
+   * Kind of the subnet where cases make their canisters, as its administrator where it has one; an application subnet by default.
+   * Cases that need more than this subnet are left out then.
+   */
+  readonly home?: string;
   /** Makes networks whose clock cases move; by default the network is asked whether it can. */
   readonly clock?: OpenClocked;
   readonly report?: (result: CaseResult) => void;
@@ -58,15 +64,34 @@ export function selectCases({
     .filter((_, index) => sample === undefined || index % sample.every === sample.offset % sample.every);
 }
 
+/** Cases that make their canisters on a subnet of that kind. */
+function atHome(target: Target, kind: string | undefined): Target {
+  if (kind === undefined) return target;
+  const home = target.subnets.find(({ type, ranges }) => type === kind && ranges.length > 0);
+  const range = home?.ranges.at(-1);
+  if (home === undefined || range === undefined)
+    throw new Error(`the network has no subnet of the kind ${kind}`);
+  return { ...target, home, near: Principal.fromUint8Array(range.start) };
+}
+
+function isAdministered({ home, administered }: Target): boolean {
+  return administered !== null && administered.id.toText() === home.id.toText();
+}
+
+function operatedBy(administrator: Identity | undefined): { readonly operator: Identity } {
+  if (administrator === undefined) throw new Error("nobody is known who may make canisters on that subnet");
+  return { operator: administrator };
+}
+
 /** Runs the chosen cases; never throws because of one of them. */
 export async function runSuite(options: RunOptions): Promise<RunResult> {
   const wire = await Wire.connect(options.url);
-  const target = await discover(wire);
-  const pool = newPool(options);
+  const target = atHome(await discover(wire), options.home);
+  const pool = { ...newPool(options), ...(isAdministered(target) ? operatedBy(options.administrator) : {}) };
   const clock = options.clock ?? (await clockOfServer(options.url));
   const has = await probeCapabilities(new World(wire, target, pool));
   const capabilities = new Set<Capability>([...has, ...(clock === null ? [] : ["time control" as const])]);
-  const queue = [...selectCases(options)];
+  const queue = selectCases(options).filter(({ needs }) => options.home === undefined || needs.length === 0);
   const results: CaseResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
