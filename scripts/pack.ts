@@ -36,7 +36,7 @@ const PEERS: Readonly<Record<string, string>> = { "@icp-sdk/core": ">=5" };
 const PEER_IMPORTERS = ["packages/orrery/src/pic"];
 
 /** The system canisters ship as built; their sources are in the repository. */
-const CANISTER_SOURCES = /\.mo$|\/system\/lib(\/|$)/;
+const CANISTER_SOURCES = /[\\/]canisters[\\/]system[\\/](.*\.mo|lib([\\/].*)?)$/;
 
 interface Manifest {
   readonly name: string;
