@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { Principal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
 import { createChainKeys } from "@orrery/crypto/chain-keys";
+import { HOSTILE_MODULES } from "@orrery/execution/hostile";
 import { keep, type Recording, record, SMALL, type TestSubnet, TestSubnets } from "@orrery/execution/testing";
 import type { ChainKeyId } from "@orrery/state";
 import { chaosRecording } from "../chaos/chaos.testkit.ts";
@@ -26,6 +27,8 @@ const CYCLES = 10n ** 18n;
 const SECOND = 1_000_000_000n;
 /** Turns of a loop that outlast a slice. */
 const LONG = 300_000;
+/** Larger ones take seconds each to compile, and so do some that are larger once they are inflated. */
+const HOSTILE_BYTES_MAX = 64 * 1024;
 
 function installed(subnet: TestSubnet, heartbeat = false): CanisterId {
   return subnet.installed(universalModule({ heartbeat }), { arg: code(), cycles: CYCLES });
@@ -36,7 +39,7 @@ function ask(subnet: TestSubnet, canisterId: CanisterId, ...items: readonly Item
 }
 
 function rest(subnet: TestSubnet): void {
-  for (let i = 0; i < 100 && subnet.results.at(-1)?.moreWork === true; i++) subnet.round();
+  for (let i = 0; i < 400 && subnet.results.at(-1)?.moreWork === true; i++) subnet.round();
 }
 
 function statuses(subnet: TestSubnet, kind: string): number {
@@ -205,6 +208,27 @@ function chainKeys(): readonly Recording[] {
   return [recording];
 }
 
+/** Modules made to hurt, a few in each round beside a canister that works: compiled and refused here or on a worker. */
+function hostile(): readonly Recording[] {
+  const recording = record({ ...SMALL, instructionsPerInstall: 40_000_000n }, (subnet) => {
+    const neighbour = installed(subnet);
+    const modules = HOSTILE_MODULES.filter(({ name }) => !/MiB/.test(name))
+      .map(({ wasm }) => wasm())
+      .filter(({ length }) => length < HOSTILE_BYTES_MAX);
+    assert.ok(modules.length > 35, `${modules.length} modules`);
+    for (let at = 0; at < modules.length; at += 4) {
+      const uploads = modules.slice(at, at + 4).map((wasm) => {
+        const id = subnet.create({ cycles: CYCLES });
+        return subnet.envelope({ method: "install_code", arg: subnet.installArg(id, wasm) }).bytes;
+      });
+      subnet.round([...uploads, ask(subnet, neighbour, LONG, op.spin, 1, reply64)]);
+    }
+    rest(subnet);
+    assert.equal(statuses(subnet, "processing"), 0);
+  });
+  return [recording];
+}
+
 const RESPONSE: Uint8Array = encodeArg("canister_status", {
   canister_id: Principal.fromUint8Array(new Uint8Array(10)),
 });
@@ -214,6 +238,7 @@ export const WORKLOADS: readonly Workload[] = [
   { name: "two subnets with streams between them", play: () => streams(20_261_123) },
   { name: "HTTPS outcalls", play: outcalls },
   { name: "chain keys", play: chainKeys },
+  { name: "hostile modules", play: hostile },
   { name: "chaos", play: () => [chaosRecording({ seed: 7, rounds: 60 }).recording] },
   { name: "the golden programs, all at the same time", play: () => [goldenRecording()] },
 ];

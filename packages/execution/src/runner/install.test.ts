@@ -1,10 +1,13 @@
 /** Installation as one atomic execution: modes, hooks, persistence of the heap, what each part sees. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { toHex, utf8 } from "@orrery/base";
-import type { CanisterState } from "@orrery/state";
+import { type CanisterState, PageArena } from "@orrery/state";
+import { createEngine } from "@orrery/wasm";
 import { Bench, reply, wat } from "../testing/bench.testkit.ts";
 import { persistenceError } from "./install.ts";
+import { WasmRunner } from "./runner.ts";
 
 /** Memory 0: a letter that init or post_upgrade sets; stable memory and a global count hooks. */
 function program(options: {
@@ -260,6 +263,29 @@ describe("compile", () => {
     assert.match(refused.error.message, /^Canister's Wasm module is not valid: /);
     const gzip = bench.runner.compile(Uint8Array.of(0x1f, 0x8b, 8, 0));
     assert.ok(!gzip.ok && gzip.error.code === 505);
+  });
+
+  test("says of a damaged upload what every host says, whatever its inflater says", () => {
+    const damaged = new Uint8Array(gzipSync(wat("(module)"))).map((byte, at) =>
+      at === 12 ? byte ^ 0xff : byte,
+    );
+    const texts = ["incorrect header check", "it is cut off"].map((words) => {
+      const runner = new WasmRunner({
+        engine: createEngine(),
+        pages: new PageArena(),
+        modules: { get: () => null },
+        inflate: () => {
+          throw new RangeError(words);
+        },
+      });
+      const refused = runner.compile(damaged);
+      return refused.ok ? "" : refused.error.message;
+    });
+    assert.match(
+      texts[0] ?? "",
+      /failed to decode compressed Wasm module: the gzip stream is cut off, damaged/,
+    );
+    assert.equal(texts[0], texts[1]);
   });
 
   test("describes the module and prices its compilation", () => {

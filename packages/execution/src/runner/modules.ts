@@ -2,7 +2,7 @@
  * Uploaded bytes to runnable modules (interface spec, "Canister module format"): raw or gzip, at most 100 MiB inflated, validated
  * and instrumented by the engine, cached by the hash of the uploaded bytes. Nothing here decides who may install what.
  */
-import { assert, err, OrreryError, ok, type Result, toHex } from "@orrery/base";
+import { assert, err, ok, type Result, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { BlobKey, InstalledModule, ModuleExports } from "@orrery/state";
 import type { CompiledCanister, Engine } from "@orrery/wasm";
@@ -50,6 +50,8 @@ function exportsOf({ methods, hooks }: CompiledCanister["info"]): ModuleExports 
 
 /** Header and trailer of a gzip stream. */
 const GZIP_BYTES_MIN = 16;
+/** Of inflation: the same on every host and thread, as it is in the state. */
+const GZIP_INVALID = "the gzip stream is cut off, damaged or larger than it says";
 
 const GZIP_MAGIC = [0x1f, 0x8b, 0x08] as const;
 
@@ -199,10 +201,9 @@ export class ModuleCache {
     let wasm: Uint8Array;
     try {
       wasm = this.#inflate(uploaded, size + 1);
-    } catch (cause) {
-      // Whatever an inflater has to say about bytes from outside is an answer to their sender, not a fault of ours.
-      const why = cause instanceof OrreryError || cause instanceof Error ? cause.message : String(cause);
-      const text = `failed to decode compressed Wasm module: ${why}`;
+    } catch {
+      // An inflater's complaint about bytes from outside is an answer to their sender, not a fault of ours; its words are its host's.
+      const text = `failed to decode compressed Wasm module: ${GZIP_INVALID}`;
       return err(invalid(`Failed to decode wasm module: ${text}`));
     }
     if (wasm.length === size) return ok(wasm);
