@@ -87,7 +87,9 @@ async function askAll(
   );
 }
 
-function residentMiB(): number {
+/** Of the node's process; null on systems that do not tell of others' memory by files. */
+function residentMiB(): number | null {
+  if (process.platform !== "linux") return null;
   const status = readFileSync(`/proc/${network.pid}/status`, "utf8");
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
 }
@@ -155,9 +157,12 @@ try {
     expect(order),
   );
   const now = residentMiB();
-  console.log(
-    `resident: ${now.toFixed(0)} MiB, ${before.toFixed(0)} before; ${(((now - before) * 1024) / CANISTERS).toFixed(1)} KiB a canister with its pages, instances and code`,
-  );
+  if (before !== null && now !== null) {
+    const each = ((now - before) * 1024) / CANISTERS;
+    console.log(
+      `resident: ${now.toFixed(0)} MiB, ${before.toFixed(0)} before; ${each.toFixed(1)} KiB a canister with its pages, instances and code`,
+    );
+  }
 } finally {
   await network.stop();
 }
