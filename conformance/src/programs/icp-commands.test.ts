@@ -1,10 +1,15 @@
 /**
  * The `icp` command with tokens, cycles and canisters of a connected network, as its users type it: what they see agrees with the ledgers
- * and with the canisters' own status. Linux on x64 only: there the command comes as an optional dependency.
+ * and with the canisters' own status. Then what is typed less often: logs by index, messages signed on one machine and sent from another,
+ * settings as the project has them, what strangers see, and what no local network serves. Linux on x64 only: there the command comes as an optional
+ * dependency.
  */
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Principal } from "@icp-sdk/core/principal";
+import { toHex } from "@orrery/base";
 import { accountIdentifierHex } from "@orrery/canisters";
 import { fixturePath } from "../harness.ts";
 import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
@@ -220,6 +225,89 @@ if (ICP_AVAILABLE) {
         await project.refuse("canister", "create", "--detached", "--cycles", "900t"),
         /[Ii]nsufficient cycles/,
       );
+    });
+  });
+
+  describe("icp commands, the rarer ones", () => {
+    let rarer: IcpProject;
+    before(async () => {
+      rarer = createIcpProject(shared.network, { counter: "counter.eop", talker: "management.eop" });
+      await rarer.succeed("deploy", "-y");
+      await rarer.succeed("identity", "new", "alice", "--storage", "plaintext");
+    });
+    after(() => rarer.remove());
+
+    test("logs: their text, a range of them, and from an index on", async () => {
+      for (const text of ["first", "second", "third"])
+        await rarer.succeed("canister", "call", "talker", "say", `("${text}")`);
+      const all = await rarer.succeed("canister", "logs", "talker");
+      assert.match(all, /first[\s\S]*second[\s\S]*third/);
+      const some = await rarer.succeed(
+        "canister",
+        "logs",
+        "talker",
+        "--since-index",
+        "1",
+        "--until-index",
+        "2",
+      );
+      assert.match(some, /second/);
+      assert.ok(!some.includes("first") && !some.includes("third"), some);
+      await rarer.refuse("canister", "logs", "talker", "--identity", "alice");
+    });
+
+    test("a call signed without a network, looked at, sent by somebody else, and not twice", async () => {
+      const file = join(rarer.directory, "signed.json");
+      const key = toHex(shared.network.rootKey);
+      const id = String((await rarer.json("canister", "status", "counter"))["id"]);
+      const signed = ["--sign-only", file, "-n", shared.network.url, "-k", key, "--identity", "alice"];
+      await rarer.succeed("canister", "call", id, "add", "(5 : nat)", ...signed);
+      const looked = await rarer.run("message", "send", file, "--dry-run");
+      assert.equal(looked.code, 0);
+      assert.match(looked.err, /add/);
+      assert.match(await rarer.succeed("canister", "call", "counter", "get", "()", "--query"), /\(0 : nat\)/);
+      assert.match(await rarer.succeed("message", "send", file, "-y"), /5/);
+      await rarer.run("message", "send", file, "-y");
+      assert.match(await rarer.succeed("canister", "call", "counter", "get", "()", "--query"), /\(5 : nat\)/);
+      const broken = join(rarer.directory, "broken.json");
+      writeFileSync(broken, readFileSync(file, "utf8").replace(/"[0-9a-f]{64,}"/, '"00"'));
+      await rarer.refuse("message", "send", broken, "-y");
+    });
+
+    test("settings as the project has them, again after somebody changed them", async () => {
+      await rarer.succeed("canister", "settings", "update", "counter", "-f", "--freezing-threshold", "20d");
+      const path = join(rarer.directory, "icp.yaml");
+      const yaml = readFileSync(path, "utf8");
+      writeFileSync(
+        path,
+        yaml.replace("- name: counter", "- name: counter\n    settings: { freezing_threshold: 5d }"),
+      );
+      await rarer.succeed("canister", "settings", "sync", "counter");
+      const shown = await rarer.succeed("canister", "settings", "show", "counter");
+      assert.match(shown, /Freezing threshold: 432_000/);
+      writeFileSync(path, yaml);
+    });
+
+    test("what a stranger sees, and sections that are not there", async () => {
+      const shown = await rarer.succeed("canister", "status", "counter", "--identity", "alice");
+      assert.match(shown, /[0-9a-f]{64}/);
+      assert.match(await rarer.refuse("canister", "metadata", "counter", "none"), /none/);
+    });
+
+    test("the network is described, and canisters do not move to another subnet", async () => {
+      const status = await rarer.json("network", "status");
+      assert.equal(status["root_key"], toHex(shared.network.rootKey));
+      for (const canister of ["counter", "talker"]) {
+        await rarer.succeed("canister", "top-up", canister, "--amount", "12t");
+        await rarer.succeed("canister", "stop", canister);
+      }
+      const refused = await rarer.refuse("canister", "migrate-id", "counter", "--replace", "talker", "-y");
+      // The registry is not carried, which the command asks which subnet a canister is on.
+      assert.match(
+        refused,
+        /Failed to query registry canister[\s\S]*IC0301: Canister rwlgt-iiaaa-aaaaa-aaaaa-cai not found/,
+      );
+      await rarer.succeed("canister", "start", "counter");
     });
   });
 }

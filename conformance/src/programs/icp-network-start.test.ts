@@ -20,6 +20,8 @@ const yaml = (...more: readonly string[]): string => `${[...NETWORK, ...more].jo
 interface Descriptor {
   readonly "child-locator": { readonly pid: number };
   readonly gateway: { readonly port: number };
+  /** Installed by the command itself. */
+  readonly "proxy-canister-id": string;
 }
 
 function logOf(directory: string): string {
@@ -80,6 +82,17 @@ if (ICP_AVAILABLE) {
       assert.match(await project.succeed("canister", "call", "counter", "inc", "()"), /\(1 : nat\)/);
       assert.match(await project.succeed("cycles", "balance"), /Balance: [\d_]+/);
       assert.match(await project.succeed("token", "balance"), /Balance: [\d_.]+ ICP/);
+    });
+
+    test("a call by way of the proxy canister that icp installs, with cycles for a new canister", async () => {
+      const proxy = ["--proxy", descriptor(project)["proxy-canister-id"]];
+      assert.match(
+        await project.succeed("canister", "call", "counter", "get", "()", ...proxy),
+        /\(1 : nat\)/,
+      );
+      const detached = ["canister", "create", "--detached", "--cycles", "1t", "-q"];
+      const id = await project.succeed(...detached, ...proxy);
+      assert.match(await project.succeed("canister", "status", id, ...proxy), /Running/);
     });
 
     test("a second start finds it running", async () => {
