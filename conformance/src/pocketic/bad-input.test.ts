@@ -146,6 +146,20 @@ describe("bad input", () => {
     await isUnharmed();
   });
 
+  test("no path that takes a body is left out here", async () => {
+    const { paths } = (await ask(server, "/api.json")).json() as {
+      readonly paths: Readonly<Record<string, { readonly post?: unknown }>>;
+    };
+    const taking = Object.entries(paths).flatMap(([path, methods]) => {
+      const below = /^\/instances\/\{id\}\/(.+)$/.exec(path)?.[1];
+      return below === undefined || methods.post === undefined ? [] : [below];
+    });
+    // What is sent to end automatic progress is not read.
+    assert.deepEqual([...Object.keys(REFUSED), "stop_progress"].sort(), taking.sort());
+    for (const body of ["{", "[]", ""]) assert.equal((await at("stop_progress", { body })).status, 200, body);
+    await isUnharmed();
+  });
+
   test("configurations of instances and gateways", async () => {
     const application = [{ state_config: "New" }];
     const refused: readonly (readonly [string | object, RegExp])[] = [
@@ -227,6 +241,11 @@ describe("bad input", () => {
       [404, "/instances/999/read/get_time", {}],
       [404, "/instances/999", { method: "DELETE" }],
       [404, "/instances/999/update/set_stable_memory", { body: "{}" }],
+      [404, "/instances/999/api/v2/status", {}],
+      [404, "/http_gateway/x/stop", { body: "" }],
+      [404, "/read_graph/AAAA/1", {}],
+      [404, "/prune_graph/AAAA/1", { method: "DELETE" }],
+      [400, "/blobstore/zz", {}],
       [405, "/instances/0/read/get_time", { body: "{}" }],
       [405, "/instances/0/update/tick", {}],
       [405, "/instances", { method: "PUT" }],
@@ -235,6 +254,8 @@ describe("bad input", () => {
     ];
     for (const [status, path, asked] of refused) isRefusal(await ask(server, path, asked), status, /./, path);
     assert.equal((await ask(server, "/instances/0/api/v9/status")).status, 404);
+    // One that is not there has stopped, as far as clients care.
+    assert.equal((await ask(server, "/http_gateway/999/stop", { body: "" })).text, "null");
     await isUnharmed();
   });
 

@@ -4,7 +4,7 @@ import { after, before, describe, test } from "node:test";
 import { IcpFeaturesConfig, PocketIc, SubnetStateType } from "@dfinity/pic";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
-import { type Server, startServer } from "./server.ts";
+import { ask, newInstance, type Server, startServer } from "./server.ts";
 
 const NEW = { state: { type: SubnetStateType.New } as const };
 type Options = Parameters<typeof PocketIc.create>[1];
@@ -34,6 +34,22 @@ const FIRST_TWO: readonly (readonly [string, Options, readonly [string, string]]
   ],
 ];
 
+/** Every kind of subnet by its name in a configuration: its name in a topology, and its size, which fees follow. */
+const KINDS: readonly (readonly [string, string, number])[] = [
+  ["nns", "NNS", 40],
+  ["sns", "SNS", 34],
+  ["ii", "II", 34],
+  ["fiduciary", "Fiduciary", 34],
+  ["bitcoin", "Bitcoin", 13],
+  ["test_threshold_keys", "TestThresholdKeys", 13],
+  ["system", "System", 13],
+  ["application", "Application", 13],
+  ["verified_application", "VerifiedApplication", 13],
+  ["cloud_engine", "CloudEngine", 13],
+];
+/** There may be several of these. */
+const LISTED: readonly string[] = ["system", "application", "verified_application", "cloud_engine"];
+
 /** Ids of the public network, and the subnet that they are on. */
 const SPECIFIED: readonly (readonly [string, keyof NonNullable<Options>, string])[] = [
   ["registry", "nns", "rwlgt-iiaaa-aaaaa-aaaaa-cai"],
@@ -59,6 +75,49 @@ describe("ids of PocketIC instances", () => {
       await pic.tearDown();
     });
   }
+
+  test("every kind of subnet, named and sized in the topology, takes canisters", async () => {
+    const config = Object.fromEntries(
+      KINDS.map(([kind]) => {
+        const spec = { state_config: "New" };
+        return [kind, LISTED.includes(kind) ? [spec] : spec];
+      }),
+    );
+    const id = await newInstance(server, { subnet_config_set: config });
+    const read = await ask(server, `/instances/${id}/read/topology`);
+    const subnets = (
+      read.json() as {
+        readonly subnet_configs: Readonly<
+          Record<string, { readonly subnet_kind: string; readonly size: number }>
+        >;
+      }
+    ).subnet_configs;
+    const told = Object.values(subnets).map(({ subnet_kind, size }) => [subnet_kind, size]);
+    assert.deepEqual(told.sort(), KINDS.map(([, name, size]) => [name, size]).sort());
+    const settings = IDL.Record({ amount: IDL.Opt(IDL.Nat) });
+    const payload = Buffer.from(IDL.encode([settings], [{ amount: [] }])).toString("base64");
+    for (const text of Object.keys(subnets)) {
+      const subnet = Buffer.from(Principal.fromText(text).toUint8Array()).toString("base64");
+      const body = {
+        sender: "BA==",
+        canister_id: "",
+        effective_principal: { SubnetId: subnet },
+        method: "provisional_create_canister_with_cycles",
+        payload,
+      };
+      const at = (path: string, sent: unknown): ReturnType<typeof ask> =>
+        ask(server, `/instances/${id}/${path}`, { body: JSON.stringify(sent) });
+      const { Ok: message } = (await at("update/submit_ingress_message", body)).json() as { Ok: unknown };
+      const { Ok: reply } = (await at("update/await_ingress_message", message)).json() as { Ok: string };
+      const [{ canister_id: made }] = IDL.decode(
+        [IDL.Record({ canister_id: IDL.Principal })],
+        Uint8Array.from(Buffer.from(reply, "base64")),
+      ) as unknown as [{ readonly canister_id: Principal }];
+      const canister = { canister_id: Buffer.from(made.toUint8Array()).toString("base64") };
+      assert.deepEqual((await at("read/get_subnet", canister)).json(), { subnet_id: subnet }, text);
+    }
+    assert.equal((await ask(server, `/instances/${id}`, { method: "DELETE" })).status, 200);
+  });
 
   test("named subnets hold the ids that they hold on the public network", async () => {
     const named = { nns: NEW, sns: NEW, ii: NEW, fiduciary: NEW, bitcoin: NEW, application: [NEW] };

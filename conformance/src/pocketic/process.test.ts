@@ -48,6 +48,35 @@ test("wrong use says what is wrong and ends with 2", () => {
   assert.match(run(["--help"]).stdout, /--port-file/);
 });
 
+test("flags of every client: another address, a port of one's own, a log folder, tables that are not needed", async () => {
+  const logs = join(folder, "logs");
+  const server = await startServer({
+    arguments: [
+      ...["--ip-addr", "0.0.0.0", "-p", "0", "-l", "info", "--ttl", "2592000", "--hard-ttl", "99999999"],
+      ...[
+        "--mainnet-routing-table",
+        "/none",
+        "--fetch-mainnet-routing-table",
+        "--mainnet-registry-version",
+        "7",
+      ],
+    ],
+    environment: { POCKET_IC_LOG_DIR: logs },
+  });
+  assert.equal((await ask(server, "/status")).status, 200);
+  await newInstance(server);
+  assert.equal(await server.end("SIGTERM"), 0);
+  const [file] = readdirSync(logs);
+  assert.match(
+    readFileSync(join(logs, file as string), "utf8"),
+    new RegExp(`listening on port ${server.port}`),
+  );
+  // Of nobody: reserved for documentation.
+  const { status, stderr } = run(["--ip-addr=203.0.113.1"]);
+  assert.equal(status, 1);
+  assert.match(stderr, /Failed to bind PocketIC server to address 203\.0\.113\.1/);
+});
+
 test("a second server of one port file leaves it alone", () => {
   const portFile = join(folder, "taken");
   writeFileSync(portFile, "1234\n");
