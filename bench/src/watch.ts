@@ -1,0 +1,78 @@
+/**
+ * From a save to live: how long `orrery deploy --watch` takes from the moment a small Motoko actor's source is written until the network answers
+ * with the new code, its state kept. The goal is two seconds.
+ * Run: node bench/src/watch.ts [saves]
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { percentile } from "./lib/load.ts";
+
+const SAVES = Number(process.argv[2] ?? 8);
+const GOAL_MS = 2_000;
+const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
+const COMMAND = join(REPOSITORY, "apps/cli/src/main.ts");
+const scratch = mkdtempSync(join(tmpdir(), "orrery-watch-"));
+const root = join(scratch, "notes");
+const main = join(root, "src/backend/main.mo");
+
+/** A command under way; `said` resolves once what it wrote since the last match has another. */
+function orrery(cwd: string, ...argv: readonly string[]) {
+  const child = spawn(process.execPath, [COMMAND, ...argv], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(child, "close");
+  let text = "";
+  let check = (): void => {};
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (piece: string) => {
+      text += piece;
+      check();
+    });
+  }
+  const said = (pattern: RegExp): Promise<void> =>
+    new Promise((resolve, reject) => {
+      check = (): void => {
+        const match = pattern.exec(text);
+        if (match === null) return;
+        text = text.slice(match.index + match[0].length);
+        check = (): void => {};
+        resolve();
+      };
+      void ended.then(() => reject(new Error(`ended before ${pattern}:\n${text}`)));
+      check();
+    });
+  return { child, ended, said };
+}
+
+await orrery(scratch, "new", "notes").ended;
+symlinkSync(join(REPOSITORY, "node_modules"), join(root, "node_modules"), "junction");
+const network = orrery(root, "start", "--port", "0");
+await network.said(/The network is running/);
+const watching = orrery(root, "deploy", "--watch");
+try {
+  await watching.said(/Watching/);
+  const times: number[] = [];
+  for (let save = 1; save <= SAVES; save++) {
+    const source = readFileSync(main, "utf8").replace(
+      /List\.add\(entries, text.*\);/,
+      `List.add(entries, text # "${save}");`,
+    );
+    const startMs = performance.now();
+    writeFileSync(main, source);
+    await watching.said(/Live after/);
+    times.push(performance.now() - startMs);
+  }
+  times.sort((a, b) => a - b);
+  const ms = (fraction: number): string => `${percentile(times, fraction).toFixed(0)} ms`;
+  console.log(
+    `from a save to live, ${SAVES} saves: median ${ms(0.5)}, slowest ${ms(1)} (goal: ${GOAL_MS} ms)`,
+  );
+} finally {
+  for (const { child, ended } of [watching, network]) {
+    child.kill("SIGTERM");
+    await ended;
+  }
+  rmSync(scratch, { recursive: true, force: true });
+}
