@@ -92,6 +92,18 @@ describe("the network launcher", () => {
     return BigInt(/^\{"nanos_since_epoch":(\d+)\}$/.exec(text)?.[1] ?? "-1");
   }
 
+  /** The gateway's status for a page of the host. */
+  function statusFor(host: string): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+      request({ port: launched.status.gateway_port, headers: { host } }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode);
+      })
+        .on("error", reject)
+        .end();
+    });
+  }
+
   before(async () => {
     launched = await launch("--gateway-port=0", "--config-port", "0", "--domain=127.0.0.1");
   });
@@ -165,16 +177,7 @@ describe("the network launcher", () => {
 
   test("custom domains count as soon as their file says so, and no longer", async () => {
     const file = join(launched.statusDir, "custom-domains.txt");
-    const ask = (): Promise<number | undefined> =>
-      new Promise((resolve, reject) => {
-        const headers = { host: "ledger.local.localhost" };
-        request({ port: launched.status.gateway_port, headers }, (answer) => {
-          answer.resume();
-          resolve(answer.statusCode);
-        })
-          .on("error", reject)
-          .end();
-      });
+    const ask = (): Promise<number | undefined> => statusFor("ledger.local.localhost");
     const without = await ask();
     writeFileSync(file, `ledger.local.localhost:${LEDGER}\n`);
     let status = await ask();
@@ -195,8 +198,20 @@ describe("the network launcher", () => {
     assert.equal(await launched.end("SIGTERM"), 0);
   });
 
-  test("a taken config port ends the start in words", async () => {
-    launched = await launch("--gateway-port=0");
+  test("a taken config port ends the start in words; output and domains are in the files that flags name", async () => {
+    const [stdoutFile, stderrFile] = [join(scratch, "out.log"), join(scratch, "err.log")];
+    const domains = join(scratch, "domains.txt");
+    writeFileSync(domains, `flagged.local.localhost:${LEDGER}\n`);
+    launched = await launch(
+      ...["--gateway-port=0", "--pocketic-config-bind", "127.0.0.1", "--verbose"],
+      ...["--custom-domains-file", domains, `--stdout-file=${stdoutFile}`, "--stderr-file", stderrFile],
+    );
+    assert.match(
+      readFileSync(stdoutFile, "utf8"),
+      new RegExp(`answers at .*:${launched.status.gateway_port}`),
+    );
+    assert.ok(existsSync(stderrFile));
+    assert.notEqual(await statusFor("flagged.local.localhost"), await statusFor("other.local.localhost"));
     const taken = `${launched.status.config_port}`;
     const child = spawn(process.execPath, [MAIN, "--gateway-port=0", "--config-port", taken], {
       stdio: ["ignore", "ignore", "pipe"],
