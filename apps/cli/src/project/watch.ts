@@ -1,10 +1,12 @@
 /**
  * Watches a project's sources and tells of changes, one at a time: what is saved while one is worked on counts as the next. Each folder is
- * watched by itself, so that what tools keep in a project (packages, builds, states of networks) costs nothing.
+ * watched by itself, so that what tools keep in a project (packages, builds, states of networks) costs nothing. A file that is written anew with
+ * what it held is no change: builds may write among the sources.
  */
 import { type FSWatcher, readdirSync, watch } from "node:fs";
 import { join } from "node:path";
 import { OrreryError } from "@orrery/base";
+import { Contents } from "./contents.ts";
 
 /** Editors write a file in several steps; they are one save. */
 const SETTLE_MS = 30;
@@ -20,11 +22,19 @@ class Tree {
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #ignore: ReadonlySet<string>;
   readonly #changed: () => void;
+  readonly #contents = new Contents();
+  #begun = false;
 
   constructor(root: string, ignore: readonly string[], changed: () => void) {
     this.#ignore = new Set(ignore);
     this.#changed = changed;
     this.#add(root);
+    this.#begun = true;
+  }
+
+  /** Whether anything holds something else than when this was last asked. */
+  hasChanged(): boolean {
+    return this.#contents.hasChanged();
   }
 
   #add(folder: string): void {
@@ -39,6 +49,7 @@ class Tree {
       if (name !== null && (NOISE.test(name) || SKIPPED.has(name) || this.#ignore.has(join(folder, name))))
         return;
       if (event === "rename") this.#scan(folder);
+      this.#contents.touch(name === null ? folder : join(folder, name));
       this.#changed();
     });
     // The folder is gone.
@@ -50,9 +61,11 @@ class Tree {
   #scan(folder: string): void {
     try {
       for (const entry of readdirSync(folder, { withFileTypes: true })) {
-        if (entry.isDirectory() && !NOISE.test(entry.name) && !SKIPPED.has(entry.name)) {
-          this.#add(join(folder, entry.name));
-        }
+        const path = join(folder, entry.name);
+        if (NOISE.test(entry.name) || SKIPPED.has(entry.name) || this.#ignore.has(path)) continue;
+        if (entry.isDirectory()) this.#add(path);
+        // One that is new is looked at when it counts.
+        if (!this.#begun) this.#contents.note(path);
       }
     } catch (error) {
       if (error instanceof OrreryError) throw error;
@@ -101,9 +114,11 @@ export async function watchProject(options: {
     working = false;
   }
 
-  const tree = new Tree(options.root, options.ignore, () => {
+  const tree: Tree = new Tree(options.root, options.ignore, () => {
     if (timer !== null) clearTimeout(timer);
-    timer = setTimeout(() => void work(), SETTLE_MS);
+    timer = setTimeout(() => {
+      if (tree.hasChanged()) void work();
+    }, SETTLE_MS);
   });
   try {
     // A signal does not wait for what is under way.

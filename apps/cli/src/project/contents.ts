@@ -1,0 +1,45 @@
+/** What files hold, to tell a change from a file that is written anew with what it held. */
+import { createHash } from "node:crypto";
+import { readFileSync, statSync } from "node:fs";
+
+/** Larger files are not read to see whether they are the same. */
+const COMPARED_BYTES_MAX = 1_048_576;
+
+/** Null: cannot be told, which always counts as a change. */
+function fingerprint(path: string): string | null {
+  try {
+    const stat = statSync(path);
+    if (stat.isDirectory()) return "folder";
+    if (stat.size > COMPARED_BYTES_MAX) return null;
+    return createHash("sha256").update(readFileSync(path)).digest("hex");
+  } catch {
+    return "absent";
+  }
+}
+
+export class Contents {
+  readonly #known = new Map<string, string | null>();
+  readonly #touched = new Set<string>();
+
+  /** Looks at a path for the first time. */
+  note(path: string): void {
+    this.#known.set(path, fingerprint(path));
+  }
+
+  /** Something happened to it. */
+  touch(path: string): void {
+    this.#touched.add(path);
+  }
+
+  /** Whether anything that was touched holds something else than when it was last looked at; looks at it. */
+  hasChanged(): boolean {
+    let changed = false;
+    for (const path of this.#touched) {
+      const now = fingerprint(path);
+      if (now === null || now !== this.#known.get(path)) changed = true;
+      this.#known.set(path, now);
+    }
+    this.#touched.clear();
+    return changed;
+  }
+}
