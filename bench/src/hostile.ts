@@ -2,7 +2,8 @@
  * A neighbour of canisters that do their worst: one client that sends updates and one that sends queries to a counter, one after the
  * other, while the network is attacked. Each attack has a network of its own. What the same clients wait for on a quiet network is measured in
  * turns with it, the attacked one stopped meanwhile, so that whatever else the machine does slows both; the ratios are what
- * counts. Two cores have to run the attack and all clients as well. Fails when a median is more than twice as long beside an attack.
+ * counts. Two cores have to run the attack and all clients as well. Fails when a median is more than twice as long beside an attack,
+ * and when the neighbour is not replied to.
  * Run: node bench/src/hostile.ts [--seconds 10] [--json] [words of attacks' names]
  */
 import { once } from "node:events";
@@ -57,10 +58,10 @@ class Neighbour {
 
   /** One request after the other of both kinds for so long. The first, which may have to wait for fresh time, does not count. */
   async ask(forMs: number): Promise<void> {
-    await this.#on.request("call", this.#id, "inc", EMPTY_ARG);
+    await this.#on.replied("call", this.#id, "inc", EMPTY_ARG);
     const end = performance.now() + forMs;
     const client = async (kind: "call" | "query", method: string, into: number[]): Promise<void> => {
-      while (performance.now() < end) into.push(await this.#on.request(kind, this.#id, method, EMPTY_ARG));
+      while (performance.now() < end) into.push(await this.#on.replied(kind, this.#id, method, EMPTY_ARG));
     };
     await Promise.all([
       client("call", "inc", this.latencies.update),

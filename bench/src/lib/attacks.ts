@@ -9,15 +9,17 @@ import { principalFromText } from "@orrery/base";
 import { ENDLESS_START, HOSTILE_MODULES } from "@orrery/execution/hostile";
 import wabt from "wabt";
 import { createCanister, installModule, manage } from "./counter.ts";
-import { runLoad } from "./load.ts";
+import { type LoadOptions, runLoad } from "./load.ts";
 import type { RunningNetwork } from "./network.ts";
-import { signedEnvelope } from "./requests.ts";
+import { type CallOptions, signedEnvelope, statusOf } from "./requests.ts";
 
 const WORST = new URL("../../../conformance/src/hostile/worst.wat", import.meta.url);
 const NOTHING = new Uint8Array(0);
 const FLOODING_CANISTERS = 8;
 const FLOODING_CLIENTS = 16;
 const WATCH_MS = 100;
+
+type Kind = CallOptions["kind"];
 
 /** Attacks until `over`. */
 export type Running = (over: () => boolean) => Promise<void>;
@@ -47,22 +49,23 @@ export class Target {
     return new Target(network, new Uint8Array(module.toBinary({}).buffer));
   }
 
-  /** How long the answer took, milliseconds. */
-  async request(
-    kind: "call" | "query",
-    canisterId: string,
-    method: string,
-    arg: Uint8Array = NOTHING,
-  ): Promise<number> {
-    const path = `/api/v${kind === "call" ? 4 : 3}/canister/${canisterId}/${kind}`;
-    const body = signedEnvelope({ kind, canisterId, method, arg, nonce: this.#nonce++ });
-    const { latencies } = await runLoad({
-      port: this.network.port,
-      path,
-      bodies: [body],
-      concurrency: 1,
-      check: () => {},
+  /** How long the answer took, milliseconds, whatever it was. */
+  async request(kind: Kind, canisterId: string, method: string): Promise<number> {
+    return await this.#timed({ kind, canisterId, method, arg: NOTHING }, () => {});
+  }
+
+  /** How long the reply took; throws when the answer is none. */
+  async replied(kind: Kind, canisterId: string, method: string, arg: Uint8Array): Promise<number> {
+    return await this.#timed({ kind, canisterId, method, arg }, (status, body) => {
+      if (status !== 200 || statusOf(body) !== "replied")
+        throw new Error(`${method} was answered with ${status}: ${Buffer.from(body).toString()}`);
     });
+  }
+
+  async #timed(asked: Omit<CallOptions, "nonce">, check: LoadOptions["check"]): Promise<number> {
+    const path = `/api/v${asked.kind === "call" ? 4 : 3}/canister/${asked.canisterId}/${asked.kind}`;
+    const bodies = [signedEnvelope({ ...asked, nonce: this.#nonce++ })];
+    const { latencies } = await runLoad({ port: this.network.port, path, bodies, concurrency: 1, check });
     return latencies[0] as number;
   }
 

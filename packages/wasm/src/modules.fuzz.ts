@@ -5,7 +5,8 @@
  *
  *     node packages/wasm/src/modules.fuzz.ts FOLDER
  *
- * Prints how many modules and calls agreed, what was refused, and every disagreement; exits 1 when there is one.
+ * Prints how many modules and calls agreed, what was refused, and every disagreement; exits 1 when there is one, or when no module was
+ * compared.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -101,4 +102,4 @@ for (const name of readdirSync(folder).sort()) {
 for (const [what, n] of [...counts].sort(([, a], [, b]) => b - a))
   console.log(`${String(n).padStart(7)}  ${what}`);
 console.log(`failed: ${failures}`);
-process.exitCode = failures === 0 ? 0 : 1;
+process.exitCode = failures === 0 && counts.has("modules") ? 0 : 1;
