@@ -8,7 +8,7 @@ import { type ExecutionLimits, limitsOf } from "@orrery/execution";
 import type { SubnetType } from "@orrery/state";
 
 /** Slices are shorter by this factor: each costs a round of some milliseconds, which others wait for. */
-const SHORTER = 40n;
+const SHORTER = 20n;
 /** What a message counts for beside its instructions, when a round counts. */
 const OVERHEAD_PER_MESSAGE = 50_000n;
 /** What a partition begins messages up to: some forty empty ones, so that a flood of calls makes no round longer than some milliseconds. */

@@ -70,6 +70,8 @@ type ViewNews =
   | Pick<Extract<ViewFeed, { kind: "snapshot" }>, "kind" | "snapshot" | "signature">
   | Pick<Extract<ViewFeed, { kind: "delta" }>, "kind" | "delta" | "signature">;
 
+/** Under way at a time. */
+const INSTALLATIONS = 1;
 const STREAMS: Uint8Array = utf8("streams");
 
 /** The subnets whose streams are among the changes of the certified tree. */
@@ -120,8 +122,8 @@ export class SubnetExecution {
           storeDirectory: options.storeDirectory,
           sliceOf: ({ kind }) =>
             kind === "install" ? limits.instructionsPerInstallSlice : limits.instructionsPerSlice,
-          // As many as a round can give slices to.
-          workersMax: limits.longExecutionsMax + limits.partitions,
+          // As many as a round can give slices to; what begins in one is decided without them (`limits.ts`).
+          workersMax: limits.longExecutionsMax + INSTALLATIONS,
         });
         return this.#executor;
       },
