@@ -168,13 +168,20 @@ const KEYS: readonly ChainKeyId[] = [
   { kind: "ecdsa", curve: "secp256k1", name: NAME },
   { kind: "schnorr", algorithm: "bip340secp256k1", name: NAME },
   { kind: "schnorr", algorithm: "ed25519", name: NAME },
+  { kind: "vetkd", curve: "bls12_381_g2", name: NAME },
 ];
+/** A point of the group that transport keys are of: its generator. */
+const TRANSPORT_KEY: Uint8Array = Buffer.from(
+  "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
+  "hex",
+);
 const PATH = [Uint8Array.of(1), new Uint8Array(0)];
 
 /** Keys and signatures of each kind, asked for by canisters that work long before and after. */
 function chainKeys(): readonly Recording[] {
   const ecdsa = { curve: { secp256k1: null }, name: NAME };
   const schnorr = (algorithm: string): object => ({ algorithm: { [algorithm]: null }, name: NAME });
+  const vetKd = { curve: { bls12_381_g2: null }, name: NAME };
   const calls: readonly (readonly [string, object])[] = [
     ["ecdsa_public_key", { derivation_path: PATH, key_id: ecdsa }],
     ["sign_with_ecdsa", { message_hash: new Uint8Array(32).fill(7), derivation_path: PATH, key_id: ecdsa }],
@@ -182,6 +189,16 @@ function chainKeys(): readonly Recording[] {
       "sign_with_schnorr",
       { message: Uint8Array.of(1, 2, 3), derivation_path: PATH, key_id: schnorr(algorithm) },
     ]),
+    ["vetkd_public_key", { context: Uint8Array.of(4), key_id: vetKd }],
+    [
+      "vetkd_derive_key",
+      {
+        input: Uint8Array.of(5),
+        context: Uint8Array.of(4),
+        key_id: vetKd,
+        transport_public_key: TRANSPORT_KEY,
+      },
+    ],
     ["sign_with_ecdsa", { message_hash: new Uint8Array(31), derivation_path: PATH, key_id: ecdsa }],
   ];
   const recording = record(
@@ -202,6 +219,15 @@ function chainKeys(): readonly Recording[] {
       rest(subnet);
       assert.equal(statuses(subnet, "replied"), 4 * 2 * calls.length + 2 * ids.length);
       assert.equal(statuses(subnet, "processing"), 0);
+      const ends = [...subnet.state.ingressHistory.values()].map(({ status }) =>
+        status.kind === "replied" && status.reply.length === 8 ? status.reply[0] : 0,
+      );
+      const ended = (how: number): number => ends.filter((end) => end === how).length;
+      assert.deepEqual(
+        [ended(1), ended(2)],
+        [4 * 2 * (calls.length - 1), 4 * 2],
+        "keys and signatures; rejects",
+      );
     },
     { subnet: { chainKeys: KEYS }, chainKeys: createChainKeys(new Uint8Array(32).fill(5)) },
   );
