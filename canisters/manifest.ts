@@ -59,6 +59,7 @@ export const MOTOKO_FIXTURES = [
   "web",
   "inspector",
   "management",
+  "weather",
 ] as const;
 
 /** WebAssembly text fixtures, by file under `fixtures/wat/`. */

@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const BUILT = "canisters/fixtures/built";
-const MODULES = ["counter", "caller", "callee"].map((name) => `${BUILT}/${name}.eop.wasm.gz`);
+const MODULES = ["counter", "caller", "callee", "weather"].map((name) => `${BUILT}/${name}.eop.wasm.gz`);
 const OURS = "ic-orrery";
 
 interface Example {
@@ -31,7 +31,7 @@ const EXAMPLES: readonly Example[] = [
     runner: null,
     flags: ["--test"],
     arguments: [],
-    passed: /^(ℹ|#) pass 6\n(ℹ|#) fail 0$/m,
+    passed: /^(ℹ|#) pass 8\n(ℹ|#) fail 0$/m,
   },
   {
     folder: "test-with-vitest",

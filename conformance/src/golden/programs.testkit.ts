@@ -58,8 +58,8 @@ const ARMED = IDL.Record({
   preupgrade: IDL.Bool,
 });
 
-/** `web` answers what a gateway asks, and nothing that has a result of its own. */
-const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web">, MotokoScript>> = {
+/** `web` answers what a gateway asks, and `weather` what a web service answers: nothing that has a result of its own. */
+const MOTOKO: Readonly<Record<Exclude<MotokoFixtureName, "web" | "weather">, MotokoScript>> = {
   counter: {
     steps: () => [
       step("inc"),

@@ -71,14 +71,34 @@ function thrown(error: unknown): unknown {
   return new CallRejected(data["rejectCode"] as number, data["errorCode"] as string | null, message);
 }
 
-async function serve(remote: AskedNetwork, request: Request): Promise<Response> {
+/** How often a handler of outcalls is asked while a request waits for its answer. */
+const OUTCALLS_EVERY_MS = 2;
+
+/** `meanwhile`, if any, lets outcalls be answered that the request waits for. */
+async function serve(
+  remote: AskedNetwork,
+  request: Request,
+  meanwhile: (() => void) | null,
+): Promise<Response> {
   const { pathname, search, host } = new URL(request.url);
-  const { status, headers, body } = await remote.http({
-    method: request.method,
-    url: pathname + search,
-    headers: new Map([["host", host], ...request.headers]),
-    body: new Uint8Array(await request.arrayBuffer()),
-  });
+  let waiting = true;
+  const answer = remote
+    .http({
+      method: request.method,
+      url: pathname + search,
+      headers: new Map([["host", host], ...request.headers]),
+      body: new Uint8Array(await request.arrayBuffer()),
+    })
+    .finally(() => {
+      waiting = false;
+    });
+  // A handler that throws ends the request with its error, whatever the network says afterwards.
+  answer.catch(() => {});
+  while (meanwhile !== null && waiting) {
+    await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, OUTCALLS_EVERY_MS))]);
+    meanwhile();
+  }
+  const { status, headers, body } = await answer;
   return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers });
 }
 
@@ -93,8 +113,13 @@ function resumption(error: unknown): Extract<NetworkCall, { kind: "resume" }> | 
   return { kind: "resume", requestId, subnetId };
 }
 
+interface Settling {
+  /** Lets the handler answer all outcalls that wait, and those that its answers lead to. */
+  settleOutcalls(): void;
+}
+
 /** Calls to the network, the answers of `handler` to outcalls among them. */
-function converse(remote: AskedNetwork, handler: OutcallHandler | null): Conversation {
+function converse(remote: AskedNetwork, handler: OutcallHandler | null): Conversation & Settling {
   function ask<T>(call: NetworkCall): T {
     try {
       return remote.ask<T>(call);
@@ -112,6 +137,10 @@ function converse(remote: AskedNetwork, handler: OutcallHandler | null): Convers
       ask({ kind: "answer_outcall", subnetId, id, answer: answerOf(handler(request)) });
     }
     return waiting.length > 0;
+  }
+
+  function settleOutcalls(): void {
+    for (let turns = 0; turns < OUTCALL_TURNS_MAX && answerOutcalls(); turns++);
   }
 
   /** Asks, with the outcalls that this leads to. */
@@ -132,7 +161,7 @@ function converse(remote: AskedNetwork, handler: OutcallHandler | null): Convers
     return outcome.value;
   }
 
-  return { ask, run };
+  return { ask, run, settleOutcalls };
 }
 
 export function networkOf(
@@ -141,7 +170,7 @@ export function networkOf(
   loadFolder: FolderLoader,
 ): Network {
   const { opened } = remote;
-  const { ask, run } = converse(remote, handler);
+  const { ask, run, settleOutcalls } = converse(remote, handler);
 
   function manage(
     method: string,
@@ -197,7 +226,7 @@ export function networkOf(
     cycles: (canisterId) => ask({ kind: "invoke", method: "cycles", args: [principalFromText(canisterId)] }),
     update: (call) => run({ kind: "update", call }),
     query: (call) => ask({ kind: "query", call }),
-    fetch: (input, init) => serve(remote, new Request(input, init)),
+    fetch: (input, init) => serve(remote, new Request(input, init), handler === null ? null : settleOutcalls),
     intercept: (rules) => ask({ kind: "intercept", rules }),
     heldMessages: () => ask({ kind: "held" }),
     releaseMessages: (ids) => run({ kind: "release", ids }),
