@@ -20,7 +20,7 @@ class Writer {
   readonly disk: FaultyDisk = new FaultyDisk({ seed: 1 });
   readonly world: World = newWorld(3);
   readonly digests = new Map<number, string>();
-  readonly store: Store;
+  store: Store;
   readonly #collector: CheckpointCollector;
 
   constructor(keepRounds = 0) {
@@ -47,6 +47,23 @@ class Writer {
     this.digests.set(state.height, stateDigest(this.world));
     arena.reclaim(arena.epoch);
     this.store.release(arena.epoch);
+  }
+
+  /** What a node that died in the middle of a checkpoint finds: the next file begun with these bytes. */
+  reopen(keepRounds: number, begun: Uint8Array | null): void {
+    this.store.close();
+    if (begun !== null) {
+      const [last] = this.disk
+        .list()
+        .filter((name) => name.startsWith("checkpoint-"))
+        .slice(-1) as [string];
+      const next = last.replace(/\d+$/, (digits) => `${Number(digits) + 1}`.padStart(digits.length, "0"));
+      const file = this.disk.open(next, { create: true });
+      file.write(0, begun);
+      file.close();
+      this.disk.syncDirectory();
+    }
+    this.store = openStore(this.disk, { networkId, createIfMissing: false, segmentBytes: 2_000, keepRounds });
   }
 
   pin(): PinnedStore {
@@ -136,4 +153,42 @@ test("states and blocks of as many rounds are kept as was asked for, and no more
   // Opened again by somebody who keeps nothing.
   openStore(writer.disk, { networkId, createIfMissing: false }).close();
   assert.deepEqual(openHistory(writer.pin()).checkpoints, [45, 50, 55, 60]);
+});
+
+/** Bytes of the newest checkpoint file of a store like the others', one round further on. */
+function bytesOfNext(): Uint8Array {
+  const other = new Writer();
+  for (const kind of ["full", "delta", "delta", "delta"] as const) {
+    other.rounds(kind === "full" ? 5 : 4);
+    other.checkpoint(kind);
+  }
+  const [name] = other.disk
+    .list()
+    .filter((one) => one.startsWith("checkpoint-"))
+    .slice(-1) as [string];
+  const file = other.disk.open(name, { create: false });
+  const bytes = file.read(0, file.size).slice();
+  file.close();
+  return bytes;
+}
+
+test("a checkpoint that was begun before a crash takes nothing of the past with it", () => {
+  const whole = bytesOfNext();
+  for (const begun of [null, new Uint8Array(0), whole.subarray(0, 100), whole]) {
+    const writer = new Writer(20);
+    for (const kind of ["full", "delta", "delta"] as const) {
+      writer.rounds(5);
+      writer.checkpoint(kind);
+    }
+    writer.reopen(20, begun);
+    for (const kind of ["delta", "delta", "full", "delta", "delta", "delta"] as const) {
+      writer.rounds(5);
+      writer.checkpoint(kind);
+      const oldest = Math.max(0, writer.world.state.height - 20);
+      const history = openHistory(writer.pin());
+      const start = history.checkpoints.findLast((one) => one <= oldest);
+      assert.ok(oldest === 0 || start !== undefined, `no state for round ${oldest}: ${history.checkpoints}`);
+      assert.ok((history.first ?? 0) <= (start ?? 0) + 1);
+    }
+  }
 });

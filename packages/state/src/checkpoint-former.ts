@@ -36,7 +36,8 @@ export function readCheckpointHeader(
 export class FormerCheckpoints {
   readonly #disk: Disk;
   readonly #network: Uint8Array;
-  readonly #headers = new Map<number, CheckpointHeader | null>();
+  /** Of whole files only, and never of one after the current chain: what a crash left there goes, and its number is given again. */
+  readonly #headers = new Map<number, CheckpointHeader>();
 
   constructor(disk: Disk, network: Uint8Array) {
     this.#disk = disk;
@@ -61,11 +62,14 @@ export class FormerCheckpoints {
     return needed;
   }
 
-  /** Height of the newest file at or below `height`, 0 when there is none: states from there on are made again from it. */
-  heightBelow(height: Height): Height {
+  /**
+   * Height of the newest file at or below `height`, 0 when there is none: states from there on are made again from it. `newest` is the
+   * current chain's last: a file after it is no checkpoint.
+   */
+  heightBelow(height: Height, { newest }: { readonly newest: number }): Height {
     const heights = this.#disk.list().map((name) => {
       const generation = numberOf(CHECKPOINT_PREFIX, name);
-      const header = generation === null ? null : this.#header(generation);
+      const header = generation === null || generation > newest ? null : this.#header(generation);
       return header === null || header.height > height ? 0 : header.height;
     });
     return Math.max(0, ...heights);
@@ -75,7 +79,7 @@ export class FormerCheckpoints {
     const known = this.#headers.get(generation);
     if (known !== undefined) return known;
     const header = readCheckpointHeader(this.#disk, generation, this.#network);
-    this.#headers.set(generation, header);
+    if (header !== null) this.#headers.set(generation, header);
     return header;
   }
 }

@@ -168,8 +168,10 @@ export class CheckpointWriter {
   /** The block that the oldest state which is kept needs first, or one before it. */
   get keepFrom(): number {
     if (this.#manifest === null) return 0;
-    const { height } = this.#manifest;
-    return this.#keepRounds === 0 ? height : this.#former.heightBelow(height - this.#keepRounds);
+    const { height, chain } = this.#manifest;
+    if (this.#keepRounds === 0) return height;
+    const newest = (chain.at(-1) as CheckpointFile).generation;
+    return this.#former.heightBelow(height - this.#keepRounds, { newest });
   }
 
   /** Files before the current chain that are kept for their past. */
