@@ -20,8 +20,6 @@ const SHORTER_INSTALLATIONS = 8n;
 const FIRST_SLICE = 5_000_000n;
 /** The same of a canister whose message before took longer: it is left to a worker soon. */
 const HEAVY_SLICE = 500_000n;
-/** A page that a message writes to takes as long as so many instructions, first touch, copy and rollback together. */
-const PER_PAGE = 2_000n;
 /** The same of an installation, whose compilation counts; nothing of larger modules, which take long to compile. */
 const FIRST_INSTALL_SLICE = 20_000_000n;
 const FIRST_SLICE_MODULE_BYTES: number = 16 * 1024;
@@ -38,7 +36,6 @@ export function nodeLimits(type: SubnetType): ExecutionLimits {
     installDebitPerRound: 0n,
     instructionsPerFirstSlice: FIRST_SLICE,
     instructionsPerHeavySlice: HEAVY_SLICE,
-    instructionsPerPage: PER_PAGE,
     replicatedQuerySlices: true,
     instructionsPerFirstInstallSlice: FIRST_INSTALL_SLICE,
     firstSliceModuleBytes: FIRST_SLICE_MODULE_BYTES,

@@ -155,9 +155,8 @@ export interface ExecutionLimits {
   readonly instructionsPerSlice: bigint;
   /** The slice of the round in which a message begins, and with which others wait; null: as long as any. */
   readonly instructionsPerFirstSlice: bigint | null;
-  /** The same where the canister's message before took more than that, with `instructionsPerPage` for each heap page that it wrote to. */
+  /** The same where the canister's message before took more than that, or changed `HEAVY_HEAP_PAGES`. */
   readonly instructionsPerHeavySlice: bigint | null;
-  readonly instructionsPerPage: bigint;
   /** Whether replicated queries have slices as well; without, they end in the round in which they begin. */
   readonly replicatedQuerySlices: boolean;
   /** Slices of an installation; of its first one the same as of a message's. */
@@ -199,12 +198,17 @@ export interface ExecutionLimits {
   readonly snapshotDataInstructions: bigint;
 }
 
+/**
+ * Heap pages that a message changes: as many take longer than other messages should wait, copied at first and compared at last.
+ * From here on they are counted one by one, since marks of pages differ between the forms of a module.
+ */
+export const HEAVY_HEAP_PAGES = 2_500;
+
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
   instructionsPerSlice: 2_000_000_000n,
   instructionsPerFirstSlice: null,
   instructionsPerHeavySlice: null,
-  instructionsPerPage: 0n,
   replicatedQuerySlices: false,
   instructionsPerInstallSlice: 2_000_000_000n,
   instructionsPerFirstInstallSlice: null,

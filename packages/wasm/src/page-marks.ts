@@ -6,7 +6,8 @@
  * - so do the stores of all copies of a small loop (unrolled-loop.ts) that each turn makes, when a turn moves their base by a constant:
  *   they are marked in the first copy, before it is known how many turns there will be;
  * - a single store looks up the page of its first byte, and takes an unaligned address for one that may reach the next page.
- * Pages outside memory may be marked, by a store that traps or by turns that do not come: `dirtyPages` leaves them out.
+ * Pages outside memory may be marked, by a store that traps or by turns that do not come: `dirtyPages` leaves them out. Which pages are
+ * marked in vain differs between the forms of a module and between versions: nothing that members agree on may follow from it.
  */
 import { type ExtraLocals, TYPE_I32, TYPE_I64 } from "./extra-locals.ts";
 import type { Layout } from "./layout.ts";

@@ -13,6 +13,7 @@ import {
   type PageReader,
 } from "@orrery/state";
 import type { CompiledCanister, Engine, Form } from "@orrery/wasm";
+import { HEAVY_HEAP_PAGES } from "../limits.ts";
 import { type Failure, formatExecutionError } from "../system-api/failure.ts";
 import { MessageFrame } from "../system-api/frame.ts";
 import type {
@@ -29,7 +30,7 @@ import type { CanisterImage, Draft } from "./image.ts";
 import { runInstall } from "./install.ts";
 import { heapPagesOf, InstancePool, LIVE_INSTANCES_MAX, type Live } from "./instances.ts";
 import { type Inflate, ModuleCache, type ModuleSource } from "./modules.ts";
-import { clearTable, packPages, storePage, storePages } from "./page-commit.ts";
+import { clearTable, isSamePage, packPages, storePage, storePages } from "./page-commit.ts";
 import { type RunResult, runTarget } from "./run.ts";
 import { StableOverlay } from "./stable-overlay.ts";
 import { Twins } from "./twins.ts";
@@ -239,12 +240,11 @@ export class WasmRunner implements MessageRunner {
     const live = this.#prepare(attempt);
     const frame = this.#frame(attempt, options.disposition === "draft");
     const result = runTarget(live, plan.target, frame);
-    const heapPagesTouched = live.instance.dirtyPages().length;
     if (result.failure !== null) {
       const exact = this.#rollback(live, attempt, result);
-      return { outcome: outcomeOf(image, exact, heapPagesTouched), draft: null };
+      return { outcome: outcomeOf(image, exact, 0), draft: null };
     }
-    const outcome = outcomeOf(image, result, heapPagesTouched);
+    const outcome = outcomeOf(image, result, this.#pagesChanged(live, image));
     const discard = options.disposition === "discard" || plan.mode === "replicated_query";
     if (options.disposition === "draft") return { outcome, draft: this.#extract(live, attempt, frame) };
     const { commitWithin } = options;
@@ -254,6 +254,20 @@ export class WasmRunner implements MessageRunner {
     if (discard) this.#release(live, attempt);
     else this.#commit(live, image, frame);
     return { outcome, draft: null };
+  }
+
+  /** Heap pages that a run changed: counted where there are many, since that decides when others run; pages marked where not. */
+  #pagesChanged(live: Live, image: CanisterImage): number {
+    const marked = live.instance.dirtyPages();
+    if (marked.length < HEAVY_HEAP_PAGES) return marked.length;
+    const bytes = live.instance.memoryBytes();
+    const before = new Uint8Array(PAGE_BYTES);
+    let changed = 0;
+    for (const index of marked) {
+      this.#pages.read(image.memory.heap.get(index), before, 0);
+      if (!isSamePage(bytes, index * PAGE_BYTES, before)) changed++;
+    }
+    return changed;
   }
 
   #prepare({ image, compiled, draft }: Attempt): Live {

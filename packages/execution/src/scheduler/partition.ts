@@ -5,7 +5,7 @@
  */
 import type { PrincipalKey } from "@orrery/base";
 import type { CanisterState, MessageWork } from "@orrery/state";
-import type { ExecutionLimits } from "../limits.ts";
+import { type ExecutionLimits, HEAVY_HEAP_PAGES } from "../limits.ts";
 import { contextOf, finishMessage, noteProcessing, type TurnEnv } from "../messaging/run-message.ts";
 import type { Job, JobResult, MessageOutcome, Partition } from "../types.ts";
 import { newPicker, nextWork, type Picker, type TurnTasks } from "./turn.ts";
@@ -35,8 +35,7 @@ function noteWeight(
   { instructions, heapPagesTouched }: MessageOutcome,
 ): void {
   if (limits.instructionsPerHeavySlice === null) return;
-  const weight = instructions + BigInt(heapPagesTouched) * limits.instructionsPerPage;
-  if (weight > firstSlice(limits)) canister.heavy = true;
+  if (instructions > firstSlice(limits) || heapPagesTouched >= HEAVY_HEAP_PAGES) canister.heavy = true;
   else delete canister.heavy;
 }
 

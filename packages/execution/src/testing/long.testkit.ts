@@ -9,7 +9,7 @@ import { decodeCanister, encodeCanister, fullStateHash, type ReplicatedState } f
 import { createEngine } from "@orrery/wasm";
 import { createExecution } from "../apply-batch.ts";
 import type { ExecutionLimits } from "../limits.ts";
-import { WasmRunner } from "../runner/runner.ts";
+import { type RunnerOptions, WasmRunner } from "../runner/runner.ts";
 import { inlineExecutor } from "../scheduler/round.ts";
 import type { BatchResult, Executor } from "../types.ts";
 import { TestSubnet, type TestSubnetOptions } from "./subnet.testkit.ts";
@@ -194,6 +194,8 @@ export function replay(
     readonly left?: (executor: Executor) => void;
     /** Told before each round. */
     readonly before?: (round: number, executor: Executor, state: ReplicatedState) => void;
+    /** Which canisters run in the profiling form. */
+    readonly profiling?: RunnerOptions["profiling"];
   } = {},
 ): void {
   const { restart = () => false } = options;
@@ -206,6 +208,7 @@ export function replay(
       pages: arena,
       modules: state.blobs,
       inflate: (bytes, max) => new Uint8Array(gunzipSync(bytes, { maxOutputLength: max })),
+      ...(options.profiling === undefined ? {} : { profiling: options.profiling }),
     });
     const executor = options.executor?.({ state, arena, runner, limits }) ?? inlineExecutor;
     subnet.execution = createExecution(state, {

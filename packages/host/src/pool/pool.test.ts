@@ -48,7 +48,6 @@ const NODE: Partial<ExecutionLimits> = {
   ...SHORT,
   instructionsPerFirstSlice: 200_000n,
   instructionsPerHeavySlice: 50_000n,
-  instructionsPerPage: 1_000n,
   replicatedQuerySlices: true,
   instructionsPerFirstInstallSlice: 500_000n,
   firstSliceModuleBytes: 100,
