@@ -192,3 +192,51 @@ test("a checkpoint that was begun before a crash takes nothing of the past with 
     }
   }
 });
+
+test("damage to blocks that only the past needs stops nobody, and the past begins after it", () => {
+  for (const place of ["header", "record", "end"] as const) {
+    const writer = new Writer(40);
+    for (const kind of ["full", "delta", "delta", "delta"] as const) {
+      writer.rounds(10);
+      writer.checkpoint(kind);
+    }
+    const before = openHistory(writer.pin());
+    const segments = writer.disk.list().filter((name) => name.startsWith("blocks-"));
+    const [, second, third] = segments as [string, string, string];
+    const begins = Number(third.replace(/^\D+/, ""));
+    assert.ok(segments.length > 2 && begins < 40, `the damage is old: ${segments}`);
+    assert.equal(before.first, 1);
+    const file = writer.disk.open(second, { create: false });
+    const at = { header: 9, record: 200, end: file.size - 1 }[place];
+    file.write(at, Uint8Array.of((file.read(at, 1)[0] as number) ^ 1));
+    file.sync();
+    file.close();
+    writer.reopen(40, null);
+    const history = openHistory(writer.pin());
+    assert.deepEqual([history.first, history.last], [begins, 40], place);
+    assert.deepEqual(history.block(begins), utf8(`block ${begins}`));
+    assert.equal(history.block(begins - 1), null);
+    // Removed in its time, like any other.
+    for (let i = 0; i < 8; i++) {
+      writer.rounds(10);
+      writer.checkpoint("full");
+    }
+    assert.ok(!writer.disk.list().includes(second), `${second} is still there`);
+    assert.equal(openHistory(writer.pin()).last, 120);
+  }
+});
+
+test("damage to blocks that the state needs is refused, whatever is kept", () => {
+  const writer = new Writer(40);
+  writer.rounds(10);
+  writer.checkpoint("full");
+  writer.rounds(30);
+  const [name] = writer.disk
+    .list()
+    .filter((one) => one.startsWith("blocks-"))
+    .slice(-2) as [string];
+  const file = writer.disk.open(name, { create: false });
+  file.write(200, Uint8Array.of((file.read(200, 1)[0] as number) ^ 1));
+  file.close();
+  assert.throws(() => writer.reopen(40, null), { code: "store_corrupt" });
+});

@@ -13,14 +13,13 @@ import {
   LOG_PREFIX,
   LOG_RECORD_BYTES_MAX,
   RECORD_HEADER_BYTES,
-  type RecordHeader,
   type RootNote,
   readRecordHeader,
-  recordSum,
   SEGMENT_BYTES_DEFAULT,
   SEGMENT_HEADER_BYTES,
   sealRecord,
 } from "./block-log-format.ts";
+import { requireTorn, type Segment, type SegmentScan, scanSegment } from "./block-log-scan.ts";
 import type { Disk, DiskFile } from "./disk.ts";
 import {
   corrupt,
@@ -38,30 +37,21 @@ export interface BlockLogOptions {
   readonly network: Uint8Array;
   /** Start value of checksums, not guessable by who writes messages: nothing inside a block passes for a record. */
   readonly seed: number;
-  /** The first block that may still be needed; segments wholly below are removed. */
+  /** The first block that may not be removed; segments wholly below go. */
   readonly keepFrom: Height;
+  /** The first block that the node needs, at or after `keepFrom`: from its segment on the log must be whole. */
+  readonly neededFrom: Height;
   readonly segmentBytes?: number;
 }
 
-interface Segment {
-  readonly name: string;
-  readonly firstHeight: Height;
-  readonly file: DiskFile;
-  /** Checksum that the first record chains to. */
-  readonly chain: number;
-}
-
-/** What reading a segment found: `end` is the first byte that is not part of a valid record. */
-interface SegmentScan {
-  readonly end: number;
-  readonly chain: number;
-  readonly nextHeight: Height;
-}
+/** A segment that only history reads: nothing here opens it, and damage to it stops nobody. */
+type FormerSegment = Pick<Segment, "name" | "firstHeight">;
 
 export class BlockLog {
   readonly #disk: Disk;
   readonly #options: BlockLogOptions;
   readonly #segmentBytes: number;
+  #former: FormerSegment[] = [];
   #segments: Segment[] = [];
   /** Length and checksum chain of the last segment, pending records included. */
   #end = 0;
@@ -94,7 +84,7 @@ export class BlockLog {
     return this.#durableHeight;
   }
 
-  /** Height of the oldest record, null when there is none. */
+  /** Height of the oldest record that was needed at the start or came later, null when there is none. */
   get firstHeight(): Height | null {
     return this.#durableHeight === null ? null : (this.#segments[0] as Segment).firstHeight;
   }
@@ -176,19 +166,17 @@ export class BlockLog {
   /** Removes segments that hold only records below `height`; the caller has made them superfluous durably. */
   prune(height: Height): void {
     this.#checkUsable();
-    const keep = Math.max(
-      0,
-      this.#segments.findLastIndex(({ firstHeight }) => firstHeight <= height),
-    );
+    const all: readonly FormerSegment[] = [...this.#former, ...this.#segments];
+    const keep = segmentOf(all, height);
     if (keep === 0) return;
+    const kept = Math.max(0, keep - this.#former.length);
     this.#attempt(() => {
-      for (const { name, file } of this.#segments.slice(0, keep)) {
-        file.close();
-        this.#disk.remove(name);
-      }
+      for (const { file } of this.#segments.slice(0, kept)) file.close();
+      for (const { name } of all.slice(0, keep)) this.#disk.remove(name);
       this.#disk.syncDirectory();
     });
-    this.#segments = this.#segments.slice(keep);
+    this.#former = this.#former.slice(keep);
+    this.#segments = this.#segments.slice(kept);
   }
 
   /** Syncs what is pending and closes the files. */
@@ -276,18 +264,18 @@ export class BlockLog {
   }
 
   #recover(): void {
-    const names = this.#disk
-      .list()
-      .filter((name) => numberOf(LOG_PREFIX, name) !== null)
-      .sort();
-    const heights = names.map((name) => numberOf(LOG_PREFIX, name) as number);
-    const first = Math.max(
-      0,
-      heights.findLastIndex((height) => height <= this.#options.keepFrom),
-    );
+    const { keepFrom, neededFrom, seed } = this.#options;
+    const listed = this.#disk.list().flatMap((name): readonly FormerSegment[] => {
+      const firstHeight = numberOf(LOG_PREFIX, name);
+      return firstHeight === null ? [] : [{ name, firstHeight }];
+    });
+    listed.sort((a, b) => a.firstHeight - b.firstHeight);
+    const first = segmentOf(listed, keepFrom);
+    const needed = Math.max(first, segmentOf(listed, neededFrom));
+    const names = listed.map(({ name }) => name);
     const scans: SegmentScan[] = [];
     for (const [i, name] of names.entries()) {
-      if (i < first) continue;
+      if (i < needed) continue;
       const isLast = i === names.length - 1;
       const segment = this.#openExisting(name, isLast);
       if (segment === null) continue;
@@ -298,18 +286,19 @@ export class BlockLog {
       ) {
         throw corrupt(name, `it does not continue the log, which goes on with height ${before.nextHeight}`);
       }
-      const scan = this.#scan(segment);
+      const scan = scanSegment(segment, seed);
       if (scan.end !== segment.file.size && !isLast) throw corrupt(name, `a record at byte ${scan.end}`);
-      if (scan.end !== segment.file.size) this.#requireTorn(segment, scan.end);
+      if (scan.end !== segment.file.size) requireTorn(segment, scan.end, seed);
       this.#segments.push(segment);
       scans.push(scan);
     }
     // Everything has been checked: only now is anything changed.
     for (const name of names.slice(0, first)) this.#disk.remove(name);
     const kept = this.#segments.map(({ name }) => name);
-    const torn = names.slice(first).filter((name) => !kept.includes(name));
+    const torn = names.slice(needed).filter((name) => !kept.includes(name));
     for (const name of torn) this.#disk.remove(name);
     if (first > 0 || torn.length > 0) this.#disk.syncDirectory();
+    this.#former = listed.slice(first, needed);
     const last = scans.at(-1);
     if (last !== undefined) this.#resume(last);
   }
@@ -355,40 +344,12 @@ export class BlockLog {
       throw cause;
     }
   }
+}
 
-  #scan(segment: Segment): SegmentScan {
-    const reader = new WindowReader(segment.file);
-    let at = SEGMENT_HEADER_BYTES;
-    let { chain, firstHeight: nextHeight } = segment;
-    for (;;) {
-      const header = this.#validRecord(reader, at);
-      if (header === null || header.previous !== chain || header.height !== nextHeight) {
-        return { end: at, chain, nextHeight };
-      }
-      if (header.kind === KIND_BLOCK) nextHeight++;
-      chain = header.sum;
-      at += RECORD_HEADER_BYTES + header.length;
-    }
-  }
-
-  /** The record at `at` if its own checksum holds, whatever stands before it. */
-  #validRecord(reader: WindowReader, at: number): RecordHeader | null {
-    const header = readRecordHeader(reader.read(at, RECORD_HEADER_BYTES));
-    if (header === null || at + RECORD_HEADER_BYTES + header.length > reader.size) return null;
-    const bytes = reader.read(at, RECORD_HEADER_BYTES + header.length);
-    return recordSum(bytes, this.#options.seed) === header.sum ? header : null;
-  }
-
-  /** A later record that knew the bytes at `bad` to be durable proves that they were damaged since. */
-  #requireTorn(segment: Segment, bad: number): void {
-    const reader = new WindowReader(segment.file);
-    for (let at = bad + 1; at + RECORD_HEADER_BYTES <= reader.size; at++) {
-      const start = reader.read(at, 4);
-      const isMagic = start[0] === (KIND_BLOCK & 0xff) || start[0] === (KIND_MARK & 0xff);
-      if (!isMagic) continue;
-      const header = this.#validRecord(reader, at);
-      if (header !== null && header.durable > bad)
-        throw corrupt(segment.name, `a record at byte ${bad}, which had been synced`);
-    }
-  }
+/** Index of the segment that `height` is in, 0 when all begin after it. */
+function segmentOf(segments: readonly FormerSegment[], height: Height): number {
+  return Math.max(
+    0,
+    segments.findLastIndex(({ firstHeight }) => firstHeight <= height),
+  );
 }

@@ -158,23 +158,37 @@ function readLog(
   const log: Log = { segments: [], hashes: new Map() };
   let chain: number | null = null;
   const names = files.filter(({ name }) => numberOf(LOG_PREFIX, name) !== null);
-  for (const file of names.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+  names.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const [at, file] of names.entries()) {
     const before = log.segments.at(-1);
     const next = before === undefined ? null : before.first + before.offsets.length;
-    if (file.bytes < SEGMENT_HEADER_BYTES) break;
-    const header = file.read(0, SEGMENT_HEADER_BYTES);
-    const [first, previous] = decodeFileHeader(file.name, header, {
-      magic: LOG_MAGIC,
-      network: options.network,
-      fields: 2,
-    }) as [number, number];
-    // Older segments were removed while this was opened.
+    const header = readSegmentHeader(file, options.network);
+    if (header === null) {
+      // The newest may be being made just now; an older one was damaged, and what can be read begins after it.
+      if (at < names.length - 1) log.segments = [];
+      continue;
+    }
+    const [first, previous] = header;
+    // Older segments were removed while this was opened, or one of them was damaged: no block is read over a gap.
     if (next !== null && (next !== first || chain !== previous)) log.segments = [];
     const segment: Segment = { file, first, offsets: [] };
     chain = readSegment(segment, log, { chain: previous, seed: options.seed });
     log.segments.push(segment);
   }
   return log;
+}
+
+/** The first height and the checksum before it; null when the header is not whole. */
+function readSegmentHeader(file: PinnedFile, network: Uint8Array): readonly [number, number] | null {
+  if (file.bytes < SEGMENT_HEADER_BYTES) return null;
+  try {
+    const bytes = file.read(0, SEGMENT_HEADER_BYTES);
+    const expected = { magic: LOG_MAGIC, network, fields: 2 };
+    return decodeFileHeader(file.name, bytes, expected) as [number, number];
+  } catch (cause) {
+    if (cause instanceof OrreryError && cause.code === "store_corrupt") return null;
+    throw cause;
+  }
 }
 
 /** Up to where the segment is whole; returns the checksum there. */

@@ -114,6 +114,7 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
     network,
     seed: identity.seed,
     keepFrom: writer.keepFrom,
+    neededFrom: height ?? 0,
     ...(options.segmentBytes === undefined ? {} : { segmentBytes: options.segmentBytes }),
   });
   try {
