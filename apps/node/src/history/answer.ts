@@ -119,13 +119,9 @@ function newestOf(past: NetworkPast, canister: string, rerun: Rerun): TraceAnswe
     return Number.isFinite(height) ? [{ subnet, height }] : [];
   });
   const key = principalKey(principalFromText(canister));
-  let takesPart = false;
-  const isRoot = (event: TraceEvent): boolean => {
-    takesPart ||= principalKey(event.canisterId) === key;
-    return true;
-  };
-  const { others, checked } = rerun.tasks(starts, isRoot);
-  const trace = takesPart ? others.findLast((one) => includes(one, canister)) : undefined;
+  const takesPart = ({ canisterId }: TraceEvent): boolean => principalKey(canisterId) === key;
+  const { others, checked } = rerun.tasks(starts, takesPart);
+  const trace = others.findLast((one) => includes(one, canister));
   if (trace === undefined) return notFound(past, canister);
   const { cause } = trace;
   const asked = cause.kind === "ingress" ? cause.requestId : null;

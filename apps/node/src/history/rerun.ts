@@ -87,11 +87,15 @@ export class Rerun {
     return { outcomes: new Map(outcomes), others: [], checked: this.#checked };
   }
 
-  /** Runs everything from these rounds on; what `isWanted` names and nobody in it called is among the others. */
+  /** Runs everything from these rounds on; the newest tree with an event that is wanted is among the others. What else is over is forgotten. */
   tasks(starts: readonly Start[], isWanted: (event: TraceEvent) => boolean): Reran {
-    const growth = new Growth(isWanted);
+    const growth = new Growth(() => true);
     for (const start of starts) this.#begin(start);
-    this.#run(growth, () => false);
+    const forget = (): boolean => {
+      growth.keepNewest(this.#states());
+      return false;
+    };
+    this.#run(growth, forget, isWanted);
     return { outcomes: new Map(), others: traceTrees(growth.events), checked: this.#checked };
   }
 
@@ -116,13 +120,17 @@ export class Rerun {
   }
 
   /** All begun subnets, the one whose block is older first, until it is over or there are no more blocks. */
-  #run(growth: Growth, isAnswered: () => boolean): void {
+  #run(
+    growth: Growth,
+    isAnswered: () => boolean,
+    isWanted: (event: TraceEvent) => boolean = () => false,
+  ): void {
     for (;;) {
       if (isAnswered() && growth.isOver(this.#states())) return;
       const next = this.#next();
       if (next === null) return;
       for (const event of this.#round(next.replay, next.subnet)) {
-        if (growth.add(event)) this.#beginCallees(event);
+        if (growth.add(event, isWanted(event))) this.#beginCallees(event);
       }
     }
   }
