@@ -241,8 +241,8 @@ export class WasmRunner implements MessageRunner {
     const frame = this.#frame(attempt, options.disposition === "draft");
     const result = runTarget(live, plan.target, frame);
     if (result.failure !== null) {
-      const exact = this.#rollback(live, attempt, result);
-      return { outcome: outcomeOf(image, exact, 0), draft: null };
+      const { exact, pagesLost } = this.#rollback(live, attempt, result);
+      return { outcome: outcomeOf(image, exact, pagesLost), draft: null };
     }
     const outcome = outcomeOf(image, result, this.#pagesChanged(live, image));
     const discard = options.disposition === "discard" || plan.mode === "replicated_query";
@@ -293,17 +293,25 @@ export class WasmRunner implements MessageRunner {
   }
 
   /** Undoes a failed run; returns its result with the exact count, for which it may have to run again. */
-  #rollback(live: Live, attempt: Attempt, result: RunResult): RunResult {
+  #rollback(live: Live, attempt: Attempt, result: RunResult): { exact: RunResult; pagesLost: number } {
+    const lost = result.exact ? this.#pagesLost(live, attempt, result) : 0;
     this.#release(live, attempt);
-    if (result.exact) return result;
+    if (result.exact) return { exact: result, pagesLost: lost };
     const again = this.#prepare(attempt);
     const twin = this.#pool.exactTwin(again);
     twin.instance.writeGlobals(attempt.draft?.globals ?? attempt.image.meta.globals);
     twin.instance.clearDirty();
     const exact = runTarget(twin, attempt.plan.target, this.#frame(attempt, false));
     assert(exact.failure !== null, "a message trapped in the fast form and not in the exact one");
+    const pagesLost = this.#pagesLost(twin, attempt, exact);
     this.#release(again, attempt);
-    return exact;
+    return { exact, pagesLost };
+  }
+
+  /** The same of a run that failed, if there are many; none where instructions ran out, which forms notice at different places. */
+  #pagesLost(live: Live, { image }: Attempt, { failure }: RunResult): number {
+    const pages = failure?.kind === "instruction_limit" ? 0 : this.#pagesChanged(live, image);
+    return pages < HEAVY_HEAP_PAGES ? 0 : pages;
   }
 
   /** The memory goes back to what the image says. */

@@ -30,7 +30,7 @@ const PAINTER = `(module
   (import "ic0" "msg_arg_data_copy" (func $arg_copy (param i32 i32 i32)))
   (memory ${Math.ceil(HEAVY_HEAP_PAGES / 16) + 1}) (global $times (mut i32) (i32.const 0))
   (func (export "canister_update paint") (local $at i32) (local $end i32)
-    (call $arg_copy (i32.const 0) (i32.const 0) (i32.const 4))
+    (call $arg_copy (i32.const 0) (i32.const 0) (i32.const 8))
     (local.set $end (i32.mul (i32.load (i32.const 0)) (i32.const 4096)))
     (global.set $times (i32.add (global.get $times) (i32.const 1)))
     (local.set $at (i32.const 192))
@@ -38,6 +38,7 @@ const PAINTER = `(module
       (i32.store (local.get $at) (global.get $times))
       (local.set $at (i32.add (local.get $at) (i32.const 64)))
       (br_if $on (i32.lt_u (local.get $at) (local.get $end))))
+    (if (i32.load8_u (i32.const 4)) (then (unreachable)))
     (call $reply)))`;
 
 function rounds(
@@ -68,7 +69,19 @@ describe("a canister that was heavy", () => {
       [HEAVY_HEAP_PAGES, true],
       [1, undefined],
     ] as const) {
-      subnet.reply({ canisterId: id, method: "paint", arg: u32(pages) });
+      subnet.reply({ canisterId: id, method: "paint", arg: u32(pages, 0) });
+      assert.equal(subnet.state.canisters.get(principalKey(id))?.heavy, heavy, `${pages} pages`);
+    }
+  });
+
+  test("is so by what it would have changed, had it not failed", () => {
+    const subnet = new TestSubnet({ limits: WIDE });
+    const id = subnet.installed(PAINTER, { cycles: CYCLES });
+    for (const [pages, heavy] of [
+      [HEAVY_HEAP_PAGES - 1, undefined],
+      [HEAVY_HEAP_PAGES, true],
+    ] as const) {
+      subnet.rejection({ canisterId: id, method: "paint", arg: u32(pages, 1) });
       assert.equal(subnet.state.canisters.get(principalKey(id))?.heavy, heavy, `${pages} pages`);
     }
   });
@@ -77,7 +90,9 @@ describe("a canister that was heavy", () => {
     const recording = record(WIDE, (subnet) => {
       const canisterId = subnet.installed(PAINTER, { cycles: CYCLES });
       for (const pages of [HEAVY_HEAP_PAGES - 1, HEAVY_HEAP_PAGES, 1, HEAVY_HEAP_PAGES - 1])
-        subnet.reply({ canisterId, method: "paint", arg: u32(pages) });
+        subnet.reply({ canisterId, method: "paint", arg: u32(pages, 0) });
+      for (const pages of [HEAVY_HEAP_PAGES, HEAVY_HEAP_PAGES - 1])
+        subnet.rejection({ canisterId, method: "paint", arg: u32(pages, 1) });
     });
     replay(recording, { profiling: () => true });
   });
