@@ -49,22 +49,32 @@ interface Position {
   readonly character: number;
 }
 
+interface Told {
+  readonly source: string;
+  readonly severity: number;
+  readonly code: string;
+  readonly message: string;
+  readonly range: { readonly start: Position; readonly end: Position };
+}
+
 interface Compiler {
-  readonly compiler: { gcFlags(flag: string): void };
+  readonly compiler: {
+    gcFlags(flag: string): void;
+    /** Types are checked once for diagnostics and code; the package's own calls for either check them each. No code: null. */
+    compileWasm(
+      format: "ic",
+      path: string,
+    ): {
+      readonly diagnostics: readonly Told[];
+      readonly code: { readonly wasm: Uint8Array; readonly candid: string } | null;
+    };
+  };
   loadPackage(contents: unknown): void;
   usePackage(name: string, directory: string): void;
   setPublicMetadata(names: readonly string[]): void;
   setExtraFlags(flags: readonly string[]): void;
   write(path: string, content: string): void;
   delete(path: string): void;
-  check(path: string): readonly {
-    readonly source: string;
-    readonly severity: number;
-    readonly code: string;
-    readonly message: string;
-    readonly range: { readonly start: Position; readonly end: Position };
-  }[];
-  wasm(path: string, format: "ic"): { readonly wasm: Uint8Array; readonly candid: string };
 }
 
 const ERROR_SEVERITY = 1;
@@ -111,8 +121,8 @@ function refresh(request: CompileRequest): void {
   held = names;
 }
 
-function diagnose(main: string): readonly Diagnostic[] {
-  return motoko.check(main).map(({ source, severity, code, message, range }) => ({
+function diagnosed(told: readonly Told[]): readonly Diagnostic[] {
+  return told.map(({ source, severity, code, message, range }) => ({
     source,
     severity: severity === ERROR_SEVERITY ? "error" : "warning",
     code,
@@ -127,12 +137,10 @@ function compile(request: CompileRequest): CompileReply {
     refresh(request);
     motoko.compiler.gcFlags(request.enhanced ? "enhancedOP" : "classicOP");
     if (request.flags.length > 0) motoko.setExtraFlags(request.flags);
-    const diagnostics = diagnose(request.main);
-    if (diagnostics.some(({ severity }) => severity === "error")) {
-      return { ok: false, diagnostics, message: "" };
-    }
-    const { wasm, candid } = motoko.wasm(request.main, "ic");
-    return { ok: true, wasm: Uint8Array.from(wasm), candid, diagnostics };
+    const { code, diagnostics: told } = motoko.compiler.compileWasm("ic", request.main);
+    const diagnostics = diagnosed(told);
+    if (code === null) return { ok: false, diagnostics, message: "" };
+    return { ok: true, wasm: Uint8Array.from(code.wasm), candid: code.candid, diagnostics };
   } catch (error) {
     return { ok: false, diagnostics: [], message: (error as Error).message };
   }
