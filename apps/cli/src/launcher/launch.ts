@@ -139,13 +139,14 @@ async function runNetwork({ flags, brought, env }: Plan, io: Io): Promise<void> 
           domains: flags.domains,
         });
         ids.restore();
+        progress.write(`The network answers at ${handle.url}; its state is in ${state.path}.\n`);
+        // Last: whoever waits for the status finds everything else there.
         if (flags.statusDir !== null)
           writeLauncherStatus(resolve(io.cwd, flags.statusDir), network, {
             supported_features: FEATURES,
             config_port: admin.port,
             instance_id: 0,
           });
-        progress.write(`The network answers at ${handle.url}; its state is in ${state.path}.\n`);
       },
       stopping: () => progress.write("Stopping the network.\n"),
     });
