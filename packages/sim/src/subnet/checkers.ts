@@ -1,6 +1,6 @@
 /**
  * Judges a run from outside, by what honest nodes delivered and certified and what clients were told: it knows nothing of how members
- * work. Safety: one block and one state at each height, every acknowledged message executed exactly once. Liveness: heights grow.
+ * work. Safety: one block and one state at each height, every acknowledged message ordered, none twice. Liveness: heights grow.
  */
 import { type Block, type Height, toHex } from "@orrery/base";
 

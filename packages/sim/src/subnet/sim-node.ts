@@ -2,7 +2,7 @@
  * A node of a simulated subnet: a real member, a disk that keeps what was persisted, messages of clients, and a state that stands for
  * execution (simulated: a chain of hashes over what was delivered). A crash leaves the disk and the chain of states.
  */
-import { assert, type BlockPayload, concatBytes, type Height, toHex } from "@orrery/base";
+import { assert, type BlockPayload, concatBytes, fromHex, type Height, toHex } from "@orrery/base";
 import {
   type Artifact,
   artifactId,
@@ -118,8 +118,9 @@ export class SimNode implements Payloads {
     if (!this.#done.has(id)) this.#pending.set(id, message);
   }
 
-  hasDone(message: Uint8Array): boolean {
-    return this.#done.has(toHex(message));
+  /** Messages that its state has from the block of a height. */
+  messagesAt(height: Height): readonly Uint8Array[] {
+    return [...this.#done].filter(([, at]) => at === height).map(([id]) => fromHex(id));
   }
 
   /** The state after a delivered block; the one it had before a crash for those it executed then. */

@@ -178,9 +178,16 @@ export class World {
     this.#follow(index, node.boot(this.#clock(index)));
     for (const other of this.nodes) {
       if (other === node || !other.isUp) continue;
-      for (const artifact of other.published.values()) this.#send(other.index, index, artifact);
-      for (const artifact of node.published.values()) this.#send(index, other.index, artifact);
+      this.#tellAll(other, index);
+      this.#tellAll(node, other.index);
     }
+  }
+
+  /** What a node has published, as it tells it. */
+  #tellAll(node: SimNode, to: number): void {
+    const actor = this.#actors[node.index] as Actor;
+    for (const artifact of node.published.values())
+      for (const each of actor.say(artifact)(to)) this.#send(node.index, to, each);
   }
 
   /** Its clock, and what came. */
@@ -199,8 +206,12 @@ export class World {
       else if (effect.kind === "sync") this.#planFetch(index, effect.catchUp);
       else if (effect.kind === "diverged" && this.isHonest(index))
         this.checkers.diverged(index, effect.height);
-      else if (effect.kind === "certified" && this.isHonest(index))
-        this.checkers.certified(index, effect.certification.height, effect.certification.content);
+      else if (effect.kind === "certified" && this.isHonest(index)) {
+        const { height, content } = effect.certification;
+        this.checkers.certified(index, height, content);
+        // Clients have their answers now.
+        for (const message of node.messagesAt(height)) this.checkers.acknowledged(message);
+      }
     }
     this.#planWake(index);
   }
