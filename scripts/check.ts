@@ -125,7 +125,9 @@ if (!isGood && !isAll) {
   process.exitCode = 1;
 } else {
   // A merge wants to know of every failure at once, so that `--all` goes on; the failed step stands above.
-  const { passed, skipped } = await runTests(testFiles(isAll, picks));
+  const files = testFiles(isAll, picks);
+  if (files.length === 0) console.log(`No test file's path contains ${picks.join(" or ")}.`);
+  const { passed, skipped } = await runTests(files);
   const isComplete = reportSkipped(skipped);
-  process.exitCode = isGood && passed && isComplete ? 0 : 1;
+  process.exitCode = isGood && passed && isComplete && files.length > 0 ? 0 : 1;
 }
