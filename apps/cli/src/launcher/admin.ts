@@ -6,7 +6,7 @@
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { type AddressInfo, isIP } from "node:net";
 import { encodeCbor, OrreryError, type TimeNs } from "@orrery/base";
-import type { MovableClock } from "./clock.ts";
+import { LATEST_NS, type MovableClock } from "./clock.ts";
 
 /** What it tells of and moves. */
 export interface AdminOptions {
@@ -34,7 +34,6 @@ interface Answer {
 const BODY_BYTES_MAX = 4_194_304;
 const INSTANCE = "/instances/0/";
 const EXPIRY_NS = 60_000_000_000n;
-const YEAR_9999_NS = 253_402_300_800_000_000_000n;
 const U64_MAX: bigint = 2n ** 64n - 1n;
 const ANONYMOUS: Uint8Array = Uint8Array.of(4);
 
@@ -83,7 +82,8 @@ async function setTime(options: AdminOptions, body: Uint8Array): Promise<Answer>
     return message(400, 'expected {"nanos_since_epoch": N}, N a whole number of nanoseconds since 1970');
   const now = clock.now();
   if (time < now) return message(400, `SettingTimeIntoPast((${now}, ${time}))`);
-  if (time > YEAR_9999_NS) return message(400, `${time} is beyond the year 9999`);
+  if (time > LATEST_NS)
+    return message(400, `${time} is later than a network can be moved to: ${LATEST_NS}, the year 2500`);
   clock.moveTo(time);
   await freshen(options);
   return NULL;
@@ -163,14 +163,22 @@ async function answer(
   }
 }
 
+const isLocalName = (name: string): boolean => name === "localhost" || name.endsWith(".localhost");
+
+/** Whether a page that this machine serves asks. An address alone says nothing: sites have addresses too. */
+function isLocalOrigin(origin: string): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { hostname } = new URL(origin);
+  return (
+    isLocalName(hostname) || hostname === "[::1]" || (isIP(hostname) === 4 && hostname.startsWith("127."))
+  );
+}
+
 /** Pages of other sites do not get here, by their own names or by one that leads to this machine. */
-function isForeign({ headers }: IncomingMessage): boolean {
-  const local = (host: string): boolean => {
-    const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-    return name === "localhost" || name.endsWith(".localhost") || isIP(name) !== 0;
-  };
-  const { origin, host = "" } = headers;
-  return !local(host) || (origin !== undefined && !(URL.canParse(origin) && local(new URL(origin).host)));
+function isForeign({ headers: { origin, host = "" } }: IncomingMessage): boolean {
+  const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  if (!isLocalName(name) && isIP(name) === 0) return true;
+  return origin !== undefined && !isLocalOrigin(origin);
 }
 
 async function bodyOf(request: IncomingMessage): Promise<Uint8Array | null> {

@@ -10,6 +10,7 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { HttpAgent } from "@icp-sdk/core/agent";
 import { Principal } from "@icp-sdk/core/principal";
+import { LATEST_NS } from "./clock.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
 /** The ICP ledger's, on every network. */
@@ -144,6 +145,24 @@ describe("the network launcher", () => {
     assert.equal((await post("update/tick", "{}")).text, "null");
   });
 
+  test("admin: a time that no block could carry is refused before anything moves", async () => {
+    const before = await time();
+    for (const late of [2n ** 64n - 1n, LATEST_NS + 1n]) {
+      const refused = await post("update/set_time", `{"nanos_since_epoch": ${late}}`);
+      assert.equal(refused.status, 400);
+      assert.match(refused.text, /later than .* the year 2500/);
+    }
+    assert.ok((await time()) - before < DAY_NS);
+    const agent = HttpAgent.createSync({ host: `http://127.0.0.1:${launched.status.gateway_port}` });
+    await agent.fetchRootKey();
+    await agent.syncTime({ canisterId: Principal.fromText(LEDGER) });
+    const { reply } = await agent.update(LEDGER, {
+      methodName: "icrc1_symbol",
+      arg: Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0),
+    });
+    assert.match(new TextDecoder().decode(reply), /ICP/);
+  });
+
   test("admin: what else tools ask, and what belongs to instances that stand still", async () => {
     assert.equal((await fetch(admin("/status"))).status, 200);
     assert.deepEqual(await (await fetch(admin("/instances/"))).json(), ["Available"]);
@@ -162,8 +181,15 @@ describe("the network launcher", () => {
   });
 
   test("admin: pages of other sites are kept out", async () => {
-    const foreign = await fetch(instance("read/get_time"), { headers: { origin: "https://evil.example" } });
-    assert.equal(foreign.status, 403);
+    const statusOf = async (origin: string): Promise<number> =>
+      (await fetch(instance("read/get_time"), { headers: { origin } })).status;
+    for (const origin of [
+      ...["https://evil.example", "http://203.0.113.5", "http://203.0.113.5:8000", "http://[2001:db8::1]"],
+      ...["http://127.evil.example", "http://localhost.evil.example", "null"],
+    ])
+      assert.equal(await statusOf(origin), 403, origin);
+    for (const origin of ["localhost:3000", "app.localhost", "127.0.0.1:8000", "127.9.0.1", "[::1]:8000"])
+      assert.equal(await statusOf(`http://${origin}`), 200, origin);
     const rebound = await new Promise<number | undefined>((resolve, reject) => {
       const asked = request(instance("read/get_time"), { headers: { host: "evil.example" } }, (answer) => {
         answer.resume();
