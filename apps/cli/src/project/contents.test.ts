@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -45,4 +45,23 @@ test("contents: new files and folders are changes once, and what is too large to
   assert.deepEqual([touch(file), touch(file)], [true, false]);
   assert.deepEqual([touch(folder), touch(folder)], [true, false]);
   assert.deepEqual([touch(large), touch(large)], [true, true]);
+});
+
+test("contents: a large module that a build writes anew is no change, to its last byte", () => {
+  const contents = new Contents();
+  const path = join(scratch, "backend.wasm");
+  const module = new Uint8Array(3 * 1_048_576 + 5).map((_, index) => index % 251);
+  const touched = (): boolean => {
+    contents.touch(path);
+    return contents.hasChanged();
+  };
+  writeFileSync(path, module);
+  contents.note(path);
+  writeFileSync(path, module);
+  assert.equal(touched(), false);
+  module[module.length - 1] = 255;
+  writeFileSync(path, module);
+  assert.deepEqual([touched(), touched()], [true, false]);
+  appendFileSync(path, "more");
+  assert.deepEqual([touched(), touched()], [true, false]);
 });

@@ -1,17 +1,36 @@
 /** What files hold, to tell a change from a file that is written anew with what it held. */
 import { createHash } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 
 /** Larger files are not read to see whether they are the same. */
-const COMPARED_BYTES_MAX = 1_048_576;
+const COMPARED_BYTES_MAX = 104_857_600;
+const PIECE_BYTES = 1_048_576;
+
+/** Null: there is more than is read. */
+function hashOf(path: string): string | null {
+  const hash = createHash("sha256");
+  const piece = new Uint8Array(PIECE_BYTES);
+  const fd = openSync(path, "r");
+  try {
+    // Not what its size says: it may be written to meanwhile.
+    for (let bytes = 0; bytes <= COMPARED_BYTES_MAX; ) {
+      const read = readSync(fd, piece);
+      if (read === 0) return hash.digest("hex");
+      hash.update(piece.subarray(0, read));
+      bytes += read;
+    }
+    return null;
+  } finally {
+    closeSync(fd);
+  }
+}
 
 /** Null: cannot be told, which always counts as a change. */
 function fingerprint(path: string): string | null {
   try {
     const stat = statSync(path);
     if (stat.isDirectory()) return "folder";
-    if (stat.size > COMPARED_BYTES_MAX) return null;
-    return createHash("sha256").update(readFileSync(path)).digest("hex");
+    return stat.size > COMPARED_BYTES_MAX ? null : hashOf(path);
   } catch {
     return "absent";
   }
