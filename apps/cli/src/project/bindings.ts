@@ -34,16 +34,23 @@ async function loadBindgen(root: string): Promise<Bindgen | null> {
   return (await import(pathToFileURL(join(folder, entry)).href)) as Bindgen;
 }
 
-/** Writes `<directory>/<canister>.ts` and its declarations for each canister whose interface is known. */
+/**
+ * Writes `<directory>/<canister>.ts` and its declarations for each canister whose interface is known. `bound`: interfaces that have theirs already,
+ * by canister; what is written is added.
+ */
 export async function writeBindings(
   project: Project,
   built: readonly Built[],
   directory: string,
+  bound: Map<string, string>,
 ): Promise<void> {
-  const described = built.filter(({ candid }) => candid !== null);
+  const described = built.filter(
+    ({ canister, candid }) => candid !== null && candid !== bound.get(canister.name),
+  );
   if (described.length === 0) return;
   const bindgen = await loadBindgen(project.root);
-  for (const { canister } of bindgen === null ? [] : described) {
+  for (const { canister, candid } of bindgen === null ? [] : described) {
+    bound.set(canister.name, candid as string);
     await bindgen?.generate({
       didFile: join(project.root, ".icp", "cache", "declarations", `${canister.name}.did`),
       outDir: join(project.root, directory),

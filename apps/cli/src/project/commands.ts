@@ -45,14 +45,16 @@ async function buildAll(options: {
   readonly canisters: readonly CanisterSpec[];
   readonly builder: Builder;
   readonly bindings: string | false | undefined;
+  /** Interfaces that have bindings already. */
+  readonly bound: Map<string, string>;
   readonly io: Io;
 }): Promise<readonly Built[]> {
-  const { project, canisters, builder, bindings, io } = options;
+  const { project, canisters, builder, bindings, bound, io } = options;
   const built: Built[] = [];
   for (const canister of canisters) {
     built.push(await withProgress(io, `Building ${canister.name}`, () => builder.build(canister)));
   }
-  if (bindings !== false) await writeBindings(project, built, bindings ?? BINDINGS_DIRECTORY);
+  if (bindings !== false) await writeBindings(project, built, bindings ?? BINDINGS_DIRECTORY, bound);
   return built;
 }
 
@@ -60,7 +62,8 @@ export async function build(names: readonly string[], options: BuildOptions, io:
   const { project, canisters } = openProject(io, names);
   const builder = createBuilder(project, io);
   try {
-    const built = await buildAll({ project, canisters, builder, bindings: options.bindings, io });
+    const bound = new Map<string, string>();
+    const built = await buildAll({ project, canisters, builder, bindings: options.bindings, bound, io });
     if (options.json === true) {
       io.out(
         jsonDocument({
@@ -106,6 +109,7 @@ interface Session {
   readonly builder: Builder;
   readonly target: Target;
   readonly deployment: Deployment;
+  readonly bound: Map<string, string>;
 }
 
 async function deployOnce(session: Session, options: DeployOptions, io: Io): Promise<void> {
@@ -121,7 +125,7 @@ export async function deploy(names: readonly string[], options: DeployOptions, i
     const stateDir = resolveStateDir(io.cwd, options.stateDir);
     const target = await findTarget({ project, stateDir, url: options.url });
     const deployment = createDeployment({ project, target, ids: canisterIds(project), io });
-    const session = { project, canisters, builder, target, deployment };
+    const session = { project, canisters, builder, target, deployment, bound: new Map<string, string>() };
     if (options.watch !== true) {
       await deployOnce(session, options, io);
       return 0;
