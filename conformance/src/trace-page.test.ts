@@ -27,7 +27,7 @@ function message(options: Partial<TraceMessage>): TraceMessage {
 
 const trapped: Trace = {
   canisterId: "stock",
-  cause: { kind: "call", from: "shop" },
+  cause: { kind: "call", from: "shop", id: 1 },
   instructions: 10_000n,
   messages: [
     message({

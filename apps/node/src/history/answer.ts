@@ -1,7 +1,7 @@
 /** Answers questions about a network's past (docs/tracing.md): finds what is asked for in its blocks and runs it again. */
 import { OrreryError, principalFromText, principalKey } from "@orrery/base";
 import type { TraceEvent } from "@orrery/sim/instance";
-import type { Trace } from "@orrery/sim/trace";
+import { type Trace, withContinuations } from "@orrery/sim/trace";
 import { type Found, firstRound, keptOf, messages, type NetworkPast } from "./network.ts";
 import { Rerun, type Start } from "./rerun.ts";
 import type {
@@ -121,7 +121,7 @@ function newestOf(past: NetworkPast, canister: string, rerun: Rerun): TraceAnswe
   const key = principalKey(principalFromText(canister));
   const takesPart = ({ canisterId }: TraceEvent): boolean => principalKey(canisterId) === key;
   const { others, checked } = rerun.tasks(starts, takesPart);
-  const trace = others.findLast((one) => includes(one, canister));
+  const trace = others.findLast((one) => withContinuations(one).some((tree) => includes(tree, canister)));
   if (trace === undefined) return notFound(past, canister);
   const { cause } = trace;
   const asked = cause.kind === "ingress" ? cause.requestId : null;

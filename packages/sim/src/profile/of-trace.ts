@@ -2,6 +2,7 @@
 import { principalToText } from "@orrery/base";
 import type { QueryProfile } from "@orrery/execution";
 import type { FunctionProfile, FunctionStack } from "@orrery/wasm";
+import { withContinuations } from "../trace/tree.ts";
 import type { Trace, TraceMessage } from "../trace/types.ts";
 
 export interface ProfileLabels {
@@ -39,7 +40,7 @@ export function profileOfTrace(trace: Trace, { names }: ProfileLabels = {}): Fun
       for (const call of calls) if (call.trace !== null) visit(call.trace);
     }
   };
-  visit(trace);
+  for (const tree of withContinuations(trace)) visit(tree);
   return found ? { stacks } : null;
 }
 

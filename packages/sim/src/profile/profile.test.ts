@@ -142,7 +142,7 @@ test("a trace's profile has a frame for each execution, whosever it is", () => {
     calls: [],
   } as const;
   const profile = { stacks: [{ frames: ["f"], instructions: 5n }] };
-  const callee = { canisterId: "b", cause: { kind: "call", from: "a" }, instructions: 5n } as const;
+  const callee = { canisterId: "b", cause: { kind: "call", from: "a", id: 1 }, instructions: 5n } as const;
   const call = { id: 0, callee: "b", method: "m", argBytes: 0, cycles: 0n, bestEffort: false };
   const trace = {
     canisterId: "a",

@@ -6,6 +6,7 @@ import { timeToText } from "@orrery/base";
 import { type Layout, layoutOf } from "./layout.ts";
 import { PAGE_SCRIPT } from "./page-script.ts";
 import { PAGE_STYLE } from "./page-style.ts";
+import { withContinuations } from "./tree.ts";
 import type { Trace, TraceCall, TraceMessage } from "./types.ts";
 
 export interface HtmlOptions {
@@ -50,7 +51,7 @@ export function traceToHtml(traces: readonly Trace[], options: HtmlOptions = {})
   const { title = titleOf(traces), facts = [], names = new Map<string, string>() } = options;
   const layout = layoutOf(traces, "instructions");
   const writing: Writing = { rows: [], layout, names, spans: 0 };
-  for (const trace of traces) writeTrace(writing, trace, null, 0);
+  for (const trace of traces.flatMap(withContinuations)) writeTrace(writing, trace, null, 0);
   const data = {
     tracks: layout.tracks.map((track) => ({
       ...track,
@@ -98,7 +99,10 @@ function writeMessage(
     message.instructions,
   );
   const title = message.kind === "reject_callback" ? message.kind : (message.name ?? message.kind);
-  const facts = factsOf(message, canisterId, names);
+  const { cause } = trace;
+  const continues: readonly (readonly [string, string])[] =
+    cause.kind === "call" && parent === null ? [["of", `call ${cause.id} of ${cause.from}`]] : [];
+  const facts = [...factsOf(message, canisterId, names), ...continues];
   rows.push({
     ...{ parent, depth, span: writing.spans++, title },
     track: layout.tracks.findIndex((track) => track.canisterId === canisterId),
@@ -120,7 +124,7 @@ function writeMessage(
 
 function writeCall(writing: Writing, call: TraceCall, parent: number, depth: number): void {
   const { rows, names } = writing;
-  const { callee, method, argBytes, cycles, bestEffort, trace } = call;
+  const { callee, method, argBytes, cycles, bestEffort, trace, isContinued } = call;
   const id = rows.length;
   const facts: [string, string][] = [
     ["calls", names.get(callee) ?? callee],
@@ -129,10 +133,11 @@ function writeCall(writing: Writing, call: TraceCall, parent: number, depth: num
     ["argument", `${argBytes} bytes`],
     ["cycles sent", `${cycles}`],
     ["response", bestEffort ? "best effort" : "guaranteed"],
+    ...(isContinued ? [["continued", `in a tree of its own, call ${call.id}`] as [string, string]] : []),
   ];
   rows.push({
     ...{ parent, depth, span: null, track: null, callee: names.get(callee) ?? callee, title: method },
-    outcome: trace === null ? "(no execution)" : "",
+    outcome: trace !== null ? "" : isContinued ? "(continued in a tree of its own)" : "(no execution)",
     failed: false,
     own: null,
     total: trace === null ? null : `${trace.instructions}`,

@@ -3,5 +3,5 @@ export { type HtmlOptions, traceToHtml } from "./html.ts";
 export type { TimeAxis } from "./layout.ts";
 export { type PerfettoOptions, traceToPerfetto } from "./perfetto.ts";
 export { type TextOptions, traceToText } from "./text.ts";
-export { traceTrees } from "./tree.ts";
+export { traceTrees, withContinuations } from "./tree.ts";
 export type * from "./types.ts";

@@ -3,6 +3,7 @@
  * after what led to it. Rounds have one time and execution has none that replicas agree on, so an instruction counts as a nanosecond;
  * the axis of times puts nothing before its round.
  */
+import { withContinuations } from "./tree.ts";
 import type { Trace, TraceCall, TraceMessage } from "./types.ts";
 
 export type TimeAxis = "instructions" | "time";
@@ -44,11 +45,24 @@ interface Planned {
   readonly links: Link[];
   /** What must be over before, by span. */
   readonly after: number[][];
+  /** Calls whose trees come later, by caller and number. */
+  readonly continued: Map<string, Continued>;
+}
+
+interface Continued {
+  readonly call: TraceCall;
+  readonly by: number;
+  readonly place: number;
+  readonly places: number;
+  /** Its callback, and the link there. */
+  callback: { readonly span: number; readonly link: number } | null;
 }
 
 export function layoutOf(traces: readonly Trace[], axis: TimeAxis): Layout {
-  const planned: Planned = { spans: [], links: [], after: [] };
-  for (const root of traces) plan(planned, root, { root, call: null, caller: null });
+  const planned: Planned = { spans: [], links: [], after: [], continued: new Map() };
+  for (const root of traces) {
+    for (const tree of withContinuations(root)) planTree(planned, tree, root);
+  }
   place(planned, axis);
   const tracks = new Map<string, string>();
   for (const { canisterId, message } of planned.spans) {
@@ -62,9 +76,29 @@ export function layoutOf(traces: readonly Trace[], axis: TimeAxis): Layout {
   };
 }
 
+/** Adds a root or what continues one, which is tied to its call and to the callback. */
+function planTree(planned: Planned, tree: Trace, root: Trace): void {
+  const { spans, links, after, continued } = planned;
+  const { cause } = tree;
+  const above =
+    tree !== root && cause.kind === "call" ? continued.get(`${cause.from}:${cause.id}`) : undefined;
+  if (above === undefined) {
+    plan(planned, tree, { root, call: null, caller: null });
+    return;
+  }
+  const { call, by, place, places, callback } = above;
+  const first = spans.length;
+  const answeredBy = plan(planned, tree, { root, call, caller: by });
+  if (answeredBy === null) return;
+  links.push({ kind: "call", from: by, to: first, method: call.method, place, places });
+  if (callback === null) return;
+  after[callback.span]?.push(answeredBy);
+  links[callback.link] = { ...(links[callback.link] as Link), from: answeredBy };
+}
+
 /** Adds a call context with all that is below it; returns the span of its response, or of what it did last. */
 function plan(planned: Planned, trace: Trace, origin: Pick<Span, "root" | "call" | "caller">): number | null {
-  const { spans, links, after } = planned;
+  const { spans, links, after, continued } = planned;
   /** By number of the call: who made it, and who answered. */
   const calls = new Map<
     number,
@@ -80,6 +114,8 @@ function plan(planned: Planned, trace: Trace, origin: Pick<Span, "root" | "call"
     after.push([before, answered?.answeredBy ?? null].filter((one) => one !== null));
     if (answered !== undefined) {
       const { by, answeredBy, method } = answered;
+      const cut = continued.get(`${canisterId}:${message.answers}`);
+      if (cut !== undefined) cut.callback = { span: id, link: links.length };
       links.push({ kind: "response", from: answeredBy ?? by, to: id, method, place: 0, places: 1 });
     }
     for (const [i, call] of message.calls.entries()) {
@@ -87,8 +123,10 @@ function plan(planned: Planned, trace: Trace, origin: Pick<Span, "root" | "call"
       const answeredBy =
         call.trace === null ? null : plan(planned, call.trace, { root: origin.root, call, caller: id });
       calls.set(call.id, { by: id, answeredBy, method: call.method });
-      if (answeredBy === null) continue;
       const places = message.calls.length;
+      if (call.isContinued)
+        continued.set(`${canisterId}:${call.id}`, { call, by: id, place: i, places, callback: null });
+      if (answeredBy === null) continue;
       links.push({ kind: "call", from: id, to: first, method: call.method, place: i, places });
     }
     if (message.response !== null || message.error !== null) response ??= id;

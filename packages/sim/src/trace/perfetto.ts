@@ -81,9 +81,16 @@ function sliceOf({ message, start, end }: Span, place: Place): object {
       ...(response?.kind === "reply" ? { reply_bytes: response.bytes } : {}),
       ...(response?.kind === "reject" ? { reject: response.message } : {}),
       ...(message.backtrace.length === 0 ? {} : { backtrace: message.backtrace }),
+      ...continuedOf(message),
       ...(message.logs.length === 0 ? {} : { logs: message.logs }),
     },
   };
+}
+
+/** Which of its calls are below in a tree of their own. */
+function continuedOf({ calls }: TraceMessage): object {
+  const ids = calls.filter(({ isContinued }) => isContinued).map(({ id }) => id);
+  return ids.length === 0 ? {} : { continued_in_trees_of_their_own: ids };
 }
 
 /** Both ends within their slices: calls leave one after the other, responses at the end. */

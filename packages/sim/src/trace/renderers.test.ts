@@ -67,12 +67,12 @@ function scene(): Trace {
         instructions: 50n,
       }),
     ],
-    { kind: "call", from: "a" },
+    { kind: "call", from: "a", id: 1 },
   );
   const replied = context(
     "c",
     [message({ subnetId: "subnet-b", time: 5_000n, height: 3, response: { kind: "reply", bytes: 9 } })],
-    { kind: "call", from: "a" },
+    { kind: "call", from: "a", id: 2 },
   );
   return context(
     "a",

@@ -1,4 +1,5 @@
 /** Traces as text: a line for each execution and each call, what it led to indented below it. */
+import { withContinuations } from "./tree.ts";
 import type { Trace, TraceCall, TraceMessage } from "./types.ts";
 
 export interface TextOptions {
@@ -7,12 +8,15 @@ export interface TextOptions {
 }
 
 export function traceToText(traces: readonly Trace[], options: TextOptions = {}): string {
-  return traces.flatMap((trace) => [headOf(trace), ...linesOf(trace, "  ", options)]).join("\n");
+  return traces
+    .flatMap(withContinuations)
+    .flatMap((trace) => [headOf(trace), ...linesOf(trace, "  ", options)])
+    .join("\n");
 }
 
 function headOf({ cause }: Trace): string {
   if (cause.kind === "ingress") return `ingress ${cause.requestId} from ${cause.sender}`;
-  return cause.kind === "task" ? "task" : `call of ${cause.from}`;
+  return cause.kind === "task" ? "task" : `call ${cause.id} of ${cause.from}`;
 }
 
 function called(id: string, { names }: TextOptions): string {
@@ -33,10 +37,11 @@ function linesOf({ canisterId, messages }: Trace, indent: string, options: TextO
 }
 
 function callLines(call: TraceCall, indent: string, options: TextOptions): string[] {
-  const { callee, method, argBytes, cycles, trace, bestEffort } = call;
+  const { id, callee, method, argBytes, cycles, trace, bestEffort, isContinued } = call;
   const facts = [`${argBytes} bytes`];
   if (cycles !== 0n) facts.push(`${cycles} cycles`);
   if (bestEffort) facts.push("best effort");
+  if (isContinued) facts.push(`continued in a tree of its own, call ${id}`);
   const line = `${indent}→ ${called(callee, options)} ${JSON.stringify(method)} (${facts.join(", ")})`;
   return [line, ...(trace === null ? [] : linesOf(trace, `${indent}  `, options))];
 }

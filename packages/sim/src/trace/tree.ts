@@ -3,6 +3,9 @@ import { type CanisterId, principalKey, principalToText, toHex, utf8DecodeLossy 
 import type { TracedCall, TraceEvent, TraceOrigin } from "../instance/trace.ts";
 import type { Trace, TraceCall, TraceCause, TraceMessage } from "./types.ts";
 
+/** Contexts one below the other in one tree: who draws, copies or writes it recurses as deeply. */
+const DEPTH_MAX = 256;
+
 interface Growing {
   readonly canisterId: CanisterId;
   readonly origin: TraceOrigin;
@@ -16,7 +19,7 @@ function contextKey({ canisterId, contextId, height }: TraceEvent, at: number): 
 
 const callKey = (from: Uint8Array, callbackId: number): string => `${principalKey(from)}:${callbackId}`;
 
-/** The trees of everything that nobody in the trace called, in the order in which they began. */
+/** The trees of everything that nobody in the trace called, in the order in which they began. Chains of any length are grown. */
 export function traceTrees(events: readonly TraceEvent[]): readonly Trace[] {
   const contexts = new Map<string, Growing>();
   const called = new Map<string, Growing>();
@@ -35,10 +38,34 @@ export function traceTrees(events: readonly TraceEvent[]): readonly Trace[] {
   }
   const isRoot = ({ origin }: Growing): boolean =>
     origin.kind !== "call" || !made.has(callKey(origin.from, origin.callbackId));
-  return [...contexts.values()].filter(isRoot).map((context) => grown(context, called));
+  return [...contexts.values()].filter(isRoot).map((context) => whole(context, called));
 }
 
-function grown({ canisterId, origin, events }: Growing, called: ReadonlyMap<string, Growing>): Trace {
+/** A tree and those that continue it, as a list. */
+export function withContinuations(trace: Trace): readonly Trace[] {
+  return [trace, ...(trace.continuations ?? [])];
+}
+
+function whole(root: Growing, called: ReadonlyMap<string, Growing>): Trace {
+  const cut: Growing[] = [];
+  const tree = grown(root, { called, cut, depth: 1 });
+  if (cut.length === 0) return tree;
+  const continuations: Trace[] = [];
+  // It grows meanwhile.
+  for (const context of cut) continuations.push(grown(context, { called, cut, depth: 1 }));
+  const instructions = continuations.reduce((sum, one) => sum + one.instructions, tree.instructions);
+  return { ...tree, instructions, continuations };
+}
+
+interface Surroundings {
+  readonly called: ReadonlyMap<string, Growing>;
+  /** Takes what would be too deep. */
+  readonly cut: Growing[];
+  readonly depth: number;
+}
+
+function grown({ canisterId, origin, events }: Growing, around: Surroundings): Trace {
+  const { called, cut, depth } = around;
   /** Calls of the context that no callback has answered yet, in their order. */
   const waiting: TracedCall[] = [];
   const messages = events.map((event): TraceMessage => {
@@ -47,8 +74,13 @@ function grown({ canisterId, origin, events }: Growing, called: ReadonlyMap<stri
     const calls = event.calls.map((call): TraceCall => {
       const below = called.get(callKey(event.canisterId, call.callbackId));
       const { callbackId: id, callee, method, argBytes, cycles, bestEffort } = call;
-      const trace = below === undefined ? null : grown(below, called);
-      return { id, callee: principalToText(callee), method, argBytes, cycles, bestEffort, trace };
+      const facts = { id, callee: principalToText(callee), method, argBytes, cycles, bestEffort };
+      if (below !== undefined && depth === DEPTH_MAX) {
+        cut.push(below);
+        return { ...facts, trace: null, isContinued: true };
+      }
+      const trace = below === undefined ? null : grown(below, { called, cut, depth: depth + 1 });
+      return { ...facts, trace };
     });
     return messageOf(event, answers, calls);
   });
@@ -102,7 +134,8 @@ function withoutTrap(texts: readonly string[]): Pick<TraceMessage, "logs" | "bac
 
 function causeOf(origin: TraceOrigin): TraceCause {
   if (origin.kind === "task") return { kind: "task" };
-  if (origin.kind === "call") return { kind: "call", from: principalToText(origin.from) };
+  if (origin.kind === "call")
+    return { kind: "call", from: principalToText(origin.from), id: origin.callbackId };
   return {
     kind: "ingress",
     requestId: toHex(origin.requestId),

@@ -5,10 +5,11 @@
 import type { Height, TimeNs } from "@orrery/base";
 import type { FunctionProfile } from "@orrery/wasm";
 
-/** What a call context came from: a user's message, a canister's call that is not in the trace, or a timer, a heartbeat and their like. */
+/** What a call context came from: a user's message, a canister's call that is above it or not in the trace, or a timer, a heartbeat and their like. */
 export type TraceCause =
   | { readonly kind: "ingress"; readonly requestId: string; readonly sender: string }
-  | { readonly kind: "call"; readonly from: string }
+  /** `id` as of `TraceCall`. */
+  | { readonly kind: "call"; readonly from: string; readonly id: number }
   | { readonly kind: "task" };
 
 export interface TraceCall {
@@ -21,6 +22,8 @@ export interface TraceCall {
   readonly bestEffort: boolean;
   /** What the callee did; null when it was answered without an execution (the management canister, a reject), or is not yet. */
   readonly trace: Trace | null;
+  /** There when what the callee did is one of the root's `continuations`, and `trace` null for that. */
+  readonly isContinued?: true;
 }
 
 /** One execution. */
@@ -71,6 +74,8 @@ export interface Trace {
   readonly canisterId: string;
   readonly cause: TraceCause;
   readonly messages: readonly TraceMessage[];
-  /** With all that is below. */
+  /** With all that is below, of roots with their continuations. */
   readonly instructions: bigint;
+  /** Of roots: what is too many calls below, as trees of their own, each after the one that it continues. Their causes name the calls. */
+  readonly continuations?: readonly Trace[];
 }
