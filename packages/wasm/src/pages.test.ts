@@ -137,7 +137,7 @@ const walkArbitrary: fc.Arbitrary<Walk> = fc.record({
   back: fc.boolean(),
 });
 
-test("stores that go through memory step by step mark the pages they change, and of the others only neighbours", () => {
+test("stores that go through memory step by step mark the pages they change and no others; the fast form also neighbours", () => {
   const engine = createEngine();
   fc.assert(
     fc.property(fc.array(walkArbitrary, { minLength: 1, maxLength: 4 }), fc.boolean(), (walks, is64) => {
@@ -150,7 +150,9 @@ test("stores that go through memory step by step mark the pages they change, and
         const instance = instantiate(engine, compiled, { form });
         assert.equal(run(instance, "go").error, null);
         const dirty = [...instance.dirtyPages()].sort((a, b) => a - b);
-        assertMarked(dirty, changedPages(instance.memoryBytes()), form);
+        const changed = changedPages(instance.memoryBytes());
+        if (form === "fast") assertMarked(dirty, changed, form);
+        else assert.deepEqual(dirty, changed, form);
         const again = instantiate(engine, compiled, { form });
         assert.equal(run(again, "go").error, null);
         assert.deepEqual(
