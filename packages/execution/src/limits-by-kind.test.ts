@@ -5,14 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { IDL } from "@icp-sdk/core/candid";
-import { Principal } from "@icp-sdk/core/principal";
 import { type CanisterId, principalKey, utf8DecodeLossy } from "@orrery/base";
 import type { IngressStatus, Outcall, SubnetType } from "@orrery/state";
 import { limitsOf } from "./limits.ts";
 import type { FetchedOutcall } from "./query/outcall.ts";
 import { updateSettingsArg } from "./testing/settings.testkit.ts";
-import { encode, idArg, TestSubnet, type TestSubnetOptions } from "./testing/subnet.testkit.ts";
+import { uploadChunkArg } from "./testing/snapshots.testkit.ts";
+import { idArg, TestSubnet, type TestSubnetOptions } from "./testing/subnet.testkit.ts";
 import { rejection, Watched } from "./testing/watched.testkit.ts";
 
 const BILLION = 1_000_000_000n;
@@ -297,10 +296,7 @@ for (const [type, expected] of KINDS) {
         subnet.round(sent.map(({ bytes }) => bytes));
         return sent.filter((one) => subnet.status(one.id)?.kind === "replied").length;
       };
-      const chunk = IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) });
-      const chunks = [1, 2, 3, 4, 5].map((n) =>
-        encode([chunk], [{ canister_id: Principal.fromUint8Array(id), chunk: Uint8Array.of(n) }]),
-      );
+      const chunks = [1, 2, 3, 4, 5].map((n) => uploadChunkArg(id, Uint8Array.of(n)));
       assert.equal(done("upload_chunk", chunks), expected.chunksPerRound);
       for (let i = 0; i < 5; i++) subnet.round();
       assert.equal(done("take_canister_snapshot", Array(3).fill(idArg(id))), expected.snapshotsPerRound);

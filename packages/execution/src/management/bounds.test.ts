@@ -4,13 +4,13 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
 import type { IngressStatus } from "@orrery/state";
 import { HISTORY_ENTRIES_MAX } from "../limits.ts";
 import { updateSettingsArg } from "../testing/settings.testkit.ts";
-import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
+import { uploadChunkArg } from "../testing/snapshots.testkit.ts";
+import { TestSubnet } from "../testing/subnet.testkit.ts";
 
 const RICH = 10n ** 24n;
 const MIB = 1_024 ** 2;
@@ -19,11 +19,6 @@ const PAGE = 65_536n;
 /** What a call came to: `ok` or the code of its error. */
 function outcome(status: IngressStatus): string {
   return status.kind === "rejected" ? status.errorCode : status.kind === "replied" ? "ok" : status.kind;
-}
-
-function chunkArg(id: CanisterId, chunk: Uint8Array): Uint8Array {
-  const type = IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) });
-  return encode([type], [{ canister_id: CandidPrincipal.fromUint8Array(id), chunk }]);
 }
 
 type Settings = Parameters<typeof updateSettingsArg>[1];
@@ -140,7 +135,7 @@ describe("chunk store", () => {
     const subnet = new TestSubnet();
     const id = subnet.create({ cycles: RICH });
     const upload = (bytes: number): string =>
-      outcome(subnet.call({ method: "upload_chunk", arg: chunkArg(id, new Uint8Array(bytes)) }));
+      outcome(subnet.call({ method: "upload_chunk", arg: uploadChunkArg(id, new Uint8Array(bytes)) }));
     assert.equal(upload(MIB + 1), "IC0504");
     assert.equal(subnet.canister(id).chunks.size, 0);
     assert.equal(upload(MIB), "ok");
@@ -151,7 +146,7 @@ describe("chunk store", () => {
     const subnet = new TestSubnet({ limits: { uploadChunkInstructions: 0n } });
     const id = subnet.create({ cycles: RICH });
     const sent = (n: number): Uint8Array =>
-      subnet.submit({ method: "upload_chunk", arg: chunkArg(id, Uint8Array.of(n)) });
+      subnet.submit({ method: "upload_chunk", arg: uploadChunkArg(id, Uint8Array.of(n)) });
     const all = Array.from({ length: 100 }, (_, n) => outcome(subnet.settle(sent(n))));
     assert.deepEqual(new Set(all), new Set(["ok"]));
     assert.equal(outcome(subnet.settle(sent(100))), "IC0504");

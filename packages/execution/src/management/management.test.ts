@@ -16,6 +16,7 @@ import { sha256 } from "@orrery/crypto";
 import type { IngressStatus } from "@orrery/state";
 import { wat } from "../testing/bench.testkit.ts";
 import { FORWARDER, forward, forwardArg } from "../testing/forwarder.testkit.ts";
+import { uploadChunkArg } from "../testing/snapshots.testkit.ts";
 import { encode, idArg, TestSubnet } from "../testing/subnet.testkit.ts";
 import { acceptManagementIngress, effectiveCanisterId } from "./effective-id.ts";
 import { fetchCanisterLogs } from "./fetch-logs.ts";
@@ -234,11 +235,9 @@ test("a module comes in chunks, gzipped, and is put together only as announced",
   const subnet = new TestSubnet();
   const id = subnet.create();
   const module = new Uint8Array(gzipSync(wat(FORWARDER)));
-  const UploadArgs = IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) });
-  const canister_id = CandidPrincipal.fromUint8Array(id);
   const pieces = [module.slice(0, 100), module.slice(100)];
   for (const chunk of pieces) {
-    replied(subnet.call({ method: "upload_chunk", arg: encode([UploadArgs], [{ canister_id, chunk }]) }));
+    replied(subnet.call({ method: "upload_chunk", arg: uploadChunkArg(id, chunk) }));
   }
   assert.equal(statusOf(subnet, id).memory_metrics["wasm_chunk_store_size"], 2n * 1024n * 1024n);
   const ChunkedArgs = IDL.Record({
@@ -254,7 +253,7 @@ test("a module comes in chunks, gzipped, and is put together only as announced",
       [
         {
           mode: { install: null },
-          target_canister: canister_id,
+          target_canister: CandidPrincipal.fromUint8Array(id),
           chunk_hashes_list: pieces.map((piece) => ({ hash: sha256(piece) })),
           wasm_module_hash: hash,
           arg: [],

@@ -9,7 +9,7 @@ import { IDL } from "@icp-sdk/core/candid";
 import { ANONYMOUS, type CanisterId, principalKey } from "@orrery/base";
 import { ASKER, askArg } from "../testing/asker.testkit.ts";
 import { FORWARDER, forward, forwardArg } from "../testing/forwarder.testkit.ts";
-import { takeArg } from "../testing/snapshots.testkit.ts";
+import { takeArg, uploadChunkArg } from "../testing/snapshots.testkit.ts";
 import { encode, idArg, type Message, TestSubnet } from "../testing/subnet.testkit.ts";
 import { totalCycles } from "../testing/total-cycles.testkit.ts";
 import { encodeCanisterMetrics } from "./status.ts";
@@ -145,11 +145,7 @@ test("a canister that runs out of cycles loses code, data and allocations, and a
   const subnet = new TestSubnet();
   const id = subnet.installed(FORWARDER, { cycles: 10n ** 15n });
   const caller = subnet.installed(FORWARDER, { cycles: 10n ** 15n });
-  const chunk = IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) });
-  const [principal] = IDL.decode([IDL.Record({ canister_id: IDL.Principal })], idArg(id)) as unknown as [
-    { canister_id: unknown },
-  ];
-  subnet.reply({ method: "upload_chunk", arg: encode([chunk], [{ ...principal, chunk: Uint8Array.of(1) }]) });
+  subnet.reply({ method: "upload_chunk", arg: uploadChunkArg(id, Uint8Array.of(1)) });
   subnet.reply({ method: "take_canister_snapshot", arg: takeArg(id) });
   subnet.reply({ canisterId: id, method: "log", arg: Uint8Array.of(65) });
   // It waits for the subnet's randomness, which does not come.

@@ -1,7 +1,6 @@
 /** Snapshots through whole rounds: what is kept, restored, shared, paid for and refused, and how it survives the canister. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { ANONYMOUS, type CanisterId, type Principal, principalToText, toHex } from "@orrery/base";
 import { snapshotKey, touch } from "@orrery/state";
@@ -17,6 +16,7 @@ import {
   SnapshotMetadata,
   snapshotArg,
   takeArg,
+  uploadChunkArg,
   uploadDataArg,
 } from "../testing/snapshots.testkit.ts";
 import { idArg, TestSubnet } from "../testing/subnet.testkit.ts";
@@ -273,11 +273,6 @@ describe("taking and loading", () => {
     }
   });
 });
-
-function uploadChunkArg(id: CanisterId, chunk: Uint8Array): Uint8Array {
-  const type = IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) });
-  return new Uint8Array(IDL.encode([type], [{ canister_id: CandidPrincipal.fromUint8Array(id), chunk }]));
-}
 
 describe("prices and memory", () => {
   test("baseline and a cycle's worth for each byte, stored and counted as memory", () => {

@@ -1,4 +1,4 @@
-/** Arguments and replies of snapshot calls, by the types that clients use. */
+/** Arguments and replies of snapshot calls, and chunks, which snapshots hold as well, by the types that clients use. */
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import type { CanisterId } from "@orrery/base";
@@ -140,6 +140,12 @@ export function uploadDataArg(
     chunk: Blob,
   });
   return encode([type], [{ canister_id: principal(id), snapshot_id: snapshot, ...write }]);
+}
+
+/** Of `upload_chunk`. */
+export function uploadChunkArg(id: CanisterId, chunk: Uint8Array): Uint8Array {
+  const type = IDL.Record({ canister_id: IDL.Principal, chunk: Blob });
+  return encode([type], [{ canister_id: principal(id), chunk }]);
 }
 
 /** Upload of what a download said. */
