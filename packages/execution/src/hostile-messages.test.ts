@@ -1,6 +1,7 @@
 /** Calls, callbacks, payloads and certified data at their limits and beyond, in whole rounds: the documented answer, nothing left behind. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { IngressStatus } from "@orrery/state";
 import { assertRejected, CYCLES, residue, settled } from "./testing/hostile-rounds.testkit.ts";
 import { TestSubnet } from "./testing/subnet.testkit.ts";
 
@@ -197,9 +198,15 @@ describe("messages", () => {
   }
 
   test("what was certified is there; a callback that failed left nothing, its cleanup what it wrote", () => {
-    assert.equal(subnet.canister(id).meta.certifiedData.length, 32);
-    const status = settled(subnet, subnet.submit({ canisterId: id, method: "marks" }));
-    assert.ok(status.kind === "replied");
-    assert.deepEqual([...status.reply], [0, 1]);
+    const marked = subnet.installed(CALLER, { cycles: CYCLES });
+    const ask = (method: string, arg?: Uint8Array): IngressStatus =>
+      settled(subnet, subnet.submit({ canisterId: marked, method, ...(arg === undefined ? {} : { arg }) }));
+    assert.equal(ask("certify", words(32)).kind, "replied");
+    assertRejected(ask("certify", words(33)), "IC0504");
+    assert.equal(subnet.canister(marked).meta.certifiedData.length, 32);
+    assertRejected(ask("call", call(4, FAILING, REJECT, 0, CLEANED)), "IC0502");
+    const marks = ask("marks");
+    assert.ok(marks.kind === "replied");
+    assert.deepEqual([...marks.reply], [0, 1]);
   });
 });
