@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { run } from "./run.ts";
+import { runIn } from "./run.testkit.ts";
 
 const scratch = mkdtempSync(join(tmpdir(), "orrery-bad-"));
 const server = createServer();
@@ -28,21 +28,6 @@ function folder(files: Readonly<Record<string, string>>): string {
     writeFileSync(join(path, name), content);
   }
   return path;
-}
-
-async function orrery(cwd: string, ...argv: readonly string[]) {
-  let [out, err] = ["", ""];
-  const code = await run(argv, {
-    cwd,
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-    style: (_style, text) => text,
-  });
-  return { code, out, err };
 }
 
 const YAML = "canisters:\n  - name: backend\n    recipe: {}\n";
@@ -124,7 +109,7 @@ for (const [argv, files, expected, text] of CASES) {
   const shown = typeof argv === "function" ? "start on a taken port" : argv.join(" ");
   test(`orrery ${shown} (${Object.keys(files).join(", ")}): ${expected}`, async () => {
     const words = typeof argv === "function" ? argv() : argv;
-    const { code, out, err } = await orrery(folder(files), ...words, "--json");
+    const { code, out, err } = await runIn(folder(files), ...words, "--json");
     const shown = `${out}\n${err}`;
     const [document] = out.split("\n").filter((line) => line.startsWith("{"));
     const { error } = JSON.parse(document ?? "{}") as {
@@ -140,11 +125,11 @@ for (const [argv, files, expected, text] of CASES) {
 test("a file that is far too large is refused for what it is, not read", async () => {
   const cwd = folder({ "icp.yaml": "", large: "" });
   truncateSync(join(cwd, "large"), 2 ** 33);
-  const { code, out } = await orrery(cwd, "snapshot", "load", "large", "--json");
+  const { code, out } = await runIn(cwd, "snapshot", "load", "large", "--json");
   assert.equal(code, 1);
   assert.match(out, /snapshot_foreign/);
   truncateSync(join(cwd, "icp.yaml"), 2 ** 31);
-  const build = await orrery(cwd, "build", "--json");
+  const build = await runIn(cwd, "build", "--json");
   assert.equal(build.code, 1);
   assert.match(build.out, /project_invalid/);
 });

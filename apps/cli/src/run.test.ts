@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { canisterNames } from "./canister-names.ts";
 import { describeFailure } from "./failure.ts";
-import { type Io, table } from "./io.ts";
+import { table } from "./io.ts";
 import { launcherStatus } from "./launcher-status.ts";
 import { openLogFile } from "./log-file.ts";
 import { plain } from "./plain.ts";
-import { run } from "./run.ts";
+import { type Outcome, runIn } from "./run.testkit.ts";
 import { icpYaml } from "./stanza.ts";
 import { writeNetworkInfo } from "./state-files.ts";
 
@@ -19,26 +19,7 @@ after(() => rmSync(directory, { recursive: true }));
 const stateDirectory = join(directory, ".orrery");
 mkdirSync(stateDirectory);
 
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function orrery(...argv: readonly string[]): Promise<Outcome> {
-  const written = { out: "", err: "" };
-  const io: Io = {
-    cwd: directory,
-    out: (text) => {
-      written.out += text;
-    },
-    err: (text) => {
-      written.err += text;
-    },
-    style: (_style, text) => text,
-  };
-  return { code: await run(argv, io), ...written };
-}
+const orrery = (...argv: readonly string[]): Promise<Outcome> => runIn(directory, ...argv);
 
 const INFO = {
   pid: process.pid,
