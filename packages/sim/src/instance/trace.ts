@@ -9,13 +9,33 @@ import type { CallContext, WasmClosure } from "@orrery/state";
 import type { FunctionProfile } from "@orrery/wasm";
 import type { InstanceHost } from "./types.ts";
 
-/** Events that are kept; the oldest go. A long run of heartbeats is what fills it. */
+/** Events that are kept at most. A long run of heartbeats is what fills it. */
 const EVENTS_MAX = 100_000;
+/** The oldest that go at once when one more comes: what moving the rest costs is shared by as many events. */
+const EVENTS_DROPPED = EVENTS_MAX / 10;
 
 export type TraceOrigin =
   | { readonly kind: "ingress"; readonly requestId: Uint8Array; readonly sender: Principal }
   | { readonly kind: "call"; readonly from: CanisterId; readonly callbackId: number }
   | { readonly kind: "task" };
+
+/** What an execution was for. */
+export type ExecutionKind =
+  | "update"
+  | "replicated_query"
+  | "reply_callback"
+  | "reject_callback"
+  | "heartbeat"
+  | "global_timer"
+  | "on_low_wasm_memory"
+  | "install"
+  | "reinstall"
+  | "upgrade";
+
+/** What an execution answered its call context with. */
+export type ExecutionResponse =
+  | { readonly kind: "reply"; readonly bytes: number }
+  | { readonly kind: "reject"; readonly message: string };
 
 export interface TracedCall {
   /** Of the callback that waits for its response, at the caller. */
@@ -39,17 +59,7 @@ export interface TraceEvent {
   readonly time: TimeNs;
   readonly rounds: number;
   readonly canisterId: CanisterId;
-  readonly kind:
-    | "update"
-    | "replicated_query"
-    | "reply_callback"
-    | "reject_callback"
-    | "heartbeat"
-    | "global_timer"
-    | "on_low_wasm_memory"
-    | "install"
-    | "reinstall"
-    | "upgrade";
+  readonly kind: ExecutionKind;
   /** Of updates and queries; the reject's text of reject callbacks. */
   readonly name: string | null;
   /** Number of its call context at the canister; null for installations. */
@@ -65,10 +75,7 @@ export interface TraceEvent {
   readonly error: { readonly code: number; readonly message: string } | null;
   /** What it printed, and of a trap what its log tells. */
   readonly logs: readonly Uint8Array[];
-  readonly response:
-    | { readonly kind: "reply"; readonly bytes: number }
-    | { readonly kind: "reject"; readonly message: string }
-    | null;
+  readonly response: ExecutionResponse | null;
   readonly calls: readonly TracedCall[];
   /** Its instructions by function; null: its canister is not profiled. */
   readonly profile: FunctionProfile | null;
@@ -76,7 +83,7 @@ export interface TraceEvent {
 
 export class Tracer {
   #events: TraceEvent[] = [];
-  /** The events since it was last asked. */
+  /** The events since it was last asked, the last 90,000 of them at least. */
   take(): readonly TraceEvent[] {
     const events = this.#events;
     this.#events = [];
@@ -84,8 +91,8 @@ export class Tracer {
   }
 
   add(event: TraceEvent): void {
+    if (this.#events.length === EVENTS_MAX) this.#events.splice(0, EVENTS_DROPPED);
     this.#events.push(event);
-    if (this.#events.length > EVENTS_MAX) this.#events.shift();
   }
 }
 

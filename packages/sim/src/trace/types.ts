@@ -4,6 +4,7 @@
  */
 import type { Height, TimeNs } from "@orrery/base";
 import type { FunctionProfile } from "@orrery/wasm";
+import type { ExecutionKind, ExecutionResponse } from "../instance/trace.ts";
 
 /** What a call context came from: a user's message, a canister's call that is above it or not in the trace, or a timer, a heartbeat and their like. */
 export type TraceCause =
@@ -31,17 +32,7 @@ export interface TraceMessage {
   readonly subnetId: string;
   /** Of the round in which it ended. */
   readonly height: Height;
-  readonly kind:
-    | "update"
-    | "replicated_query"
-    | "reply_callback"
-    | "reject_callback"
-    | "heartbeat"
-    | "global_timer"
-    | "on_low_wasm_memory"
-    | "install"
-    | "reinstall"
-    | "upgrade";
+  readonly kind: ExecutionKind;
   /** The method; of reject callbacks the reject's text. */
   readonly name: string | null;
   /** Of callbacks: the `id` of the call that they answer, null when it was made before the trace began. */
@@ -60,10 +51,7 @@ export interface TraceMessage {
   readonly backtrace: readonly string[];
   /** What it printed. */
   readonly logs: readonly string[];
-  readonly response:
-    | { readonly kind: "reply"; readonly bytes: number }
-    | { readonly kind: "reject"; readonly message: string }
-    | null;
+  readonly response: ExecutionResponse | null;
   readonly calls: readonly TraceCall[];
   /** Its instructions by function; not there: its canister was not profiled. */
   readonly profile?: FunctionProfile;
