@@ -3,6 +3,7 @@
  * the names, and the tree of calls as lists of `[name, self, ...children]` in order.
  */
 import type { FunctionProfile } from "@orrery/wasm";
+import { documentOf, escaped } from "../page.ts";
 import { FLAME_SCRIPT } from "./flame-script.ts";
 import { FLAME_STYLE } from "./flame-style.ts";
 import { type ProfileNode, profileTree } from "./tree.ts";
@@ -27,17 +28,7 @@ export function renderFlameGraph(profile: FunctionProfile, options: FlameGraphOp
     return [index, Number(self), ...children.map(pack)];
   };
   const tree = pack(profileTree(profile));
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
-<title>${escaped(title)}</title>
-<style>${FLAME_STYLE}</style>
-</head>
-<body>
-<header>
+  const body = `<header>
   <div><h1>${escaped(title)}</h1><p id="subtitle">${escaped(subtitle)}</p></div>
   <form id="tools" role="search">
     <input id="search" type="search" placeholder="Search functions" aria-label="Search functions" autocomplete="off" spellcheck="false">
@@ -52,23 +43,9 @@ export function renderFlameGraph(profile: FunctionProfile, options: FlameGraphOp
   <h2>Functions by their own instructions</h2>
   <table><thead><tr><th>Self</th><th>%</th><th>With callees</th><th>%</th><th>Function</th></tr></thead><tbody id="top"></tbody></table>
 </section>
-<noscript>This page draws with JavaScript, all of which is in it.</noscript>
-<script type="application/json" id="data">${embedded({ names: [...names.keys()], tree })}</script>
-<script>${FLAME_SCRIPT}</script>
-</body>
-</html>
-`;
-}
-
-function escaped(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;");
-}
-
-/** JSON that cannot end the element it is in. */
-function embedded(value: unknown): string {
-  return JSON.stringify(value).replaceAll("<", "\\u003c");
+<noscript>This page draws with JavaScript, all of which is in it.</noscript>`;
+  return documentOf({
+    ...{ title, body, style: FLAME_STYLE, script: FLAME_SCRIPT },
+    json: JSON.stringify({ names: [...names.keys()], tree }),
+  });
 }

@@ -3,6 +3,7 @@
  * network, and texts that canisters chose stay texts.
  */
 import { timeToText } from "@orrery/base";
+import { documentOf, escaped } from "../page.ts";
 import { type Layout, layoutOf } from "./layout.ts";
 import { PAGE_SCRIPT } from "./page-script.ts";
 import { PAGE_STYLE } from "./page-style.ts";
@@ -176,24 +177,9 @@ function factsOf(
   ];
 }
 
-function escaped(text: string): string {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
-}
-
 function pageOf(title: string, facts: HtmlOptions["facts"] & object, data: string): string {
   const list = facts.map(([name, text]) => `<dt>${escaped(name)}</dt><dd>${escaped(text)}</dd>`).join("");
-  const policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="${policy}">
-<title>${escaped(title)}</title>
-<style>${PAGE_STYLE}</style>
-</head>
-<body>
-<header>
+  const body = `<header>
 <h1>${escaped(title)}</h1>
 <dl>${list}</dl>
 <div class="bar">
@@ -209,10 +195,6 @@ function pageOf(title: string, facts: HtmlOptions["facts"] & object, data: strin
 <main>
 <div id="tree" role="treegrid" tabindex="0" aria-label="Executions and calls"></div>
 <aside id="details" aria-live="polite"></aside>
-</main>
-<script id="data" type="application/json">${data.replaceAll("<", "\\u003c")}</script>
-<script>${PAGE_SCRIPT}</script>
-</body>
-</html>
-`;
+</main>`;
+  return documentOf({ title, body, style: PAGE_STYLE, json: data, script: PAGE_SCRIPT });
 }

@@ -206,7 +206,7 @@ test("the same of any tree", () => {
 function dataOf(page: string): {
   readonly rows: readonly { readonly parent: number | null; readonly span: number | null }[];
 } {
-  const match = /<script id="data" type="application\/json">(.*?)<\/script>/s.exec(page);
+  const match = /<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page);
   assert.ok(match !== null);
   return JSON.parse(match[1] as string);
 }
@@ -221,7 +221,11 @@ test("a page is one file, and texts of canisters stay texts", () => {
   assert.equal(page.match(/<script/g)?.length, 2);
   assert.equal(page.match(/<\/script>/g)?.length, 2);
   assert.match(page, /Content-Security-Policy" content="default-src 'none'/);
-  assert.ok(!/<\w[^>]*\s(src|href)=/.test(page.replace(/<script id="data".*?<\/script>/s, "")));
+  assert.ok(
+    !/<\w[^>]*\s(src|href)=/.test(
+      page.replace(/<script type="application\/json" id="data">.*?<\/script>/s, ""),
+    ),
+  );
   const { rows } = dataOf(page);
   assert.equal(rows.length, 7);
   assert.deepEqual(
