@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
-import { type CanisterId, equalBytes, principalToText } from "@orrery/base";
+import { type CanisterId, equalBytes, principalToText, utf8DecodeLossy } from "@orrery/base";
 import { traceToText, traceTrees } from "../trace/index.ts";
 import type { Instance, MessageId, MessageRule } from "./index.ts";
 import {
@@ -180,8 +180,18 @@ for (const isFar of [false, true]) {
   }
 }
 
-/** Everything at once, on two subnets; what happened, and what the state came to. */
-function troubled(): string {
+interface Trouble {
+  /** What happened, and what the state came to. */
+  readonly told: string;
+  /** The kinds of what was held when some of it was released; with times of its own: what is delayed. */
+  readonly held: readonly string[];
+  /** The caller's numbers of the calls that the callee executed, in order. */
+  readonly executed: readonly number[];
+  readonly lost: string;
+}
+
+/** Everything at once, on two subnets. */
+function troubled(): Trouble {
   const one = scene(true);
   const { instance, caller, callee } = one;
   instance.trace(true);
@@ -198,25 +208,36 @@ function troubled(): string {
   );
   assert.ok(parallel.ok && lost.ok);
   for (let i = 0; i < 5; i++) instance.tick();
-  const held = instance.heldMessages().filter(({ until }) => until === null);
-  instance.releaseMessages(held.map(({ id }) => id).reverse());
+  const held = instance.heldMessages();
+  const untimed = held.filter(({ until }) => until === null);
+  instance.releaseMessages(untimed.map(({ id }) => id).reverse());
   for (let i = 0; i < 12; i++) {
     instance.setTime(instance.time + 1_000_000_000n);
     instance.tick();
   }
-  for (const id of [parallel.value, lost.value]) instance.awaitIngress(id);
+  const [, answer] = [parallel.value, lost.value].map((id) => instance.awaitIngress(id));
+  assert.ok(answer?.ok);
   assert.ok(instance.settle());
-  return [
-    traceToText(traceTrees(instance.takeTrace())),
-    ...[caller, callee].map((id) => instance.cycles(id)),
-    instance.time,
-  ].join("\n");
+  const events = instance.takeTrace();
+  const rest = [...[caller, callee].map((id) => instance.cycles(id)), instance.time];
+  return {
+    told: [traceToText(traceTrees(events)), ...rest].join("\n"),
+    held: held.map(({ kind, until }) => (until === null ? kind : `${kind}, delayed`)),
+    executed: events.flatMap(({ canisterId, origin }) =>
+      equalBytes(canisterId, callee) && origin.kind === "call" ? [origin.callbackId] : [],
+    ),
+    lost: utf8DecodeLossy(answer.value),
+  };
 }
 
 test("a run in which messages are held, reordered, delayed, rejected and lost repeats to the cycle", () => {
   const first = troubled();
-  assert.match(first, /made to fail/);
-  assert.equal(troubled(), first);
+  assert.deepEqual(first.held, ["request", "request", "request", "response, delayed"]);
+  // The first three calls are held and come last, in reverse; the fourth is rejected, the sixth lost.
+  assert.deepEqual(first.executed, [5, 3, 2, 1]);
+  assert.match(first.told, /made to fail/);
+  assert.match(first.lost, /Call deadline has expired/);
+  assert.deepEqual(troubled(), first);
 });
 
 test("rules that make no sense are refused", () => {
