@@ -51,6 +51,19 @@ test("leftover work, due timers follow without ingress", () => {
   assert.equal(d.shouldMakeBlock({ now: 130n * S, poolSize: 0 }), true);
 });
 
+test("leftover work rests after a round, and what somebody asks does not", () => {
+  const d = driver();
+  d.onExecuted({ height: 5, moreWork: true, long: "none", nextTimer: null });
+  d.onRest();
+  assert.equal(d.shouldMakeBlock({ now: 100n * S, poolSize: 0 }), false);
+  assert.equal(d.shouldMakeBlock({ now: 100n * S, poolSize: 1 }), true);
+  d.onRested();
+  assert.equal(d.shouldMakeBlock({ now: 100n * S, poolSize: 0 }), true);
+  assert.equal(d.isIdle, true);
+  d.onMade({ height: 6, time: 100n * S });
+  assert.equal(d.isIdle, false);
+});
+
 test("executions over rounds get slices when they are ready, and are held meanwhile", () => {
   const d = driver();
   const at = { now: 100n * S, poolSize: 0 };

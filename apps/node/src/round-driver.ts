@@ -39,6 +39,8 @@ export class RoundDriver {
   /** Times of blocks made and not published, oldest first; at most `UNDURABLE_MAX + PIPELINE_MAX`. */
   #times: { readonly height: Height; readonly time: TimeNs }[] = [];
   #moreWork = true;
+  /** Since the last round that left work behind. */
+  #isRested = true;
   #nextTimer: TimeNs | null = null;
   #freshWanted = false;
   #long: LongExecutions = "none";
@@ -63,6 +65,20 @@ export class RoundDriver {
 
   get made(): Height {
     return this.#made;
+  }
+
+  /** Whether no block is handed out and not executed. */
+  get isIdle(): boolean {
+    return this.#made === this.#executed;
+  }
+
+  /** What the last round left behind waits until `onRested`: nobody outside waits for it, and who asks meanwhile waits for his own round only. */
+  onRest(): void {
+    this.#isRested = false;
+  }
+
+  onRested(): void {
+    this.#isRested = true;
   }
 
   onMade({ height, time, holdsLong }: Pick<Batch, "height" | "time" | "holdsLong">): void {
@@ -96,7 +112,7 @@ export class RoundDriver {
   /** Whether executions over rounds get no slices in the next block: its round would wait for their workers. */
   holdsLong(now: TimeNs): boolean {
     // What begins in the block before is not known of yet.
-    if (this.#long === "none") return this.#made !== this.#executed;
+    if (this.#long === "none") return !this.isIdle;
     if (this.#long === "ready") return false;
     this.#behindSince ??= now;
     return now - this.#behindSince < HELD_MAX_NS;
@@ -134,8 +150,9 @@ export class RoundDriver {
       return false;
     if (inputs.poolSize > 0 || this.#freshWanted) return true;
     // Leftover work and timers are known only once everything handed out has been executed.
-    if (this.#made !== this.#executed) return false;
-    if (this.#moreWork || (this.#long !== "none" && !this.holdsLong(inputs.now))) return true;
+    if (!this.isIdle) return false;
+    if ((this.#moreWork && this.#isRested) || (this.#long !== "none" && !this.holdsLong(inputs.now)))
+      return true;
     return this.#nextTimer !== null && this.#nextTimer <= inputs.now;
   }
 

@@ -24,6 +24,7 @@ import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
 import type { ExecutionReport, ExecutionStarted, ViewCall } from "./protocol.ts";
+import { createRest } from "./rest.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -111,6 +112,10 @@ export function createRounds(options: RoundsOptions): Rounds {
   const answered = new Map<Height, readonly string[]>();
   /** Streams that changed in those heights. */
   const streams = new Map<Height, readonly PrincipalKey[]>();
+  const rest = createRest(() => {
+    driver.onRested();
+    poke();
+  });
   let publicationWaiters: (() => void)[] = [];
   let alarm: NodeJS.Timeout | null = null;
   let poked = false;
@@ -135,6 +140,7 @@ export function createRounds(options: RoundsOptions): Rounds {
           threads.append({ height: effect.height, bytes: effect.record });
           break;
         case "deliver":
+          if (driver.isIdle) rest.begin();
           driver.onMade(effect.batch);
           threads.execute(effect.batch);
           break;
@@ -236,6 +242,10 @@ export function createRounds(options: RoundsOptions): Rounds {
         return;
       }
       driver.onExecuted({ height: report.height, ...report.wake });
+      if (report.wake.moreWork) {
+        driver.onRest();
+        rest.start();
+      }
       countRound(figures, { ...report, answers: report.answered.length });
       pool.executed(report.height);
       if (report.answered.length > 0) answered.set(report.height, report.answered);
@@ -251,6 +261,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     stop(): void {
       stopped = true;
       outcalls.stop();
+      rest.end();
       if (alarm !== null) clearTimeout(alarm);
       watchers.cancelAll();
       for (const resolve of publicationWaiters) resolve();

@@ -151,6 +151,8 @@ export const INGRESS_HISTORY_BYTES_MAX: number = 1024 * 1024 * 1024;
 export interface ExecutionLimits {
   /** A partition of a round stops starting messages once it executed this many instructions. */
   readonly instructionsPerRound: bigint;
+  /** A canister's turn in a partition ends when it executed so many, and goes on when the others had theirs; null: when it has no work. */
+  readonly instructionsPerTurn: bigint | null;
   /** A message that executes more goes on in the next round, with a slice in each. */
   readonly instructionsPerSlice: bigint;
   /** The slice of the round in which a message begins, and with which others wait; null: as long as any. */
@@ -206,6 +208,7 @@ export const HEAVY_HEAP_PAGES = 2_500;
 
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
+  instructionsPerTurn: null,
   instructionsPerSlice: 2_000_000_000n,
   instructionsPerFirstSlice: null,
   instructionsPerHeavySlice: null,

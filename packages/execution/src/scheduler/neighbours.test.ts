@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import type { CanisterId } from "@orrery/base";
+import type { ExecutionLimits } from "../limits.ts";
 import { SMALL, SPINNER, u32 } from "../testing/long.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
 
@@ -18,8 +19,8 @@ interface Both {
   readonly other: CanisterId;
 }
 
-function both(partitions: number): Both {
-  const subnet = new TestSubnet({ limits: { ...SMALL, partitions } });
+function both(partitions: number, limits: Partial<ExecutionLimits> = {}): Both {
+  const subnet = new TestSubnet({ limits: { ...SMALL, partitions, ...limits } });
   const [hard, other] = [0, 0].map(() => subnet.installed(SPINNER, { arg: u32(0), cycles: CYCLES }));
   return { subnet, hard: hard as CanisterId, other: other as CanisterId };
 }
@@ -50,6 +51,19 @@ for (const partitions of [1, 2, PARTITIONS])
     }
     assert.ok(rounds >= MESSAGES / 3 - 1, `${rounds} rounds`);
   });
+
+test("where turns end, the other is answered in its own round, and the round is used up all the same", () => {
+  for (const instructionsPerTurn of [null, 1_000_000n]) {
+    const of = both(1, { instructionsPerTurn });
+    const { subnet, hard, other } = of;
+    const queue = Array.from({ length: MESSAGES }, () => spin(of, hard, HARD));
+    const behind = spin(of, other, 1);
+    subnet.round([...queue.map(({ bytes }) => bytes), behind.bytes]);
+    assert.equal(isOpen(of, behind.id), instructionsPerTurn === null);
+    const done = queue.filter(({ id }) => !isOpen(of, id)).length;
+    assert.equal(done, 2, "as many as a round has instructions for");
+  }
+});
 
 test("with a message of many slices: the other is answered in each round before that message has its next slice", () => {
   const of = both(PARTITIONS);

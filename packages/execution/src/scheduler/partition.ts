@@ -49,6 +49,8 @@ export class TurnPartition implements Partition {
   #picker: Picker | null = null;
   /** Instructions left; no message starts at zero. */
   #budget: bigint;
+  /** Of the canister whose turn it is, by the messages that it had. */
+  #used = 0n;
   /** Canisters whose message had a slice and needs, or needed, more than one. */
   readonly #sliced: (key: PrincipalKey) => void;
   /** Those of them whose message ended. */
@@ -79,6 +81,11 @@ export class TurnPartition implements Partition {
       const { canister, env } = turn;
       const { running } = canister;
       if (running?.kind === "message") return this.#grant(turn, running);
+      const { instructionsPerTurn } = env.limits;
+      if (instructionsPerTurn !== null && this.#used >= instructionsPerTurn) {
+        this.#endTurn();
+        continue;
+      }
       this.#picker ??= newPicker(canister, env.height);
       const next =
         running === null ? nextWork(env, canister, turn.tasks, this.#picker) : ({ kind: "idle" } as const);
@@ -96,6 +103,7 @@ export class TurnPartition implements Partition {
     const earlier = grantedInstructions(turn, work, work.slicesGranted - 1);
     const used = (result?.outcome.instructions ?? job.granted) - earlier;
     this.#budget -= used + env.limits.overheadPerMessage;
+    this.#used += used + env.limits.overheadPerMessage;
     env.outbox.instructions += used;
     if (result !== null) {
       noteWeight(turn, result.outcome);
@@ -119,5 +127,6 @@ export class TurnPartition implements Partition {
   #endTurn(): void {
     this.#at++;
     this.#picker = null;
+    this.#used = 0n;
   }
 }
