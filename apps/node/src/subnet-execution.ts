@@ -30,6 +30,7 @@ import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
 import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
 import { nodeLimits } from "./limits.ts";
+import { LongWatch, type Readiness } from "./long-watch.ts";
 import type {
   ExecutionStarted,
   ReadyReport,
@@ -85,6 +86,10 @@ function changedStreams(changes: readonly TreeChange[]): readonly PrincipalKey[]
   return [...keys];
 }
 
+function wakeOf({ shortWork, longWork, nextTimer }: BatchResult, long: Readiness): Wake {
+  return { moreWork: shortWork, long: longWork ? long : "none", nextTimer };
+}
+
 export class SubnetExecution {
   readonly #options: SubnetExecutionOptions;
   readonly #tip: Tip;
@@ -94,8 +99,7 @@ export class SubnetExecution {
   readonly #views = new Map<ViewIndex, { slabs: number; height: Height }>();
   #slabsToStorage = 0;
   #checkpointWaiters: (() => void)[] = [];
-  /** Waits for executions over rounds. */
-  #watching = false;
+  #longWatch: LongWatch | null = null;
 
   /** Loads the checkpoint or makes the genesis state; nothing is replayed yet. */
   constructor(options: SubnetExecutionOptions) {
@@ -125,6 +129,7 @@ export class SubnetExecution {
           // As many as a round can give slices to; what begins in one is decided without them (`limits.ts`).
           workersMax: limits.longExecutionsMax + INSTALLATIONS,
         });
+        this.#longWatch = new LongWatch(this.#executor, () => this.#tellReady());
         return this.#executor;
       },
     });
@@ -138,7 +143,8 @@ export class SubnetExecution {
       const finalized = decodeFinalizedBlock(bytes);
       replay(chain, finalized);
       const result = this.#tip.apply(batchOf(finalized));
-      wake = this.#wake(result);
+      // Nobody watches before the first round: it waits for what it grants.
+      wake = wakeOf(result, "ready");
     }
     this.#checkpointIfDue(false);
     const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
@@ -179,29 +185,15 @@ export class SubnetExecution {
       height,
       streams: changedStreams(result.delta.tree),
       answered: result.answered.map(toHex),
-      wake: this.#wake(result),
+      wake: wakeOf(result, result.longWork ? (this.#longWatch?.say() ?? "ready") : "ready"),
       outcalls: { started: this.#toStart(result.outcalls.started), ended: result.outcalls.ended },
       instructions: result.instructions,
       durationMs: performance.now() - startedAt,
     };
   }
 
-  #wake({ shortWork, longWork, nextTimer }: BatchResult): Wake {
-    return { moreWork: shortWork, long: longWork ? this.#readiness() : "none", nextTimer };
-  }
-
-  #readiness(): "ready" | "behind" {
-    return this.#executor?.ready() === false ? "behind" : "ready";
-  }
-
-  /** Says so when the executions that were behind are ready. */
-  async #watchLong(): Promise<void> {
-    const executor = this.#executor;
-    if (executor === null || this.#watching || this.#readiness() === "ready") return;
-    this.#watching = true;
-    do await executor.untilNews();
-    while (!executor.ready());
-    this.#watching = false;
+  /** Says that the executions that were behind are ready. */
+  #tellReady(): void {
     this.#options.toMain({ kind: "ready", subnet: this.#options.subnet, height: this.#tip.state.height });
   }
 
@@ -215,7 +207,7 @@ export class SubnetExecution {
 
   /** After the report of a round is out. */
   afterRound(): void {
-    this.#watchLong().catch(this.#options.onFailure);
+    this.#longWatch?.watch().catch(this.#options.onFailure);
     this.#checkpointIfDue(false);
   }
 
