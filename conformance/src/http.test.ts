@@ -251,12 +251,8 @@ describe("the server", () => {
   });
 
   test("refuses a body over 5 MiB", async () => {
-    const response = await post(
-      `/api/v4/canister/${canister.text}/call`,
-      new Uint8Array(5 * 1024 * 1024 + 1),
-    ).catch(() => null);
-    // A client that is still sending when the connection closes may not see the answer.
-    if (response !== null) assert.equal(response.status, 413);
+    const path = `/api/v4/canister/${canister.text}/call`;
+    assert.equal((await post(path, new Uint8Array(5 * 1024 * 1024 + 1))).status, 413);
     assert.equal((await fetch(`${network.url}/api/v2/status`)).status, 200);
   });
 

@@ -11,6 +11,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
+import { answerEarly } from "@orrery/host";
 import { type Answer, failure } from "./answers.ts";
 
 export interface ListenerRequest {
@@ -69,7 +70,6 @@ function readBody(request: IncomingMessage, bytesMax: number): Promise<Body> {
         chunks.push(chunk);
         return;
       }
-      // The rest is read and dropped, so that the client gets to read why.
       chunks.length = 0;
       resolve("too_large");
     });
@@ -134,7 +134,7 @@ async function serve(
   if (body === "aborted") return;
   if (body === "too_large") {
     const text = `The request body is over ${admitted.bytesMax} bytes, the most that is taken here; send a smaller one.`;
-    send(response, failure(413, text), withBody, true);
+    answerEarly(request, response, failure(413, text));
     return;
   }
   const headers = headersOf(request);

@@ -11,6 +11,7 @@ import {
 } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { OrreryError } from "@orrery/base";
+import { answerEarly } from "./early-answer.ts";
 
 export interface HttpServerRequest {
   readonly method: string;
@@ -184,12 +185,8 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
     if (body === "aborted") return;
     if (body === "too_large") {
       const text = `The request body is over ${BODY_BYTES_MAX} bytes; send a smaller one.`;
-      send(
-        response,
-        { status: 413, headers: { ...TEXT, "access-control-allow-origin": "*" }, body: text },
-        true,
-        options,
-      );
+      const headers = { ...TEXT, "access-control-allow-origin": "*" };
+      answerEarly(request, response, { status: 413, headers, body: text });
       return;
     }
     const fail = (error: unknown): void => {

@@ -1,5 +1,6 @@
 /** Floor 5: every Node.js adapter. */
 export * from "./directory-lock.ts";
+export { answerEarly } from "./early-answer.ts";
 export * from "./fast-crypto.ts";
 export * from "./file-disk.ts";
 export * from "./gateway-files.ts";
