@@ -4,6 +4,7 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert, type Height } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
+import { storeId } from "@orrery/execution/node";
 import {
   type Channel,
   createChannel,
@@ -11,6 +12,7 @@ import {
   installFastHashes,
   reportFailures,
 } from "@orrery/host";
+import { storeDirectory } from "@orrery/host/kept-stores";
 import { obeyKills, obeyOrders } from "./chaos.ts";
 import { creationSubnetIds, decodeGenesis, subnetsOf } from "./genesis.ts";
 import type {
@@ -26,9 +28,7 @@ import type {
   ViewIndex,
   WorkerStart,
 } from "./protocol.ts";
-import { storeDirectory } from "./state-directory.ts";
 import { SubnetExecution } from "./subnet-execution.ts";
-import { storeId } from "./subnet-store.ts";
 
 const start = workerData as WorkerStart;
 installFastHashes();

@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { OrreryError } from "@orrery/base";
 import { LOCK_FILE } from "@orrery/host";
-import { openStateDirectory, storeDirectory } from "./state-directory.ts";
+import { storeDirectory } from "@orrery/host/kept-stores";
+import { openStateDirectory } from "./state-directory.ts";
 
 async function inTemp(action: (directory: string) => Promise<void>): Promise<void> {
   const directory = mkdtempSync(join(tmpdir(), "orrery-state-"));

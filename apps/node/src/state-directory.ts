@@ -1,26 +1,16 @@
 /**
  * The directory a node keeps everything in: made, checked for being writable and ours, locked. Every refusal leaves it as it was.
  */
-import { accessSync, constants, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { accessSync, constants, mkdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
-import { type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
+import { type DirectoryLock, lockDirectory } from "@orrery/host";
+import { directoryContent, storeDirectory } from "@orrery/host/kept-stores";
 import { makeDirectory } from "@orrery/host/make-directory";
-
-/** Genesis; block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`. */
-const STORE_DIRECTORY = "store";
-const STORE_NAME = /^store(-[1-9]\d*)?$/;
-/** What the command line keeps beside the stores. */
-const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, "node.log", "node.json"]);
 
 export interface StateDirectory {
   readonly path: string;
   readonly lock: DirectoryLock;
-}
-
-/** Where a subnet of the network in a state directory keeps its store. */
-export function storeDirectory(stateDirectory: string, subnet: number): string {
-  return join(stateDirectory, subnet === 0 ? STORE_DIRECTORY : `${STORE_DIRECTORY}-${subnet}`);
 }
 
 /** For its owner only: it holds the secrets of a local network. */
@@ -28,22 +18,6 @@ export function makeStoreDirectory(stateDirectory: string, subnet: number): stri
   const path = storeDirectory(stateDirectory, subnet);
   mkdirSync(path, { recursive: true, mode: 0o700 });
   return path;
-}
-
-export interface DirectoryContent {
-  /** Names of the stores. */
-  readonly stores: readonly string[];
-  /** Names of what is not a network's. */
-  readonly strangers: readonly string[];
-}
-
-/** What is in a directory that exists. */
-export function directoryContent(path: string): DirectoryContent {
-  const names = readdirSync(path).sort();
-  return {
-    stores: names.filter((name) => STORE_NAME.test(name)),
-    strangers: names.filter((name) => !COMPANIONS.has(name) && !STORE_NAME.test(name)),
-  };
 }
 
 function fail(code: string, path: string, text: string, cause?: unknown): OrreryError {

@@ -25,11 +25,11 @@ import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, tre
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import { type BatchResult, outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import { nodeLimits } from "@orrery/execution/node";
 import { createFileDisk } from "@orrery/host";
 import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
 import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
 import type { Genesis } from "./genesis.ts";
-import { nodeLimits } from "./limits.ts";
 import { LongWatch, type Readiness } from "./long-watch.ts";
 import type {
   ExecutionStarted,

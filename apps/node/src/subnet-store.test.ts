@@ -7,9 +7,10 @@ import { test } from "node:test";
 import { OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { createFileDisk } from "@orrery/host";
+import { storeDirectory } from "@orrery/host/kept-stores";
 import { openStore } from "@orrery/state";
 import { encodeGenesis, networkOf } from "./genesis.ts";
-import { makeStoreDirectory, storeDirectory } from "./state-directory.ts";
+import { makeStoreDirectory } from "./state-directory.ts";
 import { type OpenedStores, openStores } from "./subnet-store.ts";
 
 const SEED = new Uint8Array(32).fill(5);

@@ -3,8 +3,9 @@
  * identity that follows from the network's and their place, and exist before the first block of any subnet does, so that one that is
  * missing later is damage and not a beginning.
  */
-import { assert, type Height, OrreryError, u64be } from "@orrery/base";
-import { domainSep, sha256 } from "@orrery/crypto";
+import { assert, type Height, OrreryError } from "@orrery/base";
+import { sha256 } from "@orrery/crypto";
+import { storeId } from "@orrery/execution/node";
 import { createFileDisk } from "@orrery/host";
 import {
   type CheckpointInfo,
@@ -22,12 +23,6 @@ import { makeStoreDirectory } from "./state-directory.ts";
 
 /** The file that makes a directory a store. */
 const STORE_IDENTITY_FILE = "ORRERY";
-
-/** What a subnet's store belongs to. */
-export function storeId(networkId: Uint8Array, subnet: SubnetIndex): Uint8Array {
-  if (subnet === 0) return networkId;
-  return sha256(domainSep("orrery-subnet-store"), networkId, u64be(BigInt(subnet)));
-}
 
 /** A network that had begun lacks what was written before anything else. */
 function lost(what: string): OrreryError {

@@ -2,27 +2,11 @@
  * The tip that the execution thread owns: state, pages, runner and what the next checkpoint needs, moved on by one batch at a
  * time. The same for live rounds and replay. Checkpoints are due by work done, so that the time to start again is bounded.
  */
-import {
-  type Batch,
-  compareBytes,
-  type Height,
-  type Logger,
-  type Principal,
-  principalFromText,
-  principalToText,
-  type TimeNs,
-} from "@orrery/base";
+import type { Batch, Height, Logger, TimeNs } from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import {
-  type BatchResult,
-  createExecution,
-  type Execution,
-  type Executor,
-  type GenesisCanister,
-  installGenesis,
-  WasmRunner,
-} from "@orrery/execution";
+import type { BatchResult, Executor, WasmRunner } from "@orrery/execution";
+import { openState } from "@orrery/execution/node";
 import { inflateGzip } from "@orrery/host";
 import {
   CheckpointCollector,
@@ -30,15 +14,14 @@ import {
   ColdPages,
   type Disk,
   type History,
+  type LoadedCheckpoint,
   loadCheckpoint,
-  newState,
   PageArena,
   type ReplicatedState,
   type SubnetInfo,
   shouldCompact,
 } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
-import { nodeLimits } from "./limits.ts";
 
 /** Replaying this many instructions takes about two seconds. */
 const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
@@ -48,8 +31,6 @@ const CHECKPOINT_ROUNDS = 1_000;
 const HOT_PAGES_MAX = 65_536;
 /** More memory than that, by so many pages, and a checkpoint is due: 128 MiB. */
 const CHECKPOINT_PAGES = 32_768;
-/** Controllers of the system canisters: the root canister of the public network's governance. */
-const SYSTEM_CONTROLLER = "r7inp-6aaaa-aaaaa-aaabq-cai";
 
 export interface Tip {
   readonly state: ReplicatedState;
@@ -98,31 +79,10 @@ export interface TipOptions {
   readonly profiling?: () => boolean;
 }
 
-interface Loaded {
-  readonly state: ReplicatedState;
-  readonly arena: PageArena;
-  readonly base: Height | null;
-}
-
-/** The system canisters live on the root; other subnets begin empty. */
-function genesisCanisters({ subnet, creationSubnets }: TipOptions): GenesisCanister[] {
-  if (compareBytes(subnet.subnetId, subnet.rootSubnetId) !== 0) return [];
-  const genesis = { subnetId: principalToText(subnet.subnetId), defaultSubnetIds: creationSubnets };
-  return systemCanisters().map((canister) => ({
-    id: principalFromText(canister.canisterId),
-    controllers: [principalFromText(SYSTEM_CONTROLLER) as Principal],
-    cycles: canister.cycles(genesis),
-    wasm: canister.wasmGzip(),
-    arg: canister.initArg(genesis),
-  }));
-}
-
-function load({ source }: TipOptions, hotPagesMax: number): Loaded | null {
-  const loaded =
-    source.kind === "store"
-      ? loadCheckpoint(source.disk, { networkId: source.networkId, hotPagesMax })
-      : source.history.load(source.height, { hotPagesMax });
-  return loaded === null ? null : { state: loaded.state, arena: loaded.arena, base: loaded.info.height };
+function load({ source }: TipOptions, hotPagesMax: number): LoadedCheckpoint | null {
+  return source.kind === "store"
+    ? loadCheckpoint(source.disk, { networkId: source.networkId, hotPagesMax })
+    : source.history.load(source.height, { hotPagesMax });
 }
 
 /** Pages of a state that no checkpoint holds yet; those of a past that nobody writes down all stay in memory. */
@@ -135,28 +95,19 @@ function newArena({ source }: TipOptions, hotPagesMax: number): PageArena {
 /** Loads the checkpoint, or makes the genesis state when there is none. */
 export function openTip(options: TipOptions): Tip {
   const hotPagesMax = options.hotPagesMax ?? HOT_PAGES_MAX;
-  const loaded = load(options, hotPagesMax) ?? {
-    state: newState({ subnet: options.subnet, time: options.genesisTime }),
-    arena: newArena(options, hotPagesMax),
-    base: null,
-  };
-  const { state, arena, base } = loaded;
-  const runner = new WasmRunner({
+  const { state, arena, runner, execution, base } = openState({
+    loaded: load(options, hotPagesMax),
+    newArena: () => newArena(options, hotPagesMax),
+    subnet: options.subnet,
+    genesisTime: options.genesisTime,
+    creationSubnets: options.creationSubnets,
+    systemCanisters,
+    chainKeys: options.chainKeys,
     engine: createEngine(),
-    pages: arena,
-    modules: state.blobs,
     inflate: inflateGzip,
-    ...(options.profiling === undefined ? {} : { profiling: options.profiling }),
-  });
-  if (base === null) installGenesis(state, runner, genesisCanisters(options));
-  const execution: Execution = createExecution(state, {
-    runner,
-    arena,
-    limits: nodeLimits(state.subnet.type),
-    log: options.logger,
-    ...(options.executor === undefined ? {} : { executor: options.executor({ state, arena, runner }) }),
-    // By the record that the state was made with, which may be older than these keys.
-    ...(state.subnet.chainKeys === undefined ? {} : { chainKeys: options.chainKeys }),
+    logger: options.logger,
+    executor: options.executor,
+    profiling: options.profiling,
   });
   const collector = new CheckpointCollector(state, base);
   let instructions = 0n;

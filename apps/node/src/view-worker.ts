@@ -8,6 +8,7 @@ import { assert } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createChannel, installFastHashes, reportFailures, yieldToOthers } from "@orrery/host";
+import { storeDirectory } from "@orrery/host/kept-stores";
 import { obeyOrders } from "./chaos.ts";
 import type {
   About,
@@ -19,7 +20,6 @@ import type {
   WorkerStart,
 } from "./protocol.ts";
 import { VIEW_NAMES } from "./protocol.ts";
-import { storeDirectory } from "./state-directory.ts";
 import { SubnetView } from "./subnet-view.ts";
 
 const { stateDirectory, chaosFile } = workerData as WorkerStart;

@@ -43,8 +43,10 @@ function attempt<T>(what: string, action: () => T): T {
   }
 }
 
-function openFile(path: string, create: boolean): DiskFile {
-  const flags = constants.O_RDWR | (create ? constants.O_CREAT : 0);
+function openFile(path: string, access: { readonly create: boolean; readonly readOnly: boolean }): DiskFile {
+  const flags = access.readOnly
+    ? constants.O_RDONLY
+    : constants.O_RDWR | (access.create ? constants.O_CREAT : 0);
   const fd = attempt(`opening ${path}`, () => openSync(path, flags, 0o600));
   let size = fstatSync(fd).size;
   return {
@@ -83,11 +85,12 @@ function openFile(path: string, create: boolean): DiskFile {
   };
 }
 
-/** A `Disk` over an existing directory. */
-export function createFileDisk(directory: string): Disk {
+/** A `Disk` over an existing directory; one for reading only also where nothing may be written. */
+export function createFileDisk(directory: string, options: { readonly readOnly?: boolean } = {}): Disk {
+  const { readOnly = false } = options;
   return {
     list: () => attempt(`listing ${directory}`, () => readdirSync(directory).sort()),
-    open: (name, { create }) => openFile(join(directory, name), create),
+    open: (name, { create }) => openFile(join(directory, name), { create, readOnly }),
     rename: (from, to) =>
       attempt(`renaming ${join(directory, from)}`, () =>
         renameSync(join(directory, from), join(directory, to)),

@@ -3,9 +3,9 @@ import { type CallRequest, decodeEnvelope, type Height, principalToText, toHex }
 import { decodeFinalizedBlock } from "@orrery/consensus";
 import { type Bls, requestId } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import { pinNetwork } from "@orrery/host/kept-stores";
 import { type History, openHistory, type PinnedStore } from "@orrery/state";
 import { decodeGenesis, type Genesis, subnetsOf } from "../genesis.ts";
-import { pinNetwork } from "../pin-network.ts";
 import type { SubnetIndex } from "../protocol.ts";
 import type { Kept, PastMessage } from "./types.ts";
 

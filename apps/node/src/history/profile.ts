@@ -6,6 +6,7 @@ import { principalFromText, principalToText, silentLogger, type TimeNs } from "@
 import { batchOf, decodeFinalizedBlock } from "@orrery/consensus";
 import type { Bls } from "@orrery/crypto";
 import { createChainKeys } from "@orrery/crypto/chain-keys";
+import { nodeLimits } from "@orrery/execution/node";
 import { createNodeSigner, inflateGzip, nodePublicKeyDer } from "@orrery/host";
 import {
   type CallResult,
@@ -17,7 +18,6 @@ import {
 } from "@orrery/sim/instance";
 import { type ProfiledCall, profiledMessage, profiledQueries, watchCall } from "@orrery/sim/profile";
 import { creationSubnetIds } from "../genesis.ts";
-import { nodeLimits } from "../limits.ts";
 import { openTip } from "../tip.ts";
 import type { NetworkPast } from "./network.ts";
 import type { HistoryProgress, ProfileAnswer, ProfileAsk } from "./types.ts";

@@ -21,12 +21,13 @@ import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
+import { storeId } from "@orrery/execution/node";
 import { createFileDisk, type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
+import { directoryContent, storeDirectory } from "@orrery/host/kept-stores";
 import { makeDirectory } from "@orrery/host/make-directory";
 import { openStore, STORE_FORMAT } from "@orrery/state";
 import { decodeGenesis } from "../genesis.ts";
-import { directoryContent, makeStoreDirectory, refuseStrangers, storeDirectory } from "../state-directory.ts";
-import { storeId } from "../subnet-store.ts";
+import { makeStoreDirectory, refuseStrangers } from "../state-directory.ts";
 import { decodeSnapshot, type Sink, type Source } from "./decode.ts";
 import { damaged, type SnapshotHeader } from "./format.ts";
 

@@ -10,9 +10,8 @@ import { Readable } from "node:stream";
 import { constants, createZstdCompress } from "node:zlib";
 import { concatBytes, OrreryError } from "@orrery/base";
 import { createFileDisk, type DirectoryLock, lockDirectory, lockHolder } from "@orrery/host";
+import { pinNetwork, storeDirectory } from "@orrery/host/kept-stores";
 import { type Pinned, type PinnedStore, STORE_FORMAT } from "@orrery/state";
-import { pinNetwork } from "../pin-network.ts";
-import { storeDirectory } from "../state-directory.ts";
 import { END_MAGIC, encodeEntry, encodeHeader, FIRST_LINE, PIECE_BYTES, WINDOW_LOG } from "./format.ts";
 
 export interface SaveOptions {

@@ -155,7 +155,7 @@ describe("refused", () => {
     assert.equal(await save(network, saved), "snapshot_exists");
     assert.equal(await save(network, join(network, "x")), "snapshot_unusable");
     assert.equal(await save(network, join(directory, "none", "x")), "snapshot_unusable");
-    assert.equal(await save(used, join(directory, "x")), "store_missing");
+    assert.equal(await save(used, join(directory, "x")), "state_dir_foreign");
     assert.deepEqual(readdirSync(used), ["thesis.txt"]);
     const missing = loadSnapshot({ file: join(directory, "none"), stateDir: fresh(), clean: false });
     assert.equal(await codeOf(missing), "snapshot_unusable");

@@ -4,8 +4,8 @@
  * longer, since its worker runs ahead of what it was granted, and rounds hold it back until it did (docs/ARCHITECTURE.md, "Long
  * messages"). What an execution may take in all, and what it costs, is not touched.
  */
-import { type ExecutionLimits, limitsOf } from "@orrery/execution";
 import type { SubnetType } from "@orrery/state";
+import { type ExecutionLimits, limitsOf } from "../limits.ts";
 
 /** Slices are shorter by this factor: each costs a round of some milliseconds, which others wait for. */
 const SHORTER = 20n;
