@@ -1,11 +1,12 @@
 /** An instance of the PocketIC server that the conformance suite runs against, and what it does otherwise on purpose. */
 import type { Section } from "../suite/case.ts";
 import type { Identity } from "../suite/identity.ts";
+import type { Otherwise } from "../suite/otherwise.ts";
 import type { Outside } from "../suite/outside.ts";
 import { newInstance, startServer } from "./server.ts";
 
 /** Cases that an instance fails, and why. */
-export const OTHERWISE: ReadonlyMap<string, string> = new Map([
+export const OTHERWISE: Otherwise = new Map([
   [
     "Principals: a subnet's id is the principal of its key",
     "named subnets have the ids that they have on the public network, with keys of their own",

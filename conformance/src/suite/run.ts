@@ -13,7 +13,7 @@ import "./cases/all.ts";
 
 /** Cases under way at once: enough that the network's rounds are full, few enough that none waits long. */
 const PARALLEL = 16;
-/** A case that takes longer hangs. */
+/** A case that takes longer hangs: with the network of its own that it has, if it has one. */
 const CASE_MS_MAX = 180_000;
 
 export interface CaseResult {
@@ -44,6 +44,8 @@ export interface RunOptions {
   readonly home?: string;
   /** Makes networks whose clock cases move; by default the network is asked whether it can. */
   readonly clock?: OpenClocked;
+  /** How long a case may take, 180,000 by default. */
+  readonly caseMsMax?: number;
   readonly report?: (result: CaseResult) => void;
 }
 
@@ -93,14 +95,16 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
   const capabilities = new Set<Capability>([...has, ...(clock === null ? [] : ["time control" as const])]);
   const queue = selectCases(options).filter(({ needs }) => options.home === undefined || needs.length === 0);
   const results: CaseResult[] = [];
+  const placeOf = ({ needs }: Case): Place =>
+    needs.includes("time control") && clock !== null
+      ? ownNetwork(clock)
+      : sharedNetwork(new World(wire, target, pool));
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const missing = next.needs.find((need) => !capabilities.has(need));
       const result =
         missing === undefined
-          ? await (next.needs.includes("time control") && clock !== null
-              ? runClocked(next, clock)
-              : runCase(next, new World(wire, target, pool)))
+          ? await runCase(next, placeOf(next), options.caseMsMax)
           : outcome(next, "not run", CAPABILITIES[missing], 0);
       results.push(result);
       options.report?.(result);
@@ -112,33 +116,53 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
   return { results, capabilities: [...capabilities] };
 }
 
-/** Runs a case in a network of its own. */
-async function runClocked(one: Case, open: OpenClocked): Promise<CaseResult> {
-  const network = await open();
-  try {
-    const wire = await Wire.connect(network.url, network);
-    return await runCase(one, new World(wire, await discover(wire), newPool(), network));
-  } finally {
-    await network.close();
-  }
+/** Where a case runs. Whatever goes wrong with it is the case's failure. */
+interface Place {
+  enter(): Promise<World>;
+  leave(hasPassed: boolean): Promise<void>;
 }
 
-async function runCase(one: Case, world: World): Promise<CaseResult> {
+function sharedNetwork(world: World): Place {
+  return {
+    enter: async () => world,
+    async leave(hasPassed) {
+      // The canisters of a failed case are left as they are: somebody will look at them.
+      if (hasPassed) world.release();
+    },
+  };
+}
+
+/** A network for one case. It is closed in any case, one that opens too late as soon as it is there. */
+function ownNetwork(open: OpenClocked): Place {
+  let opening: ReturnType<OpenClocked> | undefined;
+  return {
+    async enter() {
+      opening = open();
+      const network = await opening;
+      const wire = await Wire.connect(network.url, network);
+      return new World(wire, await discover(wire), newPool(), network);
+    },
+    leave: async () => await (await opening)?.close(),
+  };
+}
+
+/** Enters, runs and leaves within the time that a case has; what fails first is the reason. */
+async function runCase(one: Case, place: Place, msMax = CASE_MS_MAX): Promise<CaseResult> {
   const startedMs = performance.now();
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not done after ${CASE_MS_MAX} ms`)), CASE_MS_MAX);
+    timer = setTimeout(() => reject(new Error(`not done after ${msMax} ms`)), msMax);
   });
-  try {
-    await Promise.race([one.run(world), late]);
-    world.release();
-    return outcome(one, "passed", null, performance.now() - startedMs);
-  } catch (error) {
-    // The canisters of a failed case are left as they are: somebody will look at them.
-    return outcome(one, "failed", (error as Error).stack ?? String(error), performance.now() - startedMs);
-  } finally {
-    clearTimeout(timer);
-  }
+  const failures: unknown[] = [];
+  const within = (work: Promise<void>): Promise<void> =>
+    Promise.race([work, late]).catch((error: unknown) => void failures.push(error));
+  await within(place.enter().then((world) => one.run(world)));
+  await within(place.leave(failures.length === 0));
+  clearTimeout(timer);
+  const ms = performance.now() - startedMs;
+  if (failures.length === 0) return outcome(one, "passed", null, ms);
+  const [error] = failures;
+  return outcome(one, "failed", (error as Error).stack ?? String(error), ms);
 }
 
 function outcome(one: Case, status: CaseResult["status"], reason: string | null, ms: number): CaseResult {

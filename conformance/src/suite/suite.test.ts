@@ -5,11 +5,12 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import type { Network } from "../harness.ts";
-import type { Capability } from "./case.ts";
+import type { Capability, Case } from "./case.ts";
 import { openInProcess } from "./clock.ts";
 import { ed25519 } from "./identity.ts";
+import { judge, sentenceOf } from "./otherwise.ts";
 import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
-import { runSuite, selectCases } from "./run.ts";
+import { type CaseResult, runSuite, selectCases } from "./run.ts";
 import { countsTable } from "./table.ts";
 
 const CASES_MIN = 700;
@@ -45,7 +46,7 @@ test("the table of the README counts the cases", () => {
 test("there are enough cases, each with a sentence of its own", () => {
   const cases = selectCases({});
   assert.ok(cases.length >= CASES_MIN, `${cases.length} cases`);
-  const sentences = cases.map(({ section, title }) => `${section}: ${title}`);
+  const sentences = cases.map(sentenceOf);
   const twice = sentences.filter((sentence, index) => sentences.indexOf(sentence) !== index);
   assert.deepEqual(twice, []);
 });
@@ -64,6 +65,49 @@ test("networks in this process let cases move their clocks", async () => {
   );
 });
 
+test("what fails at a case's own network is that case's failure, in the time that a case has", async () => {
+  const missing = new Error("no network today");
+  const closing = async (): ReturnType<typeof openInProcess> => {
+    const one = await openInProcess();
+    return { ...one, close: () => one.close().then(() => Promise.reject(missing)) };
+  };
+  const unreachable = async (): ReturnType<typeof openInProcess> => {
+    const one = await openInProcess();
+    return { ...one, fetch: () => Promise.reject(missing) };
+  };
+  for (const [clock, caseMsMax, reason] of [
+    [() => Promise.reject(missing), 60_000, /no network today/],
+    [unreachable, 60_000, /no network today/],
+    [closing, 60_000, /no network today/],
+    [() => new Promise<never>(() => {}), 10, /not done after 10 ms/],
+  ] as const) {
+    const filter = "Global timer: a timer in an hour";
+    const { results } = await runSuite({ url: network.url, filter, clock, caseMsMax });
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ["failed"],
+    );
+    assert.match(results[0]?.reason ?? "", reason);
+  }
+});
+
+test("what is otherwise on purpose is expected, unless it passes or is no case", () => {
+  const [first, second, third] = selectCases({}) as [Case, Case, Case];
+  const result = ({ section, title }: Case, status: CaseResult["status"]): CaseResult => ({
+    ...{ section, title, status, reason: status === "failed" ? "why" : null, milliseconds: 1 },
+  });
+  const [a, b, c] = [first, second, third].map(sentenceOf) as [string, string, string];
+  const otherwise = new Map([a, b, c, "Nowhere: nothing"].map((sentence) => [sentence, "on purpose"]));
+  const results = [result(first, "failed"), result(second, "passed"), result(third, "not run")];
+  const verdict = judge(results, otherwise);
+  assert.deepEqual(verdict, {
+    failed: [],
+    expected: [`${a}: on purpose`],
+    stale: [`${b}: passed and is said to be otherwise`, "Nowhere: nothing: there is no such case"],
+  });
+  assert.deepEqual(judge(results).failed, [`${a}\nwhy`]);
+});
+
 test("a node passes all cases that it can be asked", async () => {
   const { results, capabilities } = await runSuite({ url: network.url, outside, administrator });
   assert.deepEqual([...capabilities].sort(), [...OF_A_NODE].sort());
@@ -71,10 +115,7 @@ test("a node passes all cases that it can be asked", async () => {
   // A network that died says why before its cases are listed.
   if (failed.length > LISTED_MAX)
     assert.fail(`${failed.length} cases failed; the network's log:\n${network.log().slice(-4_000)}`);
-  assert.deepEqual(
-    failed.map(({ section, title, reason }) => `${section}: ${title}\n${reason}`),
-    [],
-  );
+  assert.deepEqual(judge(results).failed, []);
   const passed = results.filter(({ status }) => status === "passed").length;
   assert.ok(passed >= CASES_MIN, `${passed} cases passed`);
 });

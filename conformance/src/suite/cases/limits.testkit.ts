@@ -124,7 +124,9 @@ settings("ten controllers and ten viewers of each kind at once are taken", async
   });
   const { settings: told } = await canister.status();
   assert.equal(told.controllers.length, 10);
-  assert.equal(told.log_visibility.allowed_viewers.length, 10);
+  const [snapshots, status] = [told.snapshot_visibility[0], told.status_visibility[0]];
+  for (const visibility of [told.log_visibility, snapshots, status])
+    assert.equal(visibility?.allowed_viewers?.length, 10);
 });
 
 create("ten controllers are taken", async (world) => {

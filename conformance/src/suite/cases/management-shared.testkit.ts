@@ -8,6 +8,13 @@ export const T = 1_000_000_000_000n;
 
 export const idOf = (bytes: Uint8Array): Principal => decodeResult("create_canister", bytes).canister_id;
 
+/** A canister's status by a query, which costs the canister nothing and is answered whatever it can pay. */
+// biome-ignore lint/suspicious/noExplicitAny: decoded Candid.
+export async function statusOf(world: World, canister_id: Principal): Promise<any> {
+  const outcome = await world.manageQuery("canister_status", { canister_id });
+  return decodeResult("canister_status", replied(outcome));
+}
+
 /** A canister that a canister made. */
 export async function made(
   world: World,

@@ -4,12 +4,14 @@
  */
 import assert from "node:assert/strict";
 import type { Principal } from "@icp-sdk/core/principal";
+import { numberOf } from "../bytes.ts";
 import { rejected, relayedReject, relayedReply, replied, repliedNumber } from "../checks.ts";
 import { decodeResult, managementCall, principal } from "../management.ts";
 import { callOut, code, GATE_TURNS, gate, get, ic0, op, openGate, reply64, set, setHook } from "../script.ts";
 import { reached, type Universal, type World } from "../world.ts";
 import { DAY, HOUR, SECOND, timed } from "./clock-shared.testkit.ts";
 import { T } from "./cycles-shared.testkit.ts";
+import { statusOf } from "./management-shared.testkit.ts";
 
 const balance = timed("Canister cycles");
 const settings = timed("Management: update_settings");
@@ -21,12 +23,6 @@ const SECONDS_A_DAY: bigint = DAY / SECOND;
 const COMPUTE = 10_000_000n;
 const STORAGE = 127_000n;
 
-/** Its status, which costs the canister nothing when asked for by a query. */
-// biome-ignore lint/suspicious/noExplicitAny: decoded Candid.
-async function statusOf(world: World, id: Principal): Promise<any> {
-  const outcome = await world.manageQuery("canister_status", { canister_id: id });
-  return decodeResult("canister_status", replied(outcome));
-}
 const cyclesOf = async (world: World, { id }: Universal): Promise<bigint> =>
   (await statusOf(world, id)).cycles;
 
@@ -161,17 +157,21 @@ balance(
   "a frozen canister wakes with its state by a deposit, and its timer that was due goes off",
   async (world) => {
     const canister = await burning(world);
-    const count = setHook("global_timer", get(1), 1, op.add, set(1));
+    const count = setHook("global_timer", get(1), 1, op.add, set(1), ic0.time, set(3));
     const due = [ic0.time, DAY + (DAY * 3n) / 4n, op.add, ic0.global_timer_set, op.drop];
     replied(await canister.update(7, set(2), count, due, ic0.msg_reply));
     await world.advance(DAY + DAY / 2n);
     await world.advance(DAY / 2n);
+    rejected(await canister.update(5, reply64), { code: 2, error: "IC0207", text: "out of cycles" });
     const helper = await world.fresh({ cycles: 1_000n * T });
     const deposit = managementCall("deposit_cycles", { canister_id: canister.id }, { cycles: 500n * T });
-    relayedReply(await helper.update(deposit));
+    relayedReply(await helper.update(ic0.time, set(1), deposit));
+    const depositedAt = numberOf(replied(await helper.query(get(1), reply64)));
     await reached(canister, 1);
     repliedNumber(await canister.query(get(1), reply64), 1);
     repliedNumber(await canister.query(get(2), reply64), 7);
+    const wentOffAt = numberOf(replied(await canister.query(get(3), reply64)));
+    assert.ok(depositedAt > 0n && wentOffAt > depositedAt, `${wentOffAt}, deposited at ${depositedAt}`);
   },
 );
 

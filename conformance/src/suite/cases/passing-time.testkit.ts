@@ -8,7 +8,7 @@ import { decodeCertificate } from "@orrery/crypto";
 import { leb128, numberOf, numbersOf, textOf } from "../bytes.ts";
 import { refused, rejected, relayedReply, replied, repliedNumber } from "../checks.ts";
 import { ANONYMOUS, ed25519 } from "../identity.ts";
-import { decodeResult, managementCall, principal } from "../management.ts";
+import { decodeResult, encodeArg, MANAGEMENT, managementCall, principal } from "../management.ts";
 import {
   append64,
   callOut,
@@ -29,6 +29,7 @@ import {
 import { contentOf, type Outcome, outcomeIn, type Request, sign, signDelegation, valueAt } from "../wire.ts";
 import { pair, reached, type Universal, type World } from "../world.ts";
 import { DAY, HOUR, MINUTE, SECOND, timed } from "./clock-shared.testkit.ts";
+import { statusOf } from "./management-shared.testkit.ts";
 import { homeOf, path, reading } from "./state-shared.testkit.ts";
 
 const timers = timed("Global timer");
@@ -174,6 +175,11 @@ status("an answer is kept for five minutes and then forgotten", async (world) =>
   assert.equal(await look(), null);
 });
 
+async function requestStatus(world: World, destination: string, { id }: Request): Promise<string> {
+  const certificate = await world.wire.readState(destination, world.user, [path("request_status", id)]);
+  return textOf(valueAt(certificate, "request_status", id, "status") ?? undefined);
+}
+
 status("one that is not answered stays longer than its expiry", async (world) => {
   const [from, to] = await pair(world);
   const request = world.sign("call", {
@@ -184,10 +190,7 @@ status("one that is not answered stays longer than its expiry", async (world) =>
   const answer = send(world, from, request);
   await reached(to, GATE_TURNS);
   await world.advance(HOUR);
-  const paths = [path("request_status", request.id)];
-  const certificate = await world.wire.readState(from.destination, world.user, paths);
-  const status = valueAt(certificate, "request_status", request.id, "status");
-  assert.equal(textOf(status ?? undefined), "processing");
+  assert.equal(await requestStatus(world, from.destination, request), "processing");
   replied(await to.update(openGate));
   relayedReply(await answer);
 });
@@ -291,19 +294,14 @@ stopping("a request to stop is given up after five minutes, the canister goes on
   const [from, to] = await pair(world);
   const call = from.update(callOut({ to: to.bytes, arg: code(gate) }));
   await reached(to, GATE_TURNS);
-  const stop = world.manage("stop_canister", { canister_id: from.id });
-  const state = async (): Promise<string> => {
-    const outcome = await world.manageQuery("canister_status", { canister_id: from.id });
-    return Object.keys(decodeResult("canister_status", replied(outcome)).status)[0] as string;
-  };
+  const arg = encodeArg("stop_canister", { canister_id: from.id });
+  const request = world.sign("call", { canister_id: MANAGEMENT, method_name: "stop_canister", arg });
+  const stop = world.wire.call(from.destination, request, { identity: world.user });
+  const state = async () => Object.keys((await statusOf(world, from.id)).status)[0];
   await world.eventually("stopping", async () => ((await state()) === "stopping" ? true : null));
-  let isAnswered = false;
-  void stop.finally(() => {
-    isAnswered = true;
-  });
   await world.advance(299n * SECOND);
   assert.equal(await state(), "stopping");
-  assert.equal(isAnswered, false);
+  assert.equal(await requestStatus(world, from.destination, request), "processing");
   await world.advance(2n * SECOND);
   rejected(await stop, { code: 2, error: "IC0206", text: "Stop canister request timed out" });
   assert.equal(await state(), "stopping");

@@ -22,6 +22,7 @@ import { pair, reached, type Universal, type World } from "../world.ts";
 import { otherSubnet } from "./abroad.testkit.ts";
 import { DAY, HOUR, timed } from "./clock-shared.testkit.ts";
 import { T } from "./cycles-shared.testkit.ts";
+import { statusOf } from "./management-shared.testkit.ts";
 
 const info = section("Management: canister_info");
 const stopping = section("Management: stop_canister and start_canister");
@@ -65,14 +66,8 @@ async function waiting(
   await reached(to, GATE_TURNS);
   return { from, to, answer };
 }
-/** By a query, which costs nothing and is answered whatever the canister can pay. */
-// biome-ignore lint/suspicious/noExplicitAny: decoded Candid.
-async function statusOf(world: World, { id }: Universal): Promise<any> {
-  const outcome = await world.manageQuery("canister_status", { canister_id: id });
-  return decodeResult("canister_status", replied(outcome));
-}
-const isIn = async (world: World, canister: Universal, expected: string): Promise<true | null> =>
-  expected in (await statusOf(world, canister)).status ? true : null;
+const isIn = async (world: World, { id }: Universal, expected: string): Promise<true | null> =>
+  expected in (await statusOf(world, id)).status ? true : null;
 
 stopping("while it stops, updates and queries of users are refused", async (world) => {
   const { from, to, answer } = await waiting(world);
@@ -175,9 +170,9 @@ const FREE: readonly MethodName[] = [
 cycles.each("cycles of a management call that takes none come back", FREE, async (world, method) => {
   const canister = await world.fresh();
   await canister.configure({ controllers: [canister.id, (await world.shared()).id] });
-  const refund = [ic0.msg_cycles_refunded, reply64];
+  const onReply = [ic0.msg_cycles_refunded, reply64];
   const arg = encodeArg(method, { canister_id: canister.id });
-  const call = { to: new Uint8Array(), method, arg, cycles: 123_456_789n, onReply: refund, onReject: refund };
+  const call = { to: new Uint8Array(), method, arg, cycles: 123_456_789n, onReply };
   repliedNumber(await canister.update(callOut(call)), 123_456_789n);
 });
 
@@ -258,7 +253,7 @@ heartbeats("canister_heartbeat pauses while the canister is frozen", async (worl
   await reached(canister, 1);
   await world.advance(DAY + DAY / 2n);
   rejected(await canister.update(ic0.msg_reply), { error: "IC0207" });
-  const version = async (): Promise<bigint> => (await statusOf(world, canister)).version;
+  const version = async (): Promise<bigint> => (await statusOf(world, canister.id)).version;
   const before = await version();
   for (let i = 0; i < 5; i++) await world.advance(HOUR / 60n);
   assert.equal(await version(), before);
