@@ -3,7 +3,7 @@
  * other, while the network is attacked. Each attack has a network of its own. What the same clients wait for on a quiet network is measured in
  * turns with it, the attacked one stopped meanwhile, so that whatever else the machine does slows both; the ratios are what
  * counts. Two cores have to run the attack and all clients as well. Fails when a median is more than twice as long beside an attack,
- * and when the neighbour is not replied to.
+ * when the neighbour is not replied to, and when nothing of an attack is taken.
  * Run: node bench/src/hostile.ts [--seconds 10] [--json] [words of attacks' names]
  */
 import { once } from "node:events";
@@ -19,11 +19,13 @@ const RATIO_MAX = 2;
 const WARM_UP_MS = 3_000;
 /** Of one network and then the other. */
 const TURN_MS = 1_000;
+/** By then the first request of an attack has been answered, if it is one. */
+const TAKEN_MS_MAX = 60_000;
+
 const { values, positionals } = parseArgs({
   options: {
     seconds: { type: "string", default: "10" },
     json: { type: "boolean", default: false },
-    against: { type: "string" },
   },
   allowPositionals: true,
 });
@@ -85,9 +87,16 @@ async function measure(attack: string, calm: Neighbour): Promise<Row[]> {
     for (let turn = 0; turn < TURNS; turn++) {
       await neighbour.ask(TURN_MS);
       process.kill(network.pid, "SIGSTOP");
-      await calm.ask(TURN_MS);
-      process.kill(network.pid, "SIGCONT");
+      try {
+        await calm.ask(TURN_MS);
+      } finally {
+        process.kill(network.pid, "SIGCONT");
+      }
     }
+    attacker.postMessage("whether taken");
+    await once(attacker, "message", { signal: AbortSignal.timeout(TAKEN_MS_MAX) }).catch((cause: unknown) => {
+      throw new Error(`${attack}: nothing of the attack came to a canister`, { cause });
+    });
   } finally {
     await attacker.terminate();
     await network.stop();

@@ -18,6 +18,8 @@ const NOTHING = new Uint8Array(0);
 const FLOODING_CANISTERS = 8;
 const FLOODING_CLIENTS = 16;
 const WATCH_MS = 100;
+/** The code of a method that a module lacks: such a request attacks nobody. */
+const METHOD_MISSING = "IC0536";
 
 type Kind = CallOptions["kind"];
 
@@ -37,6 +39,8 @@ export class Target {
   readonly network: Address;
   readonly #worst: Uint8Array;
   #nonce = 0;
+  /** Attacking requests that came to a canister or a management method, whatever became of them there. */
+  taken = 0;
 
   private constructor(network: Address, worst: Uint8Array) {
     this.network = network;
@@ -51,8 +55,13 @@ export class Target {
 
   /** How long the answer took, milliseconds, whatever it was. */
   async request(kind: Kind, canisterId: string, method: string): Promise<number> {
-    return await this.#timed({ kind, canisterId, method, arg: NOTHING }, () => {});
+    return await this.#timed({ kind, canisterId, method, arg: NOTHING }, this.#count);
   }
+
+  readonly #count: LoadOptions["check"] = (status, body) => {
+    const isTaken = (status === 200 || status === 202) && !Buffer.from(body).includes(METHOD_MISSING);
+    if (isTaken) this.taken++;
+  };
 
   /** How long the reply took; throws when the answer is none. */
   async replied(kind: Kind, canisterId: string, method: string, arg: Uint8Array): Promise<number> {
@@ -83,7 +92,7 @@ export class Target {
       signedEnvelope({ kind: "call", canisterId, method, arg, nonce: this.#nonce++ }),
     );
     const path = `/api/v2/canister/${canisterId}/call`;
-    await runLoad({ port: this.network.port, path, bodies, concurrency: count, check: () => {} });
+    await runLoad({ port: this.network.port, path, bodies, concurrency: count, check: this.#count });
   }
 
   async hostile(): Promise<string> {
@@ -94,6 +103,13 @@ export class Target {
     const id = await createCanister(this.network);
     await installModule(this.network, id, wasm);
     return id;
+  }
+
+  /** A module that is refused, or that nobody hears of again. */
+  async assail(wasm: Uint8Array): Promise<void> {
+    const id = await createCanister(this.network);
+    this.taken++;
+    await installModule(this.network, id, wasm);
   }
 }
 
@@ -136,7 +152,7 @@ function installing(name: string, picked: RegExp): Attack {
       const modules = HOSTILE_MODULES.filter((one) => picked.test(one.name)).map((one) => one.wasm());
       if (modules.length === 0) throw new Error(`no hostile module's name matches ${picked}`);
       let at = 0;
-      return (over) => repeat(over, () => on.installed(modules[at++ % modules.length] as Uint8Array));
+      return (over) => repeat(over, () => on.assail(modules[at++ % modules.length] as Uint8Array));
     },
   };
 }
@@ -148,7 +164,7 @@ function endlessInstallation(name: string, wasm: () => Uint8Array | Promise<Uint
     async prepare(on): Promise<Running> {
       const bytes = await wasm();
       return async (over) => {
-        on.installed(bytes).catch(() => {});
+        on.assail(bytes).catch(() => {});
         await watch(over);
       };
     },
@@ -217,6 +233,7 @@ export const ATTACKS: readonly Attack[] = [
       return (over) =>
         repeat(over, async () => {
           await setThreshold(on, id, 1n << 40n);
+          on.taken++;
           await setThreshold(on, id, 0n);
         });
     },
