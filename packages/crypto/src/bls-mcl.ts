@@ -10,16 +10,20 @@ import {
   BLS_DST,
   BLS_SIGNATURE_BYTES,
   type Bls,
+  bigintFromBytes,
   bigintToBytes,
   checkedSecret,
   lagrangeAtZero,
   sharesInvalid,
 } from "./bls.ts";
+import type { Curve } from "./dkg/curve.ts";
+import { mclCurve } from "./dkg/curve-mcl.ts";
 
 /**
- * Precomputed keys kept, some 20 KiB each: a node meets its own subnet's and the root's, a client a few more.
+ * Precomputed keys kept, some 20 KiB each: a node meets its own subnet's and the root's, and in a subnet of many nodes those of
+ * every member's two shares; a client a few.
  */
-const KEY_CACHE_MAX = 64;
+const KEY_CACHE_MAX = 256;
 
 /** The library copies messages to a 1 MiB stack. What subnets sign is below 200 bytes; longer ones are refused. */
 const MESSAGE_BYTES_MAX = 65_536;
@@ -30,6 +34,10 @@ const MAP_TO_MODE_RFC9380 = 5;
 const G2_GENERATOR: Uint8Array = fromHex(
   "93e02b6052719f607dacd3a088274f65596bd0d09920b61ab5da61bbdc7f5049334cf11213945d57e5ac7d055d042b7e" +
     "024aa2b2f08f0a91260805272dc51051c6e47ad4fa403b02b4510b647ae3d1770bac0326a805bbefd48056c8c121bdb8",
+);
+
+const G1_GENERATOR: Uint8Array = fromHex(
+  "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb",
 );
 
 /** The parts of the compiled module that the library does not type. */
@@ -171,11 +179,14 @@ function selfTest(bls: Bls): void {
     equalBytes(bls.publicKey(KNOWN_SECRET), KNOWN_KEY) &&
     equalBytes(bls.sign(KNOWN_SECRET, message), KNOWN_SIGNATURE) &&
     bls.verify(KNOWN_KEY, message, KNOWN_SIGNATURE);
-  if (!good)
-    throw new OrreryError(
-      "bls_backend_wrong",
-      "the BLS back end differs from the reference; it cannot be used",
-    );
+  if (!good) throw differs();
+}
+
+function differs(): OrreryError {
+  return new OrreryError(
+    "bls_backend_wrong",
+    "the BLS back end differs from the reference; it cannot be used",
+  );
 }
 
 let instance: Promise<Bls> | null = null;
@@ -194,4 +205,18 @@ export function createMclBls(): Promise<Bls> {
     return bls;
   })();
   return instance;
+}
+
+let curve: Curve | null = null;
+
+/** The groups of the same module, one per process; `bls_backend_wrong` when they are not the reference's. */
+export async function createMclCurve(): Promise<Curve> {
+  await createMclBls();
+  if (curve === null) {
+    const built = mclCurve({ g1: G1_GENERATOR, g2: G2_GENERATOR });
+    const key = built.g2.multiply(built.g2.generator, bigintFromBytes(KNOWN_SECRET));
+    if (!equalBytes(built.g2.encode(key), KNOWN_KEY)) throw differs();
+    curve = built;
+  }
+  return curve;
 }

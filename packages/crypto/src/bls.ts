@@ -92,13 +92,14 @@ export function lagrangeAtZero(indices: readonly number[]): readonly bigint[] {
   });
 }
 
-function modOrder(n: bigint): bigint {
+/** The remainder that is not negative. */
+export function modOrder(n: bigint): bigint {
   const r = n % BLS_ORDER;
   return r < 0n ? r + BLS_ORDER : r;
 }
 
 /** By the extended Euclidean algorithm; `n` is not 0 modulo the order, which is prime. */
-function inverseModOrder(n: bigint): bigint {
+export function inverseModOrder(n: bigint): bigint {
   let [a, b] = [BLS_ORDER, modOrder(n)];
   let [x, y] = [0n, 1n];
   while (b !== 0n) {

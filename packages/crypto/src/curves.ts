@@ -9,6 +9,7 @@ import { ed25519ToDer, p256ToDer, secp256k1ToDer } from "./der.ts";
 import type { BasicSignatures, Signer } from "./signatures.ts";
 
 export { nobleBls } from "./bls-noble.ts";
+export { nobleCurve } from "./dkg/curve-noble.ts";
 
 function safely(verify: () => boolean): boolean {
   try {
