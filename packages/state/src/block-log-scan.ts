@@ -27,13 +27,17 @@ export interface SegmentScan {
   readonly nextHeight: Height;
 }
 
-/** `seed` is the start value of the network's checksums. */
-export function scanSegment(segment: Segment, seed: number): SegmentScan {
+/** `seed` is the start value of the network's checksums; records of heights below `unread` are taken at their headers' word. */
+export function scanSegment(
+  segment: Segment,
+  seed: number,
+  { unread = 0 }: { readonly unread?: Height } = {},
+): SegmentScan {
   const reader = new WindowReader(segment.file);
   let at = SEGMENT_HEADER_BYTES;
   let { chain, firstHeight: nextHeight } = segment;
   for (;;) {
-    const header = validRecord(reader, at, seed);
+    const header = validRecord(reader, at, { seed, unread });
     if (header === null || header.previous !== chain || header.height !== nextHeight) {
       return { end: at, chain, nextHeight };
     }
@@ -44,9 +48,14 @@ export function scanSegment(segment: Segment, seed: number): SegmentScan {
 }
 
 /** The record at `at` if its own checksum holds, whatever stands before it. */
-function validRecord(reader: WindowReader, at: number, seed: number): RecordHeader | null {
+function validRecord(
+  reader: WindowReader,
+  at: number,
+  { seed, unread }: { readonly seed: number; readonly unread: Height },
+): RecordHeader | null {
   const header = readRecordHeader(reader.read(at, RECORD_HEADER_BYTES));
   if (header === null || at + RECORD_HEADER_BYTES + header.length > reader.size) return null;
+  if (header.height < unread) return header;
   const bytes = reader.read(at, RECORD_HEADER_BYTES + header.length);
   return recordSum(bytes, seed) === header.sum ? header : null;
 }
@@ -58,7 +67,7 @@ export function requireTorn(segment: Segment, bad: number, seed: number): void {
     const start = reader.read(at, 4);
     const isMagic = start[0] === (KIND_BLOCK & 0xff) || start[0] === (KIND_MARK & 0xff);
     if (!isMagic) continue;
-    const header = validRecord(reader, at, seed);
+    const header = validRecord(reader, at, { seed, unread: 0 });
     if (header !== null && header.durable > bad)
       throw corrupt(segment.name, `a record at byte ${bad}, which had been synced`);
   }

@@ -158,9 +158,9 @@ export function readFrames(
   name: string,
   file: DiskFile,
   network: Uint8Array,
-  options: { readonly windowBytes?: number } = {},
+  options: { readonly windowBytes?: number; readonly skips?: boolean } = {},
 ): FrameReader {
-  const reader = new WindowReader(file, options.windowBytes);
+  const reader = new WindowReader(file, options);
   const headerBytes = fileHeaderBytes(HEADER_FIELDS);
   const head = reader.read(0, headerBytes).slice();
   const [generation, height, parent] = decodeFileHeader(name, head, {

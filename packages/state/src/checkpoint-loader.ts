@@ -23,7 +23,7 @@ import { checksum } from "./checksum.ts";
 import { decodeCanister, decodeIngressEntry, decodeSystem } from "./codec/records.ts";
 import { ColdPages } from "./cold-pages.ts";
 import type { Disk, DiskFile } from "./disk.ts";
-import { corrupt, networkTag, STREAM_BYTES, viewOf } from "./durable-format.ts";
+import { corrupt, networkTag, viewOf } from "./durable-format.ts";
 import { PageTable } from "./page-table.ts";
 import { PageArena } from "./pages.ts";
 import { RecordPool } from "./record-pool.ts";
@@ -31,9 +31,6 @@ import type { BlobKey, IngressEntry, ReplicatedState, SnapshotKey } from "./type
 
 /** Stores up to this size are read whole at the start, so that damage is told before anything runs: some 50 ms. */
 const VERIFIED_BYTES_MAX: number = 32 << 20;
-/** Bytes fetched at once where most of a file is skipped. */
-const SKIPPING_BYTES: number = 64 << 10;
-
 export interface LoadedCheckpoint {
   readonly state: ReplicatedState;
   /** Has the state's pages, made in epoch 0: advance it before the first round. */
@@ -67,6 +64,8 @@ export interface LoadOptions {
    * follows the arena then needs a reader of cold pages. When not given, all pages come into memory and stay there.
    */
   readonly hotPagesMax?: number | undefined;
+  /** Whether small stores are read whole at once, true by default; pages are checked when they are used anyway. */
+  readonly verify?: boolean;
 }
 
 /** The state of the current checkpoint, null when none was ever made. */
@@ -85,8 +84,9 @@ export interface CheckpointChain {
 /** The state that a chain of checkpoint files adds up to. */
 export function loadChain(disk: Disk, from: CheckpointChain, options: LoadOptions): LoadedCheckpoint {
   const network = networkTag(options.networkId);
-  const arena = new PageArena({ cold: new ColdPages(disk), hotPagesMax: options.hotPagesMax });
-  const verify = options.hotPagesMax !== undefined && checkpointInfo(from).chainBytes <= VERIFIED_BYTES_MAX;
+  const { hotPagesMax, verify: wanted = true } = options;
+  const arena = new PageArena({ cold: new ColdPages(disk), hotPagesMax });
+  const verify = wanted && hotPagesMax !== undefined && checkpointInfo(from).chainBytes <= VERIFIED_BYTES_MAX;
   const loading: Loading = {
     arena,
     pages: new PagesLoader(arena, { verify }),
@@ -100,13 +100,12 @@ export function loadChain(disk: Disk, from: CheckpointChain, options: LoadOption
   };
   let parent = 0;
   for (const entry of from.chain) {
-    applyFile(disk, loading, { network, entry, parent, windowBytes: verify ? STREAM_BYTES : SKIPPING_BYTES });
+    applyFile(disk, loading, { network, entry, parent, skips: !verify });
     parent = entry.generation;
   }
   const last = checkpointFileName(parent);
   arena.reclaim(0);
-  arena.freeUnreferenced();
-  if (options.hotPagesMax === undefined) arena.warm();
+  if (hotPagesMax === undefined) arena.warm();
   if (loading.height !== from.height)
     throw corrupt(last, `it is of height ${loading.height}, not ${from.height}`);
   return assemble(last, loading, from);
@@ -119,10 +118,10 @@ function applyFile(
     readonly network: Uint8Array;
     readonly entry: CheckpointChain["chain"][number];
     readonly parent: number;
-    readonly windowBytes: number;
+    readonly skips: boolean;
   },
 ): void {
-  const { network, entry, parent, windowBytes } = options;
+  const { network, entry, parent, skips } = options;
   const name = checkpointFileName(entry.generation);
   let file: DiskFile;
   try {
@@ -131,7 +130,7 @@ function applyFile(
     throw corrupt(name, "the manifest names it, but it cannot be opened", cause);
   }
   try {
-    const reader = readFrames(name, file, network, { windowBytes });
+    const reader = readFrames(name, file, network, { skips });
     const { header } = reader;
     if (
       header.generation !== entry.generation ||

@@ -149,18 +149,20 @@ export class PagesLoader {
       throw corrupt(name, "a frame of pages with the wrong length");
     const view = viewOf(entries);
     const { generation } = reader.header;
-    let firstId: PageId = 0;
+    const indices = new Uint32Array(count);
+    const sums = new Uint32Array(count);
     for (let i = 0; i < count; i++) {
-      const index = view.getUint32(ENTRY_BYTES * i, true);
-      const sum = view.getUint32(ENTRY_BYTES * i + 4, true);
-      if (this.#verify) {
-        const page = reader.read(frame.bulkOffset + i * PAGE_BYTES, PAGE_BYTES);
-        if (checksum(page) !== sum) throw corrupt(name, `page ${index} of a memory`);
-      }
-      const id = this.#arena.adopt({ generation, unit: unit + i * PAGE_UNITS, sum });
-      if (i === 0) firstId = id;
-      this.replace(memory.table, index, id);
+      indices[i] = view.getUint32(ENTRY_BYTES * i, true);
+      sums[i] = view.getUint32(ENTRY_BYTES * i + 4, true);
     }
+    if (this.#verify) {
+      for (let i = 0; i < count; i++) {
+        const page = reader.read(frame.bulkOffset + i * PAGE_BYTES, PAGE_BYTES);
+        if (checksum(page) !== sums[i]) throw corrupt(name, `page ${indices[i]} of a memory`);
+      }
+    }
+    const firstId = this.#arena.adoptRun({ generation, unit }, sums);
+    memory.table.placeRun(indices, firstId, (old) => this.#arena.retire(old));
     const frames = this.#frames.get(generation);
     const loaded = { unit, firstId, count };
     if (frames === undefined) this.#frames.set(generation, [loaded]);
@@ -182,10 +184,7 @@ export class PagesLoader {
   /** Puts a version in a table's place, 0 for none. */
   replace(table: PageTable, index: number, id: PageId): void {
     this.#arena.retain(id);
-    const old = table.get(index);
-    // Not a change of the table's own: the state equals its checkpoint.
-    table.applyDelta(Uint32Array.of(index, id));
-    this.#arena.retire(old);
+    this.#arena.retire(table.place(index, id));
   }
 
   #find(generation: number, unit: number): PageId | null {

@@ -134,16 +134,28 @@ export function decodeFileHeader(
     : Array.from({ length: expected.fields }, (_, i) => getU64(view, 48 + 8 * i));
 }
 
+/** What a reader that skips much fetches where it did not read before. */
+const WINDOW_BYTES_MIN = 4096;
+
 /** Reads a file mostly forwards: small reads are served from a window fetched at once. */
 export class WindowReader {
   readonly #file: DiskFile;
   readonly #windowBytes: number;
+  readonly #firstBytes: number;
   #start = 0;
   #window: Uint8Array = new Uint8Array(0);
 
-  constructor(file: DiskFile, windowBytes: number = STREAM_BYTES) {
+  /** `skips`: most of the file is passed over, and windows grow where it is not. */
+  constructor(
+    file: DiskFile,
+    {
+      windowBytes = STREAM_BYTES,
+      skips = false,
+    }: { readonly windowBytes?: number; readonly skips?: boolean } = {},
+  ) {
     this.#file = file;
     this.#windowBytes = windowBytes;
+    this.#firstBytes = skips ? Math.min(WINDOW_BYTES_MIN, windowBytes) : windowBytes;
   }
 
   get size(): number {
@@ -155,8 +167,10 @@ export class WindowReader {
     const at = offset - this.#start;
     if (at >= 0 && at + length <= this.#window.length) return this.#window.subarray(at, at + length);
     if (length > this.#windowBytes) return this.#file.read(offset, length);
+    const goesOn = at >= 0 && at <= this.#window.length;
+    const bytes = goesOn ? Math.min(2 * this.#window.length, this.#windowBytes) : this.#firstBytes;
     this.#start = offset;
-    this.#window = this.#file.read(offset, this.#windowBytes);
+    this.#window = this.#file.read(offset, Math.max(bytes, length, this.#firstBytes));
     return this.#window.subarray(0, length);
   }
 }

@@ -17,7 +17,7 @@ import { CHECKPOINT_PREFIX } from "./checkpoint-format.ts";
 import { readCheckpointHeader } from "./checkpoint-former.ts";
 import { type CheckpointChain, type LoadedCheckpoint, loadChain } from "./checkpoint-loader.ts";
 import { checkpointFileName, MANIFEST_FILE, type Manifest, readManifest } from "./checkpoint-manifest.ts";
-import type { Disk, DiskFile } from "./disk.ts";
+import type { Disk } from "./disk.ts";
 import {
   corrupt,
   decodeFileHeader,
@@ -27,7 +27,7 @@ import {
   WindowReader,
 } from "./durable-format.ts";
 import { openIdentity } from "./store-identity.ts";
-import type { PinnedFile, PinnedStore } from "./store-pin.ts";
+import { openPinned, type PinnedFile, type PinnedStore, pinnedDisk } from "./store-pin.ts";
 
 export interface History {
   readonly networkId: Uint8Array;
@@ -56,36 +56,6 @@ interface Segment {
 interface Log {
   segments: Segment[];
   readonly hashes: Map<Height, Uint8Array>;
-}
-
-function refuse(): never {
-  throw new OrreryError("internal", "what is pinned is read only");
-}
-
-function openPinned(file: PinnedFile): DiskFile {
-  return {
-    size: file.bytes,
-    read: (offset, length) => file.read(offset, length),
-    write: refuse,
-    truncate: refuse,
-    sync: refuse,
-    close: () => undefined,
-  };
-}
-
-/** A disk of pinned files, for whoever reads one. */
-function pinnedDisk(files: readonly PinnedFile[]): Disk {
-  return {
-    list: () => files.map(({ name }) => name),
-    open(name): DiskFile {
-      const file = files.find((one) => one.name === name);
-      if (file === undefined) throw new OrreryError("file_missing", `${name}: no such file`);
-      return openPinned(file);
-    },
-    rename: refuse,
-    remove: refuse,
-    syncDirectory: refuse,
-  };
 }
 
 export function openHistory({ files }: PinnedStore): History {

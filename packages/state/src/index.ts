@@ -19,6 +19,7 @@ export { type LogRecord, STORE_FORMAT } from "./durable-format.ts";
 export { fullStateHash, memoryHash } from "./full-hash.ts";
 export { type History, openHistory } from "./history.ts";
 export * from "./new-state.ts";
+export { type Newest, openNewest } from "./newest.ts";
 export { PageReader, type Slab } from "./page-reader.ts";
 export * from "./page-table.ts";
 export * from "./pages.ts";

@@ -5,7 +5,7 @@
  * on another thread sees the whole old one or the whole new one.
  */
 import { assert } from "@orrery/base";
-import type { PageLocation } from "./cold-pages.ts";
+import { PAGE_UNITS, type PageLocation } from "./cold-pages.ts";
 import type { PageId } from "./page-table.ts";
 
 /** Versions whose entries are in one slab: 512 KiB. */
@@ -76,6 +76,18 @@ export class PageDirectory {
     Atomics.store(words, at + UNIT, unit);
     Atomics.store(words, at + SUM, sum);
     Atomics.store(words, at + GENERATION, generation);
+  }
+
+  /** Ids of one slab that follow one another, for pages that do in a file; nobody reads them yet. */
+  setRun(first: PageId, at: Pick<PageLocation, "generation" | "unit">, sums: Uint32Array): void {
+    const words = this.#slab(first);
+    let word = (first % DIRECTORY_IDS) * ENTRY_WORDS;
+    for (let i = 0; i < sums.length; i++) {
+      words[word + GENERATION] = at.generation;
+      words[word + UNIT] = at.unit + i * PAGE_UNITS;
+      words[word + SUM] = sums[i] as number;
+      word += ENTRY_WORDS;
+    }
   }
 
   /** The id is free again. */

@@ -159,6 +159,39 @@ export class PageTable {
     for (let i = 0; i < delta.length; i += 2) this.#changed.delete(delta[i] as number);
   }
 
+  /** As `set`, but no change of its own: the table is being put together. */
+  place(index: number, id: PageId): PageId {
+    return this.#put(index, id);
+  }
+
+  /** The same for ids that follow one another from `first` on, at these places in any order; `replaced` hears what stood there. */
+  placeRun(indices: Uint32Array, first: PageId, replaced: (id: PageId) => void): void {
+    let done = 0;
+    while (done < indices.length && this.#chunks === null) {
+      const old = this.#put(indices[done] as number, first + done);
+      if (old !== 0) replaced(old);
+      done++;
+    }
+    let chunk = NO_PAGES;
+    let key = -1;
+    for (; done < indices.length; done++) {
+      const index = indices[done] as number;
+      const place = index % CHUNK_PAGES;
+      if (key !== (index - place) / CHUNK_PAGES) {
+        // The first of a chunk the long way: the chunk is there then, and no clone has it.
+        const old = this.#put(index, first + done);
+        if (old !== 0) replaced(old);
+        key = (index - place) / CHUNK_PAGES;
+        chunk = this.#chunks?.get(key) as Uint32Array;
+        continue;
+      }
+      const old = chunk[place] as number;
+      chunk[place] = first + done;
+      if (old === 0) this.#pages++;
+      else replaced(old);
+    }
+  }
+
   #put(index: number, id: PageId): PageId {
     if (this.#chunks === null) {
       const at = this.#find(index);

@@ -64,6 +64,50 @@ test("a page table is a sparse map, and its deltas carry a mirror along", () => 
   );
 });
 
+test("runs of pages stand where single ones would, whatever stood there and whoever else has the table", () => {
+  const run = fc.uniqueArray(fc.integer({ min: 0, max: 1_600 }), { maxLength: 300 });
+  const runs = fc.array(fc.record({ run, sorted: fc.boolean(), cloned: fc.boolean() }), { maxLength: 6 });
+  fc.assert(
+    fc.property(runs, (all) => {
+      const [table, model] = [new PageTable(), new PageTable()];
+      let next = 1;
+      for (const { run: places, sorted, cloned } of all) {
+        const indices = Uint32Array.from(sorted ? [...places].sort((a, b) => a - b) : places);
+        const clone = cloned ? table.clone() : null;
+        const before = [...table.entries()];
+        const replaced: PageId[] = [];
+        table.placeRun(indices, next, (id) => replaced.push(id));
+        const expected = [...indices].map((at, i) => model.place(at, next + i)).filter((id) => id !== 0);
+        next += indices.length;
+        assert.deepEqual(replaced, expected);
+        assert.deepEqual([...table.entries()], [...model.entries()]);
+        assert.equal(table.pageCount, model.pageCount);
+        if (clone !== null) assert.deepEqual([...clone.entries()], before);
+      }
+      assert.deepEqual(table.takeDelta(), new Uint32Array(0));
+    }),
+  );
+});
+
+test("versions of a file get ids that follow one another, each with its place", () => {
+  const location = { generation: 3, unit: 7 };
+  const sums = Uint32Array.from({ length: 40_000 }, (_, i) => 2 * i);
+  const arena = new PageArena();
+  const own = arena.allocate(new Uint8Array(PAGE_BYTES).fill(1));
+  const first = arena.adoptRun(location, sums);
+  assert.equal(arena.livePages, 1 + sums.length);
+  for (const i of [0, 1, 32_766, 32_767, 32_768, 39_999]) {
+    assert.deepEqual(arena.location(first + i), { generation: 3, unit: 7 + 16 * i, sum: 2 * i });
+    assert.ok(arena.isLive(first + i) && !arena.isFresh(first + i));
+  }
+  const next = arena.allocate(new Uint8Array(PAGE_BYTES).fill(2));
+  assert.deepEqual([own, next], [first - 1, first + sums.length]);
+  arena.retire(first + 5);
+  arena.reclaim(0);
+  assert.equal(arena.location(first + 5), null);
+  assert.equal(arena.livePages, 1 + sums.length);
+});
+
 const arenaStep = fc.oneof(
   { weight: 5, arbitrary: fc.record({ kind: fc.constant("allocate" as const), fill: fc.nat(255) }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constant("retire" as const), pick: fc.nat() }) },

@@ -7,7 +7,7 @@
  * canisters of one module) by `retain`; each of them retires its own reference, and the last one counts.
  */
 import { assert } from "@orrery/base";
-import type { ColdPages, PageLocation } from "./cold-pages.ts";
+import { type ColdPages, PAGE_UNITS, type PageLocation } from "./cold-pages.ts";
 import { DIRECTORY_BYTES, DIRECTORY_IDS } from "./page-directory.ts";
 import { PageReader, SLAB_PAGES, type Slab } from "./page-reader.ts";
 import { PAGE_BYTES, type PageId } from "./page-table.ts";
@@ -101,20 +101,25 @@ export class PageArena extends PageReader {
     return id;
   }
 
-  /** A version that a checkpoint file has, without references: `retain` gives it some, `freeUnreferenced` ends it otherwise. */
-  adopt(location: PageLocation): PageId {
-    const id = this.#newId();
-    this.directory.setLocation(id, location);
-    this.#setCounts(id, 0, 0);
-    this.#live++;
-    return id;
-  }
-
-  /** Ends versions from `adopt` that got no reference: before the first round only. */
-  freeUnreferenced(): void {
-    for (let id = this.#nextId - 1; id > 0; id--) {
-      if (this.#referencesTo(id) === 0 && this.directory.isStored(id)) this.#release(id);
+  /**
+   * Versions that stand behind one another in a checkpoint file from `location` on, with these checksums: one reference each, which
+   * `retire` takes back. Returns the first of their ids, which follow one another. Before the first round only, when nobody else reads.
+   */
+  adoptRun({ generation, unit }: Pick<PageLocation, "generation" | "unit">, sums: Uint32Array): PageId {
+    const first = this.#nextId;
+    for (let done = 0; done < sums.length; ) {
+      if (this.#nextId >= this.directory.capacity) this.#moreIds();
+      const room = DIRECTORY_IDS - (this.#nextId % DIRECTORY_IDS);
+      const part = sums.subarray(done, done + room);
+      this.directory.setRun(this.#nextId, { generation, unit: unit + done * PAGE_UNITS }, part);
+      const slab = Math.floor(this.#nextId / DIRECTORY_IDS);
+      const at = this.#nextId % DIRECTORY_IDS;
+      (this.#references[slab] as Uint32Array).fill(1, at, at + part.length);
+      this.#nextId += part.length;
+      this.#live += part.length;
+      done += part.length;
     }
+    return first;
   }
 
   /** Brings every cold version into memory. Cost: all of them. */
@@ -222,12 +227,14 @@ export class PageArena extends PageReader {
   #newId(): PageId {
     const free = this.#freeIds.pop();
     if (free !== undefined) return free;
-    if (this.#nextId >= this.directory.capacity) {
-      this.#share("directory", DIRECTORY_BYTES);
-      this.#references.push(new Uint32Array(DIRECTORY_IDS));
-      this.#born.push(new Uint32Array(DIRECTORY_IDS));
-    }
+    if (this.#nextId >= this.directory.capacity) this.#moreIds();
     return this.#nextId++;
+  }
+
+  #moreIds(): void {
+    this.#share("directory", DIRECTORY_BYTES);
+    this.#references.push(new Uint32Array(DIRECTORY_IDS));
+    this.#born.push(new Uint32Array(DIRECTORY_IDS));
   }
 
   #takeSlot(id: PageId): number {

@@ -268,3 +268,34 @@ export function pinStores(disks: readonly Disk[], options: PinOptions = {}): Pin
     `the network's stores were written at each of ${ATTEMPTS_MAX} looks at them; try again when it has less to do, or stop it first`,
   );
 }
+
+function refuse(): never {
+  throw new OrreryError("internal", "what is pinned is read only");
+}
+
+/** For whoever reads files of a disk. */
+export function openPinned(file: PinnedFile): DiskFile {
+  return {
+    size: file.bytes,
+    read: (offset, length) => file.read(offset, length),
+    write: refuse,
+    truncate: refuse,
+    sync: refuse,
+    close: () => undefined,
+  };
+}
+
+/** A disk of pinned files, for whoever reads one. */
+export function pinnedDisk(files: readonly PinnedFile[]): Disk {
+  return {
+    list: () => files.map(({ name }) => name),
+    open(name): DiskFile {
+      const file = files.find((one) => one.name === name);
+      if (file === undefined) throw new OrreryError("file_missing", `${name}: no such file`);
+      return openPinned(file);
+    },
+    rename: refuse,
+    remove: refuse,
+    syncDirectory: refuse,
+  };
+}
