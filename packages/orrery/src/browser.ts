@@ -33,7 +33,7 @@ export {
   type Traces,
 } from "./types.ts";
 
-export interface BrowserNetworkOptions extends Omit<NetworkOptions, "outcalls"> {
+export interface BrowserNetworkOptions extends Omit<NetworkOptions, "outcalls" | "from"> {
   /** What answers the canisters' HTTPS outcalls. By default they wait for `answerOutcall`, or for a minute of the network's time. */
   readonly outcalls?: OutcallHandler;
 }
@@ -97,7 +97,7 @@ export async function createNetwork(options: BrowserNetworkOptions = {}): Promis
   const { outcalls = null, ...rest } = options;
   shared ??= surroundings();
   const around = await shared;
-  const { state, wall, ...start } = startOf(rest);
+  const { state, from, wall, ...start } = startOf(rest);
   const instanceOptions = { ...start, host: around.host };
   const instance = state === null ? createInstance(instanceOptions) : openArchive(instanceOptions, state);
   const remote = asked(new Room(instance, around, { wall, outcalls: null }));

@@ -45,14 +45,16 @@ export type FolderLoader = (
 
 /** Where a network begins, as its user said it. */
 export function startOf(options: Omit<NetworkOptions, "outcalls">): Omit<NetworkStart, "outcalls"> {
+  const { from = null } = options;
   const wall = options.clock === "wall";
   const subnets: readonly Kind[] = ["system", ...(options.subnets ?? ["application"])];
   return {
     topology: subnets.map((kind) => ({ kind })),
     ids: "node",
     state: options.state ?? null,
+    from,
     seed: options.seed ?? new Uint8Array(32),
-    time: wall ? wallTime() : (options.time ?? GENESIS_TIME),
+    time: wall ? wallTime() : (options.time ?? (from === null ? GENESIS_TIME : 0n)),
     wall,
   };
 }

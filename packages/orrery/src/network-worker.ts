@@ -1,9 +1,12 @@
 /** The thread of a program's in-process networks: each asked synchronously over a port of its own, and all over the thread's. */
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { assert, assertNever, OrreryError } from "@orrery/base";
+import { systemCanisters } from "@orrery/canisters";
 import { createChannel, installFastHashes } from "@orrery/host";
-import { createInstance, openArchive } from "@orrery/sim/instance";
-import type { NetworkAnswer, NetworkCall, Opened, ThreadCall } from "./protocol.ts";
+import { pinNetwork } from "@orrery/host/kept-stores";
+import { createInstance, type Instance, openArchive } from "@orrery/sim/instance";
+import { copyNetwork } from "@orrery/sim/kept";
+import type { NetworkAnswer, NetworkCall, NetworkStart, Opened, ThreadCall } from "./protocol.ts";
 import { Room } from "./room.ts";
 import { threadSurroundings } from "./thread-surroundings.ts";
 
@@ -47,13 +50,18 @@ function settleIn(
   return room.opened();
 }
 
+/** From nothing, from what another one saved, or from a node's state directory. */
+function begin({ from, state, wall, outcalls, ...rest }: NetworkStart): Instance {
+  const { host } = surroundings;
+  if (from !== null) return copyNetwork(pinNetwork(from), { host, time: rest.time, systemCanisters });
+  return state === null ? createInstance({ ...rest, host }) : openArchive({ ...rest, host }, state);
+}
+
 function perform(call: ThreadCall): unknown {
   switch (call.kind) {
     case "open": {
-      const { wall, outcalls, state, ...rest } = call.start;
-      const options = { ...rest, host: surroundings.host };
-      const instance = state === null ? createInstance(options) : openArchive(options, state);
-      return settleIn(new Room(instance, surroundings, { wall, outcalls }), call);
+      const { wall, outcalls } = call.start;
+      return settleIn(new Room(begin(call.start), surroundings, { wall, outcalls }), call);
     }
     case "fork":
       return settleIn(tenant(call.of).room.fork(), call);

@@ -4,6 +4,7 @@
  * may use. Everything follows from seed, time and calls; with a virtual clock a run repeats exactly.
  * `fetch` serves unmodified agents: `HttpAgent.create({ host: network.url, fetch: network.fetch, rootKey: network.rootKey })`.
  */
+import { OrreryError } from "@orrery/base";
 import { loadFolder } from "./canister-folder.ts";
 import { networkOf, startOf } from "./facade.ts";
 import { openNetwork } from "./thread.ts";
@@ -19,8 +20,22 @@ function outcallsOf({ outcalls }: NetworkOptions): {
     : { handler: null, real: outcalls };
 }
 
+/** What a copy has of the network that it is a copy of. */
+const COPIED = ["state", "seed", "subnets"] as const;
+
+function checkCopy(options: NetworkOptions): void {
+  const said = options.from === undefined ? undefined : COPIED.find((name) => options[name] !== undefined);
+  if (said === undefined) return;
+  throw new OrreryError(
+    "options_conflict",
+    `a copy of the network in ${options.from} has that one's ${said}: leave "${said}" out, or leave "from" out`,
+    { data: { option: said } },
+  );
+}
+
 /** Makes a network; ready when the promise resolves. */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
+  checkCopy(options);
   const { handler, real } = outcallsOf(options);
   return networkOf(await openNetwork({ ...startOf(options), outcalls: real }), handler, loadFolder);
 }

@@ -14,6 +14,8 @@ export interface NetworkStart
   extends Pick<InstanceOptions, "topology" | "ids" | "seed" | "time" | "ingressBytesMax"> {
   /** What an earlier network saved, instead of a new one; null: a new one. */
   readonly state: Uint8Array | null;
+  /** The state directory of a node's network to make a copy of; null: none. */
+  readonly from: string | null;
   /** The clock follows the machine's. */
   readonly wall: boolean;
   /** Null: outcalls are answered by whoever has the network. */

@@ -18,6 +18,11 @@ export interface NetworkOptions {
   readonly subnets?: readonly SubnetKind[];
   /** What an earlier network saved: it goes on with its subnets, its seed and its time. */
   readonly state?: Uint8Array;
+  /**
+   * State directory of a network of `orrery start`, running or not: this one is a copy of it as it is now, with its canisters, ids, cycles, time
+   * and keys, and goes its own way in memory. The directory is only read, and whoever runs the network never hears of it.
+   */
+  readonly from?: string;
   /** 32 bytes; the same seed and the same calls give the same network. Zeros by default. */
   readonly seed?: Uint8Array;
   /**
@@ -25,7 +30,7 @@ export interface NetworkOptions {
    * agents over `fetch` need, since they stamp requests with it.
    */
   readonly clock?: ClockKind;
-  /** First instant of a virtual clock; 2021-05-06T19:17:10Z by default. */
+  /** First instant of a virtual clock; 2021-05-06T19:17:10Z by default, or the instant of what it goes on from. */
   readonly time?: TimeNs;
   /**
    * What answers the canisters' HTTPS outcalls: a function, for tests; or how they are really made (`{}` as the public network does).

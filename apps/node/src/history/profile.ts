@@ -2,24 +2,15 @@
  * A call that nobody made, in a copy of the network as it is in the newest blocks: the copy is in this thread's memory, nothing is written,
  * and the network, running or not, never hears of it.
  */
-import { principalFromText, principalToText, silentLogger, type TimeNs } from "@orrery/base";
-import { batchOf, decodeFinalizedBlock } from "@orrery/consensus";
+import { principalFromText, type TimeNs } from "@orrery/base";
+import { systemCanisters } from "@orrery/canisters";
 import type { Bls } from "@orrery/crypto";
-import { createChainKeys } from "@orrery/crypto/chain-keys";
 import { nodeLimits } from "@orrery/execution/node";
 import { createNodeSigner, inflateGzip, nodePublicKeyDer } from "@orrery/host";
-import {
-  type CallResult,
-  type CanisterCall,
-  type Instance,
-  joinInstance,
-  type LoadedSubnet,
-  type MessageId,
-} from "@orrery/sim/instance";
+import type { CallResult, CanisterCall, Instance, MessageId } from "@orrery/sim/instance";
+import { copyNetwork } from "@orrery/sim/kept";
 import { type ProfiledCall, profiledMessage, profiledQueries, watchCall } from "@orrery/sim/profile";
-import { creationSubnetIds } from "../genesis.ts";
-import { openTip } from "../tip.ts";
-import type { NetworkPast } from "./network.ts";
+import type { Pinned } from "@orrery/state";
 import type { HistoryProgress, ProfileAnswer, ProfileAsk } from "./types.ts";
 
 /** Rounds of a call that goes on and on: more than the longest message takes. */
@@ -34,17 +25,18 @@ const WAITING = {
 } as const;
 
 export interface ProfileOptions {
-  readonly past: NetworkPast;
+  /** The copy's from then on. */
+  readonly pinned: Pinned;
   readonly bls: Bls;
   readonly ask: ProfileAsk;
   readonly onProgress: (progress: HistoryProgress) => void;
 }
 
-export function answerProfile({ past, bls, ask, onProgress }: ProfileOptions): ProfileAnswer {
-  const instance = copyOf(past, bls, onProgress);
-  const { canisterId, method, arg, query, names } = ask;
+export function answerProfile(options: ProfileOptions): ProfileAnswer {
+  const instance = copyOf(options);
+  const { canisterId, method, arg, query, names, sender } = options.ask;
   const call: CanisterCall = {
-    sender: principalFromText(ask.sender),
+    sender: principalFromText(sender),
     canisterId: principalFromText(canisterId),
     method,
     arg,
@@ -61,49 +53,22 @@ export function answerProfile({ past, bls, ask, onProgress }: ProfileOptions): P
   return answerOf(result, profiledMessage(instance, submitted.value.requestId, labels));
 }
 
-/** The subnets as they are after their newest blocks, at the machine's time. */
-function copyOf(past: NetworkPast, bls: Bls, onProgress: ProfileOptions["onProgress"]): Instance {
-  const { genesis, subnets } = past;
-  const locals = subnets.map(({ local }) => local);
-  const creationSubnets = creationSubnetIds(genesis, locals);
-  const chainKeys = createChainKeys(genesis.seed);
-  const loaded = subnets.map(({ local, history }): LoadedSubnet => {
-    const tip = openTip({
-      source: { kind: "past", history, height: history.last ?? 0 },
-      subnet: local.info,
-      creationSubnets,
-      genesisTime: genesis.time,
-      chainKeys,
-      logger: silentLogger,
-    });
-    const subnetId = principalToText(local.info.subnetId);
-    for (const { bytes } of history.blocks(tip.state.height + 1)) {
-      const { height } = tip.apply(batchOf(decodeFinalizedBlock(bytes)));
-      tip.reclaim(height);
-      onProgress({ subnetId, height, last: history.last ?? height });
-    }
-    return { state: tip.state, arena: tip.arena };
-  });
+/** The network as it is after its newest blocks, at the machine's time. */
+function copyOf({ pinned, bls, onProgress }: ProfileOptions): Instance {
   const wall: TimeNs = BigInt(Date.now()) * NS_PER_MS;
   const { heartbeatIntervalNs } = nodeLimits("application");
-  return joinInstance(
-    {
-      topology: genesis.subnets.map(({ type, admins }) => ({
-        kind: type,
-        ...(admins === undefined ? {} : { admins }),
-      })),
-      seed: genesis.seed,
-      time: wall,
-      limits: { heartbeatIntervalNs },
-      host: {
-        bls,
-        inflate: inflateGzip,
-        ed25519PublicKeyDer: nodePublicKeyDer,
-        ed25519Signer: createNodeSigner,
-      },
+  return copyNetwork(pinned, {
+    time: wall,
+    limits: { heartbeatIntervalNs },
+    systemCanisters,
+    onProgress,
+    host: {
+      bls,
+      inflate: inflateGzip,
+      ed25519PublicKeyDer: nodePublicKeyDer,
+      ed25519Signer: createNodeSigner,
     },
-    loaded,
-  );
+  });
 }
 
 /** Null: it waits for something that does not come by itself. */

@@ -3,6 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { assert, OrreryError } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { installFastHashes } from "@orrery/host";
+import { pinNetwork } from "@orrery/host/kept-stores";
 import { answerHistory } from "./answer.ts";
 import { openPast } from "./network.ts";
 import { answerProfile } from "./profile.ts";
@@ -31,19 +32,19 @@ function report(message: HistoryReport): void {
 
 async function run(): Promise<HistoryReport> {
   const bls = await createMclBls();
-  const past = openPast(stateDir, bls);
   let told = performance.now();
+  const onProgress = (progress: HistoryProgress): void => {
+    if (performance.now() - told < PROGRESS_MS) return;
+    told = performance.now();
+    report({ kind: "progress", progress });
+  };
+  if (ask.kind === "profile") {
+    const pinned = pinNetwork(stateDir);
+    return { kind: "answer", answer: answerProfile({ pinned, bls, ask, onProgress }) };
+  }
+  const past = openPast(stateDir, bls);
   try {
-    const onProgress = (progress: HistoryProgress): void => {
-      if (performance.now() - told < PROGRESS_MS) return;
-      told = performance.now();
-      report({ kind: "progress", progress });
-    };
-    const answer =
-      ask.kind === "profile"
-        ? answerProfile({ past, bls, ask, onProgress })
-        : answerHistory({ past, ask, onProgress });
-    return { kind: "answer", answer };
+    return { kind: "answer", answer: answerHistory({ past, ask, onProgress }) };
   } finally {
     past.close();
   }

@@ -98,6 +98,7 @@ export class PocketIc {
       seed: new Uint8Array(32),
       time: GENESIS_TIME,
       state: null,
+      from: null,
       wall: false,
       outcalls: null,
       ingressBytesMax: INGRESS_BYTES_MAX,

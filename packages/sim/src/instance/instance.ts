@@ -20,6 +20,7 @@ import type { CanisterState, Disk } from "@orrery/state";
 import { answerOf, pending, queryOf, routeCall, submitCall } from "./calls.ts";
 import { type Core, mainReplica, type Network, newNetwork } from "./core.ts";
 import { Faults, type HeldMessage, type MessageRule } from "./faults.ts";
+import type { Holders } from "./holders.ts";
 import { hostedReplica } from "./hosted.ts";
 import type { Members } from "./members.ts";
 import { answerPending, pendingOutcalls } from "./outcalls.ts";
@@ -60,12 +61,19 @@ export class LocalInstance implements Instance {
   #tracer: Tracer | null = null;
   #profiling: (id: CanisterId) => boolean = () => false;
   readonly #faults: Faults;
+  readonly #holders: Holders | null;
   #disposed = false;
 
-  constructor(network: Network, faults: Faults = new Faults()) {
+  /** `holders`: those who share what its pages are in. */
+  constructor(
+    network: Network,
+    { faults = new Faults(), holders = null }: { faults?: Faults; holders?: Holders | null } = {},
+  ) {
     this.#network = network;
     this.#faults = faults;
+    this.#holders = holders;
     this.#core = network.core;
+    holders?.join();
   }
 
   get #live(): Members {
@@ -351,7 +359,7 @@ export class LocalInstance implements Instance {
 
   fork(): Instance {
     const network = { core: { ...this.#core }, members: this.#live.fork() };
-    return new LocalInstance(network, this.#faults.copy());
+    return new LocalInstance(network, { faults: this.#faults.copy(), holders: this.#holders });
   }
 
   save(open: (name: string) => Disk): void {
@@ -369,6 +377,7 @@ export class LocalInstance implements Instance {
     this.#network.members.dispose();
     this.#listeners.clear();
     this.#disposed = true;
+    this.#holders?.leave();
   }
 }
 

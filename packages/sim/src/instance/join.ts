@@ -2,6 +2,7 @@
 import { assert, equalBytes, OrreryError } from "@orrery/base";
 import type { PageArena, ReplicatedState } from "@orrery/state";
 import { newCore, placeOptions } from "./core.ts";
+import { Holders } from "./holders.ts";
 import { LocalInstance } from "./instance.ts";
 import { type MakeReplica, Members } from "./members.ts";
 import { nodePlaces } from "./places.ts";
@@ -16,9 +17,13 @@ export interface LoadedSubnet {
 
 /**
  * Subnets by the order of the topology, whose kinds and seed are the node's; `topology_invalid` when they are not. It goes on from the
- * newest of their times.
+ * newest of their times. `onGone` is called when it and all its forks are disposed of.
  */
-export function joinInstance(options: InstanceOptions, loaded: readonly LoadedSubnet[]): Instance {
+export function joinInstance(
+  options: InstanceOptions,
+  loaded: readonly LoadedSubnet[],
+  onGone: () => void,
+): Instance {
   const core = newCore({ ...options, ids: "node" });
   const places = nodePlaces(options.topology, placeOptions(core));
   const makers = places.map(({ place }, i): MakeReplica => {
@@ -39,5 +44,5 @@ export function joinInstance(options: InstanceOptions, loaded: readonly LoadedSu
   core.time = times.reduce((newest, time) => (time > newest ? time : newest), options.time);
   core.roundTime = core.time;
   core.nextPlace = places.length;
-  return new LocalInstance({ core, members });
+  return new LocalInstance({ core, members }, { holders: new Holders(onGone) });
 }
