@@ -20,7 +20,8 @@ export interface IcpNetwork {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-const ICP = fileURLToPath(
+/** The command itself, where it exists. */
+export const ICP_COMMAND: string = fileURLToPath(
   new URL("../../../node_modules/@icp-sdk/icp-cli-linux-x64/bin/icp", import.meta.url),
 );
 
@@ -81,7 +82,7 @@ export function createIcpProject(
     NO_COLOR: "1",
   };
   const run = async (...argv: readonly string[]): Promise<Outcome> => {
-    const child = spawn(ICP, argv, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(ICP_COMMAND, argv, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
     const written = { out: "", err: "" };
     for (const stream of ["out", "err"] as const) {
       child[stream === "out" ? "stdout" : "stderr"].setEncoding("utf8").on("data", (text: string) => {
