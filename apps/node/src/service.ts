@@ -23,6 +23,7 @@ import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.t
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
 import { Slices } from "./slices.ts";
 import type { Turns } from "./turns.ts";
+import { Turnstile } from "./turnstile.ts";
 
 /** The threads of all subnets. */
 export interface ServiceThreads {
@@ -119,13 +120,16 @@ export function createService(options: {
     admin: (request) => administer(request, { summary: replicas.summary, subnets, defaultSubnet: place }),
     ...createNodeGateway({ ...options, network: replicas, rootKey }),
   });
+  const turnstile = new Turnstile({ nowMs: () => performance.now(), nextTurn: setImmediate });
+  const serve = (request: HttpServerRequest): Promise<HttpServerResponse> | HttpServerResponse =>
+    turnstile.pass(() => api(request));
   return {
     subnets,
     defaultSubnet: place,
     summary: replicas.summary,
     handle(request): Promise<HttpServerResponse> | HttpServerResponse {
-      if (open || request.url === STATUS_PATH) return api(request);
-      return ready.promise.then(() => api(request));
+      if (open || request.url === STATUS_PATH) return serve(request);
+      return ready.promise.then(() => serve(request));
     },
     begin({ started, threads, logger, onFailure }) {
       joined = { threads, onFailure: (error) => onFailure("main", error) };

@@ -2,7 +2,7 @@
  * The worker threads of a node and the channels to them. The view starts last: it has nothing to do before execution does, and on
  * few cores it would take their start from the others.
  */
-import { type MessagePort, Worker } from "node:worker_threads";
+import { type MessagePort, type Transferable, Worker } from "node:worker_threads";
 import { type Height, OrreryError } from "@orrery/base";
 import { type Channel, createChannel } from "@orrery/host";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
@@ -26,6 +26,8 @@ import type { StartedView, Views } from "./views.ts";
 
 /** Machine code and page slabs are outside the JavaScript heap; this bounds records and trees. */
 const EXECUTION_HEAP_MB = 4_096;
+/** Below this a copy costs less than moving. */
+const TRANSFERRED_BYTES_MIN: number = 64 * 1024;
 
 export interface Threads {
   readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
@@ -39,11 +41,17 @@ export interface Threads {
 /** The threads once all of them run. */
 export type JoinedThreads = Pick<Threads, "storage" | "execution"> & { readonly views: Views };
 
+/** A record of megabytes, which nobody here looks at again, moves to the other thread instead of being copied. */
+function transferred({ buffer, byteLength }: Uint8Array): Transferable[] {
+  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
+  return isWhole && byteLength >= TRANSFERRED_BYTES_MIN ? [buffer] : [];
+}
+
 /** What the rounds of one subnet see of them. */
 export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetThreads {
   const { storage, execution, views } = threads;
   return {
-    append: (record) => storage.post({ kind: "append", subnet, record }),
+    append: (record) => storage.post({ kind: "append", subnet, record }, transferred(record.bytes)),
     execute: (batch) => execution.post({ kind: "batch", subnet, batch }),
     publish: (height) => views.publish(subnet, height),
     view: (call) => views.call({ ...call, subnet }),

@@ -7,13 +7,17 @@ import { after, before, describe, test } from "node:test";
 import type { Principal } from "@icp-sdk/core/principal";
 import { HOSTILE_MODULES } from "@orrery/execution/hostile";
 import { canisterArgument } from "../durability/candid.ts";
-import { countOf, replyOf, Stage } from "./stage.ts";
+import { countOf, replyOf, Stage, worstModule } from "./stage.ts";
 
 const NOTHING = new Uint8Array(0);
 const TURN_MS_MAX = 50;
 const ATTEMPTS_MAX = 3;
 /** More does not fit an ingress message beside the argument's frame. */
 const UPLOAD_BYTES_MAX = 2 * 1024 * 1024 - 1_000;
+const FLOODING_CANISTERS = 8;
+const CLIENTS = 16;
+/** Beside the envelope's frame. */
+const MESSAGE_BYTES: number = 2 * 1024 * 1024 - 1_000;
 const ALL: boolean = process.env["ORRERY_HOSTILE"] === "all";
 /** Those that cost a node most are enough for every run. */
 const WORST =
@@ -125,4 +129,47 @@ describe("a node under attack", () => {
       for (let i = 0; i < 10; i++) await neighbourAnswers();
     });
   });
+
+  /** Canisters that fill their queues to the next, and once more with every answer, until they are uninstalled. */
+  async function flooding(method: string, canisters: number): Promise<() => Promise<void>> {
+    const hostile = await Promise.all(Array.from({ length: canisters }, () => stage.worst()));
+    for (const [i, canisterId] of hostile.entries()) {
+      const next = hostile[(i + 1) % canisters] as Principal;
+      const signed = await stage.client.sign({ canisterId, method, arg: next.toUint8Array() });
+      await stage.client.send(stage.at, signed);
+    }
+    return async () => {
+      for (const id of hostile) replyOf(await stage.manage("uninstall_code", canisterArgument(id), id));
+    };
+  }
+
+  for (const { method, canisters } of [
+    { method: "flood", canisters: FLOODING_CANISTERS },
+    { method: "bulk", canisters: 1 },
+  ]) {
+    test(`calls without end are nothing to main: ${method}, ${canisters} canisters`, async () => {
+      const end = await flooding(method, canisters);
+      await leavingMainFree(async () => {
+        for (let i = 0; i < 10; i++) await neighbourAnswers();
+      });
+      await end();
+    });
+  }
+
+  for (const { what, bytes, each } of [
+    { what: "small", bytes: 0, each: 8 },
+    { what: "as large as messages may be", bytes: MESSAGE_BYTES, each: 2 },
+  ]) {
+    test(`sixteen clients at once, messages ${what}`, async () => {
+      const arg = new Uint8Array(bytes);
+      const client = async (): Promise<void> => {
+        for (let i = 0; i < each; i++) replyOf(await stage.call(victim, "ping", arg));
+      };
+      replyOf(await stage.install(victim, await worstModule()));
+      await leavingMainFree(async () => {
+        await Promise.all([...Array.from({ length: CLIENTS }, client), neighbourAnswers()]);
+      });
+      replyOf(await stage.manage("uninstall_code", canisterArgument(victim), victim));
+    });
+  }
 });

@@ -33,7 +33,11 @@ export function initialConsensus(config: ConsensusConfig, time: TimeNs): Consens
 }
 
 export function blockHash(block: Block): Uint8Array {
-  return sha256(concatBytes(domainSep("orrery-block"), encodeBlock(block)));
+  return hashOfEncoded(encodeBlock(block));
+}
+
+function hashOfEncoded(encoded: Uint8Array): Uint8Array {
+  return sha256(domainSep("orrery-block"), encoded);
 }
 
 /** Bytes a maker signs: the hash bound to height and subnet. */
@@ -73,13 +77,15 @@ function makeBlock(
     context: { registryVersion: input.registryVersion, certifiedHeight: input.certifiedHeight, time },
     payload: input.builder.buildPayload({ height, time }),
   };
-  state.pending = { block, proposalSignature: null, tape: null };
+  const encoded = encodeBlock(block);
+  const hash = hashOfEncoded(encoded);
+  state.pending = { block, encoded, hash, proposalSignature: null, tape: null };
   return [
     {
       kind: "sign",
       purpose: "proposal",
       height,
-      message: proposalMessage(state.config, height, blockHash(block)),
+      message: proposalMessage(state.config, height, hash),
     },
     { kind: "sign", purpose: "tape", height, message: tapeMessage(state.config, height) },
   ];
@@ -94,15 +100,15 @@ function onSigned(
   if (input.purpose === "proposal") pending.proposalSignature = input.signature;
   else pending.tape = input.signature;
   if (pending.proposalSignature === null || pending.tape === null) return [];
-  const { block } = pending;
+  const { block, encoded, hash } = pending;
   const finalized: FinalizedBlock = {
     proposal: { block, signer: state.config.nodeId, signature: pending.proposalSignature },
     tape: pending.tape,
   };
-  state.tip = { height: block.height, hash: blockHash(block), time: block.context.time };
+  state.tip = { height: block.height, hash, time: block.context.time };
   state.pending = null;
   return [
-    { kind: "persist", height: block.height, record: encodeFinalizedBlock(finalized) },
+    { kind: "persist", height: block.height, record: encodeFinalizedBlock(finalized, encoded) },
     { kind: "deliver", batch: batchOf(finalized) },
   ];
 }
@@ -152,9 +158,13 @@ export function replay(state: ConsensusState, finalized: FinalizedBlock): void {
   state.tip = { height: block.height, hash: blockHash(block), time: block.context.time };
 }
 
-export function encodeFinalizedBlock(finalized: FinalizedBlock): Uint8Array {
+/** `encoded`: the block's bytes, where the caller has them. */
+export function encodeFinalizedBlock(
+  finalized: FinalizedBlock,
+  encoded: Uint8Array = encodeBlock(finalized.proposal.block),
+): Uint8Array {
   return encodeCborBare({
-    b: encodeBlock(finalized.proposal.block),
+    b: encoded,
     n: finalized.proposal.signer,
     s: finalized.proposal.signature,
     t: finalized.tape,

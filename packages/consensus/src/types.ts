@@ -58,6 +58,9 @@ export interface ConsensusState {
   /** Waiting for signatures of the height after the tip. */
   pending: {
     readonly block: Block;
+    /** Its bytes and their hash: megabytes, so they are made once. */
+    readonly encoded: Uint8Array;
+    readonly hash: Uint8Array;
     proposalSignature: Uint8Array | null;
     tape: Uint8Array | null;
   } | null;

@@ -18,6 +18,9 @@ export const sha256Pure: Sha256 = (data) => nobleSha256(data);
 
 let sha256Backend: Sha256 = sha256Pure;
 
+/** From here on parts are hashed where they are instead of being joined first. */
+const LONG_MESSAGE_BYTES_MIN: number = 64 * 1024;
+
 /** SHA-256 of data that comes in pieces, none of which is kept. `digest` ends it. */
 export interface Sha256Stream {
   update(data: Uint8Array): void;
@@ -46,11 +49,18 @@ export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return sha256All(parts);
 }
 
+function sha256OfPieces(parts: readonly Uint8Array[]): Uint8Array {
+  const stream = createSha256();
+  for (const part of parts) stream.update(part);
+  return stream.digest();
+}
+
 /** `sha256` for any number of parts: a call takes some hundred thousand arguments at the most. */
 export function sha256All(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
   for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
   if (length <= SHORT_MESSAGE_BYTES_MAX) return sha256Short(parts);
+  if (parts.length > 1 && length >= LONG_MESSAGE_BYTES_MIN) return sha256OfPieces(parts);
   return sha256Backend(parts.length === 1 ? (parts[0] as Uint8Array) : concatAll(parts));
 }
 

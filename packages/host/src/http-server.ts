@@ -61,19 +61,33 @@ const LONG_BODY_BYTES_MIN = 64 * 1024;
 const EMPTY: Uint8Array = new Uint8Array(0);
 const TEXT: Readonly<Record<string, string>> = { "content-type": "text/plain; charset=utf-8" };
 
-function readBody(
-  request: IncomingMessage,
-  done: (body: Uint8Array | "too_large" | "aborted") => void,
-): void {
+/** What came of a body: its pieces are joined when somebody looks at it, which takes a while where there are megabytes. */
+type ReadBody = (() => Uint8Array) | "too_large" | "aborted";
+
+function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
+  if (chunks.length === 1) {
+    const only = chunks[0] as Uint8Array;
+    return new Uint8Array(only.buffer, only.byteOffset, only.byteLength);
+  }
+  const body = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    body.set(chunk, at);
+    at += chunk.length;
+  }
+  return body;
+}
+
+function readBody(request: IncomingMessage, done: (body: ReadBody) => void): void {
   if (request.method === "GET" || request.method === "HEAD") {
     request.resume();
-    done(EMPTY);
+    done(() => EMPTY);
     return;
   }
   const chunks: Uint8Array[] = [];
   let length = 0;
   let ended = false;
-  const finish = (body: Uint8Array | "too_large" | "aborted"): void => {
+  const finish = (body: ReadBody): void => {
     if (ended) return;
     ended = true;
     done(body);
@@ -86,18 +100,14 @@ function readBody(
     } else if (!ended) chunks.push(chunk);
   });
   request.on("end", () => {
-    if (chunks.length === 1) {
-      const only = chunks[0] as Uint8Array;
-      finish(new Uint8Array(only.buffer, only.byteOffset, only.byteLength));
-      return;
-    }
-    const body = new Uint8Array(ended ? 0 : length);
-    let at = 0;
-    for (const chunk of chunks) {
-      body.set(chunk, at);
-      at += chunk.length;
-    }
-    finish(body);
+    let body: Uint8Array | null = null;
+    finish(() => {
+      if (body === null) {
+        body = joined(chunks, length);
+        chunks.length = 0;
+      }
+      return body;
+    });
   });
   request.on("error", () => finish("aborted"));
   request.on("aborted", () => finish("aborted"));
@@ -212,7 +222,9 @@ function onRequest(options: HttpServerOptions, request: IncomingMessage, respons
           return Array.isArray(value) ? value[0] : value;
         },
         headers: () => headersOf(request),
-        body,
+        get body(): Uint8Array {
+          return body();
+        },
       });
       if (answer instanceof Promise) answer.then(respond).catch(fail);
       else respond(answer);
