@@ -43,7 +43,7 @@ import type {
   ViewIndex,
   Wake,
 } from "./protocol.ts";
-import { openTip, type Tip } from "./tip.ts";
+import { type CheckpointTime, openTip, type Tip } from "./tip.ts";
 
 export interface SubnetExecutionOptions {
   readonly subnet: SubnetIndex;
@@ -73,6 +73,8 @@ type ViewNews =
 
 /** Under way at a time. */
 const INSTALLATIONS = 1;
+/** A subnet without rounds for so long rests. */
+const REST_MS = 1_500;
 const STREAMS: Uint8Array = utf8("streams");
 
 /** The subnets whose streams are among the changes of the certified tree. */
@@ -100,6 +102,8 @@ export class SubnetExecution {
   #slabsToStorage = 0;
   #checkpointWaiters: (() => void)[] = [];
   #longWatch: LongWatch | null = null;
+  /** Begins anew with every round. */
+  #rest: NodeJS.Timeout | undefined;
 
   /** Loads the checkpoint or makes the genesis state; nothing is replayed yet. */
   constructor(options: SubnetExecutionOptions) {
@@ -146,7 +150,7 @@ export class SubnetExecution {
       // Nobody watches before the first round: it waits for what it grants.
       wake = wakeOf(result, "ready");
     }
-    this.#checkpointIfDue(false);
+    this.#checkpointIfDue("working");
     const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
     return { tip: chain.tip, replayed: records.length, wake, outcalls };
   }
@@ -208,7 +212,9 @@ export class SubnetExecution {
   /** After the report of a round is out. */
   afterRound(): void {
     this.#longWatch?.watch().catch(this.#options.onFailure);
-    this.#checkpointIfDue(false);
+    this.#checkpointIfDue("working");
+    this.#rest ??= setTimeout(() => this.#checkpointIfDue("resting"), REST_MS).unref();
+    this.#rest.refresh();
   }
 
   viewed(view: ViewIndex, height: Height): void {
@@ -227,9 +233,10 @@ export class SubnetExecution {
 
   /** Writes what is left to a checkpoint. */
   async shutDown(): Promise<void> {
+    clearTimeout(this.#rest);
     const written = (): Promise<void> => new Promise((resolve) => this.#checkpointWaiters.push(resolve));
     if (this.#tip.checkpointInFlight) await written();
-    if (this.#checkpointIfDue(true)) await written();
+    if (this.#checkpointIfDue("ending")) await written();
     await this.#executor?.close();
   }
 
@@ -267,8 +274,8 @@ export class SubnetExecution {
     this.#options.toView(view, { ...news, slabs, subnet: this.#options.subnet });
   }
 
-  #checkpointIfDue(force: boolean): boolean {
-    const input = this.#tip.collect({ force });
+  #checkpointIfDue(when: CheckpointTime): boolean {
+    const input = this.#tip.collect(when);
     if (input === null) return false;
     const slabs = this.#tip.arena.slabs(this.#slabsToStorage);
     this.#slabsToStorage += slabs.length;

@@ -27,10 +27,16 @@ import { createEngine } from "@orrery/wasm";
 const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
 /** Rounds cost something even when little is executed. */
 const CHECKPOINT_ROUNDS = 1_000;
+/** At rest less is enough: what a copy of the network or a start repeats then takes some hundredths of a second. */
+const REST_INSTRUCTIONS = 20_000_000n;
+const REST_CHECKPOINT_ROUNDS = 50;
 /** Pages of a subnet in memory beside those that no checkpoint holds yet: 256 MiB. Others are read from the disk. */
 const HOT_PAGES_MAX = 65_536;
 /** More memory than that, by so many pages, and a checkpoint is due: 128 MiB. */
 const CHECKPOINT_PAGES = 32_768;
+
+/** After a round; when no round came for a while; before the node ends, when everything is written that was not. */
+export type CheckpointTime = "working" | "resting" | "ending";
 
 export interface Tip {
   readonly state: ReplicatedState;
@@ -38,7 +44,7 @@ export interface Tip {
   readonly runner: WasmRunner;
   apply(batch: Batch): BatchResult;
   /** The checkpoint that is due, or null: too little was done since the last one, or it is still being written. */
-  collect(options: { readonly force: boolean }): CheckpointInput | null;
+  collect(when: CheckpointTime): CheckpointInput | null;
   checkpointed(info: {
     readonly height: Height;
     readonly chainBytes: number;
@@ -134,11 +140,13 @@ export function openTip(options: TipOptions): Tip {
       rounds++;
       return result;
     },
-    collect({ force }): CheckpointInput | null {
+    collect(when): CheckpointInput | null {
       const crowded = arena.hotPages > hotPagesMax + CHECKPOINT_PAGES && rounds > 0;
       const worked = instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
-      const due = !everWritten || worked || crowded;
-      if (inFlight || !(due || (force && rounds > 0))) return null;
+      const rested =
+        when === "resting" && (instructions >= REST_INSTRUCTIONS || rounds >= REST_CHECKPOINT_ROUNDS);
+      const due = !everWritten || worked || crowded || rested;
+      if (inFlight || !(due || (when === "ending" && rounds > 0))) return null;
       inFlight = true;
       everWritten = true;
       instructions = 0n;
