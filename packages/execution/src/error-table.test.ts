@@ -434,7 +434,15 @@ const TABLE: Readonly<Record<ErrorCodeName, Row>> = {
     },
   },
   CanisterWasmEngineError: {
-    never: "the engine's own failures end the node: a wrong state must not be signed",
+    // Its other failures end the node: a wrong state must not be signed.
+    text: new RegExp(
+      `${FROM}Canister encountered a Wasm engine error: Failed to instantiate module: out of bounds table access$`,
+    ),
+    provoke: () => {
+      const subnet = new TestSubnet();
+      const code = "(module (table 1 funcref) (elem (i32.const 1) $f) (func $f))";
+      return told(subnet.install(subnet.create({ cycles: RICH }), code));
+    },
   },
   CanisterInstructionLimitExceeded: {
     text: new RegExp(

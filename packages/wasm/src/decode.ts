@@ -3,7 +3,15 @@
  * order, sizes and counts are checked here; operand types are left to the engine, which validates the module as well.
  * What canisters may not use at all (tags, GC types, shared or custom-page memories, table initialisers) is refused.
  */
-import { ELEMENT_SEGMENTS_MAX, InvalidModule, localGlobal, Reader } from "./reader.ts";
+import {
+  ELEMENT_SEGMENTS_MAX,
+  FrameReader,
+  InvalidModule,
+  invalidInReplica,
+  invalidInReplicaAt,
+  localGlobal,
+  Reader,
+} from "./reader.ts";
 import type { ValueType } from "./types.ts";
 
 export const MODULE_BYTES_MAX: number = 100 * 1024 * 1024;
@@ -80,6 +88,8 @@ export interface DecodedModule {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer U)[] ? U[] : T[K] };
 type Building = Mutable<DecodedModule>;
 
+const SECTION_CODE = 10;
+
 /** Order in which the sections must appear, by section id; custom sections (0) may stand anywhere. */
 const SECTION_RANK: readonly number[] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 11];
 
@@ -91,7 +101,7 @@ export function decodeModule(bytes: Uint8Array): DecodedModule {
       `Wasm module size of ${bytes.length} exceeds the maximum allowed size of ${MODULE_BYTES_MAX}.`,
     );
   }
-  const r = new Reader(bytes);
+  let r: Reader = new FrameReader(bytes);
   const header = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
   for (const [i, expected] of header.entries()) {
     if (bytes[i] !== expected) throw r.fail("not a Wasm module of version 1");
@@ -108,12 +118,14 @@ export function decodeModule(bytes: Uint8Array): DecodedModule {
     const section = new Reader(bytes, start, end);
     if (id !== 0) {
       const next = SECTION_RANK[id];
-      if (next === undefined) throw r.fail(`unknown section ${id}`);
-      if (next <= rank) throw r.fail(`section ${id} out of order`);
+      if (next === undefined) throw invalidInReplica(r, `malformed section id: ${id}`);
+      if (next <= rank) throw invalidInReplica(r, "section out of order");
       rank = next;
     }
     readSection(m, id, section);
     if (section.at !== end) throw section.fail(`section ${id} has trailing bytes`);
+    // What follows the code is read by the validator only.
+    if (id === SECTION_CODE) r = new Reader(bytes);
     r.at = end;
   }
   checkCounts(m, r);
@@ -163,7 +175,7 @@ function readSection(m: Building, id: number, r: Reader): void {
       readVector(r, "tables", () => m.tables.push({ type: readRefType(r), ...readLimits(r) }));
       return;
     case 5:
-      readVector(r, "memories", () => m.memories.push(readLimits(r)));
+      readMemories(m, r);
       return;
     case 6:
       m.globalSection = { start: r.at, end: r.end };
@@ -188,6 +200,12 @@ function readSection(m: Building, id: number, r: Reader): void {
     default:
       m.dataCount = r.u32();
   }
+}
+
+function readMemories(m: Building, r: Reader): void {
+  const start = r.at;
+  readVector(r, "memories", () => m.memories.push(readLimits(r)));
+  if (m.memories.length > 1) throw invalidInReplicaAt(start, "multiple memories");
 }
 
 function readVector(r: Reader, what: string, element: () => unknown, max?: number): void {
@@ -386,9 +404,9 @@ function readData(m: Building, r: Reader): DataSegment {
 
 function checkCounts(m: DecodedModule, r: Reader): void {
   if (m.functions.length !== m.bodies.length)
-    throw r.fail("function and code section have inconsistent lengths");
+    throw invalidInReplica(r, "function and code section have inconsistent lengths");
   if (m.dataCount !== null && m.dataCount !== m.data.length) {
-    throw r.fail("data count and data section have inconsistent lengths");
+    throw invalidInReplica(r, "data count and data section have inconsistent lengths");
   }
 }
 

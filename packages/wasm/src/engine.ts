@@ -4,12 +4,13 @@
  */
 import { err, OrreryError, ok, type Result } from "@orrery/base";
 import type { Form } from "./code-context.ts";
-import { decodeModule } from "./decode.ts";
+import { type DecodedModule, decodeModule } from "./decode.ts";
 import { type InitialImage, initialImage } from "./image.ts";
 import { CanisterInstance, type InstanceHooks } from "./instance.ts";
 import { instrument } from "./instrument.ts";
 import { MemoryPool } from "./memory-pool.ts";
 import { PageMap } from "./page-map.ts";
+import { InvalidModule, outgrown } from "./reader.ts";
 import { STACK_BYTES } from "./stack.ts";
 import type { ModuleInfo, WasmValidationError } from "./types.ts";
 import { validateModule } from "./validate.ts";
@@ -59,21 +60,12 @@ export class Engine {
     if (!validated.ok) return err(validated.error);
     const info = validated.value;
     const decoded = decodeModule(wasm);
-    let module: WebAssembly.Module;
-    try {
-      module = new WebAssembly.Module(instrument(decoded, { form: "fast" }));
-    } catch (error) {
-      // A function near the engine's own size limits may outgrow them.
-      if (!(error instanceof WebAssembly.CompileError)) throw error;
-      return err({
-        kind: "engine_validation",
-        message: `Wasm module exceeds the engine's limits: ${error.message}`,
-      });
-    }
+    const module = fastForm(decoded);
+    if (!module.ok) return err(module.error);
     const compiled: CompiledCanister = {
       wasm,
       info,
-      module,
+      module: module.value,
       image: initialImage(decoded),
       compileInstructions: COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(info.compileOperators),
     };
@@ -92,7 +84,8 @@ export class Engine {
       return null;
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      return { kind: "instantiation", message: `Failed to instantiate module: ${error.message}` };
+      // The engine's own words are its version's; nothing but an element segment traps here.
+      return { kind: "instantiation", message: "Failed to instantiate module: out of bounds table access" };
     } finally {
       if (memory !== null) this.memories.release(memory, info.is64, []);
     }
@@ -129,6 +122,25 @@ export class Engine {
       modules.set(compiled.wasm, module);
     }
     return module;
+  }
+}
+
+/** Shorter bodies come nowhere near what engines take, whatever is added to them. */
+const LONG_BODY_BYTES = 200_000;
+
+/** Compiles the fast form, having made sure that a run in the exact one will not be refused. */
+function fastForm(decoded: DecodedModule): Result<WebAssembly.Module, WasmValidationError> {
+  try {
+    const fast = instrument(decoded, { form: "fast" });
+    // Calls through tables are longer in the exact form, which must be there when a message has trapped.
+    if (decoded.bodies.some(({ start, end }) => end - start > LONG_BODY_BYTES))
+      instrument(decoded, { form: "exact" });
+    return ok(new WebAssembly.Module(fast));
+  } catch (error) {
+    if (error instanceof InvalidModule) return err(error.reason);
+    if (!(error instanceof WebAssembly.CompileError)) throw error;
+    // Not one of the limits that are counted: the same words on every host.
+    return err(outgrown("the engine does not take it").reason);
   }
 }
 

@@ -24,8 +24,8 @@ import {
   mapFunction,
   RESERVED,
 } from "./layout.ts";
-import { memoryPagesMax } from "./limits.ts";
-import { Reader } from "./reader.ts";
+import { BODY_BYTES_MAX, IMPORTS_MAX, memoryPagesMax, TYPES_MAX } from "./limits.ts";
+import { outgrown, Reader } from "./reader.ts";
 import type { ValueType } from "./types.ts";
 import { TYPE_BYTES } from "./value-types.ts";
 import { Writer } from "./writer.ts";
@@ -34,7 +34,10 @@ export interface InstrumentOptions {
   readonly form: Form;
 }
 
-/** Instruments a valid module; see the file's header. The result has imports of "~" and "ic0" only. */
+/**
+ * Instruments a valid module; see the file's header. The result has imports of "~" and "ic0" only. Throws `InvalidModule` when it
+ * would be more than engines take.
+ */
 export function instrument(m: DecodedModule, options: InstrumentOptions): Uint8Array {
   const layout = layoutOf(m, options.form);
   const types = new TypeTable(m, layout);
@@ -106,7 +109,9 @@ class TypeTable {
   section(): Writer {
     const { bytes, types, typeSection } = this.#module;
     const w = new Writer();
-    w.u32(this.#layout.ownTypes + types.length + this.#added.length);
+    const count = this.#layout.ownTypes + types.length + this.#added.length;
+    if (count > TYPES_MAX) throw outgrown(`${count} types, at most ${TYPES_MAX}`);
+    w.u32(count);
     if (this.#layout.ownTypes > 0) {
       for (const type of types) writeType(w, callingConvention(type, this.#layout));
     }
@@ -148,7 +153,11 @@ function codeSection(
     referenced,
   });
   for (const [i, body] of m.bodies.entries()) {
+    const before = code.length;
     const unlikely = rewriter.rewrite(body, m.types[m.functions[i] as number] as FunctionType, code);
+    const bytes = code.length - before;
+    if (bytes > BODY_BYTES_MAX)
+      throw outgrown(`function ${i} takes ${bytes} bytes with its metering, at most ${BODY_BYTES_MAX}`);
     if (unlikely.length === 0) continue;
     hintedFunctions++;
     hinted.u32(HOOKS.length + layout.importCount + i);
@@ -173,7 +182,9 @@ function codeSection(
 
 function importSection(m: DecodedModule, layout: Layout, hookTypes: readonly number[]): Writer {
   const w = new Writer();
-  w.u32(HOOKS.length + m.imports.length + (layout.hasMemory ? 2 : 0));
+  const count = HOOKS.length + m.imports.length + (layout.hasMemory ? 2 : 0);
+  if (count > IMPORTS_MAX) throw outgrown(`${count} imports, at most ${IMPORTS_MAX}`);
+  w.u32(count);
   for (const [i, hook] of HOOKS.entries()) {
     w.name(RESERVED);
     w.name(hook);

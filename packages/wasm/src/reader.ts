@@ -19,20 +19,23 @@ export class InvalidModule extends Error {
   }
 }
 
-export function decodingError(what: string, offset: number): InvalidModule {
-  return new InvalidModule(
-    "decoding",
-    `Failed to decode wasm module: ${what} (at offset 0x${offset.toString(16)})`,
-  );
-}
-
 /** The engine of the replica refuses this while it validates; the host's engine may know the proposal that allows it. */
 export function invalidInReplica(r: Reader, what: string): InvalidModule {
+  return invalidInReplicaAt(r.at, what);
+}
+
+/** The same with a place, an offset in the module. */
+export function invalidInReplicaAt(offset: number, what: string): InvalidModule {
   return new InvalidModule(
     "engine_validation",
     "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with " +
-      `${what} (at offset 0x${r.at.toString(16)})`,
+      `${what} (at offset 0x${offset.toString(16)})`,
   );
+}
+
+/** A module whose rewritten form is more than engines take: refused by our own count, whatever the engine would say. */
+export function outgrown(what: string): InvalidModule {
+  return new InvalidModule("engine_limit", `Wasm module exceeds the engine's limits: ${what}`);
 }
 
 /** Without imports of globals there is none that a constant may read. */
@@ -56,7 +59,7 @@ export class Reader {
   }
 
   fail(what: string): InvalidModule {
-    return decodingError(what, this.at);
+    return invalidInReplica(this, what);
   }
 
   u8(): number {
@@ -195,7 +198,16 @@ export class Reader {
     try {
       return strictUtf8.decode(this.bytes.subarray(start, this.at));
     } catch {
-      throw decodingError("malformed UTF-8 encoding", start);
+      throw invalidInReplicaAt(start, "malformed UTF-8 encoding");
     }
+  }
+}
+
+/** Reads a module's header and the headers of its sections, which the replica does before it validates anything. */
+export class FrameReader extends Reader {
+  override fail(what: string): InvalidModule {
+    const place = `(at offset 0x${this.at.toString(16)})`;
+    const text = `Failed to decode wasm module: Error finding code section: ${what} ${place}`;
+    return new InvalidModule("decoding", text);
   }
 }

@@ -82,5 +82,6 @@ export type WasmValidationKind =
   | "unsupported_instruction"
   | "function_size"
   | "code_section_size"
+  | "engine_limit"
   | "instantiation"
   | "module_size";

@@ -16,6 +16,7 @@ import {
 } from "./decode.ts";
 import { IC0_IMPORTS, type Ic0Type } from "./ic0-imports.ts";
 import { initialImage } from "./image.ts";
+import { invalidity } from "./invalidity.ts";
 import { memoryPagesMax } from "./limits.ts";
 import { InvalidModule } from "./reader.ts";
 import { scanCode } from "./scan.ts";
@@ -55,7 +56,7 @@ const METHOD_PREFIXES = [
 export function validateModule(wasm: Uint8Array): Result<ModuleInfo, WasmValidationError> {
   try {
     const m = decodeModule(wasm);
-    engineValidation(wasm);
+    engineValidation(m);
     return ok(describeModule(m));
   } catch (error) {
     if (error instanceof InvalidModule) return err(error.reason);
@@ -63,18 +64,9 @@ export function validateModule(wasm: Uint8Array): Result<ModuleInfo, WasmValidat
   }
 }
 
-function engineValidation(wasm: Uint8Array): void {
-  if (WebAssembly.validate(wasm)) return;
-  let detail = "an invalid module";
-  try {
-    new WebAssembly.Module(wasm);
-  } catch (error) {
-    detail = error instanceof Error ? error.message : String(error);
-  }
-  throw new InvalidModule(
-    "engine_validation",
-    `Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with ${detail}`,
-  );
+/** The engine's verdict, and our words for it. */
+function engineValidation(m: DecodedModule): void {
+  if (!WebAssembly.validate(m.bytes)) throw invalidity(m);
 }
 
 /** The checks that follow decoding and the engine's own validation; throws `InvalidModule`. */
@@ -277,12 +269,6 @@ function checkCountsAndSizes(m: DecodedModule, is64: boolean): void {
     throw new InvalidModule(
       "too_many_functions",
       `Wasm module defined ${m.functions.length} functions which exceeds the maximum number allowed ${FUNCTIONS_MAX}.`,
-    );
-  }
-  if (m.memories.length > 1) {
-    throw new InvalidModule(
-      "memory_too_large",
-      `Wasm module has ${m.memories.length} memory sections but should have had 1`,
     );
   }
   const memory = m.memories[0];

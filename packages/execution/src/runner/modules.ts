@@ -5,7 +5,7 @@
 import { assert, err, ok, type Result, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { BlobKey, InstalledModule, ModuleExports } from "@orrery/state";
-import type { CompiledCanister, Engine } from "@orrery/wasm";
+import type { CompiledCanister, Engine, WasmValidationError } from "@orrery/wasm";
 import { ErrorCode, type UserError } from "../error-codes.ts";
 import { WASM_MODULE_BYTES_MAX } from "../limits.ts";
 import { describeFailure, type ExecutionError } from "../system-api/failure.ts";
@@ -27,6 +27,13 @@ export type Inflate = (bytes: Uint8Array, maxBytes: number) => Uint8Array;
 function invalid(text: string): ExecutionError {
   const failure = { kind: "invalid_wasm", text } as const;
   return { code: ErrorCode.CanisterInvalidWasm, message: describeFailure(failure), failure };
+}
+
+/** The replica finds out only while it instantiates that a module cannot be, and calls that an error of its engine. */
+function refused({ kind, message }: WasmValidationError): ExecutionError {
+  if (kind !== "instantiation") return invalid(message);
+  const failure = { kind: "engine_error", text: message } as const;
+  return { code: ErrorCode.CanisterWasmEngineError, message: describeFailure(failure), failure };
 }
 
 function startsWith(bytes: Uint8Array, prefix: readonly number[]): boolean {
@@ -89,7 +96,7 @@ export class ModuleCache {
     this.#inflate = options.inflate;
   }
 
-  /** What an upload is, or IC0505 with the reason. */
+  /** What an upload is, or IC0505 (or IC0521) with the reason. */
   compileUpload(uploaded: Uint8Array): Result<CompiledUpload, UserError> {
     const hash = sha256(uploaded);
     const key = toHex(hash);
@@ -162,7 +169,7 @@ export class ModuleCache {
     const wasm = this.#decode(uploaded);
     if (!wasm.ok) return wasm;
     const compiled = this.#engine.compile(wasm.value);
-    if (!compiled.ok) return err(invalid(compiled.error.message));
+    if (!compiled.ok) return err(refused(compiled.error));
     this.#put(key, compiled.value);
     this.#bytes += compiled.value.wasm.length;
     this.#shrink();

@@ -31,6 +31,7 @@ export type Failure =
   | { readonly kind: "wasm_module_not_found" }
   | { readonly kind: "message_rejected" }
   | { readonly kind: "invalid_wasm"; readonly text: string }
+  | { readonly kind: "engine_error"; readonly text: string }
   | { readonly kind: "out_of_memory" }
   | { readonly kind: "invalid_principal" }
   | { readonly kind: "insufficient_cycles"; readonly text: string }
@@ -128,6 +129,8 @@ export function describeFailure(failure: Failure): string {
       return "Canister rejected the message";
     case "invalid_wasm":
       return `Canister's Wasm module is not valid: ${failure.text}`;
+    case "engine_error":
+      return `Canister encountered a Wasm engine error: ${failure.text}`;
     case "out_of_memory":
       return "Canister cannot grow its memory usage.";
     case "invalid_principal":
@@ -222,6 +225,7 @@ function helpFor(failure: Failure): string {
       );
     case "composite_query_replicated":
     case "message_rejected":
+    case "engine_error":
     case "insufficient_cycles":
     case "environment_index":
     case "environment_name":
@@ -259,6 +263,8 @@ function codeOf(failure: Failure): ErrorCode {
       return ErrorCode.CanisterRejectedMessage;
     case "invalid_wasm":
       return ErrorCode.CanisterInvalidWasm;
+    case "engine_error":
+      return ErrorCode.CanisterWasmEngineError;
     case "out_of_memory":
       return ErrorCode.CanisterOutOfMemory;
     case "memory_access_limit":

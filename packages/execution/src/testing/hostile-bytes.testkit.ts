@@ -215,3 +215,23 @@ export function startLoop(): Uint8Array {
   const [types, declared, code] = functions(body(0, [0x03, 0x40, 0x0c, 0, END]));
   return module(types, declared, section(START, 0), code);
 }
+
+/** A body of calls through a table, jump tables of 65,520 labels in five bytes each, and instructions that do nothing. */
+export function indirectCalls(count: {
+  readonly calls: number;
+  readonly jumpTables: number;
+  readonly nops: number;
+}): Uint8Array {
+  const jumps = join(0x02, 0x40, 0x41, 0, 0x0e, leb(65_519), fill(65_520, 0x80, 0x80, 0x80, 0x80, 0), END);
+  const code = [
+    fill(count.calls, 0x41, 0, 0x11, 0, 0),
+    ...Array.from({ length: count.jumpTables }, () => jumps),
+    fill(count.nops, NOP),
+  ];
+  return module(
+    section(TYPE, vector(1, NO_PARAMETERS)),
+    section(FUNCTION, vector(1, 0)),
+    section(TABLE, 1, 0x70, 0, 1),
+    section(CODE, vector(1, body(0, ...code))),
+  );
+}

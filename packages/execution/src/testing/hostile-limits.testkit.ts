@@ -15,6 +15,7 @@ import {
   GLOBAL,
   I32,
   imports,
+  indirectCalls,
   join,
   leb,
   longBody,
@@ -34,55 +35,76 @@ import {
   WITH_64_BITS,
   WITH_MAXIMUM,
 } from "./hostile-bytes.testkit.ts";
-import {
-  decoding,
-  engine,
-  type HostileModule,
-  METHODS,
-  refused,
-  tooManyMethods,
-} from "./hostile-verdicts.testkit.ts";
+import { type HostileModule, invalid, METHODS, refused, tooManyMethods } from "./hostile-verdicts.testkit.ts";
 
 /** Modules at a limit and one beyond it. */
 export const LIMITS: readonly HostileModule[] = [
   { name: "65,520 branch targets", wasm: () => brTable(65_520), verdict: "installed" },
-  { name: "65,521 branch targets", wasm: () => brTable(65_521), verdict: engine },
+  {
+    name: "65,521 branch targets",
+    wasm: () => brTable(65_521),
+    verdict: invalid("br_table size is out of bounds"),
+  },
   // Fewer than the 50,000 of the engine, which must have room for the locals of metering.
   { name: "48,900 locals", wasm: () => one([], join(1, leb(48_900), I32)), verdict: "installed" },
   {
     name: "48,901 locals",
     wasm: () => one([], join(1, leb(48_901), I32)),
-    verdict: decoding("too many locals: more than 48900"),
+    verdict: invalid("too many locals: more than 48900"),
   },
   {
     name: "50,000 locals",
     wasm: () => one([], join(1, leb(50_000), I32)),
-    verdict: decoding("too many locals: more than 48900"),
+    verdict: invalid("too many locals: more than 48900"),
   },
-  { name: "50,001 locals", wasm: () => one([], join(1, leb(50_001), I32)), verdict: engine },
+  {
+    name: "50,001 locals",
+    wasm: () => one([], join(1, leb(50_001), I32)),
+    verdict: invalid("too many locals: more than 48900"),
+  },
   { name: "1,000 parameters", wasm: () => parameters(1_000), verdict: "installed" },
-  { name: "1,001 parameters", wasm: () => parameters(1_001), verdict: engine },
+  {
+    name: "1,001 parameters",
+    wasm: () => parameters(1_001),
+    verdict: invalid("function params size is out of bounds"),
+  },
   { name: "1,000 results", wasm: () => results(1_000), verdict: "installed" },
-  { name: "1,001 results", wasm: () => results(1_001), verdict: engine },
+  {
+    name: "1,001 results",
+    wasm: () => results(1_001),
+    verdict: invalid("function returns size is out of bounds"),
+  },
   // Each type is there twice in what the engine gets, which takes a million.
   { name: "499,996 types", wasm: () => types(499_996), verdict: "installed", slow: true },
   {
     name: "499,997 types",
     wasm: () => types(499_997),
-    verdict: refused("exceeds the engine's limits: "),
+    verdict: refused("exceeds the engine's limits: 1000002 types, at most 1000000"),
     slow: true,
   },
   { name: "100,000 data segments", wasm: () => dataSegments(100_000), verdict: "installed" },
-  { name: "100,001 data segments", wasm: () => dataSegments(100_001), verdict: engine },
+  {
+    name: "100,001 data segments",
+    wasm: () => dataSegments(100_001),
+    verdict: invalid("data segments count exceeds limit of 100000"),
+  },
   { name: "100,000 element segments", wasm: () => elementSegments(100_000), verdict: "installed" },
-  { name: "100,001 element segments", wasm: () => elementSegments(100_001), verdict: engine },
-  { name: "a million element segments", wasm: () => elementSegments(1_000_000), verdict: engine },
+  {
+    name: "100,001 element segments",
+    wasm: () => elementSegments(100_001),
+    verdict: invalid("element segments count of 100001 exceeds the limit of 100000"),
+  },
+  {
+    name: "a million element segments",
+    wasm: () => elementSegments(1_000_000),
+    verdict: invalid("element segments count of 1000000 exceeds the limit of 100000"),
+  },
   // Metering imports five.
   { name: "999,995 imports", wasm: () => imports(999_995), verdict: "installed", slow: true },
   {
     name: "999,996 imports",
     wasm: () => imports(999_996),
-    verdict: refused("exceeds the engine's limits: "),
+    verdict: refused("exceeds the engine's limits: 1000001 imports, at most 1000000"),
     slow: true,
   },
   { name: "10,000 imports", wasm: () => imports(10_000), verdict: "installed" },
@@ -94,7 +116,7 @@ export const LIMITS: readonly HostileModule[] = [
   {
     name: "an imported name of 100,001 bytes",
     wasm: () => imports(1, 100_001),
-    verdict: decoding("string size out of bounds"),
+    verdict: invalid("string size out of bounds"),
   },
   {
     name: "10,000 exports of another kind",
@@ -110,7 +132,7 @@ export const LIMITS: readonly HostileModule[] = [
   {
     name: "1,000,001 exports of another kind",
     wasm: () => exporting(1_000_001, (i) => `e${i}`),
-    verdict: engine,
+    verdict: invalid("exports count exceeds limit of 1000000"),
     slow: true,
   },
   {
@@ -121,7 +143,7 @@ export const LIMITS: readonly HostileModule[] = [
   {
     name: "an exported name of 100,001 bytes",
     wasm: () => exporting(1, () => "a".repeat(100_001)),
-    verdict: decoding("string size out of bounds"),
+    verdict: invalid("string size out of bounds"),
   },
   // Names are for backtraces, where they are cut: any that fits a module may stand there.
   { name: "a function called a mebibyte", wasm: () => functionNamed(MIB), verdict: "installed" },
@@ -170,7 +192,7 @@ export const LIMITS: readonly HostileModule[] = [
   {
     name: "a memory of 65,537 pages",
     wasm: () => module(section(MEMORY, 1, 0, leb(65_537))),
-    verdict: engine,
+    verdict: invalid("memory size must be at most 0x10000 65536-byte pages"),
   },
   {
     name: "a 64-bit memory of 98,304 pages",
@@ -195,7 +217,7 @@ export const LIMITS: readonly HostileModule[] = [
   {
     name: "two memories",
     wasm: () => module(section(MEMORY, vector(2, [0, 1]))),
-    verdict: refused("has 2 memory sections but should have had 1"),
+    verdict: invalid("multiple memories (at offset 0xa)"),
   },
   {
     name: "1,000 methods",
@@ -263,10 +285,25 @@ export const LIMITS: readonly HostileModule[] = [
   {
     name: "a body of 7,654,288 bytes",
     wasm: () => longBody(7_654_288),
-    verdict: refused("exceeds the engine's limits: "),
+    verdict: refused(
+      "exceeds the engine's limits: function 0 takes 7654322 bytes with its metering, at most 7654321",
+    ),
     slow: true,
   },
-  { name: "a body of 7,654,322 bytes", wasm: () => longBody(7_654_322), verdict: engine, slow: true },
+  {
+    // What a trap is counted with must fit as well.
+    name: "a body that is too long only as it runs again after a trap",
+    wasm: () => indirectCalls({ calls: 15_000, jumpTables: 22, nops: 200_000 }),
+    verdict: refused(
+      "exceeds the engine's limits: function 0 takes 7707703 bytes with its metering, at most 7654321",
+    ),
+  },
+  {
+    name: "a body of 7,654,322 bytes",
+    wasm: () => longBody(7_654_322),
+    verdict: invalid("function body size is out of bounds"),
+    slow: true,
+  },
 ];
 
 /** Modules whose making or upload takes long. */

@@ -12,9 +12,11 @@ export interface HostileModule {
 }
 
 export const decoding = (why: string): Verdict => ({ refused: `Failed to decode wasm module: ${why}` });
-export const engine: Verdict = {
-  refused: "Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with ",
-};
+/** What the replica finds out by walking the sections up to the code. */
+export const framing = (why: string): Verdict => decoding(`Error finding code section: ${why}`);
+export const invalid = (why: string): Verdict => ({
+  refused: `Wasmtime failed to validate wasm module wasmtime::Module::validate() failed with ${why}`,
+});
 export const PREFIX = "Wasm module ";
 export const refused = (why: string): Verdict => ({ refused: `${PREFIX}${why}` });
 
