@@ -5,9 +5,11 @@
  */
 import {
   type Block,
+  type BlockPayload,
   concatBytes,
   encodeBlock,
   encodeCborBare,
+  encodeResponse,
   type Height,
   type SubnetId,
   type TimeNs,
@@ -95,6 +97,35 @@ export type Artifact =
 
 export function heightOf(artifact: Artifact): Height {
   return artifact.kind === "proposal" ? artifact.block.height : artifact.height;
+}
+
+/** Of everything beside the contents of blocks; more than any artifact has. */
+const FRAME_BYTES = 512;
+/** Of one entry of query statistics. */
+const STATS_BYTES = 80;
+
+/** About how many bytes of memory it takes: at least as many as its contents have. */
+export function weightOf(artifact: Artifact): number {
+  switch (artifact.kind) {
+    case "proposal":
+      return FRAME_BYTES + payloadWeight(artifact.block.payload);
+    case "catch_up":
+      return FRAME_BYTES + payloadWeight(artifact.block.payload);
+    case "notarization":
+    case "finalization":
+      return FRAME_BYTES + artifact.signatures.reduce((sum, [, signature]) => sum + signature.length, 0);
+    default:
+      return FRAME_BYTES;
+  }
+}
+
+function payloadWeight({ ingress, queryStats = [], xnet = [], responses = [] }: BlockPayload): number {
+  const bytes = [...ingress, ...xnet].reduce((sum, each) => sum + each.length, 0);
+  const answers = responses.reduce(
+    (sum, response) => sum + encodeCborBare(encodeResponse(response)).length,
+    0,
+  );
+  return bytes + answers + STATS_BYTES * queryStats.length;
 }
 
 /** One text for one artifact, whoever sends it; different for any two of which a member needs both. */

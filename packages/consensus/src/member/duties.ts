@@ -19,9 +19,9 @@ import type { Pool, Round, Signatures } from "./pool.ts";
 import type { KeySet, MemberEnvironment } from "./types.ts";
 
 /** Notarized heights that certification may be behind. */
-const CERTIFICATION_GAP_MAX = 70;
+export const CERTIFICATION_GAP_MAX = 70;
 /** Notarized heights that the next catch-up package may be behind. */
-const CATCH_UP_GAP_MAX = 130;
+export const CATCH_UP_GAP_MAX = 130;
 /** Finalized heights that certification may be behind without slowing rounds down. */
 const CERTIFICATION_GAP_EASY = 1;
 /** How much each further one slows them down. */
@@ -105,11 +105,11 @@ export function makeBlock(view: DutyView, round: CurrentRound): Proposal | null 
   const { pool, environment, now } = view;
   const { config, crypto, payloads } = environment;
   const rank = round.roles.makers.indexOf(config.self);
-  if (rank < 0 || isHeldBack(view)) return null;
+  // It made one before, wherever that is now.
+  if (rank < 0 || isHeldBack(view) || round.firstSigned.has(config.self)) return null;
   for (const { signer, block } of round.proposals.values()) {
     // Blocks of a maker that made two count for nothing.
-    const counts = signer === config.self || !round.equivocations.has(signer);
-    if (counts && block.rank <= rank) return null;
+    if (!round.equivocations.has(signer) && block.rank <= rank) return null;
   }
   if (now < round.startedAt + makerDelay(view, rank)) return null;
   const height = round.height;
@@ -237,8 +237,7 @@ export function nextTurn(view: DutyView, round: CurrentRound): TimeNs | null {
   if (isHeldBack(view)) return null;
   const times: TimeNs[] = [];
   const rank = round.roles.makers.indexOf(self);
-  const proposed = [...round.proposals.values()].some(({ signer }) => signer === self);
-  if (rank >= 0 && !proposed) times.push(round.startedAt + makerDelay(view, rank));
+  if (rank >= 0 && !round.firstSigned.has(self)) times.push(round.startedAt + makerDelay(view, rank));
   for (const { block } of lowestRanked(round)) times.push(round.startedAt + notaryDelay(view, block.rank));
   return times
     .filter((time) => time > now)

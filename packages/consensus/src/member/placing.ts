@@ -50,6 +50,7 @@ export function place(pool: Pool, artifact: Exclude<Artifact, { readonly kind: "
   switch (artifact.kind) {
     case "proposal":
       round.proposals.set(toHex(artifact.hash), artifact);
+      if (!round.firstSigned.has(artifact.signer)) round.firstSigned.set(artifact.signer, artifact);
       return;
     case "notarization":
       pool.addNotarization(artifact);
@@ -59,13 +60,16 @@ export function place(pool: Pool, artifact: Exclude<Artifact, { readonly kind: "
       return;
     case "beacon":
       round.beacon = artifact;
+      round.shares.beacon.clear();
       pool.beaconHeight = Math.max(pool.beaconHeight, height);
       return;
     case "tape":
       round.tape = artifact;
+      round.shares.tape.clear();
       return;
     case "certification":
       round.certification = artifact;
+      round.shares.certification.clear();
       pool.certifiedHeight = Math.max(pool.certifiedHeight, height);
       return;
     case "equivocation":

@@ -4,15 +4,16 @@
  */
 import { assert, type Block, equalBytes, type Height, type TimeNs, toHex } from "@orrery/base";
 import { blockHash } from "../step.ts";
-import type {
-  Artifact,
-  EquivocationProof,
-  HashKey,
-  MemberIndex,
-  Proposal,
-  ThresholdSignature,
-  Tip,
-  Vote,
+import {
+  type Artifact,
+  artifactId,
+  type EquivocationProof,
+  type HashKey,
+  type MemberIndex,
+  type Proposal,
+  type ThresholdSignature,
+  type Tip,
+  type Vote,
 } from "./artifacts.ts";
 import type { Roles } from "./committee.ts";
 
@@ -41,6 +42,8 @@ export interface Round {
     readonly catch_up: Map<HashKey, Signatures>;
   };
   readonly equivocations: Map<MemberIndex, EquivocationProof>;
+  /** The first proposal of each maker whose signature is good, in the pool or not: a second one is the proof against it. */
+  readonly firstSigned: Map<MemberIndex, Proposal>;
 }
 
 export type ShareKind = keyof Round["shares"];
@@ -65,6 +68,7 @@ function newRound(height: Height): Round {
       catch_up: new Map(),
     },
     equivocations: new Map(),
+    firstSigned: new Map(),
   };
 }
 
@@ -85,6 +89,9 @@ export class Pool {
   /** Of the chain from the start on, by height. */
   readonly #finalChain = new Map<Height, Proposal>();
   #finalizedHeight: Height;
+  /** Lowest height whose shares may still be of use. */
+  #sharesFrom: Height;
+  readonly #needless: { readonly height: Height; readonly id: string }[] = [];
 
   constructor(start: Start) {
     this.start = start;
@@ -92,6 +99,7 @@ export class Pool {
     this.notarizedHeight = height;
     this.beaconHeight = height;
     this.#finalizedHeight = height;
+    this.#sharesFrom = height + 1;
     // Everybody agrees on the state that it begins with.
     this.certifiedHeight = height;
     this.catchUpHeight = height;
@@ -177,6 +185,7 @@ export class Pool {
       const proposal = this.round(height).proposals.get(toHex(hash));
       assert(proposal !== undefined, `the finalized block at ${height} is missing`);
       this.#finalChain.set(height, proposal);
+      this.#forgetRivals(height, proposal);
       hash = proposal.block.parent;
       height--;
     }
@@ -192,14 +201,33 @@ export class Pool {
     return this.#finalChain.get(height) ?? null;
   }
 
-  /** Wholes of the heights above, in an order in which they can be judged again. */
-  artifactsAbove(floor: Height): readonly Artifact[] {
-    const heights = [...this.#rounds.keys()].filter((height) => height > floor).sort((a, b) => a - b);
-    return heights.flatMap((height) => {
-      const { proposals, notarized, finalized, beacon, tape, certification } = this.round(height);
-      const single = [finalized, beacon, tape, certification].filter((artifact) => artifact !== null);
-      return [...proposals.values(), ...notarized.values(), ...single];
-    });
+  /**
+   * The pool from a catch-up package on. What is known of the heights above stays: all of it was judged under the same beacons, and what
+   * this member signed must never be forgotten. Blocks stay where the package's is below them.
+   */
+  goOnFrom(start: Start): Pool {
+    const { height, hash } = start.tip;
+    const pool = new Pool(start);
+    const continues = this.notarizedTip(height, hash) !== null;
+    for (const [at, round] of this.#rounds) {
+      if (at <= height) continue;
+      if (!continues) {
+        round.proposals.clear();
+        round.notarized.clear();
+        round.finalized = null;
+      }
+      pool.#rounds.set(at, round);
+      const proposal = this.#finalChain.get(at);
+      if (continues && proposal !== undefined) pool.#finalChain.set(at, proposal);
+    }
+    pool.beaconHeight = Math.max(height, this.beaconHeight);
+    pool.certifiedHeight = Math.max(height, this.certifiedHeight);
+    pool.catchUpHeight = Math.max(height, this.catchUpHeight);
+    if (continues) {
+      pool.notarizedHeight = Math.max(height, this.notarizedHeight);
+      pool.#finalizedHeight = Math.max(height, this.#finalizedHeight);
+    }
+    return pool;
   }
 
   /** Forgets the heights below: they are behind a catch-up package. */
@@ -217,12 +245,46 @@ export class Pool {
     return [...(signatures ?? [])].sort(([a], [b]) => a - b);
   }
 
-  /** Of a height that is finalized and certified. */
-  forgetShares(height: Height): void {
-    const round = this.#rounds.get(height);
-    if (round === undefined) return;
-    const { catch_up: _kept, ...past } = round.shares;
-    for (const shares of Object.values(past)) shares.clear();
+  /** Of the heights up to one that is delivered and certified. */
+  forgetShares(last: Height): void {
+    for (; this.#sharesFrom <= last; this.#sharesFrom++) {
+      const round = this.#rounds.get(this.#sharesFrom);
+      if (round === undefined) continue;
+      const { catch_up: _kept, ...past } = round.shares;
+      for (const each of Object.values(past)) each.clear();
+    }
+  }
+
+  /** Words for catch-up packages up to the newest. */
+  forgetCatchUpShares(): void {
+    for (const [height, { shares }] of this.#rounds)
+      if (height <= this.catchUpHeight) shares.catch_up.clear();
+  }
+
+  /** What a height needs no more once its block is final: other blocks, votes one by one, proofs. Names of what is gone. */
+  #forgetRivals(height: Height, final: Proposal): void {
+    const round = this.round(height);
+    const key = toHex(final.hash);
+    const gone: Artifact[] = [...round.equivocations.values()];
+    for (const proposal of round.proposals.values()) if (proposal !== final) gone.push(proposal);
+    for (const [hash, vote] of round.notarized) if (hash !== key) gone.push(vote);
+    const notarization = round.notarized.get(key);
+    round.proposals.clear();
+    round.proposals.set(key, final);
+    round.notarized.clear();
+    if (notarization !== undefined) round.notarized.set(key, notarization);
+    for (const each of [round.equivocations, round.firstSigned]) each.clear();
+    for (const kind of ["notarization", "finalization"] as const) round.shares[kind].clear();
+    for (const artifact of gone) this.#needless.push({ height, id: artifactId(artifact) });
+  }
+
+  /** Names of wholes that are gone since the last call though their height is not. */
+  takeNeedless(): readonly { readonly height: Height; readonly id: string }[] {
+    return this.#needless.splice(0);
+  }
+
+  get rounds(): Iterable<Round> {
+    return this.#rounds.values();
   }
 }
 

@@ -22,6 +22,14 @@ export interface MemberConfig {
 /** `low`: f + 1 shares make a signature; `high`: 2f + 1 do, under the subnet's own key. */
 export type KeySet = "low" | "high";
 
+/** What the disk has when a member starts. */
+export interface Kept {
+  /** Persisted and not purged, in its order. */
+  readonly artifacts: readonly Artifact[];
+  /** Of the newest state that is whole there. */
+  readonly stateHeight: Height;
+}
+
 /** Signatures, by the member's own keys and its shares of the subnet's. Never throws on what others made. */
 export interface MemberCrypto {
   sign(message: Uint8Array): Uint8Array;
@@ -66,7 +74,7 @@ export interface MemberEnvironment {
 }
 
 export type MemberInput =
-  /** Time passed. It never goes back. */
+  /** The clock's time; where it went back, the time stands still. */
   | { readonly kind: "time"; readonly now: TimeNs }
   /** From another member, in its shape; nothing else of it is trusted. */
   | { readonly kind: "artifact"; readonly from: MemberIndex; readonly artifact: Artifact }
@@ -83,9 +91,11 @@ export type MemberEffect =
   /** Bring to every other member until it is retracted. */
   | { readonly kind: "publish"; readonly artifact: Artifact }
   | { readonly kind: "retract"; readonly id: string }
-  /** Finalized, in order, each once. */
+  /** Have that member offer again what it publishes: some of it could not be kept when it came. */
+  | { readonly kind: "again"; readonly from: MemberIndex }
+  /** Finalized, in order, each once; again from the newest package on after a restart. */
   | { readonly kind: "deliver"; readonly block: Block; readonly tape: ThresholdSignature }
-  /** Get the state of the package from others: the blocks up to it are not needed any more. */
+  /** Get the state of the package from others, whatever state is here: the blocks up to it are not needed any more. Asked again after a restart. */
   | { readonly kind: "sync"; readonly catchUp: CatchUpPackage }
   /** What was persisted of the heights below is not needed any more. */
   | { readonly kind: "purge"; readonly below: Height }

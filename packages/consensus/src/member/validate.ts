@@ -9,6 +9,8 @@ import {
   type CatchUpPackage,
   catchUpHash,
   type EquivocationProof,
+  type HashKey,
+  heightOf,
   type MemberIndex,
   type Proposal,
   proposalContent,
@@ -21,7 +23,8 @@ import {
   type VoteShare,
   voteContent,
 } from "./artifacts.ts";
-import { type DutyView, keysOf, withRoles } from "./duties.ts";
+import { CATCH_UP_GAP_MAX, type DutyView, keysOf, withRoles } from "./duties.ts";
+import type { Signatures } from "./pool.ts";
 
 export type Verdict =
   | "valid"
@@ -32,6 +35,8 @@ export type Verdict =
 
 /** A hash and a signature as long as they are. */
 const HASH_BYTES = 32;
+/** All that fits into a block by the limits of its sections, and more: nobody needs a larger artifact. */
+export const ARTIFACT_BYTES_MAX: number = 16 * 1024 * 1024;
 
 export interface ValidationView extends DutyView {
   readonly delivered: Height;
@@ -41,11 +46,43 @@ export interface ValidationView extends DutyView {
 
 const invalid = (why: string): Verdict => ({ invalid: why });
 
+/** Whether everything that it could be of use for is over. */
+export function isStale(
+  { pool, delivered }: Pick<ValidationView, "pool" | "delivered">,
+  artifact: Artifact,
+): boolean {
+  const height = heightOf(artifact);
+  switch (artifact.kind) {
+    case "beacon":
+    case "beacon_share":
+      return height <= pool.beaconHeight;
+    case "tape":
+    case "tape_share":
+      return height <= delivered;
+    case "certification":
+    case "certification_share":
+      return height <= pool.certifiedHeight;
+    case "catch_up":
+    case "catch_up_share":
+      return height <= pool.catchUpHeight;
+    default:
+      return height <= pool.finalizedHeight;
+  }
+}
+
+/**
+ * The highest height at which others can be useful: an honest member goes no further before the next catch-up package, and then there
+ * is one. Nothing but packages is taken from above.
+ */
+export function windowTop({ pool, environment }: Pick<DutyView, "pool" | "environment">): Height {
+  // A block above the last notarized one, and the beacon above that.
+  return pool.catchUpHeight + environment.config.rules.catchUpInterval + CATCH_UP_GAP_MAX + 2;
+}
+
 /** Whether maker, rank and signature are right, whatever the block says. */
 export function checkMaker(view: DutyView, proposal: Proposal): Verdict {
   const { block, hash, signer, signature } = proposal;
   const { config, crypto } = view.environment;
-  if (block.height <= view.pool.start.tip.height) return "stale";
   const round = withRoles(view, block.height);
   if (round === null) return "later";
   if (round.roles.makers.indexOf(signer) !== block.rank) return invalid("its maker does not have its rank");
@@ -72,12 +109,13 @@ export function checkBlock(view: ValidationView, proposal: Proposal): Verdict {
   const { pool, environment } = view;
   const { block, hash } = proposal;
   const { height, context, payload } = block;
-  if (height <= pool.finalizedHeight) return "stale";
   if (height > pool.notarizedHeight + 1) return "later";
   const parent = pool.notarizedTip(height - 1, block.parent);
   if (parent === null) return "later";
   // A quorum has an honest member that judged it.
   if (view.isVouchedFor(height, hash)) return "valid";
+  // One of its blocks is enough to know; more are of use when a quorum votes for them.
+  if (pool.peek(height)?.equivocations.has(proposal.signer) === true) return "later";
   const verdict = checkContext(view, proposal, parent);
   if (verdict !== "valid") return verdict;
   const { time, certifiedHeight } = context;
@@ -87,16 +125,24 @@ export function checkBlock(view: ValidationView, proposal: Proposal): Verdict {
 }
 
 function checkVoteShare(view: DutyView, share: VoteShare): Verdict {
-  const { pool, environment } = view;
-  if (share.height <= pool.finalizedHeight) return "stale";
+  const { environment } = view;
   const round = withRoles(view, share.height);
   if (round === null) return "later";
   if (!round.roles.committee.has(share.signer)) return invalid("its signer is not of the committee");
   const kind = share.kind === "notarization_share" ? "notarization" : "finalization";
   const message = voteContent(kind, environment.config.subnetId, share.height, share.hash);
-  return environment.crypto.verify(share.signer, message, share.signature)
+  if (!environment.crypto.verify(share.signer, message, share.signature))
+    return invalid("its signer did not sign it");
+  // A notary may come from every rank to a lower one; there is one block that it finalizes.
+  const most = kind === "notarization" ? round.roles.makers.length : 1;
+  return contentsOf(round.shares[kind], share.signer) < most
     ? "valid"
-    : invalid("its signer did not sign it");
+    : invalid("its signer votes for more blocks than it may");
+}
+
+/** How many different things a member signed. */
+function contentsOf(shares: ReadonlyMap<HashKey, Signatures>, signer: MemberIndex): number {
+  return [...shares.values()].filter((signatures) => signatures.has(signer)).length;
 }
 
 /** Whether a quorum signed, whatever is known of the block. */
@@ -118,7 +164,6 @@ export function checkSigners(view: DutyView, vote: Vote): Verdict {
 
 /** A vote whose signers are checked: whether the block is here, and for finality notarized. */
 export function checkVoted({ pool }: DutyView, vote: Vote): Verdict {
-  if (vote.height <= pool.finalizedHeight) return "stale";
   const round = pool.peek(vote.height);
   const key = toHex(vote.hash);
   const here = vote.kind === "notarization" ? round?.proposals.has(key) : round?.notarized.has(key);
@@ -131,6 +176,8 @@ function thresholdVerdict(
   kind: ThresholdKind,
 ): Verdict {
   const { height, content, signature } = artifact;
+  if (kind === "catch_up" && height % environment.config.rules.catchUpInterval !== 0)
+    return invalid("there is no catch-up package of its height");
   const keys = keysOf(kind);
   if (content.length !== (keys === "high" ? HASH_BYTES : 0)) return invalid("its content is another one's");
   let before = content;
@@ -140,36 +187,25 @@ function thresholdVerdict(
     before = known;
   }
   const message = thresholdContent(kind, environment.config.subnetId, height, before);
-  const good =
-    "signer" in artifact
-      ? environment.crypto.verifyShare(keys, artifact.signer, message, signature)
-      : environment.crypto.verifyWhole(keys, message, signature);
-  return good ? "valid" : invalid("its signature is wrong");
-}
-
-function checkThreshold(view: ValidationView, artifact: ThresholdShare | ThresholdSignature): Verdict {
-  const { pool, delivered } = view;
-  switch (artifact.kind) {
-    case "beacon":
-    case "beacon_share":
-      return artifact.height <= pool.beaconHeight ? "stale" : thresholdVerdict(view, artifact, "beacon");
-    case "tape":
-    case "tape_share":
-      return artifact.height <= delivered ? "stale" : thresholdVerdict(view, artifact, "tape");
-    case "certification":
-    case "certification_share":
-      return artifact.height <= pool.certifiedHeight
-        ? "stale"
-        : thresholdVerdict(view, artifact, "certification");
-    case "catch_up_share":
-      return artifact.height <= pool.catchUpHeight ? "stale" : thresholdVerdict(view, artifact, "catch_up");
-  }
+  if (!("signer" in artifact))
+    return environment.crypto.verifyWhole(keys, message, signature)
+      ? "valid"
+      : invalid("its signature is wrong");
+  const { signer } = artifact;
+  if (!environment.crypto.verifyShare(keys, signer, message, signature))
+    return invalid("its signature is wrong");
+  const shares = pool.peek(height)?.shares[kind];
+  return shares === undefined || contentsOf(shares, signer) === 0
+    ? "valid"
+    : invalid("its signer signs two states of one height");
 }
 
 function checkEquivocation(view: DutyView, proof: EquivocationProof): Verdict {
-  const { environment, pool } = view;
-  if (proof.height <= pool.finalizedHeight) return "stale";
+  const { environment } = view;
   const { hashes, signatures } = proof;
+  const round = withRoles(view, proof.height);
+  if (round === null) return "later";
+  if (!round.roles.makers.includes(proof.signer)) return invalid("its signer makes no block there");
   if (compareBytes(hashes[0], hashes[1]) >= 0) return invalid("its two blocks are one");
   for (const [i, hash] of hashes.entries()) {
     const message = proposalContent(environment.config.subnetId, proof.height, hash);
@@ -179,16 +215,18 @@ function checkEquivocation(view: DutyView, proof: EquivocationProof): Verdict {
   return "valid";
 }
 
-function checkCatchUp({ pool, environment }: ValidationView, catchUp: CatchUpPackage): Verdict {
-  if (catchUp.height <= pool.catchUpHeight) return "stale";
+function checkCatchUp({ environment }: ValidationView, catchUp: CatchUpPackage): Verdict {
   if (catchUp.block.height !== catchUp.height) return invalid("its block is of another height");
   const { config, crypto } = environment;
   const message = thresholdContent("catch_up", config.subnetId, catchUp.height, catchUpHash(catchUp));
   return crypto.verifyWhole("high", message, catchUp.signature) ? "valid" : invalid("its signature is wrong");
 }
 
-/** Everything but proposals and votes, which are judged in two parts. */
-export function check(view: ValidationView, artifact: Exclude<Artifact, Proposal | Vote>): Verdict {
+/** Everything but proposals and votes, which are judged in two parts; nothing stale comes here. */
+export function check(
+  view: ValidationView,
+  artifact: VoteShare | ThresholdShare | ThresholdSignature | EquivocationProof | CatchUpPackage,
+): Verdict {
   switch (artifact.kind) {
     case "notarization_share":
     case "finalization_share":
@@ -197,8 +235,17 @@ export function check(view: ValidationView, artifact: Exclude<Artifact, Proposal
       return checkEquivocation(view, artifact);
     case "catch_up":
       return checkCatchUp(view, artifact);
-    default:
-      return checkThreshold(view, artifact);
+    case "beacon":
+    case "beacon_share":
+      return thresholdVerdict(view, artifact, "beacon");
+    case "tape":
+    case "tape_share":
+      return thresholdVerdict(view, artifact, "tape");
+    case "certification":
+    case "certification_share":
+      return thresholdVerdict(view, artifact, "certification");
+    case "catch_up_share":
+      return thresholdVerdict(view, artifact, "catch_up");
   }
 }
 

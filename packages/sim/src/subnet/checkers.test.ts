@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Block } from "@orrery/base";
+import { poolBounds } from "@orrery/consensus/member";
 import { Checkers } from "./checkers.ts";
 
 const bytes = (value: number): Uint8Array => new Uint8Array(32).fill(value);
@@ -47,7 +48,21 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
     (checkers) => checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: block(3, 1) }),
     /a message of 1 is ordered again at 3/,
   ],
-  ["a state that a quorum does not have", (checkers) => checkers.diverged(1, 2), /node 1 has another state/],
+  [
+    "a state that a quorum does not have",
+    (checkers) => checkers.diverged(1, 2),
+    /node 1 is told that its state of 2 is another/,
+  ],
+  [
+    "a pool over its bounds",
+    (checkers) => {
+      const bounds = poolBounds(4, 20);
+      const none = { rounds: 1, certificationShares: 0, waiting: 0, waitingBytes: 0, published: 0 };
+      checkers.kept(0, { ...bounds, ...none }, bounds);
+      checkers.kept(0, { ...bounds, ...none, tapes: bounds.tapes + 1 }, bounds);
+    },
+    /node 0 keeps 203 tapes of 202/,
+  ],
   ["an answer without its message", (checkers) => checkers.acknowledged(bytes(7)), /is in no block/],
 ];
 

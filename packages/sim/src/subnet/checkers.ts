@@ -3,6 +3,7 @@
  * work. Safety: one block and one state at each height, every acknowledged message ordered, none twice. Liveness: heights grow.
  */
 import { type Block, type Height, toHex } from "@orrery/base";
+import type { MemberSizes, PoolSizes } from "@orrery/consensus/member";
 
 export interface Delivery {
   readonly node: number;
@@ -17,6 +18,10 @@ export class Checkers {
   /** Messages by the height that has them, from whichever node delivered that first. */
   readonly #ordered = new Map<string, Height>();
   readonly #violations: string[] = [];
+  /** Nodes whose state broke, with the first height that is wrong, until they have a right one again. */
+  readonly corrupted: Map<number, Height> = new Map();
+  /** States that were broken, found and replaced. */
+  healings = 0;
 
   get violations(): readonly string[] {
     return this.#violations;
@@ -44,7 +49,9 @@ export class Checkers {
   }
 
   executed(node: number, height: Height, rootHash: Uint8Array): void {
-    this.#root(height, rootHash, `node ${node} executed`);
+    const wrongFrom = this.corrupted.get(node);
+    if (wrongFrom === undefined) this.#root(height, rootHash, `node ${node} executed`);
+    else if (height >= wrongFrom && this.#roots.get(height) === toHex(rootHash)) this.healed(node);
   }
 
   certified(node: number, height: Height, rootHash: Uint8Array): void {
@@ -53,7 +60,20 @@ export class Checkers {
 
   /** A node was told by a quorum that its state is another one. */
   diverged(node: number, height: Height): void {
-    this.#violations.push(`node ${node} has another state than the catch-up package of ${height}`);
+    if (!this.corrupted.has(node))
+      this.#violations.push(
+        `node ${node} is told that its state of ${height} is another one than a quorum's`,
+      );
+  }
+
+  /** A node's state breaks, from a height on. */
+  corrupts(node: number, height: Height): void {
+    this.corrupted.set(node, height);
+  }
+
+  /** A node took another's state, or computed it anew. */
+  healed(node: number): void {
+    if (this.corrupted.delete(node)) this.healings++;
   }
 
   #root(height: Height, rootHash: Uint8Array, what: string): void {
@@ -61,6 +81,13 @@ export class Checkers {
     const known = this.#roots.get(height);
     if (known === undefined) this.#roots.set(height, text);
     else if (known !== text) this.#violations.push(`${what} another state at ${height}`);
+  }
+
+  /** What a node keeps, against what it may. */
+  kept(node: number, sizes: MemberSizes, bounds: PoolSizes): void {
+    for (const [what, most] of Object.entries(bounds) as [keyof PoolSizes, number][]) {
+      if (sizes[what] > most) this.#violations.push(`node ${node} keeps ${sizes[what]} ${what} of ${most}`);
+    }
   }
 
   /** A client was told that its message is executed. */

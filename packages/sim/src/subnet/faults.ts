@@ -14,6 +14,8 @@ export interface FaultPlan {
   readonly partedNs: readonly [bigint, bigint];
   /** Clocks are off by at most so much, either way, ns. */
   readonly skewNs: bigint;
+  /** In a second of virtual time and an honest node: chance that its state breaks, as far as fewer than f are faulty. */
+  readonly corruptPerSecond: number;
   /** How the nodes at the lowest places misbehave; at most f of them keep the subnet safe and alive. */
   readonly byzantine: readonly Misbehaviour[];
 }
@@ -31,6 +33,8 @@ export const MISBEHAVIOURS = [
   "invalid_blocks",
   /** Certifies another state. */
   "wrong_certification",
+  /** Sends whatever its keys can sign, and what others did not, for every height. */
+  "flood",
 ] as const;
 
 export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
@@ -47,6 +51,7 @@ export const CALM: FaultPlan = {
   partitionPerSecond: 0,
   partedNs: [0n, 0n],
   skewNs: 0n,
+  corruptPerSecond: 0,
   byzantine: [],
 };
 
@@ -59,5 +64,6 @@ export const STORMY: FaultPlan = {
   partitionPerSecond: 0.03,
   partedNs: [SECOND, 20n * SECOND],
   skewNs: 200n * MS,
+  corruptPerSecond: 0,
   byzantine: [],
 };

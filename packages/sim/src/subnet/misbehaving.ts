@@ -2,10 +2,11 @@
  * What members say to the others, honest or not (simulated actors): a misbehaving one runs the real member and twists what leaves it,
  * with its own keys alone.
  */
-import type { SubnetId } from "@orrery/base";
+import { compareBytes, type SubnetId, utf8 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
+  heightOf,
   type MemberCrypto,
   type Proposal,
   proposalContent,
@@ -55,6 +56,50 @@ function twin(means: Means, { block }: Proposal): Proposal {
 
 const isShare = ({ kind }: Artifact): boolean => kind.endsWith("_share");
 
+/** Heights ahead at which a flood is of use to nobody. */
+const FAR_HEIGHTS: readonly number[] = [3, 40, 100_000];
+const FLOOD_BLOCKS = 3;
+const FLOOD_BYTES = 50_000;
+
+/** Blocks, votes, shares and proofs of its own that no honest member has, and a forged copy of another's block. */
+function flood(means: Means, artifact: Artifact): readonly Artifact[] {
+  const { crypto, subnetId, index } = means;
+  const around = heightOf(artifact);
+  const junk: Artifact[] = [];
+  if (artifact.kind === "proposal") {
+    junk.push({ ...artifact, signature: sha256(artifact.signature) });
+    for (let i = 1; i <= FLOOD_BLOCKS; i++) {
+      const time = artifact.block.context.time + BigInt(i);
+      const block = { ...artifact.block, context: { ...artifact.block.context, time } };
+      const other = signed(means, block);
+      junk.push(other, voteFor(means, "notarization", other), voteFor(means, "finalization", other));
+    }
+    const payload = { ingress: [new Uint8Array(FLOOD_BYTES)] };
+    for (const ahead of FAR_HEIGHTS)
+      junk.push(signed(means, { ...artifact.block, height: around + ahead, payload }));
+  }
+  for (const ahead of [0, ...FAR_HEIGHTS]) {
+    const height = around + ahead;
+    const content = sha256(utf8(`${around} ${artifact.kind}`));
+    const hashes = [content, sha256(content)].sort(compareBytes) as [Uint8Array, Uint8Array];
+    const signatures = hashes.map((hash) => crypto.sign(proposalContent(subnetId, height, hash)));
+    junk.push({
+      kind: "equivocation",
+      height,
+      signer: index,
+      hashes,
+      signatures: signatures as [Uint8Array, Uint8Array],
+    });
+    for (const kind of ["tape", "certification", "catch_up"] as const) {
+      const shown = kind === "tape" ? new Uint8Array(0) : content;
+      const message = thresholdContent(kind, subnetId, height, shown);
+      const signature = crypto.signShare(kind === "tape" ? "low" : "high", message);
+      junk.push({ kind: `${kind}_share`, height, content: shown, signer: index, signature });
+    }
+  }
+  return junk;
+}
+
 /** What the kind of misbehaviour makes of an artifact; `own`: whether it is the member's. */
 function twist(kind: Misbehaviour, means: Means, artifact: Artifact): (to: number) => readonly Artifact[] {
   const { index, subnetId, crypto, nodes } = means;
@@ -94,6 +139,8 @@ function twist(kind: Misbehaviour, means: Means, artifact: Artifact): (to: numbe
       const bad = signed(means, { ...block, payload: { ...block.payload, ingress: twice } });
       return () => [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
     }
+    case "flood":
+      return () => [...flood(means, artifact), artifact];
     case "wrong_certification": {
       if (artifact.kind !== "certification_share") return () => [artifact];
       const content = sha256(artifact.content);

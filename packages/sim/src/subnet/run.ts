@@ -37,6 +37,8 @@ export interface SubnetVerdict {
   readonly events: number;
   /** States that nodes fetched from others. */
   readonly syncs: number;
+  /** Broken states that were found and replaced. */
+  readonly healings: number;
   /** Of virtual time, whole. */
   readonly seconds: number;
   /** From healing to recovery, of virtual time; null when it did not recover. */
@@ -75,7 +77,11 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
   const goal = world.commonHeight + RECOVERY_HEIGHTS;
   // Clients ask again for what they have no answer to.
   for (const message of messages) world.submit(message);
-  const isWell = (): boolean => world.commonHeight >= goal && world.checkers.missing(messages) === 0;
+  const isWell = (): boolean =>
+    world.commonHeight >= goal &&
+    world.checkers.missing(messages) === 0 &&
+    // Broken states are found, and replaced.
+    world.checkers.corrupted.size === 0;
   while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
   const { violations } = world.checkers;
   const recovered = isWell();
@@ -86,6 +92,7 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     rounds: world.checkers.height,
     events: world.events,
     syncs: world.syncs,
+    healings: world.checkers.healings,
     seconds: Number((world.now - startedAt) / SECOND),
     recoverySeconds: recovered ? Number(world.now - healedAt) / Number(SECOND) : null,
   };

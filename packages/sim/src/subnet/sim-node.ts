@@ -41,6 +41,8 @@ export class SimNode implements Payloads {
   readonly #options: SimNodeOptions;
   #member: Member | null = null;
   readonly disk: Artifact[] = [];
+  #isCorrupt = false;
+  #distrusted: Height | null = null;
   #height: Height;
   /** By height: a block that is delivered again after a restart has the root that it had. */
   readonly #roots = new Map<Height, Uint8Array>();
@@ -75,13 +77,11 @@ export class SimNode implements Payloads {
       payloads: this,
       registryVersion: () => 1,
     };
-    this.#member = new Member(environment, this.#options.start, this.disk);
-    // What it had published before it is still its to say.
+    if (this.#distrusted !== null) this.#dropStates(this.#distrusted);
+    this.#distrusted = null;
+    const kept = { artifacts: this.disk, stateHeight: this.#height };
+    this.#member = new Member(environment, this.#options.start, kept);
     this.published.clear();
-    for (const artifact of this.disk) {
-      if (!artifact.kind.endsWith("_share") || ("signer" in artifact && artifact.signer === this.index))
-        this.published.set(artifactId(artifact), artifact);
-    }
     return this.step({ kind: "time", now });
   }
 
@@ -105,8 +105,30 @@ export class SimNode implements Payloads {
   }
 
   #purge(below: Height): void {
+    if (this.#distrusted !== null) this.#dropStates(this.#distrusted);
+    this.#distrusted = null;
     const kept = this.disk.filter((artifact) => heightOf(artifact) >= below);
     this.disk.splice(0, this.disk.length, ...kept);
+  }
+
+  /** A quorum has another state at the height: what is here from there on is thrown away at the next start, if not before. */
+  distrust(from: Height): void {
+    this.#distrusted = Math.min(this.#distrusted ?? from, from);
+  }
+
+  #dropStates(from: Height): void {
+    this.#height = Math.min(this.#height, from - 1);
+    for (const height of [...this.#roots.keys()]) if (height >= from) this.#roots.delete(height);
+    for (const [id, height] of [...this.#done]) if (height >= from) this.#done.delete(id);
+  }
+
+  /** Its next state is another one than it should be: a broken disk or memory. */
+  corrupt(): void {
+    this.#isCorrupt = true;
+  }
+
+  get member(): Member | null {
+    return this.#member;
   }
 
   nextTime(): bigint | null {
@@ -134,7 +156,9 @@ export class SimNode implements Payloads {
     if (known !== undefined) return known;
     const before = this.#roots.get(height - 1);
     assert(before !== undefined && height === this.#height + 1, `block ${height} is not the next`);
-    const rootHash = sha256(concatBytes(before, blockHash, tape));
+    const flaw = this.#isCorrupt ? [new Uint8Array(1)] : [];
+    this.#isCorrupt = false;
+    const rootHash = sha256(concatBytes(before, blockHash, tape, ...flaw));
     this.#height = height;
     this.#roots.set(height, rootHash);
     for (const id of ingress.map(toHex)) {
@@ -153,6 +177,9 @@ export class SimNode implements Payloads {
 
   /** Takes another's state. */
   adopt({ height, rootHash, done }: SimState): void {
+    this.#dropStates(height);
+    this.#isCorrupt = false;
+    this.#distrusted = null;
     this.#height = height;
     this.#roots.set(height, rootHash);
     for (const [id, at] of done) {

@@ -8,8 +8,10 @@ import {
   type Artifact,
   artifactId,
   type CatchUpPackage,
+  faultsOf,
   type MemberConfig,
   type MemberEffect,
+  poolBounds,
   type Start,
 } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
@@ -78,6 +80,8 @@ export class World {
   now: bigint;
   events = 0;
   syncs = 0;
+  /** Artifacts that any honest member had waiting at the end of a second. */
+  mostWaiting = 0;
 
   constructor(options: WorldOptions) {
     const { seed, nodes, config, start, rootHash, faults } = options;
@@ -190,6 +194,12 @@ export class World {
       for (const each of actor.say(artifact)(to)) this.#send(node.index, to, each);
   }
 
+  /** As a node asks that turned something away. */
+  #tellAgain(from: number, to: number): void {
+    const node = this.nodes[from] as SimNode;
+    if (node.isUp) this.#tellAll(node, to);
+  }
+
   /** Its clock, and what came. */
   #tell(index: number, input?: Parameters<SimNode["step"]>[0]): void {
     const node = this.nodes[index] as SimNode;
@@ -204,9 +214,11 @@ export class World {
       if (effect.kind === "publish") this.#publish(index, effect.artifact);
       else if (effect.kind === "deliver") this.#deliver(node, effect);
       else if (effect.kind === "sync") this.#planFetch(index, effect.catchUp);
-      else if (effect.kind === "diverged" && this.isHonest(index))
-        this.checkers.diverged(index, effect.height);
-      else if (effect.kind === "certified" && this.isHonest(index)) {
+      else if (effect.kind === "again") this.#tellAgain(effect.from, index);
+      else if (effect.kind === "diverged") {
+        node.distrust(effect.height);
+        if (this.isHonest(index)) this.checkers.diverged(index, effect.height);
+      } else if (effect.kind === "certified" && this.isHonest(index)) {
         const { height, content } = effect.certification;
         this.checkers.certified(index, height, content);
         // Clients have their answers now.
@@ -242,7 +254,9 @@ export class World {
   }
 
   #planFetch(node: number, { height, stateHash }: CatchUpPackage): void {
-    const life = this.#lives[node] as number;
+    // What it executes of the state that it had is of no use any more.
+    const life = (this.#lives[node] as number) + 1;
+    this.#lives[node] = life;
     this.#queue.plan(this.now + FETCH_NS, { kind: "fetch", node, height, stateHash, life });
   }
 
@@ -255,6 +269,7 @@ export class World {
       const state = other.isUp && !parted ? other.stateAt(height) : null;
       if (state === null || !equalBytes(sha256(state.rootHash), stateHash)) continue;
       node.adopt(state);
+      this.checkers.healed(index);
       this.syncs++;
       this.#tell(index, { kind: "synced", height });
       return;
@@ -293,9 +308,21 @@ export class World {
     this.#tell(to, { kind: "artifact", from, artifact });
   }
 
+  #checkSizes(): void {
+    const { nodes, config } = this.#options;
+    const bounds = poolBounds(nodes, config.rules.catchUpInterval);
+    for (const { index, member } of this.nodes) {
+      if (member === null || !this.isHonest(index)) continue;
+      const { sizes } = member;
+      this.checkers.kept(index, sizes, bounds);
+      this.mostWaiting = Math.max(this.mostWaiting, sizes.waiting);
+    }
+  }
+
   /** Draws this second's faults. */
   #second(): void {
     this.#queue.plan(this.now + SECOND, { kind: "second" });
+    this.#checkSizes();
     if (!this.#faulty) return;
     const { crashPerSecond, awayNs, partitionPerSecond, partedNs } = this.#options.faults;
     for (const node of this.nodes) {
@@ -303,9 +330,22 @@ export class World {
       node.crash();
       this.#queue.plan(this.now + this.#between(awayNs), { kind: "boot", node: node.index });
     }
+    this.#corruptSome();
     if (this.#parted === null && this.#random.chance(partitionPerSecond)) {
       this.#parted = new Set(this.nodes.map(({ index }) => index).filter(() => this.#random.chance(0.5)));
       this.#queue.plan(this.now + this.#between(partedNs), { kind: "heal" });
+    }
+  }
+
+  /** Never more nodes than may be faulty. */
+  #corruptSome(): void {
+    const { corruptPerSecond, byzantine } = this.#options.faults;
+    const most = faultsOf(this.nodes.length) - byzantine.length;
+    for (const node of this.nodes) {
+      if (!node.isUp || !this.isHonest(node.index) || this.checkers.corrupted.size >= most) continue;
+      if (!this.#random.chance(corruptPerSecond)) continue;
+      node.corrupt();
+      this.checkers.corrupts(node.index, node.height + 1);
     }
   }
 
