@@ -12,6 +12,7 @@ import { renderDiagnostic } from "./diagnostics.ts";
 import type { BuildPlan, BuildStep, CanisterSpec, Project } from "./manifest.ts";
 import { customSections } from "./module.ts";
 import { createMotokoCompiler, type MotokoCompiler } from "./motoko.ts";
+import type { CompileReply } from "./motoko-worker.ts";
 
 export interface Built {
   readonly canister: CanisterSpec;
@@ -84,6 +85,15 @@ async function runStep(canister: CanisterSpec, step: BuildStep, output: string, 
   }
 }
 
+/** What its last line says of a compilation that failed. */
+function summary({ diagnostics, message }: CompileReply & { ok: false }, main: string): string {
+  const errors = diagnostics.filter(({ severity }) => severity === "error");
+  if (errors.length === 0) return message;
+  const sources = new Set(errors.map(({ source }) => source));
+  const where = sources.size === 1 ? [...sources].join() : main;
+  return `${where} has ${errors.length} error${errors.length === 1 ? "" : "s"}${message}`;
+}
+
 /** The interface that a module carries, or null. */
 function interfaceOf(wasm: Uint8Array): string | null {
   const sections = customSections(wasm);
@@ -107,13 +117,7 @@ export function createBuilder(project: Project, io: Io): Builder {
     if (!existsSync(main)) throw buildFailed(canister.name, `there is no source at ${main}`);
     const reply = await compiler.compile(canister, plan);
     for (const diagnostic of reply.diagnostics) io.err(renderDiagnostic(diagnostic, root, io.style));
-    if (!reply.ok) {
-      const errors = reply.diagnostics.filter(({ severity }) => severity === "error").length;
-      throw buildFailed(
-        canister.name,
-        errors === 0 ? reply.message : `${plan.main} has ${errors} error${errors === 1 ? "" : "s"}`,
-      );
-    }
+    if (!reply.ok) throw buildFailed(canister.name, summary(reply, plan.main));
     write(output, reply.wasm);
     return plan.candid === null
       ? reply.candid

@@ -120,16 +120,20 @@ test("project: Motoko's packages are found where mops keeps them, or at their pa
     "lib/mine/src/lib.mo": "module {}",
   });
   assert.deepEqual(
-    [...motokoPackages(root)],
+    [...motokoPackages(root).found],
     [
       ["map", join(root, ".mops/map@1.2.3/src")],
       ["bits", join(root, ".mops/bits@0.1.0/src")],
       ["mine", join(root, "lib/mine/src")],
     ],
   );
-  assert.deepEqual([...motokoPackages(project({ "icp.yaml": "" }))], []);
-  const missing = project({ "mops.toml": '[dependencies]\nmoon = "1.0.0"\n' });
-  assert.throws(() => motokoPackages(missing), /moon 1\.0\.0.*mops install/);
+  assert.deepEqual([...motokoPackages(project({ "icp.yaml": "" })).found], []);
+  const lacking = '[dependencies]\nmoon = "1.0.0"\ncore = "1.0.0"\nsun = "./sun"\n';
+  const { found, missing } = motokoPackages(project({ "mops.toml": lacking }));
+  assert.deepEqual([...found], []);
+  assert.deepEqual([...missing.keys()], ["moon", "sun"]);
+  assert.match(missing.get("moon") ?? "", /moon 1\.0\.0, which is not there.*mops install/);
+  assert.match(missing.get("sun") ?? "", /sun at \.\/sun, and there is nothing at/);
   assert.throws(() => motokoPackages(project({ "mops.toml": "[depend" })), /not TOML/);
 });
 

@@ -12,8 +12,12 @@ const FILE = "mops.toml";
 /** Comes with the compiler's package. */
 const CORE = "core";
 
-/** Name of the package → directory of its sources. */
-export type MotokoPackages = ReadonlyMap<string, string>;
+export interface MotokoPackages {
+  /** Name of the package → directory of its sources. */
+  readonly found: ReadonlyMap<string, string>;
+  /** Name of a package that is asked for and not there → what to do about it. Nothing is wrong until somebody imports it. */
+  readonly missing: ReadonlyMap<string, string>;
+}
 
 type Dependencies = Readonly<Record<string, unknown>>;
 
@@ -41,7 +45,10 @@ function isPath(version: string): boolean {
 
 /** Root of the package, or null when nobody has fetched it. `alias@1` names a second version of `alias`. */
 function locate(root: string, from: string, name: string, version: string): string | null {
-  if (isPath(version)) return resolve(from, version);
+  if (isPath(version)) {
+    const path = resolve(from, version);
+    return existsSync(path) ? path : null;
+  }
   const [bare] = name.split("@");
   const folders = [`${bare}@${version}`, `${name}@${version}`, `${bare}/${version}`];
   return (
@@ -51,23 +58,30 @@ function locate(root: string, from: string, name: string, version: string): stri
   );
 }
 
+function remedy(directory: string, name: string, version: string): string {
+  const asked = `${join(directory, FILE)} asks for the package ${name} `;
+  return isPath(version)
+    ? `${asked}at ${version}, and there is nothing at ${resolve(directory, version)}; correct the path`
+    : `${asked}${version}, which is not there; fetch it with "mops install", or name a path to its sources`;
+}
+
 /** All packages that the project needs, those of its packages included. */
 export function motokoPackages(root: string): MotokoPackages {
-  const packages = new Map<string, string>();
+  const found = new Map<string, string>();
+  const missing = new Map<string, string>();
   const visit = (directory: string): void => {
     for (const [name, version] of Object.entries(dependenciesOf(directory))) {
-      if (packages.has(name) || typeof version !== "string") continue;
-      const found = locate(root, directory, name, version);
-      if (found === null) {
-        if (name === CORE) continue;
-        throw projectError(
-          `${join(directory, FILE)}: the package ${name} ${version} is not there; fetch it with "mops install", or name a path to its sources`,
-        );
+      if (found.has(name) || typeof version !== "string") continue;
+      const at = locate(root, directory, name, version);
+      if (at === null) {
+        if (name !== CORE && !missing.has(name)) missing.set(name, remedy(directory, name, version));
+        continue;
       }
-      packages.set(name, existsSync(join(found, "src")) ? join(found, "src") : found);
-      visit(found);
+      found.set(name, existsSync(join(at, "src")) ? join(at, "src") : at);
+      visit(at);
     }
   };
   visit(root);
-  return packages;
+  for (const name of found.keys()) missing.delete(name);
+  return { found, missing };
 }

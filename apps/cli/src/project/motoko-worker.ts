@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 
 /** Given to the thread at its start. */
@@ -25,7 +25,7 @@ export interface CompileRequest {
 }
 
 export interface Diagnostic {
-  /** As the compiler names it: relative to the root. */
+  /** Relative to the root, those of packages too. */
   readonly source: string;
   readonly severity: "error" | "warning";
   readonly code: string;
@@ -78,6 +78,8 @@ interface Compiler {
 }
 
 const ERROR_SEVERITY = 1;
+/** Where the compiler's own file system has the sources of packages, each in a folder of its name. */
+const PACKAGES = ".packages";
 /** Read by tools of anybody who calls the canister, so not for its controllers alone. */
 const PUBLIC_METADATA = ["candid:service", "candid:args", "motoko:stable-types", "motoko:compiler"];
 const SKIPPED = /^(node_modules|dist|target|\..*)$/;
@@ -113,7 +115,7 @@ function refresh(request: CompileRequest): void {
   const names = new Set<string>();
   load(request.root, "", names);
   for (const [name, directory] of request.packages) {
-    const folder = `.packages/${name}`;
+    const folder = `${PACKAGES}/${name}`;
     load(directory, folder, names);
     motoko.usePackage(name, folder);
   }
@@ -121,12 +123,21 @@ function refresh(request: CompileRequest): void {
   held = names;
 }
 
-function diagnosed(told: readonly Told[]): readonly Diagnostic[] {
+/** Names of packages' sources as the disk has them, in place of the compiler's own. */
+function onDisk(text: string, { root, packages }: CompileRequest): string {
+  if (!text.includes(PACKAGES)) return text;
+  return packages.reduce((shown, [name, directory]) => {
+    const path = relative(root, directory).split(sep).join("/");
+    return shown.replaceAll(`${PACKAGES}/${name}/`, `${path}/`);
+  }, text);
+}
+
+function diagnosed(told: readonly Told[], request: CompileRequest): readonly Diagnostic[] {
   return told.map(({ source, severity, code, message, range }) => ({
-    source,
+    source: onDisk(source, request),
     severity: severity === ERROR_SEVERITY ? "error" : "warning",
     code,
-    message,
+    message: onDisk(message, request),
     start: range.start,
     end: range.end,
   }));
@@ -138,7 +149,7 @@ function compile(request: CompileRequest): CompileReply {
     motoko.compiler.gcFlags(request.enhanced ? "enhancedOP" : "classicOP");
     if (request.flags.length > 0) motoko.setExtraFlags(request.flags);
     const { code, diagnostics: told } = motoko.compiler.compileWasm("ic", request.main);
-    const diagnostics = diagnosed(told);
+    const diagnostics = diagnosed(told, request);
     if (code === null) return { ok: false, diagnostics, message: "" };
     return { ok: true, wasm: Uint8Array.from(code.wasm), candid: code.candid, diagnostics };
   } catch (error) {

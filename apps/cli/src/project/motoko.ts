@@ -7,8 +7,8 @@ import { join, relative, sep } from "node:path";
 import { Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { type BuildPlan, type CanisterSpec, projectError } from "./manifest.ts";
-import { motokoPackages } from "./motoko-packages.ts";
-import type { CompileReply, CompileRequest, CompilerPaths } from "./motoko-worker.ts";
+import { type MotokoPackages, motokoPackages } from "./motoko-packages.ts";
+import type { CompileReply, CompileRequest, CompilerPaths, Diagnostic } from "./motoko-worker.ts";
 
 /** The compiler recurses deeply on long functions; the usual four megabytes are not enough. */
 const COMPILER_STACK_MIB = 64;
@@ -33,8 +33,10 @@ function findCompiler(root: string): CompilerPaths {
   );
 }
 
+type MotokoPlan = Extract<BuildPlan, { kind: "motoko" }>;
+
 export interface MotokoCompiler {
-  compile(canister: CanisterSpec, plan: Extract<BuildPlan, { kind: "motoko" }>): Promise<CompileReply>;
+  compile(canister: CanisterSpec, plan: MotokoPlan): Promise<CompileReply>;
   end(): Promise<void>;
 }
 
@@ -44,10 +46,13 @@ export function createMotokoCompiler(root: string): MotokoCompiler {
   /** Of the compilation under way. */
   let waiting: PromiseWithResolvers<CompileReply> | null = null;
   let compilations = 0;
+  /** Packages that it knows; it forgets none. */
+  let known = new Set<string>();
   let turn: Promise<unknown> = Promise.resolve();
 
   function start(): Worker {
     compilations = 0;
+    known = new Set();
     const started = new Worker(new URL("./motoko-worker.ts", import.meta.url), {
       workerData: paths,
       resourceLimits: { stackSizeMb: COMPILER_STACK_MIB },
@@ -64,13 +69,15 @@ export function createMotokoCompiler(root: string): MotokoCompiler {
   }
 
   async function ask(request: CompileRequest): Promise<CompileReply> {
-    if (compilations >= COMPILATIONS_MAX) {
+    const names = new Set(request.packages.map(([name]) => name));
+    if (compilations >= COMPILATIONS_MAX || !known.isSubsetOf(names)) {
       const old = worker;
       worker = null;
       await old?.terminate();
     }
     worker ??= start();
     compilations++;
+    known = names;
     waiting = Promise.withResolvers();
     worker.postMessage(request);
     return await waiting.promise;
@@ -78,11 +85,14 @@ export function createMotokoCompiler(root: string): MotokoCompiler {
 
   worker = start();
   return {
-    compile(canister, plan) {
-      const request = requestOf(root, canister, plan);
-      const reply = turn.then(() => ask(request));
-      turn = reply.catch(() => {});
-      return reply;
+    async compile(canister, plan) {
+      const packages = motokoPackages(root);
+      const request = requestOf(root, canister, plan, packages);
+      const asked = turn.then(() => ask(request));
+      turn = asked.catch(() => {});
+      const reply = await asked;
+      if (reply.ok || packages.missing.size === 0) return reply;
+      return { ...reply, message: `${reply.message}${remedies(reply.diagnostics, packages.missing)}` };
     },
     async end() {
       await worker?.terminate();
@@ -91,10 +101,17 @@ export function createMotokoCompiler(root: string): MotokoCompiler {
   };
 }
 
+/** What is to be said of packages that sources import in vain. */
+function remedies(diagnostics: readonly Diagnostic[], missing: ReadonlyMap<string, string>): string {
+  const told = diagnostics.map(({ message }) => /package "(.*)" not defined/.exec(message)?.[1] ?? "");
+  return [...missing].flatMap(([name, remedy]) => (told.includes(name) ? [`; ${remedy}`] : [])).join("");
+}
+
 function requestOf(
   root: string,
   canister: CanisterSpec,
-  plan: Extract<BuildPlan, { kind: "motoko" }>,
+  plan: MotokoPlan,
+  packages: MotokoPackages,
 ): CompileRequest {
   const main = relative(root, join(canister.directory, plan.main));
   if (main.startsWith(".."))
@@ -103,7 +120,7 @@ function requestOf(
   return {
     root,
     main: main.split(sep).join("/"),
-    packages: [...motokoPackages(root)],
+    packages: [...packages.found],
     flags: flags.filter((flag) => flag !== LEGACY && flag !== ENHANCED),
     enhanced: !flags.includes(LEGACY),
   };
