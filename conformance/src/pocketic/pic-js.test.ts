@@ -37,6 +37,17 @@ const counterFactory = (({ IDL }: { IDL: typeof import("@icp-sdk/core/candid").I
     set: IDL.Func([IDL.Nat], []),
   })) as unknown as Factory;
 
+interface Hooks {
+  setHeartbeat: (on: boolean) => Promise<void>;
+  counts: () => Promise<{ readonly heartbeats: bigint }>;
+}
+
+const hooksFactory = (({ IDL }: { IDL: typeof import("@icp-sdk/core/candid").IDL }) =>
+  IDL.Service({
+    setHeartbeat: IDL.Func([IDL.Bool], []),
+    counts: IDL.Func([], [IDL.Record({ heartbeats: IDL.Nat })], ["query"]),
+  })) as unknown as Factory;
+
 const NEW = { type: SubnetStateType.New } as const;
 const GENESIS_MS = 1_620_328_630_000;
 
@@ -287,6 +298,29 @@ describe("PicJS", onPosix, () => {
       assert.deepEqual(Buffer.from(read.subarray(0, bytes.length)), Buffer.from(bytes));
       const empty = await pic.createCanister();
       await assert.rejects(pic.getStableMemory(empty), { message: /CanisterIsEmpty\(CanisterId\(/ });
+    }));
+
+  test("heartbeats run in every round that is asked for, and in no other", () =>
+    withPic(async (pic) => {
+      const { actor } = await pic.setupCanister<Hooks>({
+        idlFactory: hooksFactory,
+        wasm: fixturePath("hooks.eop"),
+        arg: IDL.encode([IDL.Text], [""]),
+      });
+      await actor.setHeartbeat(true);
+      const beats = async (): Promise<bigint> => (await actor.counts()).heartbeats;
+      const before = await beats();
+      assert.equal(await beats(), before);
+      await pic.tick(5);
+      assert.equal(await beats(), before + 5n);
+      await pic.advanceTime(3_600_000);
+      assert.equal(await beats(), before + 5n);
+      await pic.tick();
+      assert.equal(await beats(), before + 6n);
+      await actor.setHeartbeat(false);
+      const after = await beats();
+      await pic.tick(3);
+      assert.equal(await beats(), after);
     }));
 
   test("two servers' worth of instances: what one does no other sees", () =>
