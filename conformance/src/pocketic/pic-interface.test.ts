@@ -105,7 +105,11 @@ describe("PicJS's interface", () => {
     for (const name of Object.keys(theirs).filter((each) => !UNCALLABLE.includes(each)))
       assert.equal(typeof Reflect.get(ours, name), typeof Reflect.get(theirs, name), name);
     for (const { name } of ALL.filter(({ kind }) => kind === "enum"))
-      assert.deepEqual({ ...Reflect.get(ours, name) }, { ...Reflect.get(theirs, name) }, name);
+      assert.deepEqual(
+        Object.entries(Reflect.get(ours, name)),
+        Object.entries(Reflect.get(theirs, name)),
+        name,
+      );
     for (const { of, method } of METHODS.filter((each) => CLASSES.some(({ name }) => name === each.of))) {
       const type = Reflect.get(ours, of) as { readonly prototype: object };
       const has = method in type.prototype || method in type;

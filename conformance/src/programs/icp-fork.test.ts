@@ -4,22 +4,21 @@
  * as an optional dependency.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { cpSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { createNetwork } from "ic-orrery";
 import { type Network, startNetwork } from "../harness.ts";
+import { type Outcome, orrery as orreryIn } from "../orrery.ts";
 import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
 import { shareNetwork } from "./shared-network.ts";
 
-const COMMAND = fileURLToPath(new URL("../../../apps/cli/src/main.ts", import.meta.url));
 /** Of canisters of the public network: an application's, one of the ledger's subnet, one of the subnet of the cycles ledger. */
 const FOREIGN = ["6qfxa-ryaaa-aaaai-qbhsq-cai", "qhbym-qaaaa-aaaaa-aaafq-cai", "ul4oc-4iaaa-aaaaq-qaabq-cai"];
 const THREE = [0x44, 0x49, 0x44, 0x4c, 0, 1, 0x7d, 3];
+
+const orrery = (...argv: readonly string[]): Promise<Outcome> => orreryIn(scratch, ...argv);
 
 const origin = shareNetwork();
 let project: IcpProject;
@@ -27,19 +26,6 @@ let scratch: string;
 /** The downloaded folder, named after the canister. */
 let folder: string;
 let id: string;
-
-async function orrery(...argv: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(process.execPath, [COMMAND, ...argv], { stdio: ["ignore", "pipe", "pipe"] });
-  const written = { out: "", err: "" };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    written.out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    written.err += text;
-  });
-  const [code] = (await once(child, "close")) as [number];
-  return { code, ...written };
-}
 
 if (ICP_AVAILABLE) {
   describe("a canister that icp downloaded elsewhere", () => {
@@ -75,6 +61,17 @@ if (ICP_AVAILABLE) {
         const { traces, text } = network.takeTraces();
         assert.equal(traces.length, 4);
         assert.match(text, new RegExp(`${id} update "inc": \\d+ instructions`));
+        // In a copy: none of these calls counts.
+        for (const canisterId of [id, ...FOREIGN]) {
+          const { reply, profile, instructions } = await network.profile({ canisterId, method: "inc" });
+          assert.deepEqual([...(reply ?? [])], [...THREE.slice(0, -1), 4], canisterId);
+          const inc = profile.stacks.filter(({ frames }) => frames.includes("inc"));
+          assert.ok(inc.length > 0, canisterId);
+          assert.equal(
+            profile.stacks.reduce((sum, stack) => sum + stack.instructions, 0n),
+            instructions,
+          );
+        }
         const copy = await network.fork();
         assert.throws(() => copy.loadCanister(folder), { code: "call_rejected" });
         await copy.stop();
@@ -128,6 +125,42 @@ if (ICP_AVAILABLE) {
         const trace = await orrery("trace", id, ...at);
         assert.equal(trace.code, 0, trace.err);
         assert.match(trace.out, /update "inc": \d+ instructions/);
+      });
+
+      test("is profiled, and each of its calls traced, as if it had always lived here", async () => {
+        const at = ["--state-dir", network.stateDir];
+        for (const each of [id, FOREIGN[0] as string]) {
+          const profiled = await orrery("profile", each, "add", "(39)", ...at, "--json");
+          assert.equal(profiled.code, 0, profiled.err);
+          const { reply, stacks, instructions } = JSON.parse(profiled.out) as {
+            readonly reply: string;
+            readonly instructions: string;
+            readonly stacks: readonly { readonly frames: readonly string[]; readonly instructions: string }[];
+          };
+          // Nothing is left of the profiled call: three and thirty-nine, for each of the two.
+          assert.equal(reply, "4449444c00017d2a");
+          assert.ok(
+            stacks.some(({ frames }) => frames[0] === `${each} update add` && frames.includes("add")),
+          );
+          assert.equal(
+            `${stacks.reduce((sum, stack) => sum + BigInt(stack.instructions), 0n)}`,
+            instructions,
+          );
+          const call = await elsewhere.succeed("canister", "call", each, "add", "(39 : nat)");
+          assert.match(call, /\(42 : nat\)/);
+          const traced = await orrery("trace", "last", ...at, "--json");
+          assert.equal(traced.code, 0, traced.err);
+          const { outcome } = JSON.parse(traced.out) as {
+            readonly outcome: {
+              readonly trace: { readonly instructions: string; readonly canister_id: string };
+            };
+          };
+          assert.equal(outcome.trace.instructions, instructions);
+        }
+        const flame = join(scratch, "flame.html");
+        const shown = await orrery("profile", id, "get", "--query", ...at, "--html", flame);
+        assert.match(shown.out, /instructions +[\d,]+[\s\S]*get/, shown.err);
+        assert.ok(statSync(flame).size > 1_000);
       });
 
       test("is refused in words where it cannot be", async () => {
