@@ -1,7 +1,8 @@
 /**
  * What it costs to bring back a canister whose live instance was dropped, with all of its 1 MiB of memory in use: from pages in memory,
  * and from pages on the disk (in the system's cache). And what it costs to undo a message, by the size of the heap. The limits, in the
- * same run: a plain WebAssembly instance over a copy of 1 MiB, and the same message that ends well.
+ * same run: a plain WebAssembly instance over a copy of 1 MiB, and the same message that ends well. In processor time of the thread; ends
+ * with 1 when a target is missed.
  * Run: node bench/src/rebuild.ts [repetitions]
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -21,11 +22,15 @@ import {
 } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 import wabt from "wabt";
+import { Gate } from "./lib/gate.ts";
 import { percentile } from "./lib/load.ts";
 import { soleSubnet } from "./lib/subnet.ts";
+import { threadMilliseconds } from "./lib/thread-clock.ts";
 
 const REPETITIONS = Number(process.argv[2] ?? 400);
 const CANISTERS = 40;
+const REBUILD_MS_MAX = 1;
+const gate = new Gate();
 const MIB = 1 << 20;
 const LARGE_MIB = 256;
 const PAGES_WRITTEN = 16;
@@ -120,9 +125,9 @@ function median(action: (i: number) => void, repetitions = REPETITIONS): number 
   for (let i = 0; i < 50; i++) action(i);
   const ms: number[] = [];
   for (let i = 0; i < repetitions; i++) {
-    const start = performance.now();
+    const start = threadMilliseconds();
     action(i);
-    ms.push(performance.now() - start);
+    ms.push(threadMilliseconds() - start);
   }
   return percentile(
     ms.sort((a, b) => a - b),
@@ -180,6 +185,8 @@ row(
   coldMs,
   `rebuild ${(coldMs - liveMs).toFixed(3)} ms (target: at most 1), ${((coldMs - liveMs) / limitMs).toFixed(2)} × limit`,
 );
+gate.atMost("a canister of 1 MiB brought back from memory, ms", hotMs - liveMs, REBUILD_MS_MAX);
+gate.atMost("a canister of 1 MiB brought back from the disk, ms", coldMs - liveMs, REBUILD_MS_MAX);
 console.log(`${cold.arena.hotPages} hot pages, ${cold.arena.coldReads} read from the disk`);
 
 const large = prepare("large.wat", LARGE_MIB, 1);
@@ -206,3 +213,4 @@ for (const [name, subject] of [
 }
 store.close();
 rmSync(folder, { recursive: true });
+process.exitCode = gate.exitCode();

@@ -22,6 +22,7 @@ import { inflateGzip } from "@orrery/host";
 import { newState, PageArena, type ReplicatedState, type SubnetInfo } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 import wabt from "wabt";
+import { threadMilliseconds } from "./thread-clock.ts";
 
 export const START_TIME = 1_700_000_000_000_000_000n;
 const STEP_NS = 500_000_000n;
@@ -104,19 +105,19 @@ export function envelope(
   return encodeCbor({ content });
 }
 
-/** What requests cost that are only decoded and identified; milliseconds. */
+/** What requests cost that are only decoded and identified; milliseconds of processor time. */
 export function decodingMs(envelopes: readonly Uint8Array[]): number {
-  const start = performance.now();
+  const start = threadMilliseconds();
   for (const bytes of envelopes) {
     const decoded = decodeEnvelope(bytes);
     if (!decoded.ok) throw new Error("an envelope does not decode");
     requestId(decoded.value.content.fields);
   }
-  return performance.now() - start;
+  return threadMilliseconds() - start;
 }
 
 export interface Settled {
-  /** In `applyBatch`, of all rounds. */
+  /** In `applyBatch`, of all rounds; processor time of the thread. */
   readonly ms: number;
   readonly replies: readonly Uint8Array[];
 }
@@ -135,7 +136,7 @@ export function settle(
   for (let first = true, more = true; more; first = false) {
     const height = state.height + 1;
     arena.advance(height);
-    const start = performance.now();
+    const start = threadMilliseconds();
     const result = execution.applyBatch({
       height,
       time: first ? time : state.time + 1n,
@@ -143,7 +144,7 @@ export function settle(
       randomness: new Uint8Array(32),
       ingress: first ? ingress : [],
     });
-    ms += performance.now() - start;
+    ms += threadMilliseconds() - start;
     answered.push(...result.answered);
     more = result.moreWork;
   }
