@@ -1,168 +1,152 @@
 /**
- * Very many canisters on a node: made, installed from 22 modules and called in random order over HTTP, each answer looked at; what the
- * process holds then. `canisters` measures the same in one process without node and HTTP, and with ten times as many.
- * Run: node bench/src/node-canisters.ts [canisters] [answers]
+ * Very many canisters on a node of the command line: made by factories through its HTTP interface, installed from 22 modules, each with a
+ * state of its own, asked in random order, each answer looked at. What an update and a query take, in turns with a network of 110
+ * canisters; what an idle canister takes of memory; how long the node takes to stop, to start, and to start after it was killed.
+ * Ends with 1 when an idle canister takes more than 20 KiB or a median is more than 1.5 times as long. `canisters` measures the same in one process without node and HTTP.
+ * Run: node bench/src/node-canisters.ts [--canisters 10000] [--answers 2000] [--keep DIR]; `--keep` goes on with what it left there.
  */
-import { readFileSync } from "node:fs";
-import { IDL } from "@icp-sdk/core/candid";
-import type { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import { type CborMap, decodeCbor, principalFromText, utf8 } from "@orrery/base";
-import { decodeCertificate, listLabels, lookupPath, lookupSubtree } from "@orrery/crypto";
-import {
-  CREATE,
-  type FleetModule,
-  fleetCall,
-  fleetInstall,
-  fleetModules,
-  isFleetReply,
-} from "./lib/fleet.ts";
-import { percentile, runLoad } from "./lib/load.ts";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { residentMiB } from "./lib/canister-client.ts";
+import { FLEET_MODULES, type FleetModule, fleetModules } from "./lib/fleet.ts";
+import { Gate } from "./lib/gate.ts";
+import { percentile } from "./lib/load.ts";
 import { startNetwork } from "./lib/network.ts";
-import { signedEnvelope } from "./lib/requests.ts";
+import { type FleetRecord, NodeFleet } from "./lib/node-fleet.ts";
 
-const CANISTERS = Number(process.argv[2] ?? 10_000);
-const ANSWERS = Number(process.argv[3] ?? 5_000);
-const CONCURRENCY = 32;
-/** Requests whose bodies are made ahead: envelopes expire. */
-const AHEAD = 500;
-const MANAGEMENT = "aaaaa-aa";
+const { values } = parseArgs({
+  options: {
+    canisters: { type: "string", default: "10000" },
+    answers: { type: "string", default: "2000" },
+    keep: { type: "string" },
+  },
+});
+const roundUp = (count: number): number => Math.ceil(count / FLEET_MODULES) * FLEET_MODULES;
+const CANISTERS = roundUp(Number(values.canisters));
+const ANSWERS = Number(values.answers);
+const FEW = 5 * FLEET_MODULES;
+/** Modules of this size are compiled where they are installed, so that making 100,000 takes minutes and not an hour. */
+const DATA_BYTES = 8 * 1024;
+const PER_STEP = 200 * FLEET_MODULES;
+const CONCURRENCY = 16;
+const TURNS = 20;
+const PER_TURN = 25;
+const AFTER_START = 500;
+const IDLE_KIB_MAX = 20;
+const RATIO_MAX = 1.5;
+const KIB_PER_MIB = 1_024;
 
-interface Asked {
-  readonly kind: "call" | "query";
-  readonly canisterId: string;
-  readonly effective: string;
-  readonly method: string;
-  readonly arg: Uint8Array;
+const folder = values.keep ?? mkdtempSync(join(tmpdir(), "orrery-many-"));
+const recordFile = join(folder, "fleet.json");
+const gate = new Gate();
+const modules: readonly FleetModule[] = await fleetModules(DATA_BYTES);
+
+/** Starts the node of a fleet again; seconds. */
+async function start(fleet: NodeFleet): Promise<number> {
+  const from = performance.now();
+  fleet.moved(await startNetwork(fleet.network.stateDir));
+  return (performance.now() - from) / 1_000;
 }
 
-/** The reply in a certificate of one request. */
-function certifiedReply(body: CborMap): Uint8Array {
-  const certificate = decodeCertificate(body.get("certificate") as Uint8Array);
-  if (!certificate.ok) throw new Error(certificate.error.message);
-  const { tree } = certificate.value;
-  const requests = lookupSubtree(tree, [utf8("request_status")]);
-  const [id] = requests.kind === "found" ? listLabels(requests.value) : [];
-  const reply = lookupPath(tree, [utf8("request_status"), id ?? new Uint8Array(), utf8("reply")]);
-  if (reply.kind !== "found") throw new Error("a call was not replied to");
-  return reply.value;
+async function stop(fleet: NodeFleet, signal: "SIGTERM" | "SIGKILL"): Promise<number> {
+  const from = performance.now();
+  await fleet.network.stop({ signal, keepState: true });
+  return (performance.now() - from) / 1_000;
 }
 
-function replyOf(kind: Asked["kind"], status: number, bytes: Uint8Array): Uint8Array {
-  if (status !== 200) throw new Error(`HTTP ${status}: ${Buffer.from(bytes).toString()}`);
-  const body = decodeCbor(bytes) as CborMap;
-  if (body.get("status") !== "replied") throw new Error(`rejected: ${String(body.get("reject_message"))}`);
-  return kind === "call" ? certifiedReply(body) : ((body.get("reply") as CborMap).get("arg") as Uint8Array);
+function save(fleet: NodeFleet): void {
+  writeFileSync(recordFile, JSON.stringify(fleet.record()));
 }
 
-const network = await startNetwork();
-let nonce = 0;
-
-/** Asks all, some at once; latencies in milliseconds, and requests a second. */
-async function askAll(
-  what: string,
-  asked: readonly Asked[],
-  check: (reply: Uint8Array, index: number) => void,
-): Promise<void> {
-  const latencies: number[] = [];
-  let seconds = 0;
-  for (let from = 0; from < asked.length; from += AHEAD) {
-    const part = asked.slice(from, from + AHEAD);
-    const result = await runLoad({
-      port: network.port,
-      path: (index) => {
-        const { kind, effective } = part[index] as Asked;
-        return `/api/${kind === "call" ? "v4" : "v3"}/canister/${effective}/${kind}`;
-      },
-      bodies: part.map((one) => signedEnvelope({ ...one, nonce: nonce++ })),
-      concurrency: CONCURRENCY,
-      check: (status, body, index) => check(replyOf((part[index] as Asked).kind, status, body), from + index),
-    });
-    latencies.push(...result.latencies);
-    seconds += part.length / result.perSecond;
-  }
-  latencies.sort((a, b) => a - b);
-  const [p50, p99] = [percentile(latencies, 0.5), percentile(latencies, 0.99)];
-  console.log(
-    `${what.padEnd(32)} ${(asked.length / seconds).toFixed(0).padStart(6)} a second, p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms`,
-  );
+async function open(name: string): Promise<NodeFleet> {
+  return new NodeFleet(await startNetwork(join(folder, name)), modules);
 }
 
-/** Of the node's process; null on systems that do not tell of others' memory by files. */
-function residentMiB(): number | null {
-  if (process.platform !== "linux") return null;
-  const status = readFileSync(`/proc/${network.pid}/status`, "utf8");
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024;
-}
-
-try {
-  const modules = await fleetModules();
-  const moduleOf = (which: number): FleetModule => modules[which % modules.length] as FleetModule;
-  const before = residentMiB();
-  const ids: string[] = [];
-  const near = network.defaultEffectiveCanisterId;
-  const make = { kind: "call", canisterId: MANAGEMENT, effective: near } as const;
-  const method = "provisional_create_canister_with_cycles";
-  const all = Array.from({ length: CANISTERS }, (_, which) => which);
-  await askAll(
-    `${CANISTERS} canisters made`,
-    all.map(() => ({ ...make, method, arg: CREATE })),
-    (reply, index) => {
-      const [created] = IDL.decode([IDL.Record({ canister_id: IDL.Principal })], reply) as unknown as [
-        { readonly canister_id: CandidPrincipal },
-      ];
-      ids[index] = created.canister_id.toText();
-    },
-  );
-  const idOf = (which: number): string => ids[which] as string;
-  // A part at a time: the argument holds the module.
-  const perPart = 2_000;
-  for (let from = 0; from < CANISTERS; from += perPart) {
-    const part = all.slice(from, from + perPart);
-    const install = part.map((which) => ({
-      ...make,
-      effective: idOf(which),
-      method: "install_code",
-      arg: fleetInstall(moduleOf(which), which, principalFromText(idOf(which))),
-    }));
-    await askAll(`installed, from ${from}`, install, () => {});
-  }
-  const added = new Map<number, number>();
-  let random = 12_345;
-  const order = Array.from({ length: ANSWERS }, () => {
-    random = (Math.imul(random, 1_103_515_245) + 12_345) >>> 0;
-    return random % CANISTERS;
-  });
-  // Each is asked to add once at a time: the answers of two at once could come in either order.
-  const once = [...new Set(order)];
-  const calling = (kind: Asked["kind"], which: number): Asked => ({
-    ...fleetCall(moduleOf(which), kind === "call" ? "add" : "get"),
-    kind,
-    canisterId: idOf(which),
-    effective: idOf(which),
-  });
-  const expect = (list: readonly number[]) => (reply: Uint8Array, index: number) => {
-    const which = list[index] as number;
-    const of = { which, added: added.get(which) ?? 0 };
-    if (!isFleetReply(moduleOf(which), reply, of)) throw new Error(`canister ${which} answered otherwise`);
-  };
-  for (const which of once) added.set(which, 1);
-  await askAll(
-    "updates in random order",
-    once.map((which) => calling("call", which)),
-    expect(once),
-  );
-  await askAll(
-    "queries in random order",
-    order.map((which) => calling("query", which)),
-    expect(order),
-  );
-  const now = residentMiB();
-  if (before !== null && now !== null) {
-    const each = ((now - before) * 1024) / CANISTERS;
+async function grow(fleet: NodeFleet): Promise<void> {
+  while (fleet.size < CANISTERS) {
+    const before = fleet.size;
+    const seconds = await fleet.grow(Math.min(CANISTERS, before + PER_STEP));
+    save(fleet);
+    const rate = (fleet.size - before) / seconds;
     console.log(
-      `resident: ${now.toFixed(0)} MiB, ${before.toFixed(0)} before; ${each.toFixed(1)} KiB a canister with its pages, instances and code`,
+      `  ${fleet.size} canisters, ${rate.toFixed(0)} made and installed a second, ${residentMiB(fleet.network)?.toFixed(0)} MiB resident`,
     );
   }
-} finally {
-  await network.stop();
 }
+
+/** One client, in turns with the small network. */
+async function latencies(large: NodeFleet, small: NodeFleet): Promise<void> {
+  for (const kind of ["call", "query"] as const) {
+    const taken: Record<"large" | "small", number[]> = { large: [], small: [] };
+    for (let turn = -1; turn < TURNS; turn++) {
+      for (const [name, fleet] of [
+        ["small", small],
+        ["large", large],
+      ] as const) {
+        const { latencies: ms } = await fleet.ask(kind, fleet.pick(PER_TURN), 1);
+        if (turn >= 0) taken[name].push(...ms);
+      }
+    }
+    const [a, b] = [taken.small, taken.large].map((all) => all.toSorted((x, y) => x - y)) as [
+      number[],
+      number[],
+    ];
+    const at = (share: number): string => {
+      const [few, many] = [percentile(a, share), percentile(b, share)];
+      return `${few.toFixed(1)} and ${many.toFixed(1)} ms, ${(many / few).toFixed(2)} ×`;
+    };
+    const verdict = gate.atMost(`median ${kind}, ratio`, percentile(b, 0.5) / percentile(a, 0.5), RATIO_MAX);
+    console.log(
+      `${kind} at ${small.size} and ${large.size} canisters: p50 ${at(0.5)} (at most ${RATIO_MAX}: ${verdict}), p99 ${at(0.99)}`,
+    );
+  }
+}
+
+async function inRandomOrder(fleet: NodeFleet, kind: "call" | "query", count: number): Promise<string> {
+  const { latencies: ms, seconds } = await fleet.ask(kind, fleet.pick(count), CONCURRENCY);
+  const sorted = ms.toSorted((a, b) => a - b);
+  return `${(sorted.length / seconds).toFixed(0)} a second, p50 ${percentile(sorted, 0.5).toFixed(1)} ms, slowest ${(sorted.at(-1) as number).toFixed(0)} ms`;
+}
+
+/** Kilobytes of memory for each canister more, right after a start: what only canisters take. */
+function idle(large: NodeFleet, small: NodeFleet): void {
+  const [many, few] = [residentMiB(large.network), residentMiB(small.network)];
+  if (many === null || few === null) return;
+  const kib = ((many - few) * KIB_PER_MIB) / (large.size - small.size);
+  console.log(
+    `resident after a start: ${many.toFixed(0)} MiB, ${few.toFixed(0)} MiB with ${small.size}; ${kib.toFixed(1)} KiB a canister ` +
+      `(at most ${IDLE_KIB_MAX}: ${gate.atMost("memory of an idle canister, KiB", kib, IDLE_KIB_MAX)})`,
+  );
+}
+
+const small = await open("few");
+const large = await open("many");
+try {
+  if (existsSync(recordFile)) large.adopt(JSON.parse(readFileSync(recordFile, "utf8")) as FleetRecord);
+  await small.grow(FEW);
+  await grow(large);
+  console.log(`updates in random order: ${await inRandomOrder(large, "call", ANSWERS)}`);
+  console.log(`queries in random order: ${await inRandomOrder(large, "query", ANSWERS)}`);
+  save(large);
+  await latencies(large, small);
+  save(large);
+  console.log(`resident: ${residentMiB(large.network)?.toFixed(0)} MiB`);
+  const stopS = await stop(large, "SIGTERM");
+  console.log(`stop, with its checkpoint: ${stopS.toFixed(1)} s`);
+  await stop(small, "SIGTERM");
+  await start(small);
+  console.log(`start: ${(await start(large)).toFixed(1)} s`);
+  idle(large, small);
+  console.log(`  then, from the disk: ${await inRandomOrder(large, "call", AFTER_START)}`);
+  save(large);
+  await stop(large, "SIGKILL");
+  console.log(`start after a kill: ${(await start(large)).toFixed(1)} s`);
+  console.log(`  then: ${await inRandomOrder(large, "query", AFTER_START)}`);
+} finally {
+  await Promise.all([small, large].map((fleet) => fleet.network.stop({ keepState: true })));
+  rmSync(join(folder, "few"), { recursive: true, force: true });
+  if (values.keep === undefined) rmSync(folder, { recursive: true, force: true });
+}
+process.exitCode = gate.exitCode();

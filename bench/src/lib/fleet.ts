@@ -43,19 +43,20 @@ const WIDE_EVERY = 5;
 const MOTOKO_MODULES = ["counter.classic", "counter.eop"] as const;
 export const FLEET_MODULES: number = WAT_MODULES + MOTOKO_MODULES.length;
 const MIB = 1 << 20;
-const EMPTY_CANDID: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
+const DATA_BYTES: number = 32 * 1024;
+export const EMPTY_CANDID: Uint8Array = Uint8Array.of(0x44, 0x49, 0x44, 0x4c, 0, 0);
 const SUBNET_ID = Uint8Array.of(1) as unknown as SubnetId;
 const RANGE = { start: canisterIdFromIndex(0n), end: canisterIdFromIndex(2n ** 64n - 1n) };
 
 /**
- * A sum that begins with the four bytes it is installed with. 1 MiB of memory with 32 KiB of data at the end, some pages written by
+ * A sum that begins with the four bytes it is installed with. 1 MiB of memory with data at the end, some pages written by
  * `canister_init`, one page of stable memory.
  */
-function sumSource(which: number): string {
+function sumSource(which: number, dataBytes: number): string {
   const wide = which % WIDE_EVERY === 0;
   const I = wide ? "i64" : "i32";
   const data = Array.from(
-    { length: 32 * 1024 },
+    { length: dataBytes },
     (_, i) => `\\${((i * (which + 3)) & 255).toString(16).padStart(2, "0")}`,
   );
   return `(module
@@ -96,13 +97,14 @@ export interface FleetModule {
   readonly kind: "sum" | "counter";
 }
 
-export async function fleetModules(): Promise<FleetModule[]> {
+/** `dataBytes`: of the data segment of each. */
+export async function fleetModules(dataBytes: number = DATA_BYTES): Promise<FleetModule[]> {
   const toolkit = await wabt();
   const candid = utf8("service : { add : (blob) -> (blob); get : () -> (blob) query }\n".repeat(40));
   const modules: FleetModule[] = [];
   for (let which = 0; which < WAT_MODULES; which++) {
     const features = { memory64: which % WIDE_EVERY === 0 };
-    const parsed = toolkit.parseWat(`sum-${which}.wat`, sumSource(which), features);
+    const parsed = toolkit.parseWat(`sum-${which}.wat`, sumSource(which, dataBytes), features);
     const wasm = withMetadata(Uint8Array.from(parsed.toBinary({}).buffer), "candid:service", candid);
     modules.push({ wasm, kind: "sum" });
   }

@@ -12,7 +12,9 @@ export interface RunningNetwork {
   readonly port: number;
   readonly pid: number;
   readonly defaultEffectiveCanisterId: string;
-  stop(): Promise<void>;
+  readonly stateDir: string;
+  /** `SIGKILL` is a crash. The state goes, unless it is to be kept for another start. */
+  stop(options?: { readonly signal?: "SIGTERM" | "SIGKILL"; readonly keepState?: boolean }): Promise<void>;
 }
 
 interface StartDocument {
@@ -31,9 +33,10 @@ async function lineOf(child: ChildProcess): Promise<string> {
   throw new Error(`the process ended before it was ready: ${text}`);
 }
 
-/** A network of the command line in a directory of its own, ready. */
-export async function startNetwork(): Promise<RunningNetwork> {
-  const stateDir = mkdtempSync(join(tmpdir(), "orrery-bench-"));
+/** A network of the command line, ready, in a directory of its own or where one was before. */
+export async function startNetwork(
+  stateDir: string = mkdtempSync(join(tmpdir(), "orrery-bench-")),
+): Promise<RunningNetwork> {
   const argv = [COMMAND, "start", "--json", "--port", "0", "--state-dir", stateDir];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
   const document = JSON.parse(await lineOf(child)) as StartDocument;
@@ -41,11 +44,12 @@ export async function startNetwork(): Promise<RunningNetwork> {
     port: Number(new URL(document.api_url).port),
     pid: document.pid,
     defaultEffectiveCanisterId: document.default_effective_canister_id,
-    async stop(): Promise<void> {
+    stateDir,
+    async stop({ signal = "SIGTERM", keepState = false } = {}): Promise<void> {
       const ended = once(child, "exit");
-      child.kill("SIGTERM");
+      child.kill(signal);
       await ended;
-      rmSync(stateDir, { recursive: true, force: true });
+      if (!keepState) rmSync(stateDir, { recursive: true, force: true });
     },
   };
 }
