@@ -29,7 +29,9 @@ const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
 const CHECKPOINT_ROUNDS = 1_000;
 /** At rest less is enough: what a copy of the network or a start repeats then takes some hundredths of a second. */
 const REST_INSTRUCTIONS = 20_000_000n;
-const REST_CHECKPOINT_ROUNDS = 50;
+const REST_ROUNDS = 50;
+/** Written, each time: 8 MiB. */
+const REST_PAGES = 2_048;
 /** Pages of a subnet in memory beside those that no checkpoint holds yet: 256 MiB. Others are read from the disk. */
 const HOT_PAGES_MAX = 65_536;
 /** More memory than that, by so many pages, and a checkpoint is due: 128 MiB. */
@@ -118,6 +120,9 @@ export function openTip(options: TipOptions): Tip {
   const collector = new CheckpointCollector(state, base);
   let instructions = 0n;
   let rounds = 0;
+  let pages = 0;
+  /** Modules are compiled again where their installation is repeated. */
+  let installed = false;
   let inFlight = false;
   let everWritten = base !== null;
   let compact = false;
@@ -138,19 +143,24 @@ export function openTip(options: TipOptions): Tip {
       collector.absorb(result.delta);
       instructions += result.instructions;
       rounds++;
+      for (const { heap, stable } of result.delta.canisters) pages += (heap.length + stable.length) / 2;
+      installed ||= result.delta.modules.length > 0;
       return result;
     },
     collect(when): CheckpointInput | null {
       const crowded = arena.hotPages > hotPagesMax + CHECKPOINT_PAGES && rounds > 0;
       const worked = instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
       const rested =
-        when === "resting" && (instructions >= REST_INSTRUCTIONS || rounds >= REST_CHECKPOINT_ROUNDS);
+        when === "resting" &&
+        (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES || installed);
       const due = !everWritten || worked || crowded || rested;
       if (inFlight || !(due || (when === "ending" && rounds > 0))) return null;
       inFlight = true;
       everWritten = true;
       instructions = 0n;
       rounds = 0;
+      pages = 0;
+      installed = false;
       const input = collector.collect(state, compact ? "full" : "delta", arena);
       if (input.kind === "full") superseding = input.epoch;
       return input;
