@@ -106,8 +106,8 @@ describe("PicJS's interface", () => {
       assert.equal(typeof Reflect.get(ours, name), typeof Reflect.get(theirs, name), name);
     for (const { name } of ALL.filter(({ kind }) => kind === "enum"))
       assert.deepEqual(
-        Object.entries(Reflect.get(ours, name)),
-        Object.entries(Reflect.get(theirs, name)),
+        Object.entries(Reflect.get(ours, name) as object),
+        Object.entries(Reflect.get(theirs, name) as object),
         name,
       );
     for (const { of, method } of METHODS.filter((each) => CLASSES.some(({ name }) => name === each.of))) {

@@ -46,6 +46,11 @@ export interface IcpProject {
   readonly directory: string;
   /** Runs the command in the project. */
   run(...argv: readonly string[]): Promise<Outcome>;
+  /** Runs it until `during` is through, then interrupts it as Ctrl-C does. `said` resolves once its standard output matches. */
+  follow(
+    argv: readonly string[],
+    during: (said: (pattern: RegExp) => Promise<void>) => Promise<void>,
+  ): Promise<void>;
   /** Runs it and fails unless it succeeds; its standard output, trimmed. */
   succeed(...argv: readonly string[]): Promise<string>;
   /** The same for commands that print JSON. */
@@ -92,6 +97,32 @@ export function createIcpProject(
     const [code] = (await once(child, "close")) as [number | null];
     return { code, ...written };
   };
+  const follow: IcpProject["follow"] = async (argv, during) => {
+    const child = spawn(ICP_COMMAND, argv, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
+    const ended = once(child, "close");
+    let text = "";
+    let check = (): void => {};
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (piece: string) => {
+        text += piece;
+        check();
+      });
+    }
+    const said = (pattern: RegExp): Promise<void> =>
+      new Promise((resolve, reject) => {
+        check = () => {
+          if (pattern.test(text)) resolve();
+        };
+        void ended.then(() => reject(new Error(`icp ${argv.join(" ")} ended before ${pattern}:\n${text}`)));
+        check();
+      });
+    try {
+      await during(said);
+    } finally {
+      child.kill("SIGINT");
+      await ended;
+    }
+  };
   const succeed = async (...argv: readonly string[]): Promise<string> => {
     const { code, out, err } = await run(...argv);
     assert.equal(code, 0, `icp ${argv.join(" ")}\n${out}${err}\n${network.log()}`);
@@ -100,6 +131,7 @@ export function createIcpProject(
   return {
     directory,
     run,
+    follow,
     succeed,
     async json(...argv) {
       return JSON.parse(await succeed(...argv, "--json")) as Record<string, unknown>;
