@@ -21,6 +21,12 @@ interface NobleGroup<P> {
   fromBytes(bytes: Uint8Array): P;
 }
 
+function infinity(length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  bytes[0] = 0xc0;
+  return bytes;
+}
+
 function nobleGroup<P extends NoblePoint<P>>(points: NobleGroup<P>, length: number): Group<P> {
   return {
     generator: points.BASE,
@@ -37,7 +43,8 @@ function nobleGroup<P extends NoblePoint<P>>(points: NobleGroup<P>, length: numb
         return null;
       }
     },
-    encode: (point) => point.toBytes(),
+    // The library does not encode infinity of G1.
+    encode: (point) => (point.is0() ? infinity(length) : point.toBytes()),
     isZero: (point) => point.is0(),
     equal: (a, b) => a.equals(b),
     add: (a, b) => a.add(b),

@@ -5,7 +5,7 @@
 export { type Committee, createCommittee } from "./committee.ts";
 export { DKG_ID_BYTES_MAX, DKG_MEMBERS_MAX, type DkgConfig } from "./config.ts";
 export type { Curve } from "./curve.ts";
-export { type CreateDealingOptions, createDealing, verifyDealing } from "./deal.ts";
+export { type CreateDealingOptions, createDealing } from "./deal.ts";
 export { type Dealing, decodeDealing, encodeDealing } from "./dealing.ts";
 export {
   createEncryptionKey,
@@ -29,3 +29,4 @@ export {
   encodeDkgConfig,
   encodeTranscript,
 } from "./transcript-codec.ts";
+export { verifyDealing } from "./verify.ts";

@@ -2,9 +2,8 @@
  * Proof of correct chunking (eprint 2021/339, §6.5): every encrypted chunk is small enough to be found again. In 32 repetitions at once the
  * dealer shows a random combination of all chunks, hidden by a larger random number, to be within a range.
  *
- * What the proof gives exactly: chunks of honest dealers are below 2^16. A chunk of any dealer is z / d modulo the order, with
- * |z| < Z / k and d ≤ 256 / k for a k of the dealer's choice, and each doubling of 1/k that it wants costs it 2^32 times as many attempts at a proof
- * (docs/internals/crypto.md, "What a cheating dealer can make others search"). `discrete-log.ts` searches accordingly.
+ * Chunks of honest dealers are below 2^16. What a dishonest dealer can pass for one is a fraction with a small denominator and a numerator
+ * of a bounded size: discrete-log.ts has the bounds, and finds those too.
  */
 import { OrreryError } from "@orrery/base";
 import { modOrder } from "../bls.ts";
@@ -79,13 +78,10 @@ function foldedChallenges(first: Uint8Array, xs: readonly bigint[]): readonly bi
 }
 
 /** Σ_ij e_ijk · s_ij for each repetition. */
-function combinations(first: Uint8Array, chunks: readonly number[]): readonly bigint[] {
-  const sums = new Float64Array(REPETITIONS);
-  chunks.forEach((chunk, at) => {
-    for (let k = 0; k < REPETITIONS; k++)
-      sums[k] = (sums[k] as number) + chunk * (first[at * REPETITIONS + k] as number);
-  });
-  return Array.from(sums, BigInt);
+function combinations(first: Uint8Array, chunks: readonly bigint[]): readonly bigint[] {
+  return Array.from({ length: REPETITIONS }, (_, k) =>
+    chunks.reduce((sum, chunk, at) => sum + chunk * BigInt(first[at * REPETITIONS + k] as number), 0n),
+  );
 }
 
 interface Shown {
@@ -100,7 +96,7 @@ interface Shown {
 function showCombinations(
   curve: Curve,
   statement: Statement,
-  chunks: readonly number[],
+  chunks: readonly bigint[],
   source: SecretSource,
 ): Shown {
   const { g1 } = curve;
@@ -130,7 +126,7 @@ function showCombinations(
 export function proveChunking(
   curve: Curve,
   statement: Statement,
-  secrets: { readonly randomness: readonly bigint[]; readonly chunks: readonly (readonly number[])[] },
+  secrets: { readonly randomness: readonly bigint[]; readonly chunks: readonly (readonly bigint[])[] },
   source: SecretSource,
 ): ChunkingProof {
   const { g1 } = curve;

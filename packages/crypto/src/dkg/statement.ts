@@ -46,8 +46,8 @@ export const CHUNK_PLACES: readonly bigint[] = Array.from(
 );
 
 /** Lowest first. */
-export function chunksOf(share: bigint): readonly number[] {
-  return CHUNK_PLACES.map((place) => Number((share / place) % BigInt(CHUNK_SIZE)));
+export function chunksOf(share: bigint): readonly bigint[] {
+  return CHUNK_PLACES.map((place) => (share / place) % BigInt(CHUNK_SIZE));
 }
 
 /** Binds the run and the dealer. */

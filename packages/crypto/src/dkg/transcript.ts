@@ -7,13 +7,13 @@ import { equalBytes, err, ok, type Result } from "@orrery/base";
 import { lagrangeAtZero, modOrder } from "../bls.ts";
 import { checkConfig, type DkgConfig, decodeAll, type Setting } from "./config.ts";
 import type { Curve, G1Point, G2Point } from "./curve.ts";
-import { judgeDealing } from "./deal.ts";
 import type { Dealing } from "./dealing.ts";
 import { type ChunkFinder, createChunkFinder, shareOf } from "./discrete-log.ts";
 import { openSecret } from "./encryption-key.ts";
 import { scalarBytes } from "./oracle.ts";
 import { evaluateInGroup } from "./polynomial.ts";
 import { CHUNK_PLACES } from "./statement.ts";
+import { judgeDealing } from "./verify.ts";
 
 export interface Transcript {
   readonly config: DkgConfig;
