@@ -34,11 +34,11 @@ export interface SubnetDocument {
   readonly kind: string;
   /** Leads creation calls to this subnet. */
   readonly default_effective_canister_id: string;
-  readonly nodes: readonly { readonly id: string }[];
+  readonly nodes: readonly { readonly id: string; readonly pid: number; readonly url: string }[];
 }
 
 /** The root subnet of a network, and the one where projects' canisters go. */
-export function subnetsOf({ document }: Network): {
+export function subnetsOf({ document }: Pick<Network, "document">): {
   readonly root: SubnetDocument;
   readonly application: SubnetDocument;
 } {

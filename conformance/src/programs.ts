@@ -70,14 +70,15 @@ const EVENTUALLY_MS = 20_000;
 export async function eventually(
   ask: () => Promise<unknown>,
   passes: (answer: never) => boolean,
+  withinMs: number = EVENTUALLY_MS,
 ): Promise<void> {
-  const deadline = performance.now() + EVENTUALLY_MS;
+  const deadline = performance.now() + withinMs;
   for (;;) {
     const answer = await ask();
     if (passes(answer as never)) return;
     const shown = (): string =>
       JSON.stringify(answer, (_key, value) => (typeof value === "bigint" ? `${value}` : value));
     if (performance.now() > deadline)
-      assert.fail(`not within ${EVENTUALLY_MS} ms; the last answer was ${shown()}`);
+      assert.fail(`not within ${withinMs} ms; the last answer was ${shown()}`);
   }
 }

@@ -12,6 +12,8 @@ export const LOG_BYTES_MAX: number = 32 * 1024 * 1024;
 
 /** Entries that tell a state directory, as the node itself checks them when it opens one. */
 const OWN_ENTRIES: ReadonlySet<string> = new Set(["store", "lock.json", "node.json", LOG_FILE]);
+/** Stores of further subnets, and what a network of several nodes keeps. */
+const OWN_NAMES = /^(store-\d+|node-\d+|genesis\.hex|peers\.json)$/;
 
 export interface LogFile {
   readonly fd: number;
@@ -24,7 +26,7 @@ export function openLogFile(stateDir: string): LogFile | null {
   let fd: number;
   try {
     makeDirectory(stateDir);
-    if (readdirSync(stateDir).some((name) => !OWN_ENTRIES.has(name))) return null;
+    if (readdirSync(stateDir).some((name) => !OWN_ENTRIES.has(name) && !OWN_NAMES.test(name))) return null;
     fd = openSync(join(stateDir, LOG_FILE), "a", 0o600);
   } catch {
     return null;

@@ -11,6 +11,8 @@ export interface NodeProcessOptions {
   readonly node: Omit<NodeOptions, "logger" | "clock" | "rng" | "onFatal">;
   /** The machine's by default. */
   readonly clock?: Clock;
+  /** Ends the node as a signal does. */
+  readonly ending?: Promise<void>;
   readonly level: "info" | "warn";
   /** A line of the log, its end included. */
   write(line: string): void;
@@ -21,7 +23,7 @@ export interface NodeProcessOptions {
 }
 
 /** Resolves at the first signal to stop; a second one ends the process at once. */
-function stopSignal(): Promise<void> {
+export function stopSignal(): Promise<void> {
   return new Promise((resolve) => {
     let received = false;
     for (const signal of STOP_SIGNALS) {
@@ -36,7 +38,7 @@ function stopSignal(): Promise<void> {
 
 /** Resolves when the node has stopped after a signal; rejects with what ended it otherwise. */
 export async function runNodeProcess(options: NodeProcessOptions): Promise<void> {
-  const stopping = stopSignal();
+  const stopping = Promise.race([stopSignal(), ...(options.ending === undefined ? [] : [options.ending])]);
   const [{ startNode }, { createStreamLogger, systemClock, systemRng }] = await Promise.all([
     import("@orrery/node"),
     import("@orrery/host"),

@@ -9,6 +9,7 @@ import type { EnvOptions } from "./env.ts";
 import { describeFailure } from "./failure.ts";
 import { type Io, jsonDocument } from "./io.ts";
 import type { LogsOptions } from "./logs.ts";
+import type { RunNodeOptions } from "./nodes/run-node.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { BuildOptions, DeployOptions } from "./project/commands.ts";
 import type { NewOptions } from "./project/new.ts";
@@ -42,6 +43,15 @@ function parseCount(text: string): number {
   return count;
 }
 
+/** The public network's largest subnet has 40. */
+const NODES_MAX = 40;
+
+function parseNodes(text: string): number {
+  const nodes = parseCount(text);
+  if (nodes < 1 || nodes > NODES_MAX) throw new InvalidArgumentError(`expected 1 to ${NODES_MAX} nodes.`);
+  return nodes;
+}
+
 function parseCycles(text: string): bigint {
   if (!/^\d[\d_]*$/.test(text)) throw new InvalidArgumentError("expected a whole number of cycles.");
   return BigInt(text.replaceAll("_", ""));
@@ -61,6 +71,11 @@ const stateDir = (): Option =>
 const port = (): Option =>
   new Option("--port <port>", "port to serve; 0 takes any free one").argParser(parsePort).default(8000);
 const bind = (): Option => new Option("--bind <address>", "address to listen on").default("127.0.0.1");
+const keepRounds = (): Option =>
+  new Option(
+    "--keep-rounds <count>",
+    "keep what orrery trace needs to run so many past rounds again, at the price of disk space",
+  ).argParser(parseCount);
 const json = (): Option => new Option("--json", "print one JSON document");
 
 function createProgram(io: Io, done: (code: number) => void): Command {
@@ -94,10 +109,11 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     )
     .addOption(
       new Option(
-        "--keep-rounds <count>",
-        "keep what orrery trace needs to run so many past rounds again, at the price of disk space",
-      ).argParser(parseCount),
+        "--nodes-per-subnet <count>",
+        "nodes that agree on the blocks of each subnet, each in a process of its own, for a new network (default: 1)",
+      ).argParser(parseNodes),
     )
+    .addOption(keepRounds())
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
     .addOption(systemWasm())
     .addOption(new Option("--status-dir <dir>", "write status.json there once the network answers"))
@@ -123,12 +139,30 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(new Option("-f, --follow", "print what is added until interrupted").conflicts("json"))
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
+  addNodeCommands(program, io, done);
   addProjectCommands(program, io, done);
   addTraceCommand(program, io, done);
   addProfileCommand(program, io, done);
   addSnapshotCommands(program, io, done);
   addToolCommands(program, io, done);
   return program;
+}
+
+/** Nodes one by one. */
+function addNodeCommands(program: Command, io: Io, done: (code: number) => void): void {
+  program
+    .command("node")
+    .description("processes of a network whose subnets have several nodes")
+    .command("run")
+    .description("run one of them until it is interrupted")
+    .argument("<place>", "which one, from 0", parseCount)
+    .addOption(stateDir())
+    .addOption(port())
+    .addOption(bind())
+    .addOption(keepRounds())
+    .action(async (place: number, options: RunNodeOptions) =>
+      done(await (await import("./nodes/run-node.ts")).runNode(place, options, io)),
+    );
 }
 
 /** What happened. */

@@ -7,7 +7,13 @@ import { type Io, jsonDocument, table } from "./io.ts";
 import { writeLauncherStatus } from "./launcher-status.ts";
 import { type LogFile, openLogFile } from "./log-file.ts";
 import { icpYaml } from "./stanza.ts";
-import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo } from "./state-files.ts";
+import {
+  type NetworkInfo,
+  removeNetworkInfo,
+  replaceNetworkInfo,
+  resolveStateDir,
+  writeNetworkInfo,
+} from "./state-files.ts";
 import type { SubnetKind } from "./subnet-kinds.ts";
 import { installSystemWasm, SYSTEM_WASM_VARIABLE, systemWasm } from "./system-wasm.ts";
 
@@ -20,6 +26,8 @@ export interface StartOptions {
   readonly subnet?: readonly SubnetKind[];
   /** Who administers those of them that can be. */
   readonly subnetAdmin?: readonly Principal[];
+  /** Of each subnet, in as many processes. */
+  readonly nodesPerSubnet?: number;
   /** Rounds that can run again, at least. */
   readonly keepRounds?: number;
   readonly background?: true;
@@ -85,6 +93,52 @@ async function report(message: Report): Promise<void> {
   process.disconnect?.();
 }
 
+/** Several nodes, asked for or there: processes of their own, and this one in front of them. */
+async function runNodes(
+  options: StartOptions,
+  io: Io,
+  log: LogFile | null,
+  inBackground: boolean,
+): Promise<number> {
+  const stateDir = resolveStateDir(io.cwd, options.stateDir);
+  const brought = systemWasm(options.systemWasm ?? process.env[SYSTEM_WASM_VARIABLE], io.cwd);
+  const [{ startNodes }, { stopSignal }] = await Promise.all([
+    import("./nodes/start-nodes.ts"),
+    import("./node-process.ts"),
+  ]);
+  const stopping = stopSignal();
+  await startNodes({
+    stateDir,
+    port: options.port,
+    bind: options.bind,
+    clean: options.clean === true,
+    nodes: options.nodesPerSubnet ?? null,
+    ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
+    ...(options.subnetAdmin === undefined ? {} : { subnetAdmins: options.subnetAdmin }),
+    ...(options.keepRounds === undefined ? {} : { keepRounds: options.keepRounds }),
+    write(line) {
+      log?.write(line);
+      if (!inBackground) io.err(io.style("dim", line));
+    },
+    async ready(info) {
+      await installSystemWasm(info.api_url, brought, io);
+      replaceNetworkInfo(stateDir, info);
+      if (options.statusDir !== undefined) writeLauncherStatus(options.statusDir, info);
+      if (inBackground) await report({ kind: "ready", info });
+      else announce(options, io, info);
+    },
+    changed: (info) => replaceNetworkInfo(stateDir, info),
+    stopping: stopping.then(() => void (inBackground || io.err("Stopping the network.\n"))),
+  });
+  return 0;
+}
+
+async function hasSeveralNodes(stateDir: string, { nodesPerSubnet }: StartOptions): Promise<boolean> {
+  if (nodesPerSubnet !== undefined && nodesPerSubnet > 1) return true;
+  const { hasNetworkPlan } = await import("./nodes/network-directory.ts");
+  return hasNetworkPlan(stateDir);
+}
+
 async function runNode(
   options: StartOptions,
   io: Io,
@@ -132,7 +186,8 @@ async function runNode(
 async function runInForeground(options: StartOptions, io: Io, inBackground: boolean): Promise<number> {
   const log = openLogFile(resolveStateDir(io.cwd, options.stateDir));
   try {
-    return await runNode(options, io, log, inBackground);
+    const several = await hasSeveralNodes(resolveStateDir(io.cwd, options.stateDir), options);
+    return await (several ? runNodes : runNode)(options, io, log, inBackground);
   } catch (error) {
     const { describeFailure } = await import("./failure.ts");
     const { code, message, detail } = describeFailure(error);
@@ -160,6 +215,7 @@ function backgroundArguments(options: StartOptions, stateDir: string): readonly 
     ...(options.clean === true ? ["--clean"] : []),
     ...(options.subnet ?? []).flatMap((kind) => ["--subnet", kind]),
     ...(options.subnetAdmin ?? []).flatMap((admin) => ["--subnet-admin", principalToText(admin)]),
+    ...(options.nodesPerSubnet === undefined ? [] : ["--nodes-per-subnet", `${options.nodesPerSubnet}`]),
     ...(options.keepRounds === undefined ? [] : ["--keep-rounds", `${options.keepRounds}`]),
     ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
     ...(options.systemWasm === undefined ? [] : ["--system-wasm", options.systemWasm]),

@@ -50,6 +50,11 @@ export function writeNetworkInfo(stateDir: string, info: NetworkInfo): void {
   writeFileSync(join(stateDir, NODE_FILE), `${JSON.stringify({ v: "1", ...info })}\n`, { mode: 0o600 });
 }
 
+/** The same whole or not at all: for a directory in which a draft that outlives a crash is known for what it is. */
+export function replaceNetworkInfo(stateDir: string, info: NetworkInfo): void {
+  writeWhole(join(stateDir, NODE_FILE), `${JSON.stringify({ v: "1", ...info })}\n`);
+}
+
 export function removeNetworkInfo(stateDir: string): void {
   rmSync(join(stateDir, NODE_FILE), { force: true });
 }

@@ -67,7 +67,7 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
   const { createChainKeys } = await import("@orrery/crypto/chain-keys");
   const bls = await createMclBls();
   const genesis = decodeGenesis(call.genesis);
-  const local = subnetsOf(genesis, bls);
+  const local = subnetsOf(genesis, bls, start.self);
   const chainKeys = createChainKeys(genesis.seed);
   const storage = connectStorage(call.storage);
   const { checkpointRounds, hotPagesMax } = start.durability;

@@ -2,8 +2,16 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { encodeCborBare, OrreryError, type Principal, principalToText } from "@orrery/base";
+import {
+  type CborMap,
+  decodeCbor,
+  encodeCborBare,
+  OrreryError,
+  type Principal,
+  principalToText,
+} from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
+import type { LocalSubnet } from "@orrery/execution/local-network";
 import fc from "fast-check";
 import {
   decodeGenesis,
@@ -49,8 +57,28 @@ test("a record reads back, and no other bytes read as one", () => {
 });
 
 test("a record of a later format is refused as that", () => {
-  const later = encodeCborBare({ v: 3, s: genesis.seed });
+  const later = encodeCborBare({ v: 4, s: genesis.seed });
   assert.throws(() => decodeGenesis(later), { code: "store_newer" });
+});
+
+test("subnets of several nodes are kept in the third format, others in the second", async () => {
+  const several: Genesis = { ...genesis, subnets: networkOf(["application", "cloud_engine"], [], 4) };
+  assert.deepEqual(decodeGenesis(encodeGenesis(several)), several);
+  const version = (of: Genesis): unknown => (decodeCbor(encodeGenesis(of)) as CborMap).get("v");
+  assert.deepEqual([version(genesis), version(several)], [2, 3]);
+  const bls = await createMclBls();
+  const [first, last] = [0, 3].map((self) => subnetsOf(several, bls, self)) as [LocalSubnet[], LocalSubnet[]];
+  // All of them know the same subnets; each has its own node's key.
+  assert.deepEqual(
+    first.map(({ info }) => info),
+    last.map(({ info }) => info),
+  );
+  for (const [subnet, { keys, info }] of last.entries()) {
+    assert.equal(info.nodes.length, 4);
+    assert.deepEqual(info.nodes[3]?.nodeId, keys.nodeId);
+    assert.deepEqual(info.nodes[0]?.nodeId, first[subnet]?.keys.nodeId);
+    assert.equal(info.chainKeys, undefined);
+  }
 });
 
 test("keys follow from the seed and the place alone", async () => {

@@ -14,7 +14,12 @@ export {
   SUBNET_KINDS,
 } from "@orrery/execution/node";
 
-/** Keys and records of all subnets, the root first. */
-export function subnetsOf(genesis: Genesis, bls: Pick<Bls, "publicKey">): readonly LocalSubnet[] {
-  return localSubnetsOf(genesis, { bls, ed25519PublicKeyDer: nodePublicKeyDer });
+/** Keys and records of all subnets, the root first; of nodes those at the place `self`. */
+export function subnetsOf(genesis: Genesis, bls: Pick<Bls, "publicKey">, self = 0): readonly LocalSubnet[] {
+  return localSubnetsOf(genesis, { bls, ed25519PublicKeyDer: nodePublicKeyDer }, self);
+}
+
+/** Whether several nodes agree on the blocks of a subnet. */
+export function isReplicated({ info }: LocalSubnet): boolean {
+  return info.nodes.length > 1;
 }

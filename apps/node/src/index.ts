@@ -1,5 +1,12 @@
 /** Floor 6: the assembly of a node. */
 
 export { SUBNET_KINDS } from "./genesis.ts";
-export { type NodeHandle, type NodeOptions, type NodeStatus, startNode } from "./node.ts";
+export {
+  type MemberOptions,
+  type NodeHandle,
+  type NodeOptions,
+  type NodeStatus,
+  newGenesisRecord,
+  startNode,
+} from "./node.ts";
 export { IMPLEMENTATION_VERSION, type SubnetSummary } from "./replica.ts";

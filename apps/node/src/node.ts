@@ -6,6 +6,7 @@
 import { MessageChannel } from "node:worker_threads";
 import {
   type Clock,
+  equalBytes,
   type Logger,
   OrreryError,
   type Principal,
@@ -20,10 +21,11 @@ import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls"
 import type { SubnetType } from "@orrery/state";
 import { decodeGenesis, encodeGenesis, type Genesis, networkOf } from "./genesis.ts";
 import { lazyOutcalls } from "./outcalls.ts";
-import type { DurabilityOptions, ExecutionStarted, StorageOpened } from "./protocol.ts";
+import type { DurabilityOptions, ExecutionStarted, StorageOpened, StorageReport } from "./protocol.ts";
+import type { PeerAddress } from "./replica/connections.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
-import type { createService, Service, ServiceThreads } from "./service.ts";
+import type { createService, Service, ServiceOptions, ServiceThreads } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
 import { watchTurns } from "./turns.ts";
@@ -52,10 +54,22 @@ export interface NodeOptions {
   readonly customDomainsFile?: string;
   /** For tests of crashes: threads die as this file says (chaos.ts). */
   readonly chaosFile?: string;
+  /** One of several nodes of each of its subnets; by default the only one. */
+  readonly member?: MemberOptions;
   /** Shows at `/metrics` how long main was busy at a time (turns.ts). */
   readonly watchTurns?: boolean;
   /** Called once when the node cannot go on; the process should end with a failure. */
   readonly onFatal: (error: OrreryError) => void;
+}
+
+/** What a node of a network of several has to know to find the others. */
+export interface MemberOptions {
+  /** Place in every subnet. */
+  readonly self: number;
+  /** The network's genesis record, the same for all. */
+  readonly genesis: Uint8Array;
+  /** Where the nodes listen for each other, by place. */
+  readonly addresses: readonly PeerAddress[];
 }
 
 export interface NodeStatus {
@@ -77,19 +91,41 @@ export interface NodeHandle {
 
 const SUBNETS_DEFAULT: readonly SubnetType[] = ["application"];
 
-function newGenesis(options: NodeOptions): Genesis {
-  return {
-    seed: options.rng.bytes(32),
-    time: options.clock.now(),
-    subnets: networkOf(options.subnets ?? SUBNETS_DEFAULT, options.subnetAdmins),
+/** Of a network that begins. */
+export function newGenesisRecord(options: {
+  readonly rng: Rng;
+  readonly clock: Clock;
+  /** Kinds of the subnets beside the root. */
+  readonly subnets?: readonly SubnetType[];
+  readonly subnetAdmins?: readonly Principal[];
+  /** Of each subnet; one by default. */
+  readonly nodes?: number;
+}): Uint8Array {
+  const { rng, clock, subnets = SUBNETS_DEFAULT, subnetAdmins, nodes } = options;
+  return encodeGenesis({
+    seed: rng.bytes(32),
+    time: clock.now(),
+    subnets: networkOf(subnets, subnetAdmins, nodes),
     profile: "local",
-  };
+  });
 }
 
 /** What is decided once, when a network begins: the kinds of subnets and who administers them. */
-function requireSame(genesis: Genesis, { subnets, subnetAdmins }: NodeOptions): void {
+function requireSame(genesis: Genesis, { subnets, subnetAdmins, member }: NodeOptions): void {
+  requireSameNetwork(genesis, member);
   requireSameSubnets(genesis, subnets);
   requireSameAdmins(genesis, subnetAdmins);
+}
+
+function requireSameNetwork(genesis: Genesis, member: MemberOptions | undefined): void {
+  const nodes = Math.max(...genesis.subnets.map((subnet) => subnet.nodes ?? 1));
+  const isSame = member === undefined || equalBytes(encodeGenesis(genesis), member.genesis);
+  if (isSame && (member?.addresses.length ?? 1) === nodes) return;
+  throw new OrreryError(
+    "genesis_differs",
+    `the state directory is that of ${nodes === 1 ? "a network of one node" : `a node of a network of ${nodes}`}, not of ` +
+      "this node's network: name the directory of this node, or discard the network with --clean",
+  );
 }
 
 function requireSameSubnets(genesis: Genesis, wanted: readonly SubnetType[] | undefined): void {
@@ -126,10 +162,19 @@ async function startExecution(
   threads.storage.post({ kind: "feed", port: storage.port1 }, [storage.port1]);
   const { genesis, networkId, subnets } = opened;
   const started = await threads.execution.call<readonly ExecutionStarted[]>(
-    { kind: "start", genesis, networkId, subnets, storage: storage.port2 },
+    {
+      kind: "start",
+      genesis,
+      networkId,
+      subnets: subnets.map((subnet) => ({ ...subnet, artifacts: [] })),
+      storage: storage.port2,
+    },
     [storage.port2],
   );
-  for (const [subnet, { tip }] of started.entries()) threads.views.publish(subnet, tip.height);
+  // What several nodes made is shown once they certified it.
+  const { subnets: kinds } = decodeGenesis(genesis);
+  for (const [subnet, { tip }] of started.entries())
+    if ((kinds[subnet]?.nodes ?? 1) === 1) threads.views.publish(subnet, tip.height);
   await threads.views.open();
   return started;
 }
@@ -144,10 +189,9 @@ async function loadService(): Promise<{ createService: typeof createService; bls
 }
 
 /** What of a node's options its service needs. */
-function serviceOptions(
-  options: NodeOptions,
-): Omit<Parameters<typeof createService>[0], "bls" | "genesis" | "outcalls"> {
+function serviceOptions(options: NodeOptions): Omit<ServiceOptions, "bls" | "genesis" | "outcalls"> {
   return {
+    self: options.member?.self ?? 0,
     clock: options.clock,
     logger: options.logger,
     hosts: [options.bind],
@@ -177,9 +221,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         durability: options.durability ?? {},
         logLevel: "info",
         chaosFile: options.chaosFile ?? null,
+        self: options.member?.self ?? 0,
       },
       {
-        onDurable: ({ subnet, height }) => rounds[subnet]?.onDurable(height),
+        onStorage: (report) => tellStorage(rounds, report),
         onExecution: (report) => rounds[report.subnet]?.onExecution(report),
         onFailure: fatal.raise,
       },
@@ -190,7 +235,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         loadService(),
         threads.storage.call<StorageOpened>({
           kind: "open",
-          freshGenesis: encodeGenesis(newGenesis(options)),
+          freshGenesis: options.member?.genesis ?? newGenesisRecord(options),
           salt: options.rng.bytes(16),
         }),
       ]),
@@ -212,6 +257,8 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const started = await fatal.unless(startExecution(joined, opened));
     const begun = service.begin({
       started,
+      opened,
+      addresses: options.member?.addresses ?? [],
       threads: forService(joined),
       logger: options.logger,
       onFailure: fatal.raise,
@@ -225,6 +272,11 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     directory.lock.release();
     throw error;
   }
+}
+
+function tellStorage(rounds: readonly Rounds[], report: StorageReport): void {
+  if (report.kind === "durable") rounds[report.subnet]?.onDurable(report.height);
+  else rounds[report.subnet]?.onKept?.(report.sequence);
 }
 
 function forService(threads: JoinedThreads): ServiceThreads {
@@ -325,6 +377,7 @@ function handle(parts: {
     async stop(): Promise<void> {
       await server.close();
       for (const each of rounds) each.stop();
+      await service.disconnect();
       outcalls.close();
       try {
         await fatal.unless(threads.execution.call({ kind: "shutdown" }));

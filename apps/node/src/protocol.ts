@@ -40,6 +40,8 @@ export interface WorkerStart {
   readonly logLevel: LogLevel;
   /** Of `NodeOptions.chaosFile`. */
   readonly chaosFile: string | null;
+  /** Place of this node in subnets of several. */
+  readonly self: number;
 }
 
 // ---- storage ----
@@ -60,12 +62,30 @@ export interface RecoveredSubnet {
   readonly checkpointBlock: Uint8Array | null;
   /** After the checkpoint, oldest first. */
   readonly records: readonly LogRecord[];
+  /** Of a member of a subnet of several nodes: what it persisted and did not purge, in its order. */
+  readonly artifacts: readonly RecoveredArtifact[];
+}
+
+/** An artifact of consensus, encoded. */
+export interface RecoveredArtifact {
+  readonly height: Height;
+  readonly bytes: Uint8Array;
 }
 
 export type StoragePost =
   | About<{ readonly kind: "append"; readonly record: LogRecord }>
+  /** Artifacts to be made durable: before blocks that are appended after them. */
+  | About<{
+      readonly kind: "keep";
+      readonly sequence: number;
+      readonly records: readonly RecoveredArtifact[];
+    }>
+  /** Artifacts of heights below are not needed any more. */
+  | About<{ readonly kind: "purge"; readonly below: Height }>
   | { readonly kind: "feed"; readonly port: MessagePort };
-export type StorageReport = About<{ readonly kind: "durable"; readonly height: Height }>;
+export type StorageReport =
+  | About<{ readonly kind: "durable"; readonly height: Height }>
+  | About<{ readonly kind: "kept"; readonly sequence: number }>;
 
 /** Execution → storage, and what it gets back once the checkpoint is current. */
 export type CheckpointFeed = About<{
@@ -103,6 +123,10 @@ export interface ExecutionStarted {
   readonly wake: Wake;
   /** HTTPS outcalls that the state waits for. */
   readonly outcalls: readonly StartedOutcall[];
+  /** Of the state at the tip. */
+  readonly rootHash: Uint8Array;
+  /** In subnets of several nodes: of whole states at catch-up heights that were executed again. */
+  readonly stateHashes: readonly { readonly height: Height; readonly stateHash: Uint8Array }[];
 }
 
 /** An HTTPS outcall to be made, and how much may be downloaded for it. */
@@ -143,23 +167,28 @@ export type RoundReport = About<{
   readonly outcalls: { readonly started: readonly StartedOutcall[]; readonly ended: readonly number[] };
   readonly instructions: bigint;
   readonly durationMs: number;
+  /** In subnets of several nodes, to be certified; null where the state is signed at once. */
+  readonly outcome: { readonly rootHash: Uint8Array; readonly stateHash: Uint8Array | null } | null;
 }>;
 
 // ---- view ----
 
-/** Execution → view. `slabs` are those made since the last message; publication is main's to order. */
+/**
+ * Execution → view. `slabs` are those made since the last message; publication is main's to order. `signature`: null in subnets of several
+ * nodes, where it comes with the publication.
+ */
 export type ViewFeed = About<
   | {
       readonly kind: "snapshot";
       readonly snapshot: ViewSnapshot;
       readonly slabs: readonly Slab[];
-      readonly signature: Uint8Array;
+      readonly signature: Uint8Array | null;
     }
   | {
       readonly kind: "delta";
       readonly delta: StateDelta;
       readonly slabs: readonly Slab[];
-      readonly signature: Uint8Array;
+      readonly signature: Uint8Array | null;
     }
 >;
 
@@ -168,7 +197,8 @@ export type ViewAcknowledgement = About<{ readonly kind: "applied"; readonly hei
 
 /** Main → view, for a subnet handled strictly in order: an answer after `publish(h)` sees at least h. */
 export type ViewPost =
-  | About<{ readonly kind: "publish"; readonly height: Height }>
+  /** `signature`: of the subnet on the state; then heights below that were not published are shown with it. */
+  | About<{ readonly kind: "publish"; readonly height: Height; readonly signature: Uint8Array | null }>
   /** Verified: certificates carry it from now on. */
   | About<{ readonly kind: "delegate"; readonly delegation: Delegation }>
   | { readonly kind: "feed"; readonly port: MessagePort };

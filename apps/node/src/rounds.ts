@@ -23,7 +23,7 @@ import type { LogRecord } from "@orrery/state";
 import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
-import type { ExecutionReport, ExecutionStarted, ViewCall } from "./protocol.ts";
+import type { ExecutionReport, ExecutionStarted, RecoveredArtifact, ViewCall } from "./protocol.ts";
 import { createRest } from "./rest.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
@@ -38,8 +38,15 @@ export interface SubnetThreads {
   /** Makes a block durable. */
   append(record: LogRecord): void;
   execute(batch: Batch): void;
-  /** Calls to the view are answered in order with publications: what was published before is seen. */
-  publish(height: Height): void;
+  /**
+   * Calls to the view are answered in order with publications: what was published before is seen. `signature`: the subnet's on the state,
+   * where several nodes made it.
+   */
+  publish(height: Height, signature?: Uint8Array): void;
+  /** Makes artifacts durable, before blocks that are appended later. */
+  keep(sequence: number, records: readonly RecoveredArtifact[]): void;
+  /** Artifacts of heights below are not needed any more. */
+  purge(below: Height): void;
   view<T>(call: ViewCall): Promise<T>;
   /** Calls to the view thread under way, of all subnets. */
   viewCalls(): number;
@@ -64,7 +71,7 @@ export interface RoundsOptions {
 
 export interface Rounds {
   readonly threads: Pick<SubnetThreads, "view" | "viewCalls">;
-  readonly pool: IngressPool;
+  readonly pool: Pick<IngressPool, "insert">;
   readonly watchers: Watchers;
   publishedHeight(): Height;
   figures(): SubnetFigures;
@@ -76,6 +83,8 @@ export interface Rounds {
   poke(): void;
   onExecution(report: ExecutionReport): void;
   onDurable(height: Height): void;
+  /** In subnets of several nodes: artifacts up to this sequence are durable. */
+  onKept?(sequence: number): void;
   stop(): void;
 }
 

@@ -3,7 +3,7 @@
  * keys are known, everything else waits for the first published states and the delegations of subnets that have a root above them.
  */
 
-import { type Clock, ingressBytesMax, type Logger } from "@orrery/base";
+import { type Clock, type Height, ingressBytesMax, type Logger, type PrincipalKey } from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
@@ -16,12 +16,14 @@ import { createApi, validateWith } from "@orrery/http";
 import { administer } from "./administration.ts";
 import { Delegations } from "./delegations.ts";
 import { createNodeGateway } from "./gateway.ts";
-import { defaultSubnet, type Genesis, subnetsOf } from "./genesis.ts";
+import { defaultSubnet, type Genesis, isReplicated, subnetsOf } from "./genesis.ts";
 import { renderMetrics, renderTurns } from "./metrics.ts";
-import type { ExecutionStarted, SubnetIndex } from "./protocol.ts";
+import type { ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
+import type { PeerAddress } from "./replica/connections.ts";
+import { createReplicatedNetwork, type ReplicatedNetwork } from "./replica/replicated-network.ts";
 import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
-import { Slices } from "./slices.ts";
+import { type Cut, orLater, Slices } from "./slices.ts";
 import type { Turns } from "./turns.ts";
 import { Turnstile } from "./turnstile.ts";
 
@@ -38,12 +40,19 @@ export interface Service {
   summary(): readonly SubnetSummary[];
   handle(request: HttpServerRequest): Promise<HttpServerResponse> | HttpServerResponse;
   /** Execution is ready: rounds begin. Resolves when the requests that waited are being answered. */
-  begin(options: {
-    readonly started: readonly ExecutionStarted[];
-    readonly threads: ServiceThreads;
-    readonly logger: Logger;
-    readonly onFailure: (thread: string, error: unknown) => void;
-  }): { readonly rounds: readonly Rounds[]; readonly ready: Promise<void> };
+  begin(options: BeginOptions): { readonly rounds: readonly Rounds[]; readonly ready: Promise<void> };
+  /** Leaves the other nodes of its subnets, if there are any. */
+  disconnect(): Promise<void>;
+}
+
+export interface BeginOptions {
+  readonly started: readonly ExecutionStarted[];
+  readonly opened: Pick<StorageOpened, "networkId" | "subnets">;
+  /** Where the nodes of a network of several listen for each other. */
+  readonly addresses: readonly PeerAddress[];
+  readonly threads: ServiceThreads;
+  readonly logger: Logger;
+  readonly onFailure: (thread: string, error: unknown) => void;
 }
 
 const STATUS_PATH = "/api/v2/status";
@@ -53,9 +62,11 @@ export function loadSignatures(): Promise<Bls> {
   return createMclBls();
 }
 
-export function createService(options: {
+export interface ServiceOptions {
   readonly bls: Bls;
   readonly genesis: Genesis;
+  /** Place of this node in subnets of several. */
+  readonly self: number;
   readonly clock: Clock;
   /** Host names served besides localhost and IP literals. */
   readonly hosts: readonly string[];
@@ -68,11 +79,15 @@ export function createService(options: {
   readonly outcalls: OutcallAdapter;
   readonly turns: Turns | null;
   readonly artificialDelayMs: number;
-}): Service {
+}
+
+export function createService(options: ServiceOptions): Service {
   installFastHashes();
-  const { bls, genesis, clock, artificialDelayMs } = options;
-  const subnets = subnetsOf(genesis, bls);
+  const { bls, genesis, clock, artificialDelayMs, self } = options;
+  const subnets = subnetsOf(genesis, bls, self);
   const root = subnets[0] as LocalSubnet;
+  const replicated = isReplicated(root);
+  let network: ReplicatedNetwork | null = null;
   const late: LateRounds = { current: null };
   let joined: { readonly threads: ServiceThreads; readonly onFailure: (error: unknown) => void } | null =
     null;
@@ -94,8 +109,10 @@ export function createService(options: {
   });
   const slices = new Slices({
     subnets: subnets.map(({ info }) => info),
-    cut: async (source, destination) =>
-      (await joined?.threads.of(destination).view<Uint8Array | null>({ kind: "slice", source })) ?? null,
+    async cut(source, destination): Promise<Cut> {
+      const cut = joined?.threads.of(destination).view<Uint8Array | null>({ kind: "slice", source });
+      return (await (replicated ? orLater(cut) : cut)) ?? null;
+    },
     wake: (destination) => late.current?.[destination]?.poke(),
     onFailure: (error) => joined?.onFailure(error),
   });
@@ -110,8 +127,9 @@ export function createService(options: {
   });
   const rootKey = root.keys.subnetPublicKey;
   const canisterSignatures = { rootKeyDer: rootKey, bls };
+  const verifier = createSignatureVerifier({ basic: nodeSignatures, canisterSignatures });
   const api = createApi(replicas, {
-    validate: validateWith(createSignatureVerifier({ basic: nodeSignatures, canisterSignatures })),
+    validate: validateWith(verifier),
     effectiveCanisterId,
     hosts: [...options.hosts, ...options.domains],
     metrics: () =>
@@ -120,6 +138,58 @@ export function createService(options: {
     admin: (request) => administer(request, { summary: replicas.summary, subnets, defaultSubnet: place }),
     ...createNodeGateway({ ...options, network: replicas, rootKey }),
   });
+  function published(subnet: SubnetIndex, height: Height, streams: readonly PrincipalKey[]): void {
+    slices.published(subnet, height, streams);
+    if (subnet === 0) delegations.rootPublished();
+  }
+
+  /** Of a node that is alone in its subnets. */
+  function soleRounds({ started, threads, logger, onFailure }: BeginOptions): readonly Rounds[] {
+    return subnets.map(({ keys, info }, subnet) =>
+      createRounds({
+        keys,
+        bls,
+        started: started[subnet] as ExecutionStarted,
+        ingressBytesMax: ingressBytesMax(info.type),
+        outcalls: options.outcalls,
+        threads: threads.of(subnet),
+        clock,
+        logger,
+        onFailure,
+        slices: {
+          waiting: () => slices.waiting(subnet),
+          take: (height) => slices.take(subnet, height),
+        },
+        onPublished: (height, streams) => published(subnet, height, streams),
+      }),
+    );
+  }
+
+  function joinNetwork(begun: BeginOptions): ReplicatedNetwork {
+    return createReplicatedNetwork({
+      started: begun.started,
+      recovered: begun.opened.subnets.map(({ artifacts }) => artifacts),
+      networkId: begun.opened.networkId,
+      addresses: begun.addresses,
+      logger: begun.logger,
+      onFailure: begun.onFailure,
+      genesis,
+      subnets,
+      self,
+      bls,
+      verifier,
+      clock,
+      threadsOf: (subnet) => begun.threads.of(subnet),
+      ingressBytesMax: ({ info }) => ingressBytesMax(info.type),
+      slicesOf: (subnet) => ({
+        waiting: () => slices.waiting(subnet),
+        offers: () => slices.offers(subnet),
+        ordered: (height, sources) => slices.ordered(subnet, height, sources),
+      }),
+      onPublished: published,
+    });
+  }
+
   const turnstile = new Turnstile({ nowMs: () => performance.now(), nextTurn: setImmediate });
   const serve = (request: HttpServerRequest): Promise<HttpServerResponse> | HttpServerResponse =>
     turnstile.pass(() => api(request));
@@ -131,37 +201,25 @@ export function createService(options: {
       if (open || request.url === STATUS_PATH) return serve(request);
       return ready.promise.then(() => serve(request));
     },
-    begin({ started, threads, logger, onFailure }) {
+    begin(begun) {
+      const { threads, onFailure } = begun;
       joined = { threads, onFailure: (error) => onFailure("main", error) };
-      const rounds = subnets.map(({ keys, info }, subnet) =>
-        createRounds({
-          keys,
-          bls,
-          started: started[subnet] as ExecutionStarted,
-          ingressBytesMax: ingressBytesMax(info.type),
-          outcalls: options.outcalls,
-          threads: threads.of(subnet),
-          clock,
-          logger,
-          onFailure,
-          slices: {
-            waiting: () => slices.waiting(subnet),
-            take: (height) => slices.take(subnet, height),
-          },
-          onPublished: (height, streams) => {
-            slices.published(subnet, height, streams);
-            if (subnet === 0) delegations.rootPublished();
-          },
-        }),
-      );
+      let rounds: readonly Rounds[];
+      if (replicated) {
+        network = joinNetwork(begun);
+        rounds = network.rounds;
+      } else rounds = soleRounds(begun);
       late.current = rounds;
       for (const each of rounds) each.poke();
       slices.begin();
-      const opened = delegations.renew(false).then(() => {
+      const opened = Promise.all([delegations.renew(false), network?.begin()]).then(() => {
         open = true;
         ready.resolve();
       });
       return { rounds, ready: opened };
+    },
+    async disconnect(): Promise<void> {
+      await network?.close();
     },
   };
 }

@@ -4,17 +4,40 @@
  * source publishes a change of its stream, and when the destination has published what it took. Nothing else happens: streams at
  * rest make no blocks.
  */
-import { assert, type Height, type PrincipalKey, principalKey, XNET_BYTES_PER_BLOCK_MAX } from "@orrery/base";
+import {
+  assert,
+  type Height,
+  OrreryError,
+  type PrincipalKey,
+  principalKey,
+  XNET_BYTES_PER_BLOCK_MAX,
+} from "@orrery/base";
 import type { SubnetInfo } from "@orrery/state";
 import type { SubnetIndex } from "./protocol.ts";
 
 export interface SlicesOptions {
   readonly subnets: readonly SubnetInfo[];
-  /** From published states: the slice of `source` that `destination` should take next, verified; null when there is nothing new. */
-  readonly cut: (source: SubnetIndex, destination: SubnetIndex) => Promise<Uint8Array | null>;
+  /** From published states: the slice of `source` that `destination` should take next, verified. */
+  readonly cut: (source: SubnetIndex, destination: SubnetIndex) => Promise<Cut>;
   /** There is something for the subnet's next block. */
   readonly wake: (destination: SubnetIndex) => void;
   readonly onFailure: (error: unknown) => void;
+}
+
+/** Null: there is nothing new. `later`: the destination's state is behind what the source has of it. */
+export type Cut = Uint8Array | null | "later";
+
+/**
+ * A cut at one of several nodes: its own state of a subnet may be behind the one that others of the subnet sent messages from, and
+ * then what was answered does not fit yet.
+ */
+export async function orLater(cut: Promise<Uint8Array | null> | undefined): Promise<Cut | undefined> {
+  try {
+    return await cut;
+  } catch (error) {
+    if (error instanceof OrreryError && error.code === "slice_invalid") return "later";
+    throw error;
+  }
 }
 
 type Under =
@@ -31,6 +54,8 @@ export class Slices {
   readonly #places: ReadonlyMap<PrincipalKey, SubnetIndex>;
   /** By destination, then by source. */
   readonly #under: Under[][];
+  /** Destinations whose state was behind. */
+  readonly #behind = new Set<SubnetIndex>();
 
   constructor(options: SlicesOptions) {
     this.#options = options;
@@ -66,6 +91,24 @@ export class Slices {
     return taken;
   }
 
+  /** What waits for the subnet's next block and goes on waiting until a block has it: several nodes offer the same. */
+  offers(destination: SubnetIndex): readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[] {
+    const { subnets } = this.#options;
+    return this.#row(destination).flatMap((under, source) =>
+      under.kind === "waiting"
+        ? [{ source: principalKey((subnets[source] as SubnetInfo).subnetId), slice: under.slice }]
+        : [],
+    );
+  }
+
+  /** The block at `height` has slices of these subnets, whoever offered them. */
+  ordered(destination: SubnetIndex, height: Height, sources: readonly PrincipalKey[]): void {
+    for (const key of sources) {
+      const source = this.#places.get(key);
+      if (source !== undefined) this.#row(destination)[source] = { kind: "placed", height };
+    }
+  }
+
   /** A height was published in which the streams to these subnets changed. */
   published(subnet: SubnetIndex, height: Height, streams: readonly PrincipalKey[]): void {
     for (const [source, under] of this.#row(subnet).entries()) {
@@ -73,6 +116,7 @@ export class Slices {
       this.#row(subnet)[source] = NOTHING;
       this.#ask(source, subnet);
     }
+    if (this.#behind.delete(subnet)) for (const source of this.#under.keys()) this.#ask(source, subnet);
     for (const key of streams) {
       const destination = this.#places.get(key);
       if (destination !== undefined) this.#ask(subnet, destination);
@@ -95,8 +139,11 @@ export class Slices {
     const asked: Under = { kind: "asked", again: false };
     row[source] = asked;
     this.#options.cut(source, destination).then((slice) => {
+      // A block had another one meanwhile: what comes after it is asked for once that is published.
+      if (row[source] !== asked) return;
       row[source] = NOTHING;
-      if (slice !== null) this.#accept(source, destination, slice);
+      if (slice === "later") this.#behind.add(destination);
+      else if (slice !== null) this.#accept(source, destination, slice);
       else if (asked.again) this.#ask(source, destination);
     }, this.#options.onFailure);
   }

@@ -32,15 +32,20 @@ reportFailures(parentPort);
 obeyOrders("storage", chaosFile);
 const main = createChannel<StorageReport, StoragePost, never, StorageCall>(parentPort, {
   onPost(message): void {
-    if (message.kind === "append") {
-      storeOf(message.subnet).append(message.record);
-      if (!scheduled) {
-        scheduled = true;
-        // Appends already in the port's queue join this commit.
-        setImmediate(commit);
-      }
-    } else {
-      acceptFeed(message.port);
+    switch (message.kind) {
+      case "append":
+        storeOf(message.subnet).append(message.record);
+        schedule();
+        return;
+      case "keep":
+        storeOf(message.subnet).keep(message);
+        schedule();
+        return;
+      case "purge":
+        storeOf(message.subnet).purge(message.below);
+        return;
+      case "feed":
+        acceptFeed(message.port);
     }
   },
   onCall(call): StorageOpened | null {
@@ -71,9 +76,19 @@ function open({ freshGenesis, salt }: Extract<StorageCall, { kind: "open" }>): S
   return result.opened;
 }
 
+function schedule(): void {
+  if (scheduled) return;
+  scheduled = true;
+  // What is in the port's queue already joins this commit.
+  setImmediate(commit);
+}
+
 function commit(): void {
   scheduled = false;
   for (const [subnet, store] of stores.entries()) {
+    // What was signed for blocks is durable before they are.
+    const sequence = store.syncArtifacts();
+    if (sequence !== null) main.post({ kind: "kept", subnet, sequence });
     const height = store.commit();
     if (height === null) continue;
     main.post({ kind: "durable", subnet, height });

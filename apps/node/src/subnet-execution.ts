@@ -28,8 +28,8 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeLimits } from "@orrery/execution/node";
 import { createFileDisk } from "@orrery/host";
 import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
-import type { CheckpointInfo, Outcall, TreeChange } from "@orrery/state";
-import type { Genesis } from "./genesis.ts";
+import { type CheckpointInfo, fullStateHash, type Outcall, type TreeChange } from "@orrery/state";
+import { type Genesis, isReplicated } from "./genesis.ts";
 import { LongWatch, type Readiness } from "./long-watch.ts";
 import type {
   ExecutionStarted,
@@ -43,6 +43,7 @@ import type {
   ViewIndex,
   Wake,
 } from "./protocol.ts";
+import { isCatchUpHeight } from "./replica/rules.ts";
 import { type CheckpointTime, openTip, type Tip } from "./tip.ts";
 
 export interface SubnetExecutionOptions {
@@ -143,16 +144,20 @@ export class SubnetExecution {
   start({ checkpointBlock, records }: RecoveredSubnet): ExecutionStarted {
     const chain = this.#chainAt(checkpointBlock);
     let wake: Wake = { moreWork: true, long: "none", nextTimer: null };
+    const stateHashes: { height: Height; stateHash: Uint8Array }[] = [];
     for (const { bytes } of records) {
       const finalized = decodeFinalizedBlock(bytes);
       replay(chain, finalized);
       const result = this.#tip.apply(batchOf(finalized));
       // Nobody watches before the first round: it waits for what it grants.
       wake = wakeOf(result, "ready");
+      const stateHash = this.#outcome(result)?.stateHash ?? null;
+      if (stateHash !== null) stateHashes.push({ height: result.height, stateHash });
     }
     this.#checkpointIfDue("working");
     const outcalls = this.#toStart([...this.#tip.state.outcalls.values()].sort((a, b) => a.id - b.id));
-    return { tip: chain.tip, replayed: records.length, wake, outcalls };
+    const rootHash = treeHash(this.#tip.state.tree);
+    return { tip: chain.tip, replayed: records.length, wake, outcalls, rootHash, stateHashes };
   }
 
   /** Sends a view the state as it is; deltas follow. Answers with its height. */
@@ -193,7 +198,15 @@ export class SubnetExecution {
       outcalls: { started: this.#toStart(result.outcalls.started), ended: result.outcalls.ended },
       instructions: result.instructions,
       durationMs: performance.now() - startedAt,
+      outcome: this.#outcome(result),
     };
+  }
+
+  /** What the nodes of a subnet of several certify together. */
+  #outcome({ height, rootHash }: BatchResult): RoundReport["outcome"] {
+    if (!isReplicated(this.#options.local)) return null;
+    const { state, arena } = this.#tip;
+    return { rootHash, stateHash: isCatchUpHeight(height) ? fullStateHash(state, arena) : null };
   }
 
   /** Says that the executions that were behind are ready. */
@@ -260,7 +273,9 @@ export class SubnetExecution {
     return chain;
   }
 
-  #certify(rootHash: Uint8Array): Uint8Array {
+  /** Null where several nodes sign. */
+  #certify(rootHash: Uint8Array): Uint8Array | null {
+    if (isReplicated(this.#options.local)) return null;
     const combined = this.#signer.combine([this.#signer.signShare(stateRootMessage(rootHash))]);
     if (!combined.ok) throw new OrreryError("internal", `signing the state failed: ${combined.error}`);
     return combined.value;

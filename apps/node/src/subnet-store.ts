@@ -18,7 +18,14 @@ import {
   type Store,
 } from "@orrery/state";
 import { decodeGenesis } from "./genesis.ts";
-import type { CheckpointFeed, RecoveredSubnet, StorageOpened, SubnetIndex } from "./protocol.ts";
+import type {
+  CheckpointFeed,
+  RecoveredArtifact,
+  RecoveredSubnet,
+  StorageOpened,
+  SubnetIndex,
+} from "./protocol.ts";
+import { ArtifactLog, artifactFiles } from "./replica/artifact-log.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
 
 /** The file that makes a directory a store. */
@@ -45,17 +52,25 @@ function begun({ recovered }: Store): boolean {
   return recovered.checkpoint !== null || recovered.lastHeight !== null;
 }
 
-function recover(store: Store): RecoveredSubnet {
+function recover(store: Store, artifacts: ArtifactLog | null): RecoveredSubnet {
   const { checkpoint, blocks } = store.recovered;
   const first =
     checkpoint === null || checkpoint.height === 0 ? null : [...store.blocksFrom(checkpoint.height)][0];
   if (first === undefined) throw lost("the block of the checkpoint");
-  return { checkpointBlock: first?.bytes ?? null, records: [...blocks] };
+  return {
+    checkpointBlock: first?.bytes ?? null,
+    records: [...blocks],
+    artifacts: artifacts?.recovered ?? [],
+  };
 }
 
 /** One subnet's blocks and checkpoints. */
 export class SubnetStore {
   readonly #store: Store;
+  /** Of a member of a subnet of several nodes. */
+  readonly #artifacts: ArtifactLog | null;
+  /** Of the newest artifacts that were appended and are not known to be durable. */
+  #keptSequence: number | null = null;
   readonly #reader: PageReader;
   /** Newest block in the log. */
   #appended: Height;
@@ -68,8 +83,9 @@ export class SubnetStore {
   /** Of the first of them, once it is being written. */
   #steps: Iterator<void, CheckpointInfo> | null = null;
 
-  constructor(store: Store, disk: Disk) {
+  constructor(store: Store, disk: Disk, artifacts: ArtifactLog | null = null) {
     this.#store = store;
+    this.#artifacts = artifacts;
     this.#reader = new PageReader({ cold: new ColdPages(disk) });
     const { lastHeight, checkpoint } = store.recovered;
     this.#appended = lastHeight ?? checkpoint?.height ?? 0;
@@ -77,6 +93,23 @@ export class SubnetStore {
 
   append(record: LogRecord): void {
     this.#waiting.push(record);
+  }
+
+  keep(kept: { readonly sequence: number; readonly records: readonly RecoveredArtifact[] }): void {
+    for (const record of kept.records) this.#artifacts?.append(record);
+    this.#keptSequence = kept.sequence;
+  }
+
+  purge(below: Height): void {
+    this.#artifacts?.purge(below);
+  }
+
+  /** Up to which sequence artifacts became durable; null when none waited. */
+  syncArtifacts(): number | null {
+    const sequence = this.#keptSequence;
+    if (sequence !== null) this.#artifacts?.sync();
+    this.#keptSequence = null;
+    return sequence;
   }
 
   /** Keeps a block's certified root hash. */
@@ -125,6 +158,7 @@ export class SubnetStore {
   }
 
   close(): void {
+    this.#artifacts?.close();
     this.#store.close();
   }
 }
@@ -143,6 +177,7 @@ export function openStores(options: OpenOptions): OpenedStores {
       networkId,
       createIfMissing,
       salt,
+      ignore: ["lock.json", ...artifactFiles(diskOf(subnet))],
       ...(segmentBytes === undefined ? {} : { segmentBytes }),
       ...(keepRounds === undefined ? {} : { keepRounds }),
     });
@@ -157,9 +192,16 @@ export function openStores(options: OpenOptions): OpenedStores {
   for (let subnet = 1; subnet < subnets.length; subnet++) {
     stores.push(openOther(() => open(subnet, storeId(networkId, subnet), !begun(root)), subnet));
   }
+  const artifacts = subnets.map(({ nodes = 1 }, subnet) =>
+    nodes > 1 ? new ArtifactLog(diskOf(subnet)) : null,
+  );
   return {
-    stores: stores.map((store, subnet) => new SubnetStore(store, diskOf(subnet))),
-    opened: { genesis, networkId, subnets: stores.map(recover) },
+    stores: stores.map((store, subnet) => new SubnetStore(store, diskOf(subnet), artifacts[subnet] ?? null)),
+    opened: {
+      genesis,
+      networkId,
+      subnets: stores.map((store, subnet) => recover(store, artifacts[subnet] ?? null)),
+    },
   };
 }
 

@@ -15,6 +15,12 @@ function compositeQueryTimer(): () => boolean {
   return () => performance.now() >= end;
 }
 
+/** `signature`: null where the feed brings it. */
+export interface Publication {
+  readonly height: Height;
+  readonly signature: Uint8Array | null;
+}
+
 export class SubnetView {
   readonly #reader: PageReader;
   /** The view shows a height. */
@@ -24,7 +30,7 @@ export class SubnetView {
   /** Feeds received and not yet published, oldest first; bounded by main's limits on blocks under way. */
   readonly #feeds: ViewFeed[] = [];
   /** Set while a publication waits for its feed; everything after it waits too. */
-  #blockedOn: Height | null = null;
+  #blockedOn: Publication | null = null;
   #backlog: (() => void)[] = [];
 
   /** `store`: the directory whose checkpoints hold the pages that are not in memory. */
@@ -33,8 +39,8 @@ export class SubnetView {
     this.#onApplied = onApplied;
   }
 
-  publish(height: Height): void {
-    this.#inOrder(() => this.#publish(height));
+  publish(publication: Publication): void {
+    this.#inOrder(() => this.#publish(publication));
   }
 
   delegate(delegation: Delegation): void {
@@ -71,9 +77,9 @@ export class SubnetView {
   feed(feed: ViewFeed): void {
     this.#feeds.push(feed);
     if (this.#blockedOn === null) return;
-    const height = this.#blockedOn;
+    const publication = this.#blockedOn;
     this.#blockedOn = null;
-    const waiting = [() => this.#publish(height), ...this.#backlog];
+    const waiting = [() => this.#publish(publication), ...this.#backlog];
     this.#backlog = [];
     for (const action of waiting) this.#inOrder(action);
   }
@@ -83,15 +89,31 @@ export class SubnetView {
     else this.#backlog.push(action);
   }
 
-  #publish(height: Height): void {
-    const feed = this.#feeds.shift();
-    if (feed === undefined) {
-      this.#blockedOn = height;
-      return;
+  /** One that comes with its signature shows the heights before it as well, which nobody sees by themselves. */
+  #publish(publication: Publication): void {
+    const { height, signature } = publication;
+    for (;;) {
+      const feed = this.#feeds.shift();
+      if (feed === undefined) {
+        this.#blockedOn = publication;
+        return;
+      }
+      const at = this.#show(feed, signature);
+      if (signature === null || at >= height) {
+        assert(at === height, `publication ${height} meets the state of ${at}`);
+        this.#onApplied(at);
+        return;
+      }
     }
+  }
+
+  /** The height that is shown then. */
+  #show(feed: ViewFeed, signature: Uint8Array | null): Height {
     for (const slab of feed.slabs) this.#reader.addSlab(slab);
     this.#reader.closeSuperseded();
-    const certification = { signature: feed.signature, delegation: this.#delegation };
+    const certificate = signature ?? feed.signature;
+    assert(certificate !== null, "a state is shown with its subnet's signature");
+    const certification = { signature: certificate, delegation: this.#delegation };
     if (feed.kind === "snapshot") {
       const { snapshot } = feed;
       this.#view = new CertifiedView({
@@ -101,12 +123,11 @@ export class SubnetView {
         inflate: inflateGzip,
         startTimer: compositeQueryTimer,
       });
-    } else {
-      assert(this.#view !== null, "a delta follows a snapshot");
-      assert(feed.delta.height === height, `publication ${height} meets the delta of ${feed.delta.height}`);
-      this.#view.apply(feed.delta, certification);
+      return snapshot.height;
     }
-    this.#onApplied(height);
+    assert(this.#view !== null, "a delta follows a snapshot");
+    this.#view.apply(feed.delta, certification);
+    return feed.delta.height;
   }
 }
 

@@ -53,14 +53,16 @@ export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetTh
   return {
     append: (record) => storage.post({ kind: "append", subnet, record }, transferred(record.bytes)),
     execute: (batch) => execution.post({ kind: "batch", subnet, batch }),
-    publish: (height) => views.publish(subnet, height),
+    publish: (height, signature) => views.publish(subnet, height, signature ?? null),
+    keep: (sequence, records) => storage.post({ kind: "keep", subnet, sequence, records }),
+    purge: (below) => storage.post({ kind: "purge", subnet, below }),
     view: (call) => views.call({ ...call, subnet }),
     viewCalls: () => views.pending,
   };
 }
 
 export interface Listeners {
-  onDurable(report: StorageReport): void;
+  onStorage(report: StorageReport): void;
   onExecution(report: ExecutionReport): void;
   onFailure(thread: string, error: unknown): void;
 }
@@ -116,7 +118,7 @@ export function startThreads(start: WorkerStart, listeners: Listeners): Threads 
   });
   return {
     storage: createChannel(storage.worker, {
-      onPost: (report: StorageReport) => listeners.onDurable(report),
+      onPost: (report: StorageReport) => listeners.onStorage(report),
       onFailure: storage.onFailure,
     }),
     execution: toExecution,

@@ -121,8 +121,6 @@ export function openTip(options: TipOptions): Tip {
   let instructions = 0n;
   let rounds = 0;
   let pages = 0;
-  /** Modules are compiled again where their installation is repeated. */
-  let installed = false;
   let inFlight = false;
   let everWritten = base !== null;
   let compact = false;
@@ -144,7 +142,6 @@ export function openTip(options: TipOptions): Tip {
       instructions += result.instructions;
       rounds++;
       for (const { heap, stable } of result.delta.canisters) pages += (heap.length + stable.length) / 2;
-      installed ||= result.delta.modules.length > 0;
       return result;
     },
     collect(when): CheckpointInput | null {
@@ -152,7 +149,7 @@ export function openTip(options: TipOptions): Tip {
       const worked = instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
       const rested =
         when === "resting" &&
-        (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES || installed);
+        (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES);
       const due = !everWritten || worked || crowded || rested;
       if (inFlight || !(due || (when === "ending" && rounds > 0))) return null;
       inFlight = true;
@@ -160,7 +157,6 @@ export function openTip(options: TipOptions): Tip {
       instructions = 0n;
       rounds = 0;
       pages = 0;
-      installed = false;
       const input = collector.collect(state, compact ? "full" : "delta", arena);
       if (input.kind === "full") superseding = input.epoch;
       return input;

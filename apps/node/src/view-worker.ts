@@ -38,7 +38,7 @@ if (threadName === VIEW_NAMES[1]) yieldToOthers();
 createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
   onPost(message): void {
     if (message.kind === "feed") acceptFeed(message.port);
-    else if (message.kind === "publish") viewOf(message.subnet).publish(message.height);
+    else if (message.kind === "publish") viewOf(message.subnet).publish(message);
     else viewOf(message.subnet).delegate(message.delegation);
   },
   mayTakeLong: (call) => call.kind === "query" || call.kind === "answer_outcall",

@@ -48,6 +48,12 @@ export interface ViewsOptions {
   readonly nowMs: () => number;
 }
 
+/** `signature`: of the subnet, where it does not come with the state (`ViewPost`). */
+interface Published {
+  readonly height: Height;
+  readonly signature: Uint8Array | null;
+}
+
 interface Asked {
   readonly call: About<ViewCall>;
   readonly resolve: (value: unknown) => void;
@@ -61,7 +67,7 @@ interface Asked {
 class ViewSlot {
   readonly #view: ViewIndex;
   readonly #options: ViewsOptions;
-  readonly #published: Map<SubnetIndex, Height>;
+  readonly #published: Map<SubnetIndex, Published>;
   readonly #delegations: Map<SubnetIndex, Delegation>;
   readonly #asked = new Set<Asked>();
   #channel: StartedView["channel"] | null = null;
@@ -75,7 +81,7 @@ class ViewSlot {
     view: ViewIndex,
     options: ViewsOptions,
     shown: {
-      readonly published: Map<SubnetIndex, Height>;
+      readonly published: Map<SubnetIndex, Published>;
       readonly delegations: Map<SubnetIndex, Delegation>;
     },
   ) {
@@ -108,17 +114,21 @@ class ViewSlot {
     this.#begun = heights;
     for (const [subnet, delegation] of this.#delegations) this.delegate(subnet, delegation);
     for (const [subnet, first] of heights.entries()) {
-      const upTo = this.#published.get(subnet) ?? -1;
-      for (let height = first; height <= upTo; height++) channel.post({ kind: "publish", subnet, height });
+      const newest = this.#published.get(subnet);
+      if (newest === undefined) continue;
+      const { height: upTo, signature } = newest;
+      // A signature shows what is below as well.
+      for (let height = signature === null ? first : Math.max(first, upTo); height <= upTo; height++)
+        channel.post({ kind: "publish", subnet, height, signature });
     }
     this.#sendAll();
   }
 
-  publish(subnet: SubnetIndex, height: Height): void {
+  publish(subnet: SubnetIndex, { height, signature }: Published): void {
     const first = this.#begun?.[subnet];
     if (first === undefined || height < first) return;
-    this.#channel?.post({ kind: "publish", subnet, height });
-    if (height === first) this.#sendAll();
+    this.#channel?.post({ kind: "publish", subnet, height, signature });
+    if (height === first || signature !== null) this.#sendAll();
   }
 
   delegate(subnet: SubnetIndex, delegation: Delegation): void {
@@ -149,7 +159,7 @@ class ViewSlot {
     const { subnet } = asked.call;
     const first = this.#begun?.[subnet];
     if (channel === null || first === undefined || asked.sentTo === channel) return;
-    if ((this.#published.get(subnet) ?? -1) < first) return;
+    if ((this.#published.get(subnet)?.height ?? -1) < first) return;
     asked.sentTo = channel;
     asked.attempts++;
     channel.call(asked.call).then(
@@ -183,7 +193,7 @@ class ViewSlot {
 
 export class Views {
   readonly #options: ViewsOptions;
-  readonly #published = new Map<SubnetIndex, Height>();
+  readonly #published = new Map<SubnetIndex, Published>();
   readonly #delegations = new Map<SubnetIndex, Delegation>();
   readonly #prompt: ViewSlot;
   #patient: ViewSlot | null = null;
@@ -217,10 +227,12 @@ export class Views {
     return this.#prompt.open();
   }
 
-  publish(subnet: SubnetIndex, height: Height): void {
-    this.#published.set(subnet, height);
-    this.#prompt.publish(subnet, height);
-    this.#patient?.publish(subnet, height);
+  /** `signature`: of the subnet on the state, where it does not come with it. */
+  publish(subnet: SubnetIndex, height: Height, signature: Uint8Array | null = null): void {
+    const published = { height, signature };
+    this.#published.set(subnet, published);
+    this.#prompt.publish(subnet, published);
+    this.#patient?.publish(subnet, published);
   }
 
   delegate(subnet: SubnetIndex, delegation: Delegation): void {

@@ -1,5 +1,5 @@
 /**
- * A local network from one seed: the keys, ids, canister ranges and subnet records of any number of subnets of one node each. Every
+ * A local network from one seed: the keys, ids, canister ranges and subnet records of any number of subnets. Every
  * key derives from the seed, so a seed and the list of kinds are all that has to be kept. An entry of its own, for those who need
  * keys and not execution.
  *
@@ -70,13 +70,18 @@ export interface KeyMakers {
   readonly ed25519PublicKeyDer: (secret: Uint8Array) => Uint8Array;
 }
 
-/** Keys of the subnet at `subnetIndex` of the network's list. `seed`: 32 bytes. */
-export function deriveLocalKeys(seed: Uint8Array, makers: KeyMakers, subnetIndex = 0): LocalKeys {
+/** Keys of the subnet at `subnetIndex` of the network's list, and of the node at its place there. `seed`: 32 bytes. */
+export function deriveLocalKeys(
+  seed: Uint8Array,
+  makers: KeyMakers,
+  subnetIndex = 0,
+  nodeIndex = 0,
+): LocalKeys {
   const derive = (purpose: string): Uint8Array =>
     hkdfSha256(seed, utf8(`orrery ${purpose}`), new Uint8Array(0), SEED_BYTES);
   const subnetSecret = secretFromSeed(derive(`subnet ${subnetIndex} threshold key`));
   const subnetPublicKey = blsToDer(makers.bls.publicKey(subnetSecret));
-  const nodeSecret = derive(`subnet ${subnetIndex} node 0 key`);
+  const nodeSecret = derive(`subnet ${subnetIndex} node ${nodeIndex} key`);
   const nodePublicKey = makers.ed25519PublicKeyDer(nodeSecret);
   return {
     subnetSecret,
@@ -93,6 +98,8 @@ export interface LocalSubnetKind {
   readonly type: SubnetType;
   /** Nominal size that fees are computed for. */
   readonly feeSize: number;
+  /** How many nodes agree on its blocks; one by default. */
+  readonly nodes?: number;
   /** Who administers it; not there: nobody. */
   readonly admins?: readonly Principal[];
 }
@@ -108,15 +115,19 @@ export function localNetwork(options: {
   readonly subnets: readonly LocalSubnetKind[];
   readonly local: boolean;
   readonly makers: KeyMakers;
+  /** Place of the node whose keys are asked for, in each subnet; the first by default. */
+  readonly self?: number;
 }): readonly LocalSubnet[] {
-  const { seed, subnets, local, makers } = options;
+  const { seed, subnets, local, makers, self = 0 } = options;
   assert(
     subnets.length > 0 && subnets.length <= LOCAL_SUBNETS_MAX,
     `a network has 1 to ${LOCAL_SUBNETS_MAX} subnets, this one ${subnets.length}`,
   );
-  const keys = subnets.map((_, index) => deriveLocalKeys(seed, makers, index));
+  const keys = subnets.map((_, index) => deriveLocalKeys(seed, makers, index, self));
   const root = keys[0] as LocalKeys;
-  const keyHolder = local ? Math.min(1, subnets.length - 1) : null;
+  const holder = Math.min(1, subnets.length - 1);
+  // Nodes of a subnet do not share the secrets of such keys.
+  const keyHolder = local && (subnets[holder]?.nodes ?? 1) === 1 ? holder : null;
   const chainKeysOf = (index: number): { readonly chainKeys?: readonly ChainKeyId[] } =>
     index === keyHolder ? { chainKeys: LOCAL_CHAIN_KEYS } : {};
   const routing: RoutingEntry[] = subnets.map(({ type }, index) => {
@@ -124,7 +135,7 @@ export function localNetwork(options: {
     const ranges = rangesOf(index, subnets.length);
     return { subnetId, type, publicKey: subnetPublicKey, ranges, ...chainKeysOf(index) };
   });
-  return subnets.map(({ type, feeSize, admins }, index) => {
+  return subnets.map(({ type, feeSize, admins, nodes = 1 }, index) => {
     const own = keys[index] as LocalKeys;
     return {
       keys: own,
@@ -139,11 +150,20 @@ export function localNetwork(options: {
         // One that is alone holds every id.
         routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
         allocation: allocationOf(index, subnets.length),
-        nodes: [{ nodeId: own.nodeId, publicKey: own.nodePublicKey }],
+        nodes: nodesOf(nodes, (place) =>
+          place === self ? own : deriveLocalKeys(seed, makers, index, place),
+        ),
         ...chainKeysOf(index),
         ...(admins === undefined || admins.length === 0 ? {} : { admins }),
       },
     };
+  });
+}
+
+function nodesOf(count: number, keysOf: (place: number) => LocalKeys): SubnetInfo["nodes"] {
+  return Array.from({ length: count }, (_, place) => {
+    const { nodeId, nodePublicKey } = keysOf(place);
+    return { nodeId, publicKey: nodePublicKey };
   });
 }
 

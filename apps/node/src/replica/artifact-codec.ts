@@ -58,6 +58,8 @@ function fieldsOf(artifact: Artifact): readonly CborValue[] {
       return [encodeBlock(artifact.block), artifact.beacon, artifact.stateHash, artifact.signature];
     case "equivocation":
       return [artifact.height, artifact.signer, ...artifact.hashes, ...artifact.signatures];
+    default:
+      throw invalid("a kind that nodes do not send yet");
   }
 }
 
@@ -154,7 +156,7 @@ const threshold =
   (kind: ThresholdSignature["kind"]): Decoder =>
   (fields) => ({ kind, height: fields.height(), content: fields.bytes(), signature: fields.bytes() });
 
-const DECODERS: Readonly<Record<Artifact["kind"], Decoder>> = {
+const DECODERS: Readonly<Partial<Record<Artifact["kind"], Decoder>>> = {
   proposal(fields) {
     const block = fields.block();
     // Its hash is its own: nobody else's is taken.
@@ -205,9 +207,11 @@ export function decodeArtifact(bytes: Uint8Array): Artifact {
     const values = decodeCbor(bytes);
     if (!Array.isArray(values)) throw invalid("not a list");
     const [kind] = values as readonly CborValue[];
-    if (typeof kind !== "string" || !KINDS.has(kind)) throw invalid("its kind");
+    const decode =
+      typeof kind === "string" && KINDS.has(kind) ? DECODERS[kind as Artifact["kind"]] : undefined;
+    if (decode === undefined) throw invalid("its kind");
     const fields = new Fields(values as readonly CborValue[]);
-    const artifact = DECODERS[kind as Artifact["kind"]](fields);
+    const artifact = decode(fields);
     fields.end();
     return artifact;
   } catch (error) {

@@ -1,7 +1,7 @@
 /**
  * What a member persisted, on the disk: its own signatures, which it must never contradict after a restart, and what others' signatures
  * added up to. Files of records beside the subnet's block log; a file goes when all of it is below what the member still needs. A
- * record is length, height and checksum, then the artifact's bytes; what a power cut tore off the newest file's end is cut.
+ * record is length, height, a checksum of both and the artifact, and the artifact; what a power cut tore off the newest file's end is cut.
  */
 import { assert, concatBytes, type Height, OrreryError, readU64be, u64be } from "@orrery/base";
 import { checksum, type Disk, type DiskFile } from "@orrery/state";
@@ -9,8 +9,9 @@ import { checksum, type Disk, type DiskFile } from "@orrery/state";
 const NAME = /^artifacts-(\d{12})$/;
 /** A file that has grown to this is followed by another. */
 const FILE_BYTES_MAX: number = 16 * 1024 * 1024;
-/** Length, height, checksum of the artifact. */
+/** Length, height, checksum. */
 const HEAD_BYTES = 24;
+const CHECKED_HEAD_BYTES = 16;
 /** No artifact is longer: a block's inputs, and room. */
 const RECORD_BYTES_MAX: number = 16 * 1024 * 1024;
 
@@ -27,25 +28,32 @@ export function artifactFiles(disk: Disk): readonly string[] {
 const nameOf = (number: number): string => `artifacts-${`${number}`.padStart(12, "0")}`;
 
 function encodeRecord({ height, bytes }: ArtifactRecord): Uint8Array {
-  const head = [BigInt(bytes.length), BigInt(height), BigInt(checksum(bytes))].map(u64be);
-  return concatBytes(...head, bytes);
+  const head = concatBytes(u64be(BigInt(bytes.length)), u64be(BigInt(height)));
+  return concatBytes(head, u64be(BigInt(checksum(bytes, checksum(head)))), bytes);
+}
+
+/** The record at `at`; null where there is none that is whole. */
+function readRecord(file: DiskFile, at: number): ArtifactRecord | null {
+  const head = file.read(at, HEAD_BYTES);
+  if (head.length < HEAD_BYTES) return null;
+  const length = Number(readU64be(head));
+  // What a power cut left empty reads as zeros: no record has no bytes.
+  if (length === 0 || length > RECORD_BYTES_MAX) return null;
+  const bytes = file.read(at + HEAD_BYTES, length);
+  const sum = checksum(bytes, checksum(head.subarray(0, CHECKED_HEAD_BYTES)));
+  if (bytes.length < length || BigInt(sum) !== readU64be(head, CHECKED_HEAD_BYTES)) return null;
+  return { height: Number(readU64be(head, 8)), bytes };
 }
 
 /** The whole records of a file, and how many bytes they take. */
 function readRecords(file: DiskFile): { readonly records: readonly ArtifactRecord[]; readonly end: number } {
   const records: ArtifactRecord[] = [];
-  let at = 0;
-  for (;;) {
-    const head = file.read(at, HEAD_BYTES);
-    if (head.length < HEAD_BYTES) return { records, end: at };
-    const [length, height, sum] = [0, 8, 16].map((from) => Number(readU64be(head.subarray(from, from + 8))));
-    if (length === undefined || height === undefined || length > RECORD_BYTES_MAX)
-      return { records, end: at };
-    const bytes = file.read(at + HEAD_BYTES, length);
-    if (bytes.length < length || checksum(bytes) !== sum) return { records, end: at };
-    records.push({ height, bytes });
-    at += HEAD_BYTES + length;
+  let end = 0;
+  for (let next = readRecord(file, end); next !== null; next = readRecord(file, end)) {
+    records.push(next);
+    end += HEAD_BYTES + next.bytes.length;
   }
+  return { records, end };
 }
 
 /** One file: its number, the greatest height in it. */

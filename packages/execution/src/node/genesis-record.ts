@@ -31,6 +31,8 @@ export const SUBNET_KINDS: readonly SubnetType[] = [
 
 /** Size that fees are computed for, whatever number of nodes runs. */
 export const FEE_SIZE_DEFAULT = 13;
+/** Of one subnet. The public network's largest has 40. */
+export const NODES_PER_SUBNET_MAX = 40;
 
 export interface Genesis {
   /** 32 random bytes: every key of a local network derives from it. */
@@ -45,6 +47,7 @@ export interface Genesis {
 export function networkOf(
   kinds: readonly SubnetType[],
   admins: readonly Principal[] = [],
+  nodes = 1,
 ): readonly LocalSubnetKind[] {
   if (admins.length > 0 && !kinds.includes("cloud_engine")) {
     throw new OrreryError(
@@ -61,19 +64,22 @@ export function networkOf(
   return ["system" as const, ...kinds].map((type) => ({
     type,
     feeSize: FEE_SIZE_DEFAULT,
+    ...(nodes > 1 ? { nodes } : {}),
     ...(type === "cloud_engine" && admins.length > 0 ? { admins } : {}),
   }));
 }
 
-/** In the newest format. */
+/** In the oldest format that can hold it: the third says how many nodes each subnet has. */
 export function encodeGenesis(genesis: Genesis): Uint8Array {
+  const several = genesis.subnets.some(({ nodes = 1 }) => nodes > 1);
   return encodeCborBare({
-    v: 2,
+    v: several ? 3 : 2,
     s: genesis.seed,
     t: genesis.time,
-    n: genesis.subnets.map(({ type, feeSize, admins }) => [
+    n: genesis.subnets.map(({ type, feeSize, admins, nodes = 1 }) => [
       type,
       feeSize,
+      ...(several ? [nodes] : []),
       ...(admins === undefined ? [] : [admins]),
     ]),
     p: genesis.profile,
@@ -95,26 +101,37 @@ function decodeAdmins(value: CborValue): readonly Principal[] {
   });
 }
 
-function decodeSubnet([type, feeSize, admins]: readonly CborValue[]): LocalSubnetKind {
+function decodeSubnet(entry: readonly CborValue[], several: boolean): LocalSubnetKind {
+  const [type, feeSize, ...rest] = entry;
+  const [nodes, admins] = several ? rest : [1, ...rest];
   const known = SUBNET_KINDS.find((kind) => kind === type);
   if (known === undefined || typeof feeSize !== "number") throw invalid();
-  return { type: known, feeSize, ...(admins === undefined ? {} : { admins: decodeAdmins(admins) }) };
+  if (typeof nodes !== "number" || !Number.isInteger(nodes) || nodes < 1 || nodes > NODES_PER_SUBNET_MAX)
+    throw invalid();
+  return {
+    type: known,
+    feeSize,
+    ...(nodes > 1 ? { nodes } : {}),
+    ...(admins === undefined ? {} : { admins: decodeAdmins(admins) }),
+  };
 }
 
 function decodeSubnets(map: CborMap): readonly LocalSubnetKind[] {
   const version = map.get("v");
-  if (typeof version === "number" && version > 2) {
+  if (typeof version === "number" && version > 3) {
     throw new OrreryError(
       "store_newer",
-      `the genesis record has format ${version}, this version reads up to 2; use the version of Orrery that made it`,
+      `the genesis record has format ${version}, this version reads up to 3; use the version of Orrery that made it`,
     );
   }
   const list = map.get("n");
-  if (version !== 2 || !Array.isArray(list)) throw invalid();
+  if ((version !== 2 && version !== 3) || !Array.isArray(list)) throw invalid();
+  const several = version === 3;
   if (list.length === 0 || list.length > LOCAL_SUBNETS_MAX) throw invalid();
   return (list as readonly CborValue[]).map((entry) => {
-    if (!Array.isArray(entry) || entry.length < 2 || entry.length > 3) throw invalid();
-    return decodeSubnet(entry as readonly CborValue[]);
+    const fields = several ? 3 : 2;
+    if (!Array.isArray(entry) || entry.length < fields || entry.length > fields + 1) throw invalid();
+    return decodeSubnet(entry as readonly CborValue[], several);
   });
 }
 
@@ -130,13 +147,14 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   return { seed, time: BigInt(time), subnets, profile: "local" };
 }
 
-/** Keys and records of all subnets, the root first. */
-export function localSubnetsOf(genesis: Genesis, makers: KeyMakers): readonly LocalSubnet[] {
+/** Keys and records of all subnets, the root first; of nodes those at the place `self`. */
+export function localSubnetsOf(genesis: Genesis, makers: KeyMakers, self = 0): readonly LocalSubnet[] {
   return localNetwork({
     seed: genesis.seed,
     subnets: genesis.subnets,
     local: genesis.profile === "local",
     makers,
+    self,
   });
 }
 

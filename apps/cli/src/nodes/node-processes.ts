@@ -1,0 +1,158 @@
+/**
+ * The processes of a network of several nodes, as the one that started them has them: each is started again when it ends by itself, later
+ * the more often that happens, under the port that it had.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { OrreryError } from "@orrery/base";
+import type { NetworkInfo } from "../state-files.ts";
+import type { NodeReport } from "./run-node.ts";
+
+/** Before a node that ended is started again; doubled with every end that follows soon. */
+const RESTART_MS_MIN = 500;
+const RESTART_MS_MAX = 30_000;
+/** One that answered for so long has not failed at its start. */
+const STEADY_MS = 60_000;
+
+export interface NodeProcessesOptions {
+  readonly count: number;
+  /** Of the network. */
+  readonly stateDir: string;
+  readonly keepRounds?: number;
+  /** A line of a node's log. */
+  readonly write: (place: number, line: string) => void;
+  /** What is known of the nodes has changed. */
+  readonly onChange: () => void;
+}
+
+interface Slot {
+  readonly place: number;
+  child: ChildProcess | null;
+  info: NetworkInfo | null;
+  port: number;
+  restartMs: number;
+  readySince: number;
+  timer: NodeJS.Timeout | null;
+}
+
+export class NodeProcesses {
+  readonly #options: NodeProcessesOptions;
+  readonly #slots: readonly Slot[];
+  readonly #first = Promise.withResolvers<void>();
+  #begun = false;
+  #stopping = false;
+
+  constructor(options: NodeProcessesOptions) {
+    this.#options = options;
+    this.#slots = Array.from({ length: options.count }, (_, place) => ({
+      place,
+      child: null,
+      info: null,
+      port: 0,
+      restartMs: RESTART_MS_MIN,
+      readySince: 0,
+      timer: null,
+    }));
+    this.#first.promise.catch(() => {});
+  }
+
+  /** Resolves when all of them answer for the first time; a failure of any until then is that of the start. */
+  async start(): Promise<void> {
+    for (const slot of this.#slots) this.#spawn(slot);
+    await this.#first.promise;
+    this.#begun = true;
+  }
+
+  /** Of every node, as it was when it last said; null before. */
+  infos(): readonly (NetworkInfo | null)[] {
+    return this.#slots.map(({ info }) => info);
+  }
+
+  /** Ports of those that answer. */
+  ports(): readonly number[] {
+    return this.#slots.flatMap(({ child, port }) => (child !== null && port !== 0 ? [port] : []));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#first.reject(
+      new OrreryError("start_interrupted", "the start was interrupted; what it had written is consistent"),
+    );
+    await Promise.all(
+      this.#slots.map(async (slot) => {
+        if (slot.timer !== null) clearTimeout(slot.timer);
+        const { child } = slot;
+        if (child === null) return;
+        const ended = new Promise((resolve) => child.once("exit", resolve));
+        // It ends by itself then, on systems without signals too.
+        if (child.connected) child.disconnect();
+        else child.kill();
+        await ended;
+      }),
+    );
+  }
+
+  #spawn(slot: Slot): void {
+    const { stateDir, keepRounds } = this.#options;
+    // The script that runs now: the sources here, the bundle where the command is installed.
+    const child = fork(
+      process.argv[1] as string,
+      [
+        ...["node", "run", `${slot.place}`, "--state-dir", stateDir, "--port", `${slot.port}`],
+        ...(keepRounds === undefined ? [] : ["--keep-rounds", `${keepRounds}`]),
+      ],
+      { stdio: ["ignore", "ignore", "pipe", "ipc"] },
+    );
+    slot.child = child;
+    let failure: NodeReport | null = null;
+    child.stderr?.setEncoding("utf8");
+    let rest = "";
+    child.stderr?.on("data", (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) this.#options.write(slot.place, `${line}\n`);
+    });
+    child.on("message", (message) => {
+      const report = message as NodeReport;
+      if (report.kind === "failed") failure = report;
+      else this.#ready(slot, report.info);
+    });
+    child.once("error", (error) => this.#options.write(slot.place, `${error.message}\n`));
+    child.once("exit", (code, signal) => this.#ended(slot, failure, signal ?? `exit code ${code}`));
+  }
+
+  #ready(slot: Slot, info: NetworkInfo): void {
+    slot.info = info;
+    slot.port = Number(new URL(info.api_url).port);
+    slot.readySince = performance.now();
+    if (this.#slots.every((each) => each.info !== null)) this.#first.resolve();
+    this.#options.onChange();
+  }
+
+  #ended(slot: Slot, failure: NodeReport | null, how: string): void {
+    slot.child = null;
+    if (this.#stopping) return;
+    const said = failure?.kind === "failed" ? failure : null;
+    if (!this.#begun) {
+      this.#first.reject(startFailure(slot.place, said, how));
+      return;
+    }
+    const wasSteady = slot.readySince > 0 && performance.now() - slot.readySince > STEADY_MS;
+    slot.restartMs = wasSteady ? RESTART_MS_MIN : slot.restartMs;
+    this.#options.write(
+      slot.place,
+      `node ${slot.place} ended (${said?.message ?? how}); it is started again in ${slot.restartMs} ms\n`,
+    );
+    slot.timer = setTimeout(() => this.#spawn(slot), slot.restartMs);
+    slot.restartMs = Math.min(RESTART_MS_MAX, 2 * slot.restartMs);
+  }
+}
+
+function startFailure(
+  place: number,
+  said: { readonly code: string; readonly message: string } | null,
+  how: string,
+): OrreryError {
+  if (said === null)
+    return new OrreryError("start_failed", `node ${place} ended before it answered (${how}); see its log`);
+  return new OrreryError(said.code, said.message);
+}

@@ -1,0 +1,133 @@
+/**
+ * `orrery start --nodes-per-subnet`: a network whose subnets have several nodes. This process starts the others, each with one node of
+ * every subnet, and serves one port in front of them; it holds the lock of the network's directory and no node itself.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { OrreryError, type Principal } from "@orrery/base";
+import type { NetworkInfo, SubnetDescription } from "../state-files.ts";
+import type { SubnetKind } from "../subnet-kinds.ts";
+import { startFront } from "./front.ts";
+import {
+  freeAddresses,
+  hasNetworkPlan,
+  type NetworkPlan,
+  readNetworkPlan,
+  refuseOthers,
+  removeNetwork,
+  writeNetworkPlan,
+} from "./network-directory.ts";
+import { NodeProcesses } from "./node-processes.ts";
+
+export interface StartNodesOptions {
+  /** Absolute. */
+  readonly stateDir: string;
+  readonly port: number;
+  readonly bind: string;
+  readonly clean: boolean;
+  /** Null: as many as the network in the directory has. */
+  readonly nodes: number | null;
+  readonly subnets?: readonly SubnetKind[];
+  readonly subnetAdmins?: readonly Principal[];
+  readonly keepRounds?: number;
+  readonly write: (line: string) => void;
+  /** All nodes answer; called again when a node was started again. */
+  readonly ready: (info: NetworkInfo) => Promise<void> | void;
+  readonly changed: (info: NetworkInfo) => void;
+  /** Resolves when the network is to stop. */
+  readonly stopping: Promise<void>;
+}
+
+/** What is there, or a new network. */
+async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
+  const { stateDir, nodes, subnets, subnetAdmins } = options;
+  if (hasNetworkPlan(stateDir)) {
+    const plan = readNetworkPlan(stateDir);
+    if (nodes === null || nodes === plan.addresses.length) return plan;
+    throw new OrreryError(
+      "subnets_differ",
+      `the subnets in the state directory have ${plan.addresses.length} nodes each, not ${nodes}: leave --nodes-per-subnet out to ` +
+        "start them, discard them with --clean, or name another directory with --state-dir",
+    );
+  }
+  const [{ newGenesisRecord }, { systemClock, systemRng }] = await Promise.all([
+    import("@orrery/node"),
+    import("@orrery/host"),
+  ]);
+  const count = nodes ?? 1;
+  const genesis = newGenesisRecord({
+    rng: systemRng,
+    clock: systemClock,
+    nodes: count,
+    ...(subnets === undefined ? {} : { subnets }),
+    ...(subnetAdmins === undefined ? {} : { subnetAdmins }),
+  });
+  const plan = { genesis, addresses: await freeAddresses(count) };
+  writeNetworkPlan(stateDir, plan);
+  return plan;
+}
+
+/** The network as one, with the nodes of every subnet. */
+function describe(url: string, infos: readonly NetworkInfo[]): NetworkInfo {
+  const [first] = infos as readonly [NetworkInfo, ...NetworkInfo[]];
+  return {
+    pid: process.pid,
+    gateway_url: url,
+    api_url: url,
+    root_key: first.root_key,
+    default_effective_canister_id: first.default_effective_canister_id,
+    subnets: first.subnets.map(
+      (subnet, place): SubnetDescription => ({
+        ...subnet,
+        nodes: infos.flatMap(({ subnets }) => subnets[place]?.nodes ?? []),
+      }),
+    ),
+  };
+}
+
+function urlOf(bind: string, port: number): string {
+  const host = bind === "0.0.0.0" || bind === "::" ? "127.0.0.1" : bind;
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+export async function startNodes(options: StartNodesOptions): Promise<void> {
+  const { stateDir, port, bind, write, keepRounds } = options;
+  const [{ lockDirectory }, { makeDirectory }] = await Promise.all([
+    import("@orrery/host/directory-lock"),
+    import("@orrery/host/make-directory"),
+  ]);
+  makeDirectory(stateDir);
+  refuseOthers(stateDir);
+  const lock = lockDirectory(stateDir);
+  try {
+    if (options.clean) removeNetwork(stateDir);
+    const { addresses } = await planOf(options);
+    let shown = (): void => {};
+    const nodes = new NodeProcesses({
+      count: addresses.length,
+      stateDir,
+      ...(keepRounds === undefined ? {} : { keepRounds }),
+      write: (place, line) => write(`[${place}] ${line}`),
+      onChange: () => shown(),
+    });
+    const front = await startFront({ port, bind, ports: () => nodes.ports() });
+    const info = (): NetworkInfo =>
+      describe(
+        urlOf(bind, front.port),
+        nodes.infos().filter((each) => each !== null),
+      );
+    try {
+      const interrupted = options.stopping.then(() => nodes.stop());
+      await Promise.race([nodes.start(), interrupted]);
+      await options.ready(info());
+      shown = () => options.changed(info());
+      await options.stopping;
+    } finally {
+      await front.close();
+      await nodes.stop();
+    }
+  } finally {
+    rmSync(join(stateDir, "node.json"), { force: true });
+    lock.release();
+  }
+}

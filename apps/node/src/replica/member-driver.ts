@@ -1,0 +1,213 @@
+/**
+ * Drives one member of consensus (`@orrery/consensus/member`) on a node's main thread. In: what peers say, the clock, what was executed and
+ * hashed. Out: what is durable is published, finalized blocks are delivered, certifications are handed on. Invariant: nothing that a step
+ * signed leaves before all that the step persisted is durable. Shares of others are not kept over a restart: they are told again.
+ */
+import type { Clock, Height, Logger, TimeNs } from "@orrery/base";
+import {
+  type Artifact,
+  artifactId,
+  type CatchUpPackage,
+  heightOf,
+  type Kept,
+  Member,
+  type MemberEffect,
+  type MemberEnvironment,
+  type MemberInput,
+  type Proposal,
+  type Start,
+  type ThresholdSignature,
+} from "@orrery/consensus/member";
+import { encodeArtifact } from "./artifact-codec.ts";
+import type { ArtifactRecord } from "./artifact-log.ts";
+import type { Gossip } from "./gossip.ts";
+
+const NS_PER_MS = 1_000_000;
+/** Between two looks at the clock, at most. */
+const ALARM_MS_MAX = 60_000;
+
+export interface MemberDriverOptions {
+  readonly environment: MemberEnvironment;
+  readonly start: Start;
+  readonly kept: Kept;
+  readonly gossip: Gossip;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Makes records durable; `durable(sequence)` says when. */
+  readonly keep: (sequence: number, records: readonly ArtifactRecord[]) => void;
+  /** Records below are not needed any more. */
+  readonly purge: (below: Height) => void;
+  readonly onDeliver: (proposal: Proposal, tape: ThresholdSignature) => void;
+  readonly onCertified: (certification: ThresholdSignature) => void;
+  readonly onSync: (catchUp: CatchUpPackage) => void;
+  readonly onDiverged: (height: Height) => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class MemberDriver {
+  readonly #options: MemberDriverOptions;
+  readonly #member: Member;
+  /** Of what was handed to the disk, and of what is durable there. */
+  #sequence = 0;
+  #durable = 0;
+  /** To be published once the disk has come so far. */
+  #held: { readonly sequence: number; readonly artifacts: readonly Artifact[] }[] = [];
+  #alarm: NodeJS.Timeout | null = null;
+  #alarmAt: TimeNs | null = null;
+  #lastTime: TimeNs = 0n;
+  #stopped = false;
+  misbehaviours = 0;
+
+  constructor(options: MemberDriverOptions) {
+    this.#options = options;
+    this.#member = new Member(options.environment, options.start, options.kept);
+  }
+
+  get delivered(): Height {
+    return this.#member.delivered;
+  }
+
+  get certifiedHeight(): Height {
+    return this.#member.pool.certifiedHeight;
+  }
+
+  /** Of a height above the newest catch-up package; null when it is not known. */
+  certificationAt(height: Height): ThresholdSignature | null {
+    return this.#member.pool.peek(height)?.certification ?? null;
+  }
+
+  /** Time has passed, or what waits here has changed. */
+  wake(): void {
+    if (this.#stopped) return;
+    try {
+      this.#tellTime(true);
+      this.#setAlarm();
+    } catch (error) {
+      this.#options.onFailure(error);
+    }
+  }
+
+  tell(input: Exclude<MemberInput, { kind: "time" }>): void {
+    if (this.#stopped) return;
+    try {
+      this.#tellTime(false);
+      this.#follow(this.#member.step(input));
+      this.#setAlarm();
+    } catch (error) {
+      this.#options.onFailure(error);
+    }
+  }
+
+  /** Everything handed to the disk up to `sequence` is durable. */
+  durable(sequence: number): void {
+    this.#durable = sequence;
+    while (this.#held.length > 0) {
+      const [first] = this.#held;
+      if (first === undefined || first.sequence > sequence) return;
+      this.#held.shift();
+      for (const artifact of first.artifacts) this.#options.gossip.publish(artifact);
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#alarm !== null) clearTimeout(this.#alarm);
+  }
+
+  #tellTime(anyway: boolean): void {
+    const now = this.#options.clock.now();
+    if (now <= this.#lastTime && !anyway) return;
+    if (now > this.#lastTime) this.#lastTime = now;
+    this.#follow(this.#member.step({ kind: "time", now: this.#lastTime }));
+  }
+
+  #setAlarm(): void {
+    const at = this.#member.nextTime();
+    if (at === this.#alarmAt && this.#alarm !== null) return;
+    if (this.#alarm !== null) clearTimeout(this.#alarm);
+    this.#alarm = null;
+    this.#alarmAt = at;
+    if (at === null || this.#stopped) return;
+    const ms = Math.ceil(Number(at - this.#options.clock.now()) / NS_PER_MS);
+    this.#alarm = setTimeout(
+      () => {
+        this.#alarm = null;
+        this.wake();
+      },
+      Math.min(ALARM_MS_MAX, Math.max(1, ms)),
+    );
+  }
+
+  #isKept(artifact: Artifact): boolean {
+    const { self } = this.#options.environment.config;
+    return !artifact.kind.endsWith("_share") || ("signer" in artifact && artifact.signer === self);
+  }
+
+  /** Persist first: what is delivered and published below stands on it. */
+  #follow(effects: readonly MemberEffect[]): void {
+    const records: ArtifactRecord[] = [];
+    const published: Artifact[] = [];
+    for (const effect of effects) {
+      if (effect.kind === "persist" && this.#isKept(effect.artifact))
+        records.push({ height: heightOf(effect.artifact), bytes: encodeArtifact(effect.artifact) });
+      if (effect.kind === "publish") published.push(effect.artifact);
+    }
+    if (records.length > 0) this.#options.keep(++this.#sequence, records);
+    if (published.length > 0) this.#publish(published);
+    for (const effect of effects) this.#perform(effect);
+  }
+
+  #publish(artifacts: readonly Artifact[]): void {
+    if (this.#durable >= this.#sequence) {
+      for (const artifact of artifacts) this.#options.gossip.publish(artifact);
+    } else this.#held.push({ sequence: this.#sequence, artifacts });
+  }
+
+  #perform(effect: MemberEffect): void {
+    const { gossip, logger, environment } = this.#options;
+    switch (effect.kind) {
+      case "persist":
+      case "publish":
+        return;
+      case "retract":
+        this.#retract(effect.id);
+        return;
+      case "deliver": {
+        const proposal = this.#member.pool.finalizedAt(effect.block.height);
+        if (proposal !== null) this.#options.onDeliver(proposal, effect.tape);
+        return;
+      }
+      case "certified":
+        this.#options.onCertified(effect.certification);
+        return;
+      case "sync":
+        this.#options.onSync(effect.catchUp);
+        return;
+      case "purge":
+        this.#options.purge(effect.below);
+        return;
+      case "diverged":
+        this.#options.onDiverged(effect.height);
+        return;
+      case "again":
+        gossip.askAgain(effect.from);
+        return;
+      case "misbehaved":
+        this.misbehaviours++;
+        logger.log("warn", "a member of the subnet misbehaves", {
+          member: effect.member,
+          self: environment.config.self,
+          why: effect.why,
+        });
+    }
+  }
+
+  /** What waits for the disk is taken back as well. */
+  #retract(id: string): void {
+    this.#options.gossip.retract(id);
+    this.#held = this.#held.map(({ sequence, artifacts }) => ({
+      sequence,
+      artifacts: artifacts.filter((artifact) => artifactId(artifact) !== id),
+    }));
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * What goes into the blocks of a subnet of many, and whether another maker's choice is right (interface spec, "Ingress messages"; sections
+ * of the replica's batch payload). Pure functions of what waits here and of the payloads ordered since the state that a block builds on:
+ * nothing is ordered twice, nothing exceeds the limits of a block, and everything was signed by who it names. Whether a slice goes on where
+ * the streams are is judged again by execution, on the state that it meets.
+ */
+import {
+  BLOCK_PAYLOAD_BYTES_MAX,
+  type BlockPayload,
+  INGRESS_PER_BLOCK_MAX,
+  type PrincipalKey,
+  QUERY_STATS_PER_BLOCK_MAX,
+  type QueryStats,
+  type Result,
+  type TimeNs,
+  XNET_BYTES_PER_BLOCK_MAX,
+  XNET_SLICES_PER_BLOCK_MAX,
+} from "@orrery/base";
+import type { PayloadContext, PayloadJudgement } from "@orrery/consensus/member";
+import { INGRESS_DRIFT_NS_MAX, INGRESS_TTL_NS_MAX } from "@orrery/crypto";
+
+/** What is known of an envelope whose signature holds. */
+export interface KnownIngress {
+  /** Hexadecimal. */
+  readonly id: string;
+  readonly expiry: TimeNs;
+  /** The expiry, or that of the first delegation that ends before. */
+  readonly validUntil: TimeNs;
+}
+
+export interface PayloadRules {
+  /** Longest envelope that the subnet takes, bytes. */
+  readonly ingressBytesMax: number;
+  /** Of an envelope that anybody ordered: as it is in a block that others judged. */
+  readonly ingressId: (envelope: Uint8Array) => string;
+  /** Reads an envelope and verifies its signature; the error says what is wrong. */
+  readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string>;
+  /** The subnet that certified a slice for this one; the error says what is wrong with it. */
+  readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string>;
+}
+
+/** What waits for a block here. */
+export interface Waiting {
+  /** Oldest first. */
+  readonly ingress: Iterable<KnownIngress & { readonly envelope: Uint8Array }>;
+  /** One of a subnet, verified. */
+  readonly slices: readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[];
+  readonly queryStats: readonly QueryStats[];
+  readonly holdsLong: boolean;
+}
+
+type Context = Pick<PayloadContext, "time" | "past">;
+
+function orderedIngress({ past }: Context, rules: PayloadRules): Set<string> {
+  const ordered = new Set<string>();
+  for (const { ingress } of past) for (const envelope of ingress) ordered.add(rules.ingressId(envelope));
+  return ordered;
+}
+
+/** Subnets whose slice is ordered and not executed everywhere: the next one goes on where that one ends, which is not known yet. */
+function orderedSources({ past }: Context, rules: PayloadRules): Set<PrincipalKey> {
+  const sources = new Set<PrincipalKey>();
+  for (const { xnet = [] } of past) {
+    for (const slice of xnet) {
+      const source = rules.readSlice(slice);
+      if (source.ok) sources.add(source.value);
+    }
+  }
+  return sources;
+}
+
+function isDue({ expiry, validUntil }: KnownIngress, time: TimeNs): boolean {
+  return time <= validUntil && expiry <= time + INGRESS_TTL_NS_MAX + INGRESS_DRIFT_NS_MAX;
+}
+
+function chooseIngress(waiting: Waiting, context: Context, rules: PayloadRules): readonly Uint8Array[] {
+  const ordered = orderedIngress(context, rules);
+  const chosen: Uint8Array[] = [];
+  let bytes = 0;
+  for (const entry of waiting.ingress) {
+    const { id, envelope } = entry;
+    if (chosen.length >= INGRESS_PER_BLOCK_MAX) break;
+    if (ordered.has(id) || !isDue(entry, context.time)) continue;
+    if (bytes + envelope.length > BLOCK_PAYLOAD_BYTES_MAX) continue;
+    bytes += envelope.length;
+    chosen.push(envelope);
+  }
+  return chosen;
+}
+
+function chooseSlices(waiting: Waiting, context: Context, rules: PayloadRules): readonly Uint8Array[] {
+  const ordered = orderedSources(context, rules);
+  const chosen: Uint8Array[] = [];
+  let bytes = 0;
+  for (const { source, slice } of waiting.slices) {
+    if (chosen.length >= XNET_SLICES_PER_BLOCK_MAX) break;
+    if (ordered.has(source) || bytes + slice.length > XNET_BYTES_PER_BLOCK_MAX) continue;
+    bytes += slice.length;
+    chosen.push(slice);
+  }
+  return chosen;
+}
+
+/** Everything that waits and may be ordered, within the limits of a block. */
+export function buildPayload(waiting: Waiting, context: Context, rules: PayloadRules): BlockPayload {
+  const xnet = chooseSlices(waiting, context, rules);
+  const queryStats = waiting.queryStats.slice(0, QUERY_STATS_PER_BLOCK_MAX);
+  return {
+    ingress: chooseIngress(waiting, context, rules),
+    ...(queryStats.length === 0 ? {} : { queryStats }),
+    ...(xnet.length === 0 ? {} : { xnet }),
+    ...(waiting.holdsLong ? { holdsLong: true } : {}),
+  };
+}
+
+/** Why ingress messages of a block are not right; null when they are. */
+function ingressFault(ingress: readonly Uint8Array[], context: Context, rules: PayloadRules): string | null {
+  if (ingress.length > INGRESS_PER_BLOCK_MAX)
+    return `${ingress.length} ingress messages, more than ${INGRESS_PER_BLOCK_MAX}`;
+  const ordered = orderedIngress(context, rules);
+  let bytes = 0;
+  for (const envelope of ingress) {
+    bytes += envelope.length;
+    if (envelope.length > rules.ingressBytesMax)
+      return `an ingress message of ${envelope.length} bytes, more than ${rules.ingressBytesMax}`;
+    if (bytes > BLOCK_PAYLOAD_BYTES_MAX)
+      return `more than ${BLOCK_PAYLOAD_BYTES_MAX} bytes of ingress messages`;
+    const known = rules.readIngress(envelope);
+    if (!known.ok) return `an ingress message: ${known.error}`;
+    if (!isDue(known.value, context.time)) return "an ingress message that has expired, or expires too late";
+    if (ordered.has(known.value.id)) return "an ingress message that is ordered already";
+    ordered.add(known.value.id);
+  }
+  return null;
+}
+
+function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: PayloadRules): string | null {
+  if (xnet.length > XNET_SLICES_PER_BLOCK_MAX)
+    return `${xnet.length} stream slices, more than ${XNET_SLICES_PER_BLOCK_MAX}`;
+  const ordered = orderedSources(context, rules);
+  let bytes = 0;
+  for (const slice of xnet) {
+    bytes += slice.length;
+    if (bytes > XNET_BYTES_PER_BLOCK_MAX)
+      return `more than ${XNET_BYTES_PER_BLOCK_MAX} bytes of stream slices`;
+    const source = rules.readSlice(slice);
+    if (!source.ok) return `a stream slice: ${source.error}`;
+    if (ordered.has(source.value)) return "a second stream slice of one subnet";
+    ordered.add(source.value);
+  }
+  return null;
+}
+
+/** Whether every honest maker could have chosen the payload. Statistics of queries are their maker's word, within the codec's limits. */
+export function judgePayload(payload: BlockPayload, context: Context, rules: PayloadRules): PayloadJudgement {
+  const { ingress, xnet = [], responses = [] } = payload;
+  const reason =
+    responses.length > 0
+      ? "answers to outcalls, on which nodes of a subnet do not agree"
+      : (ingressFault(ingress, context, rules) ?? slicesFault(xnet, context, rules));
+  return reason === null ? { kind: "valid" } : { kind: "invalid", reason };
+}

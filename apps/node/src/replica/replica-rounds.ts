@@ -1,0 +1,395 @@
+/**
+ * The rounds of a subnet that several nodes agree on, as one of them has them (docs/ARCHITECTURE.md, "Subnets of several nodes"). In
+ * place of a step that makes every block, a member of consensus: finalized blocks go to the disk and to execution, root hashes go back to
+ * be certified, and a height is published once it is durable, executed and certified here. The rest of the node sees the same `Rounds`.
+ */
+import {
+  type Clock,
+  type Height,
+  type Logger,
+  OrreryError,
+  type PrincipalKey,
+  principalToText,
+  type QueryStats,
+  type TimeNs,
+} from "@orrery/base";
+import { batchOf, encodeFinalizedBlock } from "@orrery/consensus";
+import type { Proposal, ThresholdSignature } from "@orrery/consensus/member";
+import type { SignatureVerifier } from "@orrery/crypto";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import { countRound, newRoundFigures } from "../metrics.ts";
+import type { ExecutionStarted, RecoveredArtifact, RoundReport } from "../protocol.ts";
+import { createRest } from "../rest.ts";
+import { RoundDriver } from "../round-driver.ts";
+import type { Rounds, SubnetThreads } from "../rounds.ts";
+import { Watchers } from "../watchers.ts";
+import { decodeArtifact } from "./artifact-codec.ts";
+import { environmentOf, genesisStart } from "./environment.ts";
+import { behind, diverged, signaturesLost } from "./failures.ts";
+import type { Gossip, Heard } from "./gossip.ts";
+import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
+import { MemberDriver } from "./member-driver.ts";
+import type { PayloadRules } from "./payloads.ts";
+import { Publications } from "./publications.ts";
+import { FRESHNESS_NS, IDLE_NOTARY_DELAY_NS } from "./rules.ts";
+import { createSliceReader } from "./slice-reader.ts";
+import type { SubnetKeys } from "./subnet-keys.ts";
+
+/** Between questions for statistics of queries, block time. */
+const QUERY_STATS_INTERVAL_NS: TimeNs = 1_000_000_000n;
+
+/** Slices of other subnets' streams for this subnet. */
+export interface ReplicaSlices {
+  waiting(): number;
+  offers(): readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[];
+  /** A finalized block has slices of these subnets. */
+  ordered(height: Height, sources: readonly PrincipalKey[]): void;
+}
+
+export interface ReplicaRoundsOptions {
+  readonly local: LocalSubnet;
+  /** Place of this node in the subnet. */
+  readonly self: number;
+  readonly keys: SubnetKeys;
+  readonly genesisTime: TimeNs;
+  readonly started: ExecutionStarted;
+  readonly recovered: readonly RecoveredArtifact[];
+  readonly gossip: Gossip;
+  readonly verifier: SignatureVerifier;
+  readonly verifyBls: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
+  /** Longest ingress message that the subnet takes. */
+  readonly ingressBytesMax: number;
+  readonly threads: SubnetThreads;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly slices: ReplicaSlices;
+  readonly onFailure: (thread: string, error: unknown) => void;
+  readonly onPublished: (height: Height, streams: readonly PrincipalKey[]) => void;
+}
+
+/** `Rounds` that peers speak to. */
+export interface ReplicaRounds extends Rounds {
+  hear(peer: number, heard: Heard): void;
+  welcome(peer: number): void;
+}
+
+class Replica implements ReplicaRounds {
+  readonly #options: ReplicaRoundsOptions;
+  readonly #driver: RoundDriver;
+  readonly #member: MemberDriver;
+  readonly #rules: PayloadRules;
+  readonly #figures = newRoundFigures();
+  readonly #rest = createRest(() => {
+    this.#driver.onRested();
+    this.poke();
+  });
+  readonly pool: ReplicaPool;
+  readonly watchers: Watchers = new Watchers();
+  readonly threads: SubnetThreads;
+  readonly #publications: Publications;
+  #tip: { readonly height: Height; readonly time: TimeNs };
+  #stats: readonly QueryStats[] = [];
+  #statsAskedAt: TimeNs;
+  #publicationWaiters: (() => void)[] = [];
+  #alarm: NodeJS.Timeout | null = null;
+  #poked = false;
+  #stopped = false;
+
+  constructor(options: ReplicaRoundsOptions) {
+    this.#options = options;
+    const { started, local, threads, clock } = options;
+    this.threads = threads;
+    this.#tip = started.tip;
+    this.#publications = new Publications(started.tip);
+    this.#statsAskedAt = started.tip.time;
+    this.#driver = new RoundDriver(started.tip);
+    this.#driver.onExecuted({ height: started.tip.height, ...started.wake });
+    const reader = new EnvelopeReader(options.verifier);
+    this.pool = new ReplicaPool({
+      reader,
+      messageBytesMax: options.ingressBytesMax,
+      onNew: (envelope) => options.gossip.ingress(envelope),
+    });
+    this.#rules = {
+      ingressBytesMax: options.ingressBytesMax,
+      ingressId: (envelope) => reader.id(envelope),
+      readIngress: (envelope) => reader.read(envelope),
+      readSlice: createSliceReader(local.info, options.verifyBls),
+    };
+    this.#member = this.#createMember(clock);
+  }
+
+  #createMember(clock: Clock): MemberDriver {
+    const { options, threads } = { options: this.#options, threads: this.threads };
+    const { local, self, keys, started, genesisTime } = options;
+    return new MemberDriver({
+      environment: environmentOf({
+        local,
+        self,
+        keys,
+        rules: this.#rules,
+        isBusy: () => this.#isBusy(),
+        waiting: () => ({
+          ingress: this.pool.entries(),
+          slices: options.slices.offers(),
+          queryStats: this.#takeStats(),
+          holdsLong: this.#driver.holdsLong(clock.now()),
+        }),
+      }),
+      start: genesisStart(local.keys.subnetId, genesisTime),
+      kept: {
+        artifacts: options.recovered.map(({ bytes }) => decodeArtifact(bytes)),
+        stateHeight: started.tip.height,
+      },
+      gossip: options.gossip,
+      clock,
+      logger: options.logger,
+      keep: threads.keep,
+      purge: threads.purge,
+      onDeliver: (proposal, tape) => this.#deliver(proposal, tape),
+      onCertified: (certification) => {
+        this.#publications.onCertified(certification);
+        this.#publishReady();
+      },
+      onSync: ({ height }) => this.#fail(behind(this.#tip.height, height)),
+      onDiverged: (height) => this.#fail(diverged(height)),
+      onFailure: (error) => options.onFailure("main", error),
+    });
+  }
+
+  /** Consensus begins; what was certified before a restart is shown at once. */
+  begin(): void {
+    const { started } = this.#options;
+    const { height } = started.tip;
+    this.#member.wake();
+    if (this.#member.delivered < height) {
+      this.#fail(signaturesLost(this.#member.delivered, height));
+      return;
+    }
+    if (height > 0) this.#tellExecuted(height, started.rootHash, null);
+    for (const { height: at, stateHash } of started.stateHashes)
+      this.#member.tell({ kind: "checkpointed", height: at, stateHash });
+    const certification = this.#member.certificationAt(height);
+    if (certification !== null) this.#publications.onCertified(certification);
+    this.#publications.onExecuted(height, { rootHash: started.rootHash, answered: [], streams: [] });
+    this.#publishReady();
+  }
+
+  // ---- what the node's other parts see
+
+  publishedHeight(): Height {
+    return this.#publications.height ?? 0;
+  }
+
+  figures(): ReturnType<Rounds["figures"]> {
+    return {
+      ...this.#figures,
+      subnetId: principalToText(this.#options.local.info.subnetId),
+      publishedHeight: this.publishedHeight(),
+      poolMessages: this.pool.size,
+      watchers: this.watchers.size,
+    };
+  }
+
+  blockTime(): TimeNs {
+    return this.#tip.time;
+  }
+
+  fresh(): Promise<void> | null {
+    return this.#isFresh() ? null : this.#untilFresh();
+  }
+
+  #isFresh(): boolean {
+    const { height, time } = this.#publications;
+    return height !== null && this.#options.clock.now() - time <= FRESHNESS_NS;
+  }
+
+  async #untilFresh(): Promise<void> {
+    do {
+      await new Promise<void>((resolve) => this.#publicationWaiters.push(resolve));
+    } while (!this.#stopped && !this.#isFresh());
+  }
+
+  poke(): void {
+    if (this.#poked || this.#stopped) return;
+    this.#poked = true;
+    // After the current batch of I/O events: requests that arrived together share a block.
+    setImmediate(() => {
+      this.#poked = false;
+      this.#member.wake();
+      this.#setAlarm();
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#member.stop();
+    this.#rest.end();
+    if (this.#alarm !== null) clearTimeout(this.#alarm);
+    this.watchers.cancelAll();
+    for (const resolve of this.#publicationWaiters) resolve();
+  }
+
+  // ---- what threads say
+
+  onDurable(height: Height): void {
+    this.#driver.onDurable(height);
+    this.#publishReady();
+  }
+
+  onKept(sequence: number): void {
+    this.#member.durable(sequence);
+  }
+
+  onExecution(report: Parameters<Rounds["onExecution"]>[0]): void {
+    if (report.kind === "ready") {
+      this.#driver.onReady(report.height);
+      this.poke();
+      return;
+    }
+    this.#executedRound(report);
+  }
+
+  #executedRound(report: RoundReport): void {
+    const { height, wake, answered, streams, outcome } = report;
+    this.#driver.onExecuted({ height, ...wake });
+    if (wake.moreWork) {
+      this.#driver.onRest();
+      this.#rest.start();
+    }
+    countRound(this.#figures, { ...report, answers: answered.length });
+    if (outcome === null) return;
+    this.#publications.onExecuted(height, { rootHash: outcome.rootHash, answered, streams });
+    this.#tellExecuted(height, outcome.rootHash, outcome.stateHash);
+    this.#publishReady();
+    this.poke();
+  }
+
+  #tellExecuted(height: Height, rootHash: Uint8Array, stateHash: Uint8Array | null): void {
+    this.#member.tell({ kind: "executed", height, rootHash });
+    if (stateHash !== null) this.#member.tell({ kind: "checkpointed", height, stateHash });
+  }
+
+  // ---- what peers say
+
+  hear(peer: number, heard: Heard): void {
+    if (this.#stopped) return;
+    if (heard.kind === "again") this.welcome(peer);
+    else if (heard.kind === "ingress") {
+      if (this.pool.hear(heard.bytes)) this.poke();
+      else this.#blame(peer, "an ingress message that nobody signed");
+    } else this.#hearArtifact(peer, heard.bytes);
+  }
+
+  #hearArtifact(peer: number, bytes: Uint8Array): void {
+    try {
+      this.#member.tell({ kind: "artifact", from: peer, artifact: decodeArtifact(bytes) });
+    } catch (error) {
+      if (!(error instanceof OrreryError) || error.code !== "artifact_invalid") throw error;
+      this.#blame(peer, error.message);
+    }
+  }
+
+  welcome(peer: number): void {
+    this.#options.gossip.welcome(peer);
+  }
+
+  #blame(member: number, why: string): void {
+    this.#options.logger.log("warn", "a member of the subnet misbehaves", { member, why });
+  }
+
+  // ---- rounds
+
+  #isBusy(): boolean {
+    const waiting = this.pool.size + this.#options.slices.waiting();
+    return this.#driver.shouldMakeBlock({ now: this.#options.clock.now(), poolSize: waiting });
+  }
+
+  #takeStats(): readonly QueryStats[] {
+    const stats = this.#stats;
+    this.#stats = [];
+    return stats;
+  }
+
+  #askStats(time: TimeNs): void {
+    if (this.#stats.length > 0 || time - this.#statsAskedAt < QUERY_STATS_INTERVAL_NS) return;
+    this.#statsAskedAt = time;
+    this.threads
+      .view<readonly QueryStats[]>({ kind: "take_query_stats" })
+      .then((stats) => {
+        this.#stats = stats;
+      })
+      .catch((error: unknown) => {
+        if (!this.#stopped) this.#options.onFailure("view", error);
+      });
+  }
+
+  /** After a restart blocks come again that were executed before. */
+  #deliver({ block, signer, signature }: Proposal, tape: ThresholdSignature): void {
+    const { height, context, payload } = block;
+    if (height <= this.#tip.height) return;
+    this.#tip = { height, time: context.time };
+    const node = this.#options.local.info.nodes[signer];
+    if (node === undefined) throw new Error(`block ${height} has a maker who is not of the subnet`);
+    const finalized = {
+      proposal: { block, signer: node.nodeId, signature },
+      tape: tape.signature,
+    };
+    const batch = batchOf(finalized as Parameters<typeof batchOf>[0]);
+    this.#publications.onDelivered(height, context.time);
+    this.threads.append({
+      height,
+      bytes: encodeFinalizedBlock(finalized as Parameters<typeof encodeFinalizedBlock>[0]),
+    });
+    if (this.#driver.isIdle) this.#rest.begin();
+    this.#driver.onMade(batch);
+    this.threads.execute(batch);
+    this.pool.ordered(payload.ingress, context.time);
+    const sources = (payload.xnet ?? []).map(this.#rules.readSlice).filter((source) => source.ok);
+    if (sources.length > 0)
+      this.#options.slices.ordered(
+        height,
+        sources.map(({ value }) => value),
+      );
+    this.#setAlarm();
+  }
+
+  /** Timers of canisters, and executions that are behind for too long. */
+  #setAlarm(): void {
+    if (this.#alarm !== null) clearTimeout(this.#alarm);
+    this.#alarm = null;
+    if (this.#stopped) return;
+    const now = this.#options.clock.now();
+    const at = this.#driver.nextWake(now);
+    if (at === null) return;
+    const ms = Math.min(Number(IDLE_NOTARY_DELAY_NS / 1_000_000n), Math.ceil(Number(at - now) / 1e6));
+    // What is due already is seen by whoever has something to do; an alarm for it would ring for ever.
+    if (ms > 0) this.#alarm = setTimeout(() => this.poke(), ms);
+  }
+
+  /** Shows what has become durable, executed and certified. */
+  #publishReady(): void {
+    this.#publications.onReady(this.#driver.takePublishable());
+    const due = this.#publications.take();
+    if (due.kind === "diverged") this.#fail(diverged(due.height));
+    if (due.kind !== "publish") return;
+    const { height, signature, answered, streams } = due;
+    this.threads.publish(height, signature);
+    this.#options.onPublished(height, streams);
+    this.watchers.resolve(answered);
+    this.#askStats(this.#publications.time);
+    const waiters = this.#publicationWaiters;
+    this.#publicationWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #fail(error: OrreryError): void {
+    if (this.#stopped) return;
+    this.stop();
+    this.#options.onFailure("main", error);
+  }
+}
+
+export function createReplicaRounds(options: ReplicaRoundsOptions): ReplicaRounds & { begin(): void } {
+  return new Replica(options);
+}

@@ -1,0 +1,39 @@
+/** Whose a slice of a stream is, if it is certified for this subnet: what nodes judge in each other's blocks beside limits. */
+import { err, ok, type PrincipalKey, principalKey, type Result } from "@orrery/base";
+import {
+  decodeCertifiedSlice,
+  otherSubnets,
+  subnetKey,
+  type VerifySliceOptions,
+  verifySlice,
+} from "@orrery/execution";
+import type { SubnetInfo } from "@orrery/state";
+
+/** The reader remembers what it said of a slice for as long as that is held. */
+export function createSliceReader(
+  subnet: SubnetInfo,
+  verifyBls: VerifySliceOptions["verifyBls"],
+): (slice: Uint8Array) => Result<PrincipalKey, string> {
+  const known = new WeakMap<Uint8Array, Result<PrincipalKey, string>>();
+  const sources = otherSubnets(subnet);
+  const read = (bytes: Uint8Array): Result<PrincipalKey, string> => {
+    const decoded = decodeCertifiedSlice(bytes);
+    if (!decoded.ok) return decoded;
+    const key = principalKey(decoded.value.source);
+    const source = sources.find((one) => one.key === key);
+    const publicKeyDer = source === undefined ? null : subnetKey(subnet, source.subnetId);
+    if (source === undefined || publicKeyDer === null) return err("a slice of no subnet of this network");
+    const verdict = verifySlice(decoded.value, {
+      source: source.subnetId,
+      destination: subnet.subnetId,
+      publicKeyDer,
+      verifyBls,
+    });
+    return verdict.ok ? ok(key) : verdict;
+  };
+  return (slice) => {
+    const said = known.get(slice) ?? read(slice);
+    known.set(slice, said);
+    return said;
+  };
+}
