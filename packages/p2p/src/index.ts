@@ -16,3 +16,4 @@ export {
   type Service,
   type Wanted,
 } from "./types.ts";
+export { encodeMessage, type WireMessage } from "./wire.ts";
