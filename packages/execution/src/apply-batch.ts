@@ -42,6 +42,7 @@ import { ExecutionIndex } from "./scheduler/execution-index.ts";
 import { LocalJobRunner } from "./scheduler/jobs.ts";
 import { type ExecutionEnv, inlineExecutor, type MessageGate, type Round } from "./scheduler/round.ts";
 import { runRound } from "./scheduler/run-round.ts";
+import { lowMemoryDue } from "./scheduler/schedule.ts";
 import { expireStops } from "./scheduler/stopping.ts";
 import { buildStreams } from "./streams/build.ts";
 import { inductStreams } from "./streams/induct.ts";
@@ -271,6 +272,7 @@ function canisterDelta(index: ExecutionIndex, key: PrincipalKey, canister: Canis
 /** Whether the next round has something to do without giving a slice to anybody. */
 function hasShortWork(round: Round): boolean {
   const { state, index } = round;
+  for (const key of index.lowMemory) if (lowMemoryDue(round, key)) return true;
   if (index.runnable.size > 0 || state.pendingManagement.length > 0 || managementWaits(round)) return true;
   const timer = index.nextTimer();
   return timer !== null && timer <= state.time;

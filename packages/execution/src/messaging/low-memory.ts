@@ -2,7 +2,7 @@
  * The limit on a canister's Wasm memory: what is over it, and the state of the low-memory hook (interface spec, "On low Wasm
  * memory"), ready once free memory falls below the threshold.
  */
-import type { CanisterMeta } from "@orrery/state";
+import type { CanisterMeta, CanisterState } from "@orrery/state";
 import type { UserError } from "../error-codes.ts";
 import { HEAP_BYTES_MAX_32, HEAP_BYTES_MAX_64 } from "../limits.ts";
 import { formatExecutionError } from "../system-api/failure.ts";
@@ -26,6 +26,15 @@ export function lowMemoryCondition(meta: CanisterMeta): boolean {
   const maximum = meta.module?.is64 === true ? HEAP_BYTES_MAX_64 : HEAP_BYTES_MAX_32;
   const limit = wasmMemoryLimit === 0n ? maximum : wasmMemoryLimit;
   return limit < BigInt(meta.heapPages) * WASM_PAGE_BYTES + wasmMemoryThreshold;
+}
+
+/** Whether the low-memory hook is to run, once it can be paid for. */
+export function lowMemoryReady({ meta }: CanisterState): boolean {
+  return (
+    meta.lowMemoryHook === "ready" &&
+    meta.status.kind === "running" &&
+    meta.module?.exports.onLowWasmMemory === true
+  );
 }
 
 /** Call after anything that changes heap size, limit or threshold. */

@@ -353,13 +353,13 @@ export function beginTask(env: TurnEnv, canister: CanisterState, task: SystemTas
   const { meta } = canister;
   if (meta.status.kind !== "running") return null;
   env.outbox.executions++;
-  if (task === "on_low_wasm_memory") meta.lowMemoryHook = "executed";
   if (!exportsTask(canister, task)) return null;
   const { instructionsPerMessage } = env.limits;
   const prepaid = prepayExecution(env.subnet, canister, { instructionLimit: instructionsPerMessage });
   if (!prepaid.ok) return null;
   // A timer is spent by going off: one that cannot be paid for stays set.
   if (task === "global_timer") meta.globalTimer = 0n;
+  if (task === "on_low_wasm_memory") meta.lowMemoryHook = "executed";
   return startMessage(env, canister, {
     context: openContext(canister, { origin: { kind: "task" }, cycles: 0n, time: env.time }),
     entry: { kind: task },

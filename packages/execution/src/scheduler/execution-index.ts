@@ -14,6 +14,7 @@ import type {
   StreamMessage,
 } from "@orrery/state";
 import { chargedMemoryBytes } from "../cycles.ts";
+import { lowMemoryReady } from "../messaging/low-memory.ts";
 import { countManagement, guaranteedResponseBytes, type MessageSums } from "../messaging/message-memory.ts";
 import { InstantHeap } from "./heap.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -28,8 +29,10 @@ interface Usage {
 }
 
 export class ExecutionIndex {
-  /** Canisters with a queued message or a low-memory hook that is ready, and nothing under way. */
+  /** Canisters with a queued message and nothing under way. */
   readonly runnable: Set<PrincipalKey> = new Set();
+  /** Canisters whose low-memory hook is ready, with nothing under way; not all can pay for it. */
+  readonly lowMemory: Set<PrincipalKey> = new Set();
   /** Canisters in the middle of a message or an installation. */
   readonly running: Set<PrincipalKey> = new Set();
   /** Canisters that the scheduler owes something or that owe it. */
@@ -102,6 +105,7 @@ export class ExecutionIndex {
     const { meta } = canister;
     setMember(this.runnable, key, hasWork(canister));
     setMember(this.running, key, canister.running !== null);
+    setMember(this.lowMemory, key, canister.running === null && lowMemoryReady(canister));
     setMember(this.prioritized, key, canister.priority !== 0 || canister.priorityCredit !== 0);
     setMember(
       this.heartbeats,
@@ -186,6 +190,7 @@ export class ExecutionIndex {
     this.upkeep.forget(key);
     this.runnable.delete(key);
     this.running.delete(key);
+    this.lowMemory.delete(key);
     this.prioritized.delete(key);
     this.heartbeats.delete(key);
     this.indebted.delete(key);
@@ -267,14 +272,9 @@ function setMember(set: Set<PrincipalKey>, key: PrincipalKey, member: boolean): 
 }
 
 export function hasWork(canister: CanisterState): boolean {
-  const { queues, meta } = canister;
+  const { queues } = canister;
   if (canister.running !== null) return false;
-  if (queues.ingress.length > 0 || queues.responses.length > 0 || queues.requests.size > 0) return true;
-  return (
-    meta.lowMemoryHook === "ready" &&
-    meta.status.kind === "running" &&
-    meta.module?.exports.onLowWasmMemory === true
-  );
+  return queues.ingress.length > 0 || queues.responses.length > 0 || queues.requests.size > 0;
 }
 
 export function deadlineKey(canister: PrincipalKey, callbackId: number): string {

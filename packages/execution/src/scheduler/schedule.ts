@@ -6,6 +6,7 @@
  */
 import type { PrincipalKey } from "@orrery/base";
 import { type CanisterState, touch } from "@orrery/state";
+import { canPrepay } from "../cycles.ts";
 import type { Round } from "./round.ts";
 import type { TurnTasks } from "./turn.ts";
 
@@ -27,6 +28,12 @@ function truePriority(canister: CanisterState): number {
 
 function prioritized({ running }: CanisterState): boolean {
   return running?.prioritized === true;
+}
+
+/** Whether a canister whose low-memory hook is ready can pay for it now. Until it can, the hook waits and costs nothing. */
+export function lowMemoryDue({ state, limits }: Round, key: PrincipalKey): boolean {
+  const canister = state.canisters.get(key);
+  return canister !== undefined && canPrepay(state.subnet, canister, limits.instructionsPerMessage);
 }
 
 export class RoundSchedule {
@@ -148,6 +155,7 @@ export class RoundSchedule {
     for (const [key, tasks] of this.#due) {
       if ((tasks.heartbeat || tasks.timer) && state.canisters.has(key)) keys.add(key);
     }
+    for (const key of index.lowMemory) if (lowMemoryDue(this.#round, key)) keys.add(key);
     return [...keys].filter((key) => !index.running.has(key) && !this.#ended.has(key));
   }
 
@@ -196,6 +204,7 @@ export class RoundSchedule {
     return (
       canister.running !== null ||
       this.#round.index.runnable.has(key) ||
+      (this.#round.index.lowMemory.has(key) && lowMemoryDue(this.#round, key)) ||
       tasks?.heartbeat === true ||
       tasks?.timer === true
     );

@@ -5,6 +5,8 @@
  */
 import type { Height, PrincipalKey } from "@orrery/base";
 import type { CanisterState, IngressInput, MessageWork, RequestInput } from "@orrery/state";
+import { canPrepay } from "../cycles.ts";
+import { lowMemoryReady } from "../messaging/low-memory.ts";
 import { countTakenRequest } from "../messaging/message-memory.ts";
 import { beginCall, beginTask, type TurnEnv } from "../messaging/run-message.ts";
 import { beginResponse } from "../messaging/run-response.ts";
@@ -34,9 +36,9 @@ function begun(work: MessageWork | null): NextWork {
 export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks, picker: Picker): NextWork {
   const response = canister.queues.responses.shift();
   if (response !== undefined) return begun(beginResponse(env, canister, response));
-  if (canister.meta.lowMemoryHook === "ready" && canister.meta.module?.exports.onLowWasmMemory === true) {
-    if (canister.meta.status.kind === "running") return begun(beginTask(env, canister, "on_low_wasm_memory"));
-  }
+  // One that cannot be paid for stays ready, and holds up nothing.
+  if (lowMemoryReady(canister) && canPrepay(env.subnet, canister, env.limits.instructionsPerMessage))
+    return begun(beginTask(env, canister, "on_low_wasm_memory"));
   const early = canister.messagesFirst === true ? picker() : null;
   delete canister.messagesFirst;
   if (early !== null) return take(env, canister, early);
