@@ -7,7 +7,7 @@
 import { OrreryError } from "@orrery/base";
 import { loadFolder } from "./canister-folder.ts";
 import { networkOf, startOf } from "./facade.ts";
-import { openNetwork } from "./thread.ts";
+import { openNetwork, type RemoteNetwork } from "./thread.ts";
 import type { Network, NetworkOptions, OutcallHandler, RealOutcalls } from "./types.ts";
 
 function outcallsOf({ outcalls }: NetworkOptions): {
@@ -33,9 +33,23 @@ function checkCopy(options: NetworkOptions): void {
   );
 }
 
+/** A copy does not begin before what it is a copy of. */
+async function checkTime({ from, time, clock }: NetworkOptions, remote: RemoteNetwork): Promise<void> {
+  const { time: now } = remote.opened;
+  if (from === undefined || time === undefined || clock === "wall" || time >= now) return;
+  await remote.close();
+  throw new OrreryError(
+    "time_backwards",
+    `time does not run backwards: in the network of ${from} it is ${now} ns, begin at that or later, not at ${time}`,
+    { data: { now, asked: time } },
+  );
+}
+
 /** Makes a network; ready when the promise resolves. */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
   checkCopy(options);
   const { handler, real } = outcallsOf(options);
-  return networkOf(await openNetwork({ ...startOf(options), outcalls: real }), handler, loadFolder);
+  const remote = await openNetwork({ ...startOf(options), outcalls: real });
+  await checkTime(options, remote);
+  return networkOf(remote, handler, loadFolder);
 }

@@ -141,7 +141,8 @@ test("a chain is compacted when it outgrows the state or has many files", () => 
   assert.ok(!shouldCompact({ chainBytes: 60 * mib, liveBytes: mib, chainFiles: 10 }));
   assert.ok(shouldCompact({ chainBytes: 70 * mib, liveBytes: mib, chainFiles: 10 }));
   assert.ok(!shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 10 }));
-  assert.ok(shouldCompact({ chainBytes: mib, liveBytes: mib, chainFiles: 64 }));
+  assert.ok(!shouldCompact({ chainBytes: mib, liveBytes: mib, chainFiles: 255 }));
+  assert.ok(shouldCompact({ chainBytes: mib, liveBytes: mib, chainFiles: 256 }));
   assert.ok(!shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 511 }));
   assert.ok(shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 512 }));
 });

@@ -24,7 +24,7 @@ import type { BlobKey } from "./types.ts";
 
 /** Longest chain of files: bounds what starting has to open. A small state is rewritten sooner, which costs little. */
 const CHAIN_FILES_MAX = 512;
-const SMALL_CHAIN_FILES_MAX = 64;
+const SMALL_CHAIN_FILES_MAX = 256;
 /** Below this a chain is not worth rewriting. */
 const CHAIN_SLACK_BYTES: number = 64 << 20;
 

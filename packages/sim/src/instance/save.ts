@@ -20,6 +20,7 @@ import {
   type Disk,
   openStore,
   type PageArena,
+  type PageId,
   PageReader,
   type Store,
 } from "@orrery/state";
@@ -38,9 +39,15 @@ const NO_GENERATION = 0xffff_ffff;
 
 /** Reads the pages of an arena whose contents are about to be in files that it has nothing to do with. */
 class CopyingReader extends PageReader {
+  readonly #arena: PageArena;
+
   constructor(arena: PageArena) {
     super();
-    for (const slab of arena.slabs()) this.addSlab(slab);
+    this.#arena = arena;
+  }
+
+  override view(id: PageId): Uint8Array {
+    return this.#arena.view(id);
   }
 
   override location(): null {
