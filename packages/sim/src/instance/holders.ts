@@ -12,7 +12,10 @@ export class Holders {
     this.#count++;
   }
 
-  leave(): void {
-    if (--this.#count === 0) this.#onGone();
+  /** Whether it was the last. */
+  leave(): boolean {
+    const isLast = --this.#count === 0;
+    if (isLast) this.#onGone();
+    return isLast;
   }
 }

@@ -374,10 +374,11 @@ export class LocalInstance implements Instance {
 
   dispose(): void {
     if (this.#disposed) return;
-    this.#network.members.dispose();
+    // The arenas go with their last holder, page by page is for those who stay.
+    const pagesGo = this.#holders?.leave() === true;
+    this.#network.members.dispose({ pagesGo });
     this.#listeners.clear();
     this.#disposed = true;
-    this.#holders?.leave();
   }
 }
 

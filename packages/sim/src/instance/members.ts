@@ -133,7 +133,7 @@ export class Members {
     for (const replica of this.#replicas) {
       const record = recordOf(replica);
       if (record === undefined) {
-        replica.dispose();
+        replica.dispose({ pagesGo: false });
         continue;
       }
       replica.adopt(record);
@@ -163,8 +163,8 @@ export class Members {
     return fork;
   }
 
-  dispose(): void {
-    for (const replica of this.#replicas) replica.dispose();
+  dispose(options: { readonly pagesGo: boolean }): void {
+    for (const replica of this.#replicas) replica.dispose(options);
     this.#replicas = [];
   }
 }

@@ -296,11 +296,12 @@ export class Replica {
     return fork;
   }
 
-  /** Gives its pages and its instances' memories back. */
-  dispose(): void {
+  /** Gives its instances' memories back, and its pages unless `pagesGo`: nobody has the arena any more. */
+  dispose({ pagesGo }: { readonly pagesGo: boolean }): void {
     const { arena } = this;
     for (const { meta } of this.#state.canisters.values()) this.#runner.evict(meta.id);
     this.#view.dispose();
+    if (pagesGo) return;
     arena.advance(arena.epoch + 1);
     dropState(this.#state, arena);
     arena.reclaim(arena.epoch);
