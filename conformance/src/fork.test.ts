@@ -233,6 +233,7 @@ test("what is no network's directory is refused by name, and so are options that
   await refused({ from: foreign }, "store_missing");
   writeFileSync(join(foreign, "thesis.txt"), "mine");
   await refused({ from: foreign }, "state_dir_foreign");
+  await refused({ from: join(foreign, "thesis.txt") }, "state_dir_foreign");
   const identityOf = (path: string): string => join(path, "store-1", "ORRERY");
   const newer = other("newer", (path) => {
     const words = readFileSync(identityOf(path), "utf8");

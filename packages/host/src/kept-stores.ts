@@ -47,8 +47,14 @@ function missing(stateDir: string, text: string): OrreryError {
 
 /** Why there is no network where one was looked for. */
 function absence(stateDir: string): OrreryError {
-  const isDirectory = statSync(stateDir, { throwIfNoEntry: false })?.isDirectory() === true;
-  const { strangers } = isDirectory ? directoryContent(stateDir) : { strangers: [] };
+  const there = statSync(stateDir, { throwIfNoEntry: false });
+  if (there !== undefined && !there.isDirectory()) {
+    return new OrreryError(
+      "state_dir_foreign",
+      `${stateDir} is a file and not a network's state directory; if it is a snapshot, make a directory of it first: orrery snapshot load FILE --state-dir DIR`,
+    );
+  }
+  const { strangers } = there === undefined ? { strangers: [] } : directoryContent(stateDir);
   if (strangers.length === 0)
     return missing(stateDir, "yet; start one there first, or name its state directory");
   return new OrreryError(
