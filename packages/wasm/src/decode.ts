@@ -3,13 +3,13 @@
  * order, sizes and counts are checked here; operand types are left to the engine, which validates the module as well.
  * What canisters may not use at all (tags, GC types, shared or custom-page memories, table initialisers) is refused.
  */
+import { readRefType, skipConstant, valueType } from "./decode-values.ts";
 import {
   ELEMENT_SEGMENTS_MAX,
   FrameReader,
   InvalidModule,
   invalidInReplica,
   invalidInReplicaAt,
-  localGlobal,
   Reader,
 } from "./reader.ts";
 import type { ValueType } from "./types.ts";
@@ -218,34 +218,6 @@ function readCustom(m: Building, r: Reader): void {
   r.at = r.end;
 }
 
-export function valueType(r: Reader): ValueType {
-  const code = r.u8();
-  switch (code) {
-    case 0x7f:
-      return "i32";
-    case 0x7e:
-      return "i64";
-    case 0x7d:
-      return "f32";
-    case 0x7c:
-      return "f64";
-    case 0x7b:
-      return "v128";
-    case 0x70:
-      return "funcref";
-    case 0x6f:
-      return "externref";
-    default:
-      throw r.fail(`invalid value type 0x${code.toString(16)}`);
-  }
-}
-
-function readRefType(r: Reader): ValueType {
-  const type = valueType(r);
-  if (type !== "funcref" && type !== "externref") throw r.fail("malformed reference type");
-  return type;
-}
-
 function readType(r: Reader): FunctionType {
   if (r.u8() !== 0x60) throw r.fail("only function types are allowed");
   const params: ValueType[] = [];
@@ -299,28 +271,6 @@ function readGlobal(r: Reader): Global {
   if (mutable > 1) throw r.fail("malformed mutability");
   skipConstant(r);
   return { type, mutable: mutable === 1 };
-}
-
-/** Skips a constant expression; returns its only instruction's value when it is a single i32.const or i64.const. */
-function skipConstant(r: Reader): { type: "i32" | "i64"; value: bigint } | null {
-  let only: { type: "i32" | "i64"; value: bigint } | null = null;
-  for (let n = 0; ; n++) {
-    const op = r.u8();
-    if (op === 0x0b) return n === 1 ? only : null;
-    only = null;
-    if (op === 0x41) only = { type: "i32", value: BigInt(r.s32()) };
-    else if (op === 0x42) only = { type: "i64", value: r.s64() };
-    else if (op === 0x43) r.skip(4);
-    else if (op === 0x44) r.skip(8);
-    else if (op === 0xd2) r.u32();
-    else if (op === 0x23) throw localGlobal(r);
-    else if (op === 0xd0) readRefType(r);
-    else if (op === 0xfd) {
-      if (r.u32() !== 12) throw r.fail("constant expression required");
-      r.skip(16);
-    } else if (!(op >= 0x6a && op <= 0x6c) && !(op >= 0x7c && op <= 0x7e))
-      throw r.fail("constant expression required");
-  }
 }
 
 function readExport(m: Building, r: Reader): Export {

@@ -25,7 +25,7 @@ interface Body {
 }
 
 const { body } = fc.letrec<{ steps: readonly Step[]; step: Step; body: Body }>((tie) => ({
-  steps: fc.array(tie("step"), { minLength: 1, maxLength: 4, depthSize: "small" }),
+  steps: fc.array(tie("step"), { minLength: 1, maxLength: 4 }),
   step: fc.oneof(
     { depthSize: "small", withCrossShrink: true },
     fc.record({ kind: fc.constant("nops" as const), count: fc.integer({ min: 0, max: 9 }) }),

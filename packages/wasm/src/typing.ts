@@ -12,8 +12,7 @@ import { ANY, TypedStack } from "./typed-stack.ts";
 import { TYPE_BYTES } from "./value-types.ts";
 
 const EMPTY_BLOCK = -0x40;
-/** Jump tables have at most so many labels in the engine. */
-const LABELS_MAX = 65_520;
+const LABELS_MAX = 65_520; // what engines allow a jump table
 
 /** What bodies and constants refer to besides what the decoder keeps. */
 export interface Context {
@@ -222,7 +221,6 @@ class Typing {
     this.#call(signature);
   }
 
-  /** drop, select. */
   #choice(op: number): boolean {
     if (op === 0x1a) this.#stack.pop(ANY);
     else if (op === 0x1b) {
