@@ -30,7 +30,9 @@ import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/ht
 import { answerPending } from "./management/pending.ts";
 import { managementWaits } from "./management/run-queue.ts";
 import { observeBlock } from "./management/subnet.ts";
+import { passesAt } from "./messaging/deadlines.ts";
 import { deliverReleased, expireCalls } from "./messaging/delivery.ts";
+import { expireOutputs, nextOutputExpiry } from "./messaging/expiry.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { shedBestEffort } from "./messaging/shed.ts";
@@ -158,6 +160,7 @@ function applyBatch(
   expireIngress(round);
   chargeResources(round);
   lowerDebits(round);
+  expireOutputs(round);
   expireCalls(round);
   expireStops(round);
   answerPending(round);
@@ -288,7 +291,9 @@ function nextInstant(round: Round): bigint | null {
   if (index.heartbeats.size > 0 && interval > 0n) candidates.push((state.time / interval + 1n) * interval);
   for (const outcall of state.outcalls.values()) candidates.push(outcallDeadline(outcall));
   const deadline = index.callDeadlines.peek();
-  if (deadline !== null) candidates.push(deadline.time);
+  if (deadline !== null) candidates.push(passesAt(deadline.time));
+  const waiting = nextOutputExpiry(round);
+  if (waiting !== null) candidates.push(waiting);
   for (const key of index.stopping) {
     const status = state.canisters.get(key)?.meta.status;
     if (status?.kind === "stopping") candidates.push(...status.requests.map((request) => request.deadline));

@@ -45,6 +45,8 @@ export const MANAGEMENT_INGRESS_BYTES_MAX: number = 512 * 1024 * 1024;
 /** Reject texts are cut to this many bytes before they travel. */
 export const REJECT_TEXT_BYTES_MAX = 8_192;
 
+/** How long a request whose response is guaranteed waits for room in a stream, ns. */
+export const REQUEST_LIFETIME_NS = 300_000_000_000n;
 /** Longest lifetime of an ingress message, ns. */
 export const INGRESS_TTL_NS = 300_000_000_000n;
 /** How long a terminal status stays at least, ns. */

@@ -1,10 +1,16 @@
 /** Streams between subnets as data: what is under way from one to the other, and what became of what came back. */
-import type { CanisterId } from "@orrery/base";
+import type { CanisterId, TimeNs } from "@orrery/base";
 import type { RequestInput, ResponseInput } from "./messages.ts";
 
 /** A message on its way to a canister of another subnet, or to that subnet's management canister. */
 export type OutboundMessage =
-  | { readonly kind: "request"; readonly callee: CanisterId; readonly input: RequestInput }
+  | {
+      readonly kind: "request";
+      readonly callee: CanisterId;
+      readonly input: RequestInput;
+      /** Of one whose response is guaranteed and that waits for a stream: until when. */
+      readonly expires?: TimeNs;
+    }
   | { readonly kind: "response"; readonly to: CanisterId; readonly input: ResponseInput };
 
 /** What a stream carries. A refund brings cycles of a best-effort call back that never was, and asks for nothing. */

@@ -9,6 +9,7 @@ import { maxOf, minOf } from "../bigints.ts";
 import { charge } from "../cycles.ts";
 import { ingressInductionCost } from "../fees.ts";
 import { type ExecutionLimits, MANAGEMENT_INSTRUCTIONS_SHARE } from "../limits.ts";
+import { hasPassed } from "../messaging/deadlines.ts";
 import { answerRequest } from "../messaging/delivery.ts";
 import { setStatus } from "../messaging/ingress-history.ts";
 import { countManagement } from "../messaging/message-memory.ts";
@@ -247,7 +248,7 @@ export function managementWaits(round: Round): boolean {
 
 /** A best-effort call whose caller was told at the deadline: it only brings its cycles back. */
 function isExpired(round: Round, input: IngressInput | RequestInput): boolean {
-  if (input.kind === "ingress" || input.deadline === 0n || input.deadline > round.state.time) return false;
+  if (input.kind === "ingress" || !hasPassed(input.deadline, round.state.time)) return false;
   refundLater(round, input.from, input.cycles);
   return true;
 }

@@ -30,11 +30,13 @@ import type { Round } from "../scheduler/round.ts";
 import { routeManagementCall } from "../streams/management-routing.ts";
 import { queueOutput, refundLater } from "../streams/outputs.ts";
 import { routerOf } from "../streams/routing.ts";
+import { hasPassed, passesAt, requestExpiry } from "./deadlines.ts";
 import { setStatus } from "./ingress-history.ts";
 import {
   countIncomingRequest,
   countIncomingResponse,
   countManagement,
+  countTakenRequest,
   guaranteedRequestBytes,
   requestBytes,
 } from "./message-memory.ts";
@@ -90,7 +92,7 @@ export function deliverReleased(round: Round): void {
   const { time } = round.state;
   for (const message of round.gate?.release(time) ?? []) {
     const { deadline = 0n } = message.input;
-    if (message.kind === "request" && deadline !== 0n && deadline <= time) {
+    if (message.kind === "request" && hasPassed(deadline, time)) {
       refundLater(round, message.input.from, message.input.cycles);
     } else deliverMessage(round, message);
   }
@@ -111,7 +113,7 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
     const route = routeManagementCall(state.subnet, input.methodName, input.payload);
     if (route.kind === "nowhere") reject(routingReject(3, route.message));
     else if (route.kind === "own") deliverManagement(round, callee, input);
-    else queueOutput(round, input.from, { kind: "request", callee: route.subnetId as CanisterId, input });
+    else queueRequest(round, route.subnetId as CanisterId, input);
     return;
   }
   if (namesSubnet(state.subnet, callee)) {
@@ -122,7 +124,7 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
   const here = state.canisters.has(principalKey(callee));
   const host = here ? null : routerOf(state.subnet).route(callee);
   if (host !== null && !host.own) {
-    queueOutput(round, input.from, { kind: "request", callee, input });
+    queueRequest(round, callee, input);
     return;
   }
   if (isManagementCallee(round, callee)) {
@@ -135,6 +137,12 @@ export function deliverRequest(round: Round, callee: CanisterId, input: RequestI
   }
   const refusal = enqueueRequest(round, callee, input);
   if (refusal !== null) reject(REJECTIONS[refusal](callee));
+}
+
+/** A request to another subnet waits for a stream; not for ever. */
+function queueRequest(round: Round, callee: CanisterId, input: RequestInput): void {
+  const expires = input.deadline === 0n ? { expires: requestExpiry(round.state.time) } : {};
+  queueOutput(round, input.from, { kind: "request", callee, input, ...expires });
 }
 
 function deliverManagement(round: Round, callee: CanisterId, input: RequestInput): void {
@@ -171,12 +179,23 @@ export function enqueueRequest(round: Round, callee: CanisterId, input: RequestI
   const sender = principalKey(input.from);
   const queue = requests.get(sender);
   if (queue === undefined) requests.set(sender, [input]);
-  else if (queue.length < QUEUE_CAPACITY) queue.push(input);
+  else if (queue.length < QUEUE_CAPACITY || dropPassed(round, canister, queue)) queue.push(input);
   else return "queue_full";
   countIncomingRequest(canister.meta, input);
   touch(state, canister);
   index.noteWork(key, canister);
   return null;
+}
+
+/** Makes room in a full queue: requests that nobody waits for any more only bring their cycles back. */
+function dropPassed(round: Round, { meta }: CanisterState, queue: RequestInput[]): boolean {
+  const passed = queue.filter((request) => hasPassed(request.deadline, round.state.time));
+  for (const request of passed) {
+    countTakenRequest(meta, request);
+    refundLater(round, request.from, request.cycles);
+  }
+  if (passed.length > 0) queue.splice(0, queue.length, ...queue.filter((one) => !passed.includes(one)));
+  return passed.length > 0;
 }
 
 /** Whether the subnet can keep room for the response to a request. */
@@ -250,11 +269,11 @@ export function creditRefund(round: Round, to: CanisterId, cycles: bigint): void
   touch(state, canister);
 }
 
-/** Tells callers of best-effort calls whose deadline has passed; what comes later is dropped. */
+/** Tells callers of best-effort calls whose deadline has passed and that have no answer yet; what comes later is dropped. */
 export function expireCalls(round: Round): void {
   const { state, index } = round;
   for (;;) {
-    const due = index.callDeadlines.popUntil(state.time);
+    const due = index.callDeadlines.popUntil(state.time - passesAt(0n));
     if (due === null) return;
     const [key = "", id = ""] = due.key.split(":");
     const canister = state.canisters.get(key);

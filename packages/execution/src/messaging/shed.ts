@@ -14,10 +14,9 @@ import {
 } from "@orrery/state";
 import type { Round } from "../scheduler/round.ts";
 import { refundLater } from "../streams/outputs.ts";
-import { enqueueResponse } from "./delivery.ts";
+import { giveUpOutput } from "./expiry.ts";
 import {
   countManagement,
-  countOutput,
   countTakenRequest,
   countTakenResponse,
   isOfBestEffortCall,
@@ -96,7 +95,7 @@ function largestOf(canister: CanisterState): Candidate | null {
       const { input } = message;
       if ((input.deadline ?? 0n) === 0n) continue;
       const bytes = input.kind === "request" ? requestBytes(input) : responseBytes(input);
-      offer(bytes, (round) => dropOutput(round, canister, { receiver, at }));
+      offer(bytes, (round) => giveUpOutput(round, canister, { receiver, at }));
     }
   }
   return largest;
@@ -128,28 +127,4 @@ function dropRequest(
   if (queue.length === 0) requests.delete(place.sender);
   countTakenRequest(canister.meta, request);
   refundLater(round, request.from, request.cycles);
-}
-
-function dropOutput(
-  round: Round,
-  canister: CanisterState,
-  place: { readonly receiver: PrincipalKey; readonly at: number },
-): void {
-  const { outputs } = canister.queues;
-  const queue = outputs.get(place.receiver) as OutboundMessage[];
-  const [message] = queue.splice(place.at, 1) as [OutboundMessage];
-  if (queue.length === 0) outputs.delete(place.receiver);
-  countOutput(canister.meta, message, -1);
-  if (message.kind === "response") {
-    refundLater(round, message.to, message.input.refund);
-    return;
-  }
-  const { from, callbackId, cycles } = message.input;
-  enqueueResponse(round, from, {
-    kind: "response",
-    from: message.callee,
-    callbackId,
-    payload: routingReject(2, "Request timed out."),
-    refund: cycles,
-  });
 }

@@ -176,7 +176,7 @@ test("a best-effort call is answered at its deadline, and its late answer only b
   const script = calling({ to: principalKey(b), cycles: 1_000, payload: waits, timeoutSeconds: 1 });
   const request = subnet.submit({ canisterId: a, method: "run", arg: encodeScript(script) });
   assert.equal(subnet.status(request)?.kind, "processing");
-  assert.equal(subnet.results.at(-1)?.nextTimer, START_TIME + SECOND);
+  assert.equal(subnet.results.at(-1)?.nextTimer, START_TIME + 2n * SECOND);
   const total = totalCycles(subnet.state);
   subnet.round([], 2n * SECOND);
   assert.equal(subnet.status(request)?.kind, "rejected");

@@ -6,6 +6,7 @@
 import type { Height, PrincipalKey } from "@orrery/base";
 import type { CanisterState, IngressInput, MessageWork, RequestInput } from "@orrery/state";
 import { canPrepay } from "../cycles.ts";
+import { hasPassed } from "../messaging/deadlines.ts";
 import { lowMemoryReady } from "../messaging/low-memory.ts";
 import { countTakenRequest } from "../messaging/message-memory.ts";
 import { beginCall, beginTask, type TurnEnv } from "../messaging/run-message.ts";
@@ -56,7 +57,7 @@ export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks
 
 function take(env: TurnEnv, canister: CanisterState, input: IngressInput | RequestInput): NextWork {
   if (input.kind === "request") countTakenRequest(canister.meta, input);
-  if (input.kind === "request" && input.deadline !== 0n && input.deadline <= env.time) {
+  if (input.kind === "request" && hasPassed(input.deadline, env.time)) {
     // Its caller was told at the deadline; a request that nobody waits for is not started.
     env.outbox.executions++;
     if (input.cycles > 0n) env.outbox.refunds.push({ to: input.from, cycles: input.cycles });

@@ -19,7 +19,6 @@ import { countOutput, guaranteedResponseBytes } from "../messaging/message-memor
 import { boundedText, routingReject } from "../messaging/reject.ts";
 import type { Round } from "../scheduler/round.ts";
 import { newStream, streamTo } from "./induct.ts";
-import { refundLater } from "./outputs.ts";
 import { type Destination, routerOf } from "./routing.ts";
 
 /** Refunds may fill half of a stream: they are small, and messages shall not wait for all of them. */
@@ -122,14 +121,8 @@ function crossesEngine(round: Round, destination: Destination): boolean {
 
 function routeRequest(round: Round, message: Request, destination: Destination | null): void {
   const { input, callee } = message;
-  const { state } = round;
   if (destination?.own === true) {
     deliverRequest(round, callee, input);
-    return;
-  }
-  if (input.deadline !== 0n && input.deadline <= state.time) {
-    // Its caller hears of the deadline by itself.
-    refundLater(round, input.from, input.cycles);
     return;
   }
   const reject = (code: 1 | 3 | 5, text: string): void =>
@@ -150,7 +143,7 @@ function routeRequest(round: Round, message: Request, destination: Destination |
   }
   const bytes = utf8(input.methodName).length + input.payload.length;
   if (bytes > INTER_CANISTER_PAYLOAD_BYTES_MAX) reject(5, tooLarge(input.from, bytes));
-  else send(round, destination, message);
+  else send(round, destination, { kind: "request", callee, input });
 }
 
 function tooLarge(sender: CanisterId, bytes: number): string {

@@ -226,7 +226,8 @@ test("cycles of best-effort calls that come too late find their way back", () =>
   assert.equal(q.net.at(0).canister(q.a).queues.outputs.size, 1);
   q.net.at(0).round([], 2n * SECOND);
   q.net.rounds(2);
-  assert.equal(relayResult(q.net.settle(0, third)).code, 6);
+  const unsent = relayResult(q.net.settle(0, third));
+  assert.deepEqual([unsent.code, unsent.refunded], [2, call.cycles]);
   assert.equal(q.net.at(0).canister(q.a).queues.outputs.size, 0);
   assert.equal(stream(q, 0, 1).messages.length + Number(stream(q, 0, 1).begin), 1);
 });

@@ -75,7 +75,11 @@ const responseInput = union<ResponseInput>({
 });
 
 const outboundMessage = {
-  request: { callee: canisterId, input: requestInputCodec },
+  request: {
+    callee: canisterId,
+    input: requestInputCodec,
+    expires: optional(bigInteger) as Codec<bigint>,
+  },
   response: { to: canisterId, input: responseInput },
 };
 export const outputs: Codec<InputQueues["outputs"]> = textMap(list(union<OutboundMessage>(outboundMessage)));
