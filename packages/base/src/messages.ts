@@ -44,6 +44,10 @@ export interface BlockPayload {
   readonly responses?: readonly OutcallResponse[];
   /** Executions that go on over rounds get no slice in this one: the maker has not come as far. Not there when they do. */
   readonly holdsLong?: true;
+  /** Of blocks that begin an interval of consensus, which carry nothing else: its keys and members, encoded. */
+  readonly summary?: Uint8Array;
+  /** Dealings for keys of a later interval, encoded. Not there when there are none. At most `DEALINGS_PER_BLOCK_MAX`. */
+  readonly dealings?: readonly Uint8Array[];
 }
 
 /**
@@ -99,11 +103,17 @@ export function ingressBytesMax(subnetType: string): number {
 export const QUERY_STATS_PER_BLOCK_MAX = 1_000;
 /** Beside the limit of the messages: the largest message between subnets has 2 MiB, so a slice with one always fits. */
 export const XNET_BYTES_PER_BLOCK_MAX: number = 4 * 1024 * 1024;
+/** Each takes milliseconds to verify; there is time for all of an interval's. */
+export const DEALINGS_PER_BLOCK_MAX = 1;
+/** A dealing to some hundred members. */
+export const DEALING_BYTES_MAX: number = 256 * 1024;
+/** Two sets of keys twice, each of dealings by all members. */
+export const SUMMARY_BYTES_MAX: number = 16 * 1024 * 1024;
 /** Subnets that a block can hear of. */
 export const XNET_SLICES_PER_BLOCK_MAX = 1_000;
 
 export function encodeBlock(block: Block): Uint8Array {
-  const { queryStats, xnet, responses, holdsLong } = block.payload;
+  const { queryStats, xnet, responses, holdsLong, summary, dealings } = block.payload;
   return encodeCborBare({
     v: block.version,
     p: block.parent,
@@ -117,6 +127,8 @@ export function encodeBlock(block: Block): Uint8Array {
     ...(xnet === undefined ? {} : { x: xnet as readonly CborValue[] }),
     ...(responses === undefined ? {} : { a: responses.map(encodeResponse) }),
     ...(holdsLong === undefined ? {} : { l: holdsLong }),
+    ...(summary === undefined ? {} : { s: summary }),
+    ...(dealings === undefined ? {} : { d: dealings as readonly CborValue[] }),
   });
 }
 
@@ -150,6 +162,8 @@ export function decodeBlock(bytes: Uint8Array): Block {
       ...(fields.has("x") ? { xnet: decodeXnet(fields.get("x")) } : {}),
       ...(fields.has("a") ? { responses: decodeResponses(fields.get("a")) } : {}),
       ...(fields.has("l") ? { holdsLong: decodeHold(fields.get("l")) } : {}),
+      ...(fields.has("s") ? { summary: decodeSummary(fields.get("s")) } : {}),
+      ...(fields.has("d") ? { dealings: decodeDealings(fields.get("d")) } : {}),
     },
   };
   if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");
@@ -219,6 +233,21 @@ function decodeXnet(value: CborValue | undefined): readonly Uint8Array[] {
 function decodeHold(value: CborValue | undefined): true {
   if (value !== true) throw blockInvalid("hold of long executions");
   return value;
+}
+
+function decodeSummary(value: CborValue | undefined): Uint8Array {
+  if (!(value instanceof Uint8Array) || value.length > SUMMARY_BYTES_MAX)
+    throw blockInvalid("summary of an interval");
+  return value;
+}
+
+function decodeDealings(value: CborValue | undefined): readonly Uint8Array[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > DEALINGS_PER_BLOCK_MAX)
+    throw blockInvalid("list of dealings");
+  for (const dealing of value as readonly CborValue[]) {
+    if (!(dealing instanceof Uint8Array) || dealing.length > DEALING_BYTES_MAX) throw blockInvalid("dealing");
+  }
+  return value as Uint8Array[];
 }
 
 function natural(fields: CborMap, key: string): number {

@@ -27,13 +27,16 @@ function votes(view: DutyView, round: Round, kind: "notarization" | "finalizatio
 }
 
 function combined(
-  { environment, pool }: DutyView,
+  { environment, pool, schedule }: DutyView,
   round: Round,
   kind: ThresholdSignature["kind"],
 ): ThresholdSignature | null {
   if (round[kind] !== null) return null;
-  const { config, crypto } = environment;
-  const needed = kind === "certification" ? quorumOf(config.members) : randomnessThreshold(config.members);
+  const { config } = environment;
+  const place = schedule.at(round.height);
+  if (place === null) return null;
+  const { members, crypto } = place;
+  const needed = kind === "certification" ? quorumOf(members) : randomnessThreshold(members);
   for (const [key, signatures] of round.shares[kind]) {
     if (signatures.size < needed) continue;
     let content: Uint8Array = fromHex(key);

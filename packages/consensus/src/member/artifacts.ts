@@ -18,6 +18,9 @@ import {
 } from "@orrery/base";
 import { domainSep, sha256 } from "@orrery/crypto";
 
+/** `low`: f + 1 shares make a signature; `high`: 2f + 1 do, under the subnet's own key. */
+export type KeySet = "low" | "high";
+
 /** A member's place in the registry's order at the height. */
 export type MemberIndex = number;
 
@@ -86,7 +89,19 @@ export interface EquivocationProof {
   readonly signatures: readonly [Uint8Array, Uint8Array];
 }
 
+/** One message of one dealer for keys of the interval after the next summary. */
+export interface DealingArtifact {
+  readonly kind: "dealing";
+  /** Of the first block that can have it: the one after the summary of its interval. */
+  readonly height: Height;
+  readonly keys: KeySet;
+  readonly signer: MemberIndex;
+  readonly dealing: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
 export type Artifact =
+  | DealingArtifact
   | Proposal
   | VoteShare
   | Vote
@@ -114,13 +129,18 @@ export function weightOf(artifact: Artifact): number {
     case "notarization":
     case "finalization":
       return FRAME_BYTES + artifact.signatures.reduce((sum, [, signature]) => sum + signature.length, 0);
+    case "dealing":
+      return FRAME_BYTES + artifact.dealing.length;
     default:
       return FRAME_BYTES;
   }
 }
 
-function payloadWeight({ ingress, queryStats = [], xnet = [], responses = [] }: BlockPayload): number {
-  const bytes = [...ingress, ...xnet].reduce((sum, each) => sum + each.length, 0);
+const NOTHING = new Uint8Array(0);
+
+function payloadWeight(payload: BlockPayload): number {
+  const { ingress, queryStats = [], xnet = [], responses = [], dealings = [], summary = NOTHING } = payload;
+  const bytes = [...ingress, ...xnet, ...dealings, summary].reduce((sum, each) => sum + each.length, 0);
   const answers = responses.reduce(
     (sum, response) => sum + encodeCborBare(encodeResponse(response)).length,
     0,
@@ -152,12 +172,23 @@ export function artifactId(artifact: Artifact): string {
       return `${artifact.kind}/${height}`;
     case "equivocation":
       return `equivocation/${height}/${artifact.signer}`;
+    case "dealing":
+      return `dealing/${height}/${artifact.keys}/${artifact.signer}`;
   }
 }
 
 /** Bytes that a maker signs. */
 export function proposalContent(subnetId: SubnetId, height: Height, hash: Uint8Array): Uint8Array {
   return concatBytes(domainSep("orrery-block-proposal"), u64be(BigInt(height)), subnetId, hash);
+}
+
+/** Bytes that a dealer signs. */
+export function dealingContent(
+  subnetId: SubnetId,
+  { height, keys, dealing }: Pick<DealingArtifact, "height" | "keys" | "dealing">,
+): Uint8Array {
+  const what = `orrery-dkg-dealing-${keys}`;
+  return concatBytes(domainSep(what), u64be(BigInt(height)), subnetId, sha256(dealing));
 }
 
 export function voteContent(

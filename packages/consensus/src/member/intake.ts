@@ -79,9 +79,11 @@ export class Intake {
   }
 
   /** A quorum voted for the block, in one piece or share by share: one of it judged its contents. */
-  #isVouchedFor({ pool, environment }: DutyView, height: Height, hash: Uint8Array): boolean {
+  #isVouchedFor({ pool, schedule }: DutyView, height: Height, hash: Uint8Array): boolean {
     const shares = pool.peek(height)?.shares.notarization.get(toHex(hash));
-    return this.#vouched.has(height, hash) || (shares?.size ?? 0) >= quorumOf(environment.config.members);
+    const place = schedule.at(height);
+    const isQuorum = place !== null && (shares?.size ?? 0) >= quorumOf(place.members);
+    return isQuorum || this.#vouched.has(height, hash);
   }
 
   receive(artifact: Artifact, from: MemberIndex): void {
@@ -128,8 +130,10 @@ export class Intake {
 
   /** Heights at which something can follow from what came since. */
   judgeWaiting(): void {
-    const { finalizedHeight, beaconHeight } = this.#outlet.view().pool;
-    for (let height = Math.min(finalizedHeight, beaconHeight) + 1; height <= this.#reach; height++) {
+    const { pool, delivered } = this.#outlet.view();
+    const { finalizedHeight, beaconHeight, certifiedHeight } = pool;
+    const floor = Math.min(finalizedHeight, beaconHeight, certifiedHeight, delivered);
+    for (let height = floor + 1; height <= this.#reach; height++) {
       for (const waiting of this.#waiting.at(height)) {
         if (!this.#waiting.isHere(waiting)) continue;
         const view = this.#view();

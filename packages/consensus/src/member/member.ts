@@ -5,14 +5,22 @@
  */
 import { assert, type Height, type TimeNs } from "@orrery/base";
 import { aggregate } from "./aggregate.ts";
-import { type Artifact, type CatchUpPackage, catchUpHash, heightOf } from "./artifacts.ts";
+import {
+  type Artifact,
+  type CatchUpPackage,
+  catchUpHash,
+  type DealingArtifact,
+  heightOf,
+  type ThresholdShare,
+  type VoteShare,
+} from "./artifacts.ts";
 import { CHAIN_KEPT, type MemberSizes, sizesOf } from "./bounds.ts";
 import { aggregateCatchUp, catchUpOf, newestCatchUp, startOf } from "./catch-up.ts";
+import { deal } from "./dealings.ts";
 import {
   currentRound,
   type DutyView,
   finalize,
-  isOwn,
   makeBlock,
   nextTurn,
   notarize,
@@ -24,7 +32,9 @@ import { Intake } from "./intake.ts";
 import { place } from "./placing.ts";
 import { Pool, type Start } from "./pool.ts";
 import { Publications } from "./publications.ts";
+import { type Place, type Schedule, scheduleOf } from "./schedule.ts";
 import { OwnStates } from "./states.ts";
+import { decodeSummary } from "./summary.ts";
 import type { Kept, MemberEffect, MemberEnvironment, MemberInput } from "./types.ts";
 import type { ValidationView } from "./validate.ts";
 
@@ -43,6 +53,9 @@ export class Member {
   readonly #publications = new Publications();
   /** Height of the state that is being fetched: nothing is delivered meanwhile. */
   #syncing: Height | null = null;
+  readonly #schedule: Schedule;
+  /** Summaries up to this height are in the schedule. */
+  #scheduled: Height;
   readonly #dirty = new Set<Height>();
   #newestPackage: CatchUpPackage | null;
   /** Height of the package whose state took the place of one that had diverged. */
@@ -69,11 +82,13 @@ export class Member {
     this.#now = from.tip.time;
     this.#delivered = height;
     this.#states = new OwnStates(height);
+    this.#schedule = scheduleOf(environment, height, from.summary ?? null);
+    this.#scheduled = height;
     for (const artifact of artifacts) {
-      const isShare = artifact.kind.endsWith("_share");
       if (heightOf(artifact) > height) this.#put(artifact);
-      else if (isShare) continue;
-      if (!isShare || isOwn(artifact, this.#self)) this.#publish(artifact);
+      else if (isShare(artifact)) continue;
+      // Of shares its own are kept alone.
+      this.#publish(artifact);
     }
     // It went down before the state of the package was here.
     if (newest !== null && (kept?.stateHeight ?? height) < height) this.#fetch(newest);
@@ -86,6 +101,11 @@ export class Member {
   /** For those who watch from outside: not to be changed. */
   get pool(): Pool {
     return this.#pool;
+  }
+
+  /** Who takes part at a height, as far as that is final. */
+  place(height: Height): Place | null {
+    return this.#schedule.at(height);
   }
 
   /** How much is kept. */
@@ -130,8 +150,12 @@ export class Member {
     return effects;
   }
 
-  get #self(): number {
-    return this.#environment.config.self;
+  /** The subnet stands still: it has a catch-up package after which nothing is ordered as long as the registry says so. */
+  get isHalted(): boolean {
+    const { intervals, registryVersion } = this.#environment;
+    const summary = this.#newestPackage?.block.payload.summary;
+    if (intervals === undefined || summary === undefined || !decodeSummary(summary).halts) return false;
+    return intervals.record(registryVersion())?.halts ?? false;
   }
 
   #view(): View {
@@ -140,6 +164,8 @@ export class Member {
       environment: this.#environment,
       now: this.#now,
       executed: this.#states.height,
+      schedule: this.#schedule,
+      isHalted: this.isHalted,
       delivered: this.#delivered,
     };
   }
@@ -151,7 +177,7 @@ export class Member {
     const certified = this.#pool.peek(height)?.certification?.content ?? null;
     if (!this.#states.execute(height, rootHash, certified)) this.#diverge(height);
     if (this.#syncing !== null || height <= this.#pool.certifiedHeight || this.#states.isDiverged) return;
-    const share = thresholdShare(this.#environment, this.#pool.round(height), "certification", rootHash);
+    const share = thresholdShare(this.#view(), height, "certification", rootHash);
     if (share !== null) this.#add(share);
   }
 
@@ -204,6 +230,7 @@ export class Member {
     const beacon = shareBeacon(view);
     if (beacon !== null) this.#add(beacon);
     for (const share of shareTapes(view, this.#delivered)) this.#add(share);
+    for (const dealing of deal(view)) this.#add(dealing);
   }
 
   /** Its word for the next package, and the package once a quorum's words are here. */
@@ -214,7 +241,7 @@ export class Member {
       const catchUp = height > pool.catchUpHeight ? catchUpOf(pool, height, stateHash) : null;
       if (catchUp === null) continue;
       const content = catchUpHash(catchUp);
-      const share = thresholdShare(this.#environment, pool.round(height), "catch_up", content);
+      const share = thresholdShare(this.#view(), height, "catch_up", content);
       if (share !== null) this.#add(share);
       const whole = aggregateCatchUp(this.#view(), catchUp, content);
       if (whole !== null) this.#add(whole);
@@ -233,12 +260,17 @@ export class Member {
     const below = height - CHAIN_KEPT;
     this.#takeBack(this.#publications.takeBelow(below));
     this.#pool.forgetBelow(below);
+    this.#schedule.forget(below);
     this.#effects.push({ kind: "purge", below });
   }
 
   #startAgain(catchUp: CatchUpPackage): void {
-    this.#pool = this.#pool.goOnFrom(startOf(catchUp));
+    const start = startOf(catchUp);
+    this.#pool = this.#pool.goOnFrom(start);
     this.#delivered = catchUp.height;
+    if (start.summary !== undefined) this.#schedule.begin(catchUp.height, start.summary);
+    this.#scheduled = catchUp.height;
+    this.#learnSummaries();
     this.#fetch(catchUp);
   }
 
@@ -279,7 +311,7 @@ export class Member {
   #add(artifact: Artifact): void {
     this.#put(artifact);
     this.#progress = true;
-    if (!artifact.kind.endsWith("_share") || isOwn(artifact, this.#self)) {
+    if (!isShare(artifact) || artifact.signer === this.#schedule.at(heightOf(artifact))?.self) {
       this.#effects.push({ kind: "persist", artifact });
       this.#publish(artifact);
     }
@@ -301,5 +333,19 @@ export class Member {
     this.#dirty.add(height);
     if (artifact.kind === "beacon") this.#dirty.add(height + 1);
     place(this.#pool, artifact);
+    if (artifact.kind === "finalization") this.#learnSummaries();
   }
+
+  #learnSummaries(): void {
+    for (; this.#scheduled < this.#pool.finalizedHeight; this.#scheduled++) {
+      const height = this.#scheduled + 1;
+      const summary = this.#pool.finalizedAt(height)?.block.payload.summary;
+      if (summary !== undefined) this.#schedule.begin(height, decodeSummary(summary));
+    }
+  }
+}
+
+/** One member's part of something, which that member alone offers. */
+function isShare(artifact: Artifact): artifact is VoteShare | ThresholdShare | DealingArtifact {
+  return artifact.kind.endsWith("_share") || artifact.kind === "dealing";
 }

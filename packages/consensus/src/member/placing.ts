@@ -1,6 +1,7 @@
 /** Where a judged artifact goes in the pool, and whether it is there. */
-import { toHex } from "@orrery/base";
+import { equalBytes, toHex } from "@orrery/base";
 import { type Artifact, heightOf } from "./artifacts.ts";
+import { dealingKey } from "./dealings.ts";
 import type { Pool, ShareKind } from "./pool.ts";
 
 type Share = Extract<Artifact, { readonly kind: `${string}_share` }>;
@@ -38,6 +39,10 @@ export function isPlaced(pool: Pool, artifact: Artifact): boolean {
       return round[artifact.kind] !== null;
     case "equivocation":
       return round.equivocations.has(artifact.signer);
+    case "dealing": {
+      const known = round.dealings.get(dealingKey(artifact.keys, artifact.signer));
+      return known !== undefined && equalBytes(known.dealing, artifact.dealing);
+    }
     default:
       return round.shares[kindOf(artifact)].get(shareKey(artifact))?.has(artifact.signer) === true;
   }
@@ -74,6 +79,9 @@ export function place(pool: Pool, artifact: Exclude<Artifact, { readonly kind: "
       return;
     case "equivocation":
       round.equivocations.set(artifact.signer, artifact);
+      return;
+    case "dealing":
+      round.dealings.set(dealingKey(artifact.keys, artifact.signer), artifact);
       return;
     default: {
       const shares = round.shares[kindOf(artifact)];

@@ -7,6 +7,7 @@ import { blockHash } from "../step.ts";
 import {
   type Artifact,
   artifactId,
+  type DealingArtifact,
   type EquivocationProof,
   type HashKey,
   type MemberIndex,
@@ -16,6 +17,7 @@ import {
   type Vote,
 } from "./artifacts.ts";
 import type { Roles } from "./committee.ts";
+import type { Summary } from "./summary.ts";
 
 export type Signatures = Map<MemberIndex, Uint8Array>;
 
@@ -42,6 +44,8 @@ export interface Round {
     readonly catch_up: Map<HashKey, Signatures>;
   };
   readonly equivocations: Map<MemberIndex, EquivocationProof>;
+  /** Of the interval whose first height this is, by keys and dealer. */
+  readonly dealings: Map<string, DealingArtifact>;
   /** The first proposal of each maker whose signature is good, in the pool or not: a second one is the proof against it. */
   readonly firstSigned: Map<MemberIndex, Proposal>;
 }
@@ -68,6 +72,7 @@ function newRound(height: Height): Round {
       catch_up: new Map(),
     },
     equivocations: new Map(),
+    dealings: new Map(),
     firstSigned: new Map(),
   };
 }
@@ -76,6 +81,8 @@ function newRound(height: Height): Round {
 export interface Start {
   readonly tip: Tip;
   readonly beacon: Uint8Array;
+  /** Of its block, in subnets with intervals. */
+  readonly summary?: Summary;
 }
 
 export class Pool {

@@ -1,6 +1,9 @@
 /** What a member of a subnet is given, takes and asks for (docs/ARCHITECTURE.md, "Consensus"). */
-import type { Block, BlockPayload, Height, SubnetId, TimeNs } from "@orrery/base";
-import type { Artifact, CatchUpPackage, MemberIndex, ThresholdSignature } from "./artifacts.ts";
+import type { Block, BlockPayload, Height, NodeId, SubnetId, TimeNs } from "@orrery/base";
+import type { Artifact, CatchUpPackage, KeySet, MemberIndex, ThresholdSignature } from "./artifacts.ts";
+import type { Epoch } from "./summary.ts";
+
+export type { KeySet } from "./artifacts.ts";
 
 /** Parameters of a subnet's record in the registry. */
 export interface SubnetRules {
@@ -8,19 +11,17 @@ export interface SubnetRules {
   readonly unitDelayNs: TimeNs;
   /** Before the first block of a round is notarized: bounds the rate of blocks. */
   readonly initialNotaryDelayNs: TimeNs;
-  /** Heights from one catch-up package to the next. */
+  /** Heights from one catch-up package to the next. With intervals, of which each has its own length, it is not used. */
   readonly catchUpInterval: number;
 }
 
+/** `self` and `members` are of a subnet whose members never change; with intervals they are not used. */
 export interface MemberConfig {
   readonly subnetId: SubnetId;
   readonly self: MemberIndex;
   readonly members: number;
   readonly rules: SubnetRules;
 }
-
-/** `low`: f + 1 shares make a signature; `high`: 2f + 1 do, under the subnet's own key. */
-export type KeySet = "low" | "high";
 
 /** What the disk has when a member starts. */
 export interface Kept {
@@ -65,12 +66,63 @@ export interface Payloads {
   judge(payload: BlockPayload, context: PayloadContext): PayloadJudgement;
 }
 
+/** What the registry says of the subnet at a version. */
+export interface SubnetRecord {
+  /** In the order in which they are counted. */
+  readonly members: readonly NodeId[];
+  /** Heights from one summary to the next. */
+  readonly intervalLength: number;
+  /** The subnet stands still at the next summary. */
+  readonly halts: boolean;
+}
+
+/** One run of key generation: the same for everybody, from final blocks. */
+export interface DkgConfig {
+  /** Height of the summary that began the interval in which it runs. */
+  readonly start: Height;
+  readonly keys: KeySet;
+  /** Of the receivers. */
+  readonly registryVersion: number;
+  readonly dealers: readonly NodeId[];
+  readonly receivers: readonly NodeId[];
+  /** Shares that make a signature. */
+  readonly threshold: number;
+  readonly dealingsNeeded: number;
+  /** The transcript of the dealers' key, where the receivers get the same key; null for a fresh one. */
+  readonly reshared: Uint8Array | null;
+}
+
+/**
+ * Key generation, as consensus needs it. `later` where a host computes it beside consensus: the next step asks again. Everybody comes to the
+ * same answers; nothing throws on what others made.
+ */
+export interface Dkg {
+  /** This member's, the same whenever it is asked. */
+  createDealing(config: DkgConfig, dealer: MemberIndex): Uint8Array | "later";
+  verifyDealing(config: DkgConfig, dealer: MemberIndex, dealing: Uint8Array): boolean | "later";
+  /** The transcript of verified dealings, by ascending dealer; null when there is none of them. */
+  aggregate(
+    config: DkgConfig,
+    dealings: readonly (readonly [MemberIndex, Uint8Array])[],
+  ): Uint8Array | null | "later";
+  /** Signs as the member of the epoch that this node is, and verifies as everybody. */
+  load(epoch: Epoch): MemberCrypto | "later";
+}
+
 export interface MemberEnvironment {
   readonly config: MemberConfig;
+  /** Of members that never change; with intervals it verifies wholes of the subnet's own key. */
   readonly crypto: MemberCrypto;
   readonly payloads: Payloads;
   /** Newest version of the registry that this member knows. */
   readonly registryVersion: () => number;
+  /** Where members and keys change: the start then has the summary of its block. */
+  readonly intervals?: {
+    readonly nodeId: NodeId;
+    /** Null for versions that are not known here. */
+    readonly record: (registryVersion: number) => SubnetRecord | null;
+    readonly dkg: Dkg;
+  };
 }
 
 export type MemberInput =

@@ -2,12 +2,13 @@
  * Judges what others send (Internet Computer Consensus; block contexts as in consensus of the replica). Nothing enters the pool
  * otherwise. `later` waits for something that is on its way: a parent, a beacon, a state, the time.
  */
-import { compareBytes, equalBytes, type Height, type TimeNs, toHex } from "@orrery/base";
+import { type Block, compareBytes, equalBytes, type Height, type TimeNs, toHex } from "@orrery/base";
 import { blockHash } from "../step.ts";
 import {
   type Artifact,
   type CatchUpPackage,
   catchUpHash,
+  type DealingArtifact,
   type EquivocationProof,
   type HashKey,
   heightOf,
@@ -23,8 +24,10 @@ import {
   type VoteShare,
   voteContent,
 } from "./artifacts.ts";
+import { checkDealing, closingSummary, intervalAt, isEmpty, isHalting, judgeDealings } from "./dealings.ts";
 import { CATCH_UP_GAP_MAX, type DutyView, keysOf, withRoles } from "./duties.ts";
 import type { Signatures } from "./pool.ts";
+import { encodeSummary } from "./summary.ts";
 
 export type Verdict =
   | "valid"
@@ -36,7 +39,7 @@ export type Verdict =
 /** A hash and a signature as long as they are. */
 const HASH_BYTES = 32;
 /** All that fits into a block by the limits of its sections, and more: nobody needs a larger artifact. */
-export const ARTIFACT_BYTES_MAX: number = 16 * 1024 * 1024;
+export const ARTIFACT_BYTES_MAX: number = 32 * 1024 * 1024;
 
 export interface ValidationView extends DutyView {
   readonly delivered: Height;
@@ -48,7 +51,7 @@ const invalid = (why: string): Verdict => ({ invalid: why });
 
 /** Whether everything that it could be of use for is over. */
 export function isStale(
-  { pool, delivered }: Pick<ValidationView, "pool" | "delivered">,
+  { pool, delivered, schedule }: Pick<ValidationView, "pool" | "delivered" | "schedule">,
   artifact: Artifact,
 ): boolean {
   const height = heightOf(artifact);
@@ -65,6 +68,8 @@ export function isStale(
     case "catch_up":
     case "catch_up_share":
       return height <= pool.catchUpHeight;
+    case "dealing":
+      return schedule.startOf(height) !== null && schedule.nextSummary(height) <= pool.finalizedHeight;
     default:
       return height <= pool.finalizedHeight;
   }
@@ -74,20 +79,21 @@ export function isStale(
  * The highest height at which others can be useful: an honest member goes no further before the next catch-up package, and then there
  * is one. Nothing but packages is taken from above.
  */
-export function windowTop({ pool, environment }: Pick<DutyView, "pool" | "environment">): Height {
+export function windowTop({ pool, schedule }: Pick<DutyView, "pool" | "schedule">): Height {
   // A block above the last notarized one, and the beacon above that.
-  return pool.catchUpHeight + environment.config.rules.catchUpInterval + CATCH_UP_GAP_MAX + 2;
+  return schedule.nextSummary(pool.catchUpHeight) + CATCH_UP_GAP_MAX + 2;
 }
 
 /** Whether maker, rank and signature are right, whatever the block says. */
 export function checkMaker(view: DutyView, proposal: Proposal): Verdict {
   const { block, hash, signer, signature } = proposal;
-  const { config, crypto } = view.environment;
+  const { config } = view.environment;
+  const place = view.schedule.at(block.height);
   const round = withRoles(view, block.height);
-  if (round === null) return "later";
+  if (round === null || place === null) return "later";
   if (round.roles.makers.indexOf(signer) !== block.rank) return invalid("its maker does not have its rank");
   if (!equalBytes(blockHash(block), hash)) return invalid("its hash is another one's");
-  return crypto.verify(signer, proposalContent(config.subnetId, block.height, hash), signature)
+  return place.crypto.verify(signer, proposalContent(config.subnetId, block.height, hash), signature)
     ? "valid"
     : invalid("its maker did not sign it");
 }
@@ -98,6 +104,8 @@ function checkContext(view: DutyView, { block }: Proposal, parent: Tip): Verdict
   if (certifiedHeight < parent.certifiedHeight) return invalid("its certified height decreases");
   if (certifiedHeight >= block.height) return invalid("its certified height is not below its own");
   if (registryVersion < parent.registryVersion) return invalid("its registry version decreases");
+  // What was ordered since that state is not all here.
+  if (certifiedHeight < view.pool.start.tip.height) return "later";
   const { pool, environment, now, executed } = view;
   const certified = Math.min(pool.certifiedHeight, executed);
   const ahead = time > now || certifiedHeight > certified || registryVersion > environment.registryVersion();
@@ -108,7 +116,7 @@ function checkContext(view: DutyView, { block }: Proposal, parent: Tip): Verdict
 export function checkBlock(view: ValidationView, proposal: Proposal): Verdict {
   const { pool, environment } = view;
   const { block, hash } = proposal;
-  const { height, context, payload } = block;
+  const { height } = block;
   if (height > pool.notarizedHeight + 1) return "later";
   const parent = pool.notarizedTip(height - 1, block.parent);
   if (parent === null) return "later";
@@ -118,20 +126,55 @@ export function checkBlock(view: ValidationView, proposal: Proposal): Verdict {
   if (pool.peek(height)?.equivocations.has(proposal.signer) === true) return "later";
   const verdict = checkContext(view, proposal, parent);
   if (verdict !== "valid") return verdict;
+  return environment.intervals === undefined
+    ? checkSections(view, block, parent)
+    : checkInInterval(view, block, parent);
+}
+
+/** What is for execution. */
+function checkSections(
+  { pool, environment }: DutyView,
+  { height, context, payload }: Block,
+  parent: Tip,
+): Verdict {
   const { time, certifiedHeight } = context;
   const past = pool.chain(height - 1, parent.hash, certifiedHeight).map((each) => each.payload);
   const judged = environment.payloads.judge(payload, { height, time, certifiedHeight, past });
   return judged.kind === "invalid" ? invalid(judged.reason) : judged.kind;
 }
 
+/** Summaries and dealings beside it. */
+function checkInInterval(view: DutyView, block: Block, parent: Tip): Verdict {
+  const { height, context, payload } = block;
+  const { summary, dealings } = payload;
+  const start = view.schedule.startOf(height - 1);
+  const interval = start === null ? null : intervalAt(view, start, parent);
+  const isSummary = view.schedule.isSummary(height);
+  if (interval === null || isSummary === null) return "later";
+  if (isSummary) {
+    if (summary === undefined) return invalid("its summary is missing");
+    if (dealings !== undefined || !isEmpty(payload)) return invalid("it has more than its summary");
+    const expected = closingSummary(view, interval, parent, context.registryVersion);
+    if (expected === "later") return "later";
+    return equalBytes(encodeSummary(expected), summary) ? "valid" : invalid("its summary is wrong");
+  }
+  if (summary !== undefined) return invalid("it has a summary inside an interval");
+  const judged = judgeDealings(view, interval, parent, dealings ?? []);
+  if (judged !== "valid") return judged;
+  if (isHalting(view, interval, context))
+    return isEmpty(payload) ? "valid" : invalid("it orders something while the subnet halts");
+  return checkSections(view, block, parent);
+}
+
 function checkVoteShare(view: DutyView, share: VoteShare): Verdict {
   const { environment } = view;
+  const place = view.schedule.at(share.height);
   const round = withRoles(view, share.height);
-  if (round === null) return "later";
+  if (round === null || place === null) return "later";
   if (!round.roles.committee.has(share.signer)) return invalid("its signer is not of the committee");
   const kind = share.kind === "notarization_share" ? "notarization" : "finalization";
   const message = voteContent(kind, environment.config.subnetId, share.height, share.hash);
-  if (!environment.crypto.verify(share.signer, message, share.signature))
+  if (!place.crypto.verify(share.signer, message, share.signature))
     return invalid("its signer did not sign it");
   // A notary may come from every rank to a lower one; there is one block that it finalizes.
   const most = kind === "notarization" ? round.roles.makers.length : 1;
@@ -148,15 +191,16 @@ function contentsOf(shares: ReadonlyMap<HashKey, Signatures>, signer: MemberInde
 /** Whether a quorum signed, whatever is known of the block. */
 export function checkSigners(view: DutyView, vote: Vote): Verdict {
   const { environment } = view;
+  const place = view.schedule.at(vote.height);
   const round = withRoles(view, vote.height);
-  if (round === null) return "later";
+  if (round === null || place === null) return "later";
   const { committee, quorum } = round.roles;
   if (vote.signatures.length !== quorum) return invalid(`it has not ${quorum} signatures`);
   const message = voteContent(vote.kind, environment.config.subnetId, vote.height, vote.hash);
   let before: MemberIndex = -1;
   for (const [signer, signature] of vote.signatures) {
     if (signer <= before || !committee.has(signer)) return invalid("its signers are not of the committee");
-    if (!environment.crypto.verify(signer, message, signature)) return invalid("a signature is wrong");
+    if (!place.crypto.verify(signer, message, signature)) return invalid("a signature is wrong");
     before = signer;
   }
   return "valid";
@@ -171,12 +215,14 @@ export function checkVoted({ pool }: DutyView, vote: Vote): Verdict {
 }
 
 function thresholdVerdict(
-  { pool, environment }: ValidationView,
+  { pool, environment, schedule }: ValidationView,
   artifact: ThresholdShare | ThresholdSignature,
   kind: ThresholdKind,
 ): Verdict {
   const { height, content, signature } = artifact;
-  if (kind === "catch_up" && height % environment.config.rules.catchUpInterval !== 0)
+  const place = schedule.at(height);
+  if (place === null) return "later";
+  if (kind === "catch_up" && schedule.isSummary(height) !== true)
     return invalid("there is no catch-up package of its height");
   const keys = keysOf(kind);
   if (content.length !== (keys === "high" ? HASH_BYTES : 0)) return invalid("its content is another one's");
@@ -188,12 +234,9 @@ function thresholdVerdict(
   }
   const message = thresholdContent(kind, environment.config.subnetId, height, before);
   if (!("signer" in artifact))
-    return environment.crypto.verifyWhole(keys, message, signature)
-      ? "valid"
-      : invalid("its signature is wrong");
+    return place.crypto.verifyWhole(keys, message, signature) ? "valid" : invalid("its signature is wrong");
   const { signer } = artifact;
-  if (!environment.crypto.verifyShare(keys, signer, message, signature))
-    return invalid("its signature is wrong");
+  if (!place.crypto.verifyShare(keys, signer, message, signature)) return invalid("its signature is wrong");
   const shares = pool.peek(height)?.shares[kind];
   return shares === undefined || contentsOf(shares, signer) === 0
     ? "valid"
@@ -203,13 +246,14 @@ function thresholdVerdict(
 function checkEquivocation(view: DutyView, proof: EquivocationProof): Verdict {
   const { environment } = view;
   const { hashes, signatures } = proof;
+  const place = view.schedule.at(proof.height);
   const round = withRoles(view, proof.height);
-  if (round === null) return "later";
+  if (round === null || place === null) return "later";
   if (!round.roles.makers.includes(proof.signer)) return invalid("its signer makes no block there");
   if (compareBytes(hashes[0], hashes[1]) >= 0) return invalid("its two blocks are one");
   for (const [i, hash] of hashes.entries()) {
     const message = proposalContent(environment.config.subnetId, proof.height, hash);
-    if (!environment.crypto.verify(proof.signer, message, signatures[i] as Uint8Array))
+    if (!place.crypto.verify(proof.signer, message, signatures[i] as Uint8Array))
       return invalid("the maker did not sign both blocks");
   }
   return "valid";
@@ -225,7 +269,13 @@ function checkCatchUp({ environment }: ValidationView, catchUp: CatchUpPackage):
 /** Everything but proposals and votes, which are judged in two parts; nothing stale comes here. */
 export function check(
   view: ValidationView,
-  artifact: VoteShare | ThresholdShare | ThresholdSignature | EquivocationProof | CatchUpPackage,
+  artifact:
+    | VoteShare
+    | ThresholdShare
+    | ThresholdSignature
+    | EquivocationProof
+    | CatchUpPackage
+    | DealingArtifact,
 ): Verdict {
   switch (artifact.kind) {
     case "notarization_share":
@@ -235,6 +285,8 @@ export function check(
       return checkEquivocation(view, artifact);
     case "catch_up":
       return checkCatchUp(view, artifact);
+    case "dealing":
+      return checkDealing(view, artifact);
     case "beacon":
     case "beacon_share":
       return thresholdVerdict(view, artifact, "beacon");

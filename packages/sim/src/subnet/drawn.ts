@@ -23,14 +23,18 @@ export function drawnRun(seed: number): SubnetRun {
     duplicate: random.next() * 0.1,
     crashPerSecond: random.next() * 0.08,
     partitionPerSecond: random.next() * 0.08,
+    changePerSecond: random.next() * 0.2,
+    haltPerSecond: random.chance(0.3) ? 0.05 : 0,
     corruptPerSecond: random.next() * 0.02,
   };
   return {
     seed,
     nodes,
+    spares: random.chance(0.2) ? null : 1 + random.below(3),
     seconds: SECONDS,
     messagesPerSecond: 3,
-    catchUpInterval: 5 + random.below(30),
+    // Room for the dealings that both sets of keys take, one a block.
+    catchUpInterval: 3 * faulty + 8 + random.below(30),
     faults,
   };
 }

@@ -16,6 +16,12 @@ export interface FaultPlan {
   readonly skewNs: bigint;
   /** In a second of virtual time and an honest node: chance that its state breaks, as far as fewer than f are faulty. */
   readonly corruptPerSecond: number;
+  /** In a second of virtual time: chance that the registry changes members; that it halts the subnet, and for how long, ns. */
+  readonly changePerSecond: number;
+  readonly haltPerSecond: number;
+  readonly haltedNs: readonly [bigint, bigint];
+  /** Nodes learn of the registry's versions at most so much later, ns. */
+  readonly registryDelayNs: bigint;
   /** How the nodes at the lowest places misbehave; at most f of them keep the subnet safe and alive. */
   readonly byzantine: readonly Misbehaviour[];
 }
@@ -33,6 +39,10 @@ export const MISBEHAVIOURS = [
   "invalid_blocks",
   /** Certifies another state. */
   "wrong_certification",
+  /** Deals keys that do not fit. */
+  "wrong_dealings",
+  /** Its summaries make itself the only member. */
+  "wrong_summaries",
   /** Sends whatever its keys can sign, and what others did not, for every height. */
   "flood",
 ] as const;
@@ -52,6 +62,10 @@ export const CALM: FaultPlan = {
   partedNs: [0n, 0n],
   skewNs: 0n,
   corruptPerSecond: 0,
+  changePerSecond: 0,
+  haltPerSecond: 0,
+  haltedNs: [0n, 0n],
+  registryDelayNs: 0n,
   byzantine: [],
 };
 
@@ -65,5 +79,9 @@ export const STORMY: FaultPlan = {
   partedNs: [SECOND, 20n * SECOND],
   skewNs: 200n * MS,
   corruptPerSecond: 0,
+  changePerSecond: 0.1,
+  haltPerSecond: 0,
+  haltedNs: [SECOND, 15n * SECOND],
+  registryDelayNs: 2n * SECOND,
   byzantine: [],
 };

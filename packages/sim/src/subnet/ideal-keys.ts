@@ -10,6 +10,16 @@ import { sha256 } from "@orrery/crypto";
 /** Signatures that are remembered as good: each is verified by every member. */
 const REMEMBERED_MAX = 100_000;
 
+export interface KeyNames {
+  readonly own: string;
+  readonly basic: (signer: number) => string;
+  readonly share: (keys: KeySet, signer: number) => string;
+  readonly ownShare: (keys: KeySet) => string;
+  readonly whole: (keys: KeySet) => string;
+  /** Shares that make a signature. */
+  readonly needed: (keys: KeySet) => number;
+}
+
 export class IdealKeys {
   readonly #secret: Uint8Array;
   readonly #members: number;
@@ -31,26 +41,36 @@ export class IdealKeys {
     return signature;
   }
 
-  /** What the member at `index` can do. */
+  /** What the member at `index` can do, where members and keys never change. */
   of(index: number): MemberCrypto {
+    const members = this.#members;
+    return this.named({
+      own: `basic ${index}`,
+      basic: (signer) => `basic ${signer}`,
+      share: (keys, signer) => `${keys} ${signer}`,
+      ownShare: (keys) => `${keys} ${index}`,
+      whole: (keys) => `${keys} whole`,
+      needed: (keys) => (keys === "low" ? randomnessThreshold(members) : quorumOf(members)),
+    });
+  }
+
+  /** What a member can do whose keys have these names. */
+  named(names: KeyNames): MemberCrypto {
     const verified = (who: string, message: Uint8Array, signature: Uint8Array): boolean =>
       equalBytes(this.#sign(who, message), signature);
     return {
-      sign: (message) => this.#sign(`basic ${index}`, message),
-      verify: (signer, message, signature) => verified(`basic ${signer}`, message, signature),
-      signShare: (keys, message) => this.#sign(`${keys} ${index}`, message),
-      verifyShare: (keys, signer, message, signature) => verified(`${keys} ${signer}`, message, signature),
+      sign: (message) => this.#sign(names.own, message),
+      verify: (signer, message, signature) => verified(names.basic(signer), message, signature),
+      signShare: (keys, message) => this.#sign(names.ownShare(keys), message),
+      verifyShare: (keys, signer, message, signature) =>
+        verified(names.share(keys, signer), message, signature),
       combine: (keys, message, shares) => {
-        const good = shares.filter(([signer, share]) => verified(`${keys} ${signer}`, message, share));
-        const needed = this.#needed(keys);
-        assert(new Set(good.map(([signer]) => signer)).size >= needed, "too few shares are combined");
-        return this.#sign(`${keys} whole`, message);
+        const good = shares.filter(([signer, share]) => verified(names.share(keys, signer), message, share));
+        const signers = new Set(good.map(([signer]) => signer));
+        assert(signers.size >= names.needed(keys), "too few shares are combined");
+        return this.#sign(names.whole(keys), message);
       },
-      verifyWhole: (keys, message, signature) => verified(`${keys} whole`, message, signature),
+      verifyWhole: (keys, message, signature) => verified(names.whole(keys), message, signature),
     };
-  }
-
-  #needed(keys: KeySet): number {
-    return keys === "low" ? randomnessThreshold(this.#members) : quorumOf(this.#members);
   }
 }

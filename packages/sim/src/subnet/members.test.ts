@@ -12,7 +12,6 @@ import {
   proposalContent,
   thresholdContent,
   voteContent,
-  windowTop,
 } from "@orrery/consensus/member";
 import { countOf, Members, publishedBy, SUBNET, stateOf } from "./members.testkit.ts";
 
@@ -133,9 +132,8 @@ test("what is of use to nobody yet is turned away, and asked for again when it i
   members.arrives = (to) => to !== 0;
   members.runTo(45);
   const member = members.member(0);
-  const rules = { unitDelayNs: 1n, initialNotaryDelayNs: 1n, catchUpInterval: 10 };
-  const config = { subnetId: SUBNET, self: 0, members: 4, rules };
-  const top = windowTop({ pool: member.pool, environment: { config } as never });
+  // The next package's height, as many notarized ones as may follow it, a block and its beacon.
+  const top = 10 + 130 + 2;
   const own = members.crypto(3);
   const share = (height: number): Artifact => ({
     kind: "tape_share",

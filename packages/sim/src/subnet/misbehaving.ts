@@ -2,10 +2,13 @@
  * What members say to the others, honest or not (simulated actors): a misbehaving one runs the real member and twists what leaves it,
  * with its own keys alone.
  */
-import { compareBytes, type SubnetId, utf8 } from "@orrery/base";
+import { compareBytes, type Height, type SubnetId, utf8 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
+  dealingContent,
+  decodeSummary,
+  encodeSummary,
   heightOf,
   type MemberCrypto,
   type Proposal,
@@ -18,10 +21,16 @@ import { sha256 } from "@orrery/crypto";
 import type { Misbehaviour } from "./faults.ts";
 
 interface Means {
-  readonly crypto: MemberCrypto;
   readonly subnetId: SubnetId;
-  readonly index: number;
   readonly nodes: number;
+  /** Its index and keys at a height; null where it looks on. */
+  readonly place: (height: Height) => { readonly index: number; readonly crypto: MemberCrypto } | null;
+}
+
+/** At one height. */
+interface Signer extends Omit<Means, "place"> {
+  readonly index: number;
+  readonly crypto: MemberCrypto;
 }
 
 export interface Actor {
@@ -33,7 +42,7 @@ export interface Actor {
 const NOTHING: readonly Artifact[] = [];
 
 function voteFor(
-  { crypto, subnetId, index }: Means,
+  { crypto, subnetId, index }: Signer,
   kind: "notarization" | "finalization",
   { block, hash }: Proposal,
 ): VoteShare {
@@ -42,14 +51,14 @@ function voteFor(
   return { kind: `${kind}_share`, height, hash, signer: index, signature };
 }
 
-function signed({ crypto, subnetId, index }: Means, block: Proposal["block"]): Proposal {
+function signed({ crypto, subnetId, index }: Signer, block: Proposal["block"]): Proposal {
   const hash = blockHash(block);
   const signature = crypto.sign(proposalContent(subnetId, block.height, hash));
   return { kind: "proposal", block, hash, signer: index, signature };
 }
 
 /** The same a nanosecond later. */
-function twin(means: Means, { block }: Proposal): Proposal {
+function twin(means: Signer, { block }: Proposal): Proposal {
   const time = block.context.time + 1n;
   return signed(means, { ...block, context: { ...block.context, time } });
 }
@@ -62,7 +71,7 @@ const FLOOD_BLOCKS = 3;
 const FLOOD_BYTES = 50_000;
 
 /** Blocks, votes, shares and proofs of its own that no honest member has, and a forged copy of another's block. */
-function flood(means: Means, artifact: Artifact): readonly Artifact[] {
+function flood(means: Signer, artifact: Artifact): readonly Artifact[] {
   const { crypto, subnetId, index } = means;
   const around = heightOf(artifact);
   const junk: Artifact[] = [];
@@ -101,7 +110,7 @@ function flood(means: Means, artifact: Artifact): readonly Artifact[] {
 }
 
 /** What the kind of misbehaviour makes of an artifact; `own`: whether it is the member's. */
-function twist(kind: Misbehaviour, means: Means, artifact: Artifact): (to: number) => readonly Artifact[] {
+function twist(kind: Misbehaviour, means: Signer, artifact: Artifact): (to: number) => readonly Artifact[] {
   const { index, subnetId, crypto, nodes } = means;
   const own = "signer" in artifact && artifact.signer === index;
   switch (kind) {
@@ -139,6 +148,22 @@ function twist(kind: Misbehaviour, means: Means, artifact: Artifact): (to: numbe
       const bad = signed(means, { ...block, payload: { ...block.payload, ingress: twice } });
       return () => [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
     }
+    case "wrong_dealings": {
+      if (artifact.kind !== "dealing" || !own) return () => [artifact];
+      const dealing = sha256(artifact.dealing);
+      const message = dealingContent(subnetId, { ...artifact, dealing });
+      return () => [{ ...artifact, dealing, signature: crypto.sign(message) }];
+    }
+    case "wrong_summaries": {
+      if (artifact.kind !== "proposal" || !own || artifact.block.payload.summary === undefined)
+        return () => [artifact];
+      const summary = decodeSummary(artifact.block.payload.summary);
+      const members = summary.current.members.slice(0, 1);
+      const next = { ...summary.current, members };
+      const payload = { ingress: [], summary: encodeSummary({ ...summary, next }) };
+      const bad = signed(means, { ...artifact.block, payload });
+      return () => [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
+    }
     case "flood":
       return () => [...flood(means, artifact), artifact];
     case "wrong_certification": {
@@ -152,5 +177,11 @@ function twist(kind: Misbehaviour, means: Means, artifact: Artifact): (to: numbe
 
 export function actorFor(kind: Misbehaviour | null, means: Means): Actor {
   if (kind === null) return { isHonest: true, say: (artifact) => () => [artifact] };
-  return { isHonest: false, say: (artifact) => twist(kind, means, artifact) };
+  const say = (artifact: Artifact): ((to: number) => readonly Artifact[]) => {
+    const place = means.place(heightOf(artifact));
+    const { subnetId, nodes } = means;
+    if (place !== null) return twist(kind, { subnetId, nodes, ...place }, artifact);
+    return () => (kind === "silent" ? NOTHING : [artifact]);
+  };
+  return { isHonest: false, say };
 }

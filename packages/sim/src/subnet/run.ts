@@ -19,6 +19,8 @@ const RECOVERY_HEIGHTS = 10;
 export interface SubnetRun {
   readonly seed: number;
   readonly nodes: number;
+  /** Nodes that can take the places of others; with `null` members and keys never change. */
+  readonly spares: number | null;
   /** Of virtual time with faults. */
   readonly seconds: number;
   /** Clients' messages in each of them. */
@@ -37,6 +39,9 @@ export interface SubnetVerdict {
   readonly events: number;
   /** States that nodes fetched from others. */
   readonly syncs: number;
+  /** Summaries that are final, and versions of the registry that came into force after the first. */
+  readonly intervals: number;
+  readonly changes: number;
   /** Broken states that were found and replaced. */
   readonly healings: number;
   /** Of virtual time, whole. */
@@ -46,10 +51,11 @@ export interface SubnetVerdict {
 }
 
 export function runSubnet(run: SubnetRun): SubnetVerdict {
-  const { seed, nodes, seconds, messagesPerSecond, catchUpInterval, faults } = run;
+  const { seed, nodes, spares, seconds, messagesPerSecond, catchUpInterval, faults } = run;
   const world = new World({
     seed,
     nodes,
+    spares,
     config: {
       subnetId: sha256(utf8("simulated subnet")).subarray(0, 29) as Uint8Array as SubnetId,
       rules: { unitDelayNs: SECOND, initialNotaryDelayNs: (3n * SECOND) / 10n, catchUpInterval },
@@ -74,12 +80,15 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
   }
   world.heal();
   const healedAt = world.now;
+  const newest = world.registry.version;
   const goal = world.commonHeight + RECOVERY_HEIGHTS;
   // Clients ask again for what they have no answer to.
   for (const message of messages) world.submit(message);
   const isWell = (): boolean =>
     world.commonHeight >= goal &&
     world.checkers.missing(messages) === 0 &&
+    // The newest members have taken over.
+    (spares === null || world.versionInForce >= newest) &&
     // Broken states are found, and replaced.
     world.checkers.corrupted.size === 0;
   while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
@@ -92,6 +101,8 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     rounds: world.checkers.height,
     events: world.events,
     syncs: world.syncs,
+    intervals: world.summaries.size,
+    changes: world.versionInForce - 1,
     healings: world.checkers.healings,
     seconds: Number((world.now - startedAt) / SECOND),
     recoverySeconds: recovered ? Number(world.now - healedAt) / Number(SECOND) : null,

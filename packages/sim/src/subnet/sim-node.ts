@@ -11,6 +11,7 @@ import {
   type MemberConfig,
   type MemberCrypto,
   type MemberEffect,
+  type MemberEnvironment,
   type MemberInput,
   type PayloadContext,
   type PayloadJudgement,
@@ -25,6 +26,10 @@ export interface SimNodeOptions {
   readonly config: MemberConfig;
   readonly crypto: MemberCrypto;
   readonly start: Start;
+  readonly index: number;
+  readonly registryVersion: () => number;
+  /** Where members and keys change. */
+  readonly intervals?: MemberEnvironment["intervals"];
   /** Of the state before the first block. */
   readonly rootHash: Uint8Array;
 }
@@ -66,7 +71,7 @@ export class SimNode implements Payloads {
   }
 
   get index(): number {
-    return this.#options.config.self;
+    return this.#options.index;
   }
 
   /** From what the disk has; the effects that follow from it. */
@@ -75,7 +80,8 @@ export class SimNode implements Payloads {
       config: this.#options.config,
       crypto: this.#options.crypto,
       payloads: this,
-      registryVersion: () => 1,
+      registryVersion: this.#options.registryVersion,
+      ...(this.#options.intervals === undefined ? {} : { intervals: this.#options.intervals }),
     };
     if (this.#distrusted !== null) this.#dropStates(this.#distrusted);
     this.#distrusted = null;

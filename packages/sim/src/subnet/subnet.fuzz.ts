@@ -9,6 +9,7 @@ const PROGRESS_EVERY = 10;
 
 const [first = "1", count = "100"] = process.argv.slice(2);
 let [rounds, events, syncs, healings, virtual] = [0, 0, 0, 0, 0];
+let [intervals, changes] = [0, 0];
 const startedMs = performance.now();
 for (let seed = Number(first); seed < Number(first) + Number(count); seed++) {
   const run = drawnRun(seed);
@@ -17,6 +18,8 @@ for (let seed = Number(first); seed < Number(first) + Number(count); seed++) {
   events += result.events;
   syncs += result.syncs;
   healings += result.healings;
+  intervals += result.intervals;
+  changes += result.changes;
   virtual += result.seconds;
   if (result.verdict !== "ok") {
     const { nodes, faults } = run;
@@ -32,6 +35,6 @@ for (let seed = Number(first); seed < Number(first) + Number(count); seed++) {
 }
 const seconds = (performance.now() - startedMs) / 1_000;
 console.log(
-  `${count} seeds, ${rounds} rounds, ${events} events, ${syncs} states fetched, ${healings} broken ones healed: all safe, all alive again; ` +
+  `${count} seeds, ${rounds} rounds, ${events} events, ${intervals} intervals, ${changes} registry versions in force, ${syncs} states fetched, ${healings} broken ones healed: all safe, all alive again; ` +
     `${(virtual / seconds).toFixed(0)} times as fast as the clock`,
 );

@@ -5,7 +5,7 @@ import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "./faults.ts";
 import { runSubnet, type SubnetVerdict } from "./run.ts";
 
 const run = (nodes: number, seed: number, faults: FaultPlan, seconds = 20): SubnetVerdict =>
-  runSubnet({ seed, nodes, seconds, messagesPerSecond: 2, catchUpInterval: 20, faults });
+  runSubnet({ seed, nodes, spares: 2, seconds, messagesPerSecond: 2, catchUpInterval: 20, faults });
 
 test("with honest leaders a block takes the notary's delay and two crossings, whatever the size", () => {
   for (const nodes of [1, 4, 13]) {

@@ -8,20 +8,25 @@ import {
   type Artifact,
   artifactId,
   type CatchUpPackage,
+  decodeSummary,
   faultsOf,
   type MemberConfig,
+  type MemberCrypto,
   type MemberEffect,
   poolBounds,
   type Start,
+  type Summary,
 } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { type Random, seededRandom } from "../random.ts";
 import { Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { FaultPlan } from "./faults.ts";
+import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
 import { type Actor, actorFor } from "./misbehaving.ts";
 import { SimNode } from "./sim-node.ts";
+import { nodeIdOf, SimRegistry } from "./sim-registry.ts";
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
@@ -34,7 +39,10 @@ const EXECUTION_NS: bigint = 5n * MS;
 
 export interface WorldOptions {
   readonly seed: number;
+  /** Members at first. */
   readonly nodes: number;
+  /** Nodes that can become members; with `null` members and keys never change. */
+  readonly spares: number | null;
   readonly config: Omit<MemberConfig, "self" | "members">;
   readonly start: Start;
   readonly rootHash: Uint8Array;
@@ -49,6 +57,8 @@ type Event =
       readonly node: number;
       readonly height: Height;
       readonly rootHash: Uint8Array;
+      /** Of a catch-up height. */
+      readonly isWhole: boolean;
       readonly life: number;
     }
   /** The state of a catch-up package, from whoever has it. */
@@ -61,6 +71,7 @@ type Event =
     }
   | { readonly kind: "boot"; readonly node: number }
   | { readonly kind: "heal" }
+  | { readonly kind: "resume" }
   | { readonly kind: "second" };
 
 export class World {
@@ -74,6 +85,10 @@ export class World {
   readonly #lives: number[];
   readonly #wakes: (bigint | null)[];
   readonly checkers: Checkers = new Checkers();
+  readonly registry: SimRegistry;
+  readonly #delays: readonly bigint[];
+  /** Summaries that were delivered, and versions whose members took over. */
+  readonly summaries: Map<Height, Summary> = new Map();
   #parted: ReadonlySet<number> | null = null;
   #faulty = true;
   #trace: Uint8Array = new Uint8Array(32);
@@ -84,23 +99,24 @@ export class World {
   mostWaiting = 0;
 
   constructor(options: WorldOptions) {
-    const { seed, nodes, config, start, rootHash, faults } = options;
+    const { seed, nodes, spares, config, faults } = options;
     this.#options = options;
     this.#random = seededRandom(seed);
-    this.now = start.tip.time + SECOND;
-    const keys = new IdealKeys(seed, nodes);
-    const indices = Array.from({ length: nodes }, (_, index) => index);
-    this.nodes = indices.map(
-      (self) =>
-        new SimNode({ config: { ...config, self, members: nodes }, crypto: keys.of(self), start, rootHash }),
-    );
+    this.now = options.start.tip.time + SECOND;
+    const members = Array.from({ length: nodes }, (_, index) => index);
+    const { catchUpInterval: intervalLength } = config.rules;
+    this.registry = new SimRegistry({ members, intervalLength, halts: false });
+    const indices = Array.from({ length: nodes + (spares ?? 0) }, (_, index) => index);
+    this.nodes = this.#makeNodes(indices);
     this.#actors = indices.map((index) =>
       actorFor(faults.byzantine[index] ?? null, {
-        crypto: keys.of(index),
         subnetId: config.subnetId,
-        index,
         nodes,
+        place: (height) => this.#placeOf(index, height),
       }),
+    );
+    this.#delays = indices.map(() =>
+      BigInt(Math.floor(this.#random.next() * Number(faults.registryDelayNs))),
     );
     const skew = Number(faults.skewNs);
     this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
@@ -108,6 +124,61 @@ export class World {
     this.#wakes = indices.map(() => null);
     for (const index of indices) this.#boot(index);
     this.#queue.plan(this.now + SECOND, { kind: "second" });
+  }
+
+  #makeNodes(indices: readonly number[]): readonly SimNode[] {
+    const { seed, nodes, spares, config, rootHash, start } = this.#options;
+    const keys = new IdealKeys(seed, nodes);
+    const dkg = new IdealDkg(seed, keys);
+    const current = dkg.genesis(this.registry.newest.members.map(nodeIdOf), 1);
+    const length = config.rules.catchUpInterval;
+    const summary: Summary = { length, nextLength: length, halts: false, current, next: null };
+    return indices.map((index) => {
+      const nodeId = nodeIdOf(index);
+      const own = dkg.of(nodeId);
+      const crypto = spares === null ? keys.of(index) : (own.load(current) as MemberCrypto);
+      const dealt = {
+        intervals: { nodeId, dkg: own, record: (version: number) => this.registry.record(version) },
+      };
+      return new SimNode({
+        config: { ...config, self: index, members: nodes },
+        crypto,
+        index,
+        rootHash,
+        start: spares === null ? start : { ...start, summary },
+        registryVersion: () => this.registry.versionAt(this.now, this.#delays[index] ?? 0n),
+        ...(spares === null ? {} : dealt),
+      });
+    });
+  }
+
+  #placeOf(node: number, height: Height): { index: number; crypto: MemberCrypto } | null {
+    const place = this.nodes[node]?.member?.place(height) ?? null;
+    return place === null || place.self === null ? null : { index: place.self, crypto: place.crypto };
+  }
+
+  /** Newest version of the registry whose members are the subnet's by now. */
+  get versionInForce(): number {
+    const newest = [...this.summaries.keys()].reduce((a, b) => Math.max(a, b), 0);
+    return this.summaries.get(newest)?.current.registryVersion ?? 1;
+  }
+
+  /** Other members, from a while later on: honest ones come and go, so that no more of them are faulty than may be. */
+  changeMembers(): void {
+    const { newest } = this.registry;
+    const honest = newest.members.filter((index) => this.isHonest(index));
+    const spare = this.nodes.map(({ index }) => index).filter((index) => !newest.members.includes(index));
+    const comes = spare[this.#random.below(spare.length)];
+    const goes = honest[this.#random.below(honest.length)];
+    if (comes === undefined || goes === undefined) return;
+    const members = newest.members.map((index) => (index === goes ? comes : index));
+    this.registry.change({ ...newest, members }, this.now);
+  }
+
+  /** The subnet stands still at the next summary, or goes on. */
+  halt(halts: boolean): void {
+    if (this.registry.newest.halts !== halts)
+      this.registry.change({ ...this.registry.newest, halts }, this.now);
   }
 
   isHonest(node: number): boolean {
@@ -127,6 +198,7 @@ export class World {
   heal(): void {
     this.#faulty = false;
     this.#parted = null;
+    this.halt(false);
     for (const node of this.nodes) if (!node.isUp) this.#boot(node.index);
   }
 
@@ -155,7 +227,11 @@ export class World {
       case "executed":
         if (this.#lives[event.node] !== event.life) return;
         this.checkers.executed(event.node, event.height, event.rootHash);
-        this.#executed(event.node, event.height, event.rootHash);
+        this.#tell(event.node, { kind: "executed", height: event.height, rootHash: event.rootHash });
+        if (event.isWhole) {
+          const stateHash = sha256(event.rootHash);
+          this.#tell(event.node, { kind: "checkpointed", height: event.height, stateHash });
+        }
         return;
       case "fetch":
         if (this.#lives[event.node] === event.life) this.#fetch(event);
@@ -165,6 +241,10 @@ export class World {
         return;
       case "heal":
         this.#parted = null;
+        return;
+      case "resume":
+        this.halt(false);
+        for (const node of this.nodes) this.#tell(node.index);
         return;
       case "second":
         this.#second();
@@ -244,13 +324,12 @@ export class World {
     if (this.isHonest(node.index)) this.checkers.delivered({ node: node.index, height, hash, block });
     const rootHash = node.execute(height, hash, tape.signature, payload.ingress);
     const life = this.#lives[node.index] as number;
-    this.#queue.plan(this.now + EXECUTION_NS, { kind: "executed", node: node.index, height, rootHash, life });
-  }
-
-  #executed(node: number, height: Height, rootHash: Uint8Array): void {
-    this.#tell(node, { kind: "executed", height, rootHash });
-    if (height % this.#options.config.rules.catchUpInterval === 0)
-      this.#tell(node, { kind: "checkpointed", height, stateHash: sha256(rootHash) });
+    if (payload.summary !== undefined) this.summaries.set(height, decodeSummary(payload.summary));
+    const { spares, config } = this.#options;
+    const isWhole =
+      spares === null ? height % config.rules.catchUpInterval === 0 : payload.summary !== undefined;
+    const executed = { kind: "executed", node: node.index, height, rootHash, isWhole, life } as const;
+    this.#queue.plan(this.now + EXECUTION_NS, executed);
   }
 
   #planFetch(node: number, { height, stateHash }: CatchUpPackage): void {
@@ -309,8 +388,8 @@ export class World {
   }
 
   #checkSizes(): void {
-    const { nodes, config } = this.#options;
-    const bounds = poolBounds(nodes, config.rules.catchUpInterval);
+    const { config } = this.#options;
+    const bounds = poolBounds(this.nodes.length, config.rules.catchUpInterval);
     for (const { index, member } of this.nodes) {
       if (member === null || !this.isHonest(index)) continue;
       const { sizes } = member;
@@ -331,16 +410,27 @@ export class World {
       this.#queue.plan(this.now + this.#between(awayNs), { kind: "boot", node: node.index });
     }
     this.#corruptSome();
+    this.#changeRegistry();
     if (this.#parted === null && this.#random.chance(partitionPerSecond)) {
       this.#parted = new Set(this.nodes.map(({ index }) => index).filter(() => this.#random.chance(0.5)));
       this.#queue.plan(this.now + this.#between(partedNs), { kind: "heal" });
     }
   }
 
+  #changeRegistry(): void {
+    const { spares, faults } = this.#options;
+    if (spares === null) return;
+    if (this.#random.chance(faults.changePerSecond)) this.changeMembers();
+    if (this.registry.newest.halts || !this.#random.chance(faults.haltPerSecond)) return;
+    this.halt(true);
+    this.#queue.plan(this.now + this.#between(faults.haltedNs), { kind: "resume" });
+  }
+
   /** Never more nodes than may be faulty. */
   #corruptSome(): void {
-    const { corruptPerSecond, byzantine } = this.#options.faults;
-    const most = faultsOf(this.nodes.length) - byzantine.length;
+    const { nodes, faults } = this.#options;
+    const { corruptPerSecond, byzantine } = faults;
+    const most = faultsOf(nodes) - byzantine.length;
     for (const node of this.nodes) {
       if (!node.isUp || !this.isHonest(node.index) || this.checkers.corrupted.size >= most) continue;
       if (!this.#random.chance(corruptPerSecond)) continue;

@@ -1,0 +1,218 @@
+/**
+ * Dealings of key generation: made once in an interval by each of its members, offered to all, and put into blocks, from which the summary
+ * that closes the interval takes them. A block's dealings are judged like the rest of it.
+ */
+import {
+  type Block,
+  type BlockPayload,
+  type CborValue,
+  DEALINGS_PER_BLOCK_MAX,
+  decodeCbor,
+  encodeCborBare,
+  type Height,
+  OrreryError,
+} from "@orrery/base";
+import { type DealingArtifact, dealingContent, type HashKey } from "./artifacts.ts";
+import type { DutyView } from "./duties.ts";
+import type { Pool } from "./pool.ts";
+import {
+  configOf,
+  decodeSummary,
+  type IntervalContext,
+  KEY_SETS,
+  type Summary,
+  summaryAfter,
+} from "./summary.ts";
+import type { DkgConfig, KeySet } from "./types.ts";
+
+type View = Pick<DutyView, "pool" | "environment" | "schedule">;
+
+export function encodeDealing({ height, keys, signer, dealing, signature }: DealingArtifact): Uint8Array {
+  return encodeCborBare([height, keys, signer, dealing, signature]);
+}
+
+/** `block_invalid` for anything else. */
+export function decodeDealing(bytes: Uint8Array): DealingArtifact {
+  const value = decodeCbor(bytes);
+  const fields = Array.isArray(value) ? (value as readonly CborValue[]) : [];
+  const [height, keys, signer, dealing, signature] = fields;
+  const isWhole = fields.length === 5 && Number.isSafeInteger(height) && Number.isSafeInteger(signer);
+  const isKeys = keys === "low" || keys === "high";
+  if (!isWhole || !isKeys || !(dealing instanceof Uint8Array) || !(signature instanceof Uint8Array))
+    throw new OrreryError("block_invalid", "not a dealing: its fields");
+  return { kind: "dealing", height: height as number, keys, signer: signer as number, dealing, signature };
+}
+
+/** One text for what a dealer deals once. */
+export const dealingKey = (keys: KeySet, signer: number): HashKey => `${keys}/${signer}`;
+
+/** The interval that began at a height on the chain that ends at `tip`. */
+export function intervalAt(
+  { pool }: Pick<View, "pool">,
+  start: Height,
+  tip: { readonly height: Height; readonly hash: Uint8Array },
+): IntervalContext | null {
+  if (start === pool.start.tip.height) {
+    const { summary, tip: first } = pool.start;
+    return summary === undefined ? null : { start, summary, registryVersion: first.registryVersion };
+  }
+  const block = pool.finalizedAt(start)?.block ?? pool.chain(tip.height, tip.hash, start - 1).at(-1);
+  const encoded = block?.payload.summary;
+  if (block === undefined || encoded === undefined) return null;
+  return { start, summary: decodeSummary(encoded), registryVersion: block.context.registryVersion };
+}
+
+function configFor({ environment }: View, interval: IntervalContext, keys: KeySet): DkgConfig | null {
+  const record = environment.intervals?.record(interval.registryVersion) ?? null;
+  return record === null ? null : configOf(interval, record, keys);
+}
+
+/** The interval of a height, once its summary is final. */
+function finalInterval({ pool, schedule }: View, height: Height): IntervalContext | null {
+  const start = schedule.startOf(height);
+  if (start === null || start > pool.finalizedHeight) return null;
+  const hash = pool.finalizedAt(pool.finalizedHeight)?.hash ?? pool.start.tip.hash;
+  return intervalAt({ pool }, start, { height: pool.finalizedHeight, hash });
+}
+
+/** This member's dealings of the interval, as far as they are missing. */
+export function deal(view: View): readonly DealingArtifact[] {
+  const { pool, environment, schedule } = view;
+  const { intervals } = environment;
+  if (intervals === undefined) return [];
+  const interval = finalInterval(view, pool.finalizedHeight);
+  if (interval === null) return [];
+  const height = interval.start + 1;
+  const place = schedule.at(interval.start);
+  if (place === null || place.self === null) return [];
+  const { self, crypto } = place;
+  const round = pool.round(height);
+  const made: DealingArtifact[] = [];
+  for (const keys of KEY_SETS) {
+    if (round.dealings.has(dealingKey(keys, self))) continue;
+    const config = configFor(view, interval, keys);
+    const dealing = config === null ? "later" : intervals.dkg.createDealing(config, self);
+    if (dealing === "later") continue;
+    const message = dealingContent(environment.config.subnetId, { height, keys, dealing });
+    made.push({ kind: "dealing", height, keys, signer: self, dealing, signature: crypto.sign(message) });
+  }
+  return made;
+}
+
+export type DealingVerdict = "valid" | "later" | { readonly invalid: string };
+
+/** `interval`: the one that it is said to be of. */
+function judgeDealing(view: View, interval: IntervalContext, artifact: DealingArtifact): DealingVerdict {
+  const { environment, schedule } = view;
+  const { height, keys, signer, dealing, signature } = artifact;
+  const place = schedule.at(interval.start);
+  const config = configFor(view, interval, keys);
+  if (place === null || config === null || environment.intervals === undefined) return "later";
+  if (height !== interval.start + 1) return { invalid: "its dealing is of another interval" };
+  if (signer < 0 || signer >= place.members) return { invalid: "its dealer is not a member" };
+  const message = dealingContent(environment.config.subnetId, { height, keys, dealing });
+  if (!place.crypto.verify(signer, message, signature)) return { invalid: "its dealer did not sign it" };
+  const verdict = environment.intervals.dkg.verifyDealing(config, signer, dealing);
+  if (verdict === "later") return verdict;
+  return verdict ? "valid" : { invalid: "the dealing is wrong" };
+}
+
+export function checkDealing(view: View, artifact: DealingArtifact): DealingVerdict {
+  const { pool, environment } = view;
+  if (environment.intervals === undefined) return { invalid: "keys of the subnet never change" };
+  const interval = finalInterval(view, artifact.height - 1);
+  if (interval === null) return "later";
+  const known = pool.peek(artifact.height)?.dealings.get(dealingKey(artifact.keys, artifact.signer));
+  const verdict = judgeDealing(view, interval, artifact);
+  return verdict === "valid" && known !== undefined ? { invalid: "its dealer deals twice" } : verdict;
+}
+
+interface ChainEnd {
+  readonly height: Height;
+  readonly hash: Uint8Array;
+}
+
+/** In the blocks of the interval up to `tip`, oldest first. */
+function dealingsIn(pool: Pool, interval: IntervalContext, tip: ChainEnd): readonly DealingArtifact[] {
+  return pool
+    .chain(tip.height, tip.hash, interval.start)
+    .flatMap(({ payload }) => payload.dealings ?? [])
+    .map(decodeDealing)
+    .reverse();
+}
+
+/** For the next block: of this member's pool, what the chain has not. */
+export function dealingsFor(view: View, interval: IntervalContext, tip: ChainEnd): readonly Uint8Array[] {
+  const { pool } = view;
+  const known = pool.peek(interval.start + 1)?.dealings;
+  if (known === undefined || known.size === 0) return [];
+  const inChain = dealingsIn(pool, interval, tip);
+  const there = new Set(inChain.map(({ keys, signer }) => dealingKey(keys, signer)));
+  // Room in blocks is for what a transcript still takes.
+  const isEnough = (keys: KeySet): boolean => {
+    const config = configFor(view, interval, keys);
+    return config !== null && inChain.filter((each) => each.keys === keys).length >= config.dealingsNeeded;
+  };
+  const wanted = new Set(KEY_SETS.filter((keys) => !isEnough(keys)));
+  return [...known]
+    .filter(([key, { keys }]) => wanted.has(keys) && !there.has(key))
+    .sort(([x], [y]) => (x < y ? -1 : 1))
+    .slice(0, DEALINGS_PER_BLOCK_MAX)
+    .map(([, dealing]) => encodeDealing(dealing));
+}
+
+export function judgeDealings(
+  view: View,
+  interval: IntervalContext,
+  tip: ChainEnd,
+  dealings: readonly Uint8Array[],
+): DealingVerdict {
+  const there = new Set(
+    dealingsIn(view.pool, interval, tip).map(({ keys, signer }) => dealingKey(keys, signer)),
+  );
+  for (const bytes of dealings) {
+    let dealing: DealingArtifact;
+    try {
+      dealing = decodeDealing(bytes);
+    } catch (error) {
+      return { invalid: (error as Error).message };
+    }
+    const key = dealingKey(dealing.keys, dealing.signer);
+    if (there.has(key)) return { invalid: "it has a dealing twice" };
+    there.add(key);
+    const verdict = judgeDealing(view, interval, dealing);
+    if (verdict !== "valid") return verdict;
+  }
+  return "valid";
+}
+
+/** The summary of the block above `tip`, which closes the interval; null where the registry is behind. */
+export function closingSummary(
+  { pool, environment }: View,
+  interval: IntervalContext,
+  tip: ChainEnd,
+  registryVersion: number,
+): Summary | "later" {
+  const { intervals } = environment;
+  const record = intervals?.record(interval.registryVersion) ?? null;
+  const newest = intervals?.record(registryVersion) ?? null;
+  if (intervals === undefined || record === null || newest === null) return "later";
+  const dealings = dealingsIn(pool, interval, tip);
+  return summaryAfter({ interval, record, dealings, newest, dkg: intervals.dkg });
+}
+
+/** Whether nothing may be ordered in a block: the subnet stands still after the interval's summary, as far as its maker knew. */
+export function isHalting(
+  { environment }: Pick<View, "environment">,
+  interval: IntervalContext,
+  block: Pick<Block["context"], "registryVersion">,
+): boolean {
+  if (!interval.summary.halts) return false;
+  return environment.intervals?.record(block.registryVersion)?.halts ?? false;
+}
+
+/** Without anything for execution. */
+export function isEmpty({ ingress, queryStats, xnet, responses, holdsLong }: BlockPayload): boolean {
+  const sections = [queryStats, xnet, responses, holdsLong];
+  return ingress.length === 0 && sections.every((section) => section === undefined);
+}

@@ -1,0 +1,59 @@
+/**
+ * The registry's history of a simulated subnet: versions that come to be while it runs, each known to a node a while later. Nodes are numbered;
+ * their ids are made of the numbers.
+ */
+import type { NodeId } from "@orrery/base";
+import type { SubnetRecord } from "@orrery/consensus/member";
+
+const NODE_ID_BYTES = 29;
+
+export function nodeIdOf(index: number): NodeId {
+  const id = new Uint8Array(NODE_ID_BYTES);
+  new DataView(id.buffer).setUint32(0, index + 1);
+  return id as NodeId;
+}
+
+/** The subnet at a version: members by number. */
+export interface SimRecord {
+  readonly members: readonly number[];
+  readonly intervalLength: number;
+  readonly halts: boolean;
+}
+
+export class SimRegistry {
+  readonly #versions: { readonly record: SimRecord; readonly at: bigint }[] = [];
+  readonly #known: SubnetRecord[] = [];
+
+  constructor(first: SimRecord) {
+    this.change(first, 0n);
+  }
+
+  /** Newest version that there is. */
+  get version(): number {
+    return this.#versions.length;
+  }
+
+  get newest(): SimRecord {
+    return (this.#versions.at(-1) as { record: SimRecord }).record;
+  }
+
+  change(record: SimRecord, at: bigint): void {
+    this.#versions.push({ record, at });
+    const { members, intervalLength, halts } = record;
+    this.#known.push({ members: members.map(nodeIdOf), intervalLength, halts });
+  }
+
+  /** Newest version that a node knows which learns of everything `delay` later. */
+  versionAt(now: bigint, delay: bigint): number {
+    const version = this.#versions.findLastIndex(({ at }) => at === 0n || at + delay <= now);
+    return version + 1;
+  }
+
+  record(version: number): SubnetRecord | null {
+    return this.#known[version - 1] ?? null;
+  }
+
+  membersOf(version: number): readonly number[] {
+    return this.#versions[version - 1]?.record.members ?? [];
+  }
+}
