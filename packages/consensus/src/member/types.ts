@@ -114,7 +114,7 @@ export interface MemberEnvironment {
   /** Of members that never change; with intervals it verifies wholes of the subnet's own key. */
   readonly crypto: MemberCrypto;
   readonly payloads: Payloads;
-  /** Newest version of the registry that this member knows. */
+  /** Newest version of the registry that this member knows. Where it changes, tell the member the time: it may go on then. */
   readonly registryVersion: () => number;
   /** Where members and keys change: the start then has the summary of its block. */
   readonly intervals?: {

@@ -11,6 +11,8 @@ const SECOND = 1_000_000_000n;
 const START = 1_800_000_000n * SECOND;
 /** In which a healed subnet has to go on and order everything. */
 const RECOVERY_NS: bigint = 300n * SECOND;
+/** From a block's delivery to its state. */
+const EXECUTION_NS: bigint = 5_000_000n;
 /** How often it is looked at. */
 const RECOVERY_STEP_NS: bigint = SECOND / 10n;
 /** Heights that it has to come further after it is healed. */
@@ -50,12 +52,14 @@ export interface SubnetVerdict {
   readonly recoverySeconds: number | null;
 }
 
-export function runSubnet(run: SubnetRun): SubnetVerdict {
-  const { seed, nodes, spares, seconds, messagesPerSecond, catchUpInterval, faults } = run;
-  const world = new World({
+/** At its start. */
+export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): World {
+  const { seed, nodes, spares, catchUpInterval, faults } = run;
+  return new World({
     seed,
     nodes,
     spares,
+    executionNs,
     config: {
       subnetId: sha256(utf8("simulated subnet")).subarray(0, 29) as Uint8Array as SubnetId,
       rules: { unitDelayNs: SECOND, initialNotaryDelayNs: (3n * SECOND) / 10n, catchUpInterval },
@@ -67,6 +71,11 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     rootHash: new Uint8Array(32),
     faults,
   });
+}
+
+export function runSubnet(run: SubnetRun): SubnetVerdict {
+  const { spares, seconds, messagesPerSecond } = run;
+  const world = worldFor(run);
   const startedAt = world.now;
   const messages: Uint8Array[] = [];
   for (let second = 0; second < seconds; second++) {

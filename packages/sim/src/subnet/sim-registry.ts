@@ -43,6 +43,17 @@ export class SimRegistry {
     this.#known.push({ members: members.map(nodeIdOf), intervalLength, halts });
   }
 
+  /** Another node in a member's place. */
+  replace(goes: number, comes: number, at: bigint): void {
+    const members = this.newest.members.map((index) => (index === goes ? comes : index));
+    this.change({ ...this.newest, members }, at);
+  }
+
+  /** The subnet stands still at the next summary, or goes on. */
+  halt(halts: boolean, at: bigint): void {
+    if (this.newest.halts !== halts) this.change({ ...this.newest, halts }, at);
+  }
+
   /** Newest version that a node knows which learns of everything `delay` later. */
   versionAt(now: bigint, delay: bigint): number {
     const version = this.#versions.findLastIndex(({ at }) => at === 0n || at + delay <= now);
@@ -51,9 +62,5 @@ export class SimRegistry {
 
   record(version: number): SubnetRecord | null {
     return this.#known[version - 1] ?? null;
-  }
-
-  membersOf(version: number): readonly number[] {
-    return this.#versions[version - 1]?.record.members ?? [];
   }
 }

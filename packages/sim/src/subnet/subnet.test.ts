@@ -2,7 +2,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "./faults.ts";
-import { runSubnet, type SubnetVerdict } from "./run.ts";
+import { runSubnet, type SubnetVerdict, worldFor } from "./run.ts";
+import type { World } from "./world.ts";
+
+const SECOND = 1_000_000_000n;
+
+const worldOf = (faults: FaultPlan, catchUpInterval: number, executionNs?: bigint): World =>
+  worldFor(
+    { seed: 1, nodes: 4, spares: 1, seconds: 0, messagesPerSecond: 0, catchUpInterval, faults },
+    executionNs,
+  );
 
 const run = (nodes: number, seed: number, faults: FaultPlan, seconds = 20): SubnetVerdict =>
   runSubnet({ seed, nodes, spares: 2, seconds, messagesPerSecond: 2, catchUpInterval: 20, faults });
@@ -45,4 +54,54 @@ for (const kind of MISBEHAVIOURS) {
 test("a subnet without a quorum stands still, and says nothing wrong", () => {
   const { verdict, violations } = run(4, 1, { ...CALM, byzantine: ["silent", "silent"] });
   assert.deepEqual([verdict, violations], ["stalled", []]);
+});
+
+test("members come and go at intervals, and the newest of them are the subnet's in the end", () => {
+  let [changes, intervals] = [0, 0];
+  for (const seed of [1, 2]) {
+    const { verdict, violations, ...result } = runSubnet({
+      seed,
+      nodes: 4,
+      spares: 3,
+      seconds: 30,
+      messagesPerSecond: 2,
+      catchUpInterval: 10,
+      faults: { ...CALM, changePerSecond: 0.2, registryDelayNs: 2_000_000_000n },
+    });
+    assert.deepEqual([verdict, violations], ["ok", []]);
+    changes += result.changes;
+    intervals += result.intervals;
+  }
+  assert.ok(changes >= 6 && intervals >= 18, `${changes} changes in ${intervals} intervals`);
+});
+
+test("a subnet that the registry halts stands still at a package, with nothing ordered after it, and goes on later", () => {
+  const world = worldOf({ ...CALM }, 10);
+  world.run(world.now + 5n * SECOND);
+  world.halt(true);
+  world.run(world.now + 20n * SECOND);
+  const heights = new Set(world.nodes.map(({ member }) => member?.pool.notarizedHeight));
+  const [catchUp] = world.nodes.map(({ member }) => member?.pool.catchUpHeight ?? 0);
+  assert.ok(world.nodes.every(({ member }) => member?.isHalted === true));
+  const message = new Uint8Array(8).fill(7);
+  world.submit(message);
+  world.run(world.now + 20n * SECOND);
+  assert.deepEqual(new Set(world.nodes.map(({ member }) => member?.pool.notarizedHeight)), heights);
+  assert.equal(world.checkers.missing([message]), 1);
+  const [stood] = heights;
+  assert.ok(catchUp !== undefined && stood !== undefined && stood - catchUp < 10);
+  world.halt(false);
+  world.run(world.now + 30n * SECOND);
+  assert.ok(world.commonHeight > stood + 20);
+  assert.equal(world.checkers.missing([message]), 0);
+  assert.deepEqual(world.checkers.violations, []);
+});
+
+test("a subnet with certification far behind still makes the package at which it halts", () => {
+  // Executing takes longer than whole intervals do: the chain stops at its bounds before it knows of the state.
+  const world = worldOf({ ...CALM }, 10, 60n * SECOND);
+  world.halt(true);
+  world.run(world.now + 900n * SECOND);
+  assert.ok(world.nodes.every(({ member }) => member?.isHalted === true));
+  assert.deepEqual(world.checkers.violations, []);
 });

@@ -10,23 +10,19 @@ import {
   type CatchUpPackage,
   decodeSummary,
   faultsOf,
-  type MemberConfig,
   type MemberCrypto,
   type MemberEffect,
   poolBounds,
-  type Start,
   type Summary,
 } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { type Random, seededRandom } from "../random.ts";
 import { Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
-import type { FaultPlan } from "./faults.ts";
-import { IdealDkg } from "./ideal-dkg.ts";
-import { IdealKeys } from "./ideal-keys.ts";
 import { type Actor, actorFor } from "./misbehaving.ts";
-import { SimNode } from "./sim-node.ts";
-import { nodeIdOf, SimRegistry } from "./sim-registry.ts";
+import type { SimNode } from "./sim-node.ts";
+import { SimRegistry } from "./sim-registry.ts";
+import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
@@ -34,50 +30,11 @@ const SECOND: bigint = 1_000n * MS;
 const RESEND_NS: bigint = 250n * MS;
 /** Of a state from another node. */
 const FETCH_NS: bigint = 500n * MS;
-/** From a block's delivery to its state. */
-const EXECUTION_NS: bigint = 5n * MS;
-
-export interface WorldOptions {
-  readonly seed: number;
-  /** Members at first. */
-  readonly nodes: number;
-  /** Nodes that can become members; with `null` members and keys never change. */
-  readonly spares: number | null;
-  readonly config: Omit<MemberConfig, "self" | "members">;
-  readonly start: Start;
-  readonly rootHash: Uint8Array;
-  readonly faults: FaultPlan;
-}
-
-type Event =
-  | { readonly kind: "receive"; readonly from: number; readonly to: number; readonly artifact: Artifact }
-  | { readonly kind: "wake"; readonly node: number }
-  | {
-      readonly kind: "executed";
-      readonly node: number;
-      readonly height: Height;
-      readonly rootHash: Uint8Array;
-      /** Of a catch-up height. */
-      readonly isWhole: boolean;
-      readonly life: number;
-    }
-  /** The state of a catch-up package, from whoever has it. */
-  | {
-      readonly kind: "fetch";
-      readonly node: number;
-      readonly height: Height;
-      readonly stateHash: Uint8Array;
-      readonly life: number;
-    }
-  | { readonly kind: "boot"; readonly node: number }
-  | { readonly kind: "heal" }
-  | { readonly kind: "resume" }
-  | { readonly kind: "second" };
 
 export class World {
   readonly #options: WorldOptions;
   readonly #random: Random;
-  readonly #queue = new EventQueue<Event>();
+  readonly #queue = new EventQueue<WorldEvent>();
   readonly nodes: readonly SimNode[];
   readonly #actors: readonly Actor[];
   readonly #skews: readonly bigint[];
@@ -86,7 +43,6 @@ export class World {
   readonly #wakes: (bigint | null)[];
   readonly checkers: Checkers = new Checkers();
   readonly registry: SimRegistry;
-  readonly #delays: readonly bigint[];
   /** Summaries that were delivered, and versions whose members took over. */
   readonly summaries: Map<Height, Summary> = new Map();
   #parted: ReadonlySet<number> | null = null;
@@ -107,7 +63,11 @@ export class World {
     const { catchUpInterval: intervalLength } = config.rules;
     this.registry = new SimRegistry({ members, intervalLength, halts: false });
     const indices = Array.from({ length: nodes + (spares ?? 0) }, (_, index) => index);
-    this.nodes = this.#makeNodes(indices);
+    const delays = indices.map(() =>
+      BigInt(Math.floor(this.#random.next() * Number(faults.registryDelayNs))),
+    );
+    const versionFor = (index: number): number => this.registry.versionAt(this.now, delays[index] ?? 0n);
+    this.nodes = makeNodes(options, { registry: this.registry, indices, versionFor });
     this.#actors = indices.map((index) =>
       actorFor(faults.byzantine[index] ?? null, {
         subnetId: config.subnetId,
@@ -115,41 +75,12 @@ export class World {
         place: (height) => this.#placeOf(index, height),
       }),
     );
-    this.#delays = indices.map(() =>
-      BigInt(Math.floor(this.#random.next() * Number(faults.registryDelayNs))),
-    );
     const skew = Number(faults.skewNs);
     this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
     this.#lives = indices.map(() => 0);
     this.#wakes = indices.map(() => null);
     for (const index of indices) this.#boot(index);
     this.#queue.plan(this.now + SECOND, { kind: "second" });
-  }
-
-  #makeNodes(indices: readonly number[]): readonly SimNode[] {
-    const { seed, nodes, spares, config, rootHash, start } = this.#options;
-    const keys = new IdealKeys(seed, nodes);
-    const dkg = new IdealDkg(seed, keys);
-    const current = dkg.genesis(this.registry.newest.members.map(nodeIdOf), 1);
-    const length = config.rules.catchUpInterval;
-    const summary: Summary = { length, nextLength: length, halts: false, current, next: null };
-    return indices.map((index) => {
-      const nodeId = nodeIdOf(index);
-      const own = dkg.of(nodeId);
-      const crypto = spares === null ? keys.of(index) : (own.load(current) as MemberCrypto);
-      const dealt = {
-        intervals: { nodeId, dkg: own, record: (version: number) => this.registry.record(version) },
-      };
-      return new SimNode({
-        config: { ...config, self: index, members: nodes },
-        crypto,
-        index,
-        rootHash,
-        start: spares === null ? start : { ...start, summary },
-        registryVersion: () => this.registry.versionAt(this.now, this.#delays[index] ?? 0n),
-        ...(spares === null ? {} : dealt),
-      });
-    });
   }
 
   #placeOf(node: number, height: Height): { index: number; crypto: MemberCrypto } | null {
@@ -165,20 +96,18 @@ export class World {
 
   /** Other members, from a while later on: honest ones come and go, so that no more of them are faulty than may be. */
   changeMembers(): void {
-    const { newest } = this.registry;
-    const honest = newest.members.filter((index) => this.isHonest(index));
-    const spare = this.nodes.map(({ index }) => index).filter((index) => !newest.members.includes(index));
+    const { members } = this.registry.newest;
+    const honest = members.filter((index) => this.isHonest(index));
+    const spare = this.nodes.map(({ index }) => index).filter((index) => !members.includes(index));
     const comes = spare[this.#random.below(spare.length)];
     const goes = honest[this.#random.below(honest.length)];
-    if (comes === undefined || goes === undefined) return;
-    const members = newest.members.map((index) => (index === goes ? comes : index));
-    this.registry.change({ ...newest, members }, this.now);
+    if (comes !== undefined && goes !== undefined) this.registry.replace(goes, comes, this.now);
   }
 
-  /** The subnet stands still at the next summary, or goes on. */
+  /** The subnet stands still at the next summary, or goes on: hosts wake their members when the registry changes. */
   halt(halts: boolean): void {
-    if (this.registry.newest.halts !== halts)
-      this.registry.change({ ...this.registry.newest, halts }, this.now);
+    this.registry.halt(halts, this.now);
+    for (const node of this.nodes) this.#tell(node.index);
   }
 
   isHonest(node: number): boolean {
@@ -198,15 +127,15 @@ export class World {
   heal(): void {
     this.#faulty = false;
     this.#parted = null;
-    this.halt(false);
     for (const node of this.nodes) if (!node.isUp) this.#boot(node.index);
+    this.halt(false);
   }
 
   run(until: bigint): void {
     for (;;) {
       const at = this.#queue.nextAt;
       if (at === null || at > until) break;
-      const { event } = this.#queue.take() as { event: Event };
+      const { event } = this.#queue.take() as { event: WorldEvent };
       this.now = at;
       this.events++;
       this.#note(event);
@@ -215,7 +144,7 @@ export class World {
     this.now = until;
   }
 
-  #happen(event: Event): void {
+  #happen(event: WorldEvent): void {
     switch (event.kind) {
       case "receive":
         this.#receive(event);
@@ -244,7 +173,6 @@ export class World {
         return;
       case "resume":
         this.halt(false);
-        for (const node of this.nodes) this.#tell(node.index);
         return;
       case "second":
         this.#second();
@@ -329,7 +257,7 @@ export class World {
     const isWhole =
       spares === null ? height % config.rules.catchUpInterval === 0 : payload.summary !== undefined;
     const executed = { kind: "executed", node: node.index, height, rootHash, isWhole, life } as const;
-    this.#queue.plan(this.now + EXECUTION_NS, executed);
+    this.#queue.plan(this.now + this.#options.executionNs, executed);
   }
 
   #planFetch(node: number, { height, stateHash }: CatchUpPackage): void {
@@ -340,7 +268,7 @@ export class World {
   }
 
   /** Asks the others in turn; what has not the package's hash is not taken. */
-  #fetch(event: Extract<Event, { kind: "fetch" }>): void {
+  #fetch(event: Extract<WorldEvent, { kind: "fetch" }>): void {
     const { node: index, height, stateHash } = event;
     const node = this.nodes[index] as SimNode;
     for (const other of this.nodes) {
@@ -374,7 +302,7 @@ export class World {
     return least + BigInt(Math.floor(this.#random.next() * Number(most - least + 1n)));
   }
 
-  #receive(event: Extract<Event, { kind: "receive" }>): void {
+  #receive(event: Extract<WorldEvent, { kind: "receive" }>): void {
     const { from, to, artifact } = event;
     const node = this.nodes[to] as SimNode;
     // A node that comes back is sent everything anew.
@@ -422,7 +350,7 @@ export class World {
     if (spares === null) return;
     if (this.#random.chance(faults.changePerSecond)) this.changeMembers();
     if (this.registry.newest.halts || !this.#random.chance(faults.haltPerSecond)) return;
-    this.halt(true);
+    this.registry.halt(true, this.now);
     this.#queue.plan(this.now + this.#between(faults.haltedNs), { kind: "resume" });
   }
 
@@ -444,7 +372,7 @@ export class World {
     return toHex(this.#trace);
   }
 
-  #note(event: Event): void {
+  #note(event: WorldEvent): void {
     const node = "node" in event ? event.node : "to" in event ? event.to : -1;
     const what = event.kind === "receive" ? `${event.from}>${artifactId(event.artifact)}` : "";
     this.#trace = sha256(concatBytes(this.#trace, utf8(`${this.now}/${event.kind}/${node}/${what}`)));

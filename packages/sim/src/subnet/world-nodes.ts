@@ -1,0 +1,81 @@
+/** What a simulated subnet is made of: its options, its nodes with their ideal keys, and the events of its queue. */
+import type { Height } from "@orrery/base";
+import type { Artifact, MemberConfig, MemberCrypto, Start, Summary } from "@orrery/consensus/member";
+import type { FaultPlan } from "./faults.ts";
+import { IdealDkg } from "./ideal-dkg.ts";
+import { IdealKeys } from "./ideal-keys.ts";
+import { SimNode } from "./sim-node.ts";
+import { nodeIdOf, type SimRegistry } from "./sim-registry.ts";
+
+export interface WorldOptions {
+  readonly seed: number;
+  /** Members at first. */
+  readonly nodes: number;
+  /** Nodes that can become members; with `null` members and keys never change. */
+  readonly spares: number | null;
+  readonly config: Omit<MemberConfig, "self" | "members">;
+  readonly start: Start;
+  readonly rootHash: Uint8Array;
+  /** From a block's delivery to its state. */
+  readonly executionNs: bigint;
+  readonly faults: FaultPlan;
+}
+
+export type WorldEvent =
+  | { readonly kind: "receive"; readonly from: number; readonly to: number; readonly artifact: Artifact }
+  | { readonly kind: "wake"; readonly node: number }
+  | {
+      readonly kind: "executed";
+      readonly node: number;
+      readonly height: Height;
+      readonly rootHash: Uint8Array;
+      /** Of a catch-up height. */
+      readonly isWhole: boolean;
+      readonly life: number;
+    }
+  /** The state of a catch-up package, from whoever has it. */
+  | {
+      readonly kind: "fetch";
+      readonly node: number;
+      readonly height: Height;
+      readonly stateHash: Uint8Array;
+      readonly life: number;
+    }
+  | { readonly kind: "boot"; readonly node: number }
+  | { readonly kind: "heal" }
+  | { readonly kind: "resume" }
+  | { readonly kind: "second" };
+
+interface NodeMeans {
+  readonly registry: SimRegistry;
+  readonly indices: readonly number[];
+  /** Newest version of the registry that a node knows. */
+  readonly versionFor: (index: number) => number;
+}
+
+/** Members and spares. */
+export function makeNodes(
+  { seed, nodes, spares, config, rootHash, start }: WorldOptions,
+  { registry, indices, versionFor }: NodeMeans,
+): readonly SimNode[] {
+  const keys = new IdealKeys(seed, nodes);
+  const dkg = new IdealDkg(seed, keys);
+  const current = dkg.genesis(registry.newest.members.map(nodeIdOf), 1);
+  const length = config.rules.catchUpInterval;
+  const summary: Summary = { length, nextLength: length, halts: false, current, next: null };
+  return indices.map((index) => {
+    const nodeId = nodeIdOf(index);
+    const own = dkg.of(nodeId);
+    const crypto = spares === null ? keys.of(index) : (own.load(current) as MemberCrypto);
+    const record = (version: number): ReturnType<SimRegistry["record"]> => registry.record(version);
+    return new SimNode({
+      config: { ...config, self: index, members: nodes },
+      crypto,
+      index,
+      rootHash,
+      start: spares === null ? start : { ...start, summary },
+      registryVersion: () => versionFor(index),
+      ...(spares === null ? {} : { intervals: { nodeId, dkg: own, record } }),
+    });
+  });
+}
