@@ -94,6 +94,7 @@ export {
 } from "./label-tree.ts";
 export { keepTreeHash, treeHash } from "./label-tree-hash.ts";
 export { type LevelChange, treeMerge } from "./label-tree-merge.ts";
+export { deriveNodeSecrets, NODE_SEED_BYTES, type NodeSecrets } from "./node-secrets.ts";
 export {
   type NodeSignature,
   type QueryResponse,
