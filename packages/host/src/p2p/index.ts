@@ -7,6 +7,7 @@ export type {
   RefusedReason,
   Timers,
 } from "./connections.ts";
+export { systemTimers } from "./connections.ts";
 export { type NodeIdentity, nodeIdentity } from "./identity.ts";
 export { type PeerEffect, type Peers, type PeersOptions, type Question, startPeers } from "./peers.ts";
 export { connectByTls, type TlsConnectionsOptions } from "./tls-connections.ts";
