@@ -29,7 +29,12 @@ const KILLED = 3;
 const START_MS = 120_000;
 const identity = Ed25519KeyIdentity.generate();
 const stateDir = mkdtempSync(join(tmpdir(), "orrery-nodes-"));
-const options: NetworkOptions = { stateDir, arguments: ["--nodes-per-subnet", `${NODES}`] };
+/** Short, so that packages are made and needed within the test. */
+const INTERVAL = 20;
+const options: NetworkOptions = {
+  stateDir,
+  arguments: ["--nodes-per-subnet", `${NODES}`, "--catch-up-interval", `${INTERVAL}`],
+};
 let network: Network;
 let counter: Principal;
 let count = 0n;
@@ -121,6 +126,35 @@ describe("a subnet of four nodes", () => {
     // The others cannot go on without it now: three of four have to sign.
     process.kill(nodes()[0]?.pid ?? 0, "SIGKILL");
     assert.equal(await counterOf(KILLED).inc(), ++count);
+  });
+
+  test("takes a node in again that stood still over catch-up packages", async () => {
+    const { pid } = nodes()[KILLED] ?? { pid: 0 };
+    // The one that was killed last has to be back.
+    await eventually(
+      () => heightAt(0),
+      (height) => height !== null,
+      START_MS,
+    );
+    const from = (await heightAt(0)) ?? 0;
+    process.kill(pid, "SIGSTOP");
+    try {
+      for (let i = 0; ((await heightAt(0)) ?? 0) < from + 2 * INTERVAL; i++)
+        assert.equal(await counterOf(i % KILLED).inc(), ++count);
+    } finally {
+      process.kill(pid, "SIGCONT");
+    }
+    const goal = (await heightAt(0)) ?? 0;
+    await eventually(
+      () => heightAt(KILLED),
+      (height) => height !== null && height >= goal,
+      START_MS,
+    );
+    assert.equal(nodes()[KILLED]?.pid, pid);
+    await eventually(
+      () => counterOf(KILLED).get(),
+      (value) => value === count,
+    );
   });
 
   test("has everything that was answered after all of it was stopped", async () => {

@@ -52,6 +52,12 @@ function parseNodes(text: string): number {
   return nodes;
 }
 
+function parseInterval(text: string): number {
+  const heights = parseCount(text);
+  if (heights < 1) throw new InvalidArgumentError("expected a number from 1 on.");
+  return heights;
+}
+
 function parseCycles(text: string): bigint {
   if (!/^\d[\d_]*$/.test(text)) throw new InvalidArgumentError("expected a whole number of cycles.");
   return BigInt(text.replaceAll("_", ""));
@@ -71,6 +77,16 @@ const stateDir = (): Option =>
 const port = (): Option =>
   new Option("--port <port>", "port to serve; 0 takes any free one").argParser(parsePort).default(8000);
 const bind = (): Option => new Option("--bind <address>", "address to listen on").default("127.0.0.1");
+const nodesPerSubnet = (): Option =>
+  new Option(
+    "--nodes-per-subnet <count>",
+    "nodes that agree on the blocks of each subnet, each in a process of its own, for a new network (default: 1)",
+  ).argParser(parseNodes);
+const catchUpInterval = (): Option =>
+  new Option(
+    "--catch-up-interval <heights>",
+    "blocks from one package to the next from which nodes of such subnets go on that were away, for a new network (default: 500)",
+  ).argParser(parseInterval);
 const keepRounds = (): Option =>
   new Option(
     "--keep-rounds <count>",
@@ -107,12 +123,8 @@ function createProgram(io: Io, done: (code: number) => void): Command {
         "administrator of the subnets of the kind cloud_engine; repeat it for more",
       ).argParser(parseSubnetAdmin),
     )
-    .addOption(
-      new Option(
-        "--nodes-per-subnet <count>",
-        "nodes that agree on the blocks of each subnet, each in a process of its own, for a new network (default: 1)",
-      ).argParser(parseNodes),
-    )
+    .addOption(nodesPerSubnet())
+    .addOption(catchUpInterval())
     .addOption(keepRounds())
     .option("-d, --background", "run in the background, logging to <state-dir>/node.log")
     .addOption(systemWasm())

@@ -28,6 +28,8 @@ export interface StartOptions {
   readonly subnetAdmin?: readonly Principal[];
   /** Of each subnet, in as many processes. */
   readonly nodesPerSubnet?: number;
+  /** Heights from one catch-up package of such a subnet to the next. */
+  readonly catchUpInterval?: number;
   /** Rounds that can run again, at least. */
   readonly keepRounds?: number;
   readonly background?: true;
@@ -113,6 +115,7 @@ async function runNodes(
     bind: options.bind,
     clean: options.clean === true,
     nodes: options.nodesPerSubnet ?? null,
+    ...(options.catchUpInterval === undefined ? {} : { catchUpInterval: options.catchUpInterval }),
     ...(options.subnet === undefined ? {} : { subnets: options.subnet }),
     ...(options.subnetAdmin === undefined ? {} : { subnetAdmins: options.subnetAdmin }),
     ...(options.keepRounds === undefined ? {} : { keepRounds: options.keepRounds }),
@@ -216,6 +219,7 @@ function backgroundArguments(options: StartOptions, stateDir: string): readonly 
     ...(options.subnet ?? []).flatMap((kind) => ["--subnet", kind]),
     ...(options.subnetAdmin ?? []).flatMap((admin) => ["--subnet-admin", principalToText(admin)]),
     ...(options.nodesPerSubnet === undefined ? [] : ["--nodes-per-subnet", `${options.nodesPerSubnet}`]),
+    ...(options.catchUpInterval === undefined ? [] : ["--catch-up-interval", `${options.catchUpInterval}`]),
     ...(options.keepRounds === undefined ? [] : ["--keep-rounds", `${options.keepRounds}`]),
     ...(options.statusDir === undefined ? [] : ["--status-dir", options.statusDir]),
     ...(options.systemWasm === undefined ? [] : ["--system-wasm", options.systemWasm]),

@@ -4,27 +4,19 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import {
-  type Clock,
-  equalBytes,
-  type Logger,
-  OrreryError,
-  type Principal,
-  principalToText,
-  type Rng,
-  toHex,
-} from "@orrery/base";
+import { type Clock, type Logger, OrreryError, type Principal, type Rng, toHex } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
+import type { PeerAddress } from "@orrery/host/p2p";
 import type { SubnetType } from "@orrery/state";
-import { decodeGenesis, encodeGenesis, type Genesis, networkOf } from "./genesis.ts";
+import { decodeGenesis, encodeGenesis, networkOf } from "./genesis.ts";
 import { lazyOutcalls } from "./outcalls.ts";
 import type { DurabilityOptions, ExecutionStarted, StorageOpened, StorageReport } from "./protocol.ts";
-import type { PeerAddress } from "./replica/connections.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
+import { requireSame } from "./same-network.ts";
 import type { createService, Service, ServiceOptions, ServiceThreads } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
 import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
@@ -89,6 +81,13 @@ export interface NodeHandle {
   stop(): Promise<void>;
 }
 
+/** Nodes that were away ask the others for so many blocks, at least. */
+const MEMBER_KEEP_ROUNDS = 5_000;
+
+function durabilityOf({ durability = {}, member }: NodeOptions): DurabilityOptions {
+  return member === undefined ? durability : { keepRounds: MEMBER_KEEP_ROUNDS, ...durability };
+}
+
 const SUBNETS_DEFAULT: readonly SubnetType[] = ["application"];
 
 /** Of a network that begins. */
@@ -100,57 +99,16 @@ export function newGenesisRecord(options: {
   readonly subnetAdmins?: readonly Principal[];
   /** Of each subnet; one by default. */
   readonly nodes?: number;
+  readonly catchUpInterval?: number;
 }): Uint8Array {
-  const { rng, clock, subnets = SUBNETS_DEFAULT, subnetAdmins, nodes } = options;
+  const { rng, clock, subnets = SUBNETS_DEFAULT, subnetAdmins, nodes, catchUpInterval } = options;
   return encodeGenesis({
     seed: rng.bytes(32),
     time: clock.now(),
     subnets: networkOf(subnets, subnetAdmins, nodes),
+    ...(catchUpInterval === undefined ? {} : { catchUpInterval }),
     profile: "local",
   });
-}
-
-/** What is decided once, when a network begins: the kinds of subnets and who administers them. */
-function requireSame(genesis: Genesis, { subnets, subnetAdmins, member }: NodeOptions): void {
-  requireSameNetwork(genesis, member);
-  requireSameSubnets(genesis, subnets);
-  requireSameAdmins(genesis, subnetAdmins);
-}
-
-function requireSameNetwork(genesis: Genesis, member: MemberOptions | undefined): void {
-  const nodes = Math.max(...genesis.subnets.map((subnet) => subnet.nodes ?? 1));
-  const isSame = member === undefined || equalBytes(encodeGenesis(genesis), member.genesis);
-  if (isSame && (member?.addresses.length ?? 1) === nodes) return;
-  throw new OrreryError(
-    "genesis_differs",
-    `the state directory is that of ${nodes === 1 ? "a network of one node" : `a node of a network of ${nodes}`}, not of ` +
-      "this node's network: name the directory of this node, or discard the network with --clean",
-  );
-}
-
-function requireSameSubnets(genesis: Genesis, wanted: readonly SubnetType[] | undefined): void {
-  const [root, ...others] = genesis.subnets.map(({ type }) => type);
-  if (wanted === undefined || (root === "system" && wanted.join() === others.join())) return;
-  const has =
-    others.length === 0
-      ? `one ${root} subnet and no other`
-      : `a root subnet and beside it ${others.join(", ")}`;
-  throw new OrreryError(
-    "subnets_differ",
-    `the network in the state directory has ${has}, not ${wanted.join(", ")}: leave --subnet out to start it, ` +
-      "discard it with --clean, or name another directory with --state-dir",
-  );
-}
-
-function requireSameAdmins(genesis: Genesis, wanted: readonly Principal[] | undefined): void {
-  const names = (admins: readonly Principal[]): string => admins.map(principalToText).sort().join(", ");
-  const has = names(genesis.subnets.find(({ admins }) => admins !== undefined)?.admins ?? []);
-  if (wanted === undefined || names(wanted) === has) return;
-  throw new OrreryError(
-    "subnets_differ",
-    `the network in the state directory has ${has === "" ? "no administrators" : `the administrators ${has}`}, not ` +
-      `${names(wanted)}: leave --subnet-admin out to start it, discard it with --clean, or name another directory with --state-dir`,
-  );
 }
 
 async function startExecution(
@@ -193,6 +151,7 @@ function serviceOptions(options: NodeOptions): Omit<ServiceOptions, "bls" | "gen
   return {
     self: options.member?.self ?? 0,
     clock: options.clock,
+    rng: options.rng,
     logger: options.logger,
     hosts: [options.bind],
     domains: options.domains ?? [],
@@ -218,7 +177,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     threads = startThreads(
       {
         stateDirectory: directory.path,
-        durability: options.durability ?? {},
+        durability: durabilityOf(options),
         logLevel: "info",
         chaosFile: options.chaosFile ?? null,
         self: options.member?.self ?? 0,

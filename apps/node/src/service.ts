@@ -3,7 +3,14 @@
  * keys are known, everything else waits for the first published states and the delegations of subnets that have a root above them.
  */
 
-import { type Clock, type Height, ingressBytesMax, type Logger, type PrincipalKey } from "@orrery/base";
+import {
+  type Clock,
+  type Height,
+  ingressBytesMax,
+  type Logger,
+  type PrincipalKey,
+  type Rng,
+} from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
@@ -11,6 +18,7 @@ import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type HttpServerRequest, type HttpServerResponse, installFastHashes } from "@orrery/host";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
+import type { PeerAddress } from "@orrery/host/p2p";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, validateWith } from "@orrery/http";
 import { administer } from "./administration.ts";
@@ -19,7 +27,6 @@ import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, isReplicated, subnetsOf } from "./genesis.ts";
 import { renderMetrics, renderTurns } from "./metrics.ts";
 import type { ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
-import type { PeerAddress } from "./replica/connections.ts";
 import { createReplicatedNetwork, type ReplicatedNetwork } from "./replica/replicated-network.ts";
 import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
@@ -47,7 +54,7 @@ export interface Service {
 
 export interface BeginOptions {
   readonly started: readonly ExecutionStarted[];
-  readonly opened: Pick<StorageOpened, "networkId" | "subnets">;
+  readonly opened: Pick<StorageOpened, "subnets">;
   /** Where the nodes of a network of several listen for each other. */
   readonly addresses: readonly PeerAddress[];
   readonly threads: ServiceThreads;
@@ -68,6 +75,7 @@ export interface ServiceOptions {
   /** Place of this node in subnets of several. */
   readonly self: number;
   readonly clock: Clock;
+  readonly rng: Rng;
   /** Host names served besides localhost and IP literals. */
   readonly hosts: readonly string[];
   /** Names that canisters are served below besides localhost. */
@@ -169,7 +177,6 @@ export function createService(options: ServiceOptions): Service {
     return createReplicatedNetwork({
       started: begun.started,
       recovered: begun.opened.subnets.map(({ artifacts }) => artifacts),
-      networkId: begun.opened.networkId,
       addresses: begun.addresses,
       logger: begun.logger,
       onFailure: begun.onFailure,
@@ -179,6 +186,7 @@ export function createService(options: ServiceOptions): Service {
       bls,
       verifier,
       clock,
+      rng: options.rng,
       threadsOf: (subnet) => begun.threads.of(subnet),
       ingressBytesMax: ({ info }) => ingressBytesMax(info.type),
       slicesOf: (subnet) => ({

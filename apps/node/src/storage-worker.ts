@@ -48,8 +48,9 @@ const main = createChannel<StorageReport, StoragePost, never, StorageCall>(paren
         acceptFeed(message.port);
     }
   },
-  onCall(call): StorageOpened | null {
+  onCall(call): StorageOpened | readonly Uint8Array[] | null {
     if (call.kind === "open") return open(call);
+    if (call.kind === "blocks") return storeOf(call.subnet).blocks(call.from);
     commit();
     for (const store of stores) store.close();
     stores = [];

@@ -206,7 +206,12 @@ export class SubnetExecution {
   #outcome({ height, rootHash }: BatchResult): RoundReport["outcome"] {
     if (!isReplicated(this.#options.local)) return null;
     const { state, arena } = this.#tip;
-    return { rootHash, stateHash: isCatchUpHeight(height) ? fullStateHash(state, arena) : null };
+    return {
+      rootHash,
+      stateHash: isCatchUpHeight(height, this.#options.genesis.catchUpInterval)
+        ? fullStateHash(state, arena)
+        : null,
+    };
   }
 
   /** Says that the executions that were behind are ready. */

@@ -26,6 +26,7 @@ import type {
   SubnetIndex,
 } from "./protocol.ts";
 import { ArtifactLog, artifactFiles } from "./replica/artifact-log.ts";
+import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
 
 /** The file that makes a directory a store. */
@@ -98,6 +99,20 @@ export class SubnetStore {
   keep(kept: { readonly sequence: number; readonly records: readonly RecoveredArtifact[] }): void {
     for (const record of kept.records) this.#artifacts?.append(record);
     this.#keptSequence = kept.sequence;
+  }
+
+  /** For a peer that was away. */
+  blocks(from: Height): readonly Uint8Array[] {
+    const told: Uint8Array[] = [];
+    let bytes = 0;
+    for (const record of this.#store.blocksFrom(from)) {
+      if (record.height !== from + told.length) break;
+      bytes += record.bytes.length;
+      if (told.length > 0 && bytes > BLOCK_ANSWER_BYTES_MAX) break;
+      told.push(record.bytes);
+      if (told.length >= BLOCKS_PER_ANSWER_MAX) break;
+    }
+    return told;
   }
 
   purge(below: Height): void {

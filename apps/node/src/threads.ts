@@ -55,6 +55,7 @@ export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetTh
     execute: (batch) => execution.post({ kind: "batch", subnet, batch }),
     publish: (height, signature) => views.publish(subnet, height, signature ?? null),
     keep: (sequence, records) => storage.post({ kind: "keep", subnet, sequence, records }),
+    blocks: (from) => storage.call<readonly Uint8Array[]>({ kind: "blocks", subnet, from }),
     purge: (below) => storage.post({ kind: "purge", subnet, below }),
     view: (call) => views.call({ ...call, subnet }),
     viewCalls: () => views.pending,

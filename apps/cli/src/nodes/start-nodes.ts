@@ -27,6 +27,8 @@ export interface StartNodesOptions {
   readonly clean: boolean;
   /** Null: as many as the network in the directory has. */
   readonly nodes: number | null;
+  /** Heights from one catch-up package to the next, for a new network. */
+  readonly catchUpInterval?: number;
   readonly subnets?: readonly SubnetKind[];
   readonly subnetAdmins?: readonly Principal[];
   readonly keepRounds?: number;
@@ -40,7 +42,7 @@ export interface StartNodesOptions {
 
 /** What is there, or a new network. */
 async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
-  const { stateDir, nodes, subnets, subnetAdmins } = options;
+  const { stateDir, nodes, subnets, subnetAdmins, catchUpInterval } = options;
   if (hasNetworkPlan(stateDir)) {
     const plan = readNetworkPlan(stateDir);
     if (nodes === null || nodes === plan.addresses.length) return plan;
@@ -59,6 +61,7 @@ async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
     rng: systemRng,
     clock: systemClock,
     nodes: count,
+    ...(catchUpInterval === undefined ? {} : { catchUpInterval }),
     ...(subnets === undefined ? {} : { subnets }),
     ...(subnetAdmins === undefined ? {} : { subnetAdmins }),
   });

@@ -68,6 +68,14 @@ const artifacts: fc.Arbitrary<Artifact> = fc.oneof(
     signature,
   }),
   fc.record({
+    kind: fc.constant("dealing" as const),
+    height,
+    keys: fc.constantFrom("low" as const, "high" as const),
+    signer,
+    dealing: fc.uint8Array({ maxLength: 300 }),
+    signature,
+  }),
+  fc.record({
     kind: fc.constant("equivocation" as const),
     height,
     signer,

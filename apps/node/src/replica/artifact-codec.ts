@@ -15,6 +15,7 @@ import {
 import { blockHash } from "@orrery/consensus";
 import type {
   Artifact,
+  KeySet,
   MemberIndex,
   ThresholdShare,
   ThresholdSignature,
@@ -58,8 +59,8 @@ function fieldsOf(artifact: Artifact): readonly CborValue[] {
       return [encodeBlock(artifact.block), artifact.beacon, artifact.stateHash, artifact.signature];
     case "equivocation":
       return [artifact.height, artifact.signer, ...artifact.hashes, ...artifact.signatures];
-    default:
-      throw invalid("a kind that nodes do not send yet");
+    case "dealing":
+      return [artifact.height, artifact.keys, artifact.signer, artifact.dealing, artifact.signature];
   }
 }
 
@@ -156,7 +157,7 @@ const threshold =
   (kind: ThresholdSignature["kind"]): Decoder =>
   (fields) => ({ kind, height: fields.height(), content: fields.bytes(), signature: fields.bytes() });
 
-const DECODERS: Readonly<Partial<Record<Artifact["kind"], Decoder>>> = {
+const DECODERS: Readonly<Record<Artifact["kind"], Decoder>> = {
   proposal(fields) {
     const block = fields.block();
     // Its hash is its own: nobody else's is taken.
@@ -190,6 +191,14 @@ const DECODERS: Readonly<Partial<Record<Artifact["kind"], Decoder>>> = {
       signature: fields.bytes(),
     };
   },
+  dealing: (fields) => ({
+    kind: "dealing",
+    height: fields.height(),
+    keys: keySet(fields.next()),
+    signer: fields.member(),
+    dealing: dealingBytes(fields.next()),
+    signature: fields.bytes(),
+  }),
   equivocation: (fields) => ({
     kind: "equivocation",
     height: fields.height(),
@@ -199,6 +208,16 @@ const DECODERS: Readonly<Partial<Record<Artifact["kind"], Decoder>>> = {
   }),
 };
 
+function keySet(value: CborValue | undefined): KeySet {
+  if (value !== "low" && value !== "high") throw invalid("its keys");
+  return value;
+}
+
+function dealingBytes(value: CborValue | undefined): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw invalid("its dealing");
+  return value;
+}
+
 const KINDS: ReadonlySet<string> = new Set(Object.keys(DECODERS));
 
 /** `artifact_invalid` for anything but what `encodeArtifact` makes. */
@@ -207,11 +226,9 @@ export function decodeArtifact(bytes: Uint8Array): Artifact {
     const values = decodeCbor(bytes);
     if (!Array.isArray(values)) throw invalid("not a list");
     const [kind] = values as readonly CborValue[];
-    const decode =
-      typeof kind === "string" && KINDS.has(kind) ? DECODERS[kind as Artifact["kind"]] : undefined;
-    if (decode === undefined) throw invalid("its kind");
+    if (typeof kind !== "string" || !KINDS.has(kind)) throw invalid("its kind");
     const fields = new Fields(values as readonly CborValue[]);
-    const artifact = decode(fields);
+    const artifact = DECODERS[kind as Artifact["kind"]](fields);
     fields.end();
     return artifact;
   } catch (error) {

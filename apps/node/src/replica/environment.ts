@@ -4,7 +4,7 @@ import type { MemberEnvironment, Start } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { buildPayload, judgePayload, type PayloadRules, type Waiting } from "./payloads.ts";
-import { BUSY_NOTARY_DELAY_NS, CATCH_UP_INTERVAL, IDLE_NOTARY_DELAY_NS, UNIT_DELAY_NS } from "./rules.ts";
+import { BUSY_NOTARY_DELAY_NS, IDLE_NOTARY_DELAY_NS, UNIT_DELAY_NS } from "./rules.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
 
 /** Registry versions follow governance; a network without it stays at the first. */
@@ -29,6 +29,8 @@ export interface EnvironmentOptions {
   /** Place of the node in the subnet. */
   readonly self: number;
   readonly keys: SubnetKeys;
+  /** Heights from one catch-up package to the next. */
+  readonly catchUpInterval: number;
   readonly rules: PayloadRules;
   /** For the next block. */
   readonly waiting: () => Waiting;
@@ -37,7 +39,7 @@ export interface EnvironmentOptions {
 }
 
 export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
-  const { local, self, keys, rules, waiting, isBusy } = options;
+  const { local, self, keys, catchUpInterval, rules, waiting, isBusy } = options;
   return {
     config: {
       subnetId: local.keys.subnetId,
@@ -48,7 +50,7 @@ export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
         get initialNotaryDelayNs(): TimeNs {
           return isBusy() ? BUSY_NOTARY_DELAY_NS : IDLE_NOTARY_DELAY_NS;
         },
-        catchUpInterval: CATCH_UP_INTERVAL,
+        catchUpInterval,
       },
     },
     crypto: keys.crypto,

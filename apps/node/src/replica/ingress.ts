@@ -70,7 +70,9 @@ export interface ReplicaPoolOptions {
   /** Longest envelope that the subnet takes, bytes. */
   readonly messageBytesMax: number;
   /** A client brought it: peers have not heard of it. */
-  readonly onNew: (envelope: Uint8Array) => void;
+  readonly onNew: (message: Entry) => void;
+  /** It does not wait any more. */
+  readonly onGone: (id: string) => void;
 }
 
 /** Bounded like the pool of a subnet of one. */
@@ -96,9 +98,13 @@ export class ReplicaPool {
 
   /** From a client; the caller validated it. */
   insert({ envelope }: IngressPoolEntry): InsertOutcome {
-    const outcome = this.#insert(envelope);
-    if (outcome === "added") this.#options.onNew(envelope);
+    const outcome = this.#insert(envelope, this.#options.onNew);
     return outcome === "invalid" ? "duplicate" : outcome;
+  }
+
+  /** Whether a message waits or is ordered. */
+  has(id: string): boolean {
+    return this.#waiting.has(id) || this.#ordered.has(id);
   }
 
   /** From a peer; false when its signature is wrong. */
@@ -127,9 +133,10 @@ export class ReplicaPool {
     if (entry === undefined) return;
     this.#waiting.delete(id);
     this.#bytes -= entry.envelope.length;
+    this.#options.onGone(id);
   }
 
-  #insert(envelope: Uint8Array): InsertOutcome | "invalid" {
+  #insert(envelope: Uint8Array, onAdded: (message: Entry) => void = () => {}): InsertOutcome | "invalid" {
     if (envelope.length > this.#options.messageBytesMax) return "too_large";
     const isFull =
       this.#waiting.size >= INGRESS_POOL_MESSAGES_MAX ||
@@ -138,9 +145,11 @@ export class ReplicaPool {
     const known = this.#options.reader.read(envelope);
     if (!known.ok) return "invalid";
     const { id } = known.value;
-    if (this.#waiting.has(id) || this.#ordered.has(id)) return "duplicate";
-    this.#waiting.set(id, { ...known.value, envelope });
+    if (this.has(id)) return "duplicate";
+    const entry = { ...known.value, envelope };
+    this.#waiting.set(id, entry);
     this.#bytes += envelope.length;
+    onAdded(entry);
     return "added";
   }
 }

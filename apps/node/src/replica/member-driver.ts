@@ -18,9 +18,10 @@ import {
   type Start,
   type ThresholdSignature,
 } from "@orrery/consensus/member";
+import { Alarm } from "./alarm.ts";
 import { encodeArtifact } from "./artifact-codec.ts";
 import type { ArtifactRecord } from "./artifact-log.ts";
-import type { Gossip } from "./gossip.ts";
+import type { Voice } from "./voice.ts";
 
 const NS_PER_MS = 1_000_000;
 /** Between two looks at the clock, at most. */
@@ -30,7 +31,7 @@ export interface MemberDriverOptions {
   readonly environment: MemberEnvironment;
   readonly start: Start;
   readonly kept: Kept;
-  readonly gossip: Gossip;
+  readonly voice: Pick<Voice, "publish" | "retract" | "again" | "report">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Makes records durable; `durable(sequence)` says when. */
@@ -52,11 +53,10 @@ export class MemberDriver {
   #durable = 0;
   /** To be published once the disk has come so far. */
   #held: { readonly sequence: number; readonly artifacts: readonly Artifact[] }[] = [];
-  #alarm: NodeJS.Timeout | null = null;
+  readonly #alarm = new Alarm(() => this.wake());
   #alarmAt: TimeNs | null = null;
   #lastTime: TimeNs = 0n;
   #stopped = false;
-  misbehaviours = 0;
 
   constructor(options: MemberDriverOptions) {
     this.#options = options;
@@ -105,13 +105,13 @@ export class MemberDriver {
       const [first] = this.#held;
       if (first === undefined || first.sequence > sequence) return;
       this.#held.shift();
-      for (const artifact of first.artifacts) this.#options.gossip.publish(artifact);
+      for (const artifact of first.artifacts) this.#options.voice.publish(artifact);
     }
   }
 
   stop(): void {
     this.#stopped = true;
-    if (this.#alarm !== null) clearTimeout(this.#alarm);
+    this.#alarm.set(null);
   }
 
   #tellTime(anyway: boolean): void {
@@ -123,19 +123,10 @@ export class MemberDriver {
 
   #setAlarm(): void {
     const at = this.#member.nextTime();
-    if (at === this.#alarmAt && this.#alarm !== null) return;
-    if (this.#alarm !== null) clearTimeout(this.#alarm);
-    this.#alarm = null;
+    if (at === this.#alarmAt && this.#alarm.isSet) return;
     this.#alarmAt = at;
-    if (at === null || this.#stopped) return;
-    const ms = Math.ceil(Number(at - this.#options.clock.now()) / NS_PER_MS);
-    this.#alarm = setTimeout(
-      () => {
-        this.#alarm = null;
-        this.wake();
-      },
-      Math.min(ALARM_MS_MAX, Math.max(1, ms)),
-    );
+    const ms = at === null ? 0 : Math.ceil(Number(at - this.#options.clock.now()) / NS_PER_MS);
+    this.#alarm.set(at === null || this.#stopped ? null : Math.min(ALARM_MS_MAX, Math.max(1, ms)));
   }
 
   #isKept(artifact: Artifact): boolean {
@@ -159,12 +150,12 @@ export class MemberDriver {
 
   #publish(artifacts: readonly Artifact[]): void {
     if (this.#durable >= this.#sequence) {
-      for (const artifact of artifacts) this.#options.gossip.publish(artifact);
+      for (const artifact of artifacts) this.#options.voice.publish(artifact);
     } else this.#held.push({ sequence: this.#sequence, artifacts });
   }
 
   #perform(effect: MemberEffect): void {
-    const { gossip, logger, environment } = this.#options;
+    const { voice, logger, environment } = this.#options;
     switch (effect.kind) {
       case "persist":
       case "publish":
@@ -190,10 +181,10 @@ export class MemberDriver {
         this.#options.onDiverged(effect.height);
         return;
       case "again":
-        gossip.askAgain(effect.from);
+        voice.again(effect.from);
         return;
       case "misbehaved":
-        this.misbehaviours++;
+        voice.report(effect.member, 0, true);
         logger.log("warn", "a member of the subnet misbehaves", {
           member: effect.member,
           self: environment.config.self,
@@ -204,7 +195,7 @@ export class MemberDriver {
 
   /** What waits for the disk is taken back as well. */
   #retract(id: string): void {
-    this.#options.gossip.retract(id);
+    this.#options.voice.retract(id);
     this.#held = this.#held.map(({ sequence, artifacts }) => ({
       sequence,
       artifacts: artifacts.filter((artifact) => artifactId(artifact) !== id),

@@ -7,54 +7,51 @@ import {
   type Clock,
   type Height,
   type Logger,
+  type NodeId,
   OrreryError,
   type PrincipalKey,
   principalToText,
   type QueryStats,
   type TimeNs,
 } from "@orrery/base";
-import { batchOf, encodeFinalizedBlock } from "@orrery/consensus";
+import { batchOf, blockHash, encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
 import type { Proposal, ThresholdSignature } from "@orrery/consensus/member";
 import type { SignatureVerifier } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { Genesis } from "../genesis.ts";
 import { countRound, newRoundFigures } from "../metrics.ts";
 import type { ExecutionStarted, RecoveredArtifact, RoundReport } from "../protocol.ts";
 import { createRest } from "../rest.ts";
 import { RoundDriver } from "../round-driver.ts";
 import type { Rounds, SubnetThreads } from "../rounds.ts";
 import { Watchers } from "../watchers.ts";
+import { Alarm } from "./alarm.ts";
 import { decodeArtifact } from "./artifact-codec.ts";
+import { CatchingUp } from "./catching-up.ts";
 import { environmentOf, genesisStart } from "./environment.ts";
-import { behind, diverged, signaturesLost } from "./failures.ts";
-import type { Gossip, Heard } from "./gossip.ts";
+import { diverged, signaturesLost } from "./failures.ts";
 import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
 import { MemberDriver } from "./member-driver.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
-import { FRESHNESS_NS, IDLE_NOTARY_DELAY_NS } from "./rules.ts";
-import { createSliceReader } from "./slice-reader.ts";
+import { OwnQueryStats } from "./query-stats.ts";
+import { FRESHNESS_NS } from "./rules.ts";
+import { createSliceReader, type ReplicaSlices } from "./slice-reader.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
+import type { Listener, Voice } from "./voice.ts";
 
-/** Between questions for statistics of queries, block time. */
-const QUERY_STATS_INTERVAL_NS: TimeNs = 1_000_000_000n;
-
-/** Slices of other subnets' streams for this subnet. */
-export interface ReplicaSlices {
-  waiting(): number;
-  offers(): readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[];
-  /** A finalized block has slices of these subnets. */
-  ordered(height: Height, sources: readonly PrincipalKey[]): void;
-}
+/** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
+const ALARM_MS_MAX = 60_000;
 
 export interface ReplicaRoundsOptions {
   readonly local: LocalSubnet;
   /** Place of this node in the subnet. */
   readonly self: number;
   readonly keys: SubnetKeys;
-  readonly genesisTime: TimeNs;
+  readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
   readonly started: ExecutionStarted;
   readonly recovered: readonly RecoveredArtifact[];
-  readonly gossip: Gossip;
+  readonly voice: Voice;
   readonly verifier: SignatureVerifier;
   readonly verifyBls: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
   /** Longest ingress message that the subnet takes. */
@@ -68,9 +65,9 @@ export interface ReplicaRoundsOptions {
 }
 
 /** `Rounds` that peers speak to. */
-export interface ReplicaRounds extends Rounds {
-  hear(peer: number, heard: Heard): void;
-  welcome(peer: number): void;
+export interface ReplicaRounds extends Rounds, Listener {
+  /** Consensus begins; nothing is done before. */
+  begin(): void;
 }
 
 class Replica implements ReplicaRounds {
@@ -87,12 +84,14 @@ class Replica implements ReplicaRounds {
   readonly watchers: Watchers = new Watchers();
   readonly threads: SubnetThreads;
   readonly #publications: Publications;
-  #tip: { readonly height: Height; readonly time: TimeNs };
-  #stats: readonly QueryStats[] = [];
-  #statsAskedAt: TimeNs;
+  readonly #stats: OwnQueryStats;
+  readonly #catchingUp: CatchingUp;
+  /** The last block that was handed to execution. */
+  #tip: ExecutionStarted["tip"];
   #publicationWaiters: (() => void)[] = [];
-  #alarm: NodeJS.Timeout | null = null;
+  readonly #alarm = new Alarm(() => this.poke());
   #poked = false;
+  #begun = false;
   #stopped = false;
 
   constructor(options: ReplicaRoundsOptions) {
@@ -101,14 +100,27 @@ class Replica implements ReplicaRounds {
     this.threads = threads;
     this.#tip = started.tip;
     this.#publications = new Publications(started.tip);
-    this.#statsAskedAt = started.tip.time;
     this.#driver = new RoundDriver(started.tip);
     this.#driver.onExecuted({ height: started.tip.height, ...started.wake });
     const reader = new EnvelopeReader(options.verifier);
     this.pool = new ReplicaPool({
       reader,
       messageBytesMax: options.ingressBytesMax,
-      onNew: (envelope) => options.gossip.ingress(envelope),
+      onNew: (message) => options.voice.offer(message),
+      onGone: (id) => options.voice.withdraw(id),
+    });
+    this.#stats = new OwnQueryStats({
+      ask: () => threads.view<readonly QueryStats[]>({ kind: "take_query_stats" }),
+      onFailure: (error) => this.#stopped || options.onFailure("view", error),
+      time: started.tip.time,
+    });
+    this.#catchingUp = new CatchingUp({
+      local,
+      crypto: options.keys.crypto,
+      askBlocks: options.voice.askBlocks,
+      apply: (finalized) => this.#apply(finalized),
+      onDone: (height) => this.#member.tell({ kind: "synced", height }),
+      onFailure: (error) => this.#fail(error),
     });
     this.#rules = {
       ingressBytesMax: options.ingressBytesMax,
@@ -121,27 +133,28 @@ class Replica implements ReplicaRounds {
 
   #createMember(clock: Clock): MemberDriver {
     const { options, threads } = { options: this.#options, threads: this.threads };
-    const { local, self, keys, started, genesisTime } = options;
+    const { local, self, keys, started, genesis } = options;
     return new MemberDriver({
       environment: environmentOf({
         local,
         self,
         keys,
+        catchUpInterval: genesis.catchUpInterval ?? Number.MAX_SAFE_INTEGER,
         rules: this.#rules,
         isBusy: () => this.#isBusy(),
         waiting: () => ({
           ingress: this.pool.entries(),
           slices: options.slices.offers(),
-          queryStats: this.#takeStats(),
+          queryStats: this.#stats.take(),
           holdsLong: this.#driver.holdsLong(clock.now()),
         }),
       }),
-      start: genesisStart(local.keys.subnetId, genesisTime),
+      start: genesisStart(local.keys.subnetId, genesis.time),
       kept: {
         artifacts: options.recovered.map(({ bytes }) => decodeArtifact(bytes)),
         stateHeight: started.tip.height,
       },
-      gossip: options.gossip,
+      voice: options.voice,
       clock,
       logger: options.logger,
       keep: threads.keep,
@@ -151,7 +164,7 @@ class Replica implements ReplicaRounds {
         this.#publications.onCertified(certification);
         this.#publishReady();
       },
-      onSync: ({ height }) => this.#fail(behind(this.#tip.height, height)),
+      onSync: (catchUp) => this.#catchingUp.begin(catchUp, this.#tip),
       onDiverged: (height) => this.#fail(diverged(height)),
       onFailure: (error) => options.onFailure("main", error),
     });
@@ -161,6 +174,7 @@ class Replica implements ReplicaRounds {
   begin(): void {
     const { started } = this.#options;
     const { height } = started.tip;
+    this.#begun = true;
     this.#member.wake();
     if (this.#member.delivered < height) {
       this.#fail(signaturesLost(this.#member.delivered, height));
@@ -211,7 +225,7 @@ class Replica implements ReplicaRounds {
   }
 
   poke(): void {
-    if (this.#poked || this.#stopped) return;
+    if (this.#poked || this.#stopped || !this.#begun) return;
     this.#poked = true;
     // After the current batch of I/O events: requests that arrived together share a block.
     setImmediate(() => {
@@ -224,8 +238,9 @@ class Replica implements ReplicaRounds {
   stop(): void {
     this.#stopped = true;
     this.#member.stop();
+    this.#catchingUp.stop();
     this.#rest.end();
-    if (this.#alarm !== null) clearTimeout(this.#alarm);
+    this.#alarm.set(null);
     this.watchers.cancelAll();
     for (const resolve of this.#publicationWaiters) resolve();
   }
@@ -268,33 +283,45 @@ class Replica implements ReplicaRounds {
   #tellExecuted(height: Height, rootHash: Uint8Array, stateHash: Uint8Array | null): void {
     this.#member.tell({ kind: "executed", height, rootHash });
     if (stateHash !== null) this.#member.tell({ kind: "checkpointed", height, stateHash });
+    this.#catchingUp.executed(height, stateHash);
   }
 
   // ---- what peers say
 
-  hear(peer: number, heard: Heard): void {
-    if (this.#stopped) return;
-    if (heard.kind === "again") this.welcome(peer);
-    else if (heard.kind === "ingress") {
-      if (this.pool.hear(heard.bytes)) this.poke();
-      else this.#blame(peer, "an ingress message that nobody signed");
-    } else this.#hearArtifact(peer, heard.bytes);
+  get ingressBytesMax(): number {
+    return this.#options.ingressBytesMax;
   }
 
-  #hearArtifact(peer: number, bytes: Uint8Array): void {
+  hearArtifact(peer: number, bytes: Uint8Array): void {
+    if (this.#stopped) return;
+    const { voice } = this.#options;
+    const before = process.threadCpuUsage();
     try {
       this.#member.tell({ kind: "artifact", from: peer, artifact: decodeArtifact(bytes) });
     } catch (error) {
       if (!(error instanceof OrreryError) || error.code !== "artifact_invalid") throw error;
       this.#blame(peer, error.message);
     }
+    const { user, system } = process.threadCpuUsage(before);
+    voice.report(peer, user + system, false);
   }
 
-  welcome(peer: number): void {
-    this.#options.gossip.welcome(peer);
+  hearIngress(peer: number, envelope: Uint8Array): void {
+    if (this.#stopped) return;
+    if (this.pool.hear(envelope)) this.poke();
+    else this.#blame(peer, "an ingress message that nobody signed");
+  }
+
+  knowsIngress(requestId: string): boolean {
+    return this.pool.has(requestId);
+  }
+
+  tellBlocks(from: Height): Promise<readonly Uint8Array[]> {
+    return this.threads.blocks(from);
   }
 
   #blame(member: number, why: string): void {
+    this.#options.voice.report(member, 0, true);
     this.#options.logger.log("warn", "a member of the subnet misbehaves", { member, why });
   }
 
@@ -305,42 +332,22 @@ class Replica implements ReplicaRounds {
     return this.#driver.shouldMakeBlock({ now: this.#options.clock.now(), poolSize: waiting });
   }
 
-  #takeStats(): readonly QueryStats[] {
-    const stats = this.#stats;
-    this.#stats = [];
-    return stats;
-  }
-
-  #askStats(time: TimeNs): void {
-    if (this.#stats.length > 0 || time - this.#statsAskedAt < QUERY_STATS_INTERVAL_NS) return;
-    this.#statsAskedAt = time;
-    this.threads
-      .view<readonly QueryStats[]>({ kind: "take_query_stats" })
-      .then((stats) => {
-        this.#stats = stats;
-      })
-      .catch((error: unknown) => {
-        if (!this.#stopped) this.#options.onFailure("view", error);
-      });
-  }
-
   /** After a restart blocks come again that were executed before. */
   #deliver({ block, signer, signature }: Proposal, tape: ThresholdSignature): void {
-    const { height, context, payload } = block;
-    if (height <= this.#tip.height) return;
-    this.#tip = { height, time: context.time };
+    if (block.height <= this.#tip.height) return;
     const node = this.#options.local.info.nodes[signer];
-    if (node === undefined) throw new Error(`block ${height} has a maker who is not of the subnet`);
-    const finalized = {
-      proposal: { block, signer: node.nodeId, signature },
-      tape: tape.signature,
-    };
-    const batch = batchOf(finalized as Parameters<typeof batchOf>[0]);
+    if (node === undefined) throw new Error(`block ${block.height} has a maker who is not of the subnet`);
+    const proposal = { block, signer: node.nodeId as NodeId, signature };
+    this.#apply({ proposal, tape: tape.signature });
+  }
+
+  #apply(finalized: FinalizedBlock): void {
+    const { block } = finalized.proposal;
+    const { height, context, payload } = block;
+    this.#tip = { height, hash: blockHash(block), time: context.time };
+    const batch = batchOf(finalized);
     this.#publications.onDelivered(height, context.time);
-    this.threads.append({
-      height,
-      bytes: encodeFinalizedBlock(finalized as Parameters<typeof encodeFinalizedBlock>[0]),
-    });
+    this.threads.append({ height, bytes: encodeFinalizedBlock(finalized) });
     if (this.#driver.isIdle) this.#rest.begin();
     this.#driver.onMade(batch);
     this.threads.execute(batch);
@@ -356,15 +363,11 @@ class Replica implements ReplicaRounds {
 
   /** Timers of canisters, and executions that are behind for too long. */
   #setAlarm(): void {
-    if (this.#alarm !== null) clearTimeout(this.#alarm);
-    this.#alarm = null;
-    if (this.#stopped) return;
     const now = this.#options.clock.now();
     const at = this.#driver.nextWake(now);
-    if (at === null) return;
-    const ms = Math.min(Number(IDLE_NOTARY_DELAY_NS / 1_000_000n), Math.ceil(Number(at - now) / 1e6));
+    const ms = at === null ? 0 : Math.min(ALARM_MS_MAX, Math.ceil(Number(at - now) / 1e6));
     // What is due already is seen by whoever has something to do; an alarm for it would ring for ever.
-    if (ms > 0) this.#alarm = setTimeout(() => this.poke(), ms);
+    this.#alarm.set(ms > 0 && !this.#stopped ? ms : null);
   }
 
   /** Shows what has become durable, executed and certified. */
@@ -377,19 +380,19 @@ class Replica implements ReplicaRounds {
     this.threads.publish(height, signature);
     this.#options.onPublished(height, streams);
     this.watchers.resolve(answered);
-    this.#askStats(this.#publications.time);
+    this.#stats.published(this.#publications.time);
     const waiters = this.#publicationWaiters;
     this.#publicationWaiters = [];
     for (const resolve of waiters) resolve();
   }
 
-  #fail(error: OrreryError): void {
+  #fail(error: unknown): void {
     if (this.#stopped) return;
     this.stop();
     this.#options.onFailure("main", error);
   }
 }
 
-export function createReplicaRounds(options: ReplicaRoundsOptions): ReplicaRounds & { begin(): void } {
+export function createReplicaRounds(options: ReplicaRoundsOptions): ReplicaRounds {
   return new Replica(options);
 }

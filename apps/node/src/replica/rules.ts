@@ -12,12 +12,14 @@ export const UNIT_DELAY_NS: TimeNs = 1_000n * MS;
 export const BUSY_NOTARY_DELAY_NS: TimeNs = 100n * MS;
 /** The same of a subnet at rest. */
 export const IDLE_NOTARY_DELAY_NS: TimeNs = 1_000n * MS;
-/** Heights from one catch-up package to the next. */
-export const CATCH_UP_INTERVAL = 500;
 /** Answers of a node whose newest certified state is older wait for a newer one. */
 export const FRESHNESS_NS: TimeNs = 10_000n * MS;
 
-/** Whether the whole state after this height is hashed, for a catch-up package. */
-export function isCatchUpHeight(height: Height): boolean {
-  return height % CATCH_UP_INTERVAL === 0;
+/** Blocks told to a peer at once: it verifies signatures of each. */
+export const BLOCKS_PER_ANSWER_MAX = 20;
+export const BLOCK_ANSWER_BYTES_MAX: number = 8 * 1024 * 1024;
+
+/** Whether the whole state after this height is hashed, for a catch-up package. Networks of one node say no interval. */
+export function isCatchUpHeight(height: Height, interval: number | undefined): boolean {
+  return interval !== undefined && height % interval === 0;
 }

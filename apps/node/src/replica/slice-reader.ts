@@ -1,5 +1,5 @@
 /** Whose a slice of a stream is, if it is certified for this subnet: what nodes judge in each other's blocks beside limits. */
-import { err, ok, type PrincipalKey, principalKey, type Result } from "@orrery/base";
+import { err, type Height, ok, type PrincipalKey, principalKey, type Result } from "@orrery/base";
 import {
   decodeCertifiedSlice,
   otherSubnets,
@@ -8,6 +8,14 @@ import {
   verifySlice,
 } from "@orrery/execution";
 import type { SubnetInfo } from "@orrery/state";
+
+/** Slices of other subnets' streams for this subnet. */
+export interface ReplicaSlices {
+  waiting(): number;
+  offers(): readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[];
+  /** A finalized block has slices of these subnets. */
+  ordered(height: Height, sources: readonly PrincipalKey[]): void;
+}
 
 /** The reader remembers what it said of a slice for as long as that is held. */
 export function createSliceReader(

@@ -31,6 +31,8 @@ export const SUBNET_KINDS: readonly SubnetType[] = [
 
 /** Size that fees are computed for, whatever number of nodes runs. */
 export const FEE_SIZE_DEFAULT = 13;
+/** Heights from one catch-up package to the next in subnets of several nodes, as on the public network. */
+const CATCH_UP_INTERVAL_DEFAULT = 500;
 /** Of one subnet. The public network's largest has 40. */
 export const NODES_PER_SUBNET_MAX = 40;
 
@@ -40,6 +42,8 @@ export interface Genesis {
   readonly time: TimeNs;
   /** The first is the root. */
   readonly subnets: readonly LocalSubnetKind[];
+  /** Heights from one catch-up package to the next, where subnets have several nodes; 500 by default. */
+  readonly catchUpInterval?: number;
   readonly profile: "local";
 }
 
@@ -82,6 +86,7 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
       ...(several ? [nodes] : []),
       ...(admins === undefined ? [] : [admins]),
     ]),
+    ...(several ? { i: genesis.catchUpInterval ?? CATCH_UP_INTERVAL_DEFAULT } : {}),
     p: genesis.profile,
   });
 }
@@ -144,7 +149,10 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   if (!(seed instanceof Uint8Array) || seed.length !== 32) throw invalid();
   if (typeof time !== "number" && typeof time !== "bigint") throw invalid();
   if (map.get("p") !== "local") throw invalid();
-  return { seed, time: BigInt(time), subnets, profile: "local" };
+  const interval = map.get("i");
+  if (interval === undefined) return { seed, time: BigInt(time), subnets, profile: "local" };
+  if (typeof interval !== "number" || !Number.isInteger(interval) || interval < 1) throw invalid();
+  return { seed, time: BigInt(time), subnets, catchUpInterval: interval, profile: "local" };
 }
 
 /** Keys and records of all subnets, the root first; of nodes those at the place `self`. */

@@ -1,0 +1,260 @@
+/**
+ * What the replicas of a process say to and hear from the other nodes of their subnets, over one exchange with each peer
+ * (`@orrery/host/p2p`). Each subnet has a channel of artifacts, live until its member retracts them, a channel of ingress messages, live
+ * until they are ordered or expire, and a service that tells finalized blocks. Peers are known by their nodes' keys on the root subnet.
+ */
+import { decodeCbor, encodeCborBare, type Height, type Rng, utf8 } from "@orrery/base";
+import { type Artifact, artifactId } from "@orrery/consensus/member";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import { nodeIdentity, type PeerAddress, type PeerEffect, type Peers, startPeers } from "@orrery/host/p2p";
+import {
+  BODY_BYTES_MAX,
+  type Channel,
+  FIRST_SERVICE,
+  ingressChannel,
+  ingressLabel,
+  type PeerId,
+  PUSH_BYTES_MAX,
+  type Service,
+} from "@orrery/p2p";
+import type { SubnetIndex } from "../protocol.ts";
+import { encodeArtifact } from "./artifact-codec.ts";
+import type { KnownIngress } from "./payloads.ts";
+import { BLOCKS_PER_ANSWER_MAX } from "./rules.ts";
+
+/** Shares and wholes of the heights from a little below the newest catch-up package on, at a subnet's largest. */
+const ARTIFACTS_MAX = 60_000;
+const ARTIFACT_BYTES_MAX: number = 512 * 1024 * 1024;
+const BLOCK_REQUEST_BYTES_MAX = 16;
+const BLOCKS_TIMEOUT_MS = 30_000;
+/** A tenth of a second of the processor is not one artifact's fault alone: it let others go on. */
+const COST_MAX = 5_000;
+
+const artifactsOf = (subnet: SubnetIndex): number => 2 * subnet;
+const ingressOf = (subnet: SubnetIndex): number => 2 * subnet + 1;
+const blocksOf = (subnet: SubnetIndex): number => FIRST_SERVICE + subnet;
+const idOf = (place: number): PeerId => `${place}`;
+
+/** One subnet's part of the conversation. */
+export interface Voice {
+  publish(artifact: Artifact): void;
+  retract(id: string): void;
+  /** Has what a peer publishes handed over once more. */
+  again(peer: number): void;
+  /** A message that a client brought here. */
+  offer(message: KnownIngress & { readonly envelope: Uint8Array }): void;
+  /** It is ordered, or has expired. */
+  withdraw(requestId: string): void;
+  /** What judging a peer's words cost, microseconds; `isInvalid`: no honest peer says such. */
+  report(peer: number, cost: number, isInvalid: boolean): void;
+  /** Finalized blocks from a height on, as records of a block log; null when nobody tells. */
+  askBlocks(from: Height): Promise<readonly Uint8Array[] | null>;
+}
+
+/** A replica as its peers know it. */
+export interface Listener {
+  readonly ingressBytesMax: number;
+  hearArtifact(peer: number, bytes: Uint8Array): void;
+  hearIngress(peer: number, envelope: Uint8Array): void;
+  /** Whether a message waits here or is ordered; by request id. */
+  knowsIngress(requestId: string): boolean;
+  /** Of its block log, from a height on, as much as an answer holds; none when it does not have the first. */
+  tellBlocks(from: Height): Promise<readonly Uint8Array[]>;
+}
+
+/** Peers that come and go, or are not let in. */
+type PeerEvent = Extract<PeerEffect, { readonly kind: "connected" | "disconnected" | "dropped" | "refused" }>;
+
+export interface ConversationOptions {
+  /** Of the subnets, the root first. */
+  readonly subnets: readonly LocalSubnet[];
+  readonly self: number;
+  /** Where the nodes listen, by place. */
+  readonly addresses: readonly PeerAddress[];
+  readonly rng: Rng;
+  readonly now: () => bigint;
+  readonly onPeer: (event: PeerEvent) => void;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export class Conversation {
+  readonly #options: ConversationOptions;
+  #listeners: readonly Listener[] = [];
+  #peers: Peers | null = null;
+  readonly #questions = new Map<string, (body: Uint8Array | null) => void>();
+  #asked = 0;
+
+  constructor(options: ConversationOptions) {
+    this.#options = options;
+  }
+
+  /** Peers may come once `admit` is called. */
+  async listen(listeners: readonly Listener[]): Promise<void> {
+    const { subnets, self, addresses, rng, onFailure } = this.#options;
+    this.#listeners = listeners;
+    const [root] = subnets as readonly [LocalSubnet];
+    this.#peers = await startPeers({
+      self: idOf(self),
+      identity: nodeIdentity(root.keys.nodeSecret),
+      listen: addresses[self] as PeerAddress,
+      channels: listeners.flatMap((listener, subnet) => this.#channels(listener, subnet)),
+      services: listeners.map((_, subnet) => blockService(subnet)),
+      rng,
+      onEffect: (effect) => this.#hear(effect),
+      onFailure,
+    });
+  }
+
+  admit(): void {
+    const { subnets, addresses } = this.#options;
+    const nodes = subnets[0]?.info.nodes ?? [];
+    this.#peers?.setMembers(
+      nodes.map(({ publicKey }, place) => ({
+        id: idOf(place),
+        publicKey,
+        address: addresses[place] as PeerAddress,
+      })),
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#peers?.close();
+    for (const tell of this.#questions.values()) tell(null);
+  }
+
+  voiceOf(subnet: SubnetIndex): Voice {
+    return {
+      publish: (artifact) => {
+        const id = artifactId(artifact);
+        const body = encodeArtifact(artifact);
+        const label = utf8(id).subarray(0, LABEL_BYTES);
+        this.#peers?.publish(artifactsOf(subnet), id, { label, body, isUrgent: true });
+      },
+      retract: (id) => this.#peers?.retract(artifactsOf(subnet), id),
+      again: (peer) => this.#peers?.again(artifactsOf(subnet), idOf(peer)),
+      offer: ({ id, expiry, envelope }) =>
+        this.#peers?.publish(ingressOf(subnet), id, {
+          label: ingressLabel({ requestId: Buffer.from(id, "hex"), expiry }),
+          body: envelope,
+          isUrgent: true,
+        }),
+      withdraw: (requestId) => this.#peers?.retract(ingressOf(subnet), requestId),
+      report: (peer, cost, isInvalid) =>
+        this.#peers?.report(idOf(peer), Math.min(COST_MAX, Math.round(cost)), isInvalid),
+      askBlocks: (from) => this.#askBlocks(subnet, from),
+    };
+  }
+
+  #channels(listener: Listener, subnet: SubnetIndex): readonly Channel[] {
+    return [
+      {
+        number: artifactsOf(subnet),
+        slotsMax: ARTIFACTS_MAX,
+        bytesMax: ARTIFACT_BYTES_MAX,
+        artifactBytesMax: BODY_BYTES_MAX,
+        wholeBytesMax: BODY_BYTES_MAX,
+        pushBytesMax: PUSH_BYTES_MAX,
+        wants: () => "now",
+      },
+      ingressChannel({
+        number: ingressOf(subnet),
+        messageBytesMax: listener.ingressBytesMax,
+        now: this.#options.now,
+        isKnown: (requestId) => listener.knowsIngress(requestId),
+      }),
+    ];
+  }
+
+  #hear(effect: PeerEffect): void {
+    switch (effect.kind) {
+      case "artifact": {
+        const listener = this.#listeners[effect.channel >> 1];
+        const peer = Number(effect.peer);
+        if (effect.channel % 2 === 0) listener?.hearArtifact(peer, effect.body);
+        else listener?.hearIngress(peer, effect.body);
+        return;
+      }
+      case "asked":
+        void this.#tell(effect);
+        return;
+      case "answered":
+        this.#settle(effect.id, effect.body);
+        return;
+      case "unanswered":
+        this.#settle(effect.id, null);
+        return;
+      case "connected":
+      case "disconnected":
+      case "dropped":
+      case "refused":
+        this.#options.onPeer(effect);
+        return;
+      default:
+        return;
+    }
+  }
+
+  async #tell(asked: Extract<PeerEffect, { kind: "asked" }>): Promise<void> {
+    const { peer, number, service, body } = asked;
+    const from = readHeight(body);
+    const listener = this.#listeners[service - FIRST_SERVICE];
+    try {
+      const blocks = from === null ? [] : ((await listener?.tellBlocks(from)) ?? []);
+      this.#peers?.answer(peer, number, blocks.length === 0 ? null : encodeCborBare(blocks));
+    } catch (error) {
+      this.#options.onFailure(error);
+    }
+  }
+
+  async #askBlocks(subnet: SubnetIndex, from: Height): Promise<readonly Uint8Array[] | null> {
+    const id = `blocks/${subnet}/${this.#asked++}`;
+    const body = await new Promise<Uint8Array | null>((resolve) => {
+      this.#questions.set(id, resolve);
+      this.#peers?.ask({
+        id,
+        service: blocksOf(subnet),
+        body: encodeCborBare(from),
+        peers: null,
+        timeoutMs: BLOCKS_TIMEOUT_MS,
+      });
+    });
+    return body === null ? null : readBlocks(body);
+  }
+
+  #settle(id: string, body: Uint8Array | null): void {
+    this.#questions.get(id)?.(body);
+    this.#questions.delete(id);
+  }
+}
+
+/** An id of an artifact is as long as a kind, a height, a member and a hash; what is cut off tells nobody what to want. */
+const LABEL_BYTES = 64;
+
+function blockService(subnet: SubnetIndex): Service {
+  return {
+    number: blocksOf(subnet),
+    requestBytesMax: BLOCK_REQUEST_BYTES_MAX,
+    answerBytesMax: BODY_BYTES_MAX,
+    waitingMax: 4,
+  };
+}
+
+function readHeight(body: Uint8Array): Height | null {
+  try {
+    const height = decodeCbor(body);
+    return typeof height === "number" && Number.isSafeInteger(height) && height >= 0 ? height : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Null for what is no list of blocks. */
+function readBlocks(body: Uint8Array): readonly Uint8Array[] | null {
+  try {
+    const list = decodeCbor(body);
+    if (!Array.isArray(list) || list.length > BLOCKS_PER_ANSWER_MAX) return null;
+    return list.every((each) => each instanceof Uint8Array) ? list : null;
+  } catch {
+    return null;
+  }
+}
