@@ -5,7 +5,7 @@
  */
 import { equalBytes, err, ok, type Result } from "@orrery/base";
 import { lagrangeAtZero, modOrder } from "../bls.ts";
-import { checkConfig, type DkgConfig, decodeAll, type Setting } from "./config.ts";
+import { checkConfig, type DkgConfig, decodeAll } from "./config.ts";
 import type { Curve, G1Point, G2Point } from "./curve.ts";
 import type { Dealing } from "./dealing.ts";
 import { type ChunkFinder, createChunkFinder, shareOf } from "./discrete-log.ts";
@@ -136,7 +136,6 @@ export function verifyTranscript(
 }
 
 interface Opening {
-  readonly setting: Setting;
   readonly receiver: number;
   readonly secret: bigint;
   readonly finder: ChunkFinder;
@@ -188,7 +187,7 @@ export function loadShare(
   const factors = factorsOf(transcript.config, transcript.dealings);
   let share = 0n;
   for (const [d, dealing] of transcript.dealings.entries()) {
-    const opened = openDealing(curve, dealing, { setting: checked.value, receiver, secret, finder });
+    const opened = openDealing(curve, dealing, { receiver, secret, finder });
     if (!opened.ok) return opened;
     share = modOrder(share + (factors[d] as bigint) * opened.value);
   }
