@@ -31,9 +31,9 @@ const COMMANDS: Readonly<Record<string, string>> = {
 const BROWSER_ENTRY = "./browser";
 const BROWSER_TARGET = "es2024";
 
-/** What users of `ic-orrery/pic` have installed themselves: its classes are in what they pass and get. */
+/** What users of `ic-orrery/pic` and `ic-orrery/actor` have installed themselves: its classes are in what they pass and get. */
 const PEERS: Readonly<Record<string, string>> = { "@icp-sdk/core": ">=5" };
-const PEER_IMPORTERS = ["packages/orrery/src/pic"];
+const PEER_IMPORTERS = ["packages/orrery/src/pic", "packages/orrery/src/actor"];
 
 /** The system canisters ship as built; their sources are in the repository. */
 const CANISTER_SOURCES = /[\\/]canisters[\\/]system[\\/](.*\.mo|lib([\\/].*)?)$/;

@@ -1,6 +1,7 @@
-/** A canister under Vitest: `network` is a copy, for each test, of what was prepared once. */
+/** A canister under Vitest: `network` is a copy, for each test, of what was prepared once; calls are typed by the canister's service. */
 import { readFileSync } from "node:fs";
-import { IDL } from "@icp-sdk/core/candid";
+import type { IDL } from "@icp-sdk/core/candid";
+import { createActor } from "ic-orrery/actor";
 import { networkFixture } from "ic-orrery/vitest";
 import { test as base, expect } from "vitest";
 
@@ -8,7 +9,18 @@ import { test as base, expect } from "vitest";
 const wasm = new Uint8Array(
   readFileSync(new URL("../../canisters/fixtures/built/counter.eop.wasm.gz", import.meta.url)),
 );
-const nat = (reply: Uint8Array): bigint => IDL.decode([IDL.Nat], reply)[0] as unknown as bigint;
+
+// Both come with a canister's bindings.
+interface Counter {
+  inc(): Promise<bigint>;
+  get(): Promise<bigint>;
+}
+
+const idlFactory: IDL.InterfaceFactory = ({ IDL: idl }) =>
+  idl.Service({
+    inc: idl.Func([], [idl.Nat], []),
+    get: idl.Func([], [idl.Nat], ["query"]),
+  });
 
 let canisterId = "";
 const test = base.extend({
@@ -19,12 +31,14 @@ const test = base.extend({
   }),
 });
 
-test("a counter counts", ({ network }) => {
-  expect(nat(network.update({ canisterId, method: "inc" }))).toBe(2n);
+test("a counter counts", async ({ network }) => {
+  const counter = createActor<Counter>(network, idlFactory, canisterId);
+  expect(await counter.inc()).toBe(2n);
 });
 
-test("no test sees another's changes", ({ network }) => {
-  expect(nat(network.query({ canisterId, method: "get" }))).toBe(1n);
+test("no test sees another's changes", async ({ network }) => {
+  const counter = createActor<Counter>(network, idlFactory, canisterId);
+  expect(await counter.get()).toBe(1n);
 });
 
 test("time is ours", ({ network }) => {

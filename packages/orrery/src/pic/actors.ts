@@ -59,7 +59,7 @@ function actorOf(
 }
 
 export function createActor<T extends ActorInterface<T>>(
-  network: ActorNetwork<unknown>,
+  network: Pick<ActorNetwork<never>, "query" | "update">,
   interfaceFactory: IDL.InterfaceFactory,
   canisterId: Principal,
 ): Actor<T> {
