@@ -9,6 +9,9 @@ import type { SubnetInfo, SubnetType } from "@orrery/state";
 export const INSTRUCTIONS_PER_MESSAGE_MAX = 40_000_000_000n;
 /** Instructions of one installation, hooks and compilation included. */
 export const INSTRUCTIONS_PER_INSTALL_MAX = 300_000_000_000n;
+/** Instructions of a slice, of messages and of installations; on system subnets those of installations are longer. */
+const INSTRUCTIONS_PER_SLICE = 2_000_000_000n;
+const INSTRUCTIONS_PER_SYSTEM_INSTALL_SLICE = 5_000_000_000n;
 /** Instructions of one query, replicated or not. */
 const INSTRUCTIONS_PER_QUERY_MAX = 5_000_000_000n;
 /** Instructions of `canister_inspect_message`. */
@@ -211,11 +214,11 @@ export const HEAVY_HEAP_PAGES = 2_500;
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
   instructionsPerTurn: null,
-  instructionsPerSlice: 2_000_000_000n,
+  instructionsPerSlice: INSTRUCTIONS_PER_SLICE,
   instructionsPerFirstSlice: null,
   instructionsPerHeavySlice: null,
   replicatedQuerySlices: false,
-  instructionsPerInstallSlice: 2_000_000_000n,
+  instructionsPerInstallSlice: INSTRUCTIONS_PER_SLICE,
   instructionsPerFirstInstallSlice: null,
   firstSliceModuleBytes: WASM_MODULE_BYTES_MAX,
   longExecutionsMax: 4,
@@ -245,7 +248,7 @@ const DEFAULT_LIMITS: ExecutionLimits = {
 const SYSTEM_LIMITS: ExecutionLimits = {
   ...DEFAULT_LIMITS,
   instructionsPerRound: 7_000_000_000n,
-  instructionsPerInstallSlice: 5_000_000_000n,
+  instructionsPerInstallSlice: INSTRUCTIONS_PER_SYSTEM_INSTALL_SLICE,
   instructionsPerMessage: 50_000_000_000n,
   instructionsPerInstall: 1_000_000_000_000n,
   installDebitPerRound: 0n,
@@ -265,6 +268,15 @@ const LOCAL_LIMITS: Partial<ExecutionLimits> = { queryStatsEpochBlocks: 60, inst
 /** What holds on a subnet unless its host says otherwise. */
 export function subnetLimits({ type, local }: Pick<SubnetInfo, "type" | "local">): ExecutionLimits {
   return local ? { ...limitsOf(type), ...LOCAL_LIMITS } : limitsOf(type);
+}
+
+/**
+ * The slice that no single operation may overrun by as much again (replica). A host's slices may be shorter: what a canister is told
+ * must not depend on that.
+ */
+export function protocolSlice(type: SubnetType, what: "message" | "install"): bigint {
+  const { instructionsPerSlice, instructionsPerInstallSlice } = limitsOf(type);
+  return what === "install" ? instructionsPerInstallSlice : instructionsPerSlice;
 }
 
 /** Verified application subnets and cloud engines have the limits of application subnets. */

@@ -75,6 +75,8 @@ export interface MessageContext {
   readonly subnetMemoryAvailable: bigint;
   /** Not there: runs to its end without a word. */
   readonly pace?: Pace;
+  /** What one operation may not take beyond the end of a slice; not there: it has no slices. */
+  readonly slice?: bigint;
   /** What its calls may take of the subnet; not there: as much as they want. */
   readonly callRoom?: CallRoom;
   /** Requests it may still send to `callee`; `call_perform` answers 2 at zero. */

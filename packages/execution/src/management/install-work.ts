@@ -7,7 +7,7 @@ import { principalToText } from "@orrery/base";
 import { type InstallWork, memoryUsageBytes, type SubnetInfo } from "@orrery/state";
 import type { FunctionProfile } from "@orrery/wasm";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
-import { MEMORY_SHARES, QUEUE_CAPACITY } from "../limits.ts";
+import { MEMORY_SHARES, protocolSlice, QUEUE_CAPACITY } from "../limits.ts";
 import { wasmMemoryLimitError } from "../messaging/low-memory.ts";
 import { paceAfter } from "../messaging/work.ts";
 import { persistenceError } from "../runner/install.ts";
@@ -108,6 +108,7 @@ function installContext({ subnet, work }: Installation, instructionLimit: bigint
     contextInstructions: 0n,
     dataCertificate: null,
     subnetMemoryAvailable: work.subnetMemoryAvailable,
+    slice: protocolSlice(subnet.type, "install"),
     requestSlots: () => QUEUE_CAPACITY,
   };
 }

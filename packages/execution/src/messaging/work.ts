@@ -6,7 +6,7 @@ import { type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
 import type { CallContext, CallOrigin, MessageWork, SubnetInfo } from "@orrery/state";
 import { joinProfiles } from "@orrery/wasm";
 import { maxOf } from "../bigints.ts";
-import { QUEUE_CAPACITY } from "../limits.ts";
+import { protocolSlice, QUEUE_CAPACITY } from "../limits.ts";
 import { routerOf } from "../streams/routing.ts";
 import { cleanupError } from "../system-api/failure.ts";
 import type {
@@ -66,7 +66,9 @@ function messageContext(scene: WorkScene, work: MessageWork, pace: Pace | undefi
     },
     requestSlots: (callee: CanisterId) => QUEUE_CAPACITY - waitingFor(scene, callee),
   };
-  return pace === undefined ? seen : { ...seen, ...paceAfter(pace, 0n) };
+  const sliced =
+    work.entry.kind === "replicated_query" ? {} : { slice: protocolSlice(subnet.type, "message") };
+  return { ...seen, ...sliced, ...paceAfter(pace, 0n) };
 }
 
 /** The canister with the balance and the queues that the work sees: what arrived since is not there. */

@@ -62,26 +62,51 @@ function failureOf(trap: WasmTrap, target: Target, frame: MessageFrame): Failure
   }
 }
 
-/** The counter is below zero: the next slice of the limit, or the end of it. */
+/** What the counter is given next: no more than a step of the pace, and not beyond the end of a slice. */
+function grant(frame: MessageFrame): bigint {
+  const { pace, slice } = frame.context;
+  let granted = frame.reserve;
+  if (pace !== undefined) granted = minOf(granted, pace.slice);
+  if (slice !== undefined)
+    granted = minOf(granted, slice - ((frame.instructionLimit - frame.reserve) % slice));
+  frame.reserve -= granted;
+  return granted;
+}
+
+/**
+ * The slice ends when all that it was given is executed. What an operation takes beyond that is the next one's; as much as that has
+ * is too much. The last slice ends with the limit.
+ */
+function endSlice(frame: MessageFrame, counter: bigint): void {
+  const { slice } = frame.context;
+  if (slice === undefined) return;
+  const given = frame.instructionLimit - frame.reserve;
+  const end = ((given + slice - 1n) / slice) * slice;
+  const executed = given - counter;
+  if (end >= frame.instructionLimit || executed <= end) return;
+  if (executed >= end + slice)
+    throw new CanisterFailure({ kind: "slice_overrun", instructions: executed - frame.sliceStart, slice });
+  frame.sliceStart = executed;
+}
+
+/** The counter is below zero: the next part of the limit, or the end of it. */
 export function refill(host: Host): void {
   const { frame, instance } = host;
   const { pace, instructionLimit } = frame.context;
   let counter = instance.counter();
-  while (pace !== undefined && counter < 0n && frame.reserve > 0n) {
-    const slice = minOf(pace.slice, frame.reserve);
-    frame.reserve -= slice;
-    counter += slice;
-  }
-  if (pace === undefined || counter < 0n) throw new WasmTrap("out_of_instructions", true);
+  endSlice(frame, counter);
+  while (counter < 0n && frame.reserve > 0n) counter += grant(frame);
+  if (counter < 0n) throw new WasmTrap("out_of_instructions", true);
   instance.setCounter(counter);
-  pace.report(instructionLimit - frame.reserve - counter);
+  pace?.report(instructionLimit - frame.reserve - counter);
 }
 
 /** Runs `target` with `frame`'s limit. Dirty pages are cleared before; afterwards they are the caller's to keep or undo. */
 export function runTarget(live: Live, target: Target, frame: MessageFrame): RunResult {
   const { instance, host } = live;
-  const first = minOf(frame.instructionLimit, frame.context.pace?.slice ?? frame.instructionLimit);
-  frame.reserve = frame.instructionLimit - first;
+  frame.reserve = frame.instructionLimit;
+  frame.sliceStart = 0n;
+  const first = grant(frame);
   instance.setCounter(first);
   host.enter(frame);
   let failure: Failure | null = null;
@@ -92,8 +117,11 @@ export function runTarget(live: Live, target: Target, frame: MessageFrame): RunR
     frame.dropPending();
   } catch (cause) {
     thrown = cause;
-    if (cause instanceof CanisterFailure) failure = cause.failure;
-    else if (cause instanceof WasmTrap) {
+    if (cause instanceof CanisterFailure) {
+      failure = cause.failure;
+      // Where slices began is exact in the exact form only.
+      exact = failure.kind !== "slice_overrun" || instance.form !== "fast";
+    } else if (cause instanceof WasmTrap) {
       failure = failureOf(cause, target, frame);
       exact = cause.exactCounter;
     } else throw cause;

@@ -25,6 +25,8 @@ export type Failure =
       readonly doc: string;
     }
   | { readonly kind: "instruction_limit"; readonly limit: bigint }
+  /** One operation took as much beyond the end of its slice as the next one has. */
+  | { readonly kind: "slice_overrun"; readonly instructions: bigint; readonly slice: bigint }
   | { readonly kind: "trapped"; readonly code: string; readonly backtrace?: string }
   | { readonly kind: "called_trap"; readonly message: string; readonly backtrace?: string }
   | { readonly kind: "composite_query_replicated" }
@@ -117,6 +119,11 @@ export function describeFailure(failure: Failure): string {
       return `Canister violated contract: ${failure.text}`;
     case "instruction_limit":
       return `Canister exceeded the limit of ${failure.limit} instructions for single message execution.`;
+    case "slice_overrun":
+      return (
+        `Canister attempted to perform a large memory operation that used ${failure.instructions} instructions and ` +
+        `exceeded the slice limit ${failure.slice}.`
+      );
     case "trapped":
       return `Canister trapped: ${failure.code}${backtraceLines(failure)}`;
     case "called_trap":
@@ -194,6 +201,11 @@ function helpFor(failure: Failure): string {
         "Try optimizing this method to consume fewer instructions or split the work across multiple messages.",
         "instruction-limit-exceeded",
       );
+    case "slice_overrun":
+      return withDoc(
+        "Try breaking up large copies within the canister code into smaller chunks.",
+        "slice-overrun",
+      );
     case "trapped":
       return withDoc(TRAP_HELP, "trapped");
     case "called_trap":
@@ -250,6 +262,7 @@ function codeOf(failure: Failure): ErrorCode {
     case "environment_name":
       return ErrorCode.CanisterContractViolation;
     case "instruction_limit":
+    case "slice_overrun":
       return ErrorCode.CanisterInstructionLimitExceeded;
     case "trapped":
       return ErrorCode.CanisterTrapped;

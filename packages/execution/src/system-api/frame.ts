@@ -91,6 +91,8 @@ export class MessageFrame {
 
   /** Instructions of the limit that the instance's counter has not been given yet. */
   reserve = 0n;
+  /** Instructions executed when the slice began. */
+  sliceStart = 0n;
   balance: bigint;
   accepted: bigint;
   burned: bigint;
