@@ -7,6 +7,7 @@ import { type CborValue, decodeCbor, encodeCbor, encodeCborBare } from "./cbor.t
 import {
   BLOCK_PAYLOAD_BYTES_MAX,
   type Block,
+  DEALINGS_PER_BLOCK_MAX,
   decodeBlock,
   encodeBlock,
   INGRESS_PER_BLOCK_MAX,
@@ -72,6 +73,11 @@ const block: fc.Arbitrary<Block> = fc.record({
       queryStats,
       responses,
       holdsLong: fc.constant(true as const),
+      summary: fc.uint8Array({ maxLength: 8 }),
+      dealings: fc.array(fc.uint8Array({ maxLength: 8 }), {
+        minLength: 1,
+        maxLength: DEALINGS_PER_BLOCK_MAX,
+      }),
     },
     { requiredKeys: ["ingress"] },
   ),

@@ -8,12 +8,13 @@ import { Checkers } from "./checkers.ts";
 const bytes = (value: number): Uint8Array => new Uint8Array(32).fill(value);
 
 function block(height: number, ...messages: readonly number[]): Block {
+  // Parents' hashes are numbers here, as blocks' own are.
   return {
     version: 1,
-    parent: bytes(0),
+    parent: bytes(height - 1),
     height,
     rank: 0,
-    context: { registryVersion: 1, certifiedHeight: 0, time: 1n },
+    context: { registryVersion: 1, certifiedHeight: 0, time: BigInt(height) },
     payload: { ingress: messages.map(bytes) },
   };
 }
@@ -37,6 +38,21 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
     (checkers) => checkers.delivered({ node: 2, height: 2, hash: bytes(9), block: block(2) }),
     /nodes 0 and 2 finalized different blocks at 2/,
   ],
+  [
+    "another parent, and a context that goes back",
+    (checkers) =>
+      checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: { ...block(3, 5), parent: bytes(9) } }),
+    /the block at 3 has another parent/,
+  ],
+  [
+    "a time that does not increase",
+    (checkers) => {
+      const { context } = block(2);
+      checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: { ...block(3, 5), context } });
+    },
+    /time does not increase at 3/,
+  ],
+  ["an honest node blamed", (checkers) => checkers.blamed(0, 1, "it is late"), /blames the honest node 1/],
   ["another state", (checkers) => checkers.executed(2, 1, bytes(9)), /node 2 executed another state at 1/],
   [
     "another certificate",

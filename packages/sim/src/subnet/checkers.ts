@@ -13,18 +13,27 @@ export interface Delivery {
 }
 
 export class Checkers {
-  readonly #blocks = new Map<Height, { readonly hash: string; readonly node: number }>();
+  readonly #blocks = new Map<
+    Height,
+    { readonly hash: string; readonly node: number; readonly block: Block }
+  >();
   readonly #roots = new Map<Height, string>();
   /** Messages by the height that has them, from whichever node delivered that first. */
   readonly #ordered = new Map<string, Height>();
   readonly #violations: string[] = [];
   /** Nodes whose state broke, with the first height that is wrong, until they have a right one again. */
   readonly corrupted: Map<number, Height> = new Map();
+  readonly everCorrupted: Set<number> = new Set();
   /** States that were broken, found and replaced. */
   healings = 0;
 
   get violations(): readonly string[] {
     return this.#violations;
+  }
+
+  /** Those that anybody delivered, as they came. */
+  get blocks(): readonly Block[] {
+    return [...this.#blocks.values()].map(({ block }) => block);
   }
 
   get height(): Height {
@@ -39,13 +48,37 @@ export class Checkers {
         this.#violations.push(`nodes ${known.node} and ${node} finalized different blocks at ${height}`);
       return;
     }
-    this.#blocks.set(height, { hash: text, node });
+    this.#blocks.set(height, { hash: text, node, block });
+    this.#follows(height, block);
     for (const message of block.payload.ingress) {
       const id = toHex(message);
       const before = this.#ordered.get(id);
       if (before !== undefined) this.#violations.push(`a message of ${before} is ordered again at ${height}`);
       this.#ordered.set(id, height);
     }
+  }
+
+  /** A violation that somebody else found. */
+  report(violation: string): void {
+    this.#violations.push(violation);
+  }
+
+  #follows(height: Height, { parent, context }: Block): void {
+    const before = this.#blocks.get(height - 1);
+    if (before === undefined) return;
+    const { context: last } = before.block;
+    if (toHex(parent) !== before.hash) this.#violations.push(`the block at ${height} has another parent`);
+    if (context.time <= last.time) this.#violations.push(`time does not increase at ${height}`);
+    if (context.certifiedHeight < last.certifiedHeight || context.certifiedHeight >= height)
+      this.#violations.push(`the certified height is wrong at ${height}`);
+    if (context.registryVersion < last.registryVersion)
+      this.#violations.push(`the registry version decreases at ${height}`);
+  }
+
+  /** An honest node says that another one misbehaves. */
+  blamed(node: number, member: number, why: string): void {
+    if (!this.everCorrupted.has(node) && !this.everCorrupted.has(member))
+      this.#violations.push(`node ${node} blames the honest node ${member}: ${why}`);
   }
 
   executed(node: number, height: Height, rootHash: Uint8Array): void {
@@ -69,6 +102,7 @@ export class Checkers {
   /** A node's state breaks, from a height on. */
   corrupts(node: number, height: Height): void {
     this.corrupted.set(node, height);
+    this.everCorrupted.add(node);
   }
 
   /** A node took another's state, or computed it anew. */
@@ -88,6 +122,9 @@ export class Checkers {
     for (const [what, most] of Object.entries(bounds) as [keyof PoolSizes, number][]) {
       if (sizes[what] > most) this.#violations.push(`node ${node} keeps ${sizes[what]} ${what} of ${most}`);
     }
+    const offered = Object.values(bounds).reduce((sum, most) => sum + most, 0);
+    if (sizes.published > offered)
+      this.#violations.push(`node ${node} offers ${sizes.published} artifacts of ${offered}`);
   }
 
   /** A client was told that its message is executed. */

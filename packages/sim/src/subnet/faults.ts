@@ -43,6 +43,12 @@ export const MISBEHAVIOURS = [
   "wrong_dealings",
   /** Its summaries make itself the only member. */
   "wrong_summaries",
+  /** Its blocks' times, certified heights and registry versions do not follow the parents'. */
+  "wrong_contexts",
+  /** Its blocks order messages of the blocks before again. */
+  "repeat",
+  /** Sends blocks, proofs, votes and wholes in others' names, or without a quorum. */
+  "forge",
   /** Sends whatever its keys can sign, and what others did not, for every height. */
   "flood",
 ] as const;

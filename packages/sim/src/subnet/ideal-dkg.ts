@@ -14,17 +14,9 @@ import {
   u64be,
   utf8,
 } from "@orrery/base";
-import {
-  type Dkg,
-  type DkgConfig,
-  type Epoch,
-  type KeySet,
-  type MemberCrypto,
-  quorumOf,
-  randomnessThreshold,
-} from "@orrery/consensus/member";
+import type { Dkg, DkgConfig, Epoch, KeySet, MemberCrypto } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
-import type { IdealKeys } from "./ideal-keys.ts";
+import { type IdealKeys, neededOf } from "./ideal-keys.ts";
 
 /** Of the subnet: reshared ever since. */
 export const SUBNET_KEY: Uint8Array = utf8("the subnet's own key");
@@ -96,8 +88,8 @@ export class IdealDkg {
     const whole = (keys: KeySet): string =>
       `${keys} key ${toHex(fieldsOf(transcripts[keys])[2] as Uint8Array)}`;
     const names = {
-      low: { run: run("low"), whole: whole("low"), needed: randomnessThreshold(size) },
-      high: { run: run("high"), whole: whole("high"), needed: quorumOf(size) },
+      low: { run: run("low"), whole: whole("low"), needed: neededOf("low", size) },
+      high: { run: run("high"), whole: whole("high"), needed: neededOf("high", size) },
     };
     return this.#keys.named({
       own: `node ${own}`,

@@ -4,11 +4,16 @@
  */
 import { assert, concatBytes, equalBytes, u64be, utf8 } from "@orrery/base";
 import type { KeySet, MemberCrypto } from "@orrery/consensus/member";
-import { quorumOf, randomnessThreshold } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 
 /** Signatures that are remembered as good: each is verified by every member. */
 const REMEMBERED_MAX = 100_000;
+
+/** Shares that a signature takes, counted here again: keys do not depend on what consensus counts. */
+export function neededOf(keys: KeySet, members: number): number {
+  const faults = Math.floor((members - 1) / 3);
+  return keys === "low" ? faults + 1 : 2 * faults + 1;
+}
 
 export interface KeyNames {
   readonly own: string;
@@ -50,7 +55,7 @@ export class IdealKeys {
       share: (keys, signer) => `${keys} ${signer}`,
       ownShare: (keys) => `${keys} ${index}`,
       whole: (keys) => `${keys} whole`,
-      needed: (keys) => (keys === "low" ? randomnessThreshold(members) : quorumOf(members)),
+      needed: (keys) => neededOf(keys, members),
     });
   }
 

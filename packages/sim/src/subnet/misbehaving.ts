@@ -3,7 +3,6 @@
  * with its own keys alone.
  */
 import { compareBytes, type Height, type SubnetId, utf8 } from "@orrery/base";
-import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
   dealingContent,
@@ -14,23 +13,16 @@ import {
   type Proposal,
   proposalContent,
   thresholdContent,
-  type VoteShare,
-  voteContent,
 } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import type { Misbehaviour } from "./faults.ts";
+import { forge, type Signer, signed, supported, voteFor, wrongContext } from "./forging.ts";
 
 interface Means {
   readonly subnetId: SubnetId;
   readonly nodes: number;
   /** Its index and keys at a height; null where it looks on. */
   readonly place: (height: Height) => { readonly index: number; readonly crypto: MemberCrypto } | null;
-}
-
-/** At one height. */
-interface Signer extends Omit<Means, "place"> {
-  readonly index: number;
-  readonly crypto: MemberCrypto;
 }
 
 export interface Actor {
@@ -40,22 +32,6 @@ export interface Actor {
 }
 
 const NOTHING: readonly Artifact[] = [];
-
-function voteFor(
-  { crypto, subnetId, index }: Signer,
-  kind: "notarization" | "finalization",
-  { block, hash }: Proposal,
-): VoteShare {
-  const { height } = block;
-  const signature = crypto.sign(voteContent(kind, subnetId, height, hash));
-  return { kind: `${kind}_share`, height, hash, signer: index, signature };
-}
-
-function signed({ crypto, subnetId, index }: Signer, block: Proposal["block"]): Proposal {
-  const hash = blockHash(block);
-  const signature = crypto.sign(proposalContent(subnetId, block.height, hash));
-  return { kind: "proposal", block, hash, signer: index, signature };
-}
 
 /** The same a nanosecond later. */
 function twin(means: Signer, { block }: Proposal): Proposal {
@@ -109,8 +85,22 @@ function flood(means: Signer, artifact: Artifact): readonly Artifact[] {
   return junk;
 }
 
+/** Messages of the blocks before once more. */
+function repeated(means: Signer, { block }: Proposal, seen: readonly Uint8Array[]): readonly Artifact[] {
+  const { ingress } = block.payload;
+  return supported(means, { ...block, payload: { ...block.payload, ingress: [...ingress, ...seen] } });
+}
+
+/** Messages that a member remembers to repeat. */
+const SEEN_MAX = 4;
+
 /** What the kind of misbehaviour makes of an artifact; `own`: whether it is the member's. */
-function twist(kind: Misbehaviour, means: Signer, artifact: Artifact): (to: number) => readonly Artifact[] {
+function twist(
+  kind: Misbehaviour,
+  means: Signer,
+  artifact: Artifact,
+  seen: readonly Uint8Array[],
+): (to: number) => readonly Artifact[] {
   const { index, subnetId, crypto, nodes } = means;
   const own = "signer" in artifact && artifact.signer === index;
   switch (kind) {
@@ -164,6 +154,12 @@ function twist(kind: Misbehaviour, means: Signer, artifact: Artifact): (to: numb
       const bad = signed(means, { ...artifact.block, payload });
       return () => [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
     }
+    case "wrong_contexts":
+      return () => (artifact.kind === "proposal" && own ? wrongContext(means, artifact) : [artifact]);
+    case "repeat":
+      return () => (artifact.kind === "proposal" && own ? repeated(means, artifact, seen) : [artifact]);
+    case "forge":
+      return () => [artifact, ...forge(means, artifact)];
     case "flood":
       return () => [...flood(means, artifact), artifact];
     case "wrong_certification": {
@@ -177,10 +173,14 @@ function twist(kind: Misbehaviour, means: Signer, artifact: Artifact): (to: numb
 
 export function actorFor(kind: Misbehaviour | null, means: Means): Actor {
   if (kind === null) return { isHonest: true, say: (artifact) => () => [artifact] };
+  const seen: Uint8Array[] = [];
   const say = (artifact: Artifact): ((to: number) => readonly Artifact[]) => {
+    const before = [...seen];
+    if (artifact.kind === "proposal") seen.push(...artifact.block.payload.ingress);
+    seen.splice(0, seen.length - SEEN_MAX);
     const place = means.place(heightOf(artifact));
     const { subnetId, nodes } = means;
-    if (place !== null) return twist(kind, { subnetId, nodes, ...place }, artifact);
+    if (place !== null) return twist(kind, { subnetId, nodes, ...place }, artifact, before);
     return () => (kind === "silent" ? NOTHING : [artifact]);
   };
   return { isHonest: false, say };

@@ -45,7 +45,7 @@ for (const kind of MISBEHAVIOURS) {
       [4, [kind]],
       [7, [kind, kind]],
     ] as const) {
-      const { verdict, violations } = run(nodes, 5, { ...STORMY, byzantine });
+      const { verdict, violations } = run(nodes, 5, { ...STORMY, byzantine }, 6);
       assert.deepEqual([verdict, violations], ["ok", []], `${nodes} nodes`);
     }
   });

@@ -22,6 +22,7 @@ import { EventQueue } from "./event-queue.ts";
 import { type Actor, actorFor } from "./misbehaving.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
+import { Witness } from "./witness.ts";
 import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
 
 const MS = 1_000_000n;
@@ -42,6 +43,7 @@ export class World {
   readonly #lives: number[];
   readonly #wakes: (bigint | null)[];
   readonly checkers: Checkers = new Checkers();
+  readonly #witness = new Witness((violation) => this.checkers.report(violation));
   readonly registry: SimRegistry;
   /** Summaries that were delivered, and versions whose members took over. */
   readonly summaries: Map<Height, Summary> = new Map();
@@ -218,6 +220,7 @@ export class World {
 
   #follow(index: number, effects: readonly MemberEffect[]): void {
     const node = this.nodes[index] as SimNode;
+    this.#watch(node, effects);
     for (const effect of effects) {
       if (effect.kind === "publish") this.#publish(index, effect.artifact);
       else if (effect.kind === "deliver") this.#deliver(node, effect);
@@ -234,6 +237,16 @@ export class World {
       }
     }
     this.#planWake(index);
+  }
+
+  #watch({ index, member }: SimNode, effects: readonly MemberEffect[]): void {
+    if (member === null || !this.isHonest(index)) return;
+    const selfAt = (height: Height): number | null => member.place(height)?.self ?? null;
+    this.#witness.step(index, effects, { pool: member.pool, selfAt });
+    for (const effect of effects) {
+      if (effect.kind === "misbehaved" && this.isHonest(effect.member))
+        this.checkers.blamed(index, effect.member, effect.why);
+    }
   }
 
   #planWake(index: number): void {

@@ -1,0 +1,43 @@
+/**
+ * Loads the simulator and consensus once more with a bug planted: modules of both have the plant's number in their address, so that each
+ * plant has its own. The rest of the program is shared.
+ */
+import { readFileSync } from "node:fs";
+import { registerHooks, stripTypeScriptTypes } from "node:module";
+import { fileURLToPath } from "node:url";
+import { PLANTS } from "./plants.testkit.ts";
+
+const MARK = "?planted=";
+const ANEW = /\/packages\/(consensus\/src|sim\/src\/subnet)\//;
+
+registerHooks({
+  resolve(specifier, context, next) {
+    const found = next(specifier, context);
+    const mark = context.parentURL?.split(MARK)[1];
+    if (mark === undefined || found.url.includes(MARK) || !ANEW.test(found.url)) return found;
+    return { ...found, url: `${found.url}${MARK}${mark}` };
+  },
+  load(url, context, next) {
+    const [address, mark] = url.split(MARK);
+    if (address === undefined || mark === undefined) return next(url, context);
+    const source = readFileSync(fileURLToPath(address), "utf8");
+    const plant = PLANTS[Number(mark)];
+    const isPlace = plant !== undefined && address.endsWith(`/consensus/src/member/${plant.file}`);
+    const text = isPlace ? replaced(source, plant.rule, plant.planted) : source;
+    return { format: "module", source: stripTypeScriptTypes(text), shortCircuit: true };
+  },
+});
+
+function replaced(source: string, rule: string, planted: string): string {
+  const parts = source.split(rule);
+  if (parts.length !== 2)
+    throw new Error(`the rule is there ${parts.length - 1} times, expected once: ${rule}`);
+  return parts.join(planted);
+}
+
+type Runs = typeof import("./try.testkit.ts");
+
+/** The battery with a plant. */
+export function loadPlanted(number: number): Promise<Runs> {
+  return import(`./try.testkit.ts${MARK}${number}`) as Promise<Runs>;
+}

@@ -1,0 +1,111 @@
+/** A battery of simulated subnets that a planted bug runs through: calm, stormy with every misbehaviour, halting, slow. */
+import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "../faults.ts";
+import { runSubnet, type SubnetRun, worldFor } from "../run.ts";
+
+const SECOND = 1_000_000_000n;
+const INTERVAL = 12;
+/** A calm subnet of four makes a block of rank 0 in 300 ms and two crossings. */
+const CALM_RATE: readonly [number, number] = [2.8, 3.6];
+
+export interface Trial {
+  /** How it was noticed; null when it was not. */
+  readonly caught: string | null;
+  /** Rounds until then, or all. */
+  readonly rounds: number;
+}
+
+const run = (seed: number, nodes: number, faults: FaultPlan, seconds = 25): SubnetRun => ({
+  seed,
+  nodes,
+  spares: 2,
+  seconds,
+  messagesPerSecond: 2,
+  catchUpInterval: INTERVAL,
+  faults,
+});
+
+function ofRun(options: SubnetRun): Trial {
+  const { verdict, violations, rounds, seconds } = runSubnet(options);
+  if (verdict !== "ok") return { caught: violations[0] ?? verdict, rounds };
+  const rate = rounds / seconds;
+  const isCalm = options.faults === CALM;
+  if (isCalm && (rate < CALM_RATE[0] || rate > CALM_RATE[1]))
+    return { caught: `${rate.toFixed(1)} rounds a second where all is calm`, rounds };
+  return { caught: null, rounds };
+}
+
+/** All blocks are of rank 0 where all is calm, and all nodes lead. */
+function calmRanks(): Trial {
+  const world = worldFor(run(1, 4, CALM));
+  world.run(world.now + 8n * SECOND);
+  const { blocks } = world.checkers;
+  const proposals = world.nodes.flatMap(({ published }) =>
+    [...published.values()].filter((artifact) => artifact.kind === "proposal"),
+  );
+  if (proposals.some(({ block }) => block.rank > 0))
+    return { caught: "blocks of higher ranks where all is calm", rounds: blocks.length };
+  if (blocks.length > 8 * CALM_RATE[1] + 3)
+    return { caught: `${blocks.length} rounds in 8 seconds where all is calm`, rounds: blocks.length };
+  const leaders = new Set(proposals.map(({ signer }) => signer));
+  return { caught: leaders.size < 4 ? `${leaders.size} of 4 lead` : null, rounds: blocks.length };
+}
+
+/** With execution as slow as `executionNs`. */
+function halting(executionNs?: bigint): Trial {
+  const world = worldFor(run(1, 4, CALM), executionNs);
+  world.run(world.now + 5n * SECOND);
+  world.halt(true);
+  const wait = executionNs === undefined ? 20n * SECOND : 40n * executionNs;
+  for (let i = 0; i < 20; i++) {
+    const message = new Uint8Array(8).fill(i + 1);
+    world.submit(message);
+    world.run(world.now + wait / 20n);
+  }
+  const { violations, blocks } = world.checkers;
+  const [stood] = world.nodes.map(({ member }) => member?.pool.notarizedHeight ?? 0);
+  const caught = (what: string): Trial => ({ caught: what, rounds: blocks.length });
+  if (violations[0] !== undefined) return caught(violations[0]);
+  if (world.nodes.some(({ member }) => member?.isHalted !== true)) return caught("it does not halt");
+  const halted = Math.max(...[...world.summaries].flatMap(([height, { halts }]) => (halts ? [height] : [])));
+  if (blocks.some(({ height, payload }) => height > halted && payload.ingress.length > 0))
+    return caught("something is ordered while it halts");
+  world.run(world.now + 10n * SECOND);
+  const [stands] = world.nodes.map(({ member }) => member?.pool.notarizedHeight ?? 0);
+  if (stood !== stands) return caught("it does not stand still");
+  world.halt(false);
+  world.run(world.now + wait);
+  return { caught: world.commonHeight > (stood ?? 0) ? null : "it does not go on", rounds: blocks.length };
+}
+
+const STORM: FaultPlan = { ...STORMY, crashPerSecond: 0.15, awayNs: [SECOND / 5n, 10n * SECOND] };
+const OUTAGES: FaultPlan = { ...STORM, crashPerSecond: 0.5, awayNs: [SECOND / 5n, 4n * SECOND] };
+
+const TRIALS: readonly (() => Trial)[] = [
+  () => calmRanks(),
+  () => ofRun(run(1, 4, CALM, 20)),
+  ...MISBEHAVIOURS.map((kind) => () => ofRun(run(3, 4, { ...STORMY, byzantine: [kind] }, 15))),
+  () => halting(),
+  () => halting(30n * SECOND),
+  () => ofRun(run(4, 4, { ...STORM, corruptPerSecond: 0.1 })),
+  ...[5, 6, 7, 8].map((seed) => () => ofRun(run(seed, 4, OUTAGES))),
+  ...MISBEHAVIOURS.map((kind) => () => ofRun(run(9, 5, { ...STORM, byzantine: [kind] }, 15))),
+  // As long as it takes to be over the bounds.
+  () => ofRun(run(2, 4, CALM, 80)),
+  ...[10, 11].map((seed) => () => ofRun(run(seed, 7, { ...STORM, byzantine: ["equivocate", "forge"] }, 15))),
+];
+
+/** Until something is noticed. */
+export function battery(): Trial {
+  let rounds = 0;
+  for (const trial of TRIALS) {
+    let result: Trial;
+    try {
+      result = trial();
+    } catch (error) {
+      return { caught: (error as Error).message, rounds };
+    }
+    rounds += result.rounds;
+    if (result.caught !== null) return { caught: result.caught, rounds };
+  }
+  return { caught: null, rounds };
+}

@@ -1,0 +1,101 @@
+/**
+ * Judges what honest nodes say, over their restarts: nobody may ever sign two things that exclude each other, nor anything before its time,
+ * nor say what its disk does not have. Nodes are judged by their words and by how far they themselves say that they have come.
+ */
+import { type Height, toHex } from "@orrery/base";
+import {
+  type Artifact,
+  artifactId,
+  heightOf,
+  type MemberEffect,
+  type Pool,
+  type Proposal,
+} from "@orrery/consensus/member";
+
+/** Heights that a node's notarizations may be ahead of its certifications. */
+const UNCERTIFIED_MAX = 71;
+
+interface Words {
+  readonly proposals: Set<string>;
+  readonly notarizes: Set<string>;
+  readonly finalizes: Set<string>;
+}
+
+export class Witness {
+  readonly #words = new Map<string, Words>();
+  readonly #kept = new Map<number, Set<string>>();
+  readonly #report: (violation: string) => void;
+
+  constructor(report: (violation: string) => void) {
+    this.#report = report;
+  }
+
+  /** The effects of one step of an honest node, in their order; `pool`: after it, `selfAt`: the node's index at a height. */
+  step(
+    node: number,
+    effects: readonly MemberEffect[],
+    { pool, selfAt }: { readonly pool: Pool; readonly selfAt: (height: Height) => number | null },
+  ): void {
+    const kept = this.#kept.get(node) ?? new Set<string>();
+    this.#kept.set(node, kept);
+    for (const effect of effects) {
+      if (effect.kind === "persist") kept.add(artifactId(effect.artifact));
+      if (effect.kind !== "publish") continue;
+      const id = artifactId(effect.artifact);
+      if (!kept.has(id)) this.#report(`node ${node} says ${id} before it is on its disk`);
+      const { artifact } = effect;
+      if (artifact.kind !== "proposal") this.#said(node, artifact, pool);
+      else if (selfAt(artifact.block.height) === artifact.signer) this.#proposes(node, artifact);
+    }
+  }
+
+  #said(node: number, artifact: Artifact, pool: Pool): void {
+    const height = heightOf(artifact);
+    const say = (what: string): void => this.#report(`node ${node} ${what} at ${height}`);
+    switch (artifact.kind) {
+      case "notarization_share":
+        this.#notarizes(node, height, toHex(artifact.hash), say);
+        if (height - pool.certifiedHeight > UNCERTIFIED_MAX) say("notarizes far above what is certified");
+        return;
+      case "finalization_share":
+        this.#finalizes(node, height, toHex(artifact.hash), say);
+        return;
+      case "beacon_share":
+        if (height > pool.notarizedHeight + 1) say("gives a share of a beacon too early");
+        return;
+      case "tape_share":
+        if (height > pool.finalizedHeight) say("gives a share of a tape before its block is final");
+        return;
+      default:
+    }
+  }
+
+  #notarizes(node: number, height: Height, hash: string, say: (what: string) => void): void {
+    const { notarizes, finalizes } = this.#of(node, height);
+    notarizes.add(hash);
+    if ([...finalizes].some((final) => final !== hash)) say("notarizes another block than it finalizes");
+  }
+
+  #finalizes(node: number, height: Height, hash: string, say: (what: string) => void): void {
+    const { notarizes, finalizes } = this.#of(node, height);
+    finalizes.add(hash);
+    if (finalizes.size > 1) say("finalizes two blocks");
+    if ([...notarizes].some((supported) => supported !== hash)) say("finalizes a block beside another one");
+  }
+
+  /** A block of an honest node's own. */
+  #proposes(node: number, { block, hash }: Proposal): void {
+    const { proposals } = this.#of(node, block.height);
+    proposals.add(toHex(hash));
+    if (proposals.size > 1) this.#report(`node ${node} makes two blocks at ${block.height}`);
+  }
+
+  #of(node: number, height: Height): Words {
+    const key = `${node}/${height}`;
+    const known = this.#words.get(key);
+    if (known !== undefined) return known;
+    const made: Words = { proposals: new Set(), notarizes: new Set(), finalizes: new Set() };
+    this.#words.set(key, made);
+    return made;
+  }
+}
