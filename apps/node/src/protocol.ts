@@ -9,7 +9,7 @@ import type { Batch, Height, LogLevel, PrincipalKey, RequestId, SubnetId, TimeNs
 import type { FetchedOutcall, StateDelta, ViewSnapshot } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
-import type { CheckpointInfo, CheckpointInput, LogRecord, Outcall, Slab } from "@orrery/state";
+import type { CanisterInput, CheckpointInfo, CheckpointInput, LogRecord, Outcall, Slab } from "@orrery/state";
 
 /** How much is done before a checkpoint is due and how long a log segment grows; what is left out is as a network needs it. */
 export interface DurabilityOptions {
@@ -97,6 +97,8 @@ export type CheckpointFeed = About<{
 }>;
 export type StorageFeed =
   | CheckpointFeed
+  /** A part of the next full checkpoint. */
+  | About<{ readonly kind: "gathered"; readonly canisters: readonly CanisterInput[] }>
   /** Page versions retired up to `epoch` are reclaimed: superseded checkpoint files may go. */
   | About<{ readonly kind: "release"; readonly epoch: number }>
   /** What a block led to, to be kept beside it. */

@@ -123,6 +123,8 @@ function acceptFeed(port: MessagePort): void {
       const { subnet } = feed;
       if (feed.kind === "release") {
         storeOf(subnet).release(feed.epoch);
+      } else if (feed.kind === "gathered") {
+        storeOf(subnet).gathered(feed.canisters);
       } else if (feed.kind === "certified") {
         // What the last rounds say may come after the end.
         stores[subnet]?.note(feed);

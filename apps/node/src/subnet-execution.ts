@@ -230,6 +230,7 @@ export class SubnetExecution {
   /** After the report of a round is out. */
   afterRound(): void {
     this.#longWatch?.watch().catch(this.#options.onFailure);
+    this.#gather();
     this.#checkpointIfDue("working");
     this.#rest ??= setTimeout(() => this.#checkpointIfDue("resting"), REST_MS).unref();
     this.#rest.refresh();
@@ -292,6 +293,13 @@ export class SubnetExecution {
     const slabs = this.#tip.arena.slabs(known.slabs);
     known.slabs += slabs.length;
     this.#options.toView(view, { ...news, slabs, subnet: this.#options.subnet });
+  }
+
+  /** A full checkpoint is gathered beside rounds, which do not wait for it. */
+  #gather(): void {
+    const canisters = this.#tip.gather();
+    if (canisters === null || canisters.length === 0) return;
+    this.#options.toStorage({ kind: "gathered", subnet: this.#options.subnet, canisters });
   }
 
   #checkpointIfDue(when: CheckpointTime): boolean {

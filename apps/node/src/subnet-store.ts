@@ -8,6 +8,7 @@ import { sha256 } from "@orrery/crypto";
 import { storeId } from "@orrery/execution/node";
 import { createFileDisk } from "@orrery/host";
 import {
+  type CanisterInput,
   type CheckpointInfo,
   type CheckpointInput,
   ColdPages,
@@ -16,6 +17,7 @@ import {
   openStore,
   PageReader,
   type Store,
+  withGathered,
 } from "@orrery/state";
 import { decodeGenesis } from "./genesis.ts";
 import type {
@@ -81,6 +83,8 @@ export class SubnetStore {
     readonly input: CheckpointInput;
     readonly done: (info: CheckpointInfo) => void;
   }[] = [];
+  /** Of the next full checkpoint. */
+  #parts: CanisterInput[] = [];
   /** Of the first of them, once it is being written. */
   #steps: Iterator<void, CheckpointInfo> | null = null;
 
@@ -138,9 +142,15 @@ export class SubnetStore {
     this.#reader.closeSuperseded();
   }
 
+  /** What a full checkpoint that comes will be made of, beside what changes until then. */
+  gathered(canisters: readonly CanisterInput[]): void {
+    for (const canister of canisters) this.#parts.push(canister);
+  }
+
   checkpoint({ input, slabs }: CheckpointFeed, done: (info: CheckpointInfo) => void): void {
     for (const slab of slabs) this.#reader.addSlab(slab);
-    this.#checkpoints.push({ input, done });
+    this.#checkpoints.push({ input: withGathered(input, this.#parts), done });
+    if (input.kind === "full") this.#parts = [];
   }
 
   /** One disk sync for all that waits; the newest height that became durable, null when none waited. */

@@ -9,6 +9,7 @@ import type { BatchResult, Executor, WasmRunner } from "@orrery/execution";
 import { openState } from "@orrery/execution/node";
 import { inflateGzip } from "@orrery/host";
 import {
+  type CanisterInput,
   CheckpointCollector,
   type CheckpointInput,
   ColdPages,
@@ -47,6 +48,8 @@ export interface Tip {
   apply(batch: Batch): BatchResult;
   /** The checkpoint that is due, or null: too little was done since the last one, or it is still being written. */
   collect(when: CheckpointTime): CheckpointInput | null;
+  /** After a round: a part of the full checkpoint that comes next (`withGathered`), null while none is wanted. */
+  gather(): readonly CanisterInput[] | null;
   checkpointed(info: {
     readonly height: Height;
     readonly chainBytes: number;
@@ -150,16 +153,24 @@ export function openTip(options: TipOptions): Tip {
       const rested =
         when === "resting" &&
         (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES);
-      const due = !everWritten || worked || crowded || rested;
+      // Nobody who ends the node waits for the whole state.
+      const whole = collector.isGathered && when !== "ending";
+      const due = !everWritten || worked || crowded || rested || whole;
       if (inFlight || !(due || (when === "ending" && rounds > 0))) return null;
       inFlight = true;
       everWritten = true;
       instructions = 0n;
       rounds = 0;
       pages = 0;
-      const input = collector.collect(state, compact ? "full" : "delta", arena);
-      if (input.kind === "full") superseding = input.epoch;
+      const input = collector.collect(state, whole ? "full" : "delta", arena);
+      if (input.kind === "full") {
+        superseding = input.epoch;
+        compact = false;
+      }
       return input;
+    },
+    gather(): readonly CanisterInput[] | null {
+      return compact && !collector.isGathered ? collector.gather(state) : null;
     },
     checkpointed(info): void {
       collector.finished();

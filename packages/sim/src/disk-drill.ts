@@ -5,12 +5,14 @@
  */
 import { assert, equalBytes, type Height, OrreryError, utf8 } from "@orrery/base";
 import {
+  type CanisterInput,
   CheckpointCollector,
   type CheckpointInput,
   type LogRecord,
   openStore,
   type PageReader,
   type Store,
+  withGathered,
 } from "@orrery/state";
 import { blockOf, HOT_PAGES_MAX, newWorld, runRound, stateDigest, type World } from "./disk-workload.ts";
 import { type FaultyDisk, PowerCut } from "./faulty-disk.ts";
@@ -23,6 +25,9 @@ const CHECKPOINT_EVERY = 6;
 const FULL_EVERY = 3;
 /** Rounds executed between collecting a checkpoint and writing it, as on a node where another thread writes. */
 const WRITE_DELAY_ROUNDS = 4;
+/** After a full checkpoint. */
+const GATHERED_FROM_ROUND = 8;
+const GATHERED_AT_ONCE = 2;
 
 /** Digest of the state at each height from 0 to `rounds`, from an undisturbed run. */
 export function referenceDigests(seed: number, rounds: number): readonly string[] {
@@ -85,6 +90,7 @@ function live(options: DrillOptions, told: Told): void {
   told.genesis = true;
   const { world, collector } = recover(store, options, told);
   let pending: { readonly input: CheckpointInput; readonly at: Height } | null = null;
+  let parts: CanisterInput[] = [];
   while (world.state.height < rounds) {
     const group = Math.min(1 + (world.state.height % 3), rounds - world.state.height);
     const from = world.state.height + 1;
@@ -108,12 +114,20 @@ function live(options: DrillOptions, told: Told): void {
       }
       if (pending === null && height % CHECKPOINT_EVERY === 0) {
         const kind = (height / CHECKPOINT_EVERY) % FULL_EVERY === 0 ? "full" : "delta";
-        pending = { input: collector.collect(world.state, kind, world.arena), at: height };
-      }
+        const input = collector.collect(world.state, kind, world.arena);
+        pending = { input: withGathered(input, parts), at: height };
+        if (input.kind === "full") parts = [];
+      } else if (gathersAfter(height)) parts.push(...collector.gather(world.state, GATHERED_AT_ONCE));
     }
   }
   if (stateDigest(world) !== options.digests[rounds]) fail("the state at the end is not the model's");
   store.close();
+}
+
+/** Before some full checkpoints, some rounds earlier; others are collected at once, or before everything was gathered. */
+function gathersAfter(height: Height): boolean {
+  const every = CHECKPOINT_EVERY * FULL_EVERY;
+  return Math.floor(height / every) % 2 === 0 && height % every >= GATHERED_FROM_ROUND;
 }
 
 function writeCheckpoint(

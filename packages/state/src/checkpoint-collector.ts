@@ -8,6 +8,7 @@
  */
 import { assert, fromHex, type Height, type PrincipalKey, toHex } from "@orrery/base";
 import { treeHash } from "@orrery/crypto";
+import { CANISTERS_PER_PART, Gathering } from "./checkpoint-gathering.ts";
 import { collectSnapshots, SnapshotChanges, type SnapshotInput } from "./checkpoint-snapshots.ts";
 import { encodeCanister, encodeIngressEntry, encodeSystem } from "./codec/records.ts";
 import type { PageDelta, PageTable } from "./page-table.ts";
@@ -51,6 +52,8 @@ export interface CheckpointInput {
   readonly system: Uint8Array;
   readonly deleted: readonly Uint8Array[];
   readonly canisters: readonly CanisterInput[];
+  /** Of a full one that was gathered in parts: canisters, as keys, of which what the parts say does not hold any more (`withGathered`). */
+  readonly regathered?: readonly PrincipalKey[];
   /** In the order of canisters and ages, since one may share pages with the one before it. */
   readonly snapshots: readonly SnapshotInput[];
   readonly snapshotsDeleted: readonly Uint8Array[];
@@ -70,7 +73,7 @@ interface InFlight {
   readonly input: CheckpointInput;
   readonly changes: Changes;
   /** Of the canisters in it. */
-  readonly memories: ReadonlyMap<PrincipalKey, WasmMemoryState>;
+  readonly memories: Map<PrincipalKey, WasmMemoryState>;
 }
 
 interface Changes {
@@ -91,8 +94,10 @@ export class CheckpointCollector {
   readonly #durableBlobs: Set<BlobKey>;
   readonly #snapshots: SnapshotChanges;
   /** Memories of the canisters in the last checkpoint: other tables under the same id are another canister's. */
-  readonly #durableMemories = new Map<PrincipalKey, WasmMemoryState>();
+  #durableMemories = new Map<PrincipalKey, WasmMemoryState>();
   #inFlight: InFlight | null = null;
+  /** Of the next full checkpoint, once that is wanted. */
+  #gathering: Gathering | null = null;
 
   /** `base`: height of the checkpoint that the state was loaded from, null when there is none yet. */
   constructor(state: ReplicatedState, base: Height | null) {
@@ -111,9 +116,12 @@ export class CheckpointCollector {
     for (const key of round.deleted) {
       canisters.delete(key);
       deleted.add(key);
+      this.#gathering?.note(key);
     }
     for (const { meta, heap, stable } of round.canisters) {
-      const pages = this.#pagesOf(toHex(meta.id));
+      const key = toHex(meta.id);
+      this.#gathering?.note(key);
+      const pages = this.#pagesOf(key);
       for (let i = 0; i < heap.length; i += 2) pages.heap.add(heap[i] as number);
       for (let i = 0; i < stable.length; i += 2) pages.stable.add(stable[i] as number);
     }
@@ -133,8 +141,23 @@ export class CheckpointCollector {
   }
 
   /**
+   * Between rounds, after `absorb`: a part of the next full checkpoint, to be put before it by `withGathered`; empty when every canister
+   * has been gathered. Cost: the part.
+   */
+  gather(state: ReplicatedState, canistersMax: number = CANISTERS_PER_PART): readonly CanisterInput[] {
+    this.#gathering ??= new Gathering(state);
+    return this.#gathering.next(state, canistersMax, wholeCanister);
+  }
+
+  /** Whether a full checkpoint costs what changed since it was gathered. */
+  get isGathered(): boolean {
+    return this.#gathering?.isDone === true;
+  }
+
+  /**
    * The state at its present height as a checkpoint: `delta` holds what changed since the last finished one, and becomes `full`
-   * when there is none. One collection is in flight at a time. Cost of a delta: the changes.
+   * when there is none. One collection is in flight at a time. Cost of a delta: the changes; of a full one the whole state, unless it
+   * was gathered.
    */
   collect(
     state: ReplicatedState,
@@ -145,6 +168,7 @@ export class CheckpointCollector {
     for (const key of state.blobs.takeChanges()) this.#changes.blobs.add(key);
     const changes = this.#changes;
     const isFull = kind === "full" || this.#base === null;
+    const gathering = isFull && this.isGathered ? this.#gathering : null;
     const snapshots = this.#snapshots.take(state);
     const common = {
       height: state.height,
@@ -158,7 +182,7 @@ export class CheckpointCollector {
           kind: "full",
           basedOn: null,
           ...common,
-          ...this.#everything(state),
+          ...this.#everything(state, gathering),
           snapshots: collectSnapshots(state, null),
           snapshotsDeleted: [],
         }
@@ -171,11 +195,12 @@ export class CheckpointCollector {
           snapshotsDeleted: snapshots.deleted,
         };
     this.#changes = noChanges();
-    const memories = new Map<PrincipalKey, WasmMemoryState>();
+    const memories = gathering?.gathered ?? new Map<PrincipalKey, WasmMemoryState>();
     for (const { id } of input.canisters) {
       const key = toHex(id);
       memories.set(key, (state.canisters.get(key) as CanisterState).memory);
     }
+    if (isFull) this.#gathering = null;
     this.#inFlight = { input, changes, memories };
     return input;
   }
@@ -193,10 +218,11 @@ export class CheckpointCollector {
     this.#snapshots.finished();
     if (input.kind === "full") {
       this.#durableBlobs.clear();
-      this.#durableMemories.clear();
+      this.#durableMemories = memories;
+    } else {
+      for (const id of input.deleted) this.#durableMemories.delete(toHex(id));
+      for (const [key, memory] of memories) this.#durableMemories.set(key, memory);
     }
-    for (const id of input.deleted) this.#durableMemories.delete(toHex(id));
-    for (const [key, memory] of memories) this.#durableMemories.set(key, memory);
     for (const { key } of input.blobs) this.#durableBlobs.add(key);
     for (const key of input.blobsReleased) this.#durableBlobs.delete(key);
     this.#inFlight = null;
@@ -254,13 +280,15 @@ export class CheckpointCollector {
     };
   }
 
-  #everything(state: ReplicatedState): Pick<CheckpointInput, ContentField> {
+  /** Of what was gathered, only what changed since. */
+  #everything(
+    state: ReplicatedState,
+    gathering: Gathering | null,
+  ): Pick<CheckpointInput, ContentField | "regathered"> {
     const canisters: CanisterInput[] = [];
-    for (const key of [...state.canisters.keys()].sort()) {
-      const canister = state.canisters.get(key) as CanisterState;
-      canisters.push(
-        canisterInput(canister, allPages(canister.memory.heap), allPages(canister.memory.stable)),
-      );
+    for (const key of [...(gathering?.changed ?? state.canisters.keys())].sort()) {
+      const canister = state.canisters.get(key);
+      if (canister !== undefined) canisters.push(wholeCanister(canister));
     }
     return {
       deleted: [],
@@ -271,6 +299,7 @@ export class CheckpointCollector {
         .keys()
         .map((key) => ({ key, bytes: this.#durableBlobs.has(key) ? null : state.blobs.get(key) })),
       blobsReleased: [],
+      ...(gathering === null ? {} : { regathered: [...gathering.changed] }),
     };
   }
 }
@@ -279,6 +308,11 @@ type ContentField = "deleted" | "canisters" | "ingress" | "ingressPruned" | "blo
 
 function canisterInput(canister: CanisterState, heap: PageDelta, stable: PageDelta): CanisterInput {
   return { id: canister.meta.id, record: encodeCanister(canister), heap, stable };
+}
+
+function wholeCanister(canister: CanisterState): CanisterInput {
+  const { heap, stable } = canister.memory;
+  return canisterInput(canister, allPages(heap), allPages(stable));
 }
 
 function ingressInputs(state: ReplicatedState, keys: readonly string[]): CheckpointInput["ingress"] {

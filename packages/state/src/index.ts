@@ -3,6 +3,7 @@ export * from "./blob-store.ts";
 export { CanisterMap } from "./canister-map.ts";
 export * from "./canonical-state.ts";
 export * from "./checkpoint-collector.ts";
+export { withGathered } from "./checkpoint-gathering.ts";
 export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
 export { type CheckpointInfo, shouldCompact } from "./checkpoint-writer.ts";
 export {
