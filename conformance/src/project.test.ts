@@ -20,9 +20,11 @@ import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Actor } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
 import { createServer } from "vite";
 import { CHROMIUM, launchBrowser } from "./browser.ts";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
+import { managementOf } from "./management.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const COMMAND = join(REPOSITORY, "apps/cli/src/main.ts");
@@ -97,8 +99,10 @@ interface Guestbook {
   notes(): Promise<string[]>;
 }
 
+const backendId = (): string =>
+  JSON.parse(readFileSync(join(root, ".icp/data/mappings/local.ids.json"), "utf8")).backend;
+
 function backend(): Guestbook {
-  const ids = JSON.parse(readFileSync(join(root, ".icp/data/mappings/local.ids.json"), "utf8"));
   const service: IDL.InterfaceFactory = () =>
     IDL.Service({
       add: IDL.Func([IDL.Text], [], []),
@@ -106,7 +110,7 @@ function backend(): Guestbook {
     });
   return Actor.createActor(service, {
     agent: agentFor(network),
-    canisterId: ids.backend,
+    canisterId: backendId(),
   }) as unknown as Guestbook;
 }
 
@@ -213,6 +217,18 @@ describe("a new project", () => {
       await watching.said(/Live after/);
       await backend().add("four");
       assert.deepEqual(await backend().notes(), ["kept!", "three?", "four."]);
+      // Somebody deletes it: the next save makes it anew.
+      const canister_id = Principal.fromText(backendId());
+      const management = managementOf(agentFor(network), canister_id);
+      await management.stop_canister({ canister_id });
+      await management.delete_canister({ canister_id });
+      edit('text # "."', 'text # ":"');
+      await watching.said(/Live after/);
+      assert.notEqual(backendId(), canister_id.toText());
+      await backend().add("five");
+      assert.deepEqual(await backend().notes(), ["five:"]);
+      edit('text # ":"', 'text # "."');
+      await watching.said(/Live after/);
       watching.child.kill("SIGINT");
       assert.equal((await watching.ended).code, 0);
     } finally {

@@ -113,6 +113,7 @@ interface Session {
 }
 
 async function deployOnce(session: Session, options: DeployOptions, io: Io): Promise<void> {
+  session.deployment.foresee(session.canisters);
   const built = await buildAll({ ...session, bindings: options.bindings, io });
   const deployed = await withProgress(io, "Deploying", () => session.deployment.deploy(built, options.mode));
   tell(deployed, session.target, options.json === true, io);

@@ -78,7 +78,7 @@ const NUMBERS = [
   "wasm_memory_limit",
 ] as const;
 
-function settingsOf(canister: CanisterSpec, ids: ReadonlyMap<string, string>): Settings {
+function settingsOf(canister: CanisterSpec, all: ReadonlyMap<string, Placed>): Settings {
   const given = canister.settings;
   const numbers = NUMBERS.flatMap((name) =>
     given[name] === undefined || given[name] === null
@@ -88,9 +88,18 @@ function settingsOf(canister: CanisterSpec, ids: ReadonlyMap<string, string>): S
   const own = Object.entries((given["environment_variables"] ?? {}) as Readonly<Record<string, unknown>>);
   const variables = [
     ...own.map(([name, value]) => ({ name, value: String(value) })),
-    ...[...ids].map(([name, value]) => ({ name: `${VARIABLE_PREFIX}${name}`, value })),
+    ...[...all].map(([name, { id }]) => ({ name: `${VARIABLE_PREFIX}${name}`, value: id })),
   ];
   return { ...Object.fromEntries(numbers), environment_variables: variables };
+}
+
+/** What the network has of a canister: its module, if any. Null: nothing. */
+type Present = { readonly moduleHash: Uint8Array | null } | null;
+
+interface Placed {
+  readonly id: string;
+  /** Of those that are deployed. */
+  readonly moduleHash: Uint8Array | null;
 }
 
 /** Whether the module says that upgrades keep its heap. */
@@ -102,6 +111,8 @@ function keepsHeap(wasm: Uint8Array): boolean {
 }
 
 export interface Deployment {
+  /** Asks what the network has of these canisters, while they are built; the next deployment goes by the answers. */
+  foresee(canisters: readonly CanisterSpec[]): void;
   deploy(built: readonly Built[], mode: "auto" | "reinstall"): Promise<readonly Deployed[]>;
 }
 
@@ -116,27 +127,42 @@ export function createDeployment(options: {
   /** Variables that each canister was last given, so that a save asks for nothing that has not changed. */
   const told = new Map<string, string>();
 
-  async function exists(id: string): Promise<boolean> {
+  /** Asked ahead, and not used yet. */
+  const foreseen = new Map<string, Promise<Present>>();
+
+  async function look(id: string): Promise<Present> {
     try {
-      await management.status(Principal.fromText(id));
-      return true;
+      return { moduleHash: (await management.status(Principal.fromText(id))).module_hash[0] ?? null };
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (isMissing(error)) return null;
       throw new OrreryError("deploy_failed", `canister ${id}: ${rejection(error)}`, { cause: error });
     }
   }
 
-  /** Ids of all canisters to deploy, created where there are none; and of those that are already there. */
-  async function place(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
-    const all = new Map<string, string>();
+  async function lookAt(name: string, id: string): Promise<Present> {
+    const asked = foreseen.get(id);
+    foreseen.delete(id);
+    const present = await (asked ?? look(id));
+    // Another one will have its name, and has been told nothing.
+    if (present === null) told.delete(name);
+    return present;
+  }
+
+  /** All canisters by name, those to deploy created where there are none. */
+  async function place(names: readonly string[]): Promise<ReadonlyMap<string, Placed>> {
+    const all = new Map<string, Placed>();
     for (const { name } of project.canisters) {
-      const known = ids.get(name);
-      const there = known !== null && (told.has(name) || (await exists(known)));
-      if (there) all.set(name, known);
+      const id = ids.get(name);
+      if (id !== null && !names.includes(name) && told.has(name)) {
+        all.set(name, { id, moduleHash: null });
+        continue;
+      }
+      const present = id === null ? null : await lookAt(name, id);
+      if (id !== null && present !== null) all.set(name, { id, ...present });
       else if (names.includes(name)) {
-        const id = (await management.create()).toText();
-        ids.set(name, id);
-        all.set(name, id);
+        const created = (await management.create()).toText();
+        ids.set(name, created);
+        all.set(name, { id: created, moduleHash: null });
       }
     }
     return all;
@@ -145,7 +171,7 @@ export function createDeployment(options: {
   async function tell(
     canister: CanisterSpec,
     id: Principal,
-    all: ReadonlyMap<string, string>,
+    all: ReadonlyMap<string, Placed>,
   ): Promise<void> {
     const settings = settingsOf(canister, all);
     const shown = JSON.stringify(settings, (_, value) => (typeof value === "bigint" ? `${value}` : value));
@@ -165,17 +191,29 @@ export function createDeployment(options: {
   }
 
   return {
+    foresee(canisters) {
+      foreseen.clear();
+      for (const { name } of canisters) {
+        const id = ids.get(name);
+        if (id === null) continue;
+        const asked = look(id);
+        // Whoever needs it hears of a failure.
+        asked.catch(() => {});
+        foreseen.set(id, asked);
+      }
+    },
     async deploy(built, mode) {
       const all = await place(built.map(({ canister }) => canister.name));
       const deployed: Deployed[] = [];
       for (const each of built) {
         const { name } = each.canister;
-        const text = all.get(name) as string;
+        const placed = all.get(name) as Placed;
+        const { id } = placed;
         try {
-          await tell(each.canister, Principal.fromText(text), all);
-          const outcome = await install(management, each, text, mode);
-          await sync(each.canister, text);
-          deployed.push({ name, id: text, outcome });
+          await tell(each.canister, Principal.fromText(id), all);
+          const outcome = await install(management, each, placed, mode);
+          await sync(each.canister, id);
+          deployed.push({ name, id, outcome });
         } catch (error) {
           if (error instanceof OrreryError) throw error;
           throw new OrreryError("deploy_failed", `canister ${name}: ${rejection(error)}`, { cause: error });
@@ -189,15 +227,15 @@ export function createDeployment(options: {
 async function install(
   management: Management,
   { canister, wasm }: Built,
-  text: string,
+  placed: Placed,
   mode: "auto" | "reinstall",
 ): Promise<Deployed["outcome"]> {
-  const id = Principal.fromText(text);
-  const [current] = (await management.status(id)).module_hash;
+  const id = Principal.fromText(placed.id);
+  const { moduleHash } = placed;
   const sha256 = new Uint8Array(createHash("sha256").update(wasm).digest());
   const upload = (how: Mode, args: InstallArgs | null): Promise<void> =>
     management.install({ id, mode: how, wasm, sha256, arg: argBytes(args) });
-  if (current === undefined) {
+  if (moduleHash === null) {
     await upload({ install: null }, canister.initArgs);
     return "installed";
   }
@@ -205,7 +243,7 @@ async function install(
     await upload({ reinstall: null }, canister.initArgs);
     return "reinstalled";
   }
-  if (Buffer.from(current).equals(sha256)) return "unchanged";
+  if (Buffer.from(moduleHash).equals(sha256)) return "unchanged";
   const keep: Mode = keepsHeap(wasm)
     ? { upgrade: [{ wasm_memory_persistence: [{ keep: null }] }] }
     : { upgrade: [] };

@@ -1,10 +1,13 @@
 /**
  * The Motoko compiler on a thread of its own: it needs a deeper stack than the main thread has. It is loaded when the thread starts; each request
- * compiles one actor. Warm, it is several times as fast; what a warm compiler makes behaves the same and may name things differently.
+ * compiles one actor. Warm, it is several times as fast; what a warm compiler makes behaves the same and may name things differently. When nobody
+ * asks, it gets warm and collects what the last compilation left, so that the next one waits for neither.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join, relative, sep } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
 
 /** Given to the thread at its start. */
@@ -84,6 +87,10 @@ const PACKAGES = ".packages";
 const PUBLIC_METADATA = ["candid:service", "candid:args", "motoko:stable-types", "motoko:compiler"];
 const SKIPPED = /^(node_modules|dist|target|\..*)$/;
 const SOURCES_MAX = 20_000;
+/** Time is the canister's that was just built: it is on its way to the network. */
+const REST_MS = 700;
+/** The engine has optimized most of the compiler by then; further ones take the same time. */
+const WARM_COMPILATIONS = 3;
 
 const require = createRequire(import.meta.url);
 const paths = workerData as CompilerPaths;
@@ -157,4 +164,32 @@ function compile(request: CompileRequest): CompileReply {
   }
 }
 
-parentPort?.on("message", (request: CompileRequest) => parentPort?.postMessage(compile(request)));
+/** Compiles again what was asked for last, for the engine to see what is worth its optimizations; the result is nobody's. */
+function warm(request: CompileRequest): void {
+  compilations++;
+  motoko.compiler.gcFlags(request.enhanced ? "enhancedOP" : "classicOP");
+  motoko.compiler.compileWasm("ic", request.main);
+}
+
+/** Nobody has asked for a while. */
+function rest(request: CompileRequest): void {
+  if (compilations >= WARM_COMPILATIONS) collectGarbage();
+  else {
+    warm(request);
+    resting = setTimeout(rest, REST_MS, request);
+  }
+}
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+let compilations = 0;
+let resting: NodeJS.Timeout | undefined;
+
+parentPort?.on("message", (request: CompileRequest) => {
+  clearTimeout(resting);
+  const reply = compile(request);
+  compilations++;
+  parentPort?.postMessage(reply);
+  // What did not compile does not get it warm.
+  resting = reply.ok ? setTimeout(rest, REST_MS, request) : setTimeout(collectGarbage, REST_MS);
+});

@@ -12,8 +12,8 @@ import type { CompileReply, CompileRequest, CompilerPaths, Diagnostic } from "./
 
 /** The compiler recurses deeply on long functions; the usual four megabytes are not enough. */
 const COMPILER_STACK_MIB = 64;
-/** A warm compiler keeps what it compiled; after so many compilations a fresh one takes over. */
-const COMPILATIONS_MAX = 50;
+/** A warm compiler counts on in the names that it makes; after so many compilations a fresh one takes over. */
+const COMPILATIONS_MAX = 1_000;
 /** Flags that choose how an actor's memory is laid out; the compiler takes them by other means. */
 const LEGACY = "--legacy-persistence";
 const ENHANCED = "--enhanced-orthogonal-persistence";
