@@ -4,7 +4,7 @@ export * from "./bounds.ts";
 export * from "./committee.ts";
 export * from "./dealings.ts";
 export { Member } from "./member.ts";
-export type { Pool, Start } from "./pool.ts";
+export type { Pool, Round, Start } from "./pool.ts";
 export * from "./schedule.ts";
 export * from "./summary.ts";
 export type * from "./types.ts";

@@ -3,7 +3,7 @@
  * work. Safety: one block and one state at each height, every acknowledged message ordered, none twice. Liveness: heights grow.
  */
 import { type Block, type Height, toHex } from "@orrery/base";
-import type { MemberSizes, PoolSizes } from "@orrery/consensus/member";
+import type { MemberSizes, PoolSizes, Round } from "@orrery/consensus/member";
 
 export interface Delivery {
   readonly node: number;
@@ -122,9 +122,23 @@ export class Checkers {
     for (const [what, most] of Object.entries(bounds) as [keyof PoolSizes, number][]) {
       if (sizes[what] > most) this.#violations.push(`node ${node} keeps ${sizes[what]} ${what} of ${most}`);
     }
+    // From the oldest height that is kept to the newest at which others can be of use.
+    if (sizes.rounds > bounds.beacons + 2)
+      this.#violations.push(`node ${node} keeps ${sizes.rounds} rounds of ${bounds.beacons + 2}`);
     const offered = Object.values(bounds).reduce((sum, most) => sum + most, 0);
     if (sizes.published > offered)
       this.#violations.push(`node ${node} offers ${sizes.published} artifacts of ${offered}`);
+  }
+
+  /** Votes that a node keeps of one member at one height: no more than there are makers. */
+  votes(node: number, rounds: Iterable<Round>): void {
+    for (const { height, shares, roles } of rounds) {
+      const counts = new Map<number, number>();
+      for (const signers of shares.notarization.values())
+        for (const signer of signers.keys()) counts.set(signer, (counts.get(signer) ?? 0) + 1);
+      if (roles !== null && Math.max(0, ...counts.values()) > roles.makers.length)
+        this.#violations.push(`node ${node} keeps more votes of one member than makers at ${height}`);
+    }
   }
 
   /** A client was told that its message is executed. */

@@ -47,6 +47,10 @@ export const MISBEHAVIOURS = [
   "wrong_contexts",
   /** Its blocks order messages of the blocks before again. */
   "repeat",
+  /** Its blocks order something always. */
+  "always_order",
+  /** Shows half of the others another block under its block's hash and signature. */
+  "wrong_hashes",
   /** Sends blocks, proofs, votes and wholes in others' names, or without a quorum. */
   "forge",
   /** Sends whatever its keys can sign, and what others did not, for every height. */

@@ -156,6 +156,19 @@ function twist(
     }
     case "wrong_contexts":
       return () => (artifact.kind === "proposal" && own ? wrongContext(means, artifact) : [artifact]);
+    case "wrong_hashes": {
+      if (artifact.kind !== "proposal" || !own) return () => [artifact];
+      const { block } = twin(means, artifact);
+      return (to) => [to < nodes / 2 ? artifact : { ...artifact, block }];
+    }
+    case "always_order": {
+      if (artifact.kind !== "proposal" || !own || artifact.block.payload.summary !== undefined)
+        return () => [artifact];
+      const { block } = artifact;
+      const ingress = [...block.payload.ingress, sha256(artifact.hash)];
+      const other = supported(means, { ...block, payload: { ...block.payload, ingress } });
+      return () => other;
+    }
     case "repeat":
       return () => (artifact.kind === "proposal" && own ? repeated(means, artifact, seen) : [artifact]);
     case "forge":

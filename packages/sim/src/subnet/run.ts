@@ -29,6 +29,9 @@ export interface SubnetRun {
   readonly messagesPerSecond: number;
   /** Heights from one catch-up package to the next. */
   readonly catchUpInterval: number;
+  /** Ranks take turns after so long, and notaries wait so long for a block, ns; as on the public network when left out. */
+  readonly unitDelayNs?: bigint;
+  readonly initialNotaryDelayNs?: bigint;
   readonly faults: FaultPlan;
 }
 
@@ -55,6 +58,7 @@ export interface SubnetVerdict {
 /** At its start. */
 export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): World {
   const { seed, nodes, spares, catchUpInterval, faults } = run;
+  const { unitDelayNs = SECOND, initialNotaryDelayNs = (3n * SECOND) / 10n } = run;
   return new World({
     seed,
     nodes,
@@ -62,7 +66,7 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     executionNs,
     config: {
       subnetId: sha256(utf8("simulated subnet")).subarray(0, 29) as Uint8Array as SubnetId,
-      rules: { unitDelayNs: SECOND, initialNotaryDelayNs: (3n * SECOND) / 10n, catchUpInterval },
+      rules: { unitDelayNs, initialNotaryDelayNs, catchUpInterval },
     },
     start: {
       tip: { height: 0, hash: new Uint8Array(32), time: START, certifiedHeight: 0, registryVersion: 1 },

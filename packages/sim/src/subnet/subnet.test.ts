@@ -51,6 +51,23 @@ for (const kind of MISBEHAVIOURS) {
   });
 }
 
+test("ranks that take turns faster than blocks cross make many blocks, and one chain", () => {
+  const hurried = { unitDelayNs: SECOND / 20n, initialNotaryDelayNs: SECOND / 50n };
+  for (const byzantine of [[], ["sign_everything"]] as const) {
+    const { verdict, violations } = runSubnet({
+      seed: 2,
+      nodes: 4,
+      spares: 1,
+      seconds: 6,
+      messagesPerSecond: 2,
+      catchUpInterval: 40,
+      faults: { ...STORMY, partitionPerSecond: 0, crashPerSecond: 0, byzantine },
+      ...hurried,
+    });
+    assert.deepEqual([verdict, violations], ["ok", []]);
+  }
+});
+
 test("a subnet without a quorum stands still, and says nothing wrong", () => {
   const { verdict, violations } = run(4, 1, { ...CALM, byzantine: ["silent", "silent"] });
   assert.deepEqual([verdict, violations], ["stalled", []]);

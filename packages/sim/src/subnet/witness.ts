@@ -10,6 +10,8 @@ import {
   type MemberEffect,
   type Pool,
   type Proposal,
+  type Round,
+  type SubnetRules,
 } from "@orrery/consensus/member";
 
 /** Heights that a node's notarizations may be ahead of its certifications. */
@@ -21,6 +23,32 @@ interface Words {
   readonly finalizes: Set<string>;
 }
 
+/** After a step. */
+interface Situation {
+  readonly pool: Pool;
+  /** The node's clock. */
+  readonly now: bigint;
+  readonly rules: Pick<SubnetRules, "unitDelayNs" | "initialNotaryDelayNs">;
+  /** The node's index at a height. */
+  readonly selfAt: (height: Height) => number | null;
+}
+
+/** A notary waits its time, and takes no block while there is a better one. */
+function supports(
+  round: Round | undefined,
+  hash: string,
+  { now, rules }: Situation,
+  say: (what: string) => void,
+): void {
+  const proposal = round?.proposals.get(hash);
+  if (round === undefined || proposal === undefined) return;
+  const { rank } = proposal.block;
+  const others = [...round.proposals.values()].filter(({ signer }) => !round.equivocations.has(signer));
+  if (others.some(({ block }) => block.rank < rank)) say("notarizes a block with a better one beside it");
+  const delay = rules.initialNotaryDelayNs + rules.unitDelayNs * BigInt(rank);
+  if (round.startedAt !== null && now < round.startedAt + delay) say("notarizes before its time");
+}
+
 export class Witness {
   readonly #words = new Map<string, Words>();
   readonly #kept = new Map<number, Set<string>>();
@@ -30,35 +58,39 @@ export class Witness {
     this.#report = report;
   }
 
-  /** The effects of one step of an honest node, in their order; `pool`: after it, `selfAt`: the node's index at a height. */
-  step(
-    node: number,
-    effects: readonly MemberEffect[],
-    { pool, selfAt }: { readonly pool: Pool; readonly selfAt: (height: Height) => number | null },
-  ): void {
+  /** The effects of one step of an honest node, in their order. */
+  step(node: number, effects: readonly MemberEffect[], situation: Situation): void {
+    const { selfAt } = situation;
     const kept = this.#kept.get(node) ?? new Set<string>();
     this.#kept.set(node, kept);
+    const signed = new Set<string>();
     for (const effect of effects) {
-      if (effect.kind === "persist") kept.add(artifactId(effect.artifact));
+      if (effect.kind === "persist") signed.add(artifactId(effect.artifact));
       if (effect.kind !== "publish") continue;
-      const id = artifactId(effect.artifact);
-      if (!kept.has(id)) this.#report(`node ${node} says ${id} before it is on its disk`);
       const { artifact } = effect;
-      if (artifact.kind !== "proposal") this.#said(node, artifact, pool);
+      const id = artifactId(artifact);
+      if (!kept.has(id) && !signed.has(id)) this.#report(`node ${node} says ${id} before it is on its disk`);
+      // After a restart it says again what it said in its time.
+      if (kept.has(id)) continue;
+      kept.add(id);
+      if (artifact.kind !== "proposal") this.#said(node, artifact, situation);
       else if (selfAt(artifact.block.height) === artifact.signer) this.#proposes(node, artifact);
     }
   }
 
-  #said(node: number, artifact: Artifact, pool: Pool): void {
+  #said(node: number, artifact: Artifact, situation: Situation): void {
+    const { pool } = situation;
     const height = heightOf(artifact);
     const say = (what: string): void => this.#report(`node ${node} ${what} at ${height}`);
     switch (artifact.kind) {
       case "notarization_share":
         this.#notarizes(node, height, toHex(artifact.hash), say);
         if (height - pool.certifiedHeight > UNCERTIFIED_MAX) say("notarizes far above what is certified");
+        supports(pool.peek(height), toHex(artifact.hash), situation, say);
         return;
       case "finalization_share":
         this.#finalizes(node, height, toHex(artifact.hash), say);
+        if ((pool.peek(height)?.notarized.size ?? 0) > 1) say("finalizes one of several");
         return;
       case "beacon_share":
         if (height > pool.notarizedHeight + 1) say("gives a share of a beacon too early");

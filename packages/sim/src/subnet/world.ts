@@ -242,7 +242,8 @@ export class World {
   #watch({ index, member }: SimNode, effects: readonly MemberEffect[]): void {
     if (member === null || !this.isHonest(index)) return;
     const selfAt = (height: Height): number | null => member.place(height)?.self ?? null;
-    this.#witness.step(index, effects, { pool: member.pool, selfAt });
+    const { rules } = this.#options.config;
+    this.#witness.step(index, effects, { pool: member.pool, now: this.#clock(index), rules, selfAt });
     for (const effect of effects) {
       if (effect.kind === "misbehaved" && this.isHonest(effect.member))
         this.checkers.blamed(index, effect.member, effect.why);
@@ -262,7 +263,12 @@ export class World {
   #deliver(node: SimNode, { block, tape }: Extract<MemberEffect, { kind: "deliver" }>): void {
     const { height, payload } = block;
     const hash = blockHash(block);
-    if (this.isHonest(node.index)) this.checkers.delivered({ node: node.index, height, hash, block });
+    if (this.isHonest(node.index)) {
+      this.checkers.delivered({ node: node.index, height, hash, block });
+      // A quorum has an honest member whose clock had come to the time.
+      if (block.context.time > this.now + this.#options.faults.skewNs)
+        this.checkers.report(`the block at ${height} is ahead of every clock`);
+    }
     const rootHash = node.execute(height, hash, tape.signature, payload.ingress);
     const life = this.#lives[node.index] as number;
     if (payload.summary !== undefined) this.summaries.set(height, decodeSummary(payload.summary));
@@ -335,6 +341,7 @@ export class World {
       if (member === null || !this.isHonest(index)) continue;
       const { sizes } = member;
       this.checkers.kept(index, sizes, bounds);
+      this.checkers.votes(index, member.pool.rounds);
       this.mostWaiting = Math.max(this.mostWaiting, sizes.waiting);
     }
   }

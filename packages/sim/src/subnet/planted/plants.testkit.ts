@@ -48,11 +48,6 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       "if (!supportsOther && proposal !== undefined)",
       "if (proposal !== undefined)",
     ],
-    [
-      "finalizer signs twice",
-      "    if (hasOwn(round.shares.finalization, self)) continue;\n",
-      "    if ([...round.notarized.keys()].every((hash) => round.shares.finalization.get(hash)?.has(self))) continue;\n",
-    ],
     ["beacons run ahead", "  if (pool.notarizedHeight < pool.beaconHeight) return null;\n", ""],
     [
       "tapes of blocks that are not final",

@@ -51,8 +51,8 @@ function calmRanks(): Trial {
 }
 
 /** With execution as slow as `executionNs`. */
-function halting(executionNs?: bigint): Trial {
-  const world = worldFor(run(1, 4, CALM), executionNs);
+function halting(executionNs?: bigint, byzantine: FaultPlan["byzantine"] = []): Trial {
+  const world = worldFor(run(1, 4, { ...CALM, byzantine }), executionNs);
   world.run(world.now + 5n * SECOND);
   world.halt(true);
   const wait = executionNs === undefined ? 20n * SECOND : 40n * executionNs;
@@ -77,8 +77,20 @@ function halting(executionNs?: bigint): Trial {
   return { caught: world.commonHeight > (stood ?? 0) ? null : "it does not go on", rounds: blocks.length };
 }
 
+/** Nothing is executed: the subnet slows down, and stops before it fills its members' memory. */
+function uncertified(): Trial {
+  const world = worldFor(run(1, 4, CALM), 100_000n * SECOND);
+  world.run(world.now + 20_000n * SECOND);
+  const { violations, blocks } = world.checkers;
+  return { caught: violations[0] ?? null, rounds: blocks.length };
+}
+
 const STORM: FaultPlan = { ...STORMY, crashPerSecond: 0.15, awayNs: [SECOND / 5n, 10n * SECOND] };
 const OUTAGES: FaultPlan = { ...STORM, crashPerSecond: 0.5, awayNs: [SECOND / 5n, 4n * SECOND] };
+
+/** Ranks take turns faster than blocks cross. */
+const HURRY = { catchUpInterval: 60, unitDelayNs: SECOND / 20n, initialNotaryDelayNs: SECOND / 50n };
+const RACE: FaultPlan = { ...STORMY, crashPerSecond: 0, partitionPerSecond: 0 };
 
 const TRIALS: readonly (() => Trial)[] = [
   () => calmRanks(),
@@ -86,6 +98,14 @@ const TRIALS: readonly (() => Trial)[] = [
   ...MISBEHAVIOURS.map((kind) => () => ofRun(run(3, 4, { ...STORMY, byzantine: [kind] }, 15))),
   () => halting(),
   () => halting(30n * SECOND),
+  () => halting(undefined, ["always_order"]),
+  () => uncertified(),
+  ...MISBEHAVIOURS.map((kind) => () => ofRun(run(12, 4, { ...CALM, byzantine: [kind] }, 40))),
+  () => ofRun({ ...run(13, 4, { ...CALM, byzantine: ["flood"] }), spares: null }),
+  ...[14, 15, 16].map(
+    (seed) => () =>
+      ofRun({ ...run(seed, 4, { ...RACE, byzantine: seed > 14 ? ["sign_everything"] : [] }, 8), ...HURRY }),
+  ),
   () => ofRun(run(4, 4, { ...STORM, corruptPerSecond: 0.1 })),
   ...[5, 6, 7, 8].map((seed) => () => ofRun(run(seed, 4, OUTAGES))),
   ...MISBEHAVIOURS.map((kind) => () => ofRun(run(9, 5, { ...STORM, byzantine: [kind] }, 15))),
