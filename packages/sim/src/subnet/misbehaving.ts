@@ -94,6 +94,23 @@ function repeated(means: Signer, { block }: Proposal, seen: readonly Uint8Array[
 /** Messages that a member remembers to repeat. */
 const SEEN_MAX = 4;
 
+/** A block with its messages twice, and votes for it. */
+function invalidBlock(means: Signer, { block }: Proposal): readonly Artifact[] {
+  const { ingress } = block.payload;
+  const twice = [...ingress, ...ingress, new Uint8Array(1), new Uint8Array(1)];
+  const bad = signed(means, { ...block, payload: { ...block.payload, ingress: twice } });
+  return [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
+}
+
+/** A summary that leaves all members but one out of the next interval, and votes for it. */
+function wrongSummary(means: Signer, { block }: Proposal, encoded: Uint8Array): readonly Artifact[] {
+  const summary = decodeSummary(encoded);
+  const next = { ...summary.current, members: summary.current.members.slice(0, 1) };
+  const payload = { ingress: [], summary: encodeSummary({ ...summary, next }) };
+  const bad = signed(means, { ...block, payload });
+  return [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
+}
+
 /** What the kind of misbehaviour makes of an artifact; `own`: whether it is the member's. */
 function twist(
   kind: Misbehaviour,
@@ -128,15 +145,8 @@ function twist(
           : [artifact];
     case "invalid_blocks": {
       if (artifact.kind !== "proposal" || !own) return () => [artifact];
-      const { block } = artifact;
-      const twice = [
-        ...block.payload.ingress,
-        ...block.payload.ingress,
-        new Uint8Array(1),
-        new Uint8Array(1),
-      ];
-      const bad = signed(means, { ...block, payload: { ...block.payload, ingress: twice } });
-      return () => [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
+      const bad = invalidBlock(means, artifact);
+      return () => bad;
     }
     case "wrong_dealings": {
       if (artifact.kind !== "dealing" || !own) return () => [artifact];
@@ -147,12 +157,8 @@ function twist(
     case "wrong_summaries": {
       if (artifact.kind !== "proposal" || !own || artifact.block.payload.summary === undefined)
         return () => [artifact];
-      const summary = decodeSummary(artifact.block.payload.summary);
-      const members = summary.current.members.slice(0, 1);
-      const next = { ...summary.current, members };
-      const payload = { ingress: [], summary: encodeSummary({ ...summary, next }) };
-      const bad = signed(means, { ...artifact.block, payload });
-      return () => [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
+      const bad = wrongSummary(means, artifact, artifact.block.payload.summary);
+      return () => bad;
     }
     case "wrong_contexts":
       return () => (artifact.kind === "proposal" && own ? wrongContext(means, artifact) : [artifact]);
