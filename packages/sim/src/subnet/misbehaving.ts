@@ -199,6 +199,8 @@ export function actorFor(kind: Misbehaviour | null, means: Means): Actor {
     seen.splice(0, seen.length - SEEN_MAX);
     const place = means.place(heightOf(artifact));
     const { subnetId, nodes } = means;
+    // Its own member finds the two blocks out; it does not tell.
+    if (artifact.kind === "equivocation" && artifact.signer === place?.index) return () => NOTHING;
     if (place !== null) return twist(kind, { subnetId, nodes, ...place }, artifact, before);
     return () => (kind === "silent" ? NOTHING : [artifact]);
   };
