@@ -1,13 +1,14 @@
 /**
  * Requests of this node: each goes to one of the peers that may have the answer, to the next one when that fails, and around again after a
- * growing rest. Invariants: at most `REQUESTS_PER_PEER_MAX` under way to a peer and `ANSWERS_BYTES_MAX` to all; a peer that
- * fails is asked last, and one thing at a time, until it answers.
+ * growing rest. Invariants: one attempt at a request at a time; at most `REQUESTS_PER_PEER_MAX` under way to a peer, and
+ * `ANSWERS_PER_PEER_BYTES_MAX` with one more; a peer that fails is asked last, and one thing at a time, until it answers: over
+ * connections too, and who goes away with requests unanswered has failed.
  */
 import { assert, type Rng, type TimeNs } from "@orrery/base";
 import {
   ANSWER_NS,
   ANSWER_NS_PER_MIB,
-  ANSWERS_BYTES_MAX,
+  ANSWERS_PER_PEER_BYTES_MAX,
   PIECE_BYTES,
   REQUESTS_PER_PEER_MAX,
   RETRY_FIRST_NS,
@@ -58,6 +59,8 @@ interface Asked {
   /** Jobs that could be asked of this peer, when it has room. */
   readonly blocked: Set<Job>;
   nextNumber: number;
+  /** Of the answers under way, at their longest. */
+  bytes: number;
   failures: number;
 }
 
@@ -83,11 +86,12 @@ export class Asker {
   readonly #options: AskerOptions;
   readonly #jobs = new Map<string, Job>();
   readonly #peers = new Map<PeerId, Asked>();
+  /** Of peers that are away. */
+  readonly #failures = new Map<PeerId, number>();
   /** Neither under way nor resting nor blocked. */
   readonly #ready = new Set<Job>();
   readonly #resting = new Set<Job>();
   readonly #limited = new Set<Job>();
-  #bytes = 0;
   /** Nothing is due before; what was due may be over by then. */
   #soonest: TimeNs | null = null;
 
@@ -104,19 +108,29 @@ export class Asker {
   }
 
   connect(peer: PeerId): void {
-    this.#peers.set(peer, { attempts: new Map(), blocked: new Set(), nextNumber: 0, failures: 0 });
-    for (const job of this.#jobs.values()) if (job.sources.has(peer)) this.#makeReady(job);
+    const failures = this.#failures.get(peer) ?? 0;
+    this.#failures.delete(peer);
+    this.#peers.set(peer, { attempts: new Map(), blocked: new Set(), nextNumber: 0, bytes: 0, failures });
+    for (const job of this.#jobs.values())
+      if (job.attempt === null && job.sources.has(peer)) this.#makeReady(job);
   }
 
   disconnect(peer: PeerId): void {
     const asked = this.#peers.get(peer);
     if (asked === undefined) return;
+    const failures = asked.failures + (asked.attempts.size > 0 ? 1 : 0);
+    if (failures > 0) this.#failures.set(peer, failures);
     for (const attempt of [...asked.attempts.values()]) {
       this.#end(attempt);
       this.#makeReady(attempt.job);
     }
     for (const job of [...asked.blocked]) this.#makeReady(job);
     this.#peers.delete(peer);
+  }
+
+  /** Of a peer that is away: it does not come back. */
+  forget(peer: PeerId): void {
+    this.#failures.delete(peer);
   }
 
   add(question: Question, sources: Iterable<PeerId>): void {
@@ -195,10 +209,7 @@ export class Asker {
   /** Gives up what is late, starts what can be started; what is over without an answer. */
   settle(now: TimeNs): readonly Unanswered[] {
     const over = this.#soonest !== null && this.#soonest <= now ? this.#giveUp(now) : [];
-    for (const job of this.#ready) {
-      if (this.#bytes > 0 && this.#bytes + job.bytesMax > ANSWERS_BYTES_MAX) break;
-      this.#start(job, now);
-    }
+    for (const job of this.#ready) this.#start(job, now);
     return over;
   }
 
@@ -249,6 +260,7 @@ export class Asker {
 
   /** Of the peers that it was not asked of yet: the one that failed least, and has the least to do. */
   #start(job: Job, now: TimeNs): void {
+    assert(job.attempt === null, `${job.id} is asked twice`);
     this.#ready.delete(job);
     if (job.mustRest) {
       this.#rest(job, now);
@@ -262,7 +274,7 @@ export class Asker {
       if (asked === undefined) continue;
       isHere = true;
       if (job.tried.has(peer)) continue;
-      if (asked.attempts.size >= (asked.failures > 0 ? 1 : REQUESTS_PER_PEER_MAX)) {
+      if (isBusy(asked)) {
         isBlocked = true;
         asked.blocked.add(job);
       } else if (best === null || isBefore(asked, best.asked)) best = { peer, asked };
@@ -280,7 +292,7 @@ export class Asker {
     job.attempt = attempt;
     job.tried.add(peer);
     asked.attempts.set(number, attempt);
-    this.#bytes += job.bytesMax;
+    asked.bytes += job.bytesMax;
     this.#note(attempt.until);
     const { service, bytesMax, body } = job;
     this.#options.send(peer, { kind: "request", number, service, bytesMax, body });
@@ -337,10 +349,16 @@ export class Asker {
   }
 
   #end(attempt: Attempt): void {
-    this.#peers.get(attempt.peer)?.attempts.delete(attempt.number);
+    const asked = this.#peers.get(attempt.peer) as Asked;
+    asked.attempts.delete(attempt.number);
+    asked.bytes -= attempt.job.bytesMax;
     attempt.job.attempt = null;
-    this.#bytes -= attempt.job.bytesMax;
   }
+}
+
+function isBusy({ attempts, bytes, failures }: Asked): boolean {
+  const most = failures > 0 ? 1 : REQUESTS_PER_PEER_MAX;
+  return attempts.size >= most || bytes >= ANSWERS_PER_PEER_BYTES_MAX;
 }
 
 function isBefore(a: Asked, b: Asked): boolean {

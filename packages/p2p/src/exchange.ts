@@ -172,6 +172,7 @@ export class Exchange {
       if (peer.connection !== null)
         this.#effects.push({ kind: "drop", peer: peer.id, reason: "removed", until: this.#now });
       this.#disconnect(peer.id);
+      this.#asker.forget(peer.id);
       this.#peers.delete(peer.id);
     }
     for (const id of wanted) {

@@ -33,8 +33,11 @@ export const WINDOW_BYTES: number = 1024 * 1024;
 /** Requests of ours to one peer that wait for answers: enough to fill a path of 300 Mbit/s and 250 ms with pieces. */
 export const REQUESTS_PER_PEER_MAX = 16;
 
-/** Answers that may be under way to us, all peers together. */
-export const ANSWERS_BYTES_MAX: number = 64 * 1024 * 1024;
+/**
+ * Answers of one peer that may be under way to us, and one more, whatever its length: more than a path of 300 Mbit/s and 250 ms holds.
+ * A share for each, so that a peer that owes much holds back nobody else's.
+ */
+export const ANSWERS_PER_PEER_BYTES_MAX: number = 16 * 1024 * 1024;
 
 /** Requests of one peer that wait for our answers; an honest one keeps to `REQUESTS_PER_PEER_MAX`, and what it cancels crosses answers. */
 export const SERVED_PER_PEER_MAX: number = 4 * REQUESTS_PER_PEER_MAX;

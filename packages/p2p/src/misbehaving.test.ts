@@ -4,7 +4,16 @@ import { test } from "node:test";
 import { concatBytes, u64be } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { ingressChannel, ingressLabel } from "./index.ts";
-import { ALLOWANCES, BAN_FIRST_NS, BAN_LAST_NS, HELD_BYTES_MAX, SERVED_PER_PEER_MAX } from "./limits.ts";
+import {
+  ALLOWANCES,
+  ANSWER_NS,
+  BAN_FIRST_NS,
+  BAN_LAST_NS,
+  BODY_BYTES_MAX,
+  HELD_BYTES_MAX,
+  REQUESTS_PER_PEER_MAX,
+  SERVED_PER_PEER_MAX,
+} from "./limits.ts";
 import { CHANNEL, Mesh, SECOND } from "./mesh.testkit.ts";
 import { ARTIFACT_SERVICE } from "./receiver.ts";
 import { encodeMessage, type WireMessage } from "./wire.ts";
@@ -210,18 +219,47 @@ test("a slow reader holds back itself alone, in bounded memory, and is dropped a
   expectHonestUnharmed(mesh);
 });
 
+/** Frames to it come to nothing, and it knows of no connection, though it still says what the test says for it. */
+function deafen(mesh: Mesh): void {
+  mesh.step("m", { kind: "disconnected", peer: "a" });
+}
+
 test("a silent source costs one wait: others are asked first from then on", () => {
-  const mesh = new Mesh({ names: NAMES });
-  mesh.join("a", "b");
-  mesh.join("a", "m");
-  for (let slot = 0; slot < 40; slot++) say(mesh, advert(slot, 2_000));
-  for (let slot = 0; slot < 40; slot++) {
-    const label = Uint8Array.of(100 + slot);
-    const publication = { label, body: new Uint8Array(2_000).fill(slot), isUrgent: false };
-    mesh.step("b", { kind: "publish", channel: 1, key: `${slot}`, publication });
-  }
+  const mesh = joined();
+  deafen(mesh);
+  /** The misbehaving peer says first that it has what the other has. */
+  const announce = (from: number, count: number): void => {
+    const bodies = Array.from({ length: count }, (_, i) => new Uint8Array(2_000).fill(from + i));
+    for (const [i, body] of bodies.entries()) {
+      const content = { kind: "advert", hash: sha256(body), length: body.length } as const;
+      const label = Uint8Array.of(from + i);
+      say(mesh, { kind: "update", channel: 1, slot: from + i, version: 1, form: "whole", label, content });
+    }
+    for (const [i, body] of bodies.entries()) {
+      const publication = { label: Uint8Array.of(from + i), body, isUrgent: false };
+      mesh.step("b", { kind: "publish", channel: 1, key: `${from + i}`, publication });
+    }
+  };
+  const { has } = mesh.at("a");
+  announce(0, 32);
   mesh.settle(SECOND);
-  assert.equal(mesh.at("a").has.size, 40);
+  assert.equal(has.size, 32 - REQUESTS_PER_PEER_MAX);
+  mesh.settle(ANSWER_NS + SECOND);
+  assert.equal(has.size, 32);
+  // One thing at a time, and it is the only one that waits.
+  announce(32, 32);
+  mesh.settle(SECOND);
+  assert.equal(has.size, 63);
+  mesh.settle(ANSWER_NS + SECOND);
+  assert.equal(has.size, 64);
+});
+
+test("large answers that one peer owes hold back nothing that others have", () => {
+  const channel = { ...CHANNEL, bytesMax: 1e9, artifactBytesMax: BODY_BYTES_MAX };
+  const mesh = joined({ channel: () => channel });
+  deafen(mesh);
+  for (let slot = 0; slot < 64; slot++) say(mesh, advert(slot, BODY_BYTES_MAX));
+  expectHonestUnharmed(mesh);
 });
 
 test("what nobody wants yet takes bounded memory, and comes when it is wanted", () => {
