@@ -198,7 +198,7 @@ export class BodyRewriter {
       case o.OP_MEMORY_FILL:
       case o.OP_MEMORY_INIT:
         skipImmediates(r, o.immediates[op] as number);
-        this.#runs.hasCalls = true;
+        this.#runs.leads("bulk");
         writeBulkPrologue(this.#run, op, this.#code);
         this.#run.copy(r.bytes, start, r.at);
         this.#replace(3, 0);

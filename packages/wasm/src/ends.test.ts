@@ -12,10 +12,13 @@ import { WasmTrap } from "./traps.ts";
 const FUNCTIONS = 3;
 /** Small, so that it ends after some twenty calls. */
 const STACK_BYTES = 4_096;
+/** Several times what the fast form finds later than the exact one that there is nothing left. */
+const SLICE = 4_000;
 
 type Step =
   | { readonly kind: "nops"; readonly count: number }
   | { readonly kind: "call" | "indirect"; readonly to: number }
+  | { readonly kind: "fill" | "copy" | "init"; readonly length: number }
   | { readonly kind: "loop"; readonly turns: number; readonly steps: readonly Step[] }
   | { readonly kind: "sometimes"; readonly steps: readonly Step[] };
 
@@ -30,6 +33,10 @@ const { body } = fc.letrec<{ steps: readonly Step[]; step: Step; body: Body }>((
     { depthSize: "small", withCrossShrink: true },
     fc.record({ kind: fc.constant("nops" as const), count: fc.integer({ min: 0, max: 9 }) }),
     fc.record({ kind: fc.constantFrom("call" as const, "indirect" as const), to: fc.nat(FUNCTIONS - 1) }),
+    fc.record({
+      kind: fc.constantFrom("fill" as const, "copy" as const, "init" as const),
+      length: fc.integer({ min: SLICE - 40, max: SLICE }),
+    }),
     fc.record({
       kind: fc.constant("loop" as const),
       turns: fc.integer({ min: 1, max: 5 }),
@@ -53,6 +60,11 @@ function code(steps: readonly Step[], depth: number): string {
           return `(call $f${step.to})`;
         case "indirect":
           return `(call_indirect (type $t) (i32.const ${step.to}))`;
+        case "fill":
+        case "copy":
+        case "init":
+          return `(memory.${step.kind}${step.kind === "init" ? " $d" : ""}
+            (i32.const 0) (i32.const 0) (i32.const ${step.length}))`;
         case "loop":
           if (depth === LOOPS) return "";
           return `(local.set $l${depth} (i32.const ${step.turns}))
@@ -73,6 +85,7 @@ function text(bodies: readonly Body[]): string {
       ${code(steps, 0)} (call $f${(i + 1) % FUNCTIONS}))`;
   });
   return `(module (type $t (func)) (global $n (mut i32) (i32.const 0))
+    (memory 1) (data $d "${"a".repeat(SLICE)}")
     (table ${FUNCTIONS} funcref) (elem (i32.const 0) ${bodies.map((_, i) => `$f${i}`).join(" ")})
     ${functions.join("\n")} (func (export "canister_update go") (call $f0)))`;
 }
@@ -97,6 +110,26 @@ function endOf(module: ReturnType<typeof compile>, form: Form, limit: bigint): s
 
 const ENOUGH = 1_000_000n;
 
+/** Whether an operation takes as much as a whole slice beyond the end of the one it begins in, the first of which has `first`. */
+function overruns(module: ReturnType<typeof compile>, form: Form, first: bigint): boolean {
+  const overrun = new Error("overrun");
+  const slice = BigInt(SLICE);
+  const outOfInstructions = (): void => {
+    const counter = instance.counter() + slice;
+    if (counter <= 0n) throw overrun;
+    instance.setCounter(counter);
+  };
+  const instance = instantiate(engine, module, { form, hooks: { outOfInstructions } });
+  instance.setCounter(first);
+  try {
+    instance.call("canister_update go");
+  } catch (error) {
+    if (error === overrun) return true;
+    assert.ok(error instanceof WasmTrap, String(error));
+  }
+  return false;
+}
+
 describe("instructions and stack", () => {
   test("the same end in every form, whatever runs out first", () => {
     let met = 0;
@@ -120,5 +153,19 @@ describe("instructions and stack", () => {
     };
     fc.assert(fc.property(fc.tuple(body, body, body), check), { numRuns: 150, seed: 11 });
     assert.ok(met > 100 && left > 0, `both ends met in ${met}, ${left} left to the exact form`);
+  });
+
+  test("operations overrun slices in the fast form where they do in the exact one", () => {
+    const seen = new Set<boolean>();
+    const check = (bodies: readonly Body[]): void => {
+      const module = compile(text(bodies), engine);
+      for (let first = 1n; first <= 60n; first++) {
+        const exact = overruns(module, "exact", first);
+        seen.add(exact);
+        assert.equal(overruns(module, "fast", first), exact, `a first slice of ${first}`);
+      }
+    };
+    fc.assert(fc.property(fc.tuple(body, body, body), check), { numRuns: 150, seed: 12 });
+    assert.equal(seen.size, 2);
   });
 });

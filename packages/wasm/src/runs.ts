@@ -19,7 +19,7 @@ export class Runs {
   #checked = true;
   readonly #fast: boolean;
   /** What the run begins with, of what its check matters to. */
-  #first: "nothing" | "call" | "growth" = "nothing";
+  #first: "nothing" | "call" | "growth" | "bulk" = "nothing";
   /** The body calls functions. */
   hasCalls = false;
   /** Cost of the run that the function begins with; -1 before its end. */
@@ -47,8 +47,8 @@ export class Runs {
     this.#marks.reset();
   }
 
-  /** The run calls a function, or grows the memory. */
-  leads(to: "call" | "growth"): void {
+  /** The run calls a function, grows the memory, or has a bulk operator, whose charge may pass the end of the next slice as well. */
+  leads(to: "call" | "growth" | "bulk"): void {
     this.hasCalls = true;
     if (this.#first === "nothing") this.#first = to;
   }
