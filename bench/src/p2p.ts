@@ -103,6 +103,7 @@ async function overTls(
     onConnected: () => connected.resolve(),
     onDisconnected: nothing,
     onFrame: (_peer, frame) => way.onFrame(frame),
+    onMalformed: (peer) => fail(new Error(`${peer} sends no frames`)),
     onTaken: (_peer, bytes) => taken(way, bytes),
     onRefused: (reason) => fail(new Error(`refused: ${reason}`)),
     onFailure: fail,

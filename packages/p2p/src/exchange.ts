@@ -116,6 +116,9 @@ export class Exchange {
       case "frame":
         this.#frame(input.peer, input.frame);
         return;
+      case "malformed":
+        this.#ban(input.peer, "malformed");
+        return;
       case "taken":
         this.#peers.get(input.peer)?.connection?.outbox.taken(input.bytes, this.#now);
         return;
@@ -218,8 +221,12 @@ export class Exchange {
   }
 
   #drop(id: PeerId, reason: DropReason): void {
+    if (this.#peers.get(id)?.connection != null) this.#ban(id, reason);
+  }
+
+  #ban(id: PeerId, reason: DropReason): void {
     const peer = this.#peers.get(id);
-    if (peer === undefined || peer.connection === null) return;
+    if (peer === undefined) return;
     this.#disconnect(id);
     this.#effects.push({ kind: "drop", peer: id, reason, until: peer.ban(this.#now) });
   }

@@ -72,6 +72,17 @@ const AT_ONCE: readonly (readonly [string, string, (mesh: Mesh) => void])[] = [
     "malformed",
     (mesh) => mesh.step("a", { kind: "frame", peer: "m", frame: new Uint8Array(200_000).fill(1) }),
   ],
+  ["no frames", "malformed", (mesh) => mesh.step("a", { kind: "malformed", peer: "m" })],
+  [
+    "no frames before it counts as connected",
+    "malformed",
+    (mesh) => {
+      mesh.part("a", "m");
+      mesh.step("a", { kind: "malformed", peer: "m" });
+      mesh.join("a", "m");
+      assert.deepEqual(mesh.dropped.splice(1), [{ by: "a", peer: "m", reason: "banned" }]);
+    },
+  ],
   ["an unknown channel", "malformed", (mesh) => say(mesh, { ...update(0, 1), channel: 9 } as WireMessage)],
   ["too long an artifact", "malformed", (mesh) => say(mesh, advert(0, CHANNEL.artifactBytesMax + 1))],
   ["a slot beyond the table", "slot_flood", (mesh) => say(mesh, update(CHANNEL.slotsMax, 1))],

@@ -83,6 +83,8 @@ export type ExchangeInput =
   | { readonly kind: "connected"; readonly peer: PeerId }
   | { readonly kind: "disconnected"; readonly peer: PeerId }
   | { readonly kind: "frame"; readonly peer: PeerId; readonly frame: Uint8Array }
+  /** What the peer sends is not even frames; nothing more of it can be read, whether it counted as connected or not yet. */
+  | { readonly kind: "malformed"; readonly peer: PeerId }
   /** The connection took so many bytes of what was sent. */
   | { readonly kind: "taken"; readonly peer: PeerId; readonly bytes: number }
   | {

@@ -22,6 +22,8 @@ export interface ConnectionListeners {
   onConnected(peer: PeerId): void;
   onDisconnected(peer: PeerId): void;
   onFrame(peer: PeerId, frame: Uint8Array): void;
+  /** What the peer sends is no frames. */
+  onMalformed(peer: PeerId): void;
   /** The system took so many bytes of what was sent. */
   onTaken(peer: PeerId, bytes: number): void;
   /** Somebody was not let in, or not reached as expected. */
@@ -43,8 +45,6 @@ export type RefusedReason =
   | "banned"
   /** More connections are being opened than are let in at once. */
   | "too_many"
-  /** A length that no frame has. */
-  | "frame_too_long"
   /** It said nothing for too long. */
   | "silent";
 

@@ -117,6 +117,7 @@ class NodePeers implements Peers {
         this.#emit({ kind: "disconnected", peer });
       },
       onFrame: (peer, frame) => this.#input({ kind: "frame", peer, frame }),
+      onMalformed: (peer) => this.#input({ kind: "malformed", peer }),
       onTaken: (peer, bytes) => this.#input({ kind: "taken", peer, bytes }),
       onRefused: (reason, peer) => this.#emit({ kind: "refused", peer, reason }),
       onFailure: (error) => this.#options.onFailure(error),

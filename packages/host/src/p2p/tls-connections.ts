@@ -286,7 +286,7 @@ class TlsConnections implements Connections {
 
   /** Both sides know each other; frames pass once each has heard that the other agrees. */
   #link(member: Member, socket: TLSSocket): void {
-    const { timers, onConnected, onFrame, onTaken } = this.#options;
+    const { timers, onConnected, onFrame, onMalformed, onTaken } = this.#options;
     const { id } = member.record;
     const isCurrent = (): boolean => member.link === link && this.#members.get(id) === member;
     const link: Link = new Link({
@@ -304,7 +304,10 @@ class TlsConnections implements Connections {
         member.isUp = true;
         onConnected(id);
       },
-      onTooLong: () => this.#refuse("frame_too_long", id, socket),
+      onTooLong: () => {
+        socket.destroy();
+        if (isCurrent()) onMalformed(id);
+      },
     });
     const before = member.link;
     member.link = link;
