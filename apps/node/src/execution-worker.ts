@@ -87,7 +87,7 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
         ...(checkpointRounds === undefined ? {} : { checkpointRounds }),
         ...(hotPagesMax === undefined ? {} : { hotPagesMax }),
         toView: (view, feed) => views.get(view)?.post(feed),
-        toStorage: (feed) => storage.post(feed),
+        toStorage: (feed, transfer) => storage.post(feed, transfer),
         toMain: (report) => main.post(report),
         // As an error that nobody catches: the thread says why, and ends.
         onFailure: (error) =>

@@ -2,6 +2,7 @@
  * One subnet on the execution thread: its tip, the key that certifies it, and what the view and the storage thread have been told of
  * it. For each batch: execute, certify, feed the view and the storage thread, report.
  */
+import type { Transferable } from "node:worker_threads";
 import {
   assert,
   type Batch,
@@ -45,6 +46,7 @@ import type {
 } from "./protocol.ts";
 import { isCatchUpHeight } from "./replica/rules.ts";
 import { type CheckpointTime, openTip, type Tip } from "./tip.ts";
+import { transferred } from "./transferred.ts";
 
 export interface SubnetExecutionOptions {
   readonly subnet: SubnetIndex;
@@ -62,7 +64,7 @@ export interface SubnetExecutionOptions {
   readonly hotPagesMax?: number;
   /** Channels of the thread. */
   readonly toView: (view: ViewIndex, feed: ViewFeed) => void;
-  readonly toStorage: (feed: StorageFeed) => void;
+  readonly toStorage: (feed: StorageFeed, transfer?: readonly Transferable[]) => void;
   readonly toMain: (report: ReadyReport) => void;
   readonly onFailure: (error: unknown) => void;
 }
@@ -74,6 +76,8 @@ type ViewNews =
 
 /** Under way at a time. */
 const INSTALLATIONS = 1;
+/** Rounds have so many times as long as collecting a checkpoint took: long queues of large messages are copied by it. */
+const COLLECTION_SHARE = 30;
 /** A subnet without rounds for so long rests. */
 const REST_MS = 1_500;
 const STREAMS: Uint8Array = utf8("streams");
@@ -103,6 +107,8 @@ export class SubnetExecution {
   #slabsToStorage = 0;
   #checkpointWaiters: (() => void)[] = [];
   #longWatch: LongWatch | null = null;
+  /** Before, no checkpoint is collected only to make the next start shorter. */
+  #collectAgainMs = 0;
   /** Begins anew with every round. */
   #rest: NodeJS.Timeout | undefined;
 
@@ -299,15 +305,19 @@ export class SubnetExecution {
   #gather(): void {
     const canisters = this.#tip.gather();
     if (canisters === null || canisters.length === 0) return;
-    this.#options.toStorage({ kind: "gathered", subnet: this.#options.subnet, canisters });
+    const records = transferred(...canisters.map(({ record }) => record));
+    this.#options.toStorage({ kind: "gathered", subnet: this.#options.subnet, canisters }, records);
   }
 
   #checkpointIfDue(when: CheckpointTime): boolean {
-    const input = this.#tip.collect(when);
+    const beganMs = performance.now();
+    const input = this.#tip.collect(when === "working" && beganMs < this.#collectAgainMs ? "soon" : when);
     if (input === null) return false;
+    this.#collectAgainMs = beganMs + (performance.now() - beganMs) * COLLECTION_SHARE;
     const slabs = this.#tip.arena.slabs(this.#slabsToStorage);
     this.#slabsToStorage += slabs.length;
-    this.#options.toStorage({ kind: "checkpoint", subnet: this.#options.subnet, input, slabs });
+    const records = transferred(...input.canisters.map(({ record }) => record));
+    this.#options.toStorage({ kind: "checkpoint", subnet: this.#options.subnet, input, slabs }, records);
     return true;
   }
 }

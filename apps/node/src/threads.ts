@@ -2,7 +2,7 @@
  * The worker threads of a node and the channels to them. The view starts last: it has nothing to do before execution does, and on
  * few cores it would take their start from the others.
  */
-import { type MessagePort, type Transferable, Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { type Height, OrreryError } from "@orrery/base";
 import { type Channel, createChannel } from "@orrery/host";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
@@ -22,12 +22,11 @@ import {
   type WorkerStart,
 } from "./protocol.ts";
 import type { SubnetThreads } from "./rounds.ts";
+import { transferred } from "./transferred.ts";
 import type { StartedView, Views } from "./views.ts";
 
 /** Machine code and page slabs are outside the JavaScript heap; this bounds records and trees. */
 const EXECUTION_HEAP_MB = 4_096;
-/** Below this a copy costs less than moving. */
-const TRANSFERRED_BYTES_MIN: number = 64 * 1024;
 
 export interface Threads {
   readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
@@ -40,12 +39,6 @@ export interface Threads {
 
 /** The threads once all of them run. */
 export type JoinedThreads = Pick<Threads, "storage" | "execution"> & { readonly views: Views };
-
-/** A record of megabytes, which nobody here looks at again, moves to the other thread instead of being copied. */
-function transferred({ buffer, byteLength }: Uint8Array): Transferable[] {
-  const isWhole = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength;
-  return isWhole && byteLength >= TRANSFERRED_BYTES_MIN ? [buffer] : [];
-}
 
 /** What the rounds of one subnet see of them. */
 export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetThreads {

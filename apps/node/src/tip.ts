@@ -38,8 +38,11 @@ const HOT_PAGES_MAX = 65_536;
 /** More memory than that, by so many pages, and a checkpoint is due: 128 MiB. */
 const CHECKPOINT_PAGES = 32_768;
 
-/** After a round; when no round came for a while; before the node ends, when everything is written that was not. */
-export type CheckpointTime = "working" | "resting" | "ending";
+/**
+ * After a round; after a round that follows the last checkpoint too soon for what that one cost; when no round came for a while; before the
+ * node ends, when everything is written that was not.
+ */
+export type CheckpointTime = "working" | "soon" | "resting" | "ending";
 
 export interface Tip {
   readonly state: ReplicatedState;
@@ -149,7 +152,8 @@ export function openTip(options: TipOptions): Tip {
     },
     collect(when): CheckpointInput | null {
       const crowded = arena.hotPages > hotPagesMax + CHECKPOINT_PAGES && rounds > 0;
-      const worked = instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds;
+      const worked =
+        when !== "soon" && (instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds);
       const rested =
         when === "resting" &&
         (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES);

@@ -5,17 +5,35 @@
 import { compareBytes, utf8 } from "@orrery/base";
 
 const BYTES_INITIAL = 1024;
+/** Byte strings from this length, messages mostly, are not copied before the whole is put together: a canister's queues may hold gigabytes. */
+const LONG_BYTES_MIN: number = 64 * 1024;
 const U32 = 0x1_0000_0000;
 
 export class CborWriter {
   #buffer = new Uint8Array(BYTES_INITIAL);
   #view = new DataView(this.#buffer.buffer);
   #length = 0;
+  /** Long byte strings, each with the length of the buffer before it. */
+  #long: { readonly at: number; readonly bytes: Uint8Array }[] = [];
 
   /** A copy of what was written; the writer is empty afterwards and can be used again. */
   finish(): Uint8Array {
-    const out = this.#buffer.slice(0, this.#length);
+    const out = this.#long.length === 0 ? this.#buffer.slice(0, this.#length) : this.#joined();
     this.#length = 0;
+    this.#long = [];
+    return out;
+  }
+
+  #joined(): Uint8Array {
+    const out = new Uint8Array(this.#long.reduce((sum, { bytes }) => sum + bytes.length, this.#length));
+    let [from, to] = [0, 0];
+    for (const { at, bytes } of this.#long) {
+      out.set(this.#buffer.subarray(from, at), to);
+      out.set(bytes, to + at - from);
+      to += at - from + bytes.length;
+      from = at;
+    }
+    out.set(this.#buffer.subarray(from, this.#length), to);
     return out;
   }
 
@@ -27,7 +45,8 @@ export class CborWriter {
 
   bytes(value: Uint8Array): void {
     this.#head(2, value.length);
-    this.raw(value);
+    if (value.length < LONG_BYTES_MIN) this.raw(value);
+    else this.#long.push({ at: this.#length, bytes: value });
   }
 
   text(value: string): void {
