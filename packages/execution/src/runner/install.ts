@@ -24,6 +24,7 @@ import type {
   RunnableCanister,
 } from "../types.ts";
 import type { Draft } from "./image.ts";
+import { runInstalled } from "./installed-run.ts";
 import { heapPagesOf, type InstancePool, type Live } from "./instances.ts";
 import type { ModuleCache } from "./modules.ts";
 import { clearTable, packPages, storePage } from "./page-commit.ts";
@@ -117,7 +118,6 @@ function preUpgrade(task: InstallTask): { readonly result: RunResult; readonly d
   const { module } = canister.meta;
   assert(module !== null, "an upgrade needs an installed module");
   if (task.request.skipPreUpgrade || !module.exports.preUpgrade) return null;
-  const target: Target = { kind: "export", name: "canister_pre_upgrade" };
   const frame = (): MessageFrame =>
     new MessageFrame({
       mode: "pre_upgrade",
@@ -127,20 +127,18 @@ function preUpgrade(task: InstallTask): { readonly result: RunResult; readonly d
       heapPages: canister.meta.heapPages,
       instructionLimit: context.instructionLimit,
     });
-  const live = pool.acquire(canister, modules.compiled(module), task.form);
-  live.instance.writeGlobals(canister.meta.globals);
-  live.instance.clearDirty();
-  const result = runTarget(live, target, frame());
+  const run = {
+    image: canister,
+    compiled: modules.compiled(module),
+    form: task.form,
+    draft: null,
+    target: { kind: "export", name: "canister_pre_upgrade" },
+    frame,
+  } as const;
+  const { live, result } = runInstalled(pool, run);
   const draft = result.failure === null ? draftOf(live, result.frame) : null;
   pool.restoreDirty(live, canister, null);
-  if (result.exact) return { result, draft };
-  const again = pool.acquire(canister, modules.compiled(module));
-  const twin = pool.exactTwin(again);
-  twin.instance.writeGlobals(canister.meta.globals);
-  twin.instance.clearDirty();
-  const exact = runTarget(twin, target, frame());
-  pool.restoreDirty(again, canister, null);
-  return { result: exact, draft: null };
+  return { result, draft };
 }
 
 function draftOf(live: Live, frame: MessageFrame): Draft {
@@ -240,6 +238,23 @@ function runHooks(
   return { result, used, profile };
 }
 
+/** Runs the new module's hooks in a new instance; again in the exact form where the other cannot tell how they end (installed-run.ts). */
+function runNew(
+  task: InstallTask,
+  compiled: CompiledCanister,
+  progress: Progress,
+): { readonly live: Live } & ReturnType<typeof runHooks> {
+  const { draft } = progress;
+  const live = newInstance(task, compiled, { draft, form: task.form });
+  const ran = runHooks(task, live, progress);
+  if (ran.result.exact) return { live, ...ran };
+  task.pool.discard(live);
+  const again = newInstance(task, compiled, { draft, form: "exact" });
+  const exact = runHooks(task, again, progress);
+  if (exact.result.failure === null) task.pool.noteDisagreement();
+  return { live: again, ...exact };
+}
+
 function commit(task: InstallTask, live: Live, frame: MessageFrame): void {
   const { canister, request, pool } = task;
   const { meta, memory } = canister;
@@ -337,8 +352,7 @@ export function runInstall(task: InstallTask): MessageOutcome {
     }
   }
   const compiled = modules.compiled(request.module);
-  const live = newInstance(task, compiled, { draft: progress.draft, form: task.form });
-  const { result, used, profile } = runHooks(task, live, progress);
+  const { live, result, used, profile } = runNew(task, compiled, progress);
   if (result.failure === null) {
     const { stable, burned } = result.frame;
     const end = { heapPages: heapPagesOf(live), stablePages: stable.pages, cyclesBurned: burned };
@@ -361,16 +375,5 @@ export function runInstall(task: InstallTask): MessageOutcome {
     return outcome;
   }
   pool.discard(live);
-  if (result.exact) {
-    return failed(task, result.failure, { instructions: used, logs: result.frame.logs, profile });
-  }
-  const again = newInstance(task, compiled, { draft: progress.draft, form: "exact" });
-  const exact = runHooks(task, again, progress);
-  pool.discard(again);
-  assert(exact.result.failure !== null, "an installation trapped in the fast form and not in the exact one");
-  return failed(task, exact.result.failure, {
-    instructions: exact.used,
-    logs: exact.result.frame.logs,
-    profile: null,
-  });
+  return failed(task, result.failure, { instructions: used, logs: result.frame.logs, profile });
 }

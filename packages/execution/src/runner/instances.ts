@@ -45,6 +45,7 @@ export class InstancePool {
   #newest: Live | null = null;
   /** Sum of what is counted. */
   #bytes = 0;
+  #disagreements = 0;
 
   constructor(options: { readonly engine: Engine; readonly reader: PageReader; readonly max: number }) {
     this.#engine = options.engine;
@@ -54,6 +55,15 @@ export class InstancePool {
 
   get size(): number {
     return this.#live.size;
+  }
+
+  /** Runs that the fast form gave up and the exact one did not. */
+  get disagreements(): number {
+    return this.#disagreements;
+  }
+
+  noteDisagreement(): void {
+    this.#disagreements++;
   }
 
   /** The canister's instance, restored from its pages when there is none or it is out of step. */

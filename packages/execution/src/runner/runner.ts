@@ -1,7 +1,7 @@
 /**
  * Runs canisters: one message on one instance, committed or without a trace. The same code serves the execution
  * thread, which commits into the canister's record through its page arena, and a query view, which has only a reader of pages
- * and never commits. A native trap is run again in the exact form, so that its instruction count is the replica's.
+ * and never commits. A native trap is run again in the exact form (installed-run.ts), so that its instruction count is the replica's.
  */
 import { assert, type CanisterId } from "@orrery/base";
 import {
@@ -28,10 +28,11 @@ import type {
 import { type Plan, planEntry } from "./entry.ts";
 import type { CanisterImage, Draft } from "./image.ts";
 import { runInstall } from "./install.ts";
+import { runInstalled } from "./installed-run.ts";
 import { heapPagesOf, InstancePool, LIVE_INSTANCES_MAX, type Live } from "./instances.ts";
 import { type Inflate, ModuleCache, type ModuleSource } from "./modules.ts";
 import { clearTable, isSamePage, packPages, storePage, storePages } from "./page-commit.ts";
-import { type RunResult, runTarget } from "./run.ts";
+import type { RunResult } from "./run.ts";
 import { StableOverlay } from "./stable-overlay.ts";
 import { Twins } from "./twins.ts";
 
@@ -210,6 +211,11 @@ export class WasmRunner implements MessageRunner {
     return this.#pool.size;
   }
 
+  /** Runs that the fast form gave up and the exact one did not. */
+  get disagreements(): number {
+    return this.#pool.disagreements;
+  }
+
   #form({ meta }: CanisterImage): Form {
     return this.#profiling(meta.id) ? "profile" : "fast";
   }
@@ -237,13 +243,18 @@ export class WasmRunner implements MessageRunner {
     const { plan } = planned;
     const compiled = this.#modules.compiled(meta.module);
     const attempt: Attempt = { image, compiled, plan, context: options.context, draft: options.draft };
-    const live = this.#prepare(attempt);
-    const frame = this.#frame(attempt, options.disposition === "draft");
-    const result = runTarget(live, plan.target, frame);
+    const { live, result } = runInstalled(this.#pool, {
+      ...attempt,
+      form: this.#form(image),
+      target: plan.target,
+      frame: () => this.#frame(attempt, options.disposition === "draft"),
+    });
     if (result.failure !== null) {
-      const { exact, pagesLost } = this.#rollback(live, attempt, result);
-      return { outcome: outcomeOf(image, exact, pagesLost), draft: null };
+      const pagesLost = this.#pagesLost(live, attempt, result);
+      this.#release(live, attempt);
+      return { outcome: outcomeOf(image, result, pagesLost), draft: null };
     }
+    const { frame } = result;
     const outcome = outcomeOf(image, result, this.#pagesChanged(live, image));
     const discard = options.disposition === "discard" || plan.mode === "replicated_query";
     if (options.disposition === "draft") return { outcome, draft: this.#extract(live, attempt, frame) };
@@ -270,14 +281,6 @@ export class WasmRunner implements MessageRunner {
     return changed;
   }
 
-  #prepare({ image, compiled, draft }: Attempt): Live {
-    const live = this.#pool.acquire(image, compiled, this.#form(image));
-    if (draft !== null) this.#pool.applyDraft(live, draft);
-    live.instance.writeGlobals(draft?.globals ?? image.meta.globals);
-    live.instance.clearDirty();
-    return live;
-  }
-
   #frame({ image, plan, context, draft }: Attempt, ownStable: boolean): MessageFrame {
     const base = { table: image.memory.stable, reader: this.#pages };
     const stable = draft?.stable.fork() ?? new StableOverlay(base, image.meta.stablePages);
@@ -290,22 +293,6 @@ export class WasmRunner implements MessageRunner {
       heapPages: draft?.heapPages ?? image.meta.heapPages,
       instructionLimit: context.instructionLimit,
     });
-  }
-
-  /** Undoes a failed run; returns its result with the exact count, for which it may have to run again. */
-  #rollback(live: Live, attempt: Attempt, result: RunResult): { exact: RunResult; pagesLost: number } {
-    const lost = result.exact ? this.#pagesLost(live, attempt, result) : 0;
-    this.#release(live, attempt);
-    if (result.exact) return { exact: result, pagesLost: lost };
-    const again = this.#prepare(attempt);
-    const twin = this.#pool.exactTwin(again);
-    twin.instance.writeGlobals(attempt.draft?.globals ?? attempt.image.meta.globals);
-    twin.instance.clearDirty();
-    const exact = runTarget(twin, attempt.plan.target, this.#frame(attempt, false));
-    assert(exact.failure !== null, "a message trapped in the fast form and not in the exact one");
-    const pagesLost = this.#pagesLost(twin, attempt, exact);
-    this.#release(again, attempt);
-    return { exact, pagesLost };
   }
 
   /** The same of a run that failed, if there are many; none where instructions ran out, which forms notice at different places. */

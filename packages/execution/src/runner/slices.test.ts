@@ -7,6 +7,7 @@ import { describe, test } from "node:test";
 import type { CanisterId } from "@orrery/base";
 import type { IngressStatus, SubnetType } from "@orrery/state";
 import { limitsOf } from "../limits.ts";
+import { Bench } from "../testing/bench.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
 
 const SLICE = 2_000_000_000n;
@@ -35,6 +36,18 @@ const FILLER = `(module
     (call $copy (i64.const 0) (i64.const 0) (i64.const 16))
     (call $read (i64.const 0) (i64.const 0) (i64.load (i64.const 0))) (call $reply))
   (func (export "canister_query look") (call $fill) (call $reply)))`;
+
+/** Fills as much as its argument's second number says, then the first at the head of a loop that goes on with a call. */
+const LOOPED = `(module
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "msg_arg_data_copy" (func $copy (param i64 i64 i64)))
+  (memory i64 1)
+  (func $nothing)
+  (func (export "canister_update fill")
+    (call $copy (i64.const 0) (i64.const 0) (i64.const 16))
+    (memory.fill (i64.const 16) (i32.const 0) (i64.load (i64.const 8)))
+    (loop (memory.fill (i64.const 16) (i32.const 0) (i64.load (i64.const 0))) (call $nothing))
+    (call $reply)))`;
 
 /** Instructions of a turn of `spin`. */
 const TURN = 10_011n;
@@ -142,4 +155,25 @@ describe("an operation that begins in a slice", () => {
       );
     });
   }
+
+  test("has a slice of its own where it stands before a call at the head of a loop", () => {
+    const slice = 40_000n;
+    const bench = new Bench();
+    const profiling = new Bench({ profiling: () => true });
+    const [canister, mirror] = [bench.installed(LOOPED), profiling.installed(LOOPED)];
+    const codes = new Set<number | string>();
+    // Around the most that leaves the loop's head in the first slice.
+    for (let spent = slice - 760n; spent <= slice - 600n; spent++) {
+      for (const length of [slice - 15n, slice - 5n, slice - 1n, slice, slice + 1n, slice + 5n]) {
+        const overrides = { slice, instructionLimit: 10n * slice };
+        const outcome = bench.update(canister, "fill", argument(length, spent), overrides);
+        const profiled = profiling.update(mirror, "fill", argument(length, spent), overrides);
+        const { profile: _, ...expected } = profiled;
+        assert.deepEqual(outcome, expected);
+        codes.add(outcome.error?.code ?? "none");
+      }
+    }
+    assert.deepEqual([...codes].sort(), [522, "none"]);
+    assert.equal(bench.runner.disagreements, 0);
+  });
 });
