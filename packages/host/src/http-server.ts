@@ -2,14 +2,8 @@
  * HTTP on a socket: node:http in front of a handler that takes and returns plain records. Bodies are bounded (413) and must
  * arrive in time (408); a taken port is an error that names a free one.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type OutgoingHttpHeaders,
-  type Server,
-  type ServerResponse,
-} from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { OrreryError } from "@orrery/base";
 import { answerEarly } from "./early-answer.ts";
 
@@ -247,7 +241,11 @@ export async function findFreePort(bind: string, port: number): Promise<number> 
   return 0;
 }
 
-async function listen(server: Server, options: HttpServerOptions): Promise<void> {
+/** Listens with any server; `port_taken` names a free port, `listen_failed` is every other refusal. */
+export async function listen(
+  server: Pick<TcpServer, "once" | "listen">,
+  options: Pick<HttpServerOptions, "port" | "bind">,
+): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);

@@ -3,7 +3,7 @@
  * accepts updates and answers queries, and everything that it says is certified or signed.
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { OrreryError } from "@orrery/base";
+import { pipeline } from "node:stream";
 
 export interface Front {
   readonly port: number;
@@ -21,19 +21,21 @@ const UNAVAILABLE =
   "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 40\r\nconnection: close\r\n\r\n" +
   "No node of the network can be reached.\r\n";
 
+/** Each half ends when what came for it is through; a failure of either connection ends both. */
 function join(client: Socket, node: Socket): void {
-  const end = (): void => {
+  for (const socket of [client, node]) {
+    socket.removeAllListeners("error");
+    // A pipeline that is through listens no longer.
+    socket.on("error", () => socket.destroy());
+    socket.setNoDelay(true);
+  }
+  const settle = (error: NodeJS.ErrnoException | null | undefined): void => {
+    if (!error) return;
     client.destroy();
     node.destroy();
   };
-  for (const socket of [client, node]) {
-    socket.removeAllListeners("error");
-    socket.on("error", end);
-    socket.setNoDelay(true);
-  }
-  client.on("close", end);
-  node.on("close", end);
-  client.pipe(node).pipe(client);
+  pipeline(client, node, settle);
+  pipeline(node, client, settle);
 }
 
 /** Tries one node after another. */
@@ -43,16 +45,16 @@ function lead(client: Socket, ports: readonly number[]): void {
     client.end(UNAVAILABLE);
     return;
   }
-  const node = createConnection({ host: "127.0.0.1", port });
+  const node = createConnection({ host: "127.0.0.1", port, allowHalfOpen: true });
   node.once("connect", () => join(client, node));
   node.once("error", () => lead(client, others));
 }
 
-/** `port_taken` where somebody has it. */
+/** `port_taken` and `listen_failed` as a node has them. */
 export async function startFront({ port, bind, ports }: FrontOptions): Promise<Front> {
   let turn = 0;
   const clients = new Set<Socket>();
-  const server: Server = createServer((client) => {
+  const server: Server = createServer({ allowHalfOpen: true }, (client) => {
     clients.add(client);
     client.once("close", () => clients.delete(client));
     client.on("error", () => client.destroy());
@@ -60,18 +62,8 @@ export async function startFront({ port, bind, ports }: FrontOptions): Promise<F
     const first = all.length === 0 ? 0 : turn++ % all.length;
     lead(client, [...all.slice(first), ...all.slice(0, first)]);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) =>
-      reject(
-        new OrreryError(
-          "port_taken",
-          `port ${port} on ${bind} cannot be listened on (${cause.message}); choose another with --port`,
-          { cause },
-        ),
-      ),
-    );
-    server.listen(port, bind, resolve);
-  });
+  const { listen } = await import("@orrery/host");
+  await listen(server, { port, bind });
   return {
     port: (server.address() as { readonly port: number }).port,
     async close(): Promise<void> {
