@@ -34,10 +34,16 @@ const rules: PayloadRules = {
   ingressId: (bytes) => known(bytes).id,
   readIngress: (bytes) => (bytes[2] === 1 ? ok(known(bytes)) : err("nobody signed it")),
   readSlice: (slice) => (slice[1] === 1 ? ok(`subnet ${slice[0]}` as PrincipalKey) : err("nobody signed it")),
+  ordered: { left: () => Number.POSITIVE_INFINITY },
 };
 
 const NOTHING: Waiting = { ingress: [], slices: [], queryStats: [], holdsLong: false };
-const context = (past: readonly BlockPayload[] = []) => ({ time: NOW, past });
+const context = (past: readonly BlockPayload[] = []) => ({
+  height: past.length + 1,
+  certifiedHeight: 0,
+  time: NOW,
+  past,
+});
 
 function waitingFor(envelopes: readonly Uint8Array[]): Waiting {
   return { ...NOTHING, ingress: envelopes.map((bytes) => ({ ...known(bytes), envelope: bytes })) };
@@ -87,7 +93,7 @@ describe("ingress messages", () => {
     assert.match(refusal({ ingress: [envelope(1, { minutes: 6 })] }), /expires too late/);
     const expired = judgePayload(
       { ingress: [envelope(1, { minutes: 0 })] },
-      { time: NOW + 1n, past: [] },
+      { ...context(), time: NOW + 1n },
       rules,
     );
     assert.equal(expired.kind, "invalid");
@@ -115,6 +121,30 @@ describe("slices of streams", () => {
     const large = [1, 2, 3].map((source) => slice(source, XNET_BYTES_PER_BLOCK_MAX / 2));
     assert.equal(buildPayload(offered(large), context(), rules).xnet?.length, 2);
     assert.match(refusal({ ingress: [], xnet: large }), /bytes of stream slices/);
+  });
+});
+
+describe("what is left of an interval", () => {
+  const scarce: PayloadRules = { ...rules, ordered: { left: () => 1_000 } };
+
+  test("goes to those who waited longest, and nobody takes more", () => {
+    const [small, large, last] = [envelope(1), envelope(2, { length: 995 }), envelope(3)];
+    const built = buildPayload(waitingFor([small, large, last]), context(), scarce);
+    assert.deepEqual(built.ingress, [small]);
+    assert.deepEqual(buildPayload(waitingFor([large, last]), context(), scarce).ingress, [large]);
+    const judged = judgePayload({ ingress: [small, large] }, context(), scarce);
+    assert.match(judged.kind === "invalid" ? judged.reason : "", /1000 bytes of ingress .* left of its int/);
+  });
+
+  test("is one for messages and one for slices", () => {
+    const waiting = {
+      ...offered([slice(1, 600), slice(2, 600)]),
+      ingress: waitingFor([envelope(1)]).ingress,
+    };
+    const built = buildPayload(waiting, context(), scarce);
+    assert.deepEqual(built, { ingress: [envelope(1)], xnet: [slice(1, 600)] });
+    const judged = judgePayload({ ingress: [], xnet: [slice(1, 600), slice(2, 600)] }, context(), scarce);
+    assert.match(judged.kind === "invalid" ? judged.reason : "", /bytes of stream slices .* left of its int/);
   });
 });
 

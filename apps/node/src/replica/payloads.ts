@@ -18,6 +18,7 @@ import {
 } from "@orrery/base";
 import type { PayloadContext, PayloadJudgement } from "@orrery/consensus/member";
 import { INGRESS_DRIFT_NS_MAX, INGRESS_TTL_NS_MAX } from "@orrery/crypto";
+import type { OrderedBytes } from "./ordered-bytes.ts";
 
 /** What is known of an envelope whose signature holds. */
 export interface KnownIngress {
@@ -37,6 +38,8 @@ export interface PayloadRules {
   readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string>;
   /** The subnet that certified a slice for this one; the error says what is wrong with it. */
   readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string>;
+  /** Beside the limits of a block. */
+  readonly ordered: Pick<OrderedBytes, "left">;
 }
 
 /** What waits for a block here. */
@@ -49,7 +52,7 @@ export interface Waiting {
   readonly holdsLong: boolean;
 }
 
-type Context = Pick<PayloadContext, "time" | "past">;
+type Context = PayloadContext;
 
 function orderedIngress({ past }: Context, rules: PayloadRules): Set<string> {
   const ordered = new Set<string>();
@@ -75,6 +78,7 @@ function isDue({ expiry, validUntil }: KnownIngress, time: TimeNs): boolean {
 
 function chooseIngress(waiting: Waiting, context: Context, rules: PayloadRules): readonly Uint8Array[] {
   const ordered = orderedIngress(context, rules);
+  const left = rules.ordered.left("ingress", context);
   const chosen: Uint8Array[] = [];
   let bytes = 0;
   for (const entry of waiting.ingress) {
@@ -82,6 +86,8 @@ function chooseIngress(waiting: Waiting, context: Context, rules: PayloadRules):
     if (chosen.length >= INGRESS_PER_BLOCK_MAX) break;
     if (ordered.has(id) || !isDue(entry, context.time)) continue;
     if (bytes + envelope.length > BLOCK_PAYLOAD_BYTES_MAX) continue;
+    // What is left of an interval is for those who waited longest, or a long message would never have room.
+    if (bytes + envelope.length > left) break;
     bytes += envelope.length;
     chosen.push(envelope);
   }
@@ -90,11 +96,13 @@ function chooseIngress(waiting: Waiting, context: Context, rules: PayloadRules):
 
 function chooseSlices(waiting: Waiting, context: Context, rules: PayloadRules): readonly Uint8Array[] {
   const ordered = orderedSources(context, rules);
+  const left = rules.ordered.left("xnet", context);
   const chosen: Uint8Array[] = [];
   let bytes = 0;
   for (const { source, slice } of waiting.slices) {
     if (chosen.length >= XNET_SLICES_PER_BLOCK_MAX) break;
     if (ordered.has(source) || bytes + slice.length > XNET_BYTES_PER_BLOCK_MAX) continue;
+    if (bytes + slice.length > left) break;
     bytes += slice.length;
     chosen.push(slice);
   }
@@ -118,6 +126,7 @@ function ingressFault(ingress: readonly Uint8Array[], context: Context, rules: P
   if (ingress.length > INGRESS_PER_BLOCK_MAX)
     return `${ingress.length} ingress messages, more than ${INGRESS_PER_BLOCK_MAX}`;
   const ordered = orderedIngress(context, rules);
+  const left = rules.ordered.left("ingress", context);
   let bytes = 0;
   for (const envelope of ingress) {
     bytes += envelope.length;
@@ -125,6 +134,7 @@ function ingressFault(ingress: readonly Uint8Array[], context: Context, rules: P
       return `an ingress message of ${envelope.length} bytes, more than ${rules.ingressBytesMax}`;
     if (bytes > BLOCK_PAYLOAD_BYTES_MAX)
       return `more than ${BLOCK_PAYLOAD_BYTES_MAX} bytes of ingress messages`;
+    if (bytes > left) return `more than the ${left} bytes of ingress messages that are left of its interval`;
     const known = rules.readIngress(envelope);
     if (!known.ok) return `an ingress message: ${known.error}`;
     if (!isDue(known.value, context.time)) return "an ingress message that has expired, or expires too late";
@@ -138,11 +148,13 @@ function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: Paylo
   if (xnet.length > XNET_SLICES_PER_BLOCK_MAX)
     return `${xnet.length} stream slices, more than ${XNET_SLICES_PER_BLOCK_MAX}`;
   const ordered = orderedSources(context, rules);
+  const left = rules.ordered.left("xnet", context);
   let bytes = 0;
   for (const slice of xnet) {
     bytes += slice.length;
     if (bytes > XNET_BYTES_PER_BLOCK_MAX)
       return `more than ${XNET_BYTES_PER_BLOCK_MAX} bytes of stream slices`;
+    if (bytes > left) return `more than the ${left} bytes of stream slices that are left of its interval`;
     const source = rules.readSlice(slice);
     if (!source.ok) return `a stream slice: ${source.error}`;
     if (ordered.has(source.value)) return "a second stream slice of one subnet";

@@ -4,6 +4,7 @@
  * be certified, and a height is published once it is durable, executed and certified here. The rest of the node sees the same `Rounds`.
  */
 import {
+  assert,
   type Clock,
   type Height,
   type Logger,
@@ -32,6 +33,7 @@ import { environmentOf, genesisStart } from "./environment.ts";
 import { diverged, signaturesLost } from "./failures.ts";
 import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
 import { MemberDriver } from "./member-driver.ts";
+import { OrderedBytes } from "./ordered-bytes.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
 import { OwnQueryStats } from "./query-stats.ts";
@@ -75,6 +77,7 @@ class Replica implements ReplicaRounds {
   readonly #driver: RoundDriver;
   readonly #member: MemberDriver;
   readonly #rules: PayloadRules;
+  readonly #ordered: OrderedBytes;
   readonly #figures = newRoundFigures();
   readonly #rest = createRest(() => {
     this.#driver.onRested();
@@ -122,16 +125,20 @@ class Replica implements ReplicaRounds {
       onDone: (height) => this.#member.tell({ kind: "synced", height }),
       onFailure: (error) => this.#fail(error),
     });
+    const { catchUpInterval } = options.genesis;
+    assert(catchUpInterval !== undefined, "the genesis of nodes that agree says from when to when");
+    this.#ordered = new OrderedBytes(catchUpInterval);
     this.#rules = {
       ingressBytesMax: options.ingressBytesMax,
       ingressId: (envelope) => reader.id(envelope),
       readIngress: (envelope) => reader.read(envelope),
       readSlice: createSliceReader(local.info, options.verifyBls),
+      ordered: this.#ordered,
     };
-    this.#member = this.#createMember(clock);
+    this.#member = this.#createMember(clock, catchUpInterval);
   }
 
-  #createMember(clock: Clock): MemberDriver {
+  #createMember(clock: Clock, catchUpInterval: number): MemberDriver {
     const { options, threads } = { options: this.#options, threads: this.threads };
     const { local, self, keys, started, genesis } = options;
     return new MemberDriver({
@@ -139,7 +146,7 @@ class Replica implements ReplicaRounds {
         local,
         self,
         keys,
-        catchUpInterval: genesis.catchUpInterval ?? Number.MAX_SAFE_INTEGER,
+        catchUpInterval,
         rules: this.#rules,
         isBusy: () => this.#isBusy(),
         waiting: () => ({
@@ -334,6 +341,7 @@ class Replica implements ReplicaRounds {
 
   /** After a restart blocks come again that were executed before. */
   #deliver({ block, signer, signature }: Proposal, tape: ThresholdSignature): void {
+    this.#ordered.add(block.height, block.payload);
     if (block.height <= this.#tip.height) return;
     const node = this.#options.local.info.nodes[signer];
     if (node === undefined) throw new Error(`block ${block.height} has a maker who is not of the subnet`);
@@ -345,6 +353,7 @@ class Replica implements ReplicaRounds {
     const { block } = finalized.proposal;
     const { height, context, payload } = block;
     this.#tip = { height, hash: blockHash(block), time: context.time };
+    this.#ordered.add(height, payload);
     const batch = batchOf(finalized);
     this.#publications.onDelivered(height, context.time);
     this.threads.append({ height, bytes: encodeFinalizedBlock(finalized) });

@@ -53,6 +53,8 @@ export function createReplicatedNetwork(options: ReplicatedNetworkOptions): Repl
     rng: options.rng,
     now: () => clock.now(),
     onPeer: ({ kind, peer, ...more }) => logger.log("info", `a peer is ${kind}`, { peer, ...more }),
+    onFull: (subnet, artifact) =>
+      logger.log("error", "no room to offer peers what they need to go on", { subnet, artifact }),
     onFailure: (error) => onFailure("main", error),
   });
   const replicas = subnets.map((local, subnet) =>

@@ -24,7 +24,8 @@ import { BLOCKS_PER_ANSWER_MAX } from "./rules.ts";
 
 /** Shares and wholes of the heights from a little below the newest catch-up package on, at a subnet's largest. */
 const ARTIFACTS_MAX = 60_000;
-const ARTIFACT_BYTES_MAX: number = 512 * 1024 * 1024;
+/** What blocks may order in the intervals that are live at once (`ordered-bytes.ts`), and blocks that do not become final. */
+export const ARTIFACT_BYTES_MAX: number = 1024 * 1024 * 1024;
 const BLOCK_REQUEST_BYTES_MAX = 16;
 const BLOCKS_TIMEOUT_MS = 30_000;
 /** A tenth of a second of the processor is not one artifact's fault alone: it let others go on. */
@@ -74,6 +75,10 @@ export interface ConversationOptions {
   readonly rng: Rng;
   readonly now: () => bigint;
   readonly onPeer: (event: PeerEvent) => void;
+  /** The subnet's channel of artifacts has no room for one: its peers do not hear of it, and may not be able to go on. */
+  readonly onFull: (subnet: SubnetIndex, artifact: string) => void;
+  /** Of all live artifacts of a subnet; by default `ARTIFACT_BYTES_MAX`. */
+  readonly artifactBytesMax?: number;
   readonly onFailure: (error: unknown) => void;
 }
 
@@ -150,7 +155,7 @@ export class Conversation {
       {
         number: artifactsOf(subnet),
         slotsMax: ARTIFACTS_MAX,
-        bytesMax: ARTIFACT_BYTES_MAX,
+        bytesMax: this.#options.artifactBytesMax ?? ARTIFACT_BYTES_MAX,
         artifactBytesMax: BODY_BYTES_MAX,
         wholeBytesMax: BODY_BYTES_MAX,
         pushBytesMax: PUSH_BYTES_MAX,
@@ -188,6 +193,10 @@ export class Conversation {
       case "dropped":
       case "refused":
         this.#options.onPeer(effect);
+        return;
+      case "unpublished":
+        // Of ingress messages the pool holds as many: this node may still place what its peers do not hear of.
+        if (effect.channel % 2 === 0) this.#options.onFull(effect.channel >> 1, effect.key);
         return;
       default:
         return;

@@ -1,0 +1,66 @@
+/**
+ * How much blocks may order from one catch-up height to the next. Members offer every block to each other, and keep it, until the next
+ * catch-up package: without a bound, what clients send in one interval would fill the channel of artifacts, and the subnet would stand
+ * still for good. The room grows with each height, so that a subnet that is flooded orders less and never nothing. A function of the
+ * chain, of which every member comes to the same: a maker who takes more is refused.
+ */
+import {
+  BLOCK_PAYLOAD_BYTES_MAX,
+  type BlockPayload,
+  type Height,
+  XNET_BYTES_PER_BLOCK_MAX,
+} from "@orrery/base";
+import type { PayloadContext } from "@orrery/consensus/member";
+
+export type Section = "ingress" | "xnet";
+
+const MIB = 1024 * 1024;
+
+/** Of an interval, beside what one block may have at once. */
+const BYTES_PER_INTERVAL_MAX: Readonly<Record<Section, number>> = { ingress: 128 * MIB, xnet: 64 * MIB };
+const BYTES_AT_ONCE: Readonly<Record<Section, number>> = {
+  ingress: BLOCK_PAYLOAD_BYTES_MAX,
+  xnet: XNET_BYTES_PER_BLOCK_MAX,
+};
+/** Intervals may be shorter, but then no more comes with a height. */
+const HEIGHTS_MIN = 500;
+
+type Sizes = Readonly<Record<Section, number>>;
+
+function sizesOf({ ingress, xnet = [] }: BlockPayload): Sizes {
+  const sum = (list: readonly Uint8Array[]): number => list.reduce((bytes, { length }) => bytes + length, 0);
+  return { ingress: sum(ingress), xnet: sum(xnet) };
+}
+
+export class OrderedBytes {
+  readonly #interval: number;
+  /** Of final blocks of the interval under way. */
+  readonly #final = new Map<Height, Sizes>();
+
+  constructor(interval: number) {
+    this.#interval = interval;
+  }
+
+  /** A final block; each height above the newest catch-up package is told, some twice. */
+  add(height: Height, payload: BlockPayload): void {
+    this.#final.set(height, sizesOf(payload));
+    const begin = this.#beginOf(height + 1);
+    for (const each of this.#final.keys()) if (each <= begin) this.#final.delete(each);
+  }
+
+  /** Bytes that the section of a block in this place may have. */
+  left(section: Section, { height, certifiedHeight, past }: Omit<PayloadContext, "time">): number {
+    const begin = this.#beginOf(height);
+    let used = 0;
+    for (const [at, sizes] of this.#final) if (at > begin && at <= certifiedHeight) used += sizes[section];
+    for (const [i, payload] of past.entries()) if (height - 1 - i > begin) used += sizesOf(payload)[section];
+    const grown =
+      (BYTES_PER_INTERVAL_MAX[section] * (height - begin)) / Math.max(HEIGHTS_MIN, this.#interval);
+    return Math.max(0, BYTES_AT_ONCE[section] + Math.floor(grown) - used);
+  }
+
+  /** The catch-up height below. */
+  #beginOf(height: Height): Height {
+    return Math.floor((height - 1) / this.#interval) * this.#interval;
+  }
+}

@@ -1,0 +1,67 @@
+/** What replicas say to peers: an artifact that has no room among those that are live is never lost in silence. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Artifact } from "@orrery/consensus/member";
+import { createMclBls } from "@orrery/crypto/mcl";
+import { type Genesis, networkOf, subnetsOf } from "../genesis.ts";
+import { Conversation, type Listener } from "./voice.ts";
+
+const BLOCK_BYTES = 10_000;
+const genesis: Genesis = {
+  seed: new Uint8Array(32).fill(3),
+  time: 1n,
+  subnets: networkOf(["application"], [], 4),
+  profile: "local",
+};
+
+const deaf: Listener = {
+  ingressBytesMax: 1_000,
+  hearArtifact: () => {},
+  hearIngress: () => {},
+  knowsIngress: () => false,
+  tellBlocks: async () => [],
+};
+
+function proposal(height: number): Artifact {
+  return {
+    kind: "proposal",
+    block: {
+      version: 1,
+      parent: new Uint8Array(32),
+      height,
+      rank: 0,
+      context: { registryVersion: 1, certifiedHeight: 0, time: 1n },
+      payload: { ingress: [], xnet: [new Uint8Array(BLOCK_BYTES)] },
+    },
+    hash: new Uint8Array(32).fill(height),
+    signer: 0,
+    signature: new Uint8Array(64),
+  };
+}
+
+test("an artifact without room is told, and the one that made room goes out", async (t) => {
+  const full: (readonly [number, string])[] = [];
+  const conversation = new Conversation({
+    subnets: subnetsOf(genesis, await createMclBls()),
+    self: 0,
+    addresses: [{ host: "127.0.0.1", port: 0 }],
+    rng: { bytes: (length) => new Uint8Array(length) },
+    now: () => 1n,
+    onPeer: () => {},
+    onFull: (...what) => full.push(what),
+    onFailure: (error) => {
+      throw error;
+    },
+    artifactBytesMax: 2.5 * BLOCK_BYTES,
+  });
+  t.after(() => conversation.close());
+  await conversation.listen([deaf, deaf]);
+  const voice = conversation.voiceOf(1);
+  for (const height of [1, 2]) voice.publish(proposal(height));
+  assert.deepEqual(full, []);
+  voice.publish(proposal(3));
+  assert.deepEqual(full, [[1, `proposal/3/${"03".repeat(32)}`]]);
+  voice.retract(`proposal/1/${"01".repeat(32)}`);
+  voice.publish(proposal(4));
+  assert.equal(full.length, 1);
+});
