@@ -171,6 +171,7 @@ function addNodeCommands(program: Command, io: Io, done: (code: number) => void)
     .addOption(stateDir())
     .addOption(port())
     .addOption(bind())
+    .addOption(new Option("--host <name>", "name or address that clients reach the network under"))
     .addOption(keepRounds())
     .action(async (place: number, options: RunNodeOptions) =>
       done(await (await import("./nodes/run-node.ts")).runNode(place, options, io)),

@@ -42,6 +42,8 @@ export interface NodeOptions {
   readonly artificialDelayMs?: number;
   /** Names that canisters are served below besides localhost, lower case. */
   readonly domains?: readonly string[];
+  /** Names that the interface is served under besides localhost and what is bound, where somebody else listens in front of it. */
+  readonly hosts?: readonly string[];
   /** Custom domains: lines of `<host>:<canister id>`, read again when they change. */
   readonly customDomainsFile?: string;
   /** For tests of crashes: threads die as this file says (chaos.ts). */
@@ -153,7 +155,7 @@ function serviceOptions(options: NodeOptions): Omit<ServiceOptions, "bls" | "gen
     clock: options.clock,
     rng: options.rng,
     logger: options.logger,
-    hosts: [options.bind],
+    hosts: [options.bind, ...(options.hosts ?? [])].map((name) => name.toLowerCase()),
     domains: options.domains ?? [],
     customDomainsFile: options.customDomainsFile ?? null,
     turns: options.watchTurns === true ? watchTurns() : null,

@@ -17,7 +17,11 @@ export interface NodeProcessesOptions {
   readonly count: number;
   /** Of the network. */
   readonly stateDir: string;
+  /** Name or address that clients reach the network under. */
+  readonly host: string;
   readonly keepRounds?: number;
+  /** How long one has to answer not to have failed at its start; a minute by default. */
+  readonly steadyMs?: number;
   /** A line of a node's log. */
   readonly write: (place: number, line: string) => void;
   /** What is known of the nodes has changed. */
@@ -39,7 +43,7 @@ export class NodeProcesses {
   readonly #slots: readonly Slot[];
   readonly #first = Promise.withResolvers<void>();
   #begun = false;
-  #stopping = false;
+  #stopped: Promise<void> | null = null;
 
   constructor(options: NodeProcessesOptions) {
     this.#options = options;
@@ -72,32 +76,37 @@ export class NodeProcesses {
     return this.#slots.flatMap(({ child, port }) => (child !== null && port !== 0 ? [port] : []));
   }
 
-  async stop(): Promise<void> {
-    this.#stopping = true;
+  /** Resolves when all have ended; asked again, it is the same stop. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#first.reject(
       new OrreryError("start_interrupted", "the start was interrupted; what it had written is consistent"),
     );
     await Promise.all(
-      this.#slots.map(async (slot) => {
-        if (slot.timer !== null) clearTimeout(slot.timer);
-        const { child } = slot;
+      this.#slots.map(async ({ timer, child }) => {
+        if (timer !== null) clearTimeout(timer);
         if (child === null) return;
         const ended = new Promise((resolve) => child.once("exit", resolve));
-        // It ends by itself then, on systems without signals too.
+        // It ends by itself then, on systems without signals too. A signal could be its second one, which would end it at once.
         if (child.connected) child.disconnect();
-        else child.kill();
         await ended;
       }),
     );
   }
 
   #spawn(slot: Slot): void {
-    const { stateDir, keepRounds } = this.#options;
+    const { stateDir, host, keepRounds } = this.#options;
+    slot.readySince = 0;
     // The script that runs now: the sources here, the bundle where the command is installed.
     const child = fork(
       process.argv[1] as string,
       [
         ...["node", "run", `${slot.place}`, "--state-dir", stateDir, "--port", `${slot.port}`],
+        ...["--host", host],
         ...(keepRounds === undefined ? [] : ["--keep-rounds", `${keepRounds}`]),
       ],
       { stdio: ["ignore", "ignore", "pipe", "ipc"] },
@@ -116,7 +125,11 @@ export class NodeProcesses {
       if (report.kind === "failed") failure = report;
       else this.#ready(slot, report.info);
     });
-    child.once("error", (error) => this.#options.write(slot.place, `${error.message}\n`));
+    child.on("error", (error) => {
+      this.#options.write(slot.place, `${error.message}\n`);
+      // One that could not be started has no end either.
+      if (child.pid === undefined && slot.child === child) this.#ended(slot, failure, error.message);
+    });
     child.once("exit", (code, signal) => this.#ended(slot, failure, signal ?? `exit code ${code}`));
   }
 
@@ -130,18 +143,21 @@ export class NodeProcesses {
 
   #ended(slot: Slot, failure: NodeReport | null, how: string): void {
     slot.child = null;
-    if (this.#stopping) return;
+    if (this.#stopped !== null) return;
     const said = failure?.kind === "failed" ? failure : null;
     if (!this.#begun) {
       this.#first.reject(startFailure(slot.place, said, how));
       return;
     }
-    const wasSteady = slot.readySince > 0 && performance.now() - slot.readySince > STEADY_MS;
+    const { steadyMs = STEADY_MS } = this.#options;
+    const wasSteady = slot.readySince > 0 && performance.now() - slot.readySince > steadyMs;
     slot.restartMs = wasSteady ? RESTART_MS_MIN : slot.restartMs;
     this.#options.write(
       slot.place,
       `node ${slot.place} ended (${said?.message ?? how}); it is started again in ${slot.restartMs} ms\n`,
     );
+    // Somebody took it meanwhile: clients go by the port in front.
+    if (said?.code === "port_taken") slot.port = 0;
     slot.timer = setTimeout(() => this.#spawn(slot), slot.restartMs);
     slot.restartMs = Math.min(RESTART_MS_MAX, 2 * slot.restartMs);
   }

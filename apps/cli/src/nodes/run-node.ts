@@ -16,6 +16,8 @@ export interface RunNodeOptions {
   readonly stateDir: string;
   readonly port: number;
   readonly bind: string;
+  /** What clients call the network's port in front. */
+  readonly host?: string;
   /** Rounds that can run again, at least. */
   readonly keepRounds?: number;
 }
@@ -65,6 +67,7 @@ export async function runNode(place: number, options: RunNodeOptions, io: Io): P
         port: options.port,
         bind: options.bind,
         clean: false,
+        ...(options.host === undefined ? {} : { hosts: [options.host] }),
         member: { self: place, genesis, addresses },
         ...(options.keepRounds === undefined ? {} : { durability: { keepRounds: options.keepRounds } }),
       },

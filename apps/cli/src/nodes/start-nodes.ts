@@ -109,6 +109,7 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
     const nodes = new NodeProcesses({
       count: addresses.length,
       stateDir,
+      host: bind,
       ...(keepRounds === undefined ? {} : { keepRounds }),
       write: (place, line) => write(`[${place}] ${line}`),
       onChange: () => shown(),
