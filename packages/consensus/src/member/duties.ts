@@ -139,7 +139,9 @@ export function makeBlock(view: DutyView, round: CurrentRound): Proposal | null 
   const { tip } = best;
   const registryVersion = environment.registryVersion();
   const certifiedHeight = Math.min(pool.certifiedHeight, view.executed);
-  if (certifiedHeight < tip.certifiedHeight || registryVersion < tip.registryVersion) return null;
+  // Others are past what this member knows, or it has forgotten what was ordered since.
+  if (certifiedHeight < Math.max(tip.certifiedHeight, pool.floor)) return null;
+  if (registryVersion < tip.registryVersion) return null;
   const time = now > tip.time ? now : tip.time + 1n;
   const context = { registryVersion, certifiedHeight, time };
   const payload = payloadFor(view, tip, context, schedule.isSummary(height) === true);

@@ -98,6 +98,7 @@ export class Pool {
   #finalizedHeight: Height;
   /** Lowest height whose shares may still be of use. */
   #sharesFrom: Height;
+  #floor: Height;
   readonly #needless: { readonly height: Height; readonly id: string }[] = [];
 
   constructor(start: Start) {
@@ -107,6 +108,7 @@ export class Pool {
     this.beaconHeight = height;
     this.#finalizedHeight = height;
     this.#sharesFrom = height + 1;
+    this.#floor = height;
     // Everybody agrees on the state that it begins with.
     this.certifiedHeight = height;
     this.catchUpHeight = height;
@@ -114,6 +116,11 @@ export class Pool {
 
   get finalizedHeight(): Height {
     return this.#finalizedHeight;
+  }
+
+  /** The blocks above it are here, as far as they are notarized; those up to it are forgotten, or never were. */
+  get floor(): Height {
+    return this.#floor;
   }
 
   /** Made when it is not there. */
@@ -156,7 +163,7 @@ export class Pool {
     });
   }
 
-  /** Blocks from `hash` at `height` down to, but without, `floor`; nearest first. */
+  /** Blocks from `hash` at `height` down to, but without, `floor`, or where the member started; nearest first. */
   chain(height: Height, hash: Uint8Array, floor: Height): readonly Block[] {
     const blocks: Block[] = [];
     let [at, wanted] = [height, hash];
@@ -239,6 +246,7 @@ export class Pool {
 
   /** Forgets the heights below: they are behind a catch-up package. */
   forgetBelow(height: Height): void {
+    this.#floor = Math.max(this.#floor, height - 1);
     for (const each of [...this.#rounds.keys()]) {
       if (each >= height) continue;
       this.#rounds.delete(each);

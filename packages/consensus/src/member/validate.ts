@@ -104,8 +104,8 @@ function checkContext(view: DutyView, { block }: Proposal, parent: Tip): Verdict
   if (certifiedHeight < parent.certifiedHeight) return invalid("its certified height decreases");
   if (certifiedHeight >= block.height) return invalid("its certified height is not below its own");
   if (registryVersion < parent.registryVersion) return invalid("its registry version decreases");
-  // What was ordered since that state is not all here.
-  if (certifiedHeight < view.pool.start.tip.height) return "later";
+  // What was ordered since that state is not all here (any more).
+  if (certifiedHeight < view.pool.floor) return "later";
   const { pool, environment, now, executed } = view;
   const certified = Math.min(pool.certifiedHeight, executed);
   const ahead = time > now || certifiedHeight > certified || registryVersion > environment.registryVersion();

@@ -6,6 +6,7 @@ import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
   artifactId,
+  catchUpHash,
   heightOf,
   type Proposal,
   poolBounds,
@@ -244,6 +245,33 @@ test("a block of before a restart and one of after it are a proof against their 
   assert.deepEqual(publishedBy(effects), [`equivocation/${height}/${maker}`]);
 });
 
+test("a package that is far ahead of certification leaves no block that nobody can judge", () => {
+  const members = new Members();
+  const isLost = ({ kind }: Artifact): boolean => kind === "certification_share" || kind === "certification";
+  members.arrives = (to, artifact) =>
+    !isLost(artifact) && !(to === 0 && artifact.kind === "proposal" && heightOf(artifact) > 64);
+  // Rounds are slow while certification is behind.
+  const long = 1_000_000n * 1_000_000n;
+  members.runTo(64, long);
+  const slow = members.member(0);
+  const proposal = slow.pool.finalizedAt(60) as Proposal;
+  const beacon = slow.pool.beaconAt(60) as Uint8Array;
+  const content = { height: 60, block: proposal.block, beacon, stateHash: stateOf(60) };
+  const message = thresholdContent("catch_up", SUBNET, 60, catchUpHash(content));
+  const shares = [1, 2, 3].map((index) => [index, members.crypto(index).signShare("high", message)] as const);
+  const signature = members.crypto(1).combine("high", message, shares);
+  members.hear(0, 1, { kind: "catch_up", ...content, signature });
+  assert.equal(slow.pool.peek(9), undefined);
+  assert.equal(slow.delivered, 64);
+  // Its parent's certified height is below what is kept.
+  const [maker, second] = slow.pool.peek(65)?.roles?.makers ?? [];
+  assert.ok(maker !== undefined && second === 0);
+  assert.deepEqual(members.hear(0, maker, blockOf(members, maker, 2)), []);
+  // It makes no such block when it is its turn either.
+  const own = slow.step({ kind: "time", now: members.now + long });
+  assert.deepEqual(publishedBy(own), []);
+});
+
 test("a slow member notices that its state is another one than a quorum's, and takes theirs", () => {
   for (const wrong of ["executed", "checkpointed"] as const) {
     const members = new Members();
@@ -287,7 +315,9 @@ test("a clock that is set back stands still, and a block that a quorum voted for
   const members = new Members();
   members.runTo(25);
   const late = members.make(0, { artifacts: [members.find("catch_up", 20)], stateHeight: 20 });
-  late.step({ kind: "time", now: members.find("catch_up", 20).block.context.time - 1n });
+  const { time } = members.find("catch_up", 20).block.context;
+  late.step({ kind: "time", now: time - 1n });
+  assert.equal(late.pool.peek(21)?.startedAt, time);
   // Its clock has not come to the block's time; others' have.
   const fresh = members.make(0);
   fresh.step({ kind: "time", now: 0n });
