@@ -3,13 +3,12 @@
  * with the new code, its state kept. The goal is two seconds. Between saves is as long as somebody needs to type a line.
  * Run: node bench/src/watch.ts [saves]
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { type Command, launch, succeeded } from "@orrery/host/command";
 import { percentile } from "./lib/load.ts";
 
 const SAVES = Number(process.argv[2] ?? 8);
@@ -21,34 +20,10 @@ const scratch = mkdtempSync(join(tmpdir(), "orrery-watch-"));
 const root = join(scratch, "notes");
 const main = join(root, "src/backend/main.mo");
 
-/** A command under way; `said` resolves once what it wrote since the last match has another. */
-function orrery(cwd: string, ...argv: readonly string[]) {
-  const child = spawn(process.execPath, [COMMAND, ...argv], { cwd, stdio: ["ignore", "pipe", "pipe"] });
-  const ended = once(child, "close");
-  let text = "";
-  let check = (): void => {};
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (piece: string) => {
-      text += piece;
-      check();
-    });
-  }
-  const said = (pattern: RegExp): Promise<void> =>
-    new Promise((resolve, reject) => {
-      check = (): void => {
-        const match = pattern.exec(text);
-        if (match === null) return;
-        text = text.slice(match.index + match[0].length);
-        check = (): void => {};
-        resolve();
-      };
-      void ended.then(() => reject(new Error(`ended before ${pattern}:\n${text}`)));
-      check();
-    });
-  return { child, ended, said };
-}
+const orrery = (cwd: string, ...argv: readonly string[]): Command =>
+  launch({ cwd }, process.execPath, COMMAND, ...argv);
 
-await orrery(scratch, "new", "notes").ended;
+await succeeded(orrery(scratch, "new", "notes"));
 symlinkSync(join(REPOSITORY, "node_modules"), join(root, "node_modules"), "junction");
 const network = orrery(root, "start", "--port", "0");
 await network.said(/The network is running/);

@@ -9,8 +9,9 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Principal } from "@icp-sdk/core/principal";
+import type { Outcome } from "@orrery/host/command";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
-import { type Outcome, orrery } from "./orrery.ts";
+import { orrery } from "./orrery.ts";
 import { programAt } from "./programs.ts";
 
 const NODE_MODULES = fileURLToPath(new URL("../../node_modules", import.meta.url));
@@ -44,7 +45,7 @@ describe("packages as mops has them", () => {
     writeFileSync(join(root, path), text);
   };
   const fails = async (...shown: readonly RegExp[]): Promise<Outcome> => {
-    const failed = await orrery(root, "build");
+    const failed = await orrery({ cwd: root }, "build");
     assert.equal(failed.code, 1, failed.out);
     for (const each of shown) assert.match(failed.err, each);
     return failed;
@@ -53,7 +54,7 @@ describe("packages as mops has them", () => {
   before(async () => {
     scratch = mkdtempSync(join(tmpdir(), "orrery-mops-"));
     root = join(scratch, "speech");
-    const made = await orrery(scratch, "new", "speech");
+    const made = await orrery({ cwd: scratch }, "new", "speech");
     assert.equal(made.code, 0, made.err);
     symlinkSync(NODE_MODULES, join(root, "node_modules"), "junction");
     for (const [path, text] of Object.entries(FILES)) write(path, text);
@@ -65,7 +66,7 @@ describe("packages as mops has them", () => {
   });
 
   test("an actor that imports them is built, deployed and answers", async () => {
-    const deployed = await orrery(root, "deploy", "--json");
+    const deployed = await orrery({ cwd: root }, "deploy", "--json");
     assert.equal(deployed.code, 0, deployed.err);
     const { canisters } = JSON.parse(deployed.out) as {
       readonly canisters: readonly { readonly id: string }[];
@@ -95,7 +96,7 @@ describe("packages as mops has them", () => {
       /package shout at \.\/nowhere, and there is nothing at .*nowhere; correct the path/,
     );
     write("mops.toml", `${PACKAGES}moon = "1.0.0"\n`);
-    const unused = await orrery(root, "build");
+    const unused = await orrery({ cwd: root }, "build");
     assert.equal(unused.code, 0, unused.err);
     write("mops.toml", PACKAGES);
   });

@@ -3,7 +3,6 @@
  * that had been answered before, and with nothing that had not been asked.
  */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import {
   copyFileSync,
   existsSync,
@@ -22,8 +21,10 @@ import type { Principal } from "@icp-sdk/core/principal";
 import { counterAt } from "./counter.ts";
 import { agentFor, fixtureModule, type Network, startNetwork } from "./harness.ts";
 import { createCanister, installCode } from "./management.ts";
+import { orrery } from "./orrery.ts";
 
-const COMMAND = fileURLToPath(new URL("../../apps/cli/src/main.ts", import.meta.url));
+/** No snapshot. */
+const FOREIGN = fileURLToPath(import.meta.url);
 const directory = mkdtempSync(join(tmpdir(), "orrery-network-file-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 const identity = Ed25519KeyIdentity.generate();
@@ -31,12 +32,9 @@ const CALLERS = 4;
 const stateDir = join(directory, "home");
 
 /** Exit code and JSON document of `orrery snapshot …`. */
-function snapshot(...argv: readonly string[]) {
-  return new Promise<{ readonly code: number; readonly document: Record<string, never> }>((resolve) => {
-    execFile(process.execPath, [COMMAND, "snapshot", ...argv, "--json"], (error, out) =>
-      resolve({ code: Number(error?.code ?? 0), document: JSON.parse(out) }),
-    );
-  });
+async function snapshot(...argv: readonly string[]) {
+  const { code, out } = await orrery({ cwd: directory }, "snapshot", ...argv, "--json");
+  return { code, document: JSON.parse(out) as Record<string, never> };
 }
 
 /** Starts what is in a directory and reads the counter, which then counts on. */
@@ -122,7 +120,7 @@ test("refused: a network in use, one that is there, damage, other files", async 
   writeFileSync(changed, bytes);
   const before = readdirSync(directory);
   await refused("snapshot_corrupt", "load", changed, "--state-dir", join(directory, "none"));
-  await refused("snapshot_foreign", "load", COMMAND, "--state-dir", join(directory, "none"));
+  await refused("snapshot_foreign", "load", FOREIGN, "--state-dir", join(directory, "none"));
   const running = await startNetwork({ stateDir });
   await refused("state_dir_locked", "load", file, "--clean", "--state-dir", stateDir);
   assert.equal(await running.end("SIGTERM"), 0);

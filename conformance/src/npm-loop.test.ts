@@ -3,18 +3,18 @@
  * it, installed, built, deployed, opened in a browser, changed while it is watched, and live with its data kept.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { type Command, launch } from "@orrery/host/command";
 import { CHROMIUM, launchBrowser } from "./browser.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "orrery-loop-"));
-const children = new Set<ChildProcess>();
+const commands = new Set<Command>();
 let tarball: string;
 
 interface Template {
@@ -54,41 +54,11 @@ function npm(cwd: string, ...argv: readonly string[]): string {
   return execFileSync(command, [...lead, "--loglevel=error", ...argv], { cwd, encoding: "utf8" });
 }
 
-/** A program under way, and what it has said. */
-interface Running {
-  readonly child: ChildProcess;
-  /** Resolves to the match once what was said since the last match has one. */
-  said(pattern: RegExp): Promise<RegExpExecArray>;
-}
-
-function run(cwd: string, script: string, ...argv: readonly string[]): Running {
+function run(cwd: string, script: string, ...argv: readonly string[]): Command {
   const env = { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" };
-  const child = spawn(process.execPath, [script, ...argv], { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
-  children.add(child);
-  let text = "";
-  let check = (): void => {};
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (piece: string) => {
-      text += piece;
-      check();
-    });
-  }
-  const ended = once(child, "close");
-  return {
-    child,
-    said: (pattern) =>
-      new Promise((resolve, reject) => {
-        check = (): void => {
-          const match = pattern.exec(text);
-          if (match === null) return;
-          text = text.slice(match.index + match[0].length);
-          check = (): void => {};
-          resolve(match);
-        };
-        void ended.then(([code]) => reject(new Error(`ended with ${code} before ${pattern}:\n${text}`)));
-        check();
-      }),
-  };
+  const command = launch({ cwd, env }, process.execPath, script, ...argv);
+  commands.add(command);
+  return command;
 }
 
 before(() => {
@@ -103,8 +73,8 @@ before(() => {
 });
 
 after(async () => {
-  for (const child of children) child.kill("SIGKILL");
-  await Promise.all([...children].map((child) => child.exitCode ?? child.signalCode ?? once(child, "close")));
+  for (const { child } of commands) child.kill("SIGKILL");
+  await Promise.all([...commands].map(({ ended }) => ended));
   rmSync(scratch, { recursive: true, force: true });
 });
 

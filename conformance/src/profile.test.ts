@@ -3,32 +3,25 @@
  * is really made, and the network stays as it was, while it runs and after it stopped.
  */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 import { motokoFixture } from "@orrery/canisters/fixtures";
+import type { Outcome } from "@orrery/host/command";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
+import { orrery } from "./orrery.ts";
 import { install, type Program } from "./programs.ts";
 
-const COMMAND = fileURLToPath(new URL("../../apps/cli/src/main.ts", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "orrery-profile-"));
 const stateDir = join(directory, "state");
 const identity = Ed25519KeyIdentity.generate();
 let network: Network;
 let caller: Program;
 let callee: Program;
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 interface ProfileDocument {
   readonly v: string;
@@ -39,23 +32,15 @@ interface ProfileDocument {
   readonly stacks: readonly { readonly frames: readonly string[]; readonly instructions: string }[];
 }
 
-function orrery(command: string, ...argv: readonly string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [COMMAND, command, ...argv, "--state-dir", stateDir],
-      { cwd: directory, env: { ...process.env, NO_COLOR: "1" } },
-      (error, out, err) => resolve({ code: Number(error?.code ?? 0), out, err }),
-    );
-  });
-}
+const here = (...argv: readonly string[]): Promise<Outcome> =>
+  orrery({ cwd: directory, env: { ...process.env, NO_COLOR: "1" } }, ...argv, "--state-dir", stateDir);
 
 const sum = (counts: readonly string[]): string =>
   `${counts.reduce((total, one) => total + BigInt(one), 0n)}`;
 const relayArg = (): string => `(principal "${callee.id.toText()}", 5)`;
 
 async function profiled(...argv: readonly string[]): Promise<ProfileDocument> {
-  const { code, out, err } = await orrery("profile", ...argv, "--json");
+  const { code, out, err } = await here("profile", ...argv, "--json");
   assert.equal(code, 0, out + err);
   return JSON.parse(out) as ProfileDocument;
 }
@@ -94,14 +79,14 @@ test("a call to another subnet costs in a copy what it costs really, and nothing
   // The network is as it was: the same call comes to the same there, at the same price.
   assert.equal(await callee.call("get"), 5n);
   assert.equal(await caller.call("relay", callee.id, 5n), 10n);
-  const real = JSON.parse((await orrery("trace", "last", "--json")).out);
+  const real = JSON.parse((await here("trace", "last", "--json")).out);
   assert.equal(real.outcome.trace.instructions, profile.instructions);
 });
 
 test("a table for people, and files for browsers and other tools", async () => {
   const files = ["flame.html", "flame.folded", "flame.json"] as const;
   const [html, folded, speedscope] = files;
-  const { code, out, err } = await orrery(
+  const { code, out, err } = await here(
     ...["profile", caller.id.toText(), "callTrapping", `(principal "${callee.id.toText()}")`, "--count", "3"],
     ...["--html", html, "--folded", folded, "--speedscope", speedscope],
   );
@@ -128,8 +113,8 @@ test("after the network stopped the same; rejects, queries, and what cannot be a
   const [query, trapped, ...refused] = await Promise.all([
     profiled("relayer", "stepCount", "--query"),
     profiled(callee.id.toText(), "addThenTrap", "(1)"),
-    orrery("profile", "nobody", "inc", "--json"),
-    orrery("profile", "relayer", "relay", "(principal", "--json"),
+    here("profile", "nobody", "inc", "--json"),
+    here("profile", "relayer", "relay", "(principal", "--json"),
   ]);
   assert.notEqual(query.reply, null);
   assert.ok(query.stacks.every(({ frames: [label] }) => label === "relayer query stepCount"));

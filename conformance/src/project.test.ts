@@ -3,8 +3,6 @@
  * while it is edited, and its page served by Vite's development server.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import {
   existsSync,
   mkdtempSync,
@@ -21,71 +19,21 @@ import { fileURLToPath } from "node:url";
 import { Actor } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
+import { type Outcome, succeeded } from "@orrery/host/command";
 import { createServer } from "vite";
 import { CHROMIUM, launchBrowser } from "./browser.ts";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
 import { managementOf } from "./management.ts";
+import { launchOrrery, orrery } from "./orrery.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../../", import.meta.url));
-const COMMAND = join(REPOSITORY, "apps/cli/src/main.ts");
 const scratch = mkdtempSync(join(tmpdir(), "orrery-new-"));
 const root = join(scratch, "guestbook");
 const MAIN = "src/backend/main.mo";
 let network: Network;
 
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
-interface Running {
-  readonly child: ChildProcess;
-  readonly ended: Promise<Outcome>;
-  /** Resolves once what was written to standard error since the last call matches. */
-  said(pattern: RegExp): Promise<void>;
-}
-
-function launch(cwd: string, ...argv: readonly string[]): Running {
-  const child = spawn(process.execPath, [COMMAND, ...argv], { cwd, stdio: ["ignore", "pipe", "pipe"] });
-  const written = { out: "", err: "" };
-  let from = 0;
-  let check = (): void => {};
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    written.out += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    written.err += text;
-    check();
-  });
-  const ended = once(child, "close").then(([code]) => ({ code: code as number | null, ...written }));
-  return {
-    child,
-    ended,
-    said: (pattern) =>
-      new Promise((resolve, reject) => {
-        check = () => {
-          const match = pattern.exec(written.err.slice(from));
-          if (match === null) return;
-          from += match.index + match[0].length;
-          check = () => {};
-          resolve();
-        };
-        void ended.then(({ code, err }) =>
-          reject(new Error(`ended with ${code} before ${pattern}:\n${err}`)),
-        );
-        check();
-      }),
-  };
-}
-
-const orrery = (...argv: readonly string[]): Promise<Outcome> => launch(root, ...argv).ended;
-
-async function succeed(...argv: readonly string[]): Promise<Outcome> {
-  const outcome = await orrery(...argv);
-  assert.equal(outcome.code, 0, `orrery ${argv.join(" ")}\n${outcome.out}${outcome.err}`);
-  return outcome;
-}
+const succeed = (...argv: readonly string[]): Promise<Outcome> =>
+  succeeded(launchOrrery({ cwd: root }, ...argv));
 
 const source = (): string => readFileSync(join(root, MAIN), "utf8");
 function edit(from: string, to: string): void {
@@ -115,8 +63,7 @@ function backend(): Guestbook {
 }
 
 before(async () => {
-  const made = await launch(scratch, "new", "guestbook", "--json").ended;
-  assert.equal(made.code, 0, made.err);
+  await succeeded(launchOrrery({ cwd: scratch }, "new", "guestbook", "--json"));
   // The packages that `npm install` would bring.
   symlinkSync(join(REPOSITORY, "node_modules"), join(root, "node_modules"), "junction");
   network = await startNetwork({ stateDir: join(root, ".orrery") });
@@ -140,20 +87,20 @@ describe("a new project", () => {
       assert.ok(existsSync(join(root, name)), name);
       assert.doesNotMatch(readFileSync(join(root, name), "utf8"), /__[A-Z]+__/, name);
     }
-    const again = await launch(scratch, "new", "guestbook").ended;
+    const again = await orrery({ cwd: scratch }, "new", "guestbook");
     assert.equal(again.code, 1);
     assert.match(again.err, /not empty/);
-    assert.match((await launch(scratch, "new", "Guest Book").ended).err, /cannot be the name/);
-    const other = await launch(scratch, "new", "other", "--template", "typescript").ended;
+    assert.match((await orrery({ cwd: scratch }, "new", "Guest Book")).err, /cannot be the name/);
+    const other = await orrery({ cwd: scratch }, "new", "other", "--template", "typescript");
     assert.equal(other.code, 0, other.err);
     assert.ok(readdirSync(join(scratch, "other/src/backend")).includes("index.ts"));
   });
 
   test("does not build outside of a project, and names canisters that it has", async () => {
-    const outside = await launch(scratch, "build").ended;
+    const outside = await orrery({ cwd: scratch }, "build");
     assert.equal(outside.code, 1);
     assert.match(outside.err, /no icp\.yaml/);
-    assert.match((await orrery("build", "moon")).err, /no canister moon; it has backend/);
+    assert.match((await orrery({ cwd: root }, "build", "moon")).err, /no canister moon; it has backend/);
   });
 
   test("builds, with bindings; an error of the compiler is shown with its line and a caret", async () => {
@@ -166,7 +113,7 @@ describe("a new project", () => {
     assert.ok(WebAssembly.validate(wasm));
     assert.match(readFileSync(join(root, "src/bindings/backend.ts"), "utf8"), /notes\(\)/);
     edit("List.add(entries, text);", "List.add(entries, 5);");
-    const failed = await orrery("build");
+    const failed = await orrery({ cwd: root }, "build");
     assert.equal(failed.code, 1);
     assert.match(failed.err, /src\/backend\/main\.mo:15:23: error \[M0\d+\]/);
     assert.match(failed.err, /15 \| {5}List\.add\(entries, 5\);\n {3}\| {23}\^/);
@@ -190,7 +137,7 @@ describe("a new project", () => {
     const before = source();
     edit("let entries = List.empty<Text>();", "let entries : Nat = 5; let list = List.empty<Text>();");
     writeFileSync(join(root, MAIN), source().replaceAll("(entries", "(list"));
-    const refused = await orrery("deploy");
+    const refused = await orrery({ cwd: root }, "deploy");
     assert.equal(refused.code, 1, refused.out);
     assert.match(refused.err, /canister backend: .*(compatib|stable)/i);
     assert.deepEqual(await backend().notes(), ["kept!"]);
@@ -198,13 +145,13 @@ describe("a new project", () => {
   });
 
   test("without a network, a deployment says how to start one", async () => {
-    const lost = await orrery("deploy", "--url", "http://127.0.0.1:1");
+    const lost = await orrery({ cwd: root }, "deploy", "--url", "http://127.0.0.1:1");
     assert.equal(lost.code, 1);
     assert.match(lost.err, /no network.*orrery start/);
   });
 
   test("while it is watched, a save is live with the data kept, and a broken one waits for the next", async () => {
-    const watching = launch(root, "deploy", "--watch");
+    const watching = launchOrrery({ cwd: root }, "deploy", "--watch");
     try {
       await watching.said(/Watching/);
       edit('text # "!"', 'text # "?"');

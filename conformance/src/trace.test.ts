@@ -3,19 +3,18 @@
  * it stopped, in every format; every round that runs again has the root hash that was certified.
  */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 import { motokoFixture } from "@orrery/canisters/fixtures";
+import type { Outcome } from "@orrery/host/command";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
+import { orrery } from "./orrery.ts";
 import { install, type Program, programAt } from "./programs.ts";
 
-const COMMAND = fileURLToPath(new URL("../../apps/cli/src/main.ts", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "orrery-trace-"));
 const stateDir = join(directory, "state");
 const identity = Ed25519KeyIdentity.generate();
@@ -23,12 +22,6 @@ let network: Network;
 let caller: Program;
 let near: Program;
 let far: Program;
-
-interface Outcome {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 interface Message {
   readonly kind: string;
@@ -53,19 +46,17 @@ interface TraceDocument {
   readonly checked: { readonly rounds: number; readonly same: number; readonly differs: unknown };
 }
 
-function orrery(...argv: readonly string[]): Promise<Outcome> {
-  return new Promise((resolve) => {
-    execFile(
-      process.execPath,
-      [COMMAND, "trace", ...argv, "--state-dir", stateDir],
-      { cwd: directory, env: { ...process.env, NO_COLOR: "1" } },
-      (error, out, err) => resolve({ code: Number(error?.code ?? 0), out, err }),
-    );
-  });
-}
+const trace = (...argv: readonly string[]): Promise<Outcome> =>
+  orrery(
+    { cwd: directory, env: { ...process.env, NO_COLOR: "1" } },
+    "trace",
+    ...argv,
+    "--state-dir",
+    stateDir,
+  );
 
 async function traced(target: string): Promise<TraceDocument> {
-  const { code, out, err } = await orrery(target, "--json");
+  const { code, out, err } = await trace(target, "--json");
   assert.equal(code, 0, out + err);
   const document = JSON.parse(out) as TraceDocument;
   assert.equal(document.checked.differs, null);
@@ -118,7 +109,7 @@ test("a call to another subnet, while the network runs", async () => {
 
 test("a list, and a trap with the canister's functions by name", async () => {
   await caller.call("callTrapping", near.id);
-  const list = await orrery("--json");
+  const list = await trace("--json");
   const { messages, kept, checked } = JSON.parse(list.out);
   const [trap, before] = messages;
   assert.deepEqual([trap.method, before.method], ["callTrapping", "relay"]);
@@ -128,7 +119,7 @@ test("a list, and a trap with the canister's functions by name", async () => {
   assert.deepEqual([trap.status, trap.canister_id], ["replied", caller.id.toText()]);
   assert.ok(BigInt(trap.cycles) < 0n && checked.same === checked.rounds);
   assert.equal(kept.length, 3);
-  const text = await orrery(caller.id.toText());
+  const text = await trace(caller.id.toText());
   assert.equal(text.code, 0);
   assert.match(text.out, /^message +[0-9a-f]{64}\n/);
   assert.match(text.out, /\nrun again +\d+ rounds, every state as it was certified\n/);
@@ -141,7 +132,7 @@ test("as a page and for Perfetto", async () => {
   const perfetto = join(directory, "trace.json");
   const id = relay.message.request_id.slice(0, 16);
   const flame = join(directory, "trace.folded");
-  const written = await orrery(id, "--html", html, "--perfetto", perfetto, "--flame", flame);
+  const written = await trace(id, "--html", html, "--perfetto", perfetto, "--flame", flame);
   assert.equal(written.out, `Wrote ${html}.\nWrote ${flame}.\nWrote ${perfetto}.\n`);
   assert.equal(written.code, 0);
   const page = readFileSync(html, "utf8");
@@ -156,7 +147,7 @@ test("as a page and for Perfetto", async () => {
     .map((line) => BigInt(line.split(" ").at(-1) ?? ""));
   const { instructions } = relay.outcome.trace;
   assert.equal(`${counts.reduce((sum, count) => sum + count, 0n)}`, instructions);
-  const unwritable = await orrery("last", "--html", join(directory, "no", "such", "trace.html"), "--json");
+  const unwritable = await trace("last", "--html", join(directory, "no", "such", "trace.html"), "--json");
   assert.equal(JSON.parse(unwritable.out).error.code, "file_unwritable");
 });
 
@@ -165,7 +156,7 @@ test("after the network stopped the same, and what is not there is said to be", 
   assert.deepEqual((await traced(relay.message.request_id)).outcome, relay.outcome);
   const codes = await Promise.all(
     ["abcdef012345", "no principal", far.id.toText()].map(async (target) => {
-      const { code, out } = await orrery(target, "--json");
+      const { code, out } = await trace(target, "--json");
       return [code, JSON.parse(out).error?.code];
     }),
   );

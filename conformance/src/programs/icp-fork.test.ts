@@ -8,9 +8,10 @@ import { cpSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import type { Outcome } from "@orrery/host/command";
 import { createNetwork } from "ic-orrery";
 import { type Network, startNetwork } from "../harness.ts";
-import { type Outcome, orrery as orreryIn } from "../orrery.ts";
+import { orrery as orreryIn } from "../orrery.ts";
 import { createIcpProject, ICP_AVAILABLE, type IcpProject, nameWithoutIcp } from "./icp-project.ts";
 import { shareNetwork } from "./shared-network.ts";
 
@@ -18,7 +19,7 @@ import { shareNetwork } from "./shared-network.ts";
 const FOREIGN = ["6qfxa-ryaaa-aaaai-qbhsq-cai", "qhbym-qaaaa-aaaaa-aaafq-cai", "ul4oc-4iaaa-aaaaq-qaabq-cai"];
 const THREE = [0x44, 0x49, 0x44, 0x4c, 0, 1, 0x7d, 3];
 
-const orrery = (...argv: readonly string[]): Promise<Outcome> => orreryIn(scratch, ...argv);
+const orrery = (...argv: readonly string[]): Promise<Outcome> => orreryIn({ cwd: scratch }, ...argv);
 
 const origin = shareNetwork();
 let project: IcpProject;

@@ -2,14 +2,12 @@
  * A project directory in which the `icp` command works against a network: the stanza that `orrery start` prints, canisters built beforehand,
  * identities of its own. Linux on x64 only: there the command comes as an optional dependency.
  */
-import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { type Command, launch, type Outcome, refused, succeeded } from "@orrery/host/command";
 import { fixturePath, type Network } from "../harness.ts";
 
 /** Where the project's network comes from. */
@@ -36,21 +34,12 @@ export function nameWithoutIcp(what: string): void {
   if (!ICP_AVAILABLE) test(what, { skip }, () => {});
 }
 
-export interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
-
 export interface IcpProject {
   readonly directory: string;
   /** Runs the command in the project. */
   run(...argv: readonly string[]): Promise<Outcome>;
-  /** Runs it until `during` is through, then interrupts it as Ctrl-C does. `said` resolves once its standard output matches. */
-  follow(
-    argv: readonly string[],
-    during: (said: (pattern: RegExp) => Promise<void>) => Promise<void>,
-  ): Promise<void>;
+  /** Runs it until `during` is through, then interrupts it as Ctrl-C does; what it wrote. */
+  follow(argv: readonly string[], during: (said: Command["said"]) => Promise<unknown>): Promise<Outcome>;
   /** Runs it and fails unless it succeeds; its standard output, trimmed. */
   succeed(...argv: readonly string[]): Promise<string>;
   /** The same for commands that print JSON. */
@@ -86,59 +75,29 @@ export function createIcpProject(
     ICP_HOME: join(directory, "home"),
     NO_COLOR: "1",
   };
-  const run = async (...argv: readonly string[]): Promise<Outcome> => {
-    const child = spawn(ICP_COMMAND, argv, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
-    const written = { out: "", err: "" };
-    for (const stream of ["out", "err"] as const) {
-      child[stream === "out" ? "stdout" : "stderr"].setEncoding("utf8").on("data", (text: string) => {
-        written[stream] += text;
-      });
-    }
-    const [code] = (await once(child, "close")) as [number | null];
-    return { code, ...written };
-  };
-  const follow: IcpProject["follow"] = async (argv, during) => {
-    const child = spawn(ICP_COMMAND, argv, { cwd: directory, env, stdio: ["ignore", "pipe", "pipe"] });
-    const ended = once(child, "close");
-    let text = "";
-    let check = (): void => {};
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (piece: string) => {
-        text += piece;
-        check();
-      });
-    }
-    const said = (pattern: RegExp): Promise<void> =>
-      new Promise((resolve, reject) => {
-        check = () => {
-          if (pattern.test(text)) resolve();
-        };
-        void ended.then(() => reject(new Error(`icp ${argv.join(" ")} ended before ${pattern}:\n${text}`)));
-        check();
-      });
-    try {
-      await during(said);
-    } finally {
-      child.kill("SIGINT");
-      await ended;
-    }
-  };
-  const succeed = async (...argv: readonly string[]): Promise<string> => {
-    const { code, out, err } = await run(...argv);
-    assert.equal(code, 0, `icp ${argv.join(" ")}\n${out}${err}\n${network.log()}`);
-    return out.trim();
-  };
+  const start = (...argv: readonly string[]): Command =>
+    launch({ cwd: directory, env }, ICP_COMMAND, ...argv);
+  const succeed = async (...argv: readonly string[]): Promise<string> =>
+    (await succeeded(start(...argv), network.log)).out.trim();
   return {
     directory,
-    run,
-    follow,
+    run: (...argv) => start(...argv).ended,
+    async follow(argv, during) {
+      const { child, ended, said } = start(...argv);
+      try {
+        await during(said);
+      } finally {
+        child.kill("SIGINT");
+        await ended;
+      }
+      return await ended;
+    },
     succeed,
     async json(...argv) {
       return JSON.parse(await succeed(...argv, "--json")) as Record<string, unknown>;
     },
     async refuse(...argv) {
-      const { code, out, err } = await run(...argv);
-      assert.notEqual(code, 0, `icp ${argv.join(" ")} succeeded:\n${out}`);
+      const { out, err } = await refused(start(...argv));
       return `${out}${err}`;
     },
     remove: () => rmSync(directory, { recursive: true, force: true }),
