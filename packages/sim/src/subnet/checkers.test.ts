@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Block } from "@orrery/base";
-import { poolBounds } from "@orrery/consensus/member";
-import { Checkers } from "./checkers.ts";
+import { type MemberSizes, poolBounds } from "@orrery/consensus/member";
+import { Checkers, type VotedRound } from "./checkers.ts";
 
 const bytes = (value: number): Uint8Array => new Uint8Array(32).fill(value);
 
@@ -17,6 +17,32 @@ function block(height: number, ...messages: readonly number[]): Block {
     context: { registryVersion: 1, certifiedHeight: 0, time: BigInt(height) },
     payload: { ingress: messages.map(bytes) },
   };
+}
+
+const within = (height: number, changed: Partial<Block["context"]>): Block => ({
+  ...block(height, height),
+  context: { ...block(height).context, ...changed },
+});
+
+const LIMITS = { bounds: poolBounds(4, 20), members: 4 };
+
+/** As much as a member may have. */
+const FULL: MemberSizes = {
+  ...LIMITS.bounds,
+  rounds: 204,
+  certificationShares: 0,
+  waiting: 0,
+  waitingBytes: 0,
+  published: 2_115,
+};
+
+/** A round with two makers and a member's votes for so many blocks. */
+function votedBy(member: number, blocks: number): VotedRound {
+  const signature = bytes(1);
+  const votes = new Map(
+    Array.from({ length: blocks }, (_, hash) => [`${hash}`, new Map([[member, signature]])]),
+  );
+  return { height: 2, shares: { notarization: votes }, roles: { makers: [0, 1] } };
 }
 
 function sound(): Checkers {
@@ -39,7 +65,7 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
     /nodes 0 and 2 finalized different blocks at 2/,
   ],
   [
-    "another parent, and a context that goes back",
+    "another parent",
     (checkers) =>
       checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: { ...block(3, 5), parent: bytes(9) } }),
     /the block at 3 has another parent/,
@@ -51,6 +77,26 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
       checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: { ...block(3, 5), context } });
     },
     /time does not increase at 3/,
+  ],
+  [
+    "a certified height that goes back",
+    (checkers) => {
+      checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: within(3, { certifiedHeight: 1 }) });
+      checkers.delivered({ node: 0, height: 4, hash: bytes(4), block: within(4, { certifiedHeight: 0 }) });
+    },
+    /the certified height is wrong at 4/,
+  ],
+  [
+    "a block that is said to be certified itself",
+    (checkers) =>
+      checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: within(3, { certifiedHeight: 3 }) }),
+    /the certified height is wrong at 3/,
+  ],
+  [
+    "a registry version that goes back",
+    (checkers) =>
+      checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: within(3, { registryVersion: 0 }) }),
+    /the registry version decreases at 3/,
   ],
   ["an honest node blamed", (checkers) => checkers.blamed(0, 1, "it is late"), /blames the honest node 1/],
   ["another state", (checkers) => checkers.executed(2, 1, bytes(9)), /node 2 executed another state at 1/],
@@ -72,12 +118,28 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
   [
     "a pool over its bounds",
     (checkers) => {
-      const bounds = poolBounds(4, 20);
-      const none = { rounds: 1, certificationShares: 0, waiting: 0, waitingBytes: 0, published: 0 };
-      checkers.kept(0, { ...bounds, ...none }, bounds);
-      checkers.kept(0, { ...bounds, ...none, tapes: bounds.tapes + 1 }, bounds);
+      checkers.kept(0, FULL, LIMITS);
+      checkers.kept(0, { ...FULL, tapes: FULL.tapes + 1 }, LIMITS);
     },
     /node 0 keeps 203 tapes of 202/,
+  ],
+  [
+    "more rounds than heights that are of use",
+    (checkers) => checkers.kept(0, { ...FULL, rounds: FULL.rounds + 1 }, LIMITS),
+    /node 0 keeps 205 rounds of 204/,
+  ],
+  [
+    "offers that are never taken back",
+    (checkers) => checkers.kept(0, { ...FULL, published: FULL.published + 1 }, LIMITS),
+    /node 0 offers 2116 artifacts of 2115/,
+  ],
+  [
+    "votes of one member for more blocks than there are makers",
+    (checkers) => {
+      checkers.votes(0, [votedBy(1, 2)]);
+      checkers.votes(0, [votedBy(1, 3)]);
+    },
+    /node 0 keeps more votes of one member than makers at 2/,
   ],
   ["an answer without its message", (checkers) => checkers.acknowledged(bytes(7)), /is in no block/],
 ];

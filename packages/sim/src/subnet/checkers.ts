@@ -3,7 +3,25 @@
  * work. Safety: one block and one state at each height, every acknowledged message ordered, none twice. Liveness: heights grow.
  */
 import { type Block, type Height, toHex } from "@orrery/base";
-import type { MemberSizes, PoolSizes, Round } from "@orrery/consensus/member";
+import type { MemberSizes, PoolSizes, Roles, Round } from "@orrery/consensus/member";
+
+/** What votes are judged by. */
+export interface VotedRound {
+  readonly height: Height;
+  readonly shares: Pick<Round["shares"], "notarization">;
+  readonly roles: Pick<Roles, "makers"> | null;
+}
+
+/**
+ * What a member may offer: wholes (certifications are as many as beacons), a package and two dealings an interval, of at least three
+ * heights, and its own votes and shares of beacon, tape and certification where nothing is certified yet.
+ */
+function offeredMost(bounds: PoolSizes, members: number): number {
+  const { proposals, notarizations, finalizations, beacons, tapes, equivocationProofs } = bounds;
+  const { notarizationShares, finalizationShares, catchUpShares } = bounds;
+  const wholes = proposals + notarizations + finalizations + 3 * beacons + tapes + equivocationProofs;
+  return wholes + (notarizationShares + 4 * finalizationShares + catchUpShares) / members;
+}
 
 export interface Delivery {
   readonly node: number;
@@ -117,21 +135,21 @@ export class Checkers {
     else if (known !== text) this.#violations.push(`${what} another state at ${height}`);
   }
 
-  /** What a node keeps, against what it may. */
-  kept(node: number, sizes: MemberSizes, bounds: PoolSizes): void {
+  /** What a node keeps, against what it may in a subnet of that many members. */
+  kept(node: number, sizes: MemberSizes, { bounds, members }: { bounds: PoolSizes; members: number }): void {
     for (const [what, most] of Object.entries(bounds) as [keyof PoolSizes, number][]) {
       if (sizes[what] > most) this.#violations.push(`node ${node} keeps ${sizes[what]} ${what} of ${most}`);
     }
     // From the oldest height that is kept to the newest at which others can be of use.
     if (sizes.rounds > bounds.beacons + 2)
       this.#violations.push(`node ${node} keeps ${sizes.rounds} rounds of ${bounds.beacons + 2}`);
-    const offered = Object.values(bounds).reduce((sum, most) => sum + most, 0);
+    const offered = offeredMost(bounds, members);
     if (sizes.published > offered)
       this.#violations.push(`node ${node} offers ${sizes.published} artifacts of ${offered}`);
   }
 
   /** Votes that a node keeps of one member at one height: no more than there are makers. */
-  votes(node: number, rounds: Iterable<Round>): void {
+  votes(node: number, rounds: Iterable<VotedRound>): void {
     for (const { height, shares, roles } of rounds) {
       const counts = new Map<number, number>();
       for (const signers of shares.notarization.values())

@@ -27,6 +27,8 @@ interface Means {
 
 export interface Actor {
   readonly isHonest: boolean;
+  /** Artifacts that somebody was not told as they are, or not alone. */
+  readonly twisted: number;
   /** What each other node is told in place of an artifact that the member publishes. */
   say(artifact: Artifact): (to: number) => readonly Artifact[];
 }
@@ -176,7 +178,8 @@ function twist(
       return () => other;
     }
     case "repeat":
-      return () => (artifact.kind === "proposal" && own ? repeated(means, artifact, seen) : [artifact]);
+      return () =>
+        artifact.kind === "proposal" && own && seen.length > 0 ? repeated(means, artifact, seen) : [artifact];
     case "forge":
       return () => [artifact, ...forge(means, artifact)];
     case "flood":
@@ -191,8 +194,13 @@ function twist(
 }
 
 export function actorFor(kind: Misbehaviour | null, means: Means): Actor {
-  if (kind === null) return { isHonest: true, say: (artifact) => () => [artifact] };
+  if (kind === null) return { isHonest: true, twisted: 0, say: (artifact) => () => [artifact] };
   const seen: Uint8Array[] = [];
+  let twisted = 0;
+  const counted = (artifact: Artifact, told: readonly Artifact[]): readonly Artifact[] => {
+    if (told.length !== 1 || told[0] !== artifact) twisted++;
+    return told;
+  };
   const say = (artifact: Artifact): ((to: number) => readonly Artifact[]) => {
     const before = [...seen];
     if (artifact.kind === "proposal") seen.push(...artifact.block.payload.ingress);
@@ -201,8 +209,15 @@ export function actorFor(kind: Misbehaviour | null, means: Means): Actor {
     const { subnetId, nodes } = means;
     // Its own member finds the two blocks out; it does not tell.
     if (artifact.kind === "equivocation" && artifact.signer === place?.index) return () => NOTHING;
-    if (place !== null) return twist(kind, { subnetId, nodes, ...place }, artifact, before);
-    return () => (kind === "silent" ? NOTHING : [artifact]);
+    if (place === null) return () => (kind === "silent" ? NOTHING : [artifact]);
+    const told = twist(kind, { subnetId, nodes, ...place }, artifact, before);
+    return (to) => counted(artifact, told(to));
   };
-  return { isHonest: false, say };
+  return {
+    isHonest: false,
+    get twisted() {
+      return twisted;
+    },
+    say,
+  };
 }

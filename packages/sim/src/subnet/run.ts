@@ -47,6 +47,10 @@ export interface SubnetVerdict {
   /** Summaries that are final, and versions of the registry that came into force after the first. */
   readonly intervals: number;
   readonly changes: number;
+  /** What misbehaving members told others in place of what is. */
+  readonly twisted: number;
+  /** Intervals in which too few dealings came together. */
+  readonly undealt: number;
   /** Broken states that were found and replaced. */
   readonly healings: number;
   /** Of virtual time, whole. */
@@ -115,6 +119,8 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     events: world.events,
     syncs: world.syncs,
     intervals: world.summaries.size,
+    twisted: world.twisted,
+    undealt: [...world.summaries.values()].filter(({ next }) => next === null).length,
     changes: world.versionInForce - 1,
     healings: world.checkers.healings,
     seconds: Number((world.now - startedAt) / SECOND),

@@ -1,7 +1,8 @@
 /** A simulated subnet of real members under faults: safe always, alive again afterwards. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "./faults.ts";
+import { poolBounds } from "@orrery/consensus/member";
+import { CALM, type FaultPlan, MISBEHAVIOURS, type Misbehaviour, STORMY } from "./faults.ts";
 import { runSubnet, type SubnetVerdict, worldFor } from "./run.ts";
 import type { World } from "./world.ts";
 
@@ -13,8 +14,24 @@ const worldOf = (faults: FaultPlan, catchUpInterval: number, executionNs?: bigin
     executionNs,
   );
 
-const run = (nodes: number, seed: number, faults: FaultPlan, seconds = 20): SubnetVerdict =>
-  runSubnet({ seed, nodes, spares: 2, seconds, messagesPerSecond: 2, catchUpInterval: 20, faults });
+test("what a member keeps is judged by the number of members, whoever else could become one", () => {
+  const world = worldOf(CALM, 10);
+  const judged: unknown[] = [];
+  world.checkers.kept = (_node, _sizes, limits): void => {
+    judged.push(limits);
+  };
+  world.run(world.now + SECOND);
+  assert.equal(judged.length, 5);
+  for (const limits of judged) assert.deepEqual(limits, { bounds: poolBounds(4, 10), members: 4 });
+});
+
+const run = (
+  nodes: number,
+  seed: number,
+  faults: FaultPlan,
+  [seconds, catchUpInterval]: readonly [number, number] = [20, 20],
+): SubnetVerdict =>
+  runSubnet({ seed, nodes, spares: 2, seconds, messagesPerSecond: 2, catchUpInterval, faults });
 
 test("with honest leaders a block takes the notary's delay and two crossings, whatever the size", () => {
   for (const nodes of [1, 4, 13]) {
@@ -26,8 +43,9 @@ test("with honest leaders a block takes the notary's delay and two crossings, wh
 });
 
 test("one seed gives one trace, another seed another", () => {
-  assert.deepEqual(run(4, 7, STORMY, 10), run(4, 7, STORMY, 10));
-  assert.notEqual(run(4, 7, STORMY, 10).traceHash, run(4, 8, STORMY, 10).traceHash);
+  const first = run(4, 7, STORMY, [10, 20]);
+  assert.deepEqual(run(4, 7, STORMY, [10, 20]), first);
+  assert.notEqual(run(4, 8, STORMY, [10, 20]).traceHash, first.traceHash);
 });
 
 test("crashes, partitions, losses, doubles and clocks that are off do no harm, and it goes on after them", () => {
@@ -39,14 +57,22 @@ test("crashes, partitions, losses, doubles and clocks that are off do no harm, a
   }
 });
 
+/** These twist what each interval has once. */
+const OF_INTERVALS: readonly Misbehaviour[] = ["wrong_dealings", "wrong_summaries"];
+
 for (const kind of MISBEHAVIOURS) {
   test(`up to a third of the members misbehave: ${kind.replaceAll("_", " ")}`, () => {
-    for (const [nodes, byzantine] of [
-      [4, [kind]],
-      [7, [kind, kind]],
+    // Short intervals have room for what both sets of keys take, and little more.
+    for (const [nodes, byzantine, short] of [
+      [4, [kind], 8],
+      [7, [kind, kind], 12],
     ] as const) {
-      const { verdict, violations } = run(nodes, 5, { ...STORMY, byzantine }, 6);
+      const length = OF_INTERVALS.includes(kind) ? short : 20;
+      const result = run(nodes, 5, { ...STORMY, byzantine }, [6, length]);
+      const { verdict, violations, twisted, intervals } = result;
       assert.deepEqual([verdict, violations], ["ok", []], `${nodes} nodes`);
+      assert.ok(twisted > 0, `${nodes} nodes: nothing was twisted`);
+      if (OF_INTERVALS.includes(kind)) assert.ok(intervals >= 2, `${nodes} nodes: ${intervals} intervals`);
     }
   });
 }

@@ -53,8 +53,6 @@ export class World {
   now: bigint;
   events = 0;
   syncs = 0;
-  /** Artifacts that any honest member had waiting at the end of a second. */
-  mostWaiting = 0;
 
   constructor(options: WorldOptions) {
     const { seed, nodes, spares, config, faults } = options;
@@ -114,6 +112,11 @@ export class World {
 
   isHonest(node: number): boolean {
     return this.#actors[node]?.isHonest === true;
+  }
+
+  /** What misbehaving members told others in place of what is. */
+  get twisted(): number {
+    return this.#actors.reduce((sum, actor) => sum + actor.twisted, 0);
   }
 
   /** The lowest height that every honest node has delivered. */
@@ -305,9 +308,8 @@ export class World {
 
   #publish(from: number, artifact: Artifact): void {
     const said = (this.#actors[from] as Actor).say(artifact);
-    for (let to = 0; to < this.nodes.length; to++) {
+    for (const { index: to } of this.nodes)
       if (to !== from) for (const each of said(to)) this.#send(from, to, each);
-    }
   }
 
   #send(from: number, to: number, artifact: Artifact): void {
@@ -335,14 +337,12 @@ export class World {
   }
 
   #checkSizes(): void {
-    const { config } = this.#options;
-    const bounds = poolBounds(this.nodes.length, config.rules.catchUpInterval);
+    const { nodes: members, config } = this.#options;
+    const limits = { bounds: poolBounds(members, config.rules.catchUpInterval), members };
     for (const { index, member } of this.nodes) {
       if (member === null || !this.isHonest(index)) continue;
-      const { sizes } = member;
-      this.checkers.kept(index, sizes, bounds);
+      this.checkers.kept(index, member.sizes, limits);
       this.checkers.votes(index, member.pool.rounds);
-      this.mostWaiting = Math.max(this.mostWaiting, sizes.waiting);
     }
   }
 
