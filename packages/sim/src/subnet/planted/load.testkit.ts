@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { registerHooks, stripTypeScriptTypes } from "node:module";
 import { fileURLToPath } from "node:url";
-import { PLANTS } from "./plants.testkit.ts";
+import { PLANTS, plantIn } from "./plants.testkit.ts";
 
 const MARK = "?planted=";
 const ANEW = /\/packages\/(consensus\/src|sim\/src\/subnet)\//;
@@ -23,17 +23,10 @@ registerHooks({
     const source = readFileSync(fileURLToPath(address), "utf8");
     const plant = PLANTS[Number(mark)];
     const isPlace = plant !== undefined && address.endsWith(`/consensus/src/member/${plant.file}`);
-    const text = isPlace ? replaced(source, plant.rule, plant.planted) : source;
+    const text = isPlace ? plantIn(source, plant) : source;
     return { format: "module", source: stripTypeScriptTypes(text), shortCircuit: true };
   },
 });
-
-function replaced(source: string, rule: string, planted: string): string {
-  const parts = source.split(rule);
-  if (parts.length !== 2)
-    throw new Error(`the rule is there ${parts.length - 1} times, expected once: ${rule}`);
-  return parts.join(planted);
-}
 
 type Runs = typeof import("./try.testkit.ts");
 

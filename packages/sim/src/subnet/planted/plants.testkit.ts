@@ -198,11 +198,6 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ["far heights are taken", "height > windowTop(view)", "height < 0"],
     ["anything counts as voted for", "return isQuorum || this.#vouched.has(height, hash);", "return true;"],
     ["equivocation has no proof", "if (!isPlaced(pool, proof)) this.#outlet.add(proof);", ""],
-    [
-      "a copy stands for all",
-      "isPlaced(view.pool, artifact) || this.#waiting.has(from, artifact)",
-      "isPlaced(view.pool, artifact) || this.#waiting.has(from, artifact) || this.#waiting.at(heightOf(artifact)).some(({ id }) => id === artifactId(artifact))",
-    ],
   ],
   "pool.ts": [
     ["old heights stay", "      if (each >= height) continue;\n", "      continue;\n"],
@@ -280,8 +275,23 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ],
     ["a summary halts nobody", "    halts: newest.halts,", "    halts: false,"],
   ],
+  "waiting.ts": [
+    [
+      "a copy stands for all",
+      "return copies !== undefined && (copies.has(from) || [...copies.values()].some(({ signed }) => signed));",
+      "return copies !== undefined;",
+    ],
+  ],
 };
 
 export const PLANTS: readonly Plant[] = Object.entries(ROWS).flatMap(([file, rows]) =>
   rows.map(([what, rule, planted]) => ({ what, file, rule, planted })),
 );
+
+/** The module's text with the plant; throws unless its rule is there once. */
+export function plantIn(source: string, { rule, planted }: Plant): string {
+  const parts = source.split(rule);
+  if (parts.length !== 2)
+    throw new Error(`the rule is there ${parts.length - 1} times, expected once: ${rule}`);
+  return parts.join(planted);
+}
