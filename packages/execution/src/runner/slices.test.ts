@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { CanisterId } from "@orrery/base";
 import type { IngressStatus, SubnetType } from "@orrery/state";
+import { executionCost, ingressInductionCost } from "../fees.ts";
 import { limitsOf } from "../limits.ts";
 import { Bench } from "../testing/bench.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
@@ -99,11 +100,19 @@ describe("an operation that begins in a slice", () => {
 
   test("is refused for one more, and has what it took paid", () => {
     const { subnet, id } = world();
-    const status = rejected(
-      subnet.call({ canisterId: id, method: "fill", arg: argument(2n * SLICE - AROUND) }),
-    );
+    const { bytes, id: request } = subnet.envelope({
+      canisterId: id,
+      method: "fill",
+      arg: argument(2n * SLICE - AROUND),
+    });
+    const before = subnet.canister(id).meta.cycles;
+    subnet.round([bytes]);
+    const status = rejected(subnet.settle(request));
     assert.deepEqual([status.errorCode, status.message], ["IC0522", overrun(ID, 2n * SLICE, SLICE)]);
     assert.equal(subnet.canister(id).logs.length, 0);
+    const info = subnet.state.subnet;
+    const price = ingressInductionCost(info, bytes.length) + executionCost(info, 2n * SLICE, true);
+    assert.equal(before - subnet.canister(id).meta.cycles, price);
   });
 
   test("after another slice has only what that left", () => {
