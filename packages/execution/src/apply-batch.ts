@@ -94,7 +94,7 @@ export function createExecution(state: ReplicatedState, options: ExecutionOption
     chainKeys: chainKeysOf(state, options),
     gate: options.gate ?? null,
   };
-  const index = new ExecutionIndex(state);
+  const index = new ExecutionIndex(state, env.limits);
   if (state.canisters instanceof CanisterMap)
     state.canisters.onRead((key, canister) => index.upkeep.settle(key, canister));
   return {

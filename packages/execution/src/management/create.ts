@@ -113,6 +113,7 @@ export const provisionalTopUp: Handler = (round, call) => {
   const topped = minOf(meta.cycles + representable(decoded.value.amount), CYCLES_MAX);
   meta.cycles = maxOf(meta.cycles, topped);
   touch(round.state, canister.value);
+  round.index.refresh(principalKey(meta.id), canister.value);
   return { kind: "reply", data: EMPTY_REPLY };
 };
 
@@ -123,6 +124,7 @@ export const depositCycles: Handler = (round, call) => {
   if (!canister.ok) return failure(canister.error);
   canister.value.meta.cycles += call.cycles;
   touch(round.state, canister.value);
+  round.index.refresh(principalKey(canister.value.meta.id), canister.value);
   return { kind: "reply", data: EMPTY_REPLY, keeps: call.cycles };
 };
 

@@ -267,6 +267,7 @@ export function creditRefund(round: Round, to: CanisterId, cycles: bigint): void
   }
   canister.meta.cycles += cycles;
   touch(state, canister);
+  round.index.refresh(principalKey(to), canister);
 }
 
 /** Tells callers of best-effort calls whose deadline has passed and that have no answer yet; what comes later is dropped. */

@@ -13,7 +13,9 @@ import type {
   ReplicatedState,
   StreamMessage,
 } from "@orrery/state";
-import { chargedMemoryBytes } from "../cycles.ts";
+import { canPrepay, chargedMemoryBytes } from "../cycles.ts";
+import type { FeeSubnet } from "../fees.ts";
+import { type ExecutionLimits, limitsOf } from "../limits.ts";
 import { lowMemoryReady } from "../messaging/low-memory.ts";
 import { countManagement, guaranteedResponseBytes, type MessageSums } from "../messaging/message-memory.ts";
 import { InstantHeap } from "./heap.ts";
@@ -31,7 +33,10 @@ interface Usage {
 export class ExecutionIndex {
   /** Canisters with a queued message and nothing under way. */
   readonly runnable: Set<PrincipalKey> = new Set();
-  /** Canisters whose low-memory hook is ready, with nothing under way; not all can pay for it. */
+  /**
+   * Canisters whose low-memory hook is ready, with nothing under way, and that could pay for it when their record last changed. Time
+   * only takes from a balance: nobody else can pay now, and those that wait for cycles cost nothing.
+   */
   readonly lowMemory: Set<PrincipalKey> = new Set();
   /** Canisters in the middle of a message or an installation. */
   readonly running: Set<PrincipalKey> = new Set();
@@ -79,8 +84,15 @@ export class ExecutionIndex {
   customSectionBytes = 0;
   readonly #usageOf = new Map<PrincipalKey, Usage>();
   readonly #timerOf = new Map<PrincipalKey, TimeNs>();
+  readonly #subnet: FeeSubnet;
+  readonly #messageInstructions: bigint;
 
-  constructor(state: ReplicatedState) {
+  constructor(
+    state: ReplicatedState,
+    limits: Pick<ExecutionLimits, "instructionsPerMessage"> = limitsOf(state.subnet.type),
+  ) {
+    this.#subnet = state.subnet;
+    this.#messageInstructions = limits.instructionsPerMessage;
     this.upkeep = new Upkeep(state);
     for (const [key, canister] of state.canisters) {
       this.refresh(key, canister);
@@ -105,7 +117,6 @@ export class ExecutionIndex {
     const { meta } = canister;
     setMember(this.runnable, key, hasWork(canister));
     setMember(this.running, key, canister.running !== null);
-    setMember(this.lowMemory, key, canister.running === null && lowMemoryReady(canister));
     setMember(this.prioritized, key, canister.priority !== 0 || canister.priorityCredit !== 0);
     setMember(
       this.heartbeats,
@@ -130,6 +141,7 @@ export class ExecutionIndex {
       }
     }
     this.upkeep.refresh(key, canister);
+    setMember(this.lowMemory, key, canister.running === null && this.#paysForHook(canister));
     const usage = this.#usage(key);
     const memory = chargedMemoryBytes(meta);
     this.memoryUsed += memory - usage.memory;
@@ -139,6 +151,10 @@ export class ExecutionIndex {
     this.customSectionBytes += meta.customSectionBytes - usage.customSections;
     usage.customSections = meta.customSectionBytes;
     this.#noteMessages(usage, canister);
+  }
+
+  #paysForHook(canister: CanisterState): boolean {
+    return lowMemoryReady(canister) && canPrepay(this.#subnet, canister, this.#messageInstructions);
   }
 
   #usage(key: PrincipalKey): Usage {

@@ -30,7 +30,7 @@ function prioritized({ running }: CanisterState): boolean {
   return running?.prioritized === true;
 }
 
-/** Whether a canister whose low-memory hook is ready can pay for it now. Until it can, the hook waits and costs nothing. */
+/** Whether a canister whose low-memory hook is ready can pay for it still. Until it can, the hook waits and costs nothing. */
 export function lowMemoryDue({ state, limits }: Round, key: PrincipalKey): boolean {
   const canister = state.canisters.get(key);
   return canister !== undefined && canPrepay(state.subnet, canister, limits.instructionsPerMessage);

@@ -4,16 +4,20 @@
  */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type CanisterId, principalKey, utf8DecodeLossy } from "@orrery/base";
+import { IDL } from "@icp-sdk/core/candid";
+import { Principal } from "@icp-sdk/core/principal";
+import { type CanisterId, MANAGEMENT_CANISTER, principalKey, utf8DecodeLossy } from "@orrery/base";
 import { freezingThresholdCycles } from "../cycles.ts";
 import { executionCost } from "../fees.ts";
 import { limitsOf } from "../limits.ts";
-import { TestSubnet } from "../testing/subnet.testkit.ts";
+import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
 import { RELAY, relayArg, relayResult } from "../testing/subnets.testkit.ts";
+import { ExecutionIndex } from "./execution-index.ts";
 
 const SECOND = 1_000_000_000n;
 const RICH = 10n ** 15n;
 const PAGE = 65_536n;
+const Deposit = IDL.Record({ canister_id: IDL.Principal });
 
 /** Counts heartbeats, timers, hooks and calls, in this order, and shows them in a query. */
 const COUNTER = `(module
@@ -96,6 +100,7 @@ describe("a canister that cannot pay for a message", () => {
     for (let i = 0; i < 3; i++) subnet.round();
     const { meta } = subnet.canister(id);
     assert.deepEqual([counts()[2], meta.lowMemoryHook, needsRounds()], [0, "ready", false]);
+    assert.equal(new ExecutionIndex(subnet.state).lowMemory.size, 0);
     // Messages go on to be refused, not to wait behind it.
     const refused = subnet.rejection({ canisterId: id, method: "echo" });
     assert.equal(refused.errorCode, "IC0207");
@@ -106,6 +111,28 @@ describe("a canister that cannot pay for a message", () => {
     subnet.round();
     assert.deepEqual([counts()[2], meta.lowMemoryHook], [1, "executed"]);
     subnet.round();
+    assert.equal(counts()[2], 1);
+  });
+
+  test("runs its low-memory hook in the round that brings it the cycles", () => {
+    const { subnet, id, counts, leave } = world();
+    const giver = subnet.installed(RELAY, { cycles: RICH });
+    subnet.execution.edit(principalKey(id), ({ meta }) => {
+      meta.settings = { ...meta.settings, wasmMemoryLimit: 200n * PAGE, wasmMemoryThreshold: 200n * PAGE };
+      meta.lowMemoryHook = "ready";
+    });
+    leave(-1n);
+    subnet.round();
+    assert.equal(counts()[2], 0);
+    const arg = relayArg({
+      to: MANAGEMENT_CANISTER,
+      method: "deposit_cycles",
+      cycles: 5_000n,
+      arg: encode([Deposit], [{ canister_id: Principal.fromUint8Array(id) }]),
+    });
+    const { cycles } = subnet.canister(id).meta;
+    subnet.submit({ canisterId: giver, method: "relay", arg });
+    for (let i = 0; i < 5 && subnet.canister(id).meta.cycles === cycles; i++) subnet.round();
     assert.equal(counts()[2], 1);
   });
 
