@@ -27,7 +27,11 @@ import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, isReplicated, subnetsOf } from "./genesis.ts";
 import { renderMetrics, renderTurns } from "./metrics.ts";
 import type { ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
-import { createReplicatedNetwork, type ReplicatedNetwork } from "./replica/replicated-network.ts";
+import {
+  createReplicatedNetwork,
+  type ReplicatedNetwork,
+  type ReplicatedNetworkOptions,
+} from "./replica/replicated-network.ts";
 import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
 import { type Cut, orLater, Slices } from "./slices.ts";
@@ -173,13 +177,10 @@ export function createService(options: ServiceOptions): Service {
     );
   }
 
-  function joinNetwork(begun: BeginOptions): ReplicatedNetwork {
-    return createReplicatedNetwork({
-      started: begun.started,
-      recovered: begun.opened.subnets.map(({ artifacts }) => artifacts),
-      addresses: begun.addresses,
-      logger: begun.logger,
-      onFailure: begun.onFailure,
+  function joinNetwork({ opened, threads, ...begun }: BeginOptions): ReplicatedNetwork {
+    const recovered = opened.subnets.map(({ artifacts }) => artifacts);
+    const rest: ReplicatedNetworkOptions = {
+      ...begun,
       genesis,
       subnets,
       self,
@@ -187,7 +188,7 @@ export function createService(options: ServiceOptions): Service {
       verifier,
       clock,
       rng: options.rng,
-      threadsOf: (subnet) => begun.threads.of(subnet),
+      threadsOf: (subnet) => threads.of(subnet),
       ingressBytesMax: ({ info }) => ingressBytesMax(info.type),
       slicesOf: (subnet) => ({
         waiting: () => slices.waiting(subnet),
@@ -195,7 +196,8 @@ export function createService(options: ServiceOptions): Service {
         ordered: (height, sources) => slices.ordered(subnet, height, sources),
       }),
       onPublished: published,
-    });
+    };
+    return createReplicatedNetwork(rest, recovered);
   }
 
   const turnstile = new Turnstile({ nowMs: () => performance.now(), nextTurn: setImmediate });

@@ -55,7 +55,7 @@ function begun({ recovered }: Store): boolean {
   return recovered.checkpoint !== null || recovered.lastHeight !== null;
 }
 
-function recover(store: Store, artifacts: ArtifactLog | null): RecoveredSubnet {
+function recover(store: Store, artifacts: readonly RecoveredArtifact[]): RecoveredSubnet {
   const { checkpoint, blocks } = store.recovered;
   const first =
     checkpoint === null || checkpoint.height === 0 ? null : [...store.blocksFrom(checkpoint.height)][0];
@@ -63,7 +63,7 @@ function recover(store: Store, artifacts: ArtifactLog | null): RecoveredSubnet {
   return {
     checkpointBlock: first?.bytes ?? null,
     records: [...blocks],
-    artifacts: artifacts?.recovered ?? [],
+    artifacts,
   };
 }
 
@@ -218,14 +218,16 @@ export function openStores(options: OpenOptions): OpenedStores {
     stores.push(openOther(() => open(subnet, storeId(networkId, subnet), !begun(root)), subnet));
   }
   const artifacts = subnets.map(({ nodes = 1 }, subnet) =>
-    nodes > 1 ? new ArtifactLog(diskOf(subnet)) : null,
+    nodes > 1 ? ArtifactLog.open(diskOf(subnet)) : null,
   );
   return {
-    stores: stores.map((store, subnet) => new SubnetStore(store, diskOf(subnet), artifacts[subnet] ?? null)),
+    stores: stores.map(
+      (store, subnet) => new SubnetStore(store, diskOf(subnet), artifacts[subnet]?.log ?? null),
+    ),
     opened: {
       genesis,
       networkId,
-      subnets: stores.map((store, subnet) => recover(store, artifacts[subnet] ?? null)),
+      subnets: stores.map((store, subnet) => recover(store, artifacts[subnet]?.recovered ?? [])),
     },
   };
 }

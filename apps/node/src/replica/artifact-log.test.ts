@@ -26,7 +26,7 @@ test("what was synced is there after any power cut, in its order, and nothing el
     let synced = 0;
     let cut = false;
     try {
-      write(new ArtifactLog(disk), (count) => {
+      write(ArtifactLog.open(disk).log, (count) => {
         synced = count;
       });
     } catch (error) {
@@ -35,7 +35,7 @@ test("what was synced is there after any power cut, in its order, and nothing el
     }
     if (!cut) break;
     disk.powerUp();
-    const { recovered } = new ArtifactLog(disk);
+    const { recovered } = ArtifactLog.open(disk);
     assert.ok(recovered.length >= synced, `${recovered.length} of ${synced} after ${operations}`);
     assert.deepEqual(recovered, RECORDS.slice(0, recovered.length));
   }
@@ -43,36 +43,36 @@ test("what was synced is there after any power cut, in its order, and nothing el
 
 test("goes on after a start, and drops files that are below what is needed", () => {
   const disk = new FaultyDisk({ seed: 1 });
-  let log = new ArtifactLog(disk);
+  let { log, recovered } = ArtifactLog.open(disk);
   for (const [i, record] of RECORDS.entries()) {
     log.append(record);
     if (i % 10 === 9) {
       log.close();
-      log = new ArtifactLog(disk);
-      assert.equal(log.recovered.length, i + 1);
+      ({ log, recovered } = ArtifactLog.open(disk));
+      assert.equal(recovered.length, i + 1);
     }
   }
   log.purge(25);
   log.close();
-  const kept = new ArtifactLog(disk);
+  const kept = ArtifactLog.open(disk);
   assert.deepEqual(kept.recovered, RECORDS.slice(20));
   // All of it below, but the file that is written to: a log is never without one.
-  kept.purge(1_000);
-  kept.close();
-  assert.equal(new ArtifactLog(disk).recovered.length, 0);
+  kept.log.purge(1_000);
+  kept.log.close();
+  assert.equal(ArtifactLog.open(disk).recovered.length, 0);
 });
 
 test("damage in the middle is told, not skipped", () => {
   const disk = new FaultyDisk({ seed: 1 });
   for (const record of RECORDS.slice(0, 2)) {
-    const log = new ArtifactLog(disk);
+    const { log } = ArtifactLog.open(disk);
     log.append(record);
     log.close();
   }
   const [first] = artifactFiles(disk);
   disk.flipBit(first as string, 24, 3);
   assert.throws(
-    () => new ArtifactLog(disk),
+    () => ArtifactLog.open(disk),
     (error) => error instanceof OrreryError && error.code === "store_corrupt",
   );
 });

@@ -65,16 +65,23 @@ interface Part {
 export class ArtifactLog {
   readonly #disk: Disk;
   /** Oldest first; the last is written to. */
-  readonly #parts: Part[] = [];
+  readonly #parts: Part[];
   #file: DiskFile;
   #dirty = false;
-  /** In their order, as they were when it was opened. */
-  readonly recovered: readonly ArtifactRecord[];
 
-  /** `store_corrupt` where a file but the newest ends in something else than a record. */
-  constructor(disk: Disk) {
+  private constructor(disk: Disk, parts: Part[]) {
     this.#disk = disk;
+    this.#parts = parts;
+    this.#file = this.#begin();
+  }
+
+  /**
+   * `recovered`: in their order, as they are now; the log does not keep them. `store_corrupt` where a file but the newest ends in something
+   * else than a record.
+   */
+  static open(disk: Disk): { readonly log: ArtifactLog; readonly recovered: readonly ArtifactRecord[] } {
     const recovered: ArtifactRecord[] = [];
+    const parts: Part[] = [];
     const names = artifactFiles(disk);
     for (const [i, name] of names.entries()) {
       const file = disk.open(name, { create: false });
@@ -86,13 +93,12 @@ export class ArtifactLog {
       }
       file.close();
       for (const record of records) recovered.push(record);
-      this.#parts.push({
+      parts.push({
         number: Number(NAME.exec(name)?.[1]),
         newest: records.reduce((newest, { height }) => Math.max(newest, height), 0),
       });
     }
-    this.recovered = recovered;
-    this.#file = this.#begin();
+    return { log: new ArtifactLog(disk, parts), recovered };
   }
 
   append(record: ArtifactRecord): void {

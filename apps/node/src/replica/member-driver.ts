@@ -1,7 +1,7 @@
 /**
  * Drives one member of consensus (`@orrery/consensus/member`) on a node's main thread. In: what peers say, the clock, what was executed and
  * hashed. Out: what is durable is published, finalized blocks are delivered, certifications are handed on. Invariant: nothing that a step
- * signed leaves before all that the step persisted is durable. Shares of others are not kept over a restart: they are told again.
+ * signed leaves before all that the step persisted is durable.
  */
 import type { Clock, Height, Logger, TimeNs } from "@orrery/base";
 import {
@@ -30,7 +30,6 @@ const ALARM_MS_MAX = 60_000;
 export interface MemberDriverOptions {
   readonly environment: MemberEnvironment;
   readonly start: Start;
-  readonly kept: Kept;
   readonly voice: Pick<Voice, "publish" | "retract" | "again" | "report">;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -58,9 +57,10 @@ export class MemberDriver {
   #lastTime: TimeNs = 0n;
   #stopped = false;
 
-  constructor(options: MemberDriverOptions) {
+  /** `kept` is what the member has to know of its life before; it is held nowhere else. */
+  constructor(options: MemberDriverOptions, kept: Kept) {
     this.#options = options;
-    this.#member = new Member(options.environment, options.start, options.kept);
+    this.#member = new Member(options.environment, options.start, kept);
   }
 
   get delivered(): Height {
@@ -129,17 +129,12 @@ export class MemberDriver {
     this.#alarm.set(at === null || this.#stopped ? null : Math.min(ALARM_MS_MAX, Math.max(1, ms)));
   }
 
-  #isKept(artifact: Artifact): boolean {
-    const { self } = this.#options.environment.config;
-    return !artifact.kind.endsWith("_share") || ("signer" in artifact && artifact.signer === self);
-  }
-
   /** Persist first: what is delivered and published below stands on it. */
   #follow(effects: readonly MemberEffect[]): void {
     const records: ArtifactRecord[] = [];
     const published: Artifact[] = [];
     for (const effect of effects) {
-      if (effect.kind === "persist" && this.#isKept(effect.artifact))
+      if (effect.kind === "persist")
         records.push({ height: heightOf(effect.artifact), bytes: encodeArtifact(effect.artifact) });
       if (effect.kind === "publish") published.push(effect.artifact);
     }

@@ -31,13 +31,13 @@ import { decodeArtifact } from "./artifact-codec.ts";
 import { CatchingUp } from "./catching-up.ts";
 import { environmentOf, genesisStart } from "./environment.ts";
 import { diverged, signaturesLost } from "./failures.ts";
+import { Freshness } from "./freshness.ts";
 import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
-import { MemberDriver } from "./member-driver.ts";
+import { MemberDriver, type MemberDriverOptions } from "./member-driver.ts";
 import { OrderedBytes } from "./ordered-bytes.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
 import { OwnQueryStats } from "./query-stats.ts";
-import { FRESHNESS_NS } from "./rules.ts";
 import { createSliceReader, type ReplicaSlices } from "./slice-reader.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
 import type { Listener, Voice } from "./voice.ts";
@@ -52,7 +52,6 @@ export interface ReplicaRoundsOptions {
   readonly keys: SubnetKeys;
   readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
   readonly started: ExecutionStarted;
-  readonly recovered: readonly RecoveredArtifact[];
   readonly voice: Voice;
   readonly verifier: SignatureVerifier;
   readonly verifyBls: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
@@ -91,18 +90,20 @@ class Replica implements ReplicaRounds {
   readonly #catchingUp: CatchingUp;
   /** The last block that was handed to execution. */
   #tip: ExecutionStarted["tip"];
-  #publicationWaiters: (() => void)[] = [];
+  readonly #freshness: Freshness;
   readonly #alarm = new Alarm(() => this.poke());
   #poked = false;
   #begun = false;
   #stopped = false;
 
-  constructor(options: ReplicaRoundsOptions) {
+  /** `recovered` is read once and kept nowhere. */
+  constructor(options: ReplicaRoundsOptions, recovered: readonly RecoveredArtifact[]) {
     this.#options = options;
     const { started, local, threads, clock } = options;
     this.threads = threads;
     this.#tip = started.tip;
     this.#publications = new Publications(started.tip);
+    this.#freshness = new Freshness(this.#publications, clock);
     this.#driver = new RoundDriver(started.tip);
     this.#driver.onExecuted({ height: started.tip.height, ...started.wake });
     const reader = new EnvelopeReader(options.verifier);
@@ -135,13 +136,17 @@ class Replica implements ReplicaRounds {
       readSlice: createSliceReader(local.info, options.verifyBls),
       ordered: this.#ordered,
     };
-    this.#member = this.#createMember(clock, catchUpInterval);
+    const kept = {
+      artifacts: recovered.map(({ bytes }) => decodeArtifact(bytes)),
+      stateHeight: started.tip.height,
+    };
+    this.#member = new MemberDriver(this.#driving(clock, catchUpInterval), kept);
   }
 
-  #createMember(clock: Clock, catchUpInterval: number): MemberDriver {
+  #driving(clock: Clock, catchUpInterval: number): MemberDriverOptions {
     const { options, threads } = { options: this.#options, threads: this.threads };
-    const { local, self, keys, started, genesis } = options;
-    return new MemberDriver({
+    const { local, self, keys, genesis } = options;
+    return {
       environment: environmentOf({
         local,
         self,
@@ -157,10 +162,6 @@ class Replica implements ReplicaRounds {
         }),
       }),
       start: genesisStart(local.keys.subnetId, genesis.time),
-      kept: {
-        artifacts: options.recovered.map(({ bytes }) => decodeArtifact(bytes)),
-        stateHeight: started.tip.height,
-      },
       voice: options.voice,
       clock,
       logger: options.logger,
@@ -174,7 +175,7 @@ class Replica implements ReplicaRounds {
       onSync: (catchUp) => this.#catchingUp.begin(catchUp, this.#tip),
       onDiverged: (height) => this.#fail(diverged(height)),
       onFailure: (error) => options.onFailure("main", error),
-    });
+    };
   }
 
   /** Consensus begins; what was certified before a restart is shown at once. */
@@ -217,18 +218,7 @@ class Replica implements ReplicaRounds {
   }
 
   fresh(): Promise<void> | null {
-    return this.#isFresh() ? null : this.#untilFresh();
-  }
-
-  #isFresh(): boolean {
-    const { height, time } = this.#publications;
-    return height !== null && this.#options.clock.now() - time <= FRESHNESS_NS;
-  }
-
-  async #untilFresh(): Promise<void> {
-    do {
-      await new Promise<void>((resolve) => this.#publicationWaiters.push(resolve));
-    } while (!this.#stopped && !this.#isFresh());
+    return this.#freshness.wait();
   }
 
   poke(): void {
@@ -249,7 +239,7 @@ class Replica implements ReplicaRounds {
     this.#rest.end();
     this.#alarm.set(null);
     this.watchers.cancelAll();
-    for (const resolve of this.#publicationWaiters) resolve();
+    this.#freshness.stop();
   }
 
   // ---- what threads say
@@ -390,9 +380,7 @@ class Replica implements ReplicaRounds {
     this.#options.onPublished(height, streams);
     this.watchers.resolve(answered);
     this.#stats.published(this.#publications.time);
-    const waiters = this.#publicationWaiters;
-    this.#publicationWaiters = [];
-    for (const resolve of waiters) resolve();
+    this.#freshness.published();
   }
 
   #fail(error: unknown): void {
@@ -402,6 +390,9 @@ class Replica implements ReplicaRounds {
   }
 }
 
-export function createReplicaRounds(options: ReplicaRoundsOptions): ReplicaRounds {
-  return new Replica(options);
+export function createReplicaRounds(
+  options: ReplicaRoundsOptions,
+  recovered: readonly RecoveredArtifact[],
+): ReplicaRounds {
+  return new Replica(options, recovered);
 }

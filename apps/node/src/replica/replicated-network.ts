@@ -22,7 +22,6 @@ export interface ReplicatedNetworkOptions {
   readonly bls: Bls;
   readonly verifier: SignatureVerifier;
   readonly started: readonly ExecutionStarted[];
-  readonly recovered: readonly (readonly RecoveredArtifact[])[];
   readonly threadsOf: (subnet: SubnetIndex) => SubnetThreads;
   /** Longest ingress message that a subnet takes. */
   readonly ingressBytesMax: (subnet: LocalSubnet) => number;
@@ -44,7 +43,11 @@ export interface ReplicatedNetwork {
   close(): Promise<void>;
 }
 
-export function createReplicatedNetwork(options: ReplicatedNetworkOptions): ReplicatedNetwork {
+/** `recovered`: what members persisted, by subnet; held nowhere afterwards. */
+export function createReplicatedNetwork(
+  options: ReplicatedNetworkOptions,
+  recovered: readonly (readonly RecoveredArtifact[])[],
+): ReplicatedNetwork {
   const { subnets, self, bls, genesis, clock, logger, onFailure } = options;
   const conversation = new Conversation({
     subnets,
@@ -57,14 +60,15 @@ export function createReplicatedNetwork(options: ReplicatedNetworkOptions): Repl
       logger.log("error", "no room to offer peers what they need to go on", { subnet, artifact }),
     onFailure: (error) => onFailure("main", error),
   });
-  const replicas = subnets.map((local, subnet) =>
-    createReplicaRounds({
+  const replicas: ReplicaRounds[] = [];
+  // No function holds on to what was recovered.
+  for (const [subnet, local] of subnets.entries()) {
+    const rest: ReplicaRoundsOptions = {
       local,
       self,
       keys: keysFromSeed({ bls, seed: genesis.seed, subnet, local, self }),
       genesis,
       started: options.started[subnet] as ExecutionStarted,
-      recovered: options.recovered[subnet] ?? [],
       voice: conversation.voiceOf(subnet),
       verifier: options.verifier,
       verifyBls: bls.verify,
@@ -75,8 +79,9 @@ export function createReplicatedNetwork(options: ReplicatedNetworkOptions): Repl
       slices: options.slicesOf(subnet),
       onFailure,
       onPublished: (height, streams) => options.onPublished(subnet, height, streams),
-    }),
-  );
+    };
+    replicas.push(createReplicaRounds(rest, recovered[subnet] ?? []));
+  }
 
   return {
     rounds: replicas,
