@@ -189,13 +189,16 @@ export function enqueueRequest(round: Round, callee: CanisterId, input: RequestI
 
 /** Makes room in a full queue: requests that nobody waits for any more only bring their cycles back. */
 function dropPassed(round: Round, { meta }: CanisterState, queue: RequestInput[]): boolean {
-  const passed = queue.filter((request) => hasPassed(request.deadline, round.state.time));
-  for (const request of passed) {
-    countTakenRequest(meta, request);
-    refundLater(round, request.from, request.cycles);
+  const waiting: RequestInput[] = [];
+  for (const request of queue) {
+    if (hasPassed(request.deadline, round.state.time)) {
+      countTakenRequest(meta, request);
+      refundLater(round, request.from, request.cycles);
+    } else waiting.push(request);
   }
-  if (passed.length > 0) queue.splice(0, queue.length, ...queue.filter((one) => !passed.includes(one)));
-  return passed.length > 0;
+  if (waiting.length === queue.length) return false;
+  queue.splice(0, queue.length, ...waiting);
+  return true;
 }
 
 /** Whether the subnet can keep room for the response to a request. */
