@@ -101,18 +101,23 @@ function interfaceOf(wasm: Uint8Array): string | null {
   return text === undefined ? null : new TextDecoder().decode(text);
 }
 
-export function createBuilder(project: Project, io: Io): Builder {
+/** `watches`: it builds one save after the other. */
+export function createBuilder(
+  project: Project,
+  { watches, io }: { readonly watches: boolean; readonly io: Io },
+): Builder {
   const { root } = project;
+  const startCompiler = (): MotokoCompiler => createMotokoCompiler(root, { keepsWarm: watches });
   let compiler: MotokoCompiler | null = null;
   // The compiler loads while the rest is read.
-  if (project.canisters.some(({ plan }) => plan.kind === "motoko")) compiler = createMotokoCompiler(root);
+  if (project.canisters.some(({ plan }) => plan.kind === "motoko")) compiler = startCompiler();
 
   async function motoko(
     canister: CanisterSpec,
     plan: Extract<BuildPlan, { kind: "motoko" }>,
     output: string,
   ): Promise<string> {
-    compiler ??= createMotokoCompiler(root);
+    compiler ??= startCompiler();
     const main = join(canister.directory, plan.main);
     if (!existsSync(main)) throw buildFailed(canister.name, `there is no source at ${main}`);
     const reply = await compiler.compile(canister, plan);

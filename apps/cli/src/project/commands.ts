@@ -60,7 +60,7 @@ async function buildAll(options: {
 
 export async function build(names: readonly string[], options: BuildOptions, io: Io): Promise<number> {
   const { project, canisters } = openProject(io, names);
-  const builder = createBuilder(project, io);
+  const builder = createBuilder(project, { watches: false, io });
   try {
     const bound = new Map<string, string>();
     const built = await buildAll({ project, canisters, builder, bindings: options.bindings, bound, io });
@@ -121,7 +121,7 @@ async function deployOnce(session: Session, options: DeployOptions, io: Io): Pro
 
 export async function deploy(names: readonly string[], options: DeployOptions, io: Io): Promise<number> {
   const { project, canisters } = openProject(io, names);
-  const builder = createBuilder(project, io);
+  const builder = createBuilder(project, { watches: options.watch === true, io });
   try {
     const stateDir = resolveStateDir(io.cwd, options.stateDir);
     const target = await findTarget({ project, stateDir, url: options.url });

@@ -1,7 +1,8 @@
 /**
  * The Motoko compiler on a thread of its own: it needs a deeper stack than the main thread has. It is loaded when the thread starts; each request
  * compiles one actor. Warm, it is several times as fast; what a warm compiler makes behaves the same and may name things differently. When nobody
- * asks, it gets warm and collects what the last compilation left, so that the next one waits for neither.
+ * asks, it gets warm and collects what the last compilation left, so that the next one waits for neither; where sources are watched only, since
+ * otherwise nobody asks again and the network needs the processor.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -10,11 +11,16 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
 
-/** Given to the thread at its start. */
 export interface CompilerPaths {
   /** The `motoko` package's main file, and its copy of `core`. */
   readonly motoko: string;
   readonly core: string;
+}
+
+/** Given to the thread at its start. */
+export interface CompilerStart extends CompilerPaths {
+  /** Whether it is there for one save after the other; otherwise it does nothing that nobody asked for. */
+  readonly keepsWarm: boolean;
 }
 
 export interface CompileRequest {
@@ -93,9 +99,9 @@ const REST_MS = 700;
 const WARM_COMPILATIONS = 3;
 
 const require = createRequire(import.meta.url);
-const paths = workerData as CompilerPaths;
-const motoko = require(paths.motoko) as Compiler;
-motoko.loadPackage(require(paths.core));
+const started = workerData as CompilerStart;
+const motoko = require(started.motoko) as Compiler;
+motoko.loadPackage(require(started.core));
 motoko.setPublicMetadata(PUBLIC_METADATA);
 
 /** Names in the compiler's own file system. */
@@ -173,11 +179,17 @@ function warm(request: CompileRequest): void {
 
 /** Nobody has asked for a while. */
 function rest(request: CompileRequest): void {
-  if (compilations >= WARM_COMPILATIONS) collectGarbage();
-  else {
-    warm(request);
-    resting = setTimeout(rest, REST_MS, request);
+  if (compilations >= WARM_COMPILATIONS) {
+    collectGarbage();
+    return;
   }
+  try {
+    warm(request);
+  } catch {
+    // Whoever asks next is told if it fails again.
+    return;
+  }
+  resting = setTimeout(rest, REST_MS, request);
 }
 
 setFlagsFromString("--expose-gc");
@@ -190,6 +202,7 @@ parentPort?.on("message", (request: CompileRequest) => {
   const reply = compile(request);
   compilations++;
   parentPort?.postMessage(reply);
+  if (!started.keepsWarm) return;
   // What did not compile does not get it warm.
   resting = reply.ok ? setTimeout(rest, REST_MS, request) : setTimeout(collectGarbage, REST_MS);
 });

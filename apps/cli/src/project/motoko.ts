@@ -8,7 +8,13 @@ import { Worker } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { type BuildPlan, type CanisterSpec, projectError } from "./manifest.ts";
 import { type MotokoPackages, motokoPackages } from "./motoko-packages.ts";
-import type { CompileReply, CompileRequest, CompilerPaths, Diagnostic } from "./motoko-worker.ts";
+import type {
+  CompileReply,
+  CompileRequest,
+  CompilerPaths,
+  CompilerStart,
+  Diagnostic,
+} from "./motoko-worker.ts";
 
 /** The compiler recurses deeply on long functions; the usual four megabytes are not enough. */
 const COMPILER_STACK_MIB = 64;
@@ -40,8 +46,12 @@ export interface MotokoCompiler {
   end(): Promise<void>;
 }
 
-export function createMotokoCompiler(root: string): MotokoCompiler {
-  const paths = findCompiler(root);
+/** `keepsWarm`: it is there for one save after the other. */
+export function createMotokoCompiler(
+  root: string,
+  { keepsWarm }: { readonly keepsWarm: boolean },
+): MotokoCompiler {
+  const workerData: CompilerStart = { ...findCompiler(root), keepsWarm };
   let worker: Worker | null = null;
   /** Of the compilation under way. */
   let waiting: PromiseWithResolvers<CompileReply> | null = null;
@@ -54,7 +64,7 @@ export function createMotokoCompiler(root: string): MotokoCompiler {
     compilations = 0;
     known = new Set();
     const started = new Worker(new URL("./motoko-worker.ts", import.meta.url), {
-      workerData: paths,
+      workerData,
       resourceLimits: { stackSizeMb: COMPILER_STACK_MIB },
     });
     const failed = (error: unknown): void => {
