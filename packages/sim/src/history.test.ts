@@ -5,6 +5,7 @@ import { utf8 } from "@orrery/base";
 import {
   CheckpointCollector,
   openHistory,
+  openNewest,
   openStore,
   type PinnedStore,
   pinStores,
@@ -23,18 +24,18 @@ class Writer {
   store: Store;
   readonly #collector: CheckpointCollector;
 
-  constructor(keepRounds = 0) {
+  constructor(keepRounds = 0, segmentBytes = 2_000) {
     this.#collector = new CheckpointCollector(this.world.state, null);
-    this.store = openStore(this.disk, { networkId, createIfMissing: true, segmentBytes: 2_000, keepRounds });
+    this.store = openStore(this.disk, { networkId, createIfMissing: true, segmentBytes, keepRounds });
     this.store.writeGenesis(utf8("genesis"));
   }
 
-  rounds(count: number): void {
+  rounds(count: number, blockBytes = 0): void {
     for (let i = 0; i < count; i++) {
       const { state } = this.world;
       this.#collector.absorb(runRound(this.world, 3));
       const { height } = state;
-      this.store.appendBlocks([{ height, bytes: utf8(`block ${height}`) }]);
+      this.store.appendBlocks([{ height, bytes: utf8(`block ${height}`.padEnd(blockBytes)) }]);
       this.store.sync();
       this.store.note({ height, rootHash: new Uint8Array(32).fill(height) });
     }
@@ -239,4 +240,67 @@ test("damage to blocks that the state needs is refused, whatever is kept", () =>
   file.write(200, Uint8Array.of((file.read(200, 1)[0] as number) ^ 1));
   file.close();
   assert.throws(() => writer.reopen(40, null), { code: "store_corrupt" });
+});
+
+/** A copy of the newest segment's first bytes under the name of the one that would come next. */
+function beginSegment({ disk, world }: Writer, change: (header: Uint8Array) => Uint8Array): void {
+  const name = (height: number): string => `blocks-${String(height).padStart(16, "0")}`;
+  const newest = disk.list().findLast((one) => one.startsWith("blocks-")) as string;
+  assert.equal(newest.length, name(0).length);
+  const header = disk.open(newest, { create: false }).read(0, HEADER_BYTES);
+  const file = disk.open(name(world.state.height + 1), { create: true });
+  file.write(0, change(header.slice()));
+  file.close();
+}
+
+const HEADER_BYTES = 72;
+
+test("a newest segment whose header is not whole holds nothing, for who copies, who looks back and who starts", () => {
+  const partly: readonly ((header: Uint8Array) => Uint8Array)[] = [
+    () => new Uint8Array(0),
+    () => new Uint8Array(HEADER_BYTES),
+    (header) => header.subarray(0, 30),
+    (header) => header.fill(0, 40),
+    (header) => header.fill(0, 0, 40),
+  ];
+  for (const change of partly) {
+    const writer = new Writer();
+    writer.rounds(4);
+    beginSegment(writer, change);
+    const pinned = writer.pin();
+    assert.equal(openNewest(pinned, { hotPagesMax: 100 }).last, 4);
+    assert.equal(openHistory(pinned).last, 4);
+    writer.reopen(0, null);
+    assert.equal(writer.store.recovered.lastHeight, 4);
+  }
+});
+
+test("a segment that says another height than its name is damaged", () => {
+  const writer = new Writer();
+  writer.rounds(4);
+  beginSegment(writer, (header) => header);
+  const pinned = writer.pin();
+  assert.throws(() => openNewest(pinned, { hotPagesMax: 100 }), /begins at height/);
+  assert.equal(openHistory(pinned).last, 4);
+  assert.throws(() => writer.reopen(0, null), /begins at height/);
+});
+
+test("a copy fetches the headers of the blocks before its checkpoint, and not the blocks", () => {
+  const writer = new Writer(0, 64_000_000);
+  const BLOCK_BYTES = 500_000;
+  writer.rounds(8, BLOCK_BYTES);
+  writer.checkpoint("full");
+  writer.rounds(1);
+  const { files, ...store } = writer.pin();
+  let fetched = 0;
+  const counted = files.map((file) => ({
+    ...file,
+    read(offset: number, length: number): Uint8Array {
+      const bytes = file.read(offset, length);
+      if (file.name.startsWith("blocks-")) fetched += bytes.length;
+      return bytes;
+    },
+  }));
+  assert.equal(openNewest({ ...store, files: counted }, { hotPagesMax: 100 }).last, 9);
+  assert.ok(fetched < BLOCK_BYTES, `${fetched} bytes of eight blocks of ${BLOCK_BYTES}`);
 });

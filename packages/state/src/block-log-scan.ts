@@ -1,8 +1,13 @@
-/** Reads a segment of the block log record by record: up to where it is whole, and whether what follows is a torn tail or damage. */
-import type { Height } from "@orrery/base";
+/**
+ * Reads a segment of the block log: its header, and record by record up to where it is whole, and whether what follows is a torn tail or
+ * damage. Whoever starts from a log, copies it or looks back in it takes the same for a segment, and the same for the next one.
+ */
+import { type Height, OrreryError } from "@orrery/base";
 import {
   KIND_BLOCK,
   KIND_MARK,
+  LOG_MAGIC,
+  LOG_PREFIX,
   RECORD_HEADER_BYTES,
   type RecordHeader,
   readRecordHeader,
@@ -10,7 +15,7 @@ import {
   SEGMENT_HEADER_BYTES,
 } from "./block-log-format.ts";
 import type { DiskFile } from "./disk.ts";
-import { corrupt, WindowReader } from "./durable-format.ts";
+import { corrupt, decodeFileHeader, numberOf, WindowReader } from "./durable-format.ts";
 
 export interface Segment {
   readonly name: string;
@@ -27,13 +32,48 @@ export interface SegmentScan {
   readonly nextHeight: Height;
 }
 
+/**
+ * An existing segment. Null for a last one whose header never became durable: no record can have been in it. `store_corrupt` for any
+ * other whose header is not whole, or is that of another height than the name's.
+ */
+export function openSegment(
+  name: string,
+  file: DiskFile,
+  { network, isLast }: { readonly network: Uint8Array; readonly isLast: boolean },
+): Segment | null {
+  const fields = (): readonly number[] =>
+    decodeFileHeader(name, file.read(0, SEGMENT_HEADER_BYTES), { magic: LOG_MAGIC, network, fields: 2 });
+  const isBare = isLast && file.size <= SEGMENT_HEADER_BYTES;
+  const header = isBare ? unlessDamaged(fields) : fields();
+  if (header === null) return null;
+  const [firstHeight, chain] = header as [Height, number];
+  if (firstHeight !== numberOf(LOG_PREFIX, name)) throw corrupt(name, `it begins at height ${firstHeight}`);
+  return { name, firstHeight, file, chain };
+}
+
+/** What `read` comes to; null where that is damaged. */
+export function unlessDamaged<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (cause) {
+    if (cause instanceof OrreryError && cause.code === "store_corrupt") return null;
+    throw cause;
+  }
+}
+
+/** Whether a segment goes on where the one before it ends. */
+export function goesOn(before: Omit<SegmentScan, "end">, segment: Segment): boolean {
+  return before.nextHeight === segment.firstHeight && before.chain === segment.chain;
+}
+
 /** `seed` is the start value of the network's checksums; records of heights below `unread` are taken at their headers' word. */
 export function scanSegment(
   segment: Segment,
   seed: number,
   { unread = 0 }: { readonly unread?: Height } = {},
 ): SegmentScan {
-  const reader = new WindowReader(segment.file);
+  // Of records that are not read only the headers are fetched.
+  const reader = new WindowReader(segment.file, { skips: unread > segment.firstHeight });
   let at = SEGMENT_HEADER_BYTES;
   let { chain, firstHeight: nextHeight } = segment;
   for (;;) {

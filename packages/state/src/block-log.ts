@@ -19,11 +19,17 @@ import {
   SEGMENT_HEADER_BYTES,
   sealRecord,
 } from "./block-log-format.ts";
-import { requireTorn, type Segment, type SegmentScan, scanSegment } from "./block-log-scan.ts";
-import type { Disk, DiskFile } from "./disk.ts";
+import {
+  goesOn,
+  openSegment,
+  requireTorn,
+  type Segment,
+  type SegmentScan,
+  scanSegment,
+} from "./block-log-scan.ts";
+import type { Disk } from "./disk.ts";
 import {
   corrupt,
-  decodeFileHeader,
   encodeFileHeader,
   type LogRecord,
   numberedName,
@@ -264,7 +270,7 @@ export class BlockLog {
   }
 
   #recover(): void {
-    const { keepFrom, neededFrom, seed } = this.#options;
+    const { keepFrom, neededFrom, network, seed } = this.#options;
     const listed = this.#disk.list().flatMap((name): readonly FormerSegment[] => {
       const firstHeight = numberOf(LOG_PREFIX, name);
       return firstHeight === null ? [] : [{ name, firstHeight }];
@@ -277,13 +283,14 @@ export class BlockLog {
     for (const [i, name] of names.entries()) {
       if (i < needed) continue;
       const isLast = i === names.length - 1;
-      const segment = this.#openExisting(name, isLast);
-      if (segment === null) continue;
+      const file = this.#disk.open(name, { create: false });
+      const segment = openSegment(name, file, { network, isLast });
+      if (segment === null) {
+        file.close();
+        continue;
+      }
       const before = scans.at(-1);
-      if (
-        before !== undefined &&
-        (before.nextHeight !== segment.firstHeight || before.chain !== segment.chain)
-      ) {
+      if (before !== undefined && !goesOn(before, segment)) {
         throw corrupt(name, `it does not continue the log, which goes on with height ${before.nextHeight}`);
       }
       const scan = scanSegment(segment, seed);
@@ -316,33 +323,6 @@ export class BlockLog {
     this.#mark();
     file.sync();
     this.#durable = this.#end;
-  }
-
-  /** Null for a last segment whose header never became durable: no record can have been in it. */
-  #openExisting(name: string, isLast: boolean): Segment | null {
-    const file = this.#disk.open(name, { create: false });
-    if (isLast && file.size <= SEGMENT_HEADER_BYTES && !this.#hasWholeHeader(name, file)) {
-      file.close();
-      return null;
-    }
-    const [firstHeight, chain] = this.#header(name, file) as [number, number];
-    if (firstHeight !== numberOf(LOG_PREFIX, name)) throw corrupt(name, `it begins at height ${firstHeight}`);
-    return { name, firstHeight, file, chain };
-  }
-
-  #header(name: string, file: DiskFile): readonly number[] {
-    const bytes = file.read(0, SEGMENT_HEADER_BYTES);
-    return decodeFileHeader(name, bytes, { magic: LOG_MAGIC, network: this.#options.network, fields: 2 });
-  }
-
-  #hasWholeHeader(name: string, file: DiskFile): boolean {
-    try {
-      this.#header(name, file);
-      return true;
-    } catch (cause) {
-      if (cause instanceof OrreryError && cause.code === "store_corrupt") return false;
-      throw cause;
-    }
   }
 }
 

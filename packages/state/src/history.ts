@@ -2,30 +2,23 @@
  * What a store still knows of its network's past: states at the checkpoints that it kept, the blocks between and after them, and the root
  * hashes that were certified. Reads files that were pinned (`pinStores`), changes nothing, and needs nobody to stop meanwhile.
  */
-import { assert, type Height, OrreryError } from "@orrery/base";
+import { assert, type Height } from "@orrery/base";
 import {
   decodeNotes,
   KIND_BLOCK,
-  LOG_MAGIC,
   LOG_PREFIX,
   RECORD_HEADER_BYTES,
   readRecordHeader,
   recordSum,
   SEGMENT_HEADER_BYTES,
 } from "./block-log-format.ts";
+import { goesOn, openSegment, type SegmentScan, unlessDamaged } from "./block-log-scan.ts";
 import { CHECKPOINT_PREFIX } from "./checkpoint-format.ts";
 import { readCheckpointHeader } from "./checkpoint-former.ts";
 import { type CheckpointChain, type LoadedCheckpoint, loadChain } from "./checkpoint-loader.ts";
 import { checkpointFileName, MANIFEST_FILE, type Manifest, readManifest } from "./checkpoint-manifest.ts";
 import type { Disk } from "./disk.ts";
-import {
-  corrupt,
-  decodeFileHeader,
-  type LogRecord,
-  networkTag,
-  numberOf,
-  WindowReader,
-} from "./durable-format.ts";
+import { corrupt, type LogRecord, networkTag, numberOf, WindowReader } from "./durable-format.ts";
 import { openIdentity } from "./store-identity.ts";
 import { openPinned, type PinnedFile, type PinnedStore, pinnedDisk } from "./store-pin.ts";
 
@@ -126,39 +119,26 @@ function readLog(
   options: { readonly network: Uint8Array; readonly seed: number },
 ): Log {
   const log: Log = { segments: [], hashes: new Map() };
-  let chain: number | null = null;
+  let before: Omit<SegmentScan, "end"> | null = null;
   const names = files.filter(({ name }) => numberOf(LOG_PREFIX, name) !== null);
   names.sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const [at, file] of names.entries()) {
-    const before = log.segments.at(-1);
-    const next = before === undefined ? null : before.first + before.offsets.length;
-    const header = readSegmentHeader(file, options.network);
-    if (header === null) {
+    const isLast = at === names.length - 1;
+    const { network, seed } = options;
+    const opened = unlessDamaged(() => openSegment(file.name, openPinned(file), { network, isLast }));
+    if (opened === null) {
       // The newest may be being made just now; an older one was damaged, and what can be read begins after it.
-      if (at < names.length - 1) log.segments = [];
+      if (!isLast) log.segments = [];
       continue;
     }
-    const [first, previous] = header;
     // Older segments were removed while this was opened, or one of them was damaged: no block is read over a gap.
-    if (next !== null && (next !== first || chain !== previous)) log.segments = [];
-    const segment: Segment = { file, first, offsets: [] };
-    chain = readSegment(segment, log, { chain: previous, seed: options.seed });
+    if (before !== null && !goesOn(before, opened)) log.segments = [];
+    const segment: Segment = { file, first: opened.firstHeight, offsets: [] };
+    const chain = readSegment(segment, log, { chain: opened.chain, seed });
+    before = { nextHeight: segment.first + segment.offsets.length, chain };
     log.segments.push(segment);
   }
   return log;
-}
-
-/** The first height and the checksum before it; null when the header is not whole. */
-function readSegmentHeader(file: PinnedFile, network: Uint8Array): readonly [number, number] | null {
-  if (file.bytes < SEGMENT_HEADER_BYTES) return null;
-  try {
-    const bytes = file.read(0, SEGMENT_HEADER_BYTES);
-    const expected = { magic: LOG_MAGIC, network, fields: 2 };
-    return decodeFileHeader(file.name, bytes, expected) as [number, number];
-  } catch (cause) {
-    if (cause instanceof OrreryError && cause.code === "store_corrupt") return null;
-    throw cause;
-  }
 }
 
 /** Up to where the segment is whole; returns the checksum there. */

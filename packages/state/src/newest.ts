@@ -5,23 +5,22 @@
 import type { Height } from "@orrery/base";
 import {
   KIND_BLOCK,
-  LOG_MAGIC,
   LOG_PREFIX,
   RECORD_HEADER_BYTES,
   readRecordHeader,
   SEGMENT_HEADER_BYTES,
 } from "./block-log-format.ts";
-import { requireTorn, type Segment, scanSegment } from "./block-log-scan.ts";
+import {
+  goesOn,
+  openSegment,
+  requireTorn,
+  type Segment,
+  type SegmentScan,
+  scanSegment,
+} from "./block-log-scan.ts";
 import { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
 import type { Disk } from "./disk.ts";
-import {
-  corrupt,
-  decodeFileHeader,
-  type LogRecord,
-  networkTag,
-  numberOf,
-  WindowReader,
-} from "./durable-format.ts";
+import { corrupt, type LogRecord, networkTag, numberOf, WindowReader } from "./durable-format.ts";
 import { openIdentity } from "./store-identity.ts";
 import { type PinnedStore, pinnedDisk } from "./store-pin.ts";
 
@@ -66,35 +65,23 @@ function readSegments(
   // The segment that has the checkpoint's block, and those after it.
   const first = names.findLastIndex((name) => (numberOf(LOG_PREFIX, name) as number) < from);
   const segments: Scanned[] = [];
-  let next: Height | null = null;
-  let chain: number | null = null;
+  let before: SegmentScan | null = null;
   for (const [i, name] of names.entries()) {
     if (i < first) continue;
-    const segment = openSegment(disk, name, network);
-    // The newest may be one whose header a crash kept from being written.
-    if (segment === null && i === names.length - 1) break;
-    if (segment === null) throw corrupt(name, "its header");
-    const follows = next === null ? segment.firstHeight <= from : segment.firstHeight === next;
-    if (!follows || (chain !== null && chain !== segment.chain))
-      throw corrupt(name, `it does not continue the log at height ${next ?? from}`);
+    const isLast = i === names.length - 1;
+    const segment = openSegment(name, disk.open(name, { create: false }), { network, isLast });
+    if (segment === null) break;
+    if (before === null ? segment.firstHeight > from : !goesOn(before, segment))
+      throw corrupt(name, `it does not continue the log at height ${before?.nextHeight ?? from}`);
     const scan = scanSegment(segment, seed, { unread: from });
     if (scan.end < segment.file.size) requireTorn(segment, scan.end, seed);
     segments.push({ ...segment, end: scan.end });
-    next = scan.nextHeight;
-    chain = scan.chain;
+    before = scan;
   }
+  const next = before?.nextHeight ?? null;
   if (next !== null && next < from)
     throw corrupt(segments.at(-1)?.name as string, "the block of the checkpoint is not in it");
   return { segments, next };
-}
-
-function openSegment(disk: Disk, name: string, network: Uint8Array): Segment | null {
-  const file = disk.open(name, { create: false });
-  if (file.size < SEGMENT_HEADER_BYTES) return null;
-  const bytes = file.read(0, SEGMENT_HEADER_BYTES);
-  if (bytes.every((byte) => byte === 0)) return null;
-  const [firstHeight, chain] = decodeFileHeader(name, bytes, { magic: LOG_MAGIC, network, fields: 2 });
-  return { name, file, firstHeight: firstHeight as number, chain: chain as number };
 }
 
 function* records(segments: readonly Scanned[], from: Height): IterableIterator<LogRecord> {
