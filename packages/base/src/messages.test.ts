@@ -13,6 +13,7 @@ import {
   INGRESS_PER_BLOCK_MAX,
   QUERY_STATS_PER_BLOCK_MAX,
   type QueryStats,
+  SUMMARY_BYTES_MAX,
 } from "./messages.ts";
 import type { CanisterId } from "./principal.ts";
 import { type OutcallResponse, RESPONSE_BYTES_PER_BLOCK_MAX, RESPONSES_PER_BLOCK_MAX } from "./responses.ts";
@@ -67,21 +68,27 @@ const block: fc.Arbitrary<Block> = fc.record({
     certifiedHeight: natural,
     time: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
   }),
-  payload: fc.record(
+  payload: fc.oneof(
+    fc.record({ ingress: fc.constant([]), summary: fc.uint8Array({ maxLength: 8 }) }),
+    filledPayload(),
+  ),
+});
+
+function filledPayload(): fc.Arbitrary<Block["payload"]> {
+  return fc.record(
     {
       ingress: fc.array(fc.uint8Array({ maxLength: 8 }), { maxLength: 4 }),
       queryStats,
       responses,
       holdsLong: fc.constant(true as const),
-      summary: fc.uint8Array({ maxLength: 8 }),
       dealings: fc.array(fc.uint8Array({ maxLength: 8 }), {
         minLength: 1,
         maxLength: DEALINGS_PER_BLOCK_MAX,
       }),
     },
     { requiredKeys: ["ingress"] },
-  ),
-});
+  );
+}
 
 test("blocks survive encoding", () => {
   fc.assert(
@@ -102,6 +109,22 @@ const EXAMPLE: Block = {
   context: { registryVersion: 1, certifiedHeight: 2, time: 5n },
   payload: { ingress: [Uint8Array.of(1)] },
 };
+
+test("a summary stands in its block alone, and within what a network carries", () => {
+  const decoded = (payload: Block["payload"]): Block => decodeBlock(encodeBlock({ ...EXAMPLE, payload }));
+  const summary = new Uint8Array(SUMMARY_BYTES_MAX);
+  assert.equal(decoded({ ingress: [], summary }).payload.summary?.length, SUMMARY_BYTES_MAX);
+  const others: readonly Block["payload"][] = [
+    { ingress: [Uint8Array.of(1)] },
+    { ingress: [], xnet: [Uint8Array.of(1)] },
+    { ingress: [], holdsLong: true },
+    { ingress: [], dealings: [Uint8Array.of(1)] },
+    { ingress: [], summary: new Uint8Array(SUMMARY_BYTES_MAX + 1) },
+  ];
+  for (const payload of others) {
+    assert.throws(() => decoded({ summary, ...payload }), { code: "block_invalid" });
+  }
+});
 
 test("wrong fields are refused", () => {
   const fields = decodeCbor(encodeBlock(EXAMPLE)) as ReadonlyMap<string, CborValue>;

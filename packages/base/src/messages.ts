@@ -107,8 +107,8 @@ export const XNET_BYTES_PER_BLOCK_MAX: number = 4 * 1024 * 1024;
 export const DEALINGS_PER_BLOCK_MAX = 1;
 /** A dealing to some hundred members. */
 export const DEALING_BYTES_MAX: number = 256 * 1024;
-/** Two sets of keys twice, each of dealings by all members. */
-export const SUMMARY_BYTES_MAX: number = 16 * 1024 * 1024;
+/** Two sets of keys twice, each of dealings by all members; half of what the network carries in one piece, the block and all. */
+export const SUMMARY_BYTES_MAX: number = 8 * 1024 * 1024;
 /** Subnets that a block can hear of. */
 export const XNET_SLICES_PER_BLOCK_MAX = 1_000;
 
@@ -162,7 +162,7 @@ export function decodeBlock(bytes: Uint8Array): Block {
       ...(fields.has("x") ? { xnet: decodeXnet(fields.get("x")) } : {}),
       ...(fields.has("a") ? { responses: decodeResponses(fields.get("a")) } : {}),
       ...(fields.has("l") ? { holdsLong: decodeHold(fields.get("l")) } : {}),
-      ...(fields.has("s") ? { summary: decodeSummary(fields.get("s")) } : {}),
+      ...(fields.has("s") ? { summary: decodeSummary(fields) } : {}),
       ...(fields.has("d") ? { dealings: decodeDealings(fields.get("d")) } : {}),
     },
   };
@@ -235,7 +235,14 @@ function decodeHold(value: CborValue | undefined): true {
   return value;
 }
 
-function decodeSummary(value: CborValue | undefined): Uint8Array {
+/** What a block may carry beside messages and in place of a summary. */
+const BESIDE_MESSAGES = ["q", "x", "a", "l", "d"] as const;
+
+function decodeSummary(fields: CborMap): Uint8Array {
+  const value = fields.get("s");
+  const isAlone =
+    decodeIngress(fields.get("i")).length === 0 && !BESIDE_MESSAGES.some((key) => fields.has(key));
+  if (!isAlone) throw blockInvalid("a summary and something else");
   if (!(value instanceof Uint8Array) || value.length > SUMMARY_BYTES_MAX)
     throw blockInvalid("summary of an interval");
   return value;
