@@ -30,8 +30,14 @@ export function readRefType(r: Reader): ValueType {
   return type;
 }
 
-/** Skips a constant expression; returns its only instruction's value when it is a single i32.const or i64.const. */
-export function skipConstant(r: Reader): { type: "i32" | "i64"; value: bigint } | null {
+/**
+ * Skips a constant expression; returns its only instruction's value when it is a single i32.const or i64.const. `refersTo` hears of the
+ * functions that it refers to.
+ */
+export function skipConstant(
+  r: Reader,
+  refersTo?: (index: number) => void,
+): { type: "i32" | "i64"; value: bigint } | null {
   let only: { type: "i32" | "i64"; value: bigint } | null = null;
   for (let n = 0; ; n++) {
     const op = r.u8();
@@ -41,8 +47,10 @@ export function skipConstant(r: Reader): { type: "i32" | "i64"; value: bigint } 
     else if (op === 0x42) only = { type: "i64", value: r.s64() };
     else if (op === 0x43) r.skip(4);
     else if (op === 0x44) r.skip(8);
-    else if (op === 0xd2) r.u32();
-    else if (op === 0x23) throw localGlobal(r);
+    else if (op === 0xd2) {
+      const index = r.u32();
+      refersTo?.(index);
+    } else if (op === 0x23) throw localGlobal(r);
     else if (op === 0xd0) readRefType(r);
     else if (op === 0xfd) {
       if (r.u32() !== 12) throw r.fail("constant expression required");

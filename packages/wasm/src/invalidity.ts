@@ -11,6 +11,7 @@ import {
   KIND_MEMORY,
   KIND_TABLE,
 } from "./decode.ts";
+import { skipConstant } from "./decode-values.ts";
 import { BODY_BYTES_MAX, memoryPagesMax, TYPES_MAX } from "./limits.ts";
 import { InvalidModule, invalidInReplica, invalidInReplicaAt, Reader } from "./reader.ts";
 import { FUNCREF, I32, I64 } from "./signatures.ts";
@@ -246,25 +247,5 @@ class Sections {
   #declareFrom(r: Reader): void {
     const ahead = new Reader(r.bytes, r.at, r.end);
     skipConstant(ahead, (index) => this.#declared.add(index));
-  }
-}
-
-/** Reads past a constant that the decoder has accepted. */
-function skipConstant(r: Reader, refersTo?: (index: number) => void): void {
-  for (;;) {
-    const op = r.u8();
-    if (op === 0x0b) return;
-    if (op === 0x41) r.s32();
-    else if (op === 0x42) r.s64();
-    else if (op === 0x43) r.skip(4);
-    else if (op === 0x44) r.skip(8);
-    else if (op === 0xd2) {
-      const index = r.u32();
-      refersTo?.(index);
-    } else if (op === 0xd0) r.u8();
-    else if (op === 0xfd) {
-      r.u32();
-      r.skip(16);
-    }
   }
 }
