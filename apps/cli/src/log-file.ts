@@ -2,18 +2,13 @@
  * `node.log`: appended to by the node, bounded by starting over when it reaches its limit. Opened only in a directory that is
  * new, empty or ours, so that a refused start leaves a foreign directory as it was.
  */
-import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { directoryContent, LOG_FILE } from "@orrery/host/directory-content";
 import { makeDirectory } from "@orrery/host/make-directory";
-import { LOG_FILE } from "./state-files.ts";
 
 /** Some 200,000 lines: days of an active node, and little beside its store. */
 export const LOG_BYTES_MAX: number = 32 * 1024 * 1024;
-
-/** Entries that tell a state directory, as the node itself checks them when it opens one. */
-const OWN_ENTRIES: ReadonlySet<string> = new Set(["store", "lock.json", "node.json", LOG_FILE]);
-/** Stores of further subnets, and what a network of several nodes keeps. */
-const OWN_NAMES = /^(store-\d+|node-\d+|genesis\.hex|peers\.json)$/;
 
 export interface LogFile {
   readonly fd: number;
@@ -26,7 +21,7 @@ export function openLogFile(stateDir: string): LogFile | null {
   let fd: number;
   try {
     makeDirectory(stateDir);
-    if (readdirSync(stateDir).some((name) => !OWN_ENTRIES.has(name) && !OWN_NAMES.test(name))) return null;
+    if (directoryContent(stateDir).strangers.length > 0) return null;
     fd = openSync(join(stateDir, LOG_FILE), "a", 0o600);
   } catch {
     return null;

@@ -2,8 +2,9 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync, watch } from "node:fs";
 import { join } from "node:path";
 import { OrreryError } from "@orrery/base";
+import { LOG_FILE } from "@orrery/host/directory-content";
 import { type Io, jsonDocument } from "./io.ts";
-import { LOG_FILE, resolveStateDir } from "./state-files.ts";
+import { resolveStateDir } from "./state-files.ts";
 
 export interface LogsOptions {
   readonly stateDir: string;

@@ -136,10 +136,19 @@ async function runNodes(
   return 0;
 }
 
-async function hasSeveralNodes(stateDir: string, { nodesPerSubnet }: StartOptions): Promise<boolean> {
-  if (nodesPerSubnet !== undefined && nodesPerSubnet > 1) return true;
+/** Asked for, or there and not to be discarded. */
+async function hasSeveralNodes(
+  stateDir: string,
+  { nodesPerSubnet = 1, clean, catchUpInterval }: StartOptions,
+): Promise<boolean> {
+  if (nodesPerSubnet > 1) return true;
   const { hasNetworkPlan } = await import("./nodes/network-directory.ts");
-  return hasNetworkPlan(stateDir);
+  if (clean !== true && hasNetworkPlan(stateDir)) return true;
+  if (catchUpInterval === undefined) return false;
+  throw new OrreryError(
+    "interval_misplaced",
+    "--catch-up-interval is of subnets of several nodes, and there are none here: ask for them with --nodes-per-subnet, or leave it out",
+  );
 }
 
 async function runNode(

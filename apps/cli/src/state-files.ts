@@ -5,10 +5,9 @@
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
+import { NODE_FILE } from "@orrery/host/directory-content";
 
 export const DEFAULT_STATE_DIR = ".orrery";
-export const NODE_FILE = "node.json";
-export const LOG_FILE = "node.log";
 
 /** A running network, as `node.json` and `--json` show it. */
 export interface NetworkInfo {

@@ -1,6 +1,6 @@
 /** Floor 6: the assembly of a node. */
 
-export { SUBNET_KINDS } from "./genesis.ts";
+export { decodeGenesis, SUBNET_KINDS } from "./genesis.ts";
 export {
   type MemberOptions,
   type NodeHandle,
@@ -10,3 +10,4 @@ export {
   startNode,
 } from "./node.ts";
 export { IMPLEMENTATION_VERSION, type SubnetSummary } from "./replica.ts";
+export { requireSame } from "./same-network.ts";

@@ -4,14 +4,20 @@ import type { SubnetType } from "@orrery/state";
 import { encodeGenesis, type Genesis } from "./genesis.ts";
 import type { MemberOptions, NodeOptions } from "./node.ts";
 
-/** What is decided once, when a network begins: the kinds of subnets and who administers them. */
+/** Of a network: what is decided once, when it begins. What is left out may be as it is. */
+export interface Wanted extends Pick<NodeOptions, "subnets" | "subnetAdmins" | "member"> {
+  readonly catchUpInterval?: number;
+}
+
+/** The nodes, the kinds of subnets, who administers them, and how often there are catch-up packages. */
 export function requireSame(
   genesis: Genesis,
-  { subnets, subnetAdmins, member }: Pick<NodeOptions, "subnets" | "subnetAdmins" | "member">,
+  { subnets, subnetAdmins, catchUpInterval, member }: Wanted,
 ): void {
   requireSameNetwork(genesis, member);
   requireSameSubnets(genesis, subnets);
   requireSameAdmins(genesis, subnetAdmins);
+  requireSameInterval(genesis, catchUpInterval);
 }
 
 function requireSameNetwork(genesis: Genesis, member: MemberOptions | undefined): void {
@@ -47,5 +53,14 @@ function requireSameAdmins(genesis: Genesis, wanted: readonly Principal[] | unde
     "subnets_differ",
     `the network in the state directory has ${has === "" ? "no administrators" : `the administrators ${has}`}, not ` +
       `${names(wanted)}: leave --subnet-admin out to start it, discard it with --clean, or name another directory with --state-dir`,
+  );
+}
+
+function requireSameInterval({ catchUpInterval }: Genesis, wanted: number | undefined): void {
+  if (wanted === undefined || wanted === catchUpInterval) return;
+  throw new OrreryError(
+    "subnets_differ",
+    `the subnets in the state directory have a catch-up package each ${catchUpInterval} heights, not ${wanted}: leave ` +
+      "--catch-up-interval out to start them, discard them with --clean, or name another directory with --state-dir",
   );
 }

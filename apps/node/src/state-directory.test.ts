@@ -57,3 +57,15 @@ test("clean discards the stores of all subnets and nothing else", () =>
     assert.deepEqual(readdirSync(storeDirectory(path, 0)), []);
     opened.lock.release();
   }));
+
+test("a network of several nodes is in the way, unless it is discarded", () =>
+  inTemp(async (path) => {
+    for (const name of ["node-0", "node-1"]) mkdirSync(join(path, name));
+    for (const name of ["peers.json", "genesis.hex"]) writeFileSync(join(path, name), "");
+    const before = readdirSync(path);
+    await assert.rejects(openStateDirectory({ path, clean: false }), refused("state_dir_foreign"));
+    assert.deepEqual(readdirSync(path), before);
+    const opened = await openStateDirectory({ path, clean: true });
+    assert.deepEqual(readdirSync(path).sort(), [LOCK_FILE, "store"]);
+    opened.lock.release();
+  }));

@@ -1,11 +1,11 @@
 /**
  * The directory a node keeps everything in: made, checked for being writable and ours, locked. Every refusal leaves it as it was.
  */
-import { accessSync, constants, mkdirSync, rmSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { accessSync, constants, mkdirSync } from "node:fs";
+import { resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { type DirectoryLock, lockDirectory } from "@orrery/host";
-import { directoryContent, storeDirectory } from "@orrery/host/kept-stores";
+import { directoryContent, removeNetwork, storeDirectory } from "@orrery/host/directory-content";
 import { makeDirectory } from "@orrery/host/make-directory";
 
 export interface StateDirectory {
@@ -24,9 +24,15 @@ function fail(code: string, path: string, text: string, cause?: unknown): Orrery
   return new OrreryError(code, `state directory ${path}: ${text}`, { data: { path }, cause });
 }
 
-/** Refuses a directory that others use (`state_dir_foreign`). */
-export function refuseStrangers(path: string): void {
-  const { strangers } = directoryContent(path);
+/** Refuses a directory that others use, and unless it is `discarded` a network of several nodes (`state_dir_foreign`). */
+export function refuseStrangers(path: string, { discarded }: { readonly discarded: boolean }): void {
+  const { strangers, several } = directoryContent(path);
+  if (strangers.length === 0 && several.length > 0 && !discarded)
+    throw fail(
+      "state_dir_foreign",
+      path,
+      "holds a network of several nodes; discard it with --clean, or choose another directory with --state-dir",
+    );
   if (strangers.length === 0) return;
   throw fail(
     "state_dir_foreign",
@@ -69,14 +75,10 @@ export async function openStateDirectory(options: {
       cause,
     );
   }
-  refuseStrangers(path);
+  refuseStrangers(path, { discarded: options.clean });
   const lock = await lockPatiently(path);
   try {
-    if (options.clean) {
-      // The root's goes last: what an interrupted removal leaves is a network that misses a store, not half of another.
-      for (const name of [...directoryContent(path).stores].reverse())
-        rmSync(join(path, name), { recursive: true });
-    }
+    if (options.clean) removeNetwork(path);
     makeStoreDirectory(path, 0);
     return { path, lock };
   } catch (cause) {

@@ -1,41 +1,16 @@
 /**
- * Where a node keeps the stores of its subnets in its state directory, and all of them read as they were at one instant, whether or not a
- * node writes them. Nothing is changed, so that the directory may be one that cannot be written.
+ * The stores of the subnets in a node's state directory, all of them read as they were at one instant, whether or not a node writes them.
+ * Nothing is changed, so that the directory may be one that cannot be written.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes, OrreryError } from "@orrery/base";
 import { decodeGenesis, storeId } from "@orrery/execution/node";
 import { type Disk, type Pinned, type PinnedStore, type PinOptions, pinStores } from "@orrery/state";
-import { LOCK_FILE } from "./directory-lock.ts";
+import { directoryContent, nodeDirectory, storeDirectory } from "./directory-content.ts";
 import { createFileDisk } from "./file-disk.ts";
 
-/** Genesis; block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`. */
-const STORE_DIRECTORY = "store";
-const STORE_NAME = /^store(-[1-9]\d*)?$/;
-/** What the command line keeps beside the stores. */
-const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, "node.log", "node.json"]);
-
-/** Where a subnet of the network in a state directory keeps its store. */
-export function storeDirectory(stateDirectory: string, subnet: number): string {
-  return join(stateDirectory, subnet === 0 ? STORE_DIRECTORY : `${STORE_DIRECTORY}-${subnet}`);
-}
-
-export interface DirectoryContent {
-  /** Names of the stores. */
-  readonly stores: readonly string[];
-  /** Names of what is not a network's. */
-  readonly strangers: readonly string[];
-}
-
-/** What is in a directory that exists. */
-export function directoryContent(path: string): DirectoryContent {
-  const names = readdirSync(path).sort();
-  return {
-    stores: names.filter((name) => STORE_NAME.test(name)),
-    strangers: names.filter((name) => !COMPANIONS.has(name) && !STORE_NAME.test(name)),
-  };
-}
+export { storeDirectory };
 
 function hasStore(stateDir: string, subnet: number): boolean {
   return existsSync(join(storeDirectory(stateDir, subnet), "ORRERY"));
@@ -54,7 +29,14 @@ function absence(stateDir: string): OrreryError {
       `${stateDir} is a file and not a network's state directory; if it is a snapshot, make a directory of it first: orrery snapshot load FILE --state-dir DIR`,
     );
   }
-  const { strangers } = there === undefined ? { strangers: [] } : directoryContent(stateDir);
+  const { strangers, several } =
+    there === undefined ? { strangers: [], several: [] } : directoryContent(stateDir);
+  if (several.length > 0) {
+    return new OrreryError(
+      "state_dir_foreign",
+      `${stateDir} holds a network of several nodes, each with its own state: name the directory of one of them, ${nodeDirectory(stateDir, 0)}`,
+    );
+  }
   if (strangers.length === 0)
     return missing(stateDir, "yet; start one there first, or name its state directory");
   return new OrreryError(

@@ -2,24 +2,13 @@
  * The directory of a network whose subnets have several nodes: its genesis record, where its processes listen for each other, and a state
  * directory for each of them. Written before the first process starts; what is there belongs to one network until `--clean`.
  */
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { existsSync, readFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { OrreryError } from "@orrery/base";
+import { directoryContent, GENESIS_FILE, PEERS_FILE } from "@orrery/host/directory-content";
 import { writeWhole } from "../state-files.ts";
 
-const GENESIS_FILE = "genesis.hex";
-const PEERS_FILE = "peers.json";
-const NODE_DIRECTORY = /^node-\d+$/;
-/** What a crash left of a file that was written whole. */
-const DRAFT = /\.\d+\.tmp$/;
-const COMPANIONS: ReadonlySet<string> = new Set([
-  GENESIS_FILE,
-  PEERS_FILE,
-  "lock.json",
-  "node.json",
-  "node.log",
-]);
 const LOOPBACK = "127.0.0.1";
 
 /** What each process of the network has to know. */
@@ -29,34 +18,25 @@ export interface NetworkPlan {
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
 }
 
-export function nodeDirectory(directory: string, place: number): string {
-  return join(directory, `node-${place}`);
-}
-
 /** Whether a network of several nodes has begun there. */
 export function hasNetworkPlan(directory: string): boolean {
   return existsSync(join(directory, PEERS_FILE));
 }
 
-/** `state_dir_foreign` where there is anything else than such a network. */
-export function refuseOthers(directory: string): void {
-  const strangers = readdirSync(directory).filter(
-    (name) => !COMPANIONS.has(name) && !NODE_DIRECTORY.test(name) && !DRAFT.test(name),
-  );
-  if (strangers.length === 0) return;
-  throw new OrreryError(
-    "state_dir_foreign",
-    `state directory ${directory}: holds files that are not of a network of several nodes ` +
-      `(${strangers.slice(0, 3).join(", ")}); choose an empty or another directory with --state-dir`,
-  );
-}
-
-/** The plan goes first: what an interrupted removal leaves is no network. */
-export function removeNetwork(directory: string): void {
-  rmSync(join(directory, PEERS_FILE), { force: true });
-  for (const name of readdirSync(directory))
-    if (name === GENESIS_FILE || NODE_DIRECTORY.test(name) || DRAFT.test(name))
-      rmSync(join(directory, name), { recursive: true, force: true });
+/** `state_dir_foreign` where there is anything else than such a network, or than one of one node that is `discarded`. */
+export function refuseOthers(directory: string, { discarded }: { readonly discarded: boolean }): void {
+  const { stores, strangers } = directoryContent(directory);
+  const refuse = (text: string): OrreryError =>
+    new OrreryError("state_dir_foreign", `state directory ${directory}: ${text}`);
+  if (strangers.length > 0)
+    throw refuse(
+      `holds files that are not a network's (${strangers.slice(0, 3).join(", ")}); choose an empty or another directory with --state-dir`,
+    );
+  if (stores.length > 0 && !discarded)
+    throw refuse(
+      "holds a network whose subnets have one node; leave --nodes-per-subnet out to start it, discard it with --clean, or choose " +
+        "another directory with --state-dir",
+    );
 }
 
 export function readNetworkPlan(directory: string): NetworkPlan {
@@ -82,23 +62,38 @@ export function writeNetworkPlan(directory: string, { genesis, addresses }: Netw
   writeWhole(join(directory, PEERS_FILE), `${JSON.stringify({ v: "1", peers: addresses })}\n`);
 }
 
+const FREE: NetworkPlan["addresses"][number] = { host: LOOPBACK, port: 0 };
+
+/** Null where somebody listens there. */
+async function listener({ host, port }: NetworkPlan["addresses"][number]): Promise<Server | null> {
+  const server = createServer();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, host, resolve);
+    });
+    return server;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EADDRINUSE") return null;
+    throw cause;
+  }
+}
+
+/** The addresses, with a free one on loopback in place of each that somebody has now. */
+export async function usableAddresses(
+  addresses: NetworkPlan["addresses"],
+): Promise<NetworkPlan["addresses"]> {
+  const held = await Promise.all(addresses.map(listener));
+  const free = await Promise.all(held.map((server) => server ?? listener(FREE)));
+  const usable = free.map((server, place) => {
+    const { port } = (server as Server).address() as { readonly port: number };
+    return { ...(held[place] === null ? FREE : (addresses[place] ?? FREE)), port };
+  });
+  await Promise.all(free.map((server) => new Promise((closed) => (server as Server).close(closed))));
+  return usable;
+}
+
 /** Loopback addresses that nobody uses now. */
-export async function freeAddresses(count: number): Promise<NetworkPlan["addresses"]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, LOOPBACK, resolve);
-      });
-      return server;
-    }),
-  );
-  return await Promise.all(
-    servers.map(async (server) => {
-      const { port } = server.address() as { readonly port: number };
-      await new Promise((closed) => server.close(closed));
-      return { host: LOOPBACK, port };
-    }),
-  );
+export function freeAddresses(count: number): Promise<NetworkPlan["addresses"]> {
+  return usableAddresses(Array.from({ length: count }, () => FREE));
 }

@@ -4,12 +4,13 @@
  */
 import { mkdirSync } from "node:fs";
 import { OrreryError } from "@orrery/base";
+import { nodeDirectory } from "@orrery/host/directory-content";
 import type { Io } from "../io.ts";
 import { openLogFile } from "../log-file.ts";
 import { runNodeProcess } from "../node-process.ts";
 import { describeNetwork } from "../start.ts";
 import { type NetworkInfo, resolveStateDir } from "../state-files.ts";
-import { hasNetworkPlan, nodeDirectory, readNetworkPlan } from "./network-directory.ts";
+import { hasNetworkPlan, readNetworkPlan } from "./network-directory.ts";
 
 export interface RunNodeOptions {
   /** Of the network. */

@@ -2,10 +2,9 @@
  * `orrery start --nodes-per-subnet`: a network whose subnets have several nodes. This process starts the others, each with one node of
  * every subnet, and serves one port in front of them; it holds the lock of the network's directory and no node itself.
  */
-import { rmSync } from "node:fs";
-import { join } from "node:path";
 import { OrreryError, type Principal } from "@orrery/base";
-import type { NetworkInfo, SubnetDescription } from "../state-files.ts";
+import { removeNetwork } from "@orrery/host/directory-content";
+import { type NetworkInfo, removeNetworkInfo, type SubnetDescription } from "../state-files.ts";
 import type { SubnetKind } from "../subnet-kinds.ts";
 import { startFront } from "./front.ts";
 import {
@@ -14,7 +13,7 @@ import {
   type NetworkPlan,
   readNetworkPlan,
   refuseOthers,
-  removeNetwork,
+  usableAddresses,
   writeNetworkPlan,
 } from "./network-directory.ts";
 import { NodeProcesses } from "./node-processes.ts";
@@ -40,32 +39,49 @@ export interface StartNodesOptions {
   readonly stopping: Promise<void>;
 }
 
-/** What is there, or a new network. */
-async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
+/** What is there, with the addresses that can be listened on now. `subnets_differ` where something else is asked for. */
+async function planThere(options: StartNodesOptions): Promise<NetworkPlan> {
   const { stateDir, nodes, subnets, subnetAdmins, catchUpInterval } = options;
-  if (hasNetworkPlan(stateDir)) {
-    const plan = readNetworkPlan(stateDir);
-    if (nodes === null || nodes === plan.addresses.length) return plan;
+  const { genesis, addresses } = readNetworkPlan(stateDir);
+  if (nodes !== null && nodes !== addresses.length) {
     throw new OrreryError(
       "subnets_differ",
-      `the subnets in the state directory have ${plan.addresses.length} nodes each, not ${nodes}: leave --nodes-per-subnet out to ` +
+      `the subnets in the state directory have ${addresses.length} nodes each, not ${nodes}: leave --nodes-per-subnet out to ` +
         "start them, discard them with --clean, or name another directory with --state-dir",
     );
   }
+  if ([subnets, subnetAdmins, catchUpInterval].some((option) => option !== undefined)) {
+    const { decodeGenesis, requireSame } = await import("@orrery/node");
+    requireSame(decodeGenesis(genesis), {
+      member: { self: 0, genesis, addresses },
+      ...(catchUpInterval === undefined ? {} : { catchUpInterval }),
+      ...(subnets === undefined ? {} : { subnets }),
+      ...(subnetAdmins === undefined ? {} : { subnetAdmins }),
+    });
+  }
+  const plan = { genesis, addresses: await usableAddresses(addresses) };
+  if (plan.addresses.some(({ port }, place) => port !== addresses[place]?.port))
+    writeNetworkPlan(stateDir, plan);
+  return plan;
+}
+
+/** What is there, or a new network. */
+async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
+  const { stateDir, nodes, subnets, subnetAdmins, catchUpInterval } = options;
+  if (nodes === null || hasNetworkPlan(stateDir)) return await planThere(options);
   const [{ newGenesisRecord }, { systemClock, systemRng }] = await Promise.all([
     import("@orrery/node"),
     import("@orrery/host"),
   ]);
-  const count = nodes ?? 1;
   const genesis = newGenesisRecord({
     rng: systemRng,
     clock: systemClock,
-    nodes: count,
+    nodes,
     ...(catchUpInterval === undefined ? {} : { catchUpInterval }),
     ...(subnets === undefined ? {} : { subnets }),
     ...(subnetAdmins === undefined ? {} : { subnetAdmins }),
   });
-  const plan = { genesis, addresses: await freeAddresses(count) };
+  const plan = { genesis, addresses: await freeAddresses(nodes) };
   writeNetworkPlan(stateDir, plan);
   return plan;
 }
@@ -100,7 +116,7 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
     import("@orrery/host/make-directory"),
   ]);
   makeDirectory(stateDir);
-  refuseOthers(stateDir);
+  refuseOthers(stateDir, { discarded: options.clean });
   const lock = lockDirectory(stateDir);
   try {
     if (options.clean) removeNetwork(stateDir);
@@ -131,7 +147,7 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
       await nodes.stop();
     }
   } finally {
-    rmSync(join(stateDir, "node.json"), { force: true });
+    removeNetworkInfo(stateDir);
     lock.release();
   }
 }

@@ -23,7 +23,7 @@ import { OrreryError } from "@orrery/base";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import { storeId } from "@orrery/execution/node";
 import { createFileDisk, type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
-import { directoryContent, storeDirectory } from "@orrery/host/kept-stores";
+import { directoryContent, storeDirectory } from "@orrery/host/directory-content";
 import { makeDirectory } from "@orrery/host/make-directory";
 import { openStore, STORE_FORMAT } from "@orrery/state";
 import { decodeGenesis } from "../genesis.ts";
@@ -231,7 +231,7 @@ function install({ target, loading, replaced, discarded }: Places): void {
 function claim({ target }: Places, clean: boolean): DirectoryLock | null {
   if (!existsSync(target)) return null;
   try {
-    refuseStrangers(target);
+    refuseStrangers(target, { discarded: clean });
   } catch (cause) {
     throw cause instanceof OrreryError ? cause : unwritable(target, cause);
   }

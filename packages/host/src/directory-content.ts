@@ -1,0 +1,64 @@
+/**
+ * Names of what is in a state directory: that of a network of one node has its stores, that of a network of several nodes what all of them
+ * know and a directory for each, which is one of the first kind. Whoever makes, opens, discards or reads one tells by these what is there.
+ */
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { LOCK_FILE } from "./directory-lock.ts";
+
+/** Genesis; block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`. */
+const STORE_DIRECTORY = "store";
+const STORE_NAME = /^store(-[1-9]\d*)?$/;
+/** Where the nodes of a network of several listen for each other: with it the network has begun. */
+export const PEERS_FILE = "peers.json";
+/** The network's genesis record. */
+export const GENESIS_FILE = "genesis.hex";
+const NODE_DIRECTORY = "node-";
+const NODE_NAME = /^node-\d+$/;
+/** What the command line keeps beside them. */
+export const NODE_FILE = "node.json";
+export const LOG_FILE = "node.log";
+const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, LOG_FILE, NODE_FILE]);
+/** What a crash left of a file that was written whole. */
+const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json)\.\d+\.tmp$/;
+
+/** Where a subnet of the network in a state directory keeps its store. */
+export function storeDirectory(stateDirectory: string, subnet: number): string {
+  return join(stateDirectory, subnet === 0 ? STORE_DIRECTORY : `${STORE_DIRECTORY}-${subnet}`);
+}
+
+/** The state directory of one node of a network of several. */
+export function nodeDirectory(networkDirectory: string, place: number): string {
+  return join(networkDirectory, `${NODE_DIRECTORY}${place}`);
+}
+
+export interface DirectoryContent {
+  /** Names of the stores of a network of one node. */
+  readonly stores: readonly string[];
+  /** Names of what a network of several nodes has: first the one without which it is none. */
+  readonly several: readonly string[];
+  /** Names of what a crash left of files of the command. */
+  readonly drafts: readonly string[];
+  /** Names of what is not a network's. */
+  readonly strangers: readonly string[];
+}
+
+/** What is in a directory that exists. */
+export function directoryContent(path: string): DirectoryContent {
+  const names = readdirSync(path).sort();
+  const stores = names.filter((name) => STORE_NAME.test(name));
+  const several = [
+    ...names.filter((name) => name === PEERS_FILE),
+    ...names.filter((name) => name === GENESIS_FILE || NODE_NAME.test(name)),
+  ];
+  const drafts = names.filter((name) => DRAFT_NAME.test(name));
+  const own = new Set([...COMPANIONS, ...stores, ...several, ...drafts]);
+  return { stores, several, drafts, strangers: names.filter((name) => !own.has(name)) };
+}
+
+/** Removes the network. What makes it one goes first of several nodes and last of one: what an interrupted removal leaves is not half a network. */
+export function removeNetwork(path: string): void {
+  const { stores, several, drafts } = directoryContent(path);
+  for (const name of [...several, ...drafts, ...[...stores].reverse()])
+    rmSync(join(path, name), { recursive: true, force: true });
+}
