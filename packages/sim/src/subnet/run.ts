@@ -114,7 +114,7 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
   return {
     verdict: violations.length > 0 ? "unsafe" : recovered ? "ok" : "stalled",
     violations,
-    traceHash: world.traceHash(),
+    traceHash: world.trace.hash,
     rounds: world.checkers.height,
     events: world.events,
     syncs: world.syncs,

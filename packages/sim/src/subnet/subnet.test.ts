@@ -118,6 +118,14 @@ test("members come and go at intervals, and the newest of them are the subnet's 
   assert.ok(changes >= 6 && intervals >= 18, `${changes} changes in ${intervals} intervals`);
 });
 
+test("members that learn of the registry late judge then what waits for it, though nothing else happens", () => {
+  for (const seed of [1, 2, 3, 4]) {
+    const faults = { ...CALM, changePerSecond: 0.5, registryDelayNs: 20n * SECOND };
+    const { verdict, violations } = run(4, seed, faults, [6, 8]);
+    assert.deepEqual([verdict, violations], ["ok", []], `seed ${seed}`);
+  }
+});
+
 test("a subnet that the registry halts stands still at a package, with nothing ordered after it, and goes on later", () => {
   const world = worldOf({ ...CALM }, 10);
   world.run(world.now + 5n * SECOND);

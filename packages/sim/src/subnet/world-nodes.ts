@@ -1,6 +1,14 @@
 /** What a simulated subnet is made of: its options, its nodes with their ideal keys, and the events of its queue. */
-import type { Height } from "@orrery/base";
-import type { Artifact, MemberConfig, MemberCrypto, Start, Summary } from "@orrery/consensus/member";
+import { concatBytes, type Height, toHex, utf8 } from "@orrery/base";
+import {
+  type Artifact,
+  artifactId,
+  type MemberConfig,
+  type MemberCrypto,
+  type Start,
+  type Summary,
+} from "@orrery/consensus/member";
+import { sha256 } from "@orrery/crypto";
 import type { FaultPlan } from "./faults.ts";
 import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
@@ -45,6 +53,21 @@ export type WorldEvent =
   | { readonly kind: "heal" }
   | { readonly kind: "resume" }
   | { readonly kind: "second" };
+
+/** Of every event and what followed: the same for the same seed, on every machine. */
+export class EventTrace {
+  #hash: Uint8Array = new Uint8Array(32);
+
+  get hash(): string {
+    return toHex(this.#hash);
+  }
+
+  note(now: bigint, event: WorldEvent): void {
+    const node = "node" in event ? event.node : "to" in event ? event.to : -1;
+    const what = event.kind === "receive" ? `${event.from}>${artifactId(event.artifact)}` : "";
+    this.#hash = sha256(concatBytes(this.#hash, utf8(`${now}/${event.kind}/${node}/${what}`)));
+  }
+}
 
 interface NodeMeans {
   readonly registry: SimRegistry;

@@ -2,11 +2,10 @@
  * A simulated subnet: members joined by links that delay, lose, double and reorder, cut in two at times, with nodes that crash and come
  * back. Virtual time, one seed, one run. What a node publishes reaches every other one sooner or later, as long as both are up.
  */
-import { concatBytes, equalBytes, type Height, toHex, utf8 } from "@orrery/base";
+import { equalBytes, type Height } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
-  artifactId,
   type CatchUpPackage,
   decodeSummary,
   faultsOf,
@@ -23,7 +22,7 @@ import { type Actor, actorFor } from "./misbehaving.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
 import { Witness } from "./witness.ts";
-import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
+import { EventTrace, makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
@@ -39,6 +38,8 @@ export class World {
   readonly nodes: readonly SimNode[];
   readonly #actors: readonly Actor[];
   readonly #skews: readonly bigint[];
+  /** From a version of the registry until a node learns of it. */
+  readonly #delays: readonly bigint[];
   /** Counts a node's starts, so that what a life before had planned does nothing. */
   readonly #lives: number[];
   readonly #wakes: (bigint | null)[];
@@ -49,7 +50,7 @@ export class World {
   readonly summaries: Map<Height, Summary> = new Map();
   #parted: ReadonlySet<number> | null = null;
   #faulty = true;
-  #trace: Uint8Array = new Uint8Array(32);
+  readonly trace: EventTrace = new EventTrace();
   now: bigint;
   events = 0;
   syncs = 0;
@@ -63,9 +64,9 @@ export class World {
     const { catchUpInterval: intervalLength } = config.rules;
     this.registry = new SimRegistry({ members, intervalLength, halts: false });
     const indices = Array.from({ length: nodes + (spares ?? 0) }, (_, index) => index);
-    const delays = indices.map(() =>
-      BigInt(Math.floor(this.#random.next() * Number(faults.registryDelayNs))),
-    );
+    const late = Number(faults.registryDelayNs);
+    const delays = indices.map(() => BigInt(Math.floor(this.#random.next() * late)));
+    this.#delays = delays;
     const versionFor = (index: number): number => this.registry.versionAt(this.now, delays[index] ?? 0n);
     this.nodes = makeNodes(options, { registry: this.registry, indices, versionFor });
     this.#actors = indices.map((index) =>
@@ -102,12 +103,19 @@ export class World {
     const comes = spare[this.#random.below(spare.length)];
     const goes = honest[this.#random.below(honest.length)];
     if (comes !== undefined && goes !== undefined) this.registry.replace(goes, comes, this.now);
+    this.#wakeAll();
   }
 
-  /** The subnet stands still at the next summary, or goes on: hosts wake their members when the registry changes. */
+  /** The subnet stands still at the next summary, or goes on. */
   halt(halts: boolean): void {
     this.registry.halt(halts, this.now);
-    for (const node of this.nodes) this.#tell(node.index);
+    this.#wakeAll();
+  }
+
+  /** Hosts wake their members when they learn of a version of the registry. */
+  #wakeAll(): void {
+    for (const [node, delay] of this.#delays.entries())
+      this.#queue.plan(this.now + delay, { kind: "wake", node });
   }
 
   isHonest(node: number): boolean {
@@ -143,7 +151,7 @@ export class World {
       const { event } = this.#queue.take() as { event: WorldEvent };
       this.now = at;
       this.events++;
-      this.#note(event);
+      this.trace.note(this.now, event);
       this.#happen(event);
     }
     this.now = until;
@@ -370,7 +378,7 @@ export class World {
     if (spares === null) return;
     if (this.#random.chance(faults.changePerSecond)) this.changeMembers();
     if (this.registry.newest.halts || !this.#random.chance(faults.haltPerSecond)) return;
-    this.registry.halt(true, this.now);
+    this.halt(true);
     this.#queue.plan(this.now + this.#between(faults.haltedNs), { kind: "resume" });
   }
 
@@ -385,16 +393,5 @@ export class World {
       node.corrupt();
       this.checkers.corrupts(node.index, node.height + 1);
     }
-  }
-
-  /** Of every event and what followed: the same for the same seed, on every machine. */
-  traceHash(): string {
-    return toHex(this.#trace);
-  }
-
-  #note(event: WorldEvent): void {
-    const node = "node" in event ? event.node : "to" in event ? event.to : -1;
-    const what = event.kind === "receive" ? `${event.from}>${artifactId(event.artifact)}` : "";
-    this.#trace = sha256(concatBytes(this.#trace, utf8(`${this.now}/${event.kind}/${node}/${what}`)));
   }
 }
