@@ -49,7 +49,7 @@ export interface WorkerStart {
 export type StorageCall =
   /** Opens the stores, creating them when the directory is empty; answers with `StorageOpened`. */
   | { readonly kind: "open"; readonly freshGenesis: Uint8Array; readonly salt: Uint8Array }
-  /** Records of the log from a height on, as many as go to a peer at once: `Uint8Array[]`, none when the first is not there. */
+  /** Records of the log from a height on down, as many as go to a peer at once: `Uint8Array[]`, none when the first is not there. */
   | About<{ readonly kind: "blocks"; readonly from: Height }>
   | { readonly kind: "close" };
 

@@ -47,7 +47,7 @@ export interface SubnetThreads {
   keep(sequence: number, records: readonly RecoveredArtifact[]): void;
   /** Artifacts of heights below are not needed any more. */
   purge(below: Height): void;
-  /** Of the block log, from a height on, for a peer; none when the first is not there. */
+  /** Of the block log, from a height on down, for a peer; none when the first is not there. */
   blocks(from: Height): Promise<readonly Uint8Array[]>;
   view<T>(call: ViewCall): Promise<T>;
   /** Calls to the view thread under way, of all subnets. */

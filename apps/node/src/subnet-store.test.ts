@@ -10,6 +10,7 @@ import { createFileDisk } from "@orrery/host";
 import { storeDirectory } from "@orrery/host/kept-stores";
 import { openStore } from "@orrery/state";
 import { encodeGenesis, networkOf } from "./genesis.ts";
+import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
 import { type OpenedStores, openStores } from "./subnet-store.ts";
 
@@ -76,6 +77,28 @@ test("a store that is gone from a network that had begun is damage", () =>
     close(opened);
     rmSync(storeDirectory(directory, 1), { recursive: true });
     assert.throws(() => open(directory), corrupt);
+  }));
+
+test("peers are told blocks from a height on down, none from one that is not there", () =>
+  inTemp((directory) => {
+    const opened = open(directory);
+    const [store] = opened.stores;
+    assert.ok(store !== undefined);
+    const size = BLOCK_ANSWER_BYTES_MAX / 4;
+    const lengthOf = (height: number): number => (height > 30 ? size : 1);
+    for (let height = 1; height <= 40; height++)
+      store.append({ height, bytes: new Uint8Array(lengthOf(height)).fill(height) });
+    store.commit();
+    const told = (from: number): readonly (number | undefined)[] =>
+      store.blocks(from).map(([first]) => first);
+    assert.deepEqual(told(3), [3, 2, 1]);
+    assert.deepEqual(
+      told(30),
+      Array.from({ length: BLOCKS_PER_ANSWER_MAX }, (_, i) => 30 - i),
+    );
+    assert.deepEqual(told(40), [40, 39, 38, 37]);
+    assert.deepEqual(told(41), []);
+    close(opened);
   }));
 
 test("stores of subnets cannot stand in for one another", () =>

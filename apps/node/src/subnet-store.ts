@@ -105,16 +105,21 @@ export class SubnetStore {
     this.#keptSequence = kept.sequence;
   }
 
-  /** For a peer that was away. */
+  /** For a peer that was away: from a height on down; none when the first is not there. */
   blocks(from: Height): readonly Uint8Array[] {
+    const found: LogRecord[] = [];
+    for (const record of this.#store.blocksFrom(Math.max(1, from - BLOCKS_PER_ANSWER_MAX + 1))) {
+      if (record.height > from) break;
+      found.push(record);
+      if (record.height === from) break;
+    }
+    if (found.at(-1)?.height !== from) return [];
     const told: Uint8Array[] = [];
     let bytes = 0;
-    for (const record of this.#store.blocksFrom(from)) {
-      if (record.height !== from + told.length) break;
+    for (const record of found.reverse()) {
       bytes += record.bytes.length;
       if (told.length > 0 && bytes > BLOCK_ANSWER_BYTES_MAX) break;
       told.push(record.bytes);
-      if (told.length >= BLOCKS_PER_ANSWER_MAX) break;
     }
     return told;
   }

@@ -1,7 +1,7 @@
 /**
- * Brings a node that was away over a catch-up package by the blocks that it missed, as far as peers still have them: a chain from its own
- * tip to the block of the package, which a quorum signed, so that no peer has to be believed. Nothing is executed before the chain is
- * whole. The state that comes of it has to have the package's hash.
+ * Brings a node that was away over a catch-up package by the blocks that it missed, as far as peers still have them: from the block of the
+ * package, which a quorum signed, down to its own tip, each named by the one above it, so that no peer has to be believed and who lies is
+ * known at once. Nothing is executed before the chain is whole. The state that comes of it has to have the package's hash.
  */
 import { equalBytes, type Height, type NodeId, OrreryError, type SubnetId } from "@orrery/base";
 import { blockHash, decodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
@@ -17,42 +17,50 @@ const HELD_BYTES_MAX: number = 1024 * 1024 * 1024;
 
 export interface BlockFetchOptions {
   readonly tip: { readonly height: Height; readonly hash: Uint8Array };
-  readonly catchUp: Pick<CatchUpPackage, "height" | "block" | "stateHash">;
+  readonly catchUp: Pick<CatchUpPackage, "height" | "block">;
   readonly subnetId: SubnetId;
   readonly nodes: readonly { readonly nodeId: NodeId | Uint8Array }[];
   readonly crypto: Pick<MemberCrypto, "verify" | "verifyWhole">;
 }
 
+export type Taken =
+  | { readonly kind: "more" }
+  /** The blocks above the tip, newest first. */
+  | { readonly kind: "whole"; readonly blocks: FinalizedBlock[] }
+  /** Nobody honest tells such. What came before it was taken. */
+  | { readonly kind: "lie"; readonly why: string }
+  /** The chain of the package does not come from this node's tip. */
+  | { readonly kind: "elsewhere" };
+
+const MORE: Taken = { kind: "more" };
+const lie = (why: string): Taken => ({ kind: "lie", why });
+
 export class BlockFetch {
   readonly #options: BlockFetchOptions;
-  #tip: { readonly height: Height; readonly hash: Uint8Array };
-  #blocks: FinalizedBlock[] = [];
+  /** The block that is asked for next. */
+  #next: { readonly height: Height; readonly hash: Uint8Array };
+  readonly #blocks: FinalizedBlock[] = [];
   #bytes = 0;
 
   constructor(options: BlockFetchOptions) {
     this.#options = options;
-    this.#tip = options.tip;
-  }
-
-  get catchUp(): BlockFetchOptions["catchUp"] {
-    return this.#options.catchUp;
+    const { height, block } = options.catchUp;
+    this.#next = { height, hash: blockHash(block) };
   }
 
   /** The height that is asked for next. */
   get next(): Height {
-    return this.#tip.height + 1;
+    return this.#next.height;
   }
 
-  /**
-   * Takes what a peer told; the whole chain once it is here, null before. Blocks that do not go on from the last are left out. When the
-   * chain ends elsewhere than at the package's block, somebody lied on the way, and it begins anew.
-   */
-  take(records: readonly Uint8Array[]): readonly FinalizedBlock[] | null {
-    const { catchUp, tip } = this.#options;
+  /** Takes what a peer told: the block that was asked for, and those below it. */
+  take(records: readonly Uint8Array[]): Taken {
+    const { tip } = this.#options;
     for (const record of records) {
-      const finalized = this.#read(record);
-      if (finalized === null) break;
-      const { block } = finalized.proposal;
+      const finalized = decode(record);
+      if (finalized === null) return lie("what is no block");
+      const fault = this.#faultOf(finalized);
+      if (fault !== null) return lie(fault);
       this.#bytes += record.length;
       if (this.#bytes > HELD_BYTES_MAX)
         throw new OrreryError(
@@ -61,29 +69,25 @@ export class BlockFetch {
             "directory of another node to it",
         );
       this.#blocks.push(finalized);
-      this.#tip = { height: block.height, hash: blockHash(block) };
-      if (block.height < catchUp.height) continue;
-      if (equalBytes(this.#tip.hash, blockHash(catchUp.block))) return this.#blocks;
-      this.#blocks = [];
-      this.#bytes = 0;
-      this.#tip = tip;
-      return null;
+      const { height, parent } = finalized.proposal.block;
+      this.#next = { height: height - 1, hash: parent };
+      if (this.next > tip.height) continue;
+      return equalBytes(parent, tip.hash) ? { kind: "whole", blocks: this.#blocks } : { kind: "elsewhere" };
     }
-    return null;
+    return MORE;
   }
 
-  /** The next block, signed by its maker and with the subnet's tape; null for anything else. */
-  #read(record: Uint8Array): FinalizedBlock | null {
+  /** It is the block that the one above names, signed by its maker and with the subnet's tape. */
+  #faultOf({ proposal, tape }: FinalizedBlock): string | null {
     const { crypto, subnetId, nodes } = this.#options;
-    const finalized = decode(record);
-    if (finalized === null) return null;
-    const { block, signer, signature } = finalized.proposal;
-    if (block.height !== this.next || !equalBytes(block.parent, this.#tip.hash)) return null;
+    const { block, signer, signature } = proposal;
+    const { height, hash } = this.#next;
+    if (!equalBytes(blockHash(block), hash)) return `a block that is not the one of height ${height}`;
     const maker = nodes.findIndex(({ nodeId }) => equalBytes(nodeId, signer));
-    const content = proposalContent(subnetId, block.height, blockHash(block));
-    if (maker < 0 || !crypto.verify(maker, content, signature)) return null;
-    const tape = thresholdContent("tape", subnetId, block.height, new Uint8Array(0));
-    return crypto.verifyWhole("low", tape, finalized.tape) ? finalized : null;
+    if (maker < 0 || !crypto.verify(maker, proposalContent(subnetId, height, hash), signature))
+      return `block ${height} without its maker's signature`;
+    const content = thresholdContent("tape", subnetId, height, new Uint8Array(0));
+    return crypto.verifyWhole("low", content, tape) ? null : `block ${height} with another tape`;
   }
 }
 

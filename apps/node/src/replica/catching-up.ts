@@ -1,7 +1,9 @@
 /**
  * How a node that was away comes to the state of a catch-up package: it asks its peers for the blocks that it missed, in turn, until the
- * chain is whole (`block-fetch.ts`), executes them, and compares what comes of them with the package.
+ * chain is whole (`block-fetch.ts`), executes them, few at a time so that the node goes on with its other work, and compares what comes of them
+ * with the package.
  */
+import { setImmediate } from "node:timers/promises";
 import { equalBytes, type Height } from "@orrery/base";
 import type { FinalizedBlock } from "@orrery/consensus";
 import type { CatchUpPackage, MemberCrypto } from "@orrery/consensus/member";
@@ -13,21 +15,28 @@ import type { Voice } from "./voice.ts";
 const RETRY_MS = 250;
 /** Answers in a row that bring nothing, from all peers in turn: nobody has the blocks any more. */
 const FRUITLESS_MAX = 120;
+/** Blocks that execution has waiting: it is never idle, and memory does not hold them twice. */
+const AHEAD_MAX = 8;
 
 export interface CatchingUpOptions {
-  readonly local: LocalSubnet;
-  readonly crypto: MemberCrypto;
+  readonly local: Pick<LocalSubnet, "info">;
+  readonly crypto: Pick<MemberCrypto, "verify" | "verifyWhole">;
   readonly askBlocks: Voice["askBlocks"];
   /** Makes durable and executes; in order, and without gaps after the node's tip. */
   readonly apply: (finalized: FinalizedBlock) => void;
   /** The state is the package's. */
   readonly onDone: (height: Height) => void;
+  /** A peer told what no honest one does. */
+  readonly onLie: (peer: number, why: string) => void;
   readonly onFailure: (error: unknown) => void;
 }
 
 export class CatchingUp {
   readonly #options: CatchingUpOptions;
   #goal: Pick<CatchUpPackage, "height" | "stateHash"> | null = null;
+  #executed: Height = 0;
+  /** Goes on when something was executed. */
+  #wake: (() => void) | null = null;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
@@ -36,7 +45,10 @@ export class CatchingUp {
   }
 
   /** In place of an earlier package, if one was under way. */
-  begin(catchUp: CatchUpPackage, tip: { readonly height: Height; readonly hash: Uint8Array }): void {
+  begin(
+    catchUp: Pick<CatchUpPackage, "height" | "block" | "stateHash">,
+    tip: { readonly height: Height; readonly hash: Uint8Array },
+  ): void {
     this.#goal = catchUp;
     const { local, crypto, onFailure } = this.#options;
     // A state that is another one at a height of the past cannot be made good by later blocks.
@@ -46,11 +58,14 @@ export class CatchingUp {
     }
     const { subnetId, nodes } = local.info;
     const fetch = new BlockFetch({ tip, catchUp, subnetId, nodes, crypto });
-    this.#run(fetch, catchUp).catch(onFailure);
+    const isOver = (): boolean => this.#stopped || this.#goal !== catchUp;
+    this.#run(fetch, tip.height, isOver).catch(onFailure);
   }
 
   /** `stateHash`: of the whole state, at catch-up heights. */
   executed(height: Height, stateHash: Uint8Array | null): void {
+    this.#executed = height;
+    this.#goOn();
     const goal = this.#goal;
     if (goal === null || height !== goal.height || stateHash === null) return;
     this.#goal = null;
@@ -61,24 +76,49 @@ export class CatchingUp {
   stop(): void {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#goOn();
   }
 
-  async #run(fetch: BlockFetch, catchUp: CatchUpPackage): Promise<void> {
-    const own = fetch.next - 1;
+  async #run(fetch: BlockFetch, own: Height, isOver: () => boolean): Promise<void> {
+    const top = fetch.next;
+    const liars = new Set<number>();
     let fruitless = 0;
-    while (!this.#stopped && this.#goal === catchUp) {
+    while (!isOver()) {
       const from = fetch.next;
-      const records = await this.#options.askBlocks(from);
-      if (this.#stopped || this.#goal !== catchUp) return;
-      const chain = records === null ? null : fetch.take(records);
-      if (chain !== null) {
-        for (const finalized of chain) this.#options.apply(finalized);
-        return;
+      const told = await this.#options.askBlocks(from, liars);
+      if (isOver()) return;
+      const taken = told === null ? null : fetch.take(told.records);
+      if (taken?.kind === "elsewhere") throw diverged(own);
+      if (taken?.kind === "whole") return await this.#apply(taken.blocks, isOver);
+      if (told !== null && taken?.kind === "lie") {
+        this.#options.onLie(told.peer, taken.why);
+        liars.add(told.peer);
       }
-      fruitless = fetch.next > from ? 0 : fruitless + 1;
-      if (fruitless > FRUITLESS_MAX) throw behind(own, catchUp.height);
+      fruitless = fetch.next < from ? 0 : fruitless + 1;
+      if (fruitless > FRUITLESS_MAX) throw behind(own, top);
       if (fruitless > 0) await this.#pause();
     }
+  }
+
+  /** Blocks newest first; each is let go of when it is execution's. */
+  async #apply(blocks: FinalizedBlock[], isOver: () => boolean): Promise<void> {
+    for (let next = blocks.pop(); next !== undefined; next = blocks.pop()) {
+      while (next.proposal.block.height > this.#executed + AHEAD_MAX) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        if (isOver()) return;
+      }
+      this.#options.apply(next);
+      await setImmediate();
+      if (isOver()) return;
+    }
+  }
+
+  #goOn(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
   }
 
   #pause(): Promise<void> {

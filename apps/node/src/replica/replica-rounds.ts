@@ -124,6 +124,7 @@ class Replica implements ReplicaRounds {
       askBlocks: options.voice.askBlocks,
       apply: (finalized) => this.#apply(finalized),
       onDone: (height) => this.#member.tell({ kind: "synced", height }),
+      onLie: (peer, why) => this.#blame(peer, why),
       onFailure: (error) => this.#fail(error),
     });
     const { catchUpInterval } = options.genesis;

@@ -48,8 +48,13 @@ export interface Voice {
   withdraw(requestId: string): void;
   /** What judging a peer's words cost, microseconds; `isInvalid`: no honest peer says such. */
   report(peer: number, cost: number, isInvalid: boolean): void;
-  /** Finalized blocks from a height on, as records of a block log; null when nobody tells. */
-  askBlocks(from: Height): Promise<readonly Uint8Array[] | null>;
+  /** Finalized blocks from a height on down, as records of a block log; null when nobody tells. Members to avoid are asked if there are no others. */
+  askBlocks(from: Height, avoid: ReadonlySet<number>): Promise<ToldBlocks | null>;
+}
+
+export interface ToldBlocks {
+  readonly peer: number;
+  readonly records: readonly Uint8Array[];
 }
 
 /** A replica as its peers know it. */
@@ -59,8 +64,13 @@ export interface Listener {
   hearIngress(peer: number, envelope: Uint8Array): void;
   /** Whether a message waits here or is ordered; by request id. */
   knowsIngress(requestId: string): boolean;
-  /** Of its block log, from a height on, as much as an answer holds; none when it does not have the first. */
+  /** Of its block log, from a height on down, as much as an answer holds; none when it does not have the first. */
   tellBlocks(from: Height): Promise<readonly Uint8Array[]>;
+}
+
+interface Answer {
+  readonly peer: number;
+  readonly body: Uint8Array;
 }
 
 /** Peers that come and go, or are not let in. */
@@ -86,7 +96,7 @@ export class Conversation {
   readonly #options: ConversationOptions;
   #listeners: readonly Listener[] = [];
   #peers: Peers | null = null;
-  readonly #questions = new Map<string, (body: Uint8Array | null) => void>();
+  readonly #questions = new Map<string, (answer: Answer | null) => void>();
   #asked = 0;
 
   constructor(options: ConversationOptions) {
@@ -146,7 +156,7 @@ export class Conversation {
       withdraw: (requestId) => this.#peers?.retract(ingressOf(subnet), requestId),
       report: (peer, cost, isInvalid) =>
         this.#peers?.report(idOf(peer), Math.min(COST_MAX, Math.round(cost)), isInvalid),
-      askBlocks: (from) => this.#askBlocks(subnet, from),
+      askBlocks: (from, avoid) => this.#askBlocks(subnet, from, avoid),
     };
   }
 
@@ -183,7 +193,7 @@ export class Conversation {
         void this.#tell(effect);
         return;
       case "answered":
-        this.#settle(effect.id, effect.body);
+        this.#settle(effect.id, { peer: Number(effect.peer), body: effect.body });
         return;
       case "unanswered":
         this.#settle(effect.id, null);
@@ -215,23 +225,29 @@ export class Conversation {
     }
   }
 
-  async #askBlocks(subnet: SubnetIndex, from: Height): Promise<readonly Uint8Array[] | null> {
+  async #askBlocks(
+    subnet: SubnetIndex,
+    from: Height,
+    avoid: ReadonlySet<number>,
+  ): Promise<ToldBlocks | null> {
     const id = `blocks/${subnet}/${this.#asked++}`;
-    const body = await new Promise<Uint8Array | null>((resolve) => {
+    const { addresses, self } = this.#options;
+    const others = [...addresses.keys()].filter((place) => place !== self && !avoid.has(place));
+    const answer = await new Promise<Answer | null>((resolve) => {
       this.#questions.set(id, resolve);
       this.#peers?.ask({
         id,
         service: blocksOf(subnet),
         body: encodeCborBare(from),
-        peers: null,
+        peers: avoid.size === 0 || others.length === 0 ? null : others.map(idOf),
         timeoutMs: BLOCKS_TIMEOUT_MS,
       });
     });
-    return body === null ? null : readBlocks(body);
+    return answer === null ? null : { peer: answer.peer, records: readBlocks(answer.body) };
   }
 
-  #settle(id: string, body: Uint8Array | null): void {
-    this.#questions.get(id)?.(body);
+  #settle(id: string, answer: Answer | null): void {
+    this.#questions.get(id)?.(answer);
     this.#questions.delete(id);
   }
 }
@@ -257,13 +273,13 @@ function readHeight(body: Uint8Array): Height | null {
   }
 }
 
-/** Null for what is no list of blocks. */
-function readBlocks(body: Uint8Array): readonly Uint8Array[] | null {
+/** What is no list of blocks is read as a block, which it is not either: whoever takes it finds that out. */
+function readBlocks(body: Uint8Array): readonly Uint8Array[] {
   try {
     const list = decodeCbor(body);
-    if (!Array.isArray(list) || list.length > BLOCKS_PER_ANSWER_MAX) return null;
-    return list.every((each) => each instanceof Uint8Array) ? list : null;
+    const isList = Array.isArray(list) && list.length > 0 && list.length <= BLOCKS_PER_ANSWER_MAX;
+    return isList && list.every((each) => each instanceof Uint8Array) ? list : [body];
   } catch {
-    return null;
+    return [body];
   }
 }

@@ -1,0 +1,97 @@
+/** A node that was away: whatever one peer tells it, it comes to the package by what the others tell, and never has more under way than a little. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { equalBytes, type Height, OrreryError } from "@orrery/base";
+import { encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import { CatchingUp } from "./catching-up.ts";
+import { chain, crypto, type Made, nodes, ORIGIN, subnetId } from "./chain.testkit.ts";
+
+const LENGTH = 60;
+const PER_ANSWER = 7;
+const STATE = new Uint8Array(32).fill(8);
+const honest = chain(LENGTH);
+const forged = chain(LENGTH, 1);
+const local = { info: { subnetId, nodes } } as unknown as Pick<LocalSubnet, "info">;
+const last = (made: readonly Made[]): Made => made.at(-1) as Made;
+
+/** Peers 1 and 2 are honest, 3 tells what `lie` says, and is asked first as long as it is not to be avoided. */
+function node(lie: (from: Height) => readonly Uint8Array[]) {
+  const applied: FinalizedBlock[] = [];
+  const liars: number[] = [];
+  const outcome = Promise.withResolvers<Height>();
+  let asked = 0;
+  const records = (from: Height): readonly Uint8Array[] =>
+    honest
+      .slice(Math.max(0, from - PER_ANSWER), from)
+      .reverse()
+      .map(({ record }) => record);
+  const catchingUp = new CatchingUp({
+    local,
+    crypto,
+    askBlocks: async (from, avoid) => {
+      asked++;
+      const peer = avoid.has(3) ? 1 : 3;
+      return { peer, records: peer === 3 ? lie(from) : records(from) };
+    },
+    apply: (finalized) => applied.push(finalized),
+    onDone: outcome.resolve,
+    onLie: (peer) => liars.push(peer),
+    onFailure: outcome.reject,
+  });
+  const catchUp = { height: LENGTH, block: last(honest).block, stateHash: STATE };
+  return { catchingUp, catchUp, applied, liars, outcome: outcome.promise, asked: () => asked };
+}
+
+/** Execution, one block a turn, counts how many it ever had waiting. */
+async function execute({ catchingUp, applied }: ReturnType<typeof node>): Promise<number> {
+  let most = 0;
+  for (let height = 1; height <= LENGTH; height++) {
+    while (applied.length < height) await setImmediate();
+    most = Math.max(most, applied.length - height + 1);
+    for (let turns = 0; turns < 3; turns++) await setImmediate();
+    catchingUp.executed(height, height === LENGTH ? STATE : null);
+  }
+  return most;
+}
+
+const lies: readonly (readonly [string, (from: Height) => readonly Uint8Array[]])[] = [
+  ["another chain", (from) => [(forged[from - 1] as Made).record]],
+  ["what is no block", () => [Uint8Array.of(1)]],
+  [
+    "the right block with another tape",
+    (from) => {
+      const { block } = honest[from - 1] as Made;
+      const signer = nodes[from % nodes.length] as (typeof nodes)[number];
+      const proposal = { block, signer: signer.nodeId, signature: new Uint8Array(32) };
+      return [encodeFinalizedBlock({ proposal, tape: new Uint8Array(32) })];
+    },
+  ],
+];
+
+for (const [what, lie] of lies) {
+  test(`a peer that tells ${what} is known at once, and avoided`, async () => {
+    const away = node(lie);
+    away.catchingUp.begin(away.catchUp, { height: 0, hash: ORIGIN });
+    const [most, height] = await Promise.all([execute(away), away.outcome]);
+    assert.equal(height, LENGTH);
+    assert.deepEqual(away.liars, [3]);
+    assert.equal(away.asked(), 1 + Math.ceil(LENGTH / PER_ANSWER));
+    assert.ok(
+      away.applied.every(({ proposal }, i) =>
+        equalBytes(proposal.block.parent, honest[i]?.block.parent ?? STATE),
+      ),
+    );
+    assert.ok(most <= 8, `${most} blocks waited for execution`);
+  });
+}
+
+test("a chain that does not come from the node's tip ends in words, not in asking for ever", async () => {
+  const away = node((from) => [(honest[from - 1] as Made).record]);
+  away.catchingUp.begin(away.catchUp, { height: 0, hash: STATE });
+  await assert.rejects(
+    away.outcome,
+    (error) => error instanceof OrreryError && error.code === "state_diverged",
+  );
+});
