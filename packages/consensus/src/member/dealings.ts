@@ -11,6 +11,7 @@ import {
   encodeCborBare,
   type Height,
   OrreryError,
+  type SubnetId,
 } from "@orrery/base";
 import { type DealingArtifact, dealingContent, type HashKey } from "./artifacts.ts";
 import type { DutyView } from "./duties.ts";
@@ -23,7 +24,7 @@ import {
   type Summary,
   summaryAfter,
 } from "./summary.ts";
-import type { DkgConfig, KeySet } from "./types.ts";
+import type { DkgConfig, KeySet, MemberCrypto } from "./types.ts";
 
 type View = Pick<DutyView, "pool" | "environment" | "schedule">;
 
@@ -101,17 +102,29 @@ export function deal(view: View): readonly DealingArtifact[] {
 
 export type DealingVerdict = "valid" | "later" | { readonly invalid: string };
 
+/** Dealings whose dealer signed them: a host may take many steps to judge them. */
+const signed = new WeakMap<MemberCrypto, WeakSet<DealingArtifact>>();
+
+function isSigned(subnetId: SubnetId, crypto: MemberCrypto, artifact: DealingArtifact): boolean {
+  const known = signed.get(crypto) ?? new WeakSet();
+  if (known.has(artifact)) return true;
+  signed.set(crypto, known);
+  if (!crypto.verify(artifact.signer, dealingContent(subnetId, artifact), artifact.signature)) return false;
+  known.add(artifact);
+  return true;
+}
+
 /** `interval`: the one that it is said to be of. */
 function judgeDealing(view: View, interval: IntervalContext, artifact: DealingArtifact): DealingVerdict {
   const { environment, schedule } = view;
-  const { height, keys, signer, dealing, signature } = artifact;
+  const { height, keys, signer, dealing } = artifact;
   const place = schedule.at(interval.start);
   const config = configFor(view, interval, keys);
   if (place === null || config === null || environment.intervals === undefined) return "later";
   if (height !== interval.start + 1) return { invalid: "its dealing is of another interval" };
   if (signer < 0 || signer >= place.members) return { invalid: "its dealer is not a member" };
-  const message = dealingContent(environment.config.subnetId, { height, keys, dealing });
-  if (!place.crypto.verify(signer, message, signature)) return { invalid: "its dealer did not sign it" };
+  if (!isSigned(environment.config.subnetId, place.crypto, artifact))
+    return { invalid: "its dealer did not sign it" };
   const verdict = environment.intervals.dkg.verifyDealing(config, signer, dealing);
   if (verdict === "later") return verdict;
   return verdict ? "valid" : { invalid: "the dealing is wrong" };
@@ -132,13 +145,38 @@ interface ChainEnd {
   readonly hash: Uint8Array;
 }
 
+/** Of dealings in blocks: they are looked at for every block above. */
+const decoded = new WeakMap<Uint8Array, DealingArtifact>();
+
+function dealingFrom(bytes: Uint8Array): DealingArtifact {
+  const known = decoded.get(bytes);
+  if (known !== undefined) return known;
+  const dealing = decodeDealing(bytes);
+  decoded.set(bytes, dealing);
+  return dealing;
+}
+
+/** In the blocks of an interval up to each of its blocks. */
+const dealtUpTo = new WeakMap<Block, readonly DealingArtifact[]>();
+
 /** In the blocks of the interval up to `tip`, oldest first. */
 function dealingsIn(pool: Pool, interval: IntervalContext, tip: ChainEnd): readonly DealingArtifact[] {
-  return pool
-    .chain(tip.height, tip.hash, interval.start)
-    .flatMap(({ payload }) => payload.dealings ?? [])
-    .map(decodeDealing)
-    .reverse();
+  const above: Block[] = [];
+  let dealt: readonly DealingArtifact[] = [];
+  for (const block of pool.descend(tip.height, tip.hash, interval.start)) {
+    const known = dealtUpTo.get(block);
+    if (known !== undefined) {
+      dealt = known;
+      break;
+    }
+    above.push(block);
+  }
+  for (const block of above.reverse()) {
+    const { dealings } = block.payload;
+    if (dealings !== undefined) dealt = [...dealt, ...dealings.map(dealingFrom)];
+    dealtUpTo.set(block, dealt);
+  }
+  return dealt;
 }
 
 /** For the next block: of this member's pool, what the chain has not. */
@@ -167,13 +205,14 @@ export function judgeDealings(
   tip: ChainEnd,
   dealings: readonly Uint8Array[],
 ): DealingVerdict {
+  if (dealings.length === 0) return "valid";
   const there = new Set(
     dealingsIn(view.pool, interval, tip).map(({ keys, signer }) => dealingKey(keys, signer)),
   );
   for (const bytes of dealings) {
     let dealing: DealingArtifact;
     try {
-      dealing = decodeDealing(bytes);
+      dealing = dealingFrom(bytes);
     } catch (error) {
       return { invalid: (error as Error).message };
     }

@@ -165,16 +165,19 @@ export class Pool {
 
   /** Blocks from `hash` at `height` down to, but without, `floor`, or where the member started; nearest first. */
   chain(height: Height, hash: Uint8Array, floor: Height): readonly Block[] {
-    const blocks: Block[] = [];
+    return [...this.descend(height, hash, floor)];
+  }
+
+  /** The blocks of `chain`, each when it is looked at. */
+  *descend(height: Height, hash: Uint8Array, floor: Height): Generator<Block, void> {
     let [at, wanted] = [height, hash];
     while (at > floor && at > this.start.tip.height) {
       const proposal = this.#rounds.get(at)?.proposals.get(toHex(wanted));
       assert(proposal !== undefined, `the parent at height ${at} of a block in the pool is missing`);
-      blocks.push(proposal.block);
+      yield proposal.block;
       wanted = proposal.block.parent;
       at--;
     }
-    return blocks;
   }
 
   addNotarization(vote: Vote): void {
