@@ -130,20 +130,25 @@ export class Intake {
 
   /** Heights at which something can follow from what came since. */
   judgeWaiting(): void {
-    const { pool, delivered } = this.#outlet.view();
+    const { pool, delivered, schedule } = this.#outlet.view();
     const { finalizedHeight, beaconHeight, certifiedHeight } = pool;
     const floor = Math.min(finalizedHeight, beaconHeight, certifiedHeight, delivered);
-    for (let height = floor + 1; height <= this.#reach; height++) {
-      for (const waiting of this.#waiting.at(height)) {
-        if (!this.#waiting.isHere(waiting)) continue;
-        const view = this.#view();
-        const before = waiting.signed;
-        const verdict = isStale(view, waiting.artifact) ? "stale" : this.#judge(view, waiting);
-        if (!before && waiting.signed) this.#waiting.keepOnly(waiting);
-        if (verdict === "later") continue;
-        this.#waiting.drop(waiting);
-        this.#conclude(waiting.artifact, waiting.from, verdict);
-      }
+    // Dealings stand at the first height of their interval and are of use until its end.
+    const start = schedule.startOf(finalizedHeight);
+    if (start !== null && start + 1 <= floor) this.#judgeAt(start + 1);
+    for (let height = floor + 1; height <= this.#reach; height++) this.#judgeAt(height);
+  }
+
+  #judgeAt(height: Height): void {
+    for (const waiting of this.#waiting.at(height)) {
+      if (!this.#waiting.isHere(waiting)) continue;
+      const view = this.#view();
+      const before = waiting.signed;
+      const verdict = isStale(view, waiting.artifact) ? "stale" : this.#judge(view, waiting);
+      if (!before && waiting.signed) this.#waiting.keepOnly(waiting);
+      if (verdict === "later") continue;
+      this.#waiting.drop(waiting);
+      this.#conclude(waiting.artifact, waiting.from, verdict);
     }
   }
 

@@ -26,6 +26,8 @@ export interface Schedule {
   startOf(height: Height): Height | null;
   /** A summary block is final. */
   begin(start: Height, summary: Summary): void;
+  /** Whether the height is below all that is known: its interval is over. */
+  isForgotten(height: Height): boolean;
   /** Intervals that end below are over. */
   forget(below: Height): void;
 }
@@ -41,6 +43,7 @@ export function fixedSchedule({ config, crypto }: MemberEnvironment): Schedule {
     isSummary: (height) => height % catchUpInterval === 0,
     nextSummary: (height) => startOf(height) + catchUpInterval,
     startOf,
+    isForgotten: () => false,
     begin: () => {},
     forget: () => {},
   };
@@ -112,6 +115,11 @@ class SummarySchedule implements Schedule {
 
   startOf(height: Height): Height | null {
     return this.#of(height)?.start ?? null;
+  }
+
+  isForgotten(height: Height): boolean {
+    const [lowest] = this.#intervals;
+    return lowest !== undefined && height < lowest.start;
   }
 }
 

@@ -69,7 +69,8 @@ export function isStale(
     case "catch_up_share":
       return height <= pool.catchUpHeight;
     case "dealing":
-      return schedule.startOf(height) !== null && schedule.nextSummary(height) <= pool.finalizedHeight;
+      if (schedule.startOf(height) === null) return schedule.isForgotten(height);
+      return schedule.nextSummary(height) <= pool.finalizedHeight;
     default:
       return height <= pool.finalizedHeight;
   }

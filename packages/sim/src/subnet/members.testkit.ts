@@ -7,6 +7,7 @@ import type { SubnetId } from "@orrery/base";
 import {
   type Artifact,
   artifactId,
+  type Dkg,
   heightOf,
   type Kept,
   Member,
@@ -14,8 +15,11 @@ import {
   type MemberEffect,
   type MemberInput,
   type Start,
+  type Summary,
 } from "@orrery/consensus/member";
+import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
+import { nodeIdOf } from "./sim-registry.ts";
 
 const MEMBERS = 4;
 const INTERVAL = 10;
@@ -31,11 +35,28 @@ const START: Start = {
   beacon: new Uint8Array(32),
 };
 
+const FIRST_SUMMARY: Summary = {
+  length: INTERVAL,
+  nextLength: INTERVAL,
+  halts: false,
+  current: new IdealDkg(1, new IdealKeys(1, MEMBERS)).genesis(
+    Array.from({ length: MEMBERS }, (_, index) => nodeIdOf(index)),
+    1,
+  ),
+  next: null,
+};
+
+export interface MembersOptions {
+  /** Key generation of a member, made of the ideal one. */
+  readonly intervals?: (self: number, ideal: Dkg) => Dkg;
+}
+
 /** The state of a height, whole and by its root. */
 export const stateOf = (height: number): Uint8Array => new Uint8Array(32).fill(height % 250);
 
 export class Members {
   readonly #keys = new IdealKeys(1, MEMBERS);
+  readonly #dkg = new IdealDkg(1, this.#keys);
   readonly all: Member[];
   /** Everything published, with its sender. */
   readonly said: { readonly from: number; readonly artifact: Artifact }[] = [];
@@ -47,7 +68,11 @@ export class Members {
   /** Whether an artifact arrives. */
   arrives: (to: number, artifact: Artifact) => boolean = () => true;
 
-  constructor() {
+  readonly #intervals: MembersOptions["intervals"];
+
+  /** `intervals`: members that deal keys to themselves. */
+  constructor({ intervals }: MembersOptions = {}) {
+    this.#intervals = intervals;
     this.all = Array.from({ length: MEMBERS }, (_, self) => this.make(self));
   }
 
@@ -57,14 +82,19 @@ export class Members {
 
   make(self: number, kept?: Kept): Member {
     const rules = { unitDelayNs: 1_000n * MS, initialNotaryDelayNs: 300n * MS, catchUpInterval: INTERVAL };
+    const nodeId = nodeIdOf(self);
+    const { current } = FIRST_SUMMARY;
+    const record = { members: current.members, intervalLength: INTERVAL, halts: false };
+    const dkg = this.#intervals?.(self, this.#dkg.of(nodeId));
     return new Member(
       {
+        ...(dkg === undefined ? {} : { intervals: { nodeId, dkg, record: () => record } }),
         config: { subnetId: SUBNET, self, members: MEMBERS, rules },
         crypto: this.crypto(self),
         payloads: { build: () => ({ ingress: [] }), judge: () => ({ kind: "valid" }) },
         registryVersion: () => 1,
       },
-      START,
+      dkg === undefined ? START : { ...START, summary: FIRST_SUMMARY },
       kept,
     );
   }
