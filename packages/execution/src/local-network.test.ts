@@ -1,10 +1,17 @@
 /** Ranges of a local network: every id has one subnet, and the ids that programs know are where they are looked for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type CanisterId, canisterIdFromIndex, principalFromText, principalToText } from "@orrery/base";
+import {
+  type CanisterId,
+  canisterIdFromIndex,
+  principalFromText,
+  principalToText,
+  toHex,
+} from "@orrery/base";
 import { decodeRanges, encodeRanges, rangesContain } from "@orrery/crypto";
 import fc from "fast-check";
 import {
+  deriveLocalKeys,
   FIRST_CANISTER,
   LOCAL_CHAIN_KEYS,
   LOCAL_SUBNETS_MAX,
@@ -93,4 +100,32 @@ test("the second subnet of a local network holds the chain keys, or the only one
     }
   }
   assert.equal(LOCAL_CHAIN_KEYS.length, 12);
+});
+
+test("a subnet's key is derived once, however many nodes it has", () => {
+  const derived: string[] = [];
+  const bls = {
+    publicKey(secret: Uint8Array): Uint8Array {
+      derived.push(toHex(secret));
+      return makers.bls.publicKey(secret);
+    },
+  };
+  const subnets = [0, 1].map(() => ({ type: "application" as const, feeSize: 13, nodes: 4 }));
+  const network = localNetwork({
+    seed: new Uint8Array(32),
+    subnets,
+    local: true,
+    makers: { ...makers, bls },
+    self: 2,
+  });
+  assert.deepEqual([derived.length, new Set(derived).size], [2, 2]);
+  for (const [index, { info }] of network.entries()) {
+    const ids = info.nodes.map(
+      (_, place) => deriveLocalKeys(new Uint8Array(32), makers, index, place).nodeId,
+    );
+    assert.deepEqual(
+      info.nodes.map(({ nodeId }) => nodeId),
+      ids,
+    );
+  }
 });

@@ -53,16 +53,21 @@ export const LOCAL_CHAIN_KEYS: readonly ChainKeyId[] = CHAIN_KEY_NAMES.flatMap((
   { kind: "vetkd", curve: "bls12_381_g2", name },
 ]);
 
-export interface LocalKeys {
+interface SubnetKeys {
   readonly subnetSecret: Uint8Array;
   /** DER, 133 bytes. */
   readonly subnetPublicKey: Uint8Array;
   readonly subnetId: SubnetId;
+}
+
+interface NodeKeys {
   readonly nodeSecret: Uint8Array;
   /** DER Ed25519. */
   readonly nodePublicKey: Uint8Array;
   readonly nodeId: NodeId;
 }
+
+export interface LocalKeys extends SubnetKeys, NodeKeys {}
 
 export interface KeyMakers {
   readonly bls: Pick<Bls, "publicKey">;
@@ -77,16 +82,27 @@ export function deriveLocalKeys(
   subnetIndex = 0,
   nodeIndex = 0,
 ): LocalKeys {
-  const derive = (purpose: string): Uint8Array =>
-    hkdfSha256(seed, utf8(`orrery ${purpose}`), new Uint8Array(0), SEED_BYTES);
-  const subnetSecret = secretFromSeed(derive(`subnet ${subnetIndex} threshold key`));
+  return { ...subnetKeys(seed, makers, subnetIndex), ...nodeKeys(seed, makers, subnetIndex, nodeIndex) };
+}
+
+function derive(seed: Uint8Array, purpose: string): Uint8Array {
+  return hkdfSha256(seed, utf8(`orrery ${purpose}`), new Uint8Array(0), SEED_BYTES);
+}
+
+function subnetKeys(seed: Uint8Array, makers: KeyMakers, subnetIndex: number): SubnetKeys {
+  const subnetSecret = secretFromSeed(derive(seed, `subnet ${subnetIndex} threshold key`));
   const subnetPublicKey = blsToDer(makers.bls.publicKey(subnetSecret));
-  const nodeSecret = derive(`subnet ${subnetIndex} node ${nodeIndex} key`);
-  const nodePublicKey = makers.ed25519PublicKeyDer(nodeSecret);
   return {
     subnetSecret,
     subnetPublicKey,
     subnetId: selfAuthenticating(subnetPublicKey) as Principal as SubnetId,
+  };
+}
+
+function nodeKeys(seed: Uint8Array, makers: KeyMakers, subnetIndex: number, nodeIndex: number): NodeKeys {
+  const nodeSecret = derive(seed, `subnet ${subnetIndex} node ${nodeIndex} key`);
+  const nodePublicKey = makers.ed25519PublicKeyDer(nodeSecret);
+  return {
     nodeSecret,
     nodePublicKey,
     nodeId: selfAuthenticating(nodePublicKey) as Principal as NodeId,
@@ -150,9 +166,7 @@ export function localNetwork(options: {
         // One that is alone holds every id.
         routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
         allocation: allocationOf(index, subnets.length),
-        nodes: nodesOf(nodes, (place) =>
-          place === self ? own : deriveLocalKeys(seed, makers, index, place),
-        ),
+        nodes: nodesOf(nodes, (place) => (place === self ? own : nodeKeys(seed, makers, index, place))),
         ...chainKeysOf(index),
         ...(admins === undefined || admins.length === 0 ? {} : { admins }),
       },
@@ -160,7 +174,7 @@ export function localNetwork(options: {
   });
 }
 
-function nodesOf(count: number, keysOf: (place: number) => LocalKeys): SubnetInfo["nodes"] {
+function nodesOf(count: number, keysOf: (place: number) => NodeKeys): SubnetInfo["nodes"] {
   return Array.from({ length: count }, (_, place) => {
     const { nodeId, nodePublicKey } = keysOf(place);
     return { nodeId, publicKey: nodePublicKey };
