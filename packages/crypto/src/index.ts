@@ -124,6 +124,7 @@ export {
 export {
   createSoleSigner,
   createThresholdSigner,
+  sharesOf,
   type ThresholdSigner,
   type ThresholdSignerOptions,
 } from "./threshold.ts";

@@ -3,8 +3,9 @@
  * polynomial, any `threshold` shares give the one signature of the subnet's key. A subnet of one node is the
  * case threshold 1, index 1, on the same code.
  */
-import { err, ok, type Result } from "@orrery/base";
-import type { Bls, SignatureShare } from "./bls.ts";
+import { assert, err, ok, type Result } from "@orrery/base";
+import { BLS_SECRET_BYTES, type Bls, bigintFromBytes, bigintToBytes, type SignatureShare } from "./bls.ts";
+import { evaluate } from "./dkg/polynomial.ts";
 
 export interface ThresholdSigner {
   /** The subnet's key, 96 bytes. */
@@ -35,16 +36,36 @@ export function createThresholdSigner(options: ThresholdSignerOptions): Threshol
     publicKey,
     threshold,
     signShare: (message) => ({ index, signature: bls.sign(secretShare, message) }),
-    combine(shares) {
-      if (shares.length < threshold) return err(`${shares.length} shares where ${threshold} are needed`);
-      try {
-        return ok(bls.combine(shares.slice(0, threshold)));
-      } catch (cause) {
-        return err((cause as Error).message);
-      }
-    },
+    combine: (shares) => combineShares(bls, threshold, shares),
     verify: (message, signature) => bls.verify(publicKey, message, signature),
   };
+}
+
+/** The signature of at least `threshold` shares, or why there is none. */
+export function combineShares(
+  bls: Pick<Bls, "combine">,
+  threshold: number,
+  shares: readonly SignatureShare[],
+): Result<Uint8Array, string> {
+  if (shares.length < threshold) return err(`${shares.length} shares where ${threshold} are needed`);
+  try {
+    return ok(bls.combine(shares.slice(0, threshold)));
+  } catch (cause) {
+    return err((cause as Error).message);
+  }
+}
+
+/**
+ * What each of so many members signs with, 32 bytes: the values at 1, 2 and on of the polynomial whose coefficients are these secrets.
+ * The first is the key that as many shares sign for as there are coefficients.
+ */
+export function sharesOf(coefficients: readonly Uint8Array[], members: number): readonly Uint8Array[] {
+  const polynomial = coefficients.map(bigintFromBytes);
+  return Array.from({ length: members }, (_, i) => {
+    const share = evaluate(polynomial, BigInt(i + 1));
+    assert(share !== 0n, "a share is not zero");
+    return bigintToBytes(share, BLS_SECRET_BYTES);
+  });
 }
 
 /**

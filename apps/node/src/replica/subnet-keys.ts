@@ -6,12 +6,12 @@
 import { assert, utf8 } from "@orrery/base";
 import { faultsOf, type KeySet, type MemberCrypto, quorumOf } from "@orrery/consensus/member";
 import {
-  BLS_ORDER,
   BLS_SECRET_BYTES,
   type Bls,
   hkdfSha256,
   parsePublicKeyDer,
   secretFromSeed,
+  sharesOf,
 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createNodeSigner } from "@orrery/host";
@@ -29,32 +29,14 @@ interface Shared {
   readonly publicShares: readonly Uint8Array[];
 }
 
-function toNumber(bytes: Uint8Array): bigint {
-  return bytes.reduce((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
-}
-
-function toSecret(value: bigint): Uint8Array {
-  const hex = value.toString(16).padStart(2 * BLS_SECRET_BYTES, "0");
-  return Uint8Array.from({ length: BLS_SECRET_BYTES }, (_, i) =>
-    Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16),
-  );
-}
-
-/** The polynomial's value at a node's place, from 1. */
-function shareAt(coefficients: readonly bigint[], place: number): Uint8Array {
-  const value = coefficients.reduceRight((sum, each) => (sum * BigInt(place) + each) % BLS_ORDER, 0n);
-  assert(value !== 0n, "a share is not zero");
-  return toSecret(value);
-}
-
 function share(
   bls: Pick<Bls, "publicKey">,
-  coefficients: readonly bigint[],
+  coefficients: readonly Uint8Array[],
   { self, nodes }: { readonly self: number; readonly nodes: number },
 ): Shared {
-  const shares = Array.from({ length: nodes }, (_, index) => shareAt(coefficients, index + 1));
+  const shares = sharesOf(coefficients, nodes);
   return {
-    publicKey: bls.publicKey(toSecret(coefficients[0] as bigint)),
+    publicKey: bls.publicKey(coefficients[0] as Uint8Array),
     own: shares[self] as Uint8Array,
     publicShares: shares.map((secret) => bls.publicKey(secret)),
   };
@@ -75,20 +57,18 @@ export interface SeedKeysOptions {
 export function keysFromSeed({ bls, seed, subnet, local, self }: SeedKeysOptions): SubnetKeys {
   const { keys, info } = local;
   const nodes = info.nodes.length;
-  const derive = (purpose: string): bigint =>
-    toNumber(
-      secretFromSeed(
-        hkdfSha256(seed, utf8(`orrery subnet ${subnet} ${purpose}`), new Uint8Array(0), BLS_SECRET_BYTES),
-      ),
+  const derive = (purpose: string): Uint8Array =>
+    secretFromSeed(
+      hkdfSha256(seed, utf8(`orrery subnet ${subnet} ${purpose}`), new Uint8Array(0), BLS_SECRET_BYTES),
     );
-  const coefficients = (name: KeySet, first: bigint, degree: number): readonly bigint[] => [
+  const coefficients = (name: KeySet, first: Uint8Array, degree: number): readonly Uint8Array[] => [
     first,
     ...Array.from({ length: degree }, (_, i) => derive(`${name} coefficient ${i + 1}`)),
   ];
   const place = { self, nodes };
   const sets: Readonly<Record<KeySet, Shared>> = {
     low: share(bls, coefficients("low", derive("low key"), faultsOf(nodes)), place),
-    high: share(bls, coefficients("high", toNumber(keys.subnetSecret), quorumOf(nodes) - 1), place),
+    high: share(bls, coefficients("high", keys.subnetSecret, quorumOf(nodes) - 1), place),
   };
   const nodeKeys = info.nodes.map(({ publicKey }) => rawKey(publicKey));
   return { crypto: memberCrypto({ bls, sets, nodeKeys, sign: createNodeSigner(keys.nodeSecret) }) };

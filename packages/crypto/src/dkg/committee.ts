@@ -2,9 +2,9 @@
  * Threshold signatures by the members of a transcript. A committee verifies shares and signatures for everybody; a member that opened its share
  * signs too.
  */
-import { err, ok, type Result } from "@orrery/base";
+import type { Result } from "@orrery/base";
 import type { Bls, SignatureShare } from "../bls.ts";
-import { createThresholdSigner, type ThresholdSigner } from "../threshold.ts";
+import { combineShares, createThresholdSigner, type ThresholdSigner } from "../threshold.ts";
 import type { Curve } from "./curve.ts";
 import { type LoadedShare, publicKeyOf, publicShare, type Transcript } from "./transcript.ts";
 
@@ -52,14 +52,7 @@ export function createCommittee(options: {
       const key = keyOf(index);
       return key !== null && bls.verify(key, message, signature);
     },
-    combine(shares) {
-      if (shares.length < threshold) return err(`${shares.length} shares where ${threshold} are needed`);
-      try {
-        return ok(bls.combine(shares.slice(0, threshold)));
-      } catch (cause) {
-        return err((cause as Error).message);
-      }
-    },
+    combine: (shares) => combineShares(bls, threshold, shares),
     verify: (message, signature) => bls.verify(publicKey, message, signature),
     signer: ({ index, secretShare }) =>
       createThresholdSigner({ bls, publicKey, threshold, index, secretShare }),
