@@ -19,6 +19,8 @@
   (global $count (mut i32) (i32.const 0))
   (global $beat (mut i32) (i32.const 0))
   (global $payload (mut i32) (i32.const 0))
+  ;; Of its own calls.
+  (global $answers (mut i32) (i32.const 0))
   (func $answer
     (i32.store (i32.const 0) (global.get $count))
     (call $append (i32.const 0) (i32.const 4)) (call $reply))
@@ -31,6 +33,9 @@
       (br_if $l (i64.lt_u (local.get $i) (i64.const 600000000))))
     (global.set $count (i32.add (global.get $count) (i32.const 1))) (call $answer))
   (func (export "canister_query total") (call $answer))
+  (func (export "canister_query answers")
+    (i32.store (i32.const 0) (global.get $answers))
+    (call $append (i32.const 0) (i32.const 4)) (call $reply))
   (func (export "canister_query endless") (loop $l (br $l)))
   ;; Some seconds, then an answer.
   (func (export "canister_query long") (local $i i64)
@@ -53,7 +58,9 @@
       (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
     (call $data (i32.const 64) (global.get $payload))
     (call $perform))
-  (func $again (param i32) (drop (call $send)))
+  (func $again (param i32)
+    (global.set $answers (i32.add (global.get $answers) (i32.const 1)))
+    (drop (call $send)))
   (func $fill
     (i32.store8 (i32.const 48) (call $arg_size))
     (call $arg_copy (i32.const 49) (i32.const 0) (call $arg_size))
