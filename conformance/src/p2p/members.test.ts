@@ -48,7 +48,7 @@ function orderedBy(member: RealMember | undefined, message: Uint8Array): number 
 
 test("four members make one chain over real sockets, and one that was away comes back to it", async (t) => {
   const members = await subnet(t);
-  await until("all are connected", [], () =>
+  await until("all are connected", members, () =>
     members.every(({ peers }) => peers.connected().length === MEMBERS - 1),
   );
   const messages = [new Uint8Array(300).fill(1), new Uint8Array(300_000).fill(2)];

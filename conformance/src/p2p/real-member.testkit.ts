@@ -3,21 +3,12 @@
  * (both simulated). Artifacts travel in the runtime's own serialization, proposals without the messages that peers may have.
  */
 import { deserialize, serialize } from "node:v8";
-import {
-  type Block,
-  type BlockPayload,
-  concatBytes,
-  equalBytes,
-  type SubnetId,
-  toHex,
-  utf8,
-} from "@orrery/base";
+import { type Block, type BlockPayload, concatBytes, type SubnetId, toHex, utf8 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
   artifactId,
   Member,
-  type MemberCrypto,
   type MemberEffect,
   type MemberInput,
   type Payloads,
@@ -31,6 +22,7 @@ import {
   type Peers,
   startPeers,
 } from "@orrery/host/p2p";
+import { TestTimers } from "@orrery/host/p2p/test-timers";
 import {
   type Channel,
   fillBlock,
@@ -39,6 +31,7 @@ import {
   PUSH_BYTES_MAX,
   stripBlock,
 } from "@orrery/p2p";
+import { IdealKeys } from "@orrery/sim/ideal-keys";
 
 const MEMBERS = 4;
 const MS = 1_000_000n;
@@ -49,20 +42,8 @@ const SUBNET = new Uint8Array(29).fill(5) as Uint8Array as SubnetId;
 const START = 1_800_000_000_000n * MS;
 const EXPIRES_NS = 60_000n * MS;
 
-/** Of everybody, by name alone: what is tested is not cryptography. */
-function idealCrypto(own: number): MemberCrypto {
-  const sign = (who: string, message: Uint8Array): Uint8Array => sha256(utf8(who), message);
-  const verify = (who: string, message: Uint8Array, signature: Uint8Array): boolean =>
-    equalBytes(sign(who, message), signature);
-  return {
-    sign: (message) => sign(`basic ${own}`, message),
-    verify: (signer, message, signature) => verify(`basic ${signer}`, message, signature),
-    signShare: (keys, message) => sign(`${keys} ${own}`, message),
-    verifyShare: (keys, signer, message, signature) => verify(`${keys} ${signer}`, message, signature),
-    combine: (keys, message) => sign(`${keys} whole`, message),
-    verifyWhole: (keys, message, signature) => verify(`${keys} whole`, message, signature),
-  };
-}
+/** Of everybody: what is tested is not cryptography. */
+const KEYS = new IdealKeys(1, MEMBERS);
 
 export interface RealMemberOptions {
   readonly place: number;
@@ -83,6 +64,7 @@ export class RealMember implements Payloads {
   readonly #member: Member;
   readonly #pool = new Map<string, Uint8Array>();
   readonly #ordered = new Set<string>();
+  readonly #timers = new TestTimers();
   #rootHash = new Uint8Array(32);
   #now = START;
   #peers: Peers | null = null;
@@ -97,7 +79,7 @@ export class RealMember implements Payloads {
         members: MEMBERS,
         rules: { unitDelayNs: 1_000n * MS, initialNotaryDelayNs: 20n * MS, catchUpInterval: 1_000 },
       },
-      crypto: idealCrypto(options.place),
+      crypto: KEYS.of(options.place),
       payloads: this,
       registryVersion: () => 1,
     };
@@ -114,6 +96,7 @@ export class RealMember implements Payloads {
       channels: this.#channels(),
       services: [],
       rng: { bytes: (length) => new Uint8Array(length).fill(9) },
+      timers: this.#timers,
       onEffect: (effect) => this.#hear(effect),
       onFailure: this.#options.onFailure,
     });
@@ -137,8 +120,10 @@ export class RealMember implements Payloads {
     this.peers.publish(INGRESS, toHex(requestId), { label, body: message, isUrgent: true });
   }
 
+  /** Time of its clock, and of its connections. */
   pass(ns: bigint): void {
     this.#now += ns;
+    this.#timers.advance(Number(ns / MS));
     this.#step({ kind: "time", now: this.#now });
   }
 

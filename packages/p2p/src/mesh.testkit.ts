@@ -16,6 +16,9 @@ import {
 
 export const SECOND = 1_000_000_000n;
 
+/** Frames and waits until nothing is under way; far more than a test has. */
+const SETTLING_STEPS_MAX = 100_000;
+
 export const CHANNEL: Channel = {
   number: 1,
   slotsMax: 64,
@@ -141,8 +144,9 @@ export class Mesh {
   /** Until nothing is under way, and for so long after it. */
   settle(ns = 0n): void {
     const end = this.now + ns;
-    for (;;) {
-      while (this.deliver());
+    for (let steps = 0; ; steps++) {
+      assert.ok(steps < SETTLING_STEPS_MAX, "nodes do not come to rest");
+      if (this.deliver()) continue;
       const times = [...this.nodes.values()].map(({ exchange }) => exchange.nextTime());
       const next = times.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
       if (next === null || next > end) return;

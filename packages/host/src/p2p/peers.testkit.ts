@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { type ConnectionOptions, connect, type TLSSocket } from "node:tls";
 import { toHex } from "@orrery/base";
 import { type Channel, FrameReader, frameBytes, type PeerId, type Service } from "@orrery/p2p";
-import type { PeerRecord, Timers } from "./connections.ts";
+import type { PeerRecord } from "./connections.ts";
 import { type NodeIdentity, nodeIdentity } from "./identity.ts";
 import { type PeerEffect, type Peers, type PeersOptions, startPeers } from "./peers.ts";
+import { TestTimers } from "./timers.testkit.ts";
 
 /** Turns of the event loop after which something did not happen. */
 const TURNS_MAX = 20_000;
@@ -27,34 +28,6 @@ export const SERVICE: Service = {
   answerBytesMax: 2_000_000,
   waitingMax: 16,
 };
-
-/** Time that passes when it is told to. */
-export class TestTimers implements Timers {
-  #nowMs = 1_000;
-  readonly #calls = new Set<{ readonly atMs: number; readonly call: () => void }>();
-
-  nowMs(): number {
-    return this.#nowMs;
-  }
-
-  after(ms: number, call: () => void): () => void {
-    const entry = { atMs: this.#nowMs + ms, call };
-    this.#calls.add(entry);
-    return () => this.#calls.delete(entry);
-  }
-
-  advance(ms: number): void {
-    const end = this.#nowMs + ms;
-    for (;;) {
-      const due = [...this.#calls].filter(({ atMs }) => atMs <= end).sort((a, b) => a.atMs - b.atMs)[0];
-      if (due === undefined) break;
-      this.#calls.delete(due);
-      this.#nowMs = Math.max(this.#nowMs, due.atMs);
-      due.call();
-    }
-    this.#nowMs = end;
-  }
-}
 
 export interface TestNode {
   readonly id: PeerId;
