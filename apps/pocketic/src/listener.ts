@@ -11,6 +11,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { AddressInfo } from "node:net";
+import { concatAll } from "@orrery/base";
 import { answerEarly } from "@orrery/host";
 import { type Answer, failure } from "./answers.ts";
 
@@ -50,16 +51,6 @@ const KEEP_ALIVE_MS = 60_000;
 
 type Body = Uint8Array<ArrayBuffer> | "too_large" | "aborted";
 
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
-}
-
 function readBody(request: IncomingMessage, bytesMax: number): Promise<Body> {
   return new Promise((resolve) => {
     const chunks: Uint8Array[] = [];
@@ -73,7 +64,7 @@ function readBody(request: IncomingMessage, bytesMax: number): Promise<Body> {
       chunks.length = 0;
       resolve("too_large");
     });
-    request.on("end", () => resolve(length > bytesMax ? "too_large" : joined(chunks, length)));
+    request.on("end", () => resolve(length > bytesMax ? "too_large" : concatAll(chunks)));
     request.on("close", () => resolve("aborted"));
     request.on("error", () => resolve("aborted"));
   });

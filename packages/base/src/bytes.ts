@@ -9,8 +9,8 @@ export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
   return concatAll(parts);
 }
 
-/** `concatBytes` for any number of parts: a call takes some hundred thousand arguments at the most. */
-export function concatAll(parts: readonly Uint8Array[]): Uint8Array {
+/** `concatBytes` for any number of parts: a call takes some hundred thousand arguments at the most. A buffer of its own. */
+export function concatAll(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let length = 0;
   for (const part of parts) length += part.length;
   const out = new Uint8Array(length);

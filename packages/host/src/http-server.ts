@@ -4,7 +4,7 @@
  */
 import { createServer, type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Server as TcpServer } from "node:net";
-import { OrreryError } from "@orrery/base";
+import { concatAll, OrreryError } from "@orrery/base";
 import { answerEarly } from "./early-answer.ts";
 
 export interface HttpServerRequest {
@@ -58,18 +58,10 @@ const TEXT: Readonly<Record<string, string>> = { "content-type": "text/plain; ch
 /** What came of a body: its pieces are joined when somebody looks at it, which takes a while where there are megabytes. */
 type ReadBody = (() => Uint8Array) | "too_large" | "aborted";
 
-function joined(chunks: readonly Uint8Array[], length: number): Uint8Array {
-  if (chunks.length === 1) {
-    const only = chunks[0] as Uint8Array;
-    return new Uint8Array(only.buffer, only.byteOffset, only.byteLength);
-  }
-  const body = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    body.set(chunk, at);
-    at += chunk.length;
-  }
-  return body;
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  if (chunks.length !== 1) return concatAll(chunks);
+  const only = chunks[0] as Uint8Array;
+  return new Uint8Array(only.buffer, only.byteOffset, only.byteLength);
 }
 
 function readBody(request: IncomingMessage, done: (body: ReadBody) => void): void {
@@ -97,7 +89,7 @@ function readBody(request: IncomingMessage, done: (body: ReadBody) => void): voi
     let body: Uint8Array | null = null;
     finish(() => {
       if (body === null) {
-        body = joined(chunks, length);
+        body = joined(chunks);
         chunks.length = 0;
       }
       return body;
