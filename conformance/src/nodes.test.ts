@@ -7,9 +7,11 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { HttpAgent } from "@icp-sdk/core/agent";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 import { motokoFixture } from "@orrery/canisters/fixtures";
+import { createNetwork } from "ic-orrery";
 import { counterAt } from "./counter.ts";
 import {
   agentFor,
@@ -39,22 +41,26 @@ let network: Network;
 let counter: Principal;
 let count = 0n;
 
-/** The nodes of the application subnet as the command describes them now: processes change. */
-function nodes(): SubnetDocument["nodes"] {
+/** A node of the application subnet as the command describes it now: processes change. */
+function nodeAt(place: number): SubnetDocument["nodes"][number] {
   const { subnets } = JSON.parse(readFileSync(join(stateDir, "node.json"), "utf8")) as Network["document"];
-  return subnetsOf({ document: { ...network.document, subnets } }).application.nodes;
+  const node = subnetsOf({ document: { ...network.document, subnets } }).application.nodes[place];
+  // A signal to process 0 would go to the test's own group.
+  assert.ok(node !== undefined && node.pid > 0, `there is no node ${place}`);
+  return node;
 }
 
 /** The counter as one node has it, or any. */
 function counterOf(place: number | null): ReturnType<typeof counterAt> {
-  const url = place === null ? network.url : (nodes()[place]?.url ?? "");
+  const url = place === null ? network.url : nodeAt(place).url;
   return counterAt(agentFor({ ...network, url }, identity), counter);
 }
 
 /** Of the application subnet, certified at one node; null while it does not answer. */
 async function heightAt(place: number): Promise<number | null> {
+  const { url } = nodeAt(place);
   try {
-    const response = await fetch(`${nodes()[place]?.url}/_/subnets`);
+    const response = await fetch(`${url}/_/subnets`);
     const { subnets } = (await response.json()) as {
       readonly subnets: readonly { readonly height: number }[];
     };
@@ -62,6 +68,22 @@ async function heightAt(place: number): Promise<number | null> {
   } catch {
     return null;
   }
+}
+
+/** Of a node that answers. */
+async function knownHeightAt(place: number): Promise<number> {
+  const height = await heightAt(place);
+  assert.ok(height !== null, `node ${place} says no height`);
+  return height;
+}
+
+/** Whether a node has come so far within the time of a start. */
+async function reaches(place: number, goal: number): Promise<void> {
+  await eventually(
+    () => heightAt(place),
+    (height: number | null) => height !== null && height >= goal,
+    START_MS,
+  );
 }
 
 before(async () => {
@@ -107,54 +129,64 @@ describe("a subnet of four nodes", () => {
   });
 
   test("goes on without one that is killed, which catches up from the others when it is back", async () => {
-    const { pid } = nodes()[KILLED] ?? { pid: 0 };
+    const { pid } = nodeAt(KILLED);
     process.kill(pid, "SIGKILL");
     for (let i = 0; i < 3; i++) assert.equal(await counterOf(i).inc(), ++count);
     await eventually(
-      async () => nodes()[KILLED]?.pid,
+      async () => nodeAt(KILLED).pid,
       (now) => now !== pid,
       START_MS,
     );
-    const goal = await heightAt(0);
-    assert.ok(goal !== null && goal > 0);
-    await eventually(
-      () => heightAt(KILLED),
-      (height) => height !== null && height >= goal,
-      START_MS,
-    );
+    const goal = await knownHeightAt(0);
+    assert.ok(goal > 0);
+    await reaches(KILLED, goal);
     assert.equal(await counterOf(KILLED).get(), count);
     // The others cannot go on without it now: three of four have to sign.
-    process.kill(nodes()[0]?.pid ?? 0, "SIGKILL");
+    process.kill(nodeAt(0).pid, "SIGKILL");
     assert.equal(await counterOf(KILLED).inc(), ++count);
   });
 
   test("takes a node in again that stood still over catch-up packages", async () => {
-    const { pid } = nodes()[KILLED] ?? { pid: 0 };
+    const { pid } = nodeAt(KILLED);
     // The one that was killed last has to be back.
-    await eventually(
-      () => heightAt(0),
-      (height) => height !== null,
-      START_MS,
-    );
-    const from = (await heightAt(0)) ?? 0;
+    await reaches(0, 1);
+    const from = await knownHeightAt(0);
     process.kill(pid, "SIGSTOP");
     try {
-      for (let i = 0; ((await heightAt(0)) ?? 0) < from + 2 * INTERVAL; i++)
+      // Each call takes a block at least.
+      for (let i = 0; i < 3 * INTERVAL && (await knownHeightAt(0)) < from + 2 * INTERVAL; i++)
         assert.equal(await counterOf(i % KILLED).inc(), ++count);
     } finally {
       process.kill(pid, "SIGCONT");
     }
-    const goal = (await heightAt(0)) ?? 0;
-    await eventually(
-      () => heightAt(KILLED),
-      (height) => height !== null && height >= goal,
-      START_MS,
-    );
-    assert.equal(nodes()[KILLED]?.pid, pid);
+    const goal = await knownHeightAt(0);
+    assert.ok(goal >= from + 2 * INTERVAL, `from height ${from} to ${goal}`);
+    await reaches(KILLED, goal);
+    assert.equal(nodeAt(KILLED).pid, pid);
     await eventually(
       () => counterOf(KILLED).get(),
       (value) => value === count,
     );
+  });
+
+  test("is copied into a program from the directory of one of its nodes", async () => {
+    // It has what this node has.
+    await reaches(0, await knownHeightAt(1));
+    const copy = await createNetwork({ from: join(stateDir, "node-0") });
+    try {
+      const agent = HttpAgent.createSync({
+        host: copy.url,
+        fetch: copy.fetch,
+        identity,
+        rootKey: network.rootKey,
+        retryTimes: 0,
+      });
+      const copied = counterAt(agent, counter);
+      assert.equal(await copied.get(), count);
+      assert.equal(await copied.inc(), count + 1n);
+    } finally {
+      await copy.stop();
+    }
   });
 
   test("has everything that was answered after all of it was stopped", async () => {
