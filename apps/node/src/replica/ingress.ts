@@ -1,72 +1,139 @@
 /**
  * Ingress messages at one node of a subnet of many: what its clients and its peers brought, until a block has it or it expires, and the
- * reading of envelopes. A signature is verified once for an envelope, at no particular time: `KnownIngress` says until when it holds, so
+ * reading of envelopes. A signature is verified once for the same bytes, a few in a turn of main, at no particular time: `KnownIngress` says until when it holds, so
  * that all nodes judge a block alike whenever they do.
  */
-import { decodeEnvelope, err, ok, type Result, type TimeNs, toHex } from "@orrery/base";
+import {
+  assert,
+  decodeEnvelope,
+  equalBytes,
+  err,
+  OrreryError,
+  ok,
+  type Result,
+  type TimeNs,
+  toHex,
+} from "@orrery/base";
 import {
   INGRESS_POOL_BYTES_MAX,
   INGRESS_POOL_MESSAGES_MAX,
   type IngressPoolEntry,
   type InsertOutcome,
 } from "@orrery/consensus";
-import { hashOfMap, type SignatureVerifier, validateEnvelope } from "@orrery/crypto";
+import { hashOfMap, type SignatureVerifier, sha256, validateEnvelope } from "@orrery/crypto";
 import type { KnownIngress } from "./payloads.ts";
+
+/** Longest that main verifies what a block brings before it looks at other work, milliseconds; a message takes a tenth of one to ten. */
+const TURN_MS = 10;
+
+export interface EnvelopeReaderOptions {
+  readonly verifier: SignatureVerifier;
+  /** A message that was verified, in its bytes. */
+  readonly verified: (id: string) => Entry | undefined;
+  readonly nowMs: () => number;
+  /** Something was left for later: `nextTurn`, and it can be judged again. */
+  readonly onLeft: () => void;
+}
 
 /** Reads envelopes; what it said of one it remembers for as long as that is held. */
 export class EnvelopeReader {
-  readonly #verifier: SignatureVerifier;
-  readonly #read = new WeakMap<Uint8Array, Result<KnownIngress, string>>();
-  readonly #ids = new WeakMap<Uint8Array, string>();
+  readonly #options: EnvelopeReaderOptions;
+  readonly #heads = new WeakMap<Uint8Array, Result<KnownIngress, string>>();
+  readonly #verdicts = new WeakMap<Uint8Array, Result<KnownIngress, string>>();
+  /** In this turn. */
+  #spentMs = 0;
+  #isLeft = false;
 
-  constructor(verifier: SignatureVerifier) {
-    this.#verifier = verifier;
+  constructor(options: EnvelopeReaderOptions) {
+    this.#options = options;
   }
 
-  /** Of an envelope that others judged; what cannot be read is known by its bytes. */
+  /** Of an envelope that others judged; what is no call is known by its bytes. */
   id(envelope: Uint8Array): string {
-    const known = this.#ids.get(envelope);
-    if (known !== undefined) return known;
-    const decoded = decodeEnvelope(envelope);
-    const id = toHex(decoded.ok ? hashOfMap(decoded.value.content.fields) : envelope);
-    this.#ids.set(envelope, id);
-    return id;
+    const head = this.head(envelope);
+    return head.ok ? head.value.id : toHex(envelope);
   }
 
-  /** With its signature verified. */
+  /** What it says of itself, whoever signed it. */
+  head(envelope: Uint8Array): Result<KnownIngress, string> {
+    const known = this.#heads.get(envelope) ?? headOf(envelope);
+    this.#heads.set(envelope, known);
+    return known;
+  }
+
+  /** With its signature verified: once, wherever the same bytes came from. */
   read(envelope: Uint8Array): Result<KnownIngress, string> {
-    const known = this.#read.get(envelope);
-    if (known !== undefined) return known;
-    const read = this.#verify(envelope);
-    this.#read.set(envelope, read);
+    const known = this.#known(envelope) ?? this.#verify(envelope);
+    this.#verdicts.set(envelope, known);
+    return known;
+  }
+
+  /** The same, or `later` when this turn's time is over. */
+  judge(envelope: Uint8Array): Result<KnownIngress, string> | "later" {
+    if (this.#spentMs >= TURN_MS && this.#known(envelope) === null) {
+      if (!this.#isLeft) this.#options.onLeft();
+      this.#isLeft = true;
+      return "later";
+    }
+    const before = this.#options.nowMs();
+    const read = this.read(envelope);
+    this.#spentMs += this.#options.nowMs() - before;
     return read;
   }
 
+  nextTurn(): void {
+    this.#spentMs = 0;
+    this.#isLeft = false;
+  }
+
+  /** Null where it takes a signature to be verified. */
+  #known(envelope: Uint8Array): Result<KnownIngress, string> | null {
+    const known = this.#verdicts.get(envelope);
+    if (known !== undefined) return known;
+    const head = this.head(envelope);
+    if (!head.ok) return head;
+    const verified = this.#options.verified(head.value.id);
+    return verified !== undefined && equalBytes(verified.envelope, envelope) ? head : null;
+  }
+
   #verify(bytes: Uint8Array): Result<KnownIngress, string> {
+    const head = this.head(bytes);
     const decoded = decodeEnvelope(bytes);
-    if (!decoded.ok) return decoded;
-    const { content, senderDelegation } = decoded.value;
-    if (content.kind !== "call") return err(`a ${content.kind} request is no update call`);
-    const expiry = content.ingressExpiry;
-    const validUntil = (senderDelegation ?? []).reduce<TimeNs>(
-      (least, { delegation }) => (delegation.expiration < least ? delegation.expiration : least),
-      expiry,
-    );
+    if (!head.ok || !decoded.ok) return head;
     // At the last moment at which it can hold: whether it holds earlier is a matter of times alone.
-    const valid = validateEnvelope(decoded.value, { now: validUntil, verifier: this.#verifier });
-    if (!valid.ok) return err(valid.error.text);
-    const id = toHex(valid.value.requestId);
-    this.#ids.set(bytes, id);
-    return ok({ id, expiry, validUntil });
+    const { validUntil } = head.value;
+    const valid = validateEnvelope(decoded.value, { now: validUntil, verifier: this.#options.verifier });
+    return valid.ok ? head : err(valid.error.text);
   }
 }
 
-interface Entry extends KnownIngress {
+function headOf(bytes: Uint8Array): Result<KnownIngress, string> {
+  const decoded = decodeEnvelope(bytes);
+  if (!decoded.ok) return decoded;
+  const { content, senderDelegation } = decoded.value;
+  if (content.kind !== "call") return err(`a ${content.kind} request is no update call`);
+  const expiry = content.ingressExpiry;
+  const validUntil = (senderDelegation ?? []).reduce<TimeNs>(
+    (least, { delegation }) => (delegation.expiration < least ? delegation.expiration : least),
+    expiry,
+  );
+  try {
+    return ok({ id: toHex(hashOfMap(content.fields)), expiry, validUntil });
+  } catch (error) {
+    if (error instanceof OrreryError && error.code === "request_hash_invalid") return err(error.message);
+    throw error;
+  }
+}
+
+/** A message that waits. */
+export interface Entry extends KnownIngress {
   readonly envelope: Uint8Array;
+  /** SHA-256 of it, hexadecimal. */
+  readonly part: string;
 }
 
 export interface ReplicaPoolOptions {
-  readonly reader: EnvelopeReader;
+  readonly reader: Pick<EnvelopeReader, "head" | "read">;
   /** Longest envelope that the subnet takes, bytes. */
   readonly messageBytesMax: number;
   /** A client brought it: peers have not heard of it. */
@@ -79,6 +146,8 @@ export interface ReplicaPoolOptions {
 export class ReplicaPool {
   readonly #options: ReplicaPoolOptions;
   readonly #waiting = new Map<string, Entry>();
+  /** The same by the hashes of their bytes. */
+  readonly #parts = new Map<string, Entry>();
   /** In a finalized block, until it cannot be ordered any more, by expiry. */
   readonly #ordered = new Map<string, TimeNs>();
   #bytes = 0;
@@ -96,10 +165,26 @@ export class ReplicaPool {
     return this.#waiting.values();
   }
 
+  /** One that waits. */
+  waiting(id: string): Entry | undefined {
+    return this.#waiting.get(id);
+  }
+
+  /** The bytes of a message that waits, by their SHA-256. */
+  part(hash: Uint8Array): Uint8Array | null {
+    return this.#parts.get(toHex(hash))?.envelope ?? null;
+  }
+
   /** From a client; the caller validated it. */
   insert({ envelope }: IngressPoolEntry): InsertOutcome {
-    const outcome = this.#insert(envelope, this.#options.onNew);
-    return outcome === "invalid" ? "duplicate" : outcome;
+    const { reader, onNew } = this.#options;
+    const head = reader.head(envelope);
+    assert(head.ok, "a message of a client was validated");
+    if (this.has(head.value.id)) return "duplicate";
+    const refusal = this.#refusal(envelope);
+    if (refusal !== null) return refusal;
+    onNew(this.#add(envelope, head.value));
+    return "added";
   }
 
   /** Whether a message waits or is ordered. */
@@ -109,13 +194,19 @@ export class ReplicaPool {
 
   /** From a peer; false when its signature is wrong. */
   hear(envelope: Uint8Array): boolean {
-    return this.#insert(envelope) !== "invalid";
+    const { reader } = this.#options;
+    const head = reader.head(envelope);
+    if (!head.ok) return false;
+    if (this.has(head.value.id) || this.#refusal(envelope) !== null) return true;
+    const read = reader.read(envelope);
+    if (read.ok) this.#add(envelope, read.value);
+    return read.ok;
   }
 
   /** A finalized block has them. */
   ordered(envelopes: readonly Uint8Array[], time: TimeNs): void {
     for (const envelope of envelopes) {
-      const known = this.#options.reader.read(envelope);
+      const known = this.#options.reader.head(envelope);
       if (!known.ok) continue;
       this.#ordered.set(known.value.id, known.value.expiry);
       this.#remove(known.value.id);
@@ -132,24 +223,24 @@ export class ReplicaPool {
     const entry = this.#waiting.get(id);
     if (entry === undefined) return;
     this.#waiting.delete(id);
+    this.#parts.delete(entry.part);
     this.#bytes -= entry.envelope.length;
     this.#options.onGone(id);
   }
 
-  #insert(envelope: Uint8Array, onAdded: (message: Entry) => void = () => {}): InsertOutcome | "invalid" {
+  #refusal(envelope: Uint8Array): "too_large" | "full" | null {
     if (envelope.length > this.#options.messageBytesMax) return "too_large";
     const isFull =
       this.#waiting.size >= INGRESS_POOL_MESSAGES_MAX ||
       this.#bytes + envelope.length > INGRESS_POOL_BYTES_MAX;
-    if (isFull) return "full";
-    const known = this.#options.reader.read(envelope);
-    if (!known.ok) return "invalid";
-    const { id } = known.value;
-    if (this.has(id)) return "duplicate";
-    const entry = { ...known.value, envelope };
-    this.#waiting.set(id, entry);
+    return isFull ? "full" : null;
+  }
+
+  #add(envelope: Uint8Array, known: KnownIngress): Entry {
+    const entry = { ...known, envelope, part: toHex(sha256(envelope)) };
+    this.#waiting.set(known.id, entry);
+    this.#parts.set(entry.part, entry);
     this.#bytes += envelope.length;
-    onAdded(entry);
-    return "added";
+    return entry;
   }
 }

@@ -124,6 +124,17 @@ describe("slices of streams", () => {
   });
 });
 
+test("while messages are left to be read it is later, unless something else is wrong", () => {
+  const slow: PayloadRules = {
+    ...rules,
+    readIngress: (bytes) => (known(bytes).id === "0/2" ? "later" : rules.readIngress(bytes)),
+  };
+  const judge = (payload: BlockPayload) => judgePayload(payload, context(), slow).kind;
+  assert.equal(judge({ ingress: [envelope(1), envelope(2), envelope(3)] }), "later");
+  assert.equal(judge({ ingress: [envelope(1), envelope(1), envelope(2)] }), "invalid");
+  assert.equal(judge({ ingress: [envelope(2)], xnet: [slice(1, 10, 0)] }), "invalid");
+});
+
 describe("what is left of an interval", () => {
   const scarce: PayloadRules = { ...rules, ordered: { left: () => 1_000 } };
 

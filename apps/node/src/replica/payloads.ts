@@ -34,8 +34,8 @@ export interface PayloadRules {
   readonly ingressBytesMax: number;
   /** Of an envelope that anybody ordered: as it is in a block that others judged. */
   readonly ingressId: (envelope: Uint8Array) => string;
-  /** Reads an envelope and verifies its signature; the error says what is wrong. */
-  readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string>;
+  /** Reads an envelope and verifies its signature; the error says what is wrong. `later` where that takes too long for one turn. */
+  readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string> | "later";
   /** The subnet that certified a slice for this one; the error says what is wrong with it. */
   readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string>;
   /** Beside the limits of a block. */
@@ -121,43 +121,55 @@ export function buildPayload(waiting: Waiting, context: Context, rules: PayloadR
   };
 }
 
-/** Why ingress messages of a block are not right; null when they are. */
-function ingressFault(ingress: readonly Uint8Array[], context: Context, rules: PayloadRules): string | null {
+interface Fault {
+  readonly reason: string;
+}
+
+/** Why ingress messages of a block are not right; null when they are; `later` while they are not all read. */
+function ingressFault(
+  ingress: readonly Uint8Array[],
+  context: Context,
+  rules: PayloadRules,
+): Fault | null | "later" {
   if (ingress.length > INGRESS_PER_BLOCK_MAX)
-    return `${ingress.length} ingress messages, more than ${INGRESS_PER_BLOCK_MAX}`;
+    return { reason: `${ingress.length} ingress messages, more than ${INGRESS_PER_BLOCK_MAX}` };
   const ordered = orderedIngress(context, rules);
   const left = rules.ordered.left("ingress", context);
   let bytes = 0;
   for (const envelope of ingress) {
     bytes += envelope.length;
     if (envelope.length > rules.ingressBytesMax)
-      return `an ingress message of ${envelope.length} bytes, more than ${rules.ingressBytesMax}`;
+      return { reason: `an ingress message of ${envelope.length} bytes, more than ${rules.ingressBytesMax}` };
     if (bytes > BLOCK_PAYLOAD_BYTES_MAX)
-      return `more than ${BLOCK_PAYLOAD_BYTES_MAX} bytes of ingress messages`;
-    if (bytes > left) return `more than the ${left} bytes of ingress messages that are left of its interval`;
+      return { reason: `more than ${BLOCK_PAYLOAD_BYTES_MAX} bytes of ingress messages` };
+    if (bytes > left)
+      return { reason: `more than the ${left} bytes of ingress messages that are left of its interval` };
     const known = rules.readIngress(envelope);
-    if (!known.ok) return `an ingress message: ${known.error}`;
-    if (!isDue(known.value, context.time)) return "an ingress message that has expired, or expires too late";
-    if (ordered.has(known.value.id)) return "an ingress message that is ordered already";
+    if (known === "later") return "later";
+    if (!known.ok) return { reason: `an ingress message: ${known.error}` };
+    if (!isDue(known.value, context.time))
+      return { reason: "an ingress message that has expired, or expires too late" };
+    if (ordered.has(known.value.id)) return { reason: "an ingress message that is ordered already" };
     ordered.add(known.value.id);
   }
   return null;
 }
 
-function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: PayloadRules): string | null {
+function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: PayloadRules): Fault | null {
   if (xnet.length > XNET_SLICES_PER_BLOCK_MAX)
-    return `${xnet.length} stream slices, more than ${XNET_SLICES_PER_BLOCK_MAX}`;
+    return { reason: `${xnet.length} stream slices, more than ${XNET_SLICES_PER_BLOCK_MAX}` };
   const ordered = orderedSources(context, rules);
   const left = rules.ordered.left("xnet", context);
   let bytes = 0;
   for (const slice of xnet) {
     bytes += slice.length;
     if (bytes > XNET_BYTES_PER_BLOCK_MAX)
-      return `more than ${XNET_BYTES_PER_BLOCK_MAX} bytes of stream slices`;
-    if (bytes > left) return `more than the ${left} bytes of stream slices that are left of its interval`;
+      return { reason: `more than ${XNET_BYTES_PER_BLOCK_MAX} bytes of stream slices` };
+    if (bytes > left)
+      return { reason: `more than the ${left} bytes of stream slices that are left of its interval` };
     const source = rules.readSlice(slice);
-    if (!source.ok) return `a stream slice: ${source.error}`;
-    if (ordered.has(source.value)) return "a second stream slice of one subnet";
+    if (!source.ok) return { reason: `a stream slice: ${source.error}` };
+    if (ordered.has(source.value)) return { reason: "a second stream slice of one subnet" };
     ordered.add(source.value);
   }
   return null;
@@ -166,9 +178,9 @@ function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: Paylo
 /** Whether every honest maker could have chosen the payload. Statistics of queries are their maker's word, within the codec's limits. */
 export function judgePayload(payload: BlockPayload, context: Context, rules: PayloadRules): PayloadJudgement {
   const { ingress, xnet = [], responses = [] } = payload;
-  const reason =
-    responses.length > 0
-      ? "answers to outcalls, on which nodes of a subnet do not agree"
-      : (ingressFault(ingress, context, rules) ?? slicesFault(xnet, context, rules));
-  return reason === null ? { kind: "valid" } : { kind: "invalid", reason };
+  if (responses.length > 0)
+    return { kind: "invalid", reason: "answers to outcalls, on which nodes of a subnet do not agree" };
+  const fault = slicesFault(xnet, context, rules) ?? ingressFault(ingress, context, rules);
+  if (fault === "later") return { kind: "later" };
+  return fault === null ? { kind: "valid" } : { kind: "invalid", ...fault };
 }

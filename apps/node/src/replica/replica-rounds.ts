@@ -7,19 +7,14 @@ import {
   assert,
   type Clock,
   type Height,
-  type Logger,
   type NodeId,
   OrreryError,
-  type PrincipalKey,
   principalToText,
   type QueryStats,
   type TimeNs,
 } from "@orrery/base";
 import { batchOf, blockHash, encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
 import type { Proposal, ThresholdSignature } from "@orrery/consensus/member";
-import type { SignatureVerifier } from "@orrery/crypto";
-import type { LocalSubnet } from "@orrery/execution/local-network";
-import type { Genesis } from "../genesis.ts";
 import { countRound, newRoundFigures } from "../metrics.ts";
 import type { ExecutionStarted, RecoveredArtifact, RoundReport } from "../protocol.ts";
 import { createRest } from "../rest.ts";
@@ -38,38 +33,11 @@ import { OrderedBytes } from "./ordered-bytes.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
 import { OwnQueryStats } from "./query-stats.ts";
-import { createSliceReader, type ReplicaSlices } from "./slice-reader.ts";
-import type { SubnetKeys } from "./subnet-keys.ts";
-import type { Listener, Voice } from "./voice.ts";
+import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
+import { createSliceReader } from "./slice-reader.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
 const ALARM_MS_MAX = 60_000;
-
-export interface ReplicaRoundsOptions {
-  readonly local: LocalSubnet;
-  /** Place of this node in the subnet. */
-  readonly self: number;
-  readonly keys: SubnetKeys;
-  readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
-  readonly started: ExecutionStarted;
-  readonly voice: Voice;
-  readonly verifier: SignatureVerifier;
-  readonly verifyBls: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
-  /** Longest ingress message that the subnet takes. */
-  readonly ingressBytesMax: number;
-  readonly threads: SubnetThreads;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly slices: ReplicaSlices;
-  readonly onFailure: (thread: string, error: unknown) => void;
-  readonly onPublished: (height: Height, streams: readonly PrincipalKey[]) => void;
-}
-
-/** `Rounds` that peers speak to. */
-export interface ReplicaRounds extends Rounds, Listener {
-  /** Consensus begins; nothing is done before. */
-  begin(): void;
-}
 
 class Replica implements ReplicaRounds {
   readonly #options: ReplicaRoundsOptions;
@@ -106,7 +74,16 @@ class Replica implements ReplicaRounds {
     this.#freshness = new Freshness(this.#publications, clock);
     this.#driver = new RoundDriver(started.tip);
     this.#driver.onExecuted({ height: started.tip.height, ...started.wake });
-    const reader = new EnvelopeReader(options.verifier);
+    const reader = new EnvelopeReader({
+      verifier: options.verifier,
+      verified: (id) => this.pool.waiting(id),
+      nowMs: () => performance.now(),
+      onLeft: () =>
+        setImmediate(() => {
+          reader.nextTurn();
+          this.#member.wake();
+        }),
+    });
     this.pool = new ReplicaPool({
       reader,
       messageBytesMax: options.ingressBytesMax,
@@ -133,7 +110,7 @@ class Replica implements ReplicaRounds {
     this.#rules = {
       ingressBytesMax: options.ingressBytesMax,
       ingressId: (envelope) => reader.id(envelope),
-      readIngress: (envelope) => reader.read(envelope),
+      readIngress: (envelope) => reader.judge(envelope),
       readSlice: createSliceReader(local.info, options.verifyBls),
       ordered: this.#ordered,
     };

@@ -9,7 +9,8 @@ import type { PeerAddress } from "@orrery/host/p2p";
 import type { Genesis } from "../genesis.ts";
 import type { ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protocol.ts";
 import type { SubnetThreads } from "../rounds.ts";
-import { createReplicaRounds, type ReplicaRounds, type ReplicaRoundsOptions } from "./replica-rounds.ts";
+import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
+import { createReplicaRounds } from "./replica-rounds.ts";
 import { keysFromSeed } from "./subnet-keys.ts";
 import { Conversation } from "./voice.ts";
 

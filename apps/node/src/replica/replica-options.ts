@@ -1,0 +1,36 @@
+/** What the rounds of a subnet of several nodes are given at one of them, and what they are to the rest of the node. */
+import type { Clock, Height, Logger, PrincipalKey } from "@orrery/base";
+import type { SignatureVerifier } from "@orrery/crypto";
+import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { Genesis } from "../genesis.ts";
+import type { ExecutionStarted } from "../protocol.ts";
+import type { Rounds, SubnetThreads } from "../rounds.ts";
+import type { ReplicaSlices } from "./slice-reader.ts";
+import type { SubnetKeys } from "./subnet-keys.ts";
+import type { Listener, Voice } from "./voice.ts";
+
+export interface ReplicaRoundsOptions {
+  readonly local: LocalSubnet;
+  /** Place of this node in the subnet. */
+  readonly self: number;
+  readonly keys: SubnetKeys;
+  readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
+  readonly started: ExecutionStarted;
+  readonly voice: Voice;
+  readonly verifier: SignatureVerifier;
+  readonly verifyBls: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
+  /** Longest ingress message that the subnet takes. */
+  readonly ingressBytesMax: number;
+  readonly threads: SubnetThreads;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly slices: ReplicaSlices;
+  readonly onFailure: (thread: string, error: unknown) => void;
+  readonly onPublished: (height: Height, streams: readonly PrincipalKey[]) => void;
+}
+
+/** `Rounds` that peers speak to. */
+export interface ReplicaRounds extends Rounds, Listener {
+  /** Consensus begins; nothing is done before. */
+  begin(): void;
+}
