@@ -7,7 +7,6 @@ import {
   type BlockPayload,
   type CborValue,
   DEALINGS_PER_BLOCK_MAX,
-  decodeCbor,
   encodeCborBare,
   type Height,
   OrreryError,
@@ -15,6 +14,7 @@ import {
 } from "@orrery/base";
 import { type DealingArtifact, dealingContent, type HashKey } from "./artifacts.ts";
 import type { DutyView } from "./duties.ts";
+import { decodeExactly } from "./exact.ts";
 import type { Pool } from "./pool.ts";
 import {
   configOf,
@@ -34,14 +34,20 @@ export function encodeDealing({ height, keys, signer, dealing, signature }: Deal
 
 /** `block_invalid` for anything else. */
 export function decodeDealing(bytes: Uint8Array): DealingArtifact {
-  const value = decodeCbor(bytes);
+  return decodeExactly(bytes, { what: "a dealing", read: readDealing, encode: encodeDealing });
+}
+
+const isNatural = (value: CborValue | undefined): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+
+function readDealing(value: CborValue): DealingArtifact {
   const fields = Array.isArray(value) ? (value as readonly CborValue[]) : [];
   const [height, keys, signer, dealing, signature] = fields;
-  const isWhole = fields.length === 5 && Number.isSafeInteger(height) && Number.isSafeInteger(signer);
   const isKeys = keys === "low" || keys === "high";
-  if (!isWhole || !isKeys || !(dealing instanceof Uint8Array) || !(signature instanceof Uint8Array))
+  const isBytes = dealing instanceof Uint8Array && signature instanceof Uint8Array;
+  if (!isNatural(height) || !isNatural(signer) || !isKeys || !isBytes)
     throw new OrreryError("block_invalid", "not a dealing: its fields");
-  return { kind: "dealing", height: height as number, keys, signer: signer as number, dealing, signature };
+  return { kind: "dealing", height, keys, signer, dealing, signature };
 }
 
 /** One text for what a dealer deals once. */

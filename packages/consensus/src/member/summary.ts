@@ -7,7 +7,6 @@ import {
   assert,
   type CborMap,
   type CborValue,
-  decodeCbor,
   encodeCborBare,
   type Height,
   type NodeId,
@@ -17,6 +16,7 @@ import {
 import { sha256 } from "@orrery/crypto";
 import type { DealingArtifact } from "./artifacts.ts";
 import { quorumOf, randomnessThreshold } from "./committee.ts";
+import { decodeExactly } from "./exact.ts";
 import type { Dkg, DkgConfig, KeySet, SubnetRecord } from "./types.ts";
 
 /** Members with the keys that they share; the order of the members is their index. */
@@ -160,13 +160,13 @@ const decoded = new WeakMap<Uint8Array, Summary>();
 export function decodeSummary(bytes: Uint8Array): Summary {
   const known = decoded.get(bytes);
   if (known !== undefined) return known;
-  const summary = summaryFrom(bytes);
+  const format = { what: "the summary of an interval", read: summaryFrom, encode: encodeSummary };
+  const summary = decodeExactly(bytes, format);
   decoded.set(bytes, summary);
   return summary;
 }
 
-function summaryFrom(bytes: Uint8Array): Summary {
-  const value = decodeCbor(bytes);
+function summaryFrom(value: CborValue): Summary {
   if (!(value instanceof Map)) throw invalid("not a map");
   const map = value as CborMap;
   const halts = map.get("h");
