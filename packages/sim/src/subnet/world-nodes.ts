@@ -54,18 +54,29 @@ export type WorldEvent =
   | { readonly kind: "resume" }
   | { readonly kind: "second" };
 
+/** Events that are hashed together. */
+const LINES_MAX = 1_000;
+
 /** Of every event and what followed: the same for the same seed, on every machine. */
 export class EventTrace {
   #hash: Uint8Array = new Uint8Array(32);
+  #lines: string[] = [];
 
   get hash(): string {
-    return toHex(this.#hash);
+    return toHex(this.#hashed());
+  }
+
+  #hashed(): Uint8Array {
+    return sha256(concatBytes(this.#hash, utf8(this.#lines.join("\n"))));
   }
 
   note(now: bigint, event: WorldEvent): void {
     const node = "node" in event ? event.node : "to" in event ? event.to : -1;
     const what = event.kind === "receive" ? `${event.from}>${artifactId(event.artifact)}` : "";
-    this.#hash = sha256(concatBytes(this.#hash, utf8(`${now}/${event.kind}/${node}/${what}`)));
+    this.#lines.push(`${now}/${event.kind}/${node}/${what}`);
+    if (this.#lines.length < LINES_MAX) return;
+    this.#hash = this.#hashed();
+    this.#lines = [];
   }
 }
 
