@@ -13,6 +13,7 @@ import {
   CheckpointCollector,
   type CheckpointInput,
   ColdPages,
+  canistersPerPart,
   type Disk,
   type History,
   type LoadedCheckpoint,
@@ -20,7 +21,6 @@ import {
   PageArena,
   type ReplicatedState,
   type SubnetInfo,
-  shouldCompact,
 } from "@orrery/state";
 import { createEngine } from "@orrery/wasm";
 
@@ -109,8 +109,9 @@ function newArena({ source }: TipOptions, hotPagesMax: number): PageArena {
 /** Loads the checkpoint, or makes the genesis state when there is none. */
 export function openTip(options: TipOptions): Tip {
   const hotPagesMax = options.hotPagesMax ?? HOT_PAGES_MAX;
+  const loaded = load(options, hotPagesMax);
   const { state, arena, runner, execution, base } = openState({
-    loaded: load(options, hotPagesMax),
+    loaded,
     newArena: () => newArena(options, hotPagesMax),
     subnet: options.subnet,
     genesisTime: options.genesisTime,
@@ -129,7 +130,8 @@ export function openTip(options: TipOptions): Tip {
   let pages = 0;
   let inFlight = false;
   let everWritten = base !== null;
-  let compact = false;
+  /** Canisters of each part of the full checkpoint that is wanted; 0: none is. */
+  let partCanisters = loaded === null ? 0 : canistersPerPart(loaded.info);
   /** Epoch of a full checkpoint whose predecessors' files are still kept for readers. */
   let superseding: number | null = null;
   const checkpointRounds = options.checkpointRounds ?? CHECKPOINT_ROUNDS;
@@ -169,18 +171,18 @@ export function openTip(options: TipOptions): Tip {
       const input = collector.collect(state, whole ? "full" : "delta", arena);
       if (input.kind === "full") {
         superseding = input.epoch;
-        compact = false;
+        partCanisters = 0;
       }
       return input;
     },
     gather(): readonly CanisterInput[] | null {
-      return compact && !collector.isGathered ? collector.gather(state) : null;
+      return partCanisters > 0 && !collector.isGathered ? collector.gather(state, partCanisters) : null;
     },
     checkpointed(info): void {
       collector.finished();
       arena.cool();
       inFlight = false;
-      compact = shouldCompact(info);
+      partCanisters = canistersPerPart(info);
     },
     reclaim(viewHeight): number | null {
       arena.reclaim(Math.min(viewHeight, collector.reclaimLimit()));

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { AssertionError, utf8 } from "@orrery/base";
-import { CheckpointCollector, loadCheckpoint, openStore, type Store, shouldCompact } from "@orrery/state";
+import { AssertionError, canisterIdFromIndex, utf8 } from "@orrery/base";
+import {
+  CheckpointCollector,
+  canisterKey,
+  canistersPerPart,
+  loadCheckpoint,
+  newCanister,
+  openStore,
+  type Store,
+  shouldCompact,
+  withGathered,
+} from "@orrery/state";
 import { newWorld, runRound, stateDigest } from "./disk-workload.ts";
 import { FaultyDisk, PowerCut } from "./faulty-disk.ts";
 
@@ -145,6 +155,41 @@ test("a chain is compacted when it outgrows the state or has many files", () => 
   assert.ok(shouldCompact({ chainBytes: mib, liveBytes: mib, chainFiles: 256 }));
   assert.ok(!shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 511 }));
   assert.ok(shouldCompact({ chainBytes: 1900 * mib, liveBytes: 1000 * mib, chainFiles: 512 }));
+});
+
+test("a chain stays bounded over sessions of a single round each, however many canisters there are", () => {
+  const CANISTERS = 1_000;
+  const FILES_MAX = 256;
+  const disk = new FaultyDisk({ seed: 1 });
+  const world = newWorld(2);
+  const { state, arena } = world;
+  for (let i = 0; i < CANISTERS; i++) {
+    const canister = newCanister({
+      id: canisterIdFromIndex(BigInt(1_000 + i)),
+      controllers: [],
+      cycles: 1n,
+      time: 1n,
+    });
+    state.canisters.set(canisterKey(canister), canister);
+  }
+  const store = open(disk);
+  const files: number[] = [];
+  let full = 0;
+  for (let session = 0; full < 2; session++) {
+    // Whatever was gathered in the session before is gone with it.
+    const collector = new CheckpointCollector(state, store.checkpoint?.height ?? null);
+    collector.absorb(runRound(world, 2));
+    store.appendBlocks([{ height: state.height, bytes: utf8("b") }]);
+    const canisters = store.checkpoint === null ? 0 : canistersPerPart(store.checkpoint);
+    const part = canisters === 0 ? [] : collector.gather(state, canisters);
+    const input = collector.collect(state, collector.isGathered ? "full" : "delta", arena);
+    if (input.kind === "full") full++;
+    files.push(store.writeCheckpoint(withGathered(input, part), arena).chainFiles);
+    assert.ok(session < 2 * FILES_MAX, "never written as a whole");
+  }
+  // The part that has all of them is the first one's sixteenfold and twice that.
+  assert.deepEqual([Math.max(...files), files.at(-1)], [FILES_MAX + 5 * 16, 1]);
+  store.close();
 });
 
 test("the faulty disk loses what was not synced and keeps what was", () => {

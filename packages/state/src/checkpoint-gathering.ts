@@ -10,7 +10,7 @@ import type { CanisterState, ReplicatedState, WasmMemoryState } from "./types.ts
 
 /** Some milliseconds. */
 export const CANISTERS_PER_PART = 50;
-/** Pages of memory that a part names before it takes no further canister. */
+/** Pages of memory that a part of so many canisters names before it takes no further one. */
 const PAGES_PER_PART = 65_536;
 
 export class Gathering {
@@ -53,8 +53,9 @@ export class Gathering {
     input: (canister: CanisterState) => CanisterInput,
   ): CanisterInput[] {
     const part: CanisterInput[] = [];
+    const pagesMax = PAGES_PER_PART * Math.max(1, canistersMax / CANISTERS_PER_PART);
     let pages = 0;
-    while (part.length < canistersMax && pages < PAGES_PER_PART) {
+    while (part.length < canistersMax && pages < pagesMax) {
       const { value: key, done } = this.#keys.next();
       if (done === true) {
         this.#isDone = true;

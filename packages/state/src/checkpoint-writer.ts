@@ -7,6 +7,7 @@ import { assert, concatBytes, fromHex, OrreryError, toHex } from "@orrery/base";
 import type { CanisterInput, CheckpointInput } from "./checkpoint-collector.ts";
 import { CHECKPOINT_PREFIX, type Frame, FrameKind, FrameWriter, readFrames } from "./checkpoint-format.ts";
 import { FormerCheckpoints } from "./checkpoint-former.ts";
+import { CANISTERS_PER_PART } from "./checkpoint-gathering.ts";
 import {
   type CheckpointFile,
   checkpointFileName,
@@ -22,9 +23,14 @@ import { corrupt, numberOf, STREAM_BYTES, viewOf } from "./durable-format.ts";
 import type { PageReader } from "./page-reader.ts";
 import type { BlobKey } from "./types.ts";
 
-/** Longest chain of files: bounds what starting has to open. A small state is rewritten sooner, which costs little. */
+/** Files of a chain from which on it is rewritten: bounds what starting has to open. A small state's sooner, which costs little. */
 const CHAIN_FILES_MAX = 512;
 const SMALL_CHAIN_FILES_MAX = 256;
+/**
+ * So many files more, and parts are gathered that are twice as large: sessions of a single round each, which come no further than one part,
+ * rewrite the chain of a hundred thousand canisters 176 files late.
+ */
+const FILES_PER_DOUBLING = 16;
 /** Below this a chain is not worth rewriting. */
 const CHAIN_SLACK_BYTES: number = 64 << 20;
 
@@ -53,12 +59,22 @@ export function checkpointInfo({
   };
 }
 
+type Chain = Pick<CheckpointInfo, "chainBytes" | "liveBytes" | "chainFiles">;
+
+function filesMax({ liveBytes }: Chain): number {
+  return liveBytes <= CHAIN_SLACK_BYTES ? SMALL_CHAIN_FILES_MAX : CHAIN_FILES_MAX;
+}
+
 /** Whether the next checkpoint should be a full one: the disk then holds at most about twice the state, plus the slack. */
-export function shouldCompact(
-  info: Pick<CheckpointInfo, "chainBytes" | "liveBytes" | "chainFiles">,
-): boolean {
-  const filesMax = info.liveBytes <= CHAIN_SLACK_BYTES ? SMALL_CHAIN_FILES_MAX : CHAIN_FILES_MAX;
-  return info.chainFiles >= filesMax || info.chainBytes > 2 * info.liveBytes + CHAIN_SLACK_BYTES;
+export function shouldCompact(chain: Chain): boolean {
+  return chain.chainFiles >= filesMax(chain) || chain.chainBytes > 2 * chain.liveBytes + CHAIN_SLACK_BYTES;
+}
+
+/** Canisters of each part that is gathered for that (`CheckpointCollector.gather`); 0 while the chain is short enough. */
+export function canistersPerPart(chain: Chain): number {
+  if (!shouldCompact(chain)) return 0;
+  const late = Math.max(0, chain.chainFiles - filesMax(chain));
+  return CANISTERS_PER_PART * 2 ** Math.floor(late / FILES_PER_DOUBLING);
 }
 
 interface BlobPlace {

@@ -5,7 +5,7 @@ export * from "./canonical-state.ts";
 export * from "./checkpoint-collector.ts";
 export { withGathered } from "./checkpoint-gathering.ts";
 export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
-export { type CheckpointInfo, shouldCompact } from "./checkpoint-writer.ts";
+export { type CheckpointInfo, canistersPerPart, shouldCompact } from "./checkpoint-writer.ts";
 export {
   checksum,
   checksumPure,
