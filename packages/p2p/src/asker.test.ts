@@ -2,7 +2,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Asker } from "./asker.ts";
-import { ANSWER_NS, ANSWERS_PER_PEER_BYTES_MAX, BODY_BYTES_MAX, REQUESTS_PER_PEER_MAX } from "./limits.ts";
+import {
+  ANSWER_NS,
+  ANSWERS_PER_PEER_BYTES_MAX,
+  BODY_BYTES_MAX,
+  FAILURES_MAX,
+  REQUESTS_PER_PEER_MAX,
+} from "./limits.ts";
 import type { PeerId } from "./types.ts";
 
 const SECOND = 1_000_000_000n;
@@ -95,6 +101,22 @@ test("a peer that failed stays so over connections, until it answers or is a mem
   asker.forget("a");
   asker.connect("a");
   assert.equal(ask("z"), 4);
+  // However often: it has made up for it after some answers.
+  for (let i = 0; i < 10 * FAILURES_MAX; i++) {
+    asker.disconnect("a");
+    asker.connect("a");
+    asking.add(`${i}`, ["a"]);
+    asker.settle(3n * ANSWER_NS);
+    asker.disconnect("a");
+    asker.remove(`${i}`);
+  }
+  asker.connect("a");
+  for (let i = 0; i < FAILURES_MAX; i++) {
+    asking.add(`answered ${i}`, ["a"]);
+    asker.settle(3n * ANSWER_NS);
+    assert.equal(asking.answer("a", i), `answered ${i}`);
+  }
+  assert.equal(ask("u"), 4);
   // Who goes away with questions unanswered has failed as well.
   asking.add("w", ["a"]);
   asker.settle(3n * ANSWER_NS);

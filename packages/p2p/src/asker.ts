@@ -9,6 +9,7 @@ import {
   ANSWER_NS,
   ANSWER_NS_PER_MIB,
   ANSWERS_PER_PEER_BYTES_MAX,
+  FAILURES_MAX,
   PIECE_BYTES,
   REQUESTS_PER_PEER_MAX,
   RETRY_FIRST_NS,
@@ -118,8 +119,8 @@ export class Asker {
   disconnect(peer: PeerId): void {
     const asked = this.#peers.get(peer);
     if (asked === undefined) return;
-    const failures = asked.failures + (asked.attempts.size > 0 ? 1 : 0);
-    if (failures > 0) this.#failures.set(peer, failures);
+    if (asked.attempts.size > 0) fail(asked);
+    if (asked.failures > 0) this.#failures.set(peer, asked.failures);
     for (const attempt of [...asked.attempts.values()]) {
       this.#end(attempt);
       this.#makeReady(attempt.job);
@@ -229,7 +230,7 @@ export class Asker {
           this.#note(attempt.until);
           continue;
         }
-        asked.failures++;
+        fail(asked);
         this.#cancel(attempt);
         this.#next(attempt.job, now);
         this.#unblock(asked);
@@ -354,6 +355,10 @@ export class Asker {
     asked.bytes -= attempt.job.bytesMax;
     attempt.job.attempt = null;
   }
+}
+
+function fail(asked: Asked): void {
+  asked.failures = Math.min(asked.failures + 1, FAILURES_MAX);
 }
 
 function isBusy({ attempts, bytes, failures }: Asked): boolean {

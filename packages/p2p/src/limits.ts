@@ -39,6 +39,9 @@ export const REQUESTS_PER_PEER_MAX = 16;
  */
 export const ANSWERS_PER_PEER_BYTES_MAX: number = 16 * 1024 * 1024;
 
+/** Failures of one peer to answer that are remembered: so many answers make up for them. */
+export const FAILURES_MAX = 16;
+
 /** Requests of one peer that wait for our answers; an honest one keeps to `REQUESTS_PER_PEER_MAX`, and what it cancels crosses answers. */
 export const SERVED_PER_PEER_MAX: number = 4 * REQUESTS_PER_PEER_MAX;
 
