@@ -12,7 +12,7 @@ const block: Block = {
   height: 7,
   rank: 1,
   context: { registryVersion: 1, certifiedHeight: 5, time: 1_800_000_000_000_000_001n },
-  payload: { ingress: [Uint8Array.of(1, 2, 3)], holdsLong: true },
+  payload: { ingress: [Uint8Array.of(1, 2, 3)], holdsLong: true, dealings: [Uint8Array.of(6, 7, 8)] },
 };
 const bytes = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length });
@@ -108,6 +108,15 @@ test("anything else is refused under one code", () => {
   isRefused(encodeCborBare([...share.slice(0, 3), 1_000, share[4]]));
   isRefused(encodeCborBare([...share.slice(0, 4), new Uint8Array(97)]));
   isRefused(encodeCborBare(["proposal", Uint8Array.of(1), 0, new Uint8Array(64)]));
+  const dealing = ["dealing", 1, "low", 2, new Uint8Array(300), new Uint8Array(48)] as const;
+  assert.equal(decodeArtifact(encodeCborBare([...dealing])).kind, "dealing");
+  isRefused(encodeCborBare([...dealing, 1]));
+  isRefused(encodeCborBare(dealing.slice(0, 5)));
+  isRefused(encodeCborBare(["dealing", -1, ...dealing.slice(2)]));
+  isRefused(encodeCborBare(["dealing", 1, "middle", ...dealing.slice(3)]));
+  isRefused(encodeCborBare([...dealing.slice(0, 3), 1_000, ...dealing.slice(4)]));
+  isRefused(encodeCborBare([...dealing.slice(0, 4), "text", dealing[5]]));
+  isRefused(encodeCborBare([...dealing.slice(0, 5), new Uint8Array(97)]));
   fc.assert(
     fc.property(artifacts, fc.nat(), fc.integer({ min: 1, max: 255 }), (artifact, place, flip) => {
       const changed = encodeArtifact(artifact);
