@@ -2,7 +2,7 @@
  * Rewrites one function body (reference: metering, exact). Inserted are
  * - the charge of every run of operators at its start, checked at function entry and loop heads; in the `exact` form on the
  *   global counter, in the `fast` form on a local copy that is written back before calls, hooks and `unreachable` and at exit.
- *   There a loop whose first run makes a call leaves the check to the function that is called, which comes with less left;
+ *   There a loop whose first run makes a call before anything else that charges leaves the check to the function that is called;
  * - a bound on stack depth: each function takes its frame from what its caller left and gives it back at its end;
  * - a mark of the 4 KiB pages that a store may touch, before the store; stores of one run that share an unmodified base
  *   local share one check, and stores in loops remember the last page in a local;

@@ -90,6 +90,7 @@ export function openState(options: OpenStateOptions): OpenedState {
     pages: arena,
     modules: state.blobs,
     inflate,
+    log: options.logger,
     ...(profiling === undefined ? {} : { profiling }),
   });
   if (loaded === null) installGenesis(state, runner, genesisCanisters(options));

@@ -251,7 +251,7 @@ function runNew(
   task.pool.discard(live);
   const again = newInstance(task, compiled, { draft, form: "exact" });
   const exact = runHooks(task, again, progress);
-  if (exact.result.failure === null) task.pool.noteDisagreement();
+  if (exact.result.failure === null) task.pool.noteDisagreement(task.canister);
   return { live: again, ...exact };
 }
 

@@ -1,6 +1,7 @@
 /** A fast form that gives up where the exact one does not: what the exact one comes to is what happens, wherever code runs. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { type Logger, principalToText } from "@orrery/base";
 import { createEngine, type Engine, WasmTrap } from "@orrery/wasm";
 import { Bench, context, reply } from "../testing/bench.testkit.ts";
 import { read, STATEFUL, words } from "../testing/stateful.testkit.ts";
@@ -26,7 +27,9 @@ const after = (n: bigint): bigint[] => [n, n, n * 0x0101010101010101n, n, 2n];
 
 describe("a run that only its fast form gives up", () => {
   test("of an update is committed as its exact form ends it", () => {
-    const bench = new Bench({ engine: doubtful() });
+    const logged: unknown[] = [];
+    const log: Logger = { log: (level, _, fields) => void logged.push([level, fields]), child: () => log };
+    const bench = new Bench({ engine: doubtful(), log });
     const sure = new Bench();
     const [canister, other] = [bench.installed(STATEFUL), sure.installed(STATEFUL)];
     for (const n of [1n, 2n]) {
@@ -41,7 +44,8 @@ describe("a run that only its fast form gives up", () => {
     bench.runner.evict(canister.meta.id);
     assert.deepEqual(read(bench, canister), [...after(3n).slice(0, 4), 5n]);
     assert.equal(bench.runner.disagreements, 4);
-    assert.equal(sure.runner.disagreements, 0);
+    assert.deepEqual(logged.at(-1), ["error", { canister: principalToText(canister.meta.id) }]);
+    assert.deepEqual([logged.length, sure.runner.disagreements], [4, 0]);
   });
 
   test("of a query is its reply, and its memory the draft that the next one goes on with", () => {

@@ -2,7 +2,7 @@
  * A run of a canister's installed code on its pooled instance. What the exact form does is what happens, by definition; the fast
  * form stands for it wherever it surely comes to the same. Where it cannot tell (`exact` false) its run is undone and the exact
  * form runs, and whatever that comes to is taken, be it an end that the fast form did not name or success: it is the same on every
- * node, and a form that is too strict costs a second run and not the node. Where the two differ it is counted, being a defect.
+ * node, and a form that is too strict costs a second run and not the node. Where the two differ it is counted and logged, being a defect.
  */
 import type { CompiledCanister, Form } from "@orrery/wasm";
 import type { MessageFrame } from "../system-api/frame.ts";
@@ -34,7 +34,7 @@ export function runInstalled(
   const twin = pool.exactTwin(again);
   twin.instance.writeGlobals(again.instance.readGlobals());
   const exact = runTarget(twin, run.target, run.frame());
-  if (exact.failure === null) pool.noteDisagreement();
+  if (exact.failure === null) pool.noteDisagreement(run.image);
   again.instance.writeGlobals(twin.instance.readGlobals());
   return { live: again, result: exact };
 }

@@ -3,7 +3,14 @@
  * of it and may be dropped at any time. Invariant: between messages the memory of a pooled instance equals the canister's
  * table (dirty pages are committed or restored), and its size is the record's `heapPages`.
  */
-import { assert, type CanisterId, type PrincipalKey, principalKey } from "@orrery/base";
+import {
+  assert,
+  type CanisterId,
+  type Logger,
+  type PrincipalKey,
+  principalKey,
+  principalToText,
+} from "@orrery/base";
 import { PAGE_BYTES, type PageDelta, type PageReader } from "@orrery/state";
 import type { CanisterInstance, CompiledCanister, Engine, Form } from "@orrery/wasm";
 import { Host } from "../system-api/host.ts";
@@ -46,8 +53,15 @@ export class InstancePool {
   /** Sum of what is counted. */
   #bytes = 0;
   #disagreements = 0;
+  readonly #log: Logger;
 
-  constructor(options: { readonly engine: Engine; readonly reader: PageReader; readonly max: number }) {
+  constructor(options: {
+    readonly engine: Engine;
+    readonly reader: PageReader;
+    readonly max: number;
+    readonly log: Logger;
+  }) {
+    this.#log = options.log;
     this.#engine = options.engine;
     this.#reader = options.reader;
     this.#max = options.max;
@@ -62,8 +76,10 @@ export class InstancePool {
     return this.#disagreements;
   }
 
-  noteDisagreement(): void {
+  noteDisagreement({ meta }: CanisterImage): void {
     this.#disagreements++;
+    const canister = principalToText(meta.id);
+    this.#log.log("error", "the fast form gave up a run that the exact form ended well", { canister });
   }
 
   /** The canister's instance, restored from its pages when there is none or it is out of step. */

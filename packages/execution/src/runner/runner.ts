@@ -3,7 +3,7 @@
  * thread, which commits into the canister's record through its page arena, and a query view, which has only a reader of pages
  * and never commits. A native trap is run again in the exact form (installed-run.ts), so that its instruction count is the replica's.
  */
-import { assert, type CanisterId } from "@orrery/base";
+import { assert, type CanisterId, type Logger, silentLogger } from "@orrery/base";
 import {
   type BlobKey,
   type InstalledModule,
@@ -43,6 +43,8 @@ export interface RunnerOptions {
   readonly modules: ModuleSource;
   readonly inflate: Inflate;
   readonly instancesMax?: number;
+  /** Hears of what should not be; silent by default. */
+  readonly log?: Logger;
   /** Whether to tell what the canister's executions come to by function; nothing else changes, but it takes longer. */
   readonly profiling?: (canisterId: CanisterId) => boolean;
 }
@@ -102,6 +104,7 @@ export class WasmRunner implements MessageRunner {
       engine: options.engine,
       reader: options.pages,
       max: options.instancesMax ?? LIVE_INSTANCES_MAX,
+      log: options.log ?? silentLogger,
     });
   }
 

@@ -68,7 +68,7 @@ export class Bench {
   readonly runner: WasmRunner;
   #nextIndex = 1n;
 
-  constructor(options: Partial<Pick<RunnerOptions, "engine" | "instancesMax" | "profiling">> = {}) {
+  constructor(options: Partial<Pick<RunnerOptions, "engine" | "instancesMax" | "log" | "profiling">> = {}) {
     this.runner = new WasmRunner({
       engine: createEngine(),
       pages: this.arena,
