@@ -35,7 +35,7 @@ const run = (
 
 test("with honest leaders a block takes the notary's delay and two crossings, whatever the size", () => {
   for (const nodes of [1, 4, 13]) {
-    const { verdict, rounds, seconds } = run(nodes, 1, CALM);
+    const { verdict, rounds, seconds } = run(nodes, 1, CALM, [10, 20]);
     assert.equal(verdict, "ok");
     // 300 ms before notarization, 5 ms for the proposal and 5 for the shares: more than three a second.
     assert.ok(rounds / seconds > 3 && rounds / seconds < 3.6, `${nodes} nodes: ${rounds / seconds} a second`);
