@@ -6,15 +6,13 @@
  */
 import { IDL } from "@icp-sdk/core/candid";
 import type { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import { type CborMap, decodeCbor, utf8 } from "@orrery/base";
-import { decodeCertificate, listLabels, lookupPath, lookupSubtree } from "@orrery/crypto";
 import { pinNetwork } from "@orrery/host/kept-stores";
 import { openNewest, type PinnedStore } from "@orrery/state";
 import { createNetwork, type Network } from "ic-orrery";
-import wabt from "wabt";
+import { CanisterClient } from "./lib/canister-client.ts";
+import { heapModule } from "./lib/heap-module.ts";
 import { percentile } from "./lib/load.ts";
 import { type RunningNetwork, startNetwork } from "./lib/network.ts";
-import { signedEnvelope } from "./lib/requests.ts";
 
 const GIVEN = process.argv.slice(2).map(Number);
 const SIZES: readonly number[] = GIVEN.length > 0 ? GIVEN : [1, 100, 2048];
@@ -25,7 +23,6 @@ const LIMIT_MS = 100;
 /** As much is run again where it is needed, in no time. */
 const SMALL_MIB = 1;
 const MIB: number = 1024 * 1024;
-const WASM_PAGES_PER_MIB = 16;
 const MANAGEMENT = "aaaaa-aa";
 const CREATE: Uint8Array = new Uint8Array(IDL.encode([IDL.Record({})], [{}]));
 const CREATED = IDL.Record({ canister_id: IDL.Principal });
@@ -36,68 +33,23 @@ const INSTALL = IDL.Record({
   arg: IDL.Vec(IDL.Nat8),
 });
 
-/** Writes to every 4 KiB page of so many MiB; `touch` to one. */
-function source(mib: number): string {
-  return `(module
-    (import "ic0" "msg_reply" (func $reply))
-    (memory ${mib * WASM_PAGES_PER_MIB})
-    (func (export "canister_init") (local $at i32)
-      (loop $next
-        (i32.store (local.get $at) (i32.add (local.get $at) (i32.const 1)))
-        (local.set $at (i32.add (local.get $at) (i32.const 4096)))
-        (br_if $next (i32.lt_u (local.get $at) (i32.const ${mib * MIB})))))
-    (func (export "canister_update touch")
-      (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1))) (call $reply)))`;
-}
-
-/** What one call was replied with. */
-async function call(
-  network: RunningNetwork,
-  asked: {
-    readonly canisterId: string;
-    readonly near: string;
-    readonly method: string;
-    readonly arg: Uint8Array;
-  },
-): Promise<Uint8Array> {
-  const body = signedEnvelope({ kind: "call", nonce: nonce++, ...asked });
-  const url = `http://127.0.0.1:${network.port}/api/v4/canister/${asked.near}/call`;
-  for (;;) {
-    const answer = await fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/cbor" },
-      body,
-    });
-    // Still under way: asked again, it is the same call.
-    if (answer.status === 202) continue;
-    const document = decodeCbor(new Uint8Array(await answer.arrayBuffer())) as CborMap;
-    if (document.get("status") !== "replied") throw new Error(`${asked.method}: ${[...document].join()}`);
-    const certificate = decodeCertificate(document.get("certificate") as Uint8Array);
-    if (!certificate.ok) throw new Error(certificate.error.message);
-    const { tree } = certificate.value;
-    const requests = lookupSubtree(tree, [utf8("request_status")]);
-    const [id] = requests.kind === "found" ? listLabels(requests.value) : [];
-    const reply = lookupPath(tree, [utf8("request_status"), id ?? new Uint8Array(), utf8("reply")]);
-    if (reply.kind !== "found") throw new Error(`${asked.method} was not replied to`);
-    return reply.value;
-  }
-}
-let nonce = 0;
-
 /** A canister of that size on the network; its id. */
 async function fill(network: RunningNetwork, mib: number): Promise<string> {
+  const client = new CanisterClient(network);
+  const manage = (effective: string, method: string, arg: Uint8Array): Promise<Uint8Array> =>
+    client.one({ kind: "call", canisterId: MANAGEMENT, effective, method, arg });
   const near = network.defaultEffectiveCanisterId;
-  const method = "provisional_create_canister_with_cycles";
-  const reply = await call(network, { canisterId: MANAGEMENT, near, method, arg: CREATE });
+  const reply = await manage(near, "provisional_create_canister_with_cycles", CREATE);
   const [{ canister_id }] = IDL.decode([CREATED], reply) as unknown as [
     { readonly canister_id: CandidPrincipal },
   ];
-  const wasm = (await wabt()).parseWat("heap.wat", source(mib)).toBinary({}).buffer;
-  const arg = IDL.encode(
-    [INSTALL],
-    [{ mode: { install: null }, canister_id, wasm_module: wasm, arg: new Uint8Array() }],
-  );
-  await call(network, { canisterId: MANAGEMENT, near, method: "install_code", arg: new Uint8Array(arg) });
+  const code = {
+    mode: { install: null },
+    canister_id,
+    wasm_module: await heapModule(mib),
+    arg: new Uint8Array(),
+  };
+  await manage(near, "install_code", new Uint8Array(IDL.encode([INSTALL], [code])));
   return canister_id.toText();
 }
 
@@ -177,7 +129,8 @@ async function measure(mib: number): Promise<boolean> {
     const cpu = told(`copy of a network with ${mib} MiB`, copies);
     told("  copy of the copy", again);
     told("  first call in it", calls);
-    for (let i = 0; i < CALLS; i++) await call(network, { ...touch, near: canisterId });
+    const client = new CanisterClient(network);
+    for (let i = 0; i < CALLS; i++) await client.one({ kind: "call", ...touch });
     const rounds = keptBy(network).behind;
     const late = await timed(copy);
     await late.value.stop();

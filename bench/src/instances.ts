@@ -17,7 +17,7 @@ import {
   type SubnetKind,
 } from "@orrery/sim/instance";
 import { createNetwork } from "ic-orrery";
-import wabt from "wabt";
+import { heapModule } from "./lib/heap-module.ts";
 
 const LARGE_MIB = Number(process.argv[2] ?? 1024);
 const POPULATION = Number(process.argv[3] ?? 1_000);
@@ -26,7 +26,6 @@ const KEPT = 40;
 const IDLE_ROUNDS = 500;
 const MIB: number = 1024 * 1024;
 const GENESIS = 1_620_328_630_000_000_000n;
-const WASM_PAGES_PER_MIB = 16;
 const SEVEN: readonly SubnetKind[] = ["nns", "sns", "ii", "fiduciary", "bitcoin", "system", "application"];
 
 installFastHashes();
@@ -111,22 +110,6 @@ function install(instance: Instance, wasm: Uint8Array): CanisterId {
   return principalFromText(canister_id.toText());
 }
 
-const toolkit = await wabt();
-
-/** Writes to every 4 KiB page of so many MiB. */
-function module(mib: number): Uint8Array {
-  const wat = `(module
-    (import "ic0" "msg_reply" (func $reply))
-    (memory ${mib * WASM_PAGES_PER_MIB})
-    (func (export "canister_init") (local $at i32)
-      (loop $next
-        (i32.store (local.get $at) (i32.add (local.get $at) (i32.const 1)))
-        (local.set $at (i32.add (local.get $at) (i32.const 4096)))
-        (br_if $next (i32.lt_u (local.get $at) (i32.const ${mib * MIB})))))
-    (func (export "canister_update touch") (i32.store (i32.const 0) (i32.const 7)) (call $reply)))`;
-  return Uint8Array.from(toolkit.parseWat("module.wat", wat).toBinary({}).buffer);
-}
-
 function creation(): void {
   make(["application"]).dispose();
   for (const kinds of [["application"], SEVEN] as const) {
@@ -153,8 +136,8 @@ function creation(): void {
   }
 }
 
-function withCanister(): void {
-  const wasm = module(1);
+async function withCanister(): Promise<void> {
+  const wasm = await heapModule(1);
   install(make(["application"]), wasm);
   const before = resident();
   const kept = Array.from({ length: KEPT }, () => {
@@ -171,10 +154,10 @@ function withCanister(): void {
   for (const instance of kept) instance.dispose();
 }
 
-function forks(): void {
+async function forks(): Promise<void> {
   for (const mib of [1, LARGE_MIB]) {
     const instance = make(["application"]);
-    install(instance, module(mib));
+    install(instance, await heapModule(mib));
     const copies = (): void => {
       for (let i = 0; i < RUNS; i++) instance.fork().dispose();
     };
@@ -182,7 +165,7 @@ function forks(): void {
     instance.dispose();
   }
   const populous = make(["application"]);
-  const wasm = module(1);
+  const wasm = await heapModule(1);
   for (let i = 0; i < POPULATION; i++) install(populous, wasm);
   const copies = (): void => {
     for (let i = 0; i < RUNS; i++) populous.fork().dispose();
@@ -206,7 +189,7 @@ async function library(): Promise<void> {
 }
 
 creation();
-withCanister();
-forks();
+await withCanister();
+await forks();
 await library();
 process.exitCode = broken > 0 ? 1 : 0;

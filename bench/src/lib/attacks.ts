@@ -108,8 +108,9 @@ export class Target {
   /** A module that is refused, or that nobody hears of again. */
   async assail(wasm: Uint8Array): Promise<void> {
     const id = await createCanister(this.network);
-    this.taken++;
-    await installModule(this.network, id, wasm);
+    await installModule(this.network, id, wasm, () => {
+      this.taken++;
+    });
   }
 }
 

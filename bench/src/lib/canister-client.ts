@@ -2,12 +2,14 @@
 import { readFileSync } from "node:fs";
 import { type CborMap, decodeCbor, utf8 } from "@orrery/base";
 import { decodeCertificate, listLabels, lookupPath, lookupSubtree } from "@orrery/crypto";
-import { runLoad } from "./load.ts";
+import { type LoadOptions, runLoad } from "./load.ts";
 import type { RunningNetwork } from "./network.ts";
 import { signedEnvelope } from "./requests.ts";
 
 /** Requests whose bodies are made ahead: envelopes expire. */
 const AHEAD = 500;
+/** Status of what takes longer than an answer is waited for. */
+const ACCEPTED = 202;
 
 export interface Asked {
   readonly kind: "call" | "query";
@@ -44,6 +46,10 @@ function replyOf(kind: Asked["kind"], status: number, bytes: Uint8Array): Uint8A
   return kind === "call" ? certifiedReply(body) : ((body.get("reply") as CborMap).get("arg") as Uint8Array);
 }
 
+function pathOf({ kind, canisterId, effective }: Asked): string {
+  return `/api/${kind === "call" ? "v4" : "v3"}/canister/${effective ?? canisterId}/${kind}`;
+}
+
 export class CanisterClient {
   readonly #network: RunningNetwork;
   static #nonce = 0;
@@ -64,10 +70,7 @@ export class CanisterClient {
       const part = asked.slice(from, from + AHEAD);
       const result = await runLoad({
         port: this.#network.port,
-        path: (index) => {
-          const { kind, canisterId, effective } = part[index] as Asked;
-          return `/api/${kind === "call" ? "v4" : "v3"}/canister/${effective ?? canisterId}/${kind}`;
-        },
+        path: (index) => pathOf(part[index] as Asked),
         bodies: part.map((one) => signedEnvelope({ ...one, nonce: CanisterClient.#nonce++ })),
         concurrency,
         check: (status, body, index) =>
@@ -79,12 +82,16 @@ export class CanisterClient {
     return { latencies, seconds };
   }
 
+  /** Waits for as long as it takes: what is sent again while it is under way is the same request. */
   async one(asked: Asked): Promise<Uint8Array> {
-    let reply = new Uint8Array();
-    await this.ask([asked], 1, (bytes) => {
-      reply = Uint8Array.from(bytes);
-    });
-    return reply;
+    const bodies = [signedEnvelope({ ...asked, nonce: CanisterClient.#nonce++ })];
+    const replies: Uint8Array[] = [];
+    const check: LoadOptions["check"] = (status, body) => {
+      if (status !== ACCEPTED) replies.push(Uint8Array.from(replyOf(asked.kind, status, body)));
+    };
+    while (replies.length === 0)
+      await runLoad({ port: this.#network.port, path: pathOf(asked), bodies, concurrency: 1, check });
+    return replies[0] as Uint8Array;
   }
 }
 

@@ -4,6 +4,7 @@ import { HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal } from "@icp-sdk/core/principal";
 import type { RunningNetwork } from "./network.ts";
+import { statusOf } from "./requests.ts";
 
 type Address = Pick<RunningNetwork, "port" | "defaultEffectiveCanisterId">;
 
@@ -18,16 +19,34 @@ const Install = IDL.Record({
   arg: Blob,
 });
 
+const isCall = (input: Parameters<typeof fetch>[0]): boolean =>
+  String(input instanceof Request ? input.url : input).endsWith("/call");
+
+/** A certificate tells of a call that was taken, a reject without one of a call that was not. */
+async function isTaken(response: Response): Promise<boolean> {
+  if (response.status !== 200) return response.status === 202;
+  return statusOf(new Uint8Array(await response.arrayBuffer())) === "replied";
+}
+
 /** An update call to the management canister; the reply. */
 export async function manage(call: {
   readonly network: Address;
   readonly method: string;
   readonly arg: Uint8Array;
   readonly effective: string;
+  /** Called once the network has taken the call on, whatever comes of it there. */
+  readonly taken?: () => void;
 }): Promise<Uint8Array> {
   const agent = await HttpAgent.create({
     host: `http://127.0.0.1:${call.network.port}`,
     shouldFetchRootKey: true,
+    fetch: async (...request: Parameters<typeof fetch>) => {
+      const response = await fetch(...request);
+      if (call.taken !== undefined && isCall(request[0])) {
+        if (await isTaken(response.clone())) call.taken();
+      }
+      return response;
+    },
   });
   const { reply } = await agent.update("aaaaa-aa", {
     methodName: call.method,
@@ -59,12 +78,17 @@ export async function createCanister(network: Address): Promise<string> {
   return canister_id.toText();
 }
 
-/** Installs a module in an empty canister; a refusal is thrown. */
-export async function installModule(network: Address, id: string, wasm_module: Uint8Array): Promise<void> {
+/** Installs a module in an empty canister; a refusal is thrown. `taken`: as of `manage`. */
+export async function installModule(
+  network: Address,
+  id: string,
+  wasm_module: Uint8Array,
+  taken: () => void = () => {},
+): Promise<void> {
   const canister_id = Principal.fromText(id);
   const install = IDL.encode(
     [Install],
     [{ mode: { install: null }, canister_id, wasm_module, arg: EMPTY_ARG }],
   );
-  await manage({ network, method: "install_code", arg: new Uint8Array(install), effective: id });
+  await manage({ network, method: "install_code", arg: new Uint8Array(install), effective: id, taken });
 }

@@ -13,7 +13,7 @@ export interface RunningNetwork {
   readonly pid: number;
   readonly defaultEffectiveCanisterId: string;
   readonly stateDir: string;
-  /** `SIGKILL` is a crash. The state goes, unless it is to be kept for another start. */
+  /** `SIGKILL` is a crash. The state goes, unless it is to be kept for another start. Once it has ended, it stays so. */
   stop(options?: { readonly signal?: "SIGTERM" | "SIGKILL"; readonly keepState?: boolean }): Promise<void>;
 }
 
@@ -23,14 +23,28 @@ interface StartDocument {
   readonly default_effective_canister_id: string;
 }
 
+/** Ends it unless it has ended. */
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill(signal);
+  await ended;
+}
+
+interface Failure {
+  readonly error: { readonly message: string };
+}
+
 async function lineOf(child: ChildProcess): Promise<string> {
+  const closed = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
   let text = "";
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
     text += chunk.toString();
     const end = text.indexOf("\n");
     if (end >= 0) return text.slice(0, end);
   }
-  throw new Error(`the process ended before it was ready: ${text}`);
+  const [code, signal] = await closed;
+  throw new Error(`the process ended with ${signal ?? code} before it was ready: ${text}`);
 }
 
 /** A network of the command line, ready, in a directory of its own or where one was before. */
@@ -39,16 +53,15 @@ export async function startNetwork(
 ): Promise<RunningNetwork> {
   const argv = [COMMAND, "start", "--json", "--port", "0", "--state-dir", stateDir];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
-  const document = JSON.parse(await lineOf(child)) as StartDocument;
+  const document = JSON.parse(await lineOf(child)) as StartDocument | Failure;
+  if ("error" in document) throw new Error(`the network did not start: ${document.error.message}`);
   return {
     port: Number(new URL(document.api_url).port),
     pid: document.pid,
     defaultEffectiveCanisterId: document.default_effective_canister_id,
     stateDir,
     async stop({ signal = "SIGTERM", keepState = false } = {}): Promise<void> {
-      const ended = once(child, "exit");
-      child.kill(signal);
-      await ended;
+      await end(child, signal);
       if (!keepState) rmSync(stateDir, { recursive: true, force: true });
     },
   };
@@ -60,10 +73,6 @@ export async function startScript(file: URL): Promise<{ readonly port: number; s
   const { port } = JSON.parse(await lineOf(child)) as { readonly port: number };
   return {
     port,
-    async stop(): Promise<void> {
-      const ended = once(child, "exit");
-      child.kill("SIGTERM");
-      await ended;
-    },
+    stop: () => end(child, "SIGTERM"),
   };
 }
