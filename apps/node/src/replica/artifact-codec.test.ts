@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Block, encodeCborBare, OrreryError } from "@orrery/base";
+import {
+  BLOCK_PAYLOAD_BYTES_MAX,
+  type Block,
+  encodeCborBare,
+  INGRESS_PER_BLOCK_MAX,
+  OrreryError,
+} from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
-import type { Artifact } from "@orrery/consensus/member";
+import { type Artifact, heightOf, type Proposal } from "@orrery/consensus/member";
 import fc from "fast-check";
-import { decodeArtifact, encodeArtifact } from "./artifact-codec.ts";
+import { decodeArtifact, encodeArtifact, encodeStripped, newestPackage } from "./artifact-codec.ts";
 
 const block: Block = {
   version: 1,
@@ -84,10 +90,65 @@ const artifacts: fc.Arbitrary<Artifact> = fc.oneof(
   }),
 );
 
+function withMessages(proposal: Proposal, ingress: readonly Uint8Array[]): Proposal {
+  const filled = { ...proposal.block, payload: { ...proposal.block.payload, ingress } };
+  return { ...proposal, block: filled, hash: blockHash(filled) };
+}
+
 test("what is decoded is what was encoded, of every kind", () => {
   fc.assert(
     fc.property(artifacts, (artifact) => {
       assert.deepEqual(decodeArtifact(encodeArtifact(artifact)), { ...artifact });
+    }),
+  );
+});
+
+test("a block travels without its messages, and is the same with them", () => {
+  const messages = fc.array(fc.uint8Array({ minLength: 1, maxLength: 50 }), { maxLength: 4 });
+  fc.assert(
+    fc.property(artifacts, messages, (artifact, ingress) => {
+      const whole = artifact.kind === "proposal" ? withMessages(artifact, ingress) : artifact;
+      const stripped = encodeStripped(whole);
+      assert.deepEqual(decodeArtifact(stripped.body, stripped.ingress), { ...whole });
+      if (whole.kind === "proposal") assert.deepEqual(stripped.ingress, ingress);
+    }),
+  );
+});
+
+test("messages that a block did not leave out, or too many of them, are refused", () => {
+  const isRefused = (bytes: Uint8Array, ingress: readonly Uint8Array[]): void =>
+    assert.throws(
+      () => decodeArtifact(bytes, ingress),
+      (error) => error instanceof OrreryError && error.code === "artifact_invalid",
+    );
+  const [one] = fc.sample(
+    artifacts.filter(({ kind }) => kind === "proposal"),
+    1,
+  );
+  assert.ok(one?.kind === "proposal");
+  const whole = withMessages(one, [Uint8Array.of(1)]);
+  isRefused(encodeArtifact(whole), [Uint8Array.of(1)]);
+  const { body } = encodeStripped(whole);
+  isRefused(body, new Array(INGRESS_PER_BLOCK_MAX + 1).fill(Uint8Array.of(1)));
+  isRefused(body, [new Uint8Array(BLOCK_PAYLOAD_BYTES_MAX), Uint8Array.of(1)]);
+  const beacon = {
+    kind: "beacon",
+    height: 1,
+    content: new Uint8Array(0),
+    signature: new Uint8Array(48),
+  } as const;
+  isRefused(encodeArtifact(beacon), [Uint8Array.of(1)]);
+});
+
+test("the newest catch-up package among artifacts is found by its first bytes", () => {
+  fc.assert(
+    fc.property(fc.array(artifacts, { maxLength: 8 }), (all) => {
+      const records = all.map((artifact) => ({
+        height: heightOf(artifact),
+        bytes: encodeArtifact(artifact),
+      }));
+      const heights = all.filter(({ kind }) => kind === "catch_up").map(heightOf);
+      assert.equal(newestPackage(records), Math.max(0, ...heights));
     }),
   );
 });

@@ -3,13 +3,16 @@
  * and lengths and judges nothing else: whether an artifact is right is the member's to say.
  */
 import {
+  BLOCK_PAYLOAD_BYTES_MAX,
   type Block,
   type CborValue,
   decodeBlock,
   decodeCbor,
   encodeBlock,
   encodeCborBare,
+  equalBytes,
   type Height,
+  INGRESS_PER_BLOCK_MAX,
   OrreryError,
 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
@@ -22,6 +25,7 @@ import type {
   Vote,
   VoteShare,
 } from "@orrery/consensus/member";
+import { fillBlock, stripBlock } from "@orrery/p2p";
 
 /** Longest signature of any scheme in use; hashes and contents are shorter. */
 const FIELD_BYTES_MAX = 96;
@@ -34,6 +38,16 @@ function invalid(why: string, cause?: unknown): OrreryError {
 
 export function encodeArtifact(artifact: Artifact): Uint8Array {
   return encodeCborBare([artifact.kind, ...fieldsOf(artifact)]);
+}
+
+/** A block without its ingress messages, which peers probably have, and those; other artifacts whole. */
+export function encodeStripped(artifact: Artifact): {
+  readonly body: Uint8Array;
+  readonly ingress: readonly Uint8Array[];
+} {
+  if (artifact.kind !== "proposal") return { body: encodeArtifact(artifact), ingress: [] };
+  const { skeleton, ingress } = stripBlock(artifact.block);
+  return { body: encodeArtifact({ ...artifact, block: skeleton }), ingress };
 }
 
 function fieldsOf(artifact: Artifact): readonly CborValue[] {
@@ -67,10 +81,13 @@ function fieldsOf(artifact: Artifact): readonly CborValue[] {
 /** Reads fields in their order. */
 class Fields {
   readonly #values: readonly CborValue[];
+  /** Of a block that came without them. */
+  readonly ingress: readonly Uint8Array[];
   #at = 1;
 
-  constructor(values: readonly CborValue[]) {
+  constructor(values: readonly CborValue[], ingress: readonly Uint8Array[]) {
     this.#values = values;
+    this.ingress = ingress;
   }
 
   next(): CborValue | undefined {
@@ -159,7 +176,7 @@ const threshold =
 
 const DECODERS: Readonly<Record<Artifact["kind"], Decoder>> = {
   proposal(fields) {
-    const block = fields.block();
+    const block = filled(fields.block(), fields.ingress);
     // Its hash is its own: nobody else's is taken.
     return {
       kind: "proposal",
@@ -208,6 +225,15 @@ const DECODERS: Readonly<Record<Artifact["kind"], Decoder>> = {
   }),
 };
 
+function filled(block: Block, ingress: readonly Uint8Array[]): Block {
+  if (ingress.length === 0) return block;
+  if (block.payload.ingress.length > 0) throw invalid("a part of its messages");
+  const bytes = ingress.reduce((sum, { length }) => sum + length, 0);
+  if (ingress.length > INGRESS_PER_BLOCK_MAX || bytes > BLOCK_PAYLOAD_BYTES_MAX)
+    throw invalid("its messages");
+  return fillBlock(block, ingress);
+}
+
 function keySet(value: CborValue | undefined): KeySet {
   if (value !== "low" && value !== "high") throw invalid("its keys");
   return value;
@@ -220,14 +246,15 @@ function dealingBytes(value: CborValue | undefined): Uint8Array {
 
 const KINDS: ReadonlySet<string> = new Set(Object.keys(DECODERS));
 
-/** `artifact_invalid` for anything but what `encodeArtifact` makes. */
-export function decodeArtifact(bytes: Uint8Array): Artifact {
+/** `artifact_invalid` for anything but what `encodeArtifact` makes, or `encodeStripped` with the messages that it took out. */
+export function decodeArtifact(bytes: Uint8Array, ingress: readonly Uint8Array[] = []): Artifact {
   try {
     const values = decodeCbor(bytes);
     if (!Array.isArray(values)) throw invalid("not a list");
     const [kind] = values as readonly CborValue[];
     if (typeof kind !== "string" || !KINDS.has(kind)) throw invalid("its kind");
-    const fields = new Fields(values as readonly CborValue[]);
+    if (ingress.length > 0 && kind !== "proposal") throw invalid("messages of no block");
+    const fields = new Fields(values as readonly CborValue[], ingress);
     const artifact = DECODERS[kind as Artifact["kind"]](fields);
     fields.end();
     return artifact;
@@ -235,4 +262,22 @@ export function decodeArtifact(bytes: Uint8Array): Artifact {
     if (error instanceof OrreryError && error.code === "artifact_invalid") throw error;
     throw invalid((error as Error).message, error);
   }
+}
+
+/** Height of the newest catch-up package among what was persisted; 0 without one. */
+export function newestPackage(
+  artifacts: readonly { readonly height: Height; readonly bytes: Uint8Array }[],
+): Height {
+  // The rest of them, which may be long, is not read.
+  const heights = artifacts.filter(({ bytes }) => isPackage(bytes)).map(({ height }) => height);
+  return Math.max(0, ...heights);
+}
+
+const PACKAGE_START: Uint8Array = encodeCborBare(["catch_up", 0, 0, 0, 0]).subarray(
+  0,
+  1 + 1 + "catch_up".length,
+);
+
+function isPackage(bytes: Uint8Array): boolean {
+  return equalBytes(bytes.subarray(0, PACKAGE_START.length), PACKAGE_START);
 }

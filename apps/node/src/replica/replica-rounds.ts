@@ -267,12 +267,12 @@ class Replica implements ReplicaRounds {
     return this.#options.ingressBytesMax;
   }
 
-  hearArtifact(peer: number, bytes: Uint8Array): void {
+  hearArtifact(peer: number, bytes: Uint8Array, ingress: readonly Uint8Array[]): void {
     if (this.#stopped) return;
     const { voice } = this.#options;
     const before = process.threadCpuUsage();
     try {
-      this.#member.tell({ kind: "artifact", from: peer, artifact: decodeArtifact(bytes) });
+      this.#member.tell({ kind: "artifact", from: peer, artifact: decodeArtifact(bytes, ingress) });
     } catch (error) {
       if (!(error instanceof OrreryError) || error.code !== "artifact_invalid") throw error;
       this.#blame(peer, error.message);
@@ -285,6 +285,10 @@ class Replica implements ReplicaRounds {
     if (this.#stopped) return;
     if (this.pool.hear(envelope)) this.poke();
     else this.#blame(peer, "an ingress message that nobody signed");
+  }
+
+  ingressPart(hash: Uint8Array): Uint8Array | null {
+    return this.pool.part(hash);
   }
 
   knowsIngress(requestId: string): boolean {

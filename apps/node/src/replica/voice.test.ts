@@ -1,12 +1,14 @@
 /** What replicas say to peers: an artifact that has no room among those that are live is never lost in silence. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { type TestContext, test } from "node:test";
+import type { BlockPayload } from "@orrery/base";
 import type { Artifact } from "@orrery/consensus/member";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { type Genesis, networkOf, subnetsOf } from "../genesis.ts";
 import { Conversation, type Listener } from "./voice.ts";
 
 const BLOCK_BYTES = 10_000;
+const LARGE = new Uint8Array(BLOCK_BYTES);
 const genesis: Genesis = {
   seed: new Uint8Array(32).fill(3),
   time: 1n,
@@ -19,10 +21,11 @@ const deaf: Listener = {
   hearArtifact: () => {},
   hearIngress: () => {},
   knowsIngress: () => false,
+  ingressPart: () => null,
   tellBlocks: async () => [],
 };
 
-function proposal(height: number): Artifact {
+function proposal(height: number, payload: BlockPayload = { ingress: [], xnet: [LARGE] }): Artifact {
   return {
     kind: "proposal",
     block: {
@@ -31,7 +34,7 @@ function proposal(height: number): Artifact {
       height,
       rank: 0,
       context: { registryVersion: 1, certifiedHeight: 0, time: 1n },
-      payload: { ingress: [], xnet: [new Uint8Array(BLOCK_BYTES)] },
+      payload,
     },
     hash: new Uint8Array(32).fill(height),
     signer: 0,
@@ -39,8 +42,7 @@ function proposal(height: number): Artifact {
   };
 }
 
-test("an artifact without room is told, and the one that made room goes out", async (t) => {
-  const full: (readonly [number, string])[] = [];
+async function conversationOf(t: TestContext, full: (readonly [number, string])[]): Promise<Conversation> {
   const conversation = new Conversation({
     subnets: subnetsOf(genesis, await createMclBls()),
     self: 0,
@@ -56,6 +58,12 @@ test("an artifact without room is told, and the one that made room goes out", as
   });
   t.after(() => conversation.close());
   await conversation.listen([deaf, deaf]);
+  return conversation;
+}
+
+test("an artifact without room is told, and the one that made room goes out", async (t) => {
+  const full: (readonly [number, string])[] = [];
+  const conversation = await conversationOf(t, full);
   const voice = conversation.voiceOf(1);
   for (const height of [1, 2]) voice.publish(proposal(height));
   assert.deepEqual(full, []);
@@ -64,4 +72,11 @@ test("an artifact without room is told, and the one that made room goes out", as
   voice.retract(`proposal/1/${"01".repeat(32)}`);
   voice.publish(proposal(4));
   assert.equal(full.length, 1);
+});
+
+test("blocks are offered without their messages, which have room of their own", async (t) => {
+  const full: (readonly [number, string])[] = [];
+  const voice = (await conversationOf(t, full)).voiceOf(1);
+  for (let height = 1; height <= 20; height++) voice.publish(proposal(height, { ingress: [LARGE] }));
+  assert.deepEqual(full, []);
 });

@@ -5,6 +5,7 @@
  */
 import { decodeCbor, encodeCborBare, type Height, type Rng, utf8 } from "@orrery/base";
 import { type Artifact, artifactId } from "@orrery/consensus/member";
+import { sha256 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeIdentity, type PeerAddress, type PeerEffect, type Peers, startPeers } from "@orrery/host/p2p";
 import {
@@ -18,7 +19,7 @@ import {
   type Service,
 } from "@orrery/p2p";
 import type { SubnetIndex } from "../protocol.ts";
-import { encodeArtifact } from "./artifact-codec.ts";
+import { encodeStripped } from "./artifact-codec.ts";
 import type { KnownIngress } from "./payloads.ts";
 import { BLOCKS_PER_ANSWER_MAX } from "./rules.ts";
 
@@ -60,7 +61,10 @@ export interface ToldBlocks {
 /** A replica as its peers know it. */
 export interface Listener {
   readonly ingressBytesMax: number;
-  hearArtifact(peer: number, bytes: Uint8Array): void;
+  /** `ingress`: of a block that came without them. */
+  hearArtifact(peer: number, bytes: Uint8Array, ingress: readonly Uint8Array[]): void;
+  /** A message that waits here, by the SHA-256 of its bytes. */
+  ingressPart(hash: Uint8Array): Uint8Array | null;
   hearIngress(peer: number, envelope: Uint8Array): void;
   /** Whether a message waits here or is ordered; by request id. */
   knowsIngress(requestId: string): boolean;
@@ -141,9 +145,10 @@ export class Conversation {
     return {
       publish: (artifact) => {
         const id = artifactId(artifact);
-        const body = encodeArtifact(artifact);
+        const { body, ingress } = encodeStripped(artifact);
+        const parts = ingress.map((bytes) => ({ id: sha256(bytes), bytes }));
         const label = utf8(id).subarray(0, LABEL_BYTES);
-        this.#peers?.publish(artifactsOf(subnet), id, { label, body, isUrgent: true });
+        this.#peers?.publish(artifactsOf(subnet), id, { label, body, parts, isUrgent: true });
       },
       retract: (id) => this.#peers?.retract(artifactsOf(subnet), id),
       again: (peer) => this.#peers?.again(artifactsOf(subnet), idOf(peer)),
@@ -170,6 +175,7 @@ export class Conversation {
         wholeBytesMax: BODY_BYTES_MAX,
         pushBytesMax: PUSH_BYTES_MAX,
         wants: () => "now",
+        part: (hash) => listener.ingressPart(hash),
       },
       ingressChannel({
         number: ingressOf(subnet),
@@ -185,7 +191,7 @@ export class Conversation {
       case "artifact": {
         const listener = this.#listeners[effect.channel >> 1];
         const peer = Number(effect.peer);
-        if (effect.channel % 2 === 0) listener?.hearArtifact(peer, effect.body);
+        if (effect.channel % 2 === 0) listener?.hearArtifact(peer, effect.body, effect.parts);
         else listener?.hearIngress(peer, effect.body);
         return;
       }
