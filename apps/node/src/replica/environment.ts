@@ -1,5 +1,5 @@
 /** What a member of consensus is given on a node: its place, its keys, the pace of rounds, and how payloads are made and judged. */
-import type { SubnetId, TimeNs } from "@orrery/base";
+import type { BlockPayload, SubnetId, TimeNs } from "@orrery/base";
 import type { MemberEnvironment, Start } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
@@ -32,8 +32,8 @@ export interface EnvironmentOptions {
   /** Heights from one catch-up package to the next. */
   readonly catchUpInterval: number;
   readonly rules: PayloadRules;
-  /** For the next block. */
-  readonly waiting: () => Waiting;
+  /** For a block that stands on these. */
+  readonly waiting: (past: readonly BlockPayload[]) => Waiting;
   /** Whether anything waits for a block: each member's own view, which paces what it signs. */
   readonly isBusy: () => boolean;
 }
@@ -55,7 +55,7 @@ export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
     },
     crypto: keys.crypto,
     payloads: {
-      build: (context) => buildPayload(waiting(), context, rules),
+      build: (context) => buildPayload(waiting(context.past), context, rules),
       judge: (payload, context) => judgePayload(payload, context, rules),
     },
     registryVersion: () => REGISTRY_VERSION,

@@ -9,7 +9,6 @@ import {
   type BlockPayload,
   INGRESS_PER_BLOCK_MAX,
   type PrincipalKey,
-  QUERY_STATS_PER_BLOCK_MAX,
   type QueryStats,
   type Result,
   type TimeNs,
@@ -48,6 +47,7 @@ export interface Waiting {
   readonly ingress: Iterable<KnownIngress & { readonly envelope: Uint8Array }>;
   /** One of a subnet, verified. */
   readonly slices: readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[];
+  /** At most `QUERY_STATS_PER_BLOCK_MAX`. */
   readonly queryStats: readonly QueryStats[];
   readonly holdsLong: boolean;
 }
@@ -112,7 +112,7 @@ function chooseSlices(waiting: Waiting, context: Context, rules: PayloadRules): 
 /** Everything that waits and may be ordered, within the limits of a block. */
 export function buildPayload(waiting: Waiting, context: Context, rules: PayloadRules): BlockPayload {
   const xnet = chooseSlices(waiting, context, rules);
-  const queryStats = waiting.queryStats.slice(0, QUERY_STATS_PER_BLOCK_MAX);
+  const { queryStats } = waiting;
   return {
     ingress: chooseIngress(waiting, context, rules),
     ...(queryStats.length === 0 ? {} : { queryStats }),

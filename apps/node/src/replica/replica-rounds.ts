@@ -132,10 +132,10 @@ class Replica implements ReplicaRounds {
         catchUpInterval,
         rules: this.#rules,
         isBusy: () => this.#isBusy(),
-        waiting: () => ({
+        waiting: (past) => ({
           ingress: this.pool.entries(),
           slices: options.slices.offers(),
-          queryStats: this.#stats.take(),
+          queryStats: this.#stats.offer(past),
           holdsLong: this.#driver.holdsLong(clock.now()),
         }),
       }),
@@ -333,6 +333,7 @@ class Replica implements ReplicaRounds {
     this.#driver.onMade(batch);
     this.threads.execute(batch);
     this.pool.ordered(payload.ingress, context.time);
+    this.#stats.ordered(payload);
     const sources = (payload.xnet ?? []).map(this.#rules.readSlice).filter((source) => source.ok);
     if (sources.length > 0)
       this.#options.slices.ordered(
