@@ -44,6 +44,7 @@ import type {
   ViewIndex,
   Wake,
 } from "./protocol.ts";
+import { newestPackage } from "./replica/artifact-codec.ts";
 import { isCatchUpHeight } from "./replica/rules.ts";
 import { type CheckpointTime, openTip, type Tip } from "./tip.ts";
 import { transferred } from "./transferred.ts";
@@ -147,8 +148,9 @@ export class SubnetExecution {
   }
 
   /** Replays the blocks after the checkpoint. */
-  start({ checkpointBlock, records }: RecoveredSubnet): ExecutionStarted {
+  start({ checkpointBlock, records, artifacts }: RecoveredSubnet): ExecutionStarted {
     const chain = this.#chainAt(checkpointBlock);
+    const packaged = newestPackage(artifacts);
     let wake: Wake = { moreWork: true, long: "none", nextTimer: null };
     const stateHashes: { height: Height; stateHash: Uint8Array }[] = [];
     for (const { bytes } of records) {
@@ -157,7 +159,8 @@ export class SubnetExecution {
       const result = this.#tip.apply(batchOf(finalized));
       // Nobody watches before the first round: it waits for what it grants.
       wake = wakeOf(result, "ready");
-      const stateHash = this.#outcome(result)?.stateHash ?? null;
+      // Up to the newest package nobody asks for the hash of a whole state again.
+      const stateHash = result.height > packaged ? (this.#outcome(result)?.stateHash ?? null) : null;
       if (stateHash !== null) stateHashes.push({ height: result.height, stateHash });
     }
     this.#checkpointIfDue("working");
