@@ -45,7 +45,7 @@ export interface ResponseInput {
   readonly deadline?: TimeNs;
 }
 
-/** Messages waiting at a canister. Requests are FIFO per sender, responses before requests, ingress unordered (FIFO here). */
+/** Messages waiting at a canister. Requests are FIFO per sender, and responses and ingress messages too; the scheduler takes of each in turn. */
 export interface InputQueues {
   ingress: IngressInput[];
   responses: ResponseInput[];

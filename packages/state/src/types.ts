@@ -242,6 +242,8 @@ export interface CanisterState {
   installDebit?: bigint;
   /** Its last task took several rounds: a message that waits goes before the next task. */
   messagesFirst?: boolean;
+  /** Scheduler: whose turn it is among its responses, requests and ingress messages (`newPicker`); not there: 0. */
+  inputTurn?: number;
   /** Its last message took more than the first slice of one, pages counted: the next has a short one. */
   heavy?: boolean;
 }

@@ -86,7 +86,7 @@ export class TurnPartition implements Partition {
         this.#endTurn();
         continue;
       }
-      this.#picker ??= newPicker(canister, env.height);
+      this.#picker ??= newPicker(canister);
       const next =
         running === null ? nextWork(env, canister, turn.tasks, this.#picker) : ({ kind: "idle" } as const);
       if (next.kind === "work") return this.#grant(turn, next.work);

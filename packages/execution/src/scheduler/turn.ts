@@ -1,10 +1,10 @@
 /**
- * What a canister does next in its turn: system tasks that are due, then its queues. Responses go before other messages; ingress
- * and requests alternate, senders take turns; per sender, requests keep their order. Which sender is first rotates with the
- * height, so that nobody is starved by a small id.
+ * What a canister does next in its turn: system tasks that are due, then its queues. Responses, requests and ingress messages take turns, and
+ * among requests their senders do; of one sender, requests keep their order. Whose turn it is goes on from message to message, over
+ * rounds, so that nobody waits for ever behind those who always have something.
  */
-import type { Height, PrincipalKey } from "@orrery/base";
-import type { CanisterState, IngressInput, MessageWork, RequestInput } from "@orrery/state";
+import type { PrincipalKey } from "@orrery/base";
+import type { CanisterState, IngressInput, MessageWork, RequestInput, ResponseInput } from "@orrery/state";
 import { canPrepay } from "../cycles.ts";
 import { hasPassed } from "../messaging/deadlines.ts";
 import { lowMemoryReady } from "../messaging/low-memory.ts";
@@ -31,12 +31,10 @@ function begun(work: MessageWork | null): NextWork {
 }
 
 /**
- * Takes the next task or message on: responses, tasks, then other messages; of those one goes before the tasks when a task took several
+ * Takes the next task or message on: tasks, then messages; one of those goes before the tasks when a task took several
  * rounds, or tasks that are due all the time would leave no round to messages. Tasks that did not get to run stay set in `tasks`.
  */
 export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks, picker: Picker): NextWork {
-  const response = canister.queues.responses.shift();
-  if (response !== undefined) return begun(beginResponse(env, canister, response));
   // One that cannot be paid for stays ready, and holds up nothing.
   if (lowMemoryReady(canister) && canPrepay(env.subnet, canister, env.limits.instructionsPerMessage))
     return begun(beginTask(env, canister, "on_low_wasm_memory"));
@@ -55,7 +53,10 @@ export function nextWork(env: TurnEnv, canister: CanisterState, tasks: TurnTasks
   return input === null ? IDLE : take(env, canister, input);
 }
 
-function take(env: TurnEnv, canister: CanisterState, input: IngressInput | RequestInput): NextWork {
+type Input = IngressInput | RequestInput | ResponseInput;
+
+function take(env: TurnEnv, canister: CanisterState, input: Input): NextWork {
+  if (input.kind === "response") return begun(beginResponse(env, canister, input));
   if (input.kind === "request") countTakenRequest(canister.meta, input);
   if (input.kind === "request" && hasPassed(input.deadline, env.time)) {
     // Its caller was told at the deadline; a request that nobody waits for is not started.
@@ -66,30 +67,50 @@ function take(env: TurnEnv, canister: CanisterState, input: IngressInput | Reque
   return begun(beginCall(env, canister, input));
 }
 
-export type Picker = () => IngressInput | RequestInput | null;
+export type Picker = () => Input | null;
 
-/** Takes messages from the queues in the turn's order. */
-export function newPicker(canister: CanisterState, height: Height): Picker {
+/** Responses, requests, ingress messages. */
+const SOURCES = 3;
+/** Turns are counted to here: a multiple of the sources. */
+const TURNS = SOURCES * 2 ** 28;
+
+/** Takes messages from the queues in their turns. */
+export function newPicker(canister: CanisterState): Picker {
   const { queues } = canister;
   const senders: PrincipalKey[] = [...queues.requests.keys()].sort();
-  let next = senders.length === 0 ? 0 : height % senders.length;
-  let ingressTurn = height % 2 === 0;
-  const takeRequest = (): RequestInput | null => {
-    while (senders.length > 0) {
-      if (next >= senders.length) next = 0;
-      const sender = senders[next] as PrincipalKey;
-      const queue = queues.requests.get(sender);
-      const request = queue?.shift();
-      if (queue !== undefined && queue.length === 0) queues.requests.delete(sender);
-      if (queue === undefined || queue.length === 0) senders.splice(next, 1);
-      else next++;
-      if (request !== undefined) return request;
+  const next = { at: Math.floor((canister.inputTurn ?? 0) / SOURCES) };
+  const sources = [
+    (): Input | null => queues.responses.shift() ?? null,
+    (): Input | null => takeRequest(canister, senders, next),
+    (): Input | null => queues.ingress.shift() ?? null,
+  ];
+  return () => {
+    const turn = canister.inputTurn ?? 0;
+    for (let i = 0; i < SOURCES; i++) {
+      const input = sources[(turn + i) % SOURCES]?.() ?? null;
+      if (input === null) continue;
+      canister.inputTurn = (turn + 1) % TURNS;
+      return input;
     }
     return null;
   };
-  return () => {
-    ingressTurn = !ingressTurn;
-    if (ingressTurn) return queues.ingress.shift() ?? takeRequest();
-    return takeRequest() ?? queues.ingress.shift() ?? null;
-  };
+}
+
+/** Of the sender whose turn it is; senders without requests leave `senders`. */
+function takeRequest(
+  { queues: { requests } }: CanisterState,
+  senders: PrincipalKey[],
+  next: { at: number },
+): RequestInput | null {
+  while (senders.length > 0) {
+    next.at %= senders.length;
+    const sender = senders[next.at] as PrincipalKey;
+    const queue = requests.get(sender);
+    const request = queue?.shift();
+    if (queue !== undefined && queue.length === 0) requests.delete(sender);
+    if (queue === undefined || queue.length === 0) senders.splice(next.at, 1);
+    else next.at++;
+    if (request !== undefined) return request;
+  }
+  return null;
 }

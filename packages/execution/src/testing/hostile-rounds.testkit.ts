@@ -25,6 +25,7 @@ export function residue(subnet: TestSubnet): string {
           chargedUntil: 0n,
           nextContextId: 0,
           nextCallbackId: 0,
+          inputTurn: 0,
         },
       ] as const,
   );

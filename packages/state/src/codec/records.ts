@@ -287,6 +287,7 @@ const canisterCodec = record<CanisterRecord>({
   chargedUntil: bigInteger,
   installDebit: optional(bigInteger),
   messagesFirst: optional(bool),
+  inputTurn: optional(integer),
   heavy: optional(bool),
 });
 
