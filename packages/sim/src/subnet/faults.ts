@@ -12,6 +12,19 @@ export interface FaultPlan {
   /** In a second of virtual time: chance that the subnet is cut in two, and for how long, ns. */
   readonly partitionPerSecond: number;
   readonly partedNs: readonly [bigint, bigint];
+  /** The same, but only what one side sends does not come. */
+  readonly onewayPerSecond: number;
+  /** Chance that a message takes much longer, so that later ones overtake it. */
+  readonly reorder: number;
+  /** In a second of virtual time and a node: chance to start again at once, or in the middle of what it writes. */
+  readonly restartPerSecond: number;
+  readonly tornWritePerSecond: number;
+  /** The same of the nodes at the lowest f places: chance to come back with an empty disk. */
+  readonly diskLossPerSecond: number;
+  /** The same of any node: chance to be slow, how much longer everything takes then, and for how long, ns. */
+  readonly slowPerSecond: number;
+  readonly slowNs: bigint;
+  readonly slowForNs: readonly [bigint, bigint];
   /** Clocks are off by at most so much, either way, ns. */
   readonly skewNs: bigint;
   /** In a second of virtual time and an honest node: chance that its state breaks, as far as fewer than f are faulty. */
@@ -22,8 +35,10 @@ export interface FaultPlan {
   readonly haltedNs: readonly [bigint, bigint];
   /** Nodes learn of the registry's versions at most so much later, ns. */
   readonly registryDelayNs: bigint;
-  /** How the nodes at the lowest places misbehave; at most f of them keep the subnet safe and alive. */
-  readonly byzantine: readonly Misbehaviour[];
+  /** How the nodes at the lowest places misbehave, one way or by turns; at most f of them keep the subnet safe and alive. */
+  readonly byzantine: readonly (Misbehaviour | readonly Misbehaviour[])[];
+  /** Whether they also hand out wrong states. */
+  readonly liesOnSync: boolean;
 }
 
 export const MISBEHAVIOURS = [
@@ -55,6 +70,8 @@ export const MISBEHAVIOURS = [
   "forge",
   /** Sends whatever its keys can sign, and what others did not, for every height. */
   "flood",
+  /** Keeps its votes and shares from half of the others, and its blocks from all but one. */
+  "withhold",
 ] as const;
 
 export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
@@ -70,6 +87,14 @@ export const CALM: FaultPlan = {
   awayNs: [0n, 0n],
   partitionPerSecond: 0,
   partedNs: [0n, 0n],
+  onewayPerSecond: 0,
+  reorder: 0,
+  restartPerSecond: 0,
+  tornWritePerSecond: 0,
+  diskLossPerSecond: 0,
+  slowPerSecond: 0,
+  slowNs: 0n,
+  slowForNs: [0n, 0n],
   skewNs: 0n,
   corruptPerSecond: 0,
   changePerSecond: 0,
@@ -77,9 +102,11 @@ export const CALM: FaultPlan = {
   haltedNs: [0n, 0n],
   registryDelayNs: 0n,
   byzantine: [],
+  liesOnSync: false,
 };
 
 export const STORMY: FaultPlan = {
+  ...CALM,
   delayNs: [1n * MS, 120n * MS],
   loss: 0.1,
   duplicate: 0.05,
@@ -88,10 +115,7 @@ export const STORMY: FaultPlan = {
   partitionPerSecond: 0.03,
   partedNs: [SECOND, 20n * SECOND],
   skewNs: 200n * MS,
-  corruptPerSecond: 0,
   changePerSecond: 0.1,
-  haltPerSecond: 0,
   haltedNs: [SECOND, 15n * SECOND],
   registryDelayNs: 2n * SECOND,
-  byzantine: [],
 };

@@ -27,8 +27,8 @@ interface Means {
 
 export interface Actor {
   readonly isHonest: boolean;
-  /** Artifacts that somebody was not told as they are, or not alone. */
-  readonly twisted: number;
+  /** Artifacts that somebody was not told as they are, or not alone, by what became of them. */
+  readonly twisted: ReadonlyMap<Misbehaviour, number>;
   /** What each other node is told in place of an artifact that the member publishes. */
   say(artifact: Artifact): (to: number) => readonly Artifact[];
 }
@@ -180,6 +180,11 @@ function twist(
     case "repeat":
       return () =>
         artifact.kind === "proposal" && own && seen.length > 0 ? repeated(means, artifact, seen) : [artifact];
+    case "withhold":
+      if (!own) return () => [artifact];
+      return artifact.kind === "proposal"
+        ? (to) => (to === (index + 1) % nodes ? [artifact] : NOTHING)
+        : (to) => (to < nodes / 2 ? [artifact] : NOTHING);
     case "forge":
       return () => [artifact, ...forge(means, artifact)];
     case "flood":
@@ -193,31 +198,40 @@ function twist(
   }
 }
 
-export function actorFor(kind: Misbehaviour | null, means: Means): Actor {
-  if (kind === null) return { isHonest: true, twisted: 0, say: (artifact) => () => [artifact] };
+/** Heights in which one that misbehaves by turns does so in one way. */
+const TURN_HEIGHTS = 6;
+
+/** `kinds`: one after the other, every few heights; none of an honest member. */
+export function actorFor(kinds: readonly Misbehaviour[], means: Means): Actor {
+  if (kinds.length === 0) return { isHonest: true, twisted: new Map(), say: (artifact) => () => [artifact] };
   const seen: Uint8Array[] = [];
-  let twisted = 0;
-  const counted = (artifact: Artifact, told: readonly Artifact[]): readonly Artifact[] => {
-    if (told.length !== 1 || told[0] !== artifact) twisted++;
-    return told;
-  };
+  const twisted = new Map<Misbehaviour, number>();
   const say = (artifact: Artifact): ((to: number) => readonly Artifact[]) => {
     const before = [...seen];
     if (artifact.kind === "proposal") seen.push(...artifact.block.payload.ingress);
     seen.splice(0, seen.length - SEEN_MAX);
-    const place = means.place(heightOf(artifact));
+    const height = heightOf(artifact);
+    const kind = kinds[Math.floor(height / TURN_HEIGHTS) % kinds.length] as Misbehaviour;
+    const place = means.place(height);
     const { subnetId, nodes } = means;
     // Its own member finds the two blocks out; it does not tell.
     if (artifact.kind === "equivocation" && artifact.signer === place?.index) return () => NOTHING;
     if (place === null) return () => (kind === "silent" ? NOTHING : [artifact]);
     const told = twist(kind, { subnetId, nodes, ...place }, artifact, before);
-    return (to) => counted(artifact, told(to));
+    return (to) => {
+      const artifacts = told(to);
+      const isAsIs = artifacts.length === 1 && artifacts[0] === artifact;
+      if (!isAsIs) twisted.set(kind, (twisted.get(kind) ?? 0) + 1);
+      return artifacts;
+    };
   };
-  return {
-    isHonest: false,
-    get twisted() {
-      return twisted;
-    },
-    say,
-  };
+  return { isHonest: false, twisted, say };
+}
+
+/** What members told others in place of what is, all together. */
+export function allTwisted(actors: readonly Actor[]): ReadonlyMap<Misbehaviour, number> {
+  const sums = new Map<Misbehaviour, number>();
+  for (const { twisted } of actors)
+    for (const [kind, times] of twisted) sums.set(kind, (sums.get(kind) ?? 0) + times);
+  return sums;
 }

@@ -119,7 +119,7 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     events: world.events,
     syncs: world.syncs,
     intervals: world.summaries.size,
-    twisted: world.twisted,
+    twisted: [...world.twisted.values()].reduce((sum, times) => sum + times, 0),
     undealt: [...world.summaries.values()].filter(({ next }) => next === null).length,
     changes: world.versionInForce - 1,
     healings: world.checkers.healings,

@@ -47,6 +47,9 @@ export class SimNode implements Payloads {
   #member: Member | null = null;
   readonly disk: Artifact[] = [];
   #isCorrupt = false;
+  /** Where in its next writing it ends, as a part of the whole. */
+  #tear: number | null = null;
+  #isTorn = false;
   #distrusted: Height | null = null;
   #height: Height;
   /** By height: a block that is delivered again after a restart has the root that it had. */
@@ -93,14 +96,45 @@ export class SimNode implements Payloads {
 
   crash(): void {
     this.#member = null;
+    this.#tear = null;
+    this.#isTorn = false;
     this.#pending.clear();
   }
 
-  /** Persisted and published things are kept here; all effects are returned. */
+  /** It crashes the next time that it writes, with only a part of that on the disk and nothing done after it. */
+  tear(part: number): void {
+    this.#tear = part;
+  }
+
+  /** Whether it did so; it has to be taken down. */
+  get isTorn(): boolean {
+    return this.#isTorn;
+  }
+
+  /** What is left when it stopped there. */
+  #torn(effects: readonly MemberEffect[], part: number): readonly MemberEffect[] {
+    const writes = effects.flatMap(({ kind }, place) => (kind === "persist" ? [place] : []));
+    const end = writes[Math.floor(part * writes.length)];
+    if (end === undefined) return effects;
+    this.#isTorn = true;
+    return effects.slice(0, end);
+  }
+
+  /** Down, and with nothing but its keys. */
+  loseDisk(): void {
+    this.crash();
+    this.disk.length = 0;
+    this.#distrusted = null;
+    this.#isCorrupt = false;
+    this.#dropStates(this.#options.start.tip.height + 1);
+  }
+
+  /** Persisted and published things are kept here; all effects that came to pass are returned. */
   step(input: MemberInput): readonly MemberEffect[] {
     const member = this.#member;
-    if (member === null) return [];
-    const effects = member.step(input);
+    if (member === null || this.#isTorn) return [];
+    const made = member.step(input);
+    const effects = this.#tear === null ? made : this.#torn(made, this.#tear);
     for (const effect of effects) {
       if (effect.kind === "persist") this.disk.push(effect.artifact);
       else if (effect.kind === "publish") this.published.set(artifactId(effect.artifact), effect.artifact);

@@ -30,7 +30,14 @@ export interface WorldOptions {
 }
 
 export type WorldEvent =
-  | { readonly kind: "receive"; readonly from: number; readonly to: number; readonly artifact: Artifact }
+  | {
+      readonly kind: "receive";
+      readonly from: number;
+      readonly to: number;
+      readonly artifact: Artifact;
+      /** On its link. */
+      readonly number: number;
+    }
   | { readonly kind: "wake"; readonly node: number }
   | {
       readonly kind: "executed";
@@ -51,6 +58,8 @@ export type WorldEvent =
     }
   | { readonly kind: "boot"; readonly node: number }
   | { readonly kind: "heal" }
+  /** It is not slow any more. */
+  | { readonly kind: "hasten"; readonly node: number }
   | { readonly kind: "resume" }
   | { readonly kind: "second" };
 

@@ -8,7 +8,6 @@ import {
   type Artifact,
   type CatchUpPackage,
   decodeSummary,
-  faultsOf,
   type MemberCrypto,
   type MemberEffect,
   poolBounds,
@@ -18,16 +17,19 @@ import { sha256 } from "@orrery/crypto";
 import { type Random, seededRandom } from "../random.ts";
 import { Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
-import { type Actor, actorFor } from "./misbehaving.ts";
-import type { SimNode } from "./sim-node.ts";
+import type { Misbehaviour } from "./faults.ts";
+import { Forgetful } from "./forgetful.ts";
+import { Links, RESEND_NS } from "./links.ts";
+import { type Actor, actorFor, allTwisted } from "./misbehaving.ts";
+import type { SimNode, SimState } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
+import { Tally } from "./tally.ts";
+import { strike } from "./weather.ts";
 import { Witness } from "./witness.ts";
 import { EventTrace, makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
-/** Until what was not received is sent again. */
-const RESEND_NS: bigint = 250n * MS;
 /** Of a state from another node. */
 const FETCH_NS: bigint = 500n * MS;
 
@@ -48,8 +50,9 @@ export class World {
   readonly registry: SimRegistry;
   /** Summaries that were delivered, and versions whose members took over. */
   readonly summaries: Map<Height, Summary> = new Map();
-  #parted: ReadonlySet<number> | null = null;
-  #faulty = true;
+  readonly tally: Tally = new Tally();
+  readonly #links: Links;
+  readonly #forgetful = new Forgetful();
   readonly trace: EventTrace = new EventTrace();
   now: bigint;
   events = 0;
@@ -59,6 +62,7 @@ export class World {
     const { seed, nodes, spares, config, faults } = options;
     this.#options = options;
     this.#random = seededRandom(seed);
+    this.#links = new Links(faults, this.#random, this.tally);
     this.now = options.start.tip.time + SECOND;
     const members = Array.from({ length: nodes }, (_, index) => index);
     const { catchUpInterval: intervalLength } = config.rules;
@@ -70,7 +74,7 @@ export class World {
     const versionFor = (index: number): number => this.registry.versionAt(this.now, delays[index] ?? 0n);
     this.nodes = makeNodes(options, { registry: this.registry, indices, versionFor });
     this.#actors = indices.map((index) =>
-      actorFor(faults.byzantine[index] ?? null, {
+      actorFor([faults.byzantine[index] ?? []].flat(), {
         subnetId: config.subnetId,
         nodes,
         place: (height) => this.#placeOf(index, height),
@@ -78,6 +82,7 @@ export class World {
     );
     const skew = Number(faults.skewNs);
     this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
+    this.tally.note("clock-skew", this.#skews.filter((off) => off !== 0n).length);
     this.#lives = indices.map(() => 0);
     this.#wakes = indices.map(() => null);
     for (const index of indices) this.#boot(index);
@@ -95,17 +100,6 @@ export class World {
     return this.summaries.get(newest)?.current.registryVersion ?? 1;
   }
 
-  /** Other members, from a while later on: honest ones come and go, so that no more of them are faulty than may be. */
-  changeMembers(): void {
-    const { members } = this.registry.newest;
-    const honest = members.filter((index) => this.isHonest(index));
-    const spare = this.nodes.map(({ index }) => index).filter((index) => !members.includes(index));
-    const comes = spare[this.#random.below(spare.length)];
-    const goes = honest[this.#random.below(honest.length)];
-    if (comes !== undefined && goes !== undefined) this.registry.replace(goes, comes, this.now);
-    this.#wakeAll();
-  }
-
   /** The subnet stands still at the next summary, or goes on. */
   halt(halts: boolean): void {
     this.registry.halt(halts, this.now);
@@ -118,13 +112,19 @@ export class World {
       this.#queue.plan(this.now + delay, { kind: "wake", node });
   }
 
+  /** One that lost its disk counts as faulty until a package passes what it may have signed. */
   isHonest(node: number): boolean {
-    return this.#actors[node]?.isHonest === true;
+    return this.#actors[node]?.isHonest === true && !this.#forgetful.has(node);
   }
 
-  /** What misbehaving members told others in place of what is. */
-  get twisted(): number {
-    return this.#actors.reduce((sum, actor) => sum + actor.twisted, 0);
+  /** Whether nodes that are otherwise honest still count as faulty. */
+  get hasForgetful(): boolean {
+    return this.#forgetful.nodes.some((node) => this.#actors[node]?.isHonest === true);
+  }
+
+  /** How often misbehaving members told others something in place of what is. */
+  get twisted(): ReadonlyMap<Misbehaviour, number> {
+    return allTwisted(this.#actors);
   }
 
   /** The lowest height that every honest node has delivered. */
@@ -138,8 +138,9 @@ export class World {
 
   /** No new faults; nodes that are away come back, and the subnet is whole. */
   heal(): void {
-    this.#faulty = false;
-    this.#parted = null;
+    this.#links.isFaulty = false;
+    this.#links.mend();
+    this.#links.hastenAll();
     for (const node of this.nodes) if (!node.isUp) this.#boot(node.index);
     this.halt(false);
   }
@@ -182,7 +183,10 @@ export class World {
         if (!(this.nodes[event.node] as SimNode).isUp) this.#boot(event.node);
         return;
       case "heal":
-        this.#parted = null;
+        this.#links.mend();
+        return;
+      case "hasten":
+        this.#links.hasten(event.node);
         return;
       case "resume":
         this.halt(false);
@@ -227,6 +231,13 @@ export class World {
     if (!node.isUp) return;
     this.#follow(index, node.step({ kind: "time", now: this.#clock(index) }));
     if (input !== undefined) this.#follow(index, node.step(input));
+    if (!node.isTorn) return;
+    node.crash();
+    this.tally.note("torn-write");
+    this.#queue.plan(this.now + this.#links.between(this.#options.faults.awayNs), {
+      kind: "boot",
+      node: index,
+    });
   }
 
   #follow(index: number, effects: readonly MemberEffect[]): void {
@@ -287,7 +298,9 @@ export class World {
     const isWhole =
       spares === null ? height % config.rules.catchUpInterval === 0 : payload.summary !== undefined;
     const executed = { kind: "executed", node: node.index, height, rootHash, isWhole, life } as const;
-    this.#queue.plan(this.now + this.#options.executionNs, executed);
+    const { executionNs, faults } = this.#options;
+    const slowness = this.#links.isSlow(node.index) ? faults.slowNs : 0n;
+    this.#queue.plan(this.now + executionNs + slowness, executed);
   }
 
   #planFetch(node: number, { height, stateHash }: CatchUpPackage): void {
@@ -302,16 +315,25 @@ export class World {
     const { node: index, height, stateHash } = event;
     const node = this.nodes[index] as SimNode;
     for (const other of this.nodes) {
-      const parted = this.#parted !== null && this.#parted.has(index) !== this.#parted.has(other.index);
-      const state = other.isUp && !parted ? other.stateAt(height) : null;
-      if (state === null || !equalBytes(sha256(state.rootHash), stateHash)) continue;
-      node.adopt(state);
+      const isCut = this.#links.holds(index, other.index) || this.#links.holds(other.index, index);
+      const state = other.isUp && !isCut ? other.stateAt(height) : null;
+      if (state === null || other === node) continue;
+      const told = this.#toldState(other.index, state);
+      if (!equalBytes(sha256(told.rootHash), stateHash)) continue;
+      node.adopt(told);
       this.checkers.healed(index);
       this.syncs++;
       this.#tell(index, { kind: "synced", height });
       return;
     }
     this.#queue.plan(this.now + FETCH_NS, event);
+  }
+
+  /** What a node says when it is asked for its state. */
+  #toldState(node: number, state: SimState): SimState {
+    if (!this.#options.faults.liesOnSync || this.#actors[node]?.isHonest === true) return state;
+    this.tally.note("lying-sync");
+    return { ...state, rootHash: sha256(state.rootHash) };
   }
 
   #publish(from: number, artifact: Artifact): void {
@@ -321,26 +343,23 @@ export class World {
   }
 
   #send(from: number, to: number, artifact: Artifact): void {
-    const { delayNs, duplicate } = this.#options.faults;
-    this.#queue.plan(this.now + this.#between(delayNs), { kind: "receive", from, to, artifact });
-    if (this.#faulty && this.#random.chance(duplicate))
-      this.#queue.plan(this.now + this.#between(delayNs), { kind: "receive", from, to, artifact });
-  }
-
-  #between([least, most]: readonly [bigint, bigint]): bigint {
-    return least + BigInt(Math.floor(this.#random.next() * Number(most - least + 1n)));
+    const { delayNs, number } = this.#links.send(from, to);
+    const event: WorldEvent = { kind: "receive", from, to, artifact, number };
+    this.#queue.plan(this.now + delayNs, event);
+    const again = this.#links.again();
+    if (again !== null) this.#queue.plan(this.now + again, event);
   }
 
   #receive(event: Extract<WorldEvent, { kind: "receive" }>): void {
-    const { from, to, artifact } = event;
+    const { from, to, artifact, number } = event;
     const node = this.nodes[to] as SimNode;
     // A node that comes back is sent everything anew.
     if (!node.isUp) return;
-    const parted = this.#parted !== null && this.#parted.has(from) !== this.#parted.has(to);
-    if (parted || (this.#faulty && this.#random.chance(this.#options.faults.loss))) {
+    if (this.#links.holds(from, to) || this.#links.loses()) {
       this.#queue.plan(this.now + RESEND_NS, event);
       return;
     }
+    this.#links.arrived(from, to, number);
     this.#tell(to, { kind: "artifact", from, artifact });
   }
 
@@ -354,44 +373,28 @@ export class World {
     }
   }
 
-  /** Draws this second's faults. */
   #second(): void {
     this.#queue.plan(this.now + SECOND, { kind: "second" });
     this.#checkSizes();
-    if (!this.#faulty) return;
-    const { crashPerSecond, awayNs, partitionPerSecond, partedNs } = this.#options.faults;
-    for (const node of this.nodes) {
-      if (!node.isUp || !this.#random.chance(crashPerSecond)) continue;
-      node.crash();
-      this.#queue.plan(this.now + this.#between(awayNs), { kind: "boot", node: node.index });
-    }
-    this.#corruptSome();
-    this.#changeRegistry();
-    if (this.#parted === null && this.#random.chance(partitionPerSecond)) {
-      this.#parted = new Set(this.nodes.map(({ index }) => index).filter(() => this.#random.chance(0.5)));
-      this.#queue.plan(this.now + this.#between(partedNs), { kind: "heal" });
-    }
-  }
-
-  #changeRegistry(): void {
-    const { spares, faults } = this.#options;
-    if (spares === null) return;
-    if (this.#random.chance(faults.changePerSecond)) this.changeMembers();
-    if (this.registry.newest.halts || !this.#random.chance(faults.haltPerSecond)) return;
-    this.halt(true);
-    this.#queue.plan(this.now + this.#between(faults.haltedNs), { kind: "resume" });
-  }
-
-  /** Never more nodes than may be faulty. */
-  #corruptSome(): void {
-    const { nodes, faults } = this.#options;
-    const { corruptPerSecond, byzantine } = faults;
-    const most = faultsOf(nodes) - byzantine.length;
-    for (const node of this.nodes) {
-      if (!node.isUp || !this.isHonest(node.index) || this.checkers.corrupted.size >= most) continue;
-      if (!this.#random.chance(corruptPerSecond)) continue;
-      node.corrupt();
-      this.checkers.corrupts(node.index, node.height + 1);
-    }
+    this.#forgetful.look(this.nodes);
+    if (!this.#links.isFaulty) return;
+    const { faults, nodes: members, spares } = this.#options;
+    strike({
+      members,
+      hasSpares: spares !== null,
+      faults,
+      random: this.#random,
+      links: this.#links,
+      tally: this.tally,
+      nodes: this.nodes,
+      registry: this.registry,
+      checkers: this.checkers,
+      isHonest: (node) => this.isHonest(node),
+      plan: (afterNs, event) => this.#queue.plan(this.now + afterNs, event),
+      loseDisk: (node) => this.#forgetful.loseDisk(node),
+      wakeAll: () => this.#wakeAll(),
+      now: this.now,
+      halt: (halts) => this.halt(halts),
+    });
   }
 }
