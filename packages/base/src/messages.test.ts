@@ -16,7 +16,13 @@ import {
   SUMMARY_BYTES_MAX,
 } from "./messages.ts";
 import type { CanisterId } from "./principal.ts";
-import { type OutcallResponse, RESPONSE_BYTES_PER_BLOCK_MAX, RESPONSES_PER_BLOCK_MAX } from "./responses.ts";
+import {
+  type OutcallAgreement,
+  type OutcallResponse,
+  type OutcallShare,
+  RESPONSE_BYTES_PER_BLOCK_MAX,
+  RESPONSES_PER_BLOCK_MAX,
+} from "./responses.ts";
 
 const natural = fc.maxSafeNat();
 const count = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
@@ -43,6 +49,22 @@ const content: fc.Arbitrary<OutcallResponse["content"]> = fc.oneof(
     message: fc.string({ maxLength: 8, unit: "grapheme" }),
   }),
 );
+const share = (signer: number): fc.Arbitrary<OutcallShare> =>
+  fc.record(
+    {
+      signer: fc.constant(signer),
+      spent: fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
+      signature: fc.uint8Array({ maxLength: 64 }),
+      hash: fc.uint8Array({ minLength: 32, maxLength: 32 }),
+    },
+    { requiredKeys: ["signer", "spent", "signature"] },
+  );
+const agreement: fc.Arbitrary<OutcallAgreement> = fc.record({
+  begun: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
+  shares: fc
+    .uniqueArray(fc.nat(200), { minLength: 1, maxLength: 4 })
+    .chain((signers) => fc.tuple(...signers.sort((a, b) => a - b).map(share))),
+});
 const responses: fc.Arbitrary<readonly OutcallResponse[]> = fc
   .uniqueArray(fc.nat(), { minLength: 1, maxLength: 4 })
   .chain((ids) =>
@@ -50,11 +72,15 @@ const responses: fc.Arbitrary<readonly OutcallResponse[]> = fc
       ...ids
         .sort((a, b) => a - b)
         .map((id) =>
-          fc.record({
-            outcall: fc.constant(id),
-            spent: fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
-            content,
-          }),
+          fc.record(
+            {
+              outcall: fc.constant(id),
+              spent: fc.bigInt({ min: 0n, max: (1n << 128n) - 1n }),
+              content,
+              agreement,
+            },
+            { requiredKeys: ["outcall", "spent", "content"] },
+          ),
         ),
     ),
   );

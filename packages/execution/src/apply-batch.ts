@@ -26,7 +26,7 @@ import {
 } from "@orrery/state";
 import { minOf } from "./bigints.ts";
 import { type ExecutionLimits, subnetLimits } from "./limits.ts";
-import { answerOutcalls, expireOutcalls, outcallDeadline } from "./management/http-request.ts";
+import { answerOutcalls, expireOutcalls } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
 import { managementWaits } from "./management/run-queue.ts";
 import { observeBlock } from "./management/subnet.ts";
@@ -36,6 +36,7 @@ import { expireOutputs, nextOutputExpiry } from "./messaging/expiry.ts";
 import { expireIngress, inductIngress } from "./messaging/induction.ts";
 import { forgetStatuses, pruneIngress } from "./messaging/ingress-history.ts";
 import { shedBestEffort } from "./messaging/shed.ts";
+import { outcallDeadline } from "./query/outcall-agreement.ts";
 import { addQueryStats } from "./query/query-epochs.ts";
 import { newModules } from "./query/snapshot.ts";
 import { chargeResources } from "./scheduler/charges.ts";

@@ -12,7 +12,6 @@ export {
   isController,
   isSubnetAdmin,
 } from "./management/effective-id.ts";
-export { outcallDeadline } from "./management/http-request.ts";
 export { ingressCallable, type ManagementMethod, managementMethod } from "./management/methods.ts";
 export {
   canisterMetadata,
@@ -20,6 +19,13 @@ export {
   encodeCanisterStatus,
 } from "./management/status.ts";
 export { type FetchedOutcall, outcallResponseBytesMax } from "./query/outcall.ts";
+export {
+  isOutcallNode,
+  outcallContentHash,
+  outcallDeadline,
+  outcallDivergence,
+  outcallVerdict,
+} from "./query/outcall-agreement.ts";
 export type { QueryProfile } from "./query/query-call.ts";
 export type { ReadStateQuery } from "./query/read-state.ts";
 export { newModules, takeSnapshot, type ViewSnapshot } from "./query/snapshot.ts";

@@ -8,10 +8,10 @@ import {
   assert,
   MANAGEMENT_CANISTER,
   type OutcallResponse,
+  type OutcallShare,
   principalKey,
   principalToText,
   responseBytes,
-  type TimeNs,
   utf8,
 } from "@orrery/base";
 import {
@@ -30,13 +30,13 @@ import {
   HEADERS_MAX,
   OUTCALL_REQUEST_BYTES_MAX,
   OUTCALL_RESPONSE_BYTES_MAX,
-  OUTCALL_TIMEOUT_NS,
   OUTCALLS_BYTES_MAX,
   OUTCALLS_MAX,
   URL_BYTES_MAX,
 } from "../limits.ts";
 import { answerRequest } from "../messaging/delivery.ts";
 import { routingReject } from "../messaging/reject.ts";
+import { isOutcallNode, outcallDeadline } from "../query/outcall-agreement.ts";
 import type { Round } from "../scheduler/round.ts";
 import { decodeArg, failure, type Handler, type ManagementAnswer, type ManagementCall } from "./call.ts";
 import {
@@ -267,8 +267,21 @@ function charge(round: Round, from: Outcall["from"], amount: bigint): void {
 export function answerOutcalls(round: Round, responses: readonly OutcallResponse[]): void {
   for (const response of responses) {
     const outcall = round.state.outcalls.get(response.outcall);
-    if (outcall !== undefined) answer(round, outcall, { payload: payloadOf(outcall, response), response });
+    if (outcall !== undefined && suits(round, outcall, response))
+      answer(round, outcall, { payload: payloadOf(outcall, response), response });
   }
+}
+
+/**
+ * Consensus vouches for signatures, and that as many agree as have to where there are several; only the state knows which outcalls one node
+ * was to make.
+ */
+function suits({ state }: Round, outcall: Outcall, { agreement }: OutcallResponse): boolean {
+  if (agreement === undefined) return true;
+  const [{ signer }, ...others] = agreement.shares as readonly [OutcallShare, ...OutcallShare[]];
+  if (outcall.replicated) return others.length > 0;
+  const nodes = state.subnet.nodes.length;
+  return others.length === 0 && isOutcallNode(outcall, { place: signer, nodes });
 }
 
 function payloadOf(outcall: Outcall, response: OutcallResponse): ResponsePayload {
@@ -315,8 +328,4 @@ export function expireOutcalls(round: Round): void {
       response: null,
     });
   }
-}
-
-export function outcallDeadline(outcall: Outcall): TimeNs {
-  return outcall.time + OUTCALL_TIMEOUT_NS;
 }

@@ -2,16 +2,14 @@
  * HTTPS outcalls of a network in one place: what waits, and what an answer comes to. One answer stands for all nodes; with one for
  * each, so many have to agree after the caller's transform as the subnet's consensus asks for.
  */
+import { equalBytes, OrreryError, type OutcallResponse, principalToText } from "@orrery/base";
 import {
-  encodeCbor,
-  encodeResponse,
-  OrreryError,
-  type OutcallResponse,
-  principalToText,
-  toHex,
-} from "@orrery/base";
-import { sha256 } from "@orrery/crypto";
-import { type FetchedOutcall, outcallDeadline, outcallResponseBytesMax } from "@orrery/execution";
+  type FetchedOutcall,
+  outcallContentHash,
+  outcallDivergence,
+  outcallResponseBytesMax,
+  outcallVerdict,
+} from "@orrery/execution";
 import type { Outcall } from "@orrery/state";
 import { kindFacts } from "./places.ts";
 import type { Replica } from "./replica.ts";
@@ -91,23 +89,13 @@ function fetchedOf(
   return { kind: "response", status, headers, body, downloadedBytes, elapsedMs };
 }
 
-/** What a subnet of `size` nodes agrees on, or that it does not (in the replica's words). */
+/** What a subnet of `size` nodes agrees on, or that it does not. */
 function agreed(outcall: Outcall, responses: readonly OutcallResponse[], size: number): OutcallResponse {
   const [first] = responses as readonly [OutcallResponse, ...OutcallResponse[]];
   if (responses.length === 1) return first;
-  const groups = new Map<string, { readonly response: OutcallResponse; count: number }>();
-  for (const response of responses) {
-    const hash = toHex(sha256(encodeCbor(encodeResponse({ ...response, spent: 0n }))));
-    const group = groups.get(hash) ?? { response, count: 0 };
-    group.count++;
-    groups.set(hash, group);
-  }
-  const sorted = [...groups].sort(([a, x], [b, y]) => y.count - x.count || (a < b ? -1 : 1));
-  const needed = size - Math.floor((size - 1) / 3);
-  const [, largest] = sorted[0] as (typeof sorted)[number];
-  if (largest.count >= needed) return largest.response;
-  const hashes = sorted.map(([hash, { count }]) => `[${hash}: ${count}]`).join(", ");
-  const details = `request_id: ${outcall.id}, timeout: ${outcallDeadline(outcall)}, hashes: ${hashes}`;
-  const message = `No consensus could be reached. Replicas had different responses. Details: ${details}`;
-  return { outcall: outcall.id, spent: 0n, content: { kind: "reject", code: 2, message } };
+  const hashes = responses.map(({ content }) => outcallContentHash(content));
+  const verdict = outcallVerdict(hashes, size);
+  if (verdict.kind === "agreed")
+    return responses[hashes.findIndex((hash) => equalBytes(hash, verdict.hash))] as OutcallResponse;
+  return { outcall: outcall.id, spent: 0n, content: outcallDivergence(outcall, hashes) };
 }
