@@ -7,7 +7,7 @@ import { compareBytes, equalBytes } from "./bytes.ts";
 import type { TimeNs } from "./capabilities.ts";
 import { type CborMap, type CborValue, decodeCbor, encodeCborBare } from "./cbor.ts";
 import { OrreryError } from "./errors.ts";
-import { type CanisterId, PRINCIPAL_BYTES_MAX } from "./principal.ts";
+import { type CanisterId, PRINCIPAL_BYTES_MAX, type Principal } from "./principal.ts";
 import { decodeResponses, encodeResponse, type OutcallResponse } from "./responses.ts";
 
 /** Number of a block, batch and state. Bounded by 2^53: at ten blocks a second that is 28 million years. */
@@ -81,6 +81,8 @@ export interface Batch {
   readonly registryVersion: number;
   /** 32 bytes: hash of the random tape of this height. */
   readonly randomness: Uint8Array;
+  /** Who made the block; not there where nobody has to be asked: the subnet's only node. */
+  readonly maker?: Principal;
   readonly ingress: readonly Uint8Array[];
   readonly queryStats?: readonly QueryStats[];
   readonly xnet?: readonly Uint8Array[];

@@ -115,13 +115,14 @@ function onSigned(
 
 /** The batch that a finalized block stands for: live delivery and replay use this one function. */
 export function batchOf(finalized: FinalizedBlock): Batch {
-  const { block } = finalized.proposal;
+  const { block, signer: maker } = finalized.proposal;
   const { ingress, queryStats, xnet, responses, holdsLong } = block.payload;
   return {
     height: block.height,
     time: block.context.time,
     registryVersion: block.context.registryVersion,
     randomness: tapeRandomness(finalized.tape),
+    maker,
     ingress,
     ...(queryStats === undefined ? {} : { queryStats }),
     ...(xnet === undefined ? {} : { xnet }),

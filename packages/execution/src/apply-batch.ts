@@ -156,7 +156,7 @@ function applyBatch(
     batch.randomness,
     u64be(BigInt(batch.height)),
   );
-  observeBlock(state);
+  observeBlock(state, batch.maker);
   pruneIngress(state, index);
   expireIngress(round);
   chargeResources(round);

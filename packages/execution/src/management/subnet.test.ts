@@ -74,6 +74,25 @@ test("node_metrics_history has a sample a day, sixty at most, each with what the
   assert.equal(since.length, 10);
 });
 
+test("blocks are their makers'", () => {
+  const [first, second] = [Uint8Array.of(3, 3, 2), Uint8Array.of(4, 4, 2)] as [Principal, Principal];
+  const nodes = [first, second].map((nodeId) => ({ nodeId, publicKey: new Uint8Array(44) }));
+  const subnet = new TestSubnet({ subnet: { nodes } });
+  const asker = subnet.installed(FORWARDER);
+  const made = (): Map<string, bigint> =>
+    new Map(
+      history(subnet, asker)
+        .at(-1)
+        ?.node_metrics.map((one) => [`${one.node_id.toUint8Array()}`, one.num_blocks_proposed_total]),
+    );
+  const before = made();
+  for (let i = 0; i < 7; i++) subnet.round([], 1n, { maker: second });
+  const after = made();
+  assert.equal(before.get(`${second}`), undefined);
+  assert.equal(after.get(`${second}`), 7n);
+  assert.ok((after.get(`${first}`) ?? 0n) > (before.get(`${first}`) ?? 0n));
+});
+
 test("another subnet's metrics and version are not here to be had", () => {
   const subnet = new TestSubnet();
   const asker = subnet.installed(FORWARDER);

@@ -18,11 +18,11 @@ import { encodeMetricsOfSubnet, encodeNodeMetrics, encodeSubnetInfo } from "./ty
 const NS_PER_DAY = 86_400_000_000_000n;
 
 /**
- * Counts the block of this round. A subnet whose nodes take turns would say with the batch whose block it is; with one node there
- * is no question. Two samples of one UTC day are one; a node that did nothing since the sample before is left out of the next.
+ * Counts the block of this round, which is `madeBy`'s, or the only node's. Whose turn it was before another's block was taken instead
+ * is not part of a block, so that failures are counted of nobody. Two samples of one UTC day are one; a node that did nothing since the sample before is left out of the next.
  */
-export function observeBlock(state: ReplicatedState): void {
-  const maker = state.subnet.nodes[0]?.nodeId;
+export function observeBlock(state: ReplicatedState, madeBy?: Principal): void {
+  const maker = madeBy ?? state.subnet.nodes[0]?.nodeId;
   if (maker === undefined) return;
   const samples = state.nodeMetrics;
   const last = samples.at(-1);
