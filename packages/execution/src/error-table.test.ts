@@ -436,7 +436,8 @@ const TABLE: Readonly<Record<ErrorCodeName, Row>> = {
   CanisterWasmEngineError: {
     // Its other failures end the node: a wrong state must not be signed.
     text: new RegExp(
-      `${FROM}Canister encountered a Wasm engine error: Failed to instantiate module: out of bounds table access$`,
+      `${FROM}Canister encountered a Wasm engine error: Failed to instantiate module: ` +
+        "wasm trap: undefined element: out of bounds table access$",
     ),
     provoke: () => {
       const subnet = new TestSubnet();

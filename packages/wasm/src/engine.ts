@@ -84,8 +84,10 @@ export class Engine {
       return null;
     } catch (error) {
       if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      // The engine's own words are its version's; nothing but an element segment traps here.
-      return { kind: "instantiation", message: "Failed to instantiate module: out of bounds table access" };
+      // The engine's own words are its version's; nothing but an element segment traps here. These are what the replica's engine says.
+      const message =
+        "Failed to instantiate module: wasm trap: undefined element: out of bounds table access";
+      return { kind: "instantiation", message };
     } finally {
       if (memory !== null) this.memories.release(memory, info.is64, []);
     }

@@ -213,7 +213,10 @@ describe("the engine's words are nobody's business", () => {
   test("when a module cannot be instantiated", () => {
     const wasm = wat("(module (table 1 funcref) (elem (i32.const 1) $f) (func $f))");
     const before = messageOf(wasm);
-    assert.equal(before, "Failed to instantiate module: out of bounds table access");
+    assert.equal(
+      before,
+      "Failed to instantiate module: wasm trap: undefined element: out of bounds table access",
+    );
     assert.equal(
       planted({ Instance: refusing(RuntimeError) }, () => messageOf(wasm)),
       before,
