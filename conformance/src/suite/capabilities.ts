@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { parseRelayed, type Relayed } from "./bytes.ts";
 import type { Capability } from "./case.ts";
+import { nodesOf } from "./cases/state-shared.testkit.ts";
 import { replied } from "./checks.ts";
 import { type MethodName, managementCall } from "./management.ts";
 import type { Universal, World } from "./world.ts";
@@ -41,6 +42,18 @@ async function hasAdministrator(world: World): Promise<boolean> {
   return id !== target.home.id && (await world.manageQuery("list_canisters", {}, options)).kind === "replied";
 }
 
+/** Whether the suite knows several nodes of the subnet. */
+async function hasSeveralNodes(world: World): Promise<boolean> {
+  const { wires, target } = world;
+  if (wires.length === 1) return false;
+  const { length } = await nodesOf(world);
+  if (length < wires.length)
+    throw new Error(
+      `${wires.length} nodes are named, and the subnet ${target.home.id.toText()} has ${length}`,
+    );
+  return true;
+}
+
 export async function probeCapabilities(world: World): Promise<ReadonlySet<Capability>> {
   const has = new Set<Capability>();
   const canister = await world.universal();
@@ -56,6 +69,7 @@ export async function probeCapabilities(world: World): Promise<ReadonlySet<Capab
     has.add("chain keys");
   if (await makesOutcalls(canister)) has.add("outcalls");
   if (await hasAdministrator(world)) has.add("administrators");
+  if (await hasSeveralNodes(world)) has.add("several nodes");
   world.release();
   return has;
 }

@@ -85,7 +85,7 @@ export type Section = (typeof SECTIONS)[number];
 /** What not every network has. */
 export const CAPABILITIES = {
   "several subnets": "the network has one subnet with canister ranges",
-  "several nodes": "the subnet has one node",
+  "several nodes": "one node of the network is known: --url may be given again for others",
   "time control": "the network's clock cannot be moved by a client: --clock names a PocketIC server that can",
   "chain keys": "the network has no threshold keys",
   outcalls: "the network makes no HTTPS outcalls that a test can answer",

@@ -1,6 +1,7 @@
 /**
  * The suite as a command, `npm run conformance -- [options]`: against the network at `--url URL`, an instance of a PocketIC server
- * with `--pocket-ic`, or a network that it starts. Ends with 1 when a case failed; those that an instance fails on purpose are told
+ * with `--pocket-ic`, or a network that it starts, with `--nodes N` one of N nodes a subnet. `--url` may be given again for
+ * other nodes of the network: each case stays with one. Ends with 1 when a case failed; those that an instance fails on purpose are told
  * with the reason, and it ends with 1 when one of them passed. Which cases: `--filter S`, `--every N --offset K`,
  * `--needing CAPABILITY`. What is told: `--json`, `--slow`. `--outside FOLDER` keeps the certificate of the server that outcalls ask,
  * so that a network at URL can be told to trust it; `--administrator PEM` names the file with an Ed25519 key of a subnet's
@@ -10,24 +11,25 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { OTHERWISE, type SuiteInstance, startInstanceBeside } from "../pocketic/suite-instance.ts";
+import { OTHERWISE, startInstanceBeside } from "../pocketic/suite-instance.ts";
 import type { Capability } from "./case.ts";
 import { clockOfServer, type OpenClocked, openInProcess } from "./clock.ts";
 import { ed25519, type Identity } from "./identity.ts";
 import { judge, type Otherwise, sentenceOf } from "./otherwise.ts";
-import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
+import { type Outside, startNetworkBeside, startOutside, urlsOfNodes } from "./outside.ts";
 import { type CaseResult, runSuite, selectCases } from "./run.ts";
 import { countsTable, summary } from "./table.ts";
 
 const { values } = parseArgs({
   options: {
-    url: { type: "string" },
+    url: { type: "string", multiple: true },
     filter: { type: "string" },
     every: { type: "string" },
     offset: { type: "string", default: "0" },
     json: { type: "boolean", default: false },
     outside: { type: "string" },
     administrator: { type: "string" },
+    nodes: { type: "string", default: "1" },
     "pocket-ic": { type: "boolean", default: false },
     clock: { type: "string" },
     needing: { type: "string" },
@@ -52,7 +54,8 @@ function report(result: CaseResult): void {
 /** Whose clock cases move; undefined leaves it to the network under test. */
 async function chosenClock(): Promise<OpenClocked | undefined> {
   const { clock, url } = values;
-  if (clock === undefined) return url === undefined && !values["pocket-ic"] ? openInProcess : undefined;
+  const isOwnNode = url === undefined && !values["pocket-ic"] && values.nodes === "1";
+  if (clock === undefined) return isOwnNode ? openInProcess : undefined;
   const open = await clockOfServer(clock);
   if (open === null) throw new Error(`${clock} is no PocketIC server: start bin/pocket-ic and name its URL`);
   return open;
@@ -66,10 +69,22 @@ function writeTable(): void {
   writeFileSync(readme, text.replace(/\| section \| cases \|[\s\S]*?\| \*\*all\*\* .*/, table));
 }
 
-async function startOwn(outside: Outside, administrator: Identity): Promise<SuiteInstance> {
-  if (values["pocket-ic"]) return startInstanceBeside(outside, administrator);
-  const network = await startNetworkBeside(outside, administrator);
-  return { url: network.url, end: async () => void (await network.end("SIGTERM")) };
+interface Started {
+  readonly urls: readonly string[];
+  end(): Promise<void>;
+}
+
+async function startOwn(outside: Outside, administrator: Identity): Promise<Started> {
+  if (values["pocket-ic"]) {
+    const { url, end } = await startInstanceBeside(outside, administrator);
+    return { urls: [url], end };
+  }
+  const network = await startNetworkBeside(outside, administrator, Number(values.nodes));
+  const urls = urlsOfNodes(network);
+  return {
+    urls: urls.length === 0 ? [network.url] : urls,
+    end: async () => void (await network.end("SIGTERM")),
+  };
 }
 
 async function run(): Promise<void> {
@@ -79,10 +94,12 @@ async function run(): Promise<void> {
   );
   const clock = await chosenClock();
   const started = values.url === undefined ? await startOwn(outside, administrator) : null;
+  const [url = "", ...others] = values.url ?? started?.urls ?? [];
   const startedMs = performance.now();
   try {
     const run = await runSuite({
-      url: values.url ?? started?.url ?? "",
+      url,
+      others,
       outside,
       administrator,
       report,

@@ -27,6 +27,8 @@ export interface CaseResult {
 
 export interface RunOptions {
   readonly url: string;
+  /** Of other nodes of the network: each case stays with one, and cases that are about several have them all. */
+  readonly others?: readonly string[];
   /** Only cases whose section or title contains it. */
   readonly filter?: string;
   /** Only cases that need it. */
@@ -91,14 +93,19 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
   const target = atHome(await discover(wire), options.home);
   const pool = { ...newPool(options), ...(isAdministered(target) ? operatedBy(options.administrator) : {}) };
   const clock = options.clock ?? (await clockOfServer(options.url));
-  const has = await probeCapabilities(new World(wire, target, pool));
+  const wires = [wire, ...(options.others ?? []).map((url) => wire.at(url))];
+  let turn = 0;
+  /** A case's own node first; the nodes take turns. */
+  const world = (): World => {
+    const place = turn++ % wires.length;
+    return new World([...wires.slice(place), ...wires.slice(0, place)] as [Wire, ...Wire[]], target, pool);
+  };
+  const has = await probeCapabilities(world());
   const capabilities = new Set<Capability>([...has, ...(clock === null ? [] : ["time control" as const])]);
   const queue = selectCases(options).filter(({ needs }) => options.home === undefined || needs.length === 0);
   const results: CaseResult[] = [];
   const placeOf = ({ needs }: Case): Place =>
-    needs.includes("time control") && clock !== null
-      ? ownNetwork(clock)
-      : sharedNetwork(new World(wire, target, pool));
+    needs.includes("time control") && clock !== null ? ownNetwork(clock) : sharedNetwork(world());
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const missing = next.needs.find((need) => !capabilities.has(need));
@@ -124,7 +131,10 @@ interface Place {
 
 function sharedNetwork(world: World): Place {
   return {
-    enter: async () => world,
+    async enter() {
+      await world.caughtUp();
+      return world;
+    },
     async leave(hasPassed) {
       // The canisters of a failed case are left as they are: somebody will look at them.
       if (hasPassed) world.release();
@@ -140,7 +150,7 @@ function ownNetwork(open: OpenClocked): Place {
       opening = open();
       const network = await opening;
       const wire = await Wire.connect(network.url, network);
-      return new World(wire, await discover(wire), newPool(), network);
+      return new World([wire], await discover(wire), newPool(), network);
     },
     leave: async () => await (await opening)?.close(),
   };

@@ -28,6 +28,8 @@ const NS_PER_MS = 1_000_000n;
 const EXPIRY_MS = 240_000;
 /** Between two looks at a request that was not answered at once. */
 const POLL_MS = 60;
+/** Between two looks at how far a node has come. */
+const BEHIND_POLL_MS = 20;
 /** A request that has no outcome then is a failure. */
 const OUTCOME_MS = 120_000;
 
@@ -135,19 +137,49 @@ export class Wire {
   readonly #verified = new Set<string>();
   /** Keys of nodes, by id. */
   readonly #nodeKeys = new Map<string, KeyObject>();
+  /** Newest certified time that any node of a subnet showed, by subnet: wires to nodes of one network have one of it. */
+  readonly #shown: Map<string, bigint>;
 
-  private constructor(url: string, rootKey: Uint8Array, bls: Bls, options: WireOptions) {
+  private constructor(
+    url: string,
+    rootKey: Uint8Array,
+    bls: Bls,
+    options: WireOptions,
+    shown: Map<string, bigint>,
+  ) {
     this.url = url.replace(/\/$/, "");
     this.#options = options;
     this.rootKey = rootKey;
     this.#bls = bls;
+    this.#shown = shown;
   }
 
   static async connect(url: string, options: WireOptions = {}): Promise<Wire> {
     const bls = await createMclBls();
-    const probe = new Wire(url, new Uint8Array(), bls, options);
+    const shown = new Map<string, bigint>();
+    const probe = new Wire(url, new Uint8Array(), bls, options, shown);
     const status = await probe.status();
-    return new Wire(url, status.get("root_key") as Uint8Array, bls, options);
+    return new Wire(url, status.get("root_key") as Uint8Array, bls, options, shown);
+  }
+
+  /** The same network at another of its nodes. */
+  at(url: string): Wire {
+    return new Wire(url, this.rootKey, this.#bls, this.#options, this.#shown);
+  }
+
+  /**
+   * Waits until this node shows of a subnet what any other did when it was asked: a client that stays with one node sees what it
+   * did itself, and here what others did before as well.
+   */
+  async caughtUp(subnetId: Principal): Promise<void> {
+    const goal = this.#shown.get(subnetId.toText()) ?? 0n;
+    const until = Date.now() + OUTCOME_MS;
+    for (;;) {
+      const certificate = await this.readState(`subnet/${subnetId.toText()}`, ANONYMOUS, [[utf8("time")]]);
+      if (timeOf(certificate) >= goal) return;
+      if (Date.now() > until) throw new Error(`the node at ${this.url} stays behind the others`);
+      await new Promise((resolve) => setTimeout(resolve, BEHIND_POLL_MS));
+    }
   }
 
   /** The network's time, as far as a client knows it. */
@@ -279,17 +311,22 @@ export class Wire {
   }
 
   /** Verifies as a client that asked through `destination` would. */
-  verify(certificate: Uint8Array, destination: string): Promise<Certificate> {
+  async verify(certificate: Uint8Array, destination: string): Promise<Certificate> {
     const id = Principal.fromText(destination.split("/")[1] ?? "");
     // The management canister lies in no range; a certificate about it is checked as the root subnet's is.
     const principal = destination.startsWith("canister/") ? { canisterId: id } : { subnetId: id };
-    return Certificate.create({
+    const verified = await Certificate.create({
       certificate,
       rootKey: this.rootKey,
       principal,
       blsVerify: (key, signature, message) => this.#verifyOnce(key, signature, message),
       ...(this.#options.now === undefined ? {} : { agent: this.#agent(this.#options.now) }),
     });
+    const by = verified.cert.delegation?.subnet_id ?? principalOfKey(this.rootKey);
+    const subnet = Principal.fromUint8Array(new Uint8Array(by)).toText();
+    const [time, shown] = [timeOf(verified), this.#shown.get(subnet) ?? 0n];
+    if (time > shown) this.#shown.set(subnet, time);
+    return verified;
   }
 
   /** What the client library asks of an agent: how far the network's time is from the machine's. */
@@ -316,6 +353,10 @@ export function valueAt(
   const labels = path.map((label) => (typeof label === "string" ? utf8(label) : label));
   const found = certificate.lookup_path(labels);
   return found.status === LookupPathStatus.Found ? (found as LookupPathResultFound).value : null;
+}
+
+function timeOf(certificate: Certificate): bigint {
+  return leb128(valueAt(certificate, "time") ?? new Uint8Array());
 }
 
 /** The terminal status of a request, null before there is one. */

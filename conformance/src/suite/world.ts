@@ -133,7 +133,10 @@ export function newPool(parts: Partial<Pick<Pool, "outside" | "administrator">> 
 }
 
 export class World {
+  /** To the node that the case stays with. */
   readonly wire: Wire;
+  /** To all nodes that are known, the case's own included. */
+  readonly wires: readonly Wire[];
   readonly target: Target;
   /** Controls the canisters of the pool. */
   readonly user: Identity;
@@ -145,8 +148,14 @@ export class World {
   readonly #pool: Pool;
   readonly #borrowed: (readonly [string, Principal])[] = [];
 
-  constructor(wire: Wire, target: Target, pool: Pool, clock: ClockedNetwork | null = null) {
-    this.wire = wire;
+  constructor(
+    wires: readonly [Wire, ...Wire[]],
+    target: Target,
+    pool: Pool,
+    clock: ClockedNetwork | null = null,
+  ) {
+    this.wire = wires[0];
+    this.wires = wires;
     this.target = target;
     this.user = pool.operator;
     this.outside = pool.outside;
@@ -159,6 +168,15 @@ export class World {
   async advance(durationNs: bigint): Promise<void> {
     if (this.#clock === null) throw new Error("the case moves the clock and does not say that it needs to");
     await this.#clock.advance(durationNs);
+  }
+
+  /** Where there are several nodes: waits until the case's own shows what any did. */
+  async caughtUp(): Promise<void> {
+    if (this.wires.length === 1) return;
+    const { subnets } = this.target;
+    await Promise.all(
+      subnets.filter(({ ranges }) => ranges.length > 0).map(({ id }) => this.wire.caughtUp(id)),
+    );
   }
 
   /** Gives the borrowed canisters back. */
@@ -234,6 +252,7 @@ export class World {
   async universal(options: ModuleOptions = {}): Promise<Universal> {
     const key = "any";
     const known = this.#pool.free.get(key)?.pop();
+    if (known !== undefined) await this.caughtUp();
     const id = known ?? (await this.#create({}));
     this.#borrowed.push([key, id]);
     await this.#install(id, { reinstall: null }, options);
@@ -253,7 +272,9 @@ export class World {
       made = this.fresh({ width }).then(({ id }) => id);
       this.#pool.shared.set(key, made);
     }
-    return new Universal(this, await made);
+    const id = await made;
+    await this.caughtUp();
+    return new Universal(this, id);
   }
 
   /** Asks until `look` finds something. */

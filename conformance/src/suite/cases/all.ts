@@ -21,6 +21,7 @@ import "./inspection.testkit.ts";
 import "./lifecycle.testkit.ts";
 import "./limits.testkit.ts";
 import "./modules.testkit.ts";
+import "./nodes.testkit.ts";
 import "./observation.testkit.ts";
 import "./outcalls.testkit.ts";
 import "./passing-costs.testkit.ts";

@@ -1,7 +1,14 @@
 /** What cases about certified state share. */
 import assert from "node:assert/strict";
 import { type CborMap, type CborValue, decodeCbor } from "@orrery/base";
-import { decodeCertificate, type HashTree, type Lookup, lookupPath } from "@orrery/crypto";
+import {
+  decodeCertificate,
+  type HashTree,
+  type Lookup,
+  listLabels,
+  lookupPath,
+  lookupSubtree,
+} from "@orrery/crypto";
 import { textOf, utf8 } from "../bytes.ts";
 import type { Identity } from "../identity.ts";
 import type { Universal, World } from "../world.ts";
@@ -58,6 +65,13 @@ export const refusedWith = (answer: Reading, status: number, text: RegExp | stri
   assert.equal(answer.status, status, answer.text);
   assert.ok(typeof text === "string" ? answer.text.includes(text) : text.test(answer.text), answer.text);
 };
+
+/** Ids of the home subnet's nodes, as its own certificate lists them. */
+export async function nodesOf(world: World): Promise<readonly Uint8Array[]> {
+  const subnet = path("subnet", world.target.home.id.toUint8Array());
+  const nodes = lookupSubtree(await tree(world, homeOf(world), [subnet]), [...subnet, utf8("node")]);
+  return nodes.kind === "found" ? listLabels(nodes.value) : [];
+}
 
 export const homeOf = (world: World): string => `subnet/${world.target.home.id.toText()}`;
 
