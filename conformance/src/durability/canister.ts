@@ -6,9 +6,14 @@ import wabt from "wabt";
 /** Slots that the canister has room for. */
 export const SLOTS_MAX = 65_536;
 
-export async function drillModule(): Promise<Uint8Array> {
+export function drillModule(): Promise<Uint8Array> {
+  return moduleOf(new URL("./drill.wat", import.meta.url));
+}
+
+/** A module from its text. */
+export async function moduleOf(file: URL): Promise<Uint8Array> {
   const toolkit = await wabt();
-  const module = toolkit.parseWat("drill.wat", readFileSync(new URL("./drill.wat", import.meta.url), "utf8"));
+  const module = toolkit.parseWat(file.pathname, readFileSync(file, "utf8"));
   try {
     return new Uint8Array(module.toBinary({}).buffer);
   } finally {

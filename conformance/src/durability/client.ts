@@ -30,6 +30,17 @@ export type Answer =
 export class Unanswered extends Error {}
 /** The node answered, and not as it may. */
 export class Violation extends Error {}
+/** The node says that it will not answer this now. Where there is only one node, that is no answer. */
+export class Refused extends Violation {
+  readonly status: number;
+
+  constructor(status: number, body: Uint8Array) {
+    super(`HTTP ${status}: ${new TextDecoder().decode(body)}`);
+    this.status = status;
+  }
+}
+/** What the node certified is older than what was seen before. Of several nodes, each may be behind the others. */
+export class Stale extends Violation {}
 
 /** A node that runs, as the client sees it. */
 export interface Endpoint {
@@ -43,6 +54,8 @@ export interface ClientOptions {
   readonly identity: Ed25519KeyIdentity;
   /** The client's clock where it is not the machine's; ages of certificates are then the test's to judge. */
   readonly nowMs?: () => number;
+  /** After so long without an answer a node counts as gone; by default it may take any time. */
+  readonly timeoutMs?: number;
 }
 
 function bytesOf(text: string): Uint8Array {
@@ -108,8 +121,7 @@ export class Client {
     const since = this.#options.clock.newest(request.effectiveCanisterId);
     const response = await this.#post(at, path, request.body);
     if (response.status === 202) return this.#poll(at, request);
-    if (response.status !== 200)
-      throw new Violation(`HTTP ${response.status}: ${new TextDecoder().decode(response.body)}`);
+    if (response.status !== 200) throw new Refused(response.status, response.body);
     const decoded = Cbor.decode<{
       status: string;
       certificate?: Uint8Array;
@@ -156,8 +168,7 @@ export class Client {
       ingress_expiry: this.#expiry(),
     });
     const response = await this.#post(at, `/api/v3/canister/${canisterId.toText()}/read_state`, body);
-    if (response.status !== 200)
-      throw new Violation(`HTTP ${response.status}: ${new TextDecoder().decode(response.body)}`);
+    if (response.status !== 200) throw new Refused(response.status, response.body);
     const { certificate } = Cbor.decode<{ certificate: Uint8Array }>(response.body);
     return this.#verify(at, canisterId, certificate, since);
   }
@@ -173,13 +184,23 @@ export class Client {
       ingress_expiry: this.#expiry(),
     });
     const response = await this.#post(at, `/api/v3/canister/${canisterId.toText()}/query`, body);
-    if (response.status !== 200)
-      throw new Violation(`HTTP ${response.status}: ${new TextDecoder().decode(response.body)}`);
+    if (response.status !== 200) throw new Refused(response.status, response.body);
     const answer = Cbor.decode<{ status: string; reply?: { arg: Uint8Array }; reject_message?: string }>(
       response.body,
     );
     if (answer.reply === undefined) throw new Violation(`query ${method}: ${answer.reject_message}`);
     return answer.reply.arg;
+  }
+
+  /** A query that answers with the certificate of its canister's data. */
+  async certified(
+    at: Endpoint,
+    canisterId: Principal,
+    method: string,
+    arg: Uint8Array,
+  ): Promise<Certificate> {
+    const since = this.#options.clock.newest(canisterId);
+    return this.#verify(at, canisterId, await this.query(at, canisterId, method, arg), since);
   }
 
   /** Height that the node says is published. */
@@ -203,9 +224,11 @@ export class Client {
   }
 
   async #post(at: Endpoint, path: string, body: Uint8Array): Promise<{ status: number; body: Uint8Array }> {
+    const { timeoutMs } = this.#options;
     try {
       const response = await fetch(at.url + path, {
         method: "POST",
+        signal: timeoutMs === undefined ? null : AbortSignal.timeout(timeoutMs),
         headers: { "content-type": "application/cbor" },
         body: body as Uint8Array<ArrayBuffer>,
       });
@@ -228,7 +251,7 @@ export class Client {
     const time = lookupResultToBuffer(certificate.lookup_path(["time"]));
     if (time === undefined) throw new Violation("a certificate without a time");
     const now = decodeLeb128(time);
-    if (now < since) throw new Violation(`certified time went back from ${since} to ${now}`);
+    if (now < since) throw new Stale(`certified time went back from ${since} to ${now}`);
     clock.saw(canisterId, now);
     return certificate;
   }

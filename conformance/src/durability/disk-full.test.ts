@@ -11,13 +11,9 @@ import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { DiskFullReport } from "./disk-full.ts";
+import { NAMESPACE } from "./namespace.ts";
 
 const SCENARIOS: string = fileURLToPath(new URL("./disk-full.ts", import.meta.url));
-/** Its processes end with it too, whatever happens. Without the right to mount, in a user namespace where the test is root. */
-const NAMESPACE: readonly string[] = [
-  ...(process.getuid?.() === 0 ? [] : ["--map-root-user"]),
-  ...["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"],
-];
 
 let seen: DiskFullReport;
 

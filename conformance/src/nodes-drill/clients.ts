@@ -1,0 +1,258 @@
+/**
+ * The clients of a network under faults. Each sends one request after another, to any node, and the same signed bytes to the next one for as long
+ * as nobody answers; what they see is the history that is judged (`history.ts`). Answers are verified before they count.
+ */
+import { lookupResultToBuffer } from "@icp-sdk/core/agent";
+import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
+import type { Principal } from "@icp-sdk/core/principal";
+import type { Bls } from "@orrery/crypto";
+import {
+  createArgument,
+  decodeCreated,
+  installArgument,
+  MANAGEMENT,
+  NO_ARGUMENT,
+} from "../durability/candid.ts";
+import { moduleOf, pack } from "../durability/canister.ts";
+import { CertificateClock } from "../durability/certificate-clock.ts";
+import { Client, Refused, type SignedRequest, Stale, Unanswered, Violation } from "../durability/client.ts";
+import type { Random } from "../durability/random.ts";
+import type { RunningNode } from "./cluster.ts";
+import type { CertifiedRead, Update } from "./history.ts";
+
+/** A node that stands still answers nobody; a synchronous call is answered within ten seconds by one that runs. */
+const ANSWER_MS_MAX = 12_000;
+/** Before the next node is asked. */
+const NEXT_MS = 50;
+/** A request is given up when it can no longer be answered. */
+const MARGIN_MS = 15_000;
+const PIECE = 100_000;
+const UNAVAILABLE = 503;
+
+export interface ClientsOptions {
+  readonly bls: Bls;
+  readonly random: Random;
+  readonly count: number;
+  /** Of each client, between an answer and the next request. */
+  readonly pauseMs: number;
+  readonly nodes: number;
+  /** Null while the node is down. */
+  readonly at: (place: number) => RunningNode | null;
+  /** Whether a node may say that a request is wrong: one whose clock is. */
+  readonly mayRefuse: (place: number) => boolean;
+}
+
+interface OneClient {
+  readonly id: number;
+  readonly client: Client;
+  readonly clock: CertificateClock;
+  readonly random: Random;
+}
+
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class Clients {
+  readonly updates: Update[] = [];
+  readonly reads: CertifiedRead[] = [];
+  /** One canister a list. */
+  readonly lists: Principal[] = [];
+  answered = 0;
+  lastAnswerMs: number = performance.now();
+  refused = 0;
+  stale = 0;
+  unanswered = 0;
+  readonly #options: ClientsOptions;
+  readonly #clients: readonly OneClient[];
+  #nextEntry = 1n;
+  #isOver = false;
+
+  constructor(options: ClientsOptions) {
+    this.#options = options;
+    this.#clients = Array.from({ length: options.count + 1 }, (_, id) => this.#newClient(id));
+  }
+
+  #newClient(id: number): OneClient {
+    const { bls, random } = this.#options;
+    const clock = new CertificateClock();
+    const identity = Ed25519KeyIdentity.generate(random.bytes(32));
+    const client = new Client({ bls, clock, identity, timeoutMs: ANSWER_MS_MAX });
+    return { id, client, clock, random: random.fork() };
+  }
+
+  get #first(): OneClient {
+    return this.#clients[0] as OneClient;
+  }
+
+  /** Makes a list on each subnet. */
+  async prepare(subnets: readonly Principal[]): Promise<void> {
+    const module = await moduleOf(new URL("./ledger.wat", import.meta.url));
+    for (const near of subnets) {
+      const created = await this.#manage("provisional_create_canister_with_cycles", createArgument(), near);
+      const id = decodeCreated(created);
+      await this.#manage(
+        "install_code",
+        installArgument({ id, mode: "install", module, arg: NO_ARGUMENT }),
+        id,
+      );
+      this.lists.push(id);
+    }
+  }
+
+  /** Until `finish`; resolves when everything was answered or can no longer be. */
+  async run(): Promise<void> {
+    const loop = async (one: OneClient): Promise<void> => {
+      while (!this.#isOver) {
+        await this.#request(one);
+        if (this.#options.pauseMs > 0) await delay(this.#options.pauseMs);
+      }
+    };
+    await Promise.all(this.#clients.slice(1).map(loop));
+  }
+
+  finish(): void {
+    this.#isOver = true;
+  }
+
+  /** An entry through one node alone, whatever becomes of it meanwhile; resolves once it is answered. */
+  async addAt(place: number, list: number): Promise<void> {
+    const one = this.#first;
+    await this.#update(one, { kind: "add", list, places: () => place });
+  }
+
+  /** A list as one node has it. */
+  async entriesAt(place: number, list: number): Promise<readonly bigint[]> {
+    const node = this.#options.at(place);
+    if (node === null) throw new Violation(`node ${place} is down`);
+    const entries: bigint[] = [];
+    const read = await this.#certified(this.#first, node, list);
+    while (entries.length < read.length) {
+      const count = Math.min(PIECE, read.length - entries.length);
+      const arg = pack(entries.length, count);
+      const piece = await this.#first.client.query(node, this.lists[list] as Principal, "entries", arg);
+      const view = new DataView(piece.buffer, piece.byteOffset, piece.byteLength);
+      for (let i = 0; i < count; i++) entries.push(view.getBigUint64(8 * i, true));
+    }
+    return entries;
+  }
+
+  async #manage(method: string, arg: Uint8Array, effectiveCanisterId: Principal): Promise<Uint8Array> {
+    const one = this.#first;
+    const request = await one.client.sign({ canisterId: MANAGEMENT, method, arg, effectiveCanisterId });
+    const reply = await this.#send(one, request, this.#anyPlace(one));
+    if (reply === null) throw new Violation(`${method} was not answered before it expired`);
+    return reply;
+  }
+
+  #anyPlace({ random }: OneClient): () => number {
+    let place = random.below(this.#options.nodes);
+    return () => place++ % this.#options.nodes;
+  }
+
+  async #request(one: OneClient): Promise<void> {
+    const { random } = one;
+    const list = random.below(this.lists.length);
+    const chance = random.below(100);
+    const places = this.#anyPlace(one);
+    if (chance < 20) return this.#read(one, list, places());
+    const relays = chance < 35 && this.lists.length > 1;
+    const kind = relays ? "relay" : chance < 50 ? "length" : "add";
+    return this.#update(one, { kind, list, places });
+  }
+
+  async #update(
+    one: OneClient,
+    what: { readonly kind: Update["kind"]; readonly list: number; readonly places: () => number },
+  ): Promise<void> {
+    const { kind, list, places } = what;
+    const own = this.lists[list] as Principal;
+    const entry = kind === "length" ? 0n : this.#nextEntry++;
+    // By the canister of another list, on another subnet.
+    const by = kind === "relay" ? (this.lists[(list + 1) % this.lists.length] as Principal) : own;
+    const id = own.toUint8Array();
+    const arg = kind === "relay" ? pack(entry, Uint8Array.of(id.length), id) : pack(entry);
+    const request = await one.client.sign({ canisterId: by, method: kind, arg });
+    const update: Update = {
+      kind,
+      list,
+      entry,
+      sentMs: performance.now(),
+      answeredMs: null,
+      value: null,
+      certifiedAt: null,
+      sent: 0,
+    };
+    this.updates.push(update);
+    const reply = await this.#send(one, request, places, update);
+    if (reply === null) {
+      this.unanswered++;
+      return;
+    }
+    update.answeredMs = performance.now();
+    update.value = Number(Buffer.from(reply).readBigUInt64LE());
+    if (kind !== "relay") update.certifiedAt = one.clock.newest(own);
+    this.answered++;
+    this.lastAnswerMs = update.answeredMs;
+  }
+
+  /** The same bytes to one node after the other until one answers; null when the request has expired. */
+  async #send(
+    one: OneClient,
+    request: SignedRequest,
+    places: () => number,
+    update: { sent: number } = { sent: 0 },
+  ): Promise<Uint8Array | null> {
+    while (Date.now() < request.expiresAtMs - MARGIN_MS) {
+      const place = places();
+      const node = this.#options.at(place);
+      if (node !== null) {
+        update.sent++;
+        const answer = await this.#unless(place, () => one.client.submit(node, request));
+        if (answer?.kind === "rejected")
+          throw new Violation(`an update was rejected: ${answer.code} ${answer.message}`);
+        if (answer !== null) return answer.reply;
+      }
+      await delay(NEXT_MS);
+    }
+    return null;
+  }
+
+  async #read(one: OneClient, list: number, place: number): Promise<void> {
+    const node = this.#options.at(place);
+    if (node === null) return;
+    const read = await this.#unless(place, () => this.#certified(one, node, list));
+    if (read !== null) this.reads.push(read);
+  }
+
+  async #certified(one: OneClient, node: RunningNode, list: number): Promise<CertifiedRead> {
+    const id = this.lists[list] as Principal;
+    const sentMs = performance.now();
+    const certificate = await one.client.certified(node, id, "certified", NO_ARGUMENT);
+    const path = [Buffer.from("canister"), id.toUint8Array(), Buffer.from("certified_data")];
+    const data = lookupResultToBuffer(certificate.lookup_path(path));
+    if (data?.length !== 16) throw new Violation(`list ${list} has no certified length`);
+    const view = Buffer.from(data);
+    return {
+      client: one.id,
+      list,
+      sentMs,
+      answeredMs: performance.now(),
+      time: one.clock.newest(id),
+      length: Number(view.readBigUInt64LE()),
+      hash: view.readBigUInt64LE(8),
+    };
+  }
+
+  /** Null when the node did not answer, or will not now. */
+  async #unless<T>(place: number, ask: () => Promise<T>): Promise<T | null> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (error instanceof Stale) this.stale++;
+      else if (error instanceof Refused) {
+        if (error.status !== UNAVAILABLE && !this.#options.mayRefuse(place)) throw error;
+        this.refused++;
+      } else if (!(error instanceof Unanswered)) throw error;
+      return null;
+    }
+  }
+}

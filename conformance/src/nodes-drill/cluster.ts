@@ -1,0 +1,189 @@
+/** The node processes of a drill, each behind its own wires: started, killed, stopped for a while, their clocks set off. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream, mkdirSync, type WriteStream } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Principal } from "@icp-sdk/core/principal";
+import { fromHex, toHex } from "@orrery/base";
+import { systemClock, systemRng } from "@orrery/host";
+import { newGenesisRecord } from "@orrery/node";
+import { type Endpoint, Violation } from "../durability/client.ts";
+import type { Random } from "../durability/random.ts";
+import type { NodeOrder, NodeProcessOptions, NodeSays } from "./node-process.ts";
+import { type Address, freeLoopback, Wires } from "./wires.ts";
+
+const SCRIPT: string = fileURLToPath(new URL("./node-process.ts", import.meta.url));
+
+export interface RunningNode extends Endpoint {
+  /** One for each subnet, the root first: where canisters are created. */
+  readonly ids: readonly Principal[];
+}
+
+interface Slot {
+  readonly place: number;
+  readonly stateDir: string;
+  readonly log: WriteStream;
+  child: ChildProcess | null;
+  running: RunningNode | null;
+  clockOffsetMs: number;
+  /** Its end is not one that nobody asked for. */
+  mayEnd: boolean;
+  /** Resolves when the process that runs now is gone. */
+  ended: Promise<void>;
+}
+
+export interface ClusterOptions {
+  /** Empty or not there. */
+  readonly stateDir: string;
+  readonly nodes: number;
+  /** Beside the root. */
+  readonly applications: number;
+  readonly catchUpInterval: number;
+  readonly random: Random;
+  /** A node ended that nobody ended. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export class Cluster {
+  readonly wires: Wires;
+  readonly #options: ClusterOptions;
+  readonly #genesis: string;
+  readonly #slots: readonly Slot[];
+
+  private constructor(options: ClusterOptions, wires: Wires) {
+    const { nodes, applications, catchUpInterval, stateDir } = options;
+    this.wires = wires;
+    this.#options = options;
+    this.#genesis = toHex(
+      newGenesisRecord({
+        rng: systemRng,
+        clock: systemClock,
+        nodes,
+        catchUpInterval,
+        subnets: Array.from({ length: applications }, () => "application" as const),
+      }),
+    );
+    this.#slots = Array.from({ length: nodes }, (_, place): Slot => {
+      const directory = join(stateDir, `node-${place}`);
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      return {
+        place,
+        stateDir: directory,
+        log: createWriteStream(join(stateDir, `node-${place}.log`), { flags: "a" }),
+        child: null,
+        running: null,
+        clockOffsetMs: 0,
+        mayEnd: false,
+        ended: Promise.resolve(),
+      };
+    });
+  }
+
+  static async open(options: ClusterOptions): Promise<Cluster> {
+    const real: readonly Address[] = await freeLoopback(options.nodes);
+    return new Cluster(options, await Wires.open(real, options.random.fork()));
+  }
+
+  get size(): number {
+    return this.#slots.length;
+  }
+
+  directoryOf(place: number): string {
+    return this.#slot(place).stateDir;
+  }
+
+  /** Null while it is down. One that stands still is not. */
+  at(place: number): RunningNode | null {
+    return this.#slot(place).running;
+  }
+
+  /** Starts a node; resolves when it answers, to false when it ended before and might. */
+  async start(place: number): Promise<boolean> {
+    const slot = this.#slot(place);
+    const options: NodeProcessOptions = {
+      stateDir: slot.stateDir,
+      self: place,
+      genesis: this.#genesis,
+      addresses: this.wires.addressesFor(place),
+      clockOffsetMs: slot.clockOffsetMs,
+    };
+    const child = fork(SCRIPT, [JSON.stringify(options)], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+    slot.child = child;
+    slot.mayEnd = false;
+    child.stderr?.pipe(slot.log, { end: false });
+    const first = Promise.withResolvers<RunningNode | null>();
+    let failure = "";
+    child.on("message", (said: NodeSays) => {
+      if (said.kind === "failed") failure = `${said.code}: ${said.message}`;
+      else
+        first.resolve({
+          url: said.url,
+          rootKey: fromHex(said.rootKeyHex),
+          ids: said.ids.map((id) => Principal.fromText(id)),
+        });
+    });
+    slot.ended = once(child, "exit").then(([code, signal]) => {
+      slot.child = null;
+      slot.running = null;
+      first.resolve(null);
+      if (!slot.mayEnd)
+        this.#options.onFailure(
+          new Violation(`node ${place} ended by itself (${failure || (signal ?? code)})`),
+        );
+    });
+    slot.running = await first.promise;
+    return slot.running !== null;
+  }
+
+  /** SIGKILL; resolves when it is gone. */
+  async kill(place: number): Promise<void> {
+    this.letEnd(place);
+    this.#slot(place).child?.kill("SIGKILL");
+    await this.#slot(place).ended;
+  }
+
+  /** SIGTERM; a violation unless it ends with 0. */
+  async stop(place: number): Promise<void> {
+    const { child, ended } = this.#slot(place);
+    this.letEnd(place);
+    child?.kill("SIGTERM");
+    await ended;
+    if (child !== null && child.exitCode !== 0)
+      throw new Violation(`node ${place} was stopped and ended with ${child.signalCode ?? child.exitCode}`);
+  }
+
+  /** From now on it may end by itself. */
+  letEnd(place: number): void {
+    this.#slot(place).mayEnd = true;
+  }
+
+  /** Resolves when the process that runs now is gone. */
+  ended(place: number): Promise<void> {
+    return this.#slot(place).ended;
+  }
+
+  /** SIGSTOP, or SIGCONT. */
+  freeze(place: number, isFrozen: boolean): void {
+    this.#slot(place).child?.kill(isFrozen ? "SIGSTOP" : "SIGCONT");
+  }
+
+  setClock(place: number, offsetMs: number): void {
+    const slot = this.#slot(place);
+    slot.clockOffsetMs = offsetMs;
+    const order: NodeOrder = { kind: "clock", offsetMs };
+    if (slot.child?.connected === true) slot.child.send(order);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#slots.map(({ place }) => this.kill(place)));
+    await this.wires.close();
+    for (const { log } of this.#slots) log.end();
+  }
+
+  #slot(place: number): Slot {
+    const slot = this.#slots[place];
+    if (slot === undefined) throw new RangeError(`there is no node ${place}`);
+    return slot;
+  }
+}

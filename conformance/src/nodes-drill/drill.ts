@@ -1,0 +1,356 @@
+/**
+ * The drill of nodes: a network of several node processes under the load of clients, while faults that its seed draws happen to processes, lines,
+ * clocks and a disk. While no more nodes fail than the subnet withstands, it answers; when all is well again, every node takes part
+ * within a bound; and what clients saw in all that time was one history (`history.ts`). The seed decides what happens and in which
+ * order; how far the nodes are by then depends on the machine.
+ */
+import { createMclBls } from "@orrery/crypto/mcl";
+import { Violation } from "../durability/client.ts";
+import { type Random, seededRandom } from "../durability/random.ts";
+import { Clients } from "./clients.ts";
+import { Cluster } from "./cluster.ts";
+import { drawFault, FAULT_KINDS, type Fault, type FaultKind, isMinor } from "./faults.ts";
+import { checkHistory } from "./history.ts";
+import type { SmallDisk } from "./small-disk.ts";
+
+/** While no more nodes fail than may, an answer comes at least so often, on a machine that does much else. */
+const GAP_MS_MAX = 30_000;
+/** Until every node takes part again when all is well: a start, and what it missed. */
+const RECOVERY_MS_MAX = 120_000;
+const LOOK_MS = 100;
+/** How often two faults overlap. */
+const TWO_PERCENT = 30;
+const HEIGHTS_MS_MAX = 5_000;
+/** Of a process that ends because a block does not fit on its disk. */
+const DISK_END_MS_MAX = 30_000;
+
+export interface DrillOptions {
+  /** Empty or not there. */
+  readonly stateDir: string;
+  readonly nodes: number;
+  /** Subnets beside the root. */
+  readonly applications: number;
+  readonly seed: number;
+  readonly forMs: number;
+  readonly clients: number;
+  readonly pauseMs: number;
+  readonly catchUpInterval: number;
+  /** Where one node's directory lies on a disk that can be filled; null for none. */
+  readonly smallDisk: SmallDisk | null;
+  readonly report: (line: string) => void;
+}
+
+export interface DrillResult {
+  readonly answered: number;
+  readonly reads: number;
+  /** Sent again to another node or once more. */
+  readonly resent: number;
+  readonly givenUp: number;
+  readonly refused: number;
+  readonly stale: number;
+  readonly faultsByKind: Readonly<Record<string, number>>;
+  readonly majorFaults: number;
+  /** Milliseconds from the end of the faults until every node had come as far as the first was then, and an update was answered. */
+  readonly recoveryMsMedian: number;
+  readonly recoveryMsMax: number;
+  /** Longest time without an answer while no more nodes failed than may. */
+  readonly gapMsMax: number;
+  readonly heights: readonly number[];
+}
+
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Both are about the same process, which can only end, start or stand still once at a time. */
+function collide(a: Fault, b: Fault): boolean {
+  const isOfProcess = ({ kind }: Fault): boolean => ["kill", "freeze", "disk-full"].includes(kind);
+  return isOfProcess(a) && isOfProcess(b) && a.victims.some((place) => b.victims.includes(place));
+}
+
+class Drill {
+  readonly #options: DrillOptions;
+  readonly #random: Random;
+  readonly #cluster: Cluster;
+  readonly #clients: Clients;
+  readonly #failure: PromiseWithResolvers<never>;
+  readonly #off = new Set<number>();
+  readonly #counts: Record<string, number> = {};
+  readonly #recoveryMs: number[] = [];
+  #kinds: FaultKind[] = [];
+  #majorFaults = 0;
+  #gapMsMax = 0;
+  /** Since when no more nodes fail than may; null while more do, or recover. */
+  #calmSinceMs: number | null = null;
+
+  constructor(
+    options: DrillOptions,
+    parts: {
+      readonly random: Random;
+      readonly cluster: Cluster;
+      readonly bls: Awaited<ReturnType<typeof createMclBls>>;
+      readonly failure: PromiseWithResolvers<never>;
+    },
+  ) {
+    const { random, cluster, bls, failure } = parts;
+    this.#options = options;
+    this.#random = random;
+    this.#cluster = cluster;
+    this.#failure = failure;
+    this.#clients = new Clients({
+      bls,
+      random: random.fork(),
+      count: options.clients,
+      pauseMs: options.pauseMs,
+      nodes: options.nodes,
+      at: (place) => cluster.at(place),
+      mayRefuse: (place) => this.#off.has(place),
+    });
+  }
+
+  /** Fails as soon as anything fails: a client, a node that ends by itself. */
+  #guard<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#failure.promise]);
+  }
+
+  async run(): Promise<DrillResult> {
+    const watch = setInterval(() => this.#watchGap(), LOOK_MS);
+    try {
+      await this.#guard(this.#startAll());
+      const load = this.#clients.run();
+      load.catch(this.#failure.reject);
+      await this.#guard(this.#faultsUntil(performance.now() + this.#options.forMs));
+      this.#calmSinceMs = null;
+      this.#clients.finish();
+      await this.#guard(load);
+      const heights = await this.#guard(this.#judge());
+      for (const place of this.#places) await this.#guard(this.#cluster.stop(place));
+      return this.#result(heights);
+    } finally {
+      clearInterval(watch);
+      this.#clients.finish();
+      await this.#cluster.close();
+    }
+  }
+
+  get #places(): readonly number[] {
+    return Array.from({ length: this.#options.nodes }, (_, place) => place);
+  }
+
+  async #startAll(): Promise<void> {
+    const answers = await Promise.all(this.#places.map((place) => this.#cluster.start(place)));
+    if (answers.includes(false)) throw new Violation("a node ended before it answered");
+    const ids = this.#cluster.at(0)?.ids ?? [];
+    await this.#clients.prepare(ids.slice(-2).reverse());
+    await this.#untilAllAt(await this.#heights());
+    this.#calmSinceMs = performance.now();
+  }
+
+  #watchGap(): void {
+    if (this.#calmSinceMs === null) return;
+    const gapMs = performance.now() - Math.max(this.#calmSinceMs, this.#clients.lastAnswerMs);
+    this.#gapMsMax = Math.max(this.#gapMsMax, gapMs);
+    if (gapMs > GAP_MS_MAX)
+      this.#failure.reject(new Violation(`nothing was answered for ${Math.round(gapMs)} ms`));
+  }
+
+  async #faultsUntil(endMs: number): Promise<void> {
+    for (let episode = 1; performance.now() < endMs; episode++) {
+      const first = this.#draw();
+      const second = this.#random.below(100) < TWO_PERCENT ? this.#draw() : null;
+      await this.#episode(episode, second === null || collide(first, second) ? [first] : [first, second]);
+    }
+  }
+
+  /** Each kind once before any comes again. */
+  #draw(): Fault {
+    const { nodes, smallDisk } = this.#options;
+    if (this.#kinds.length === 0)
+      this.#kinds = FAULT_KINDS.filter((kind) => kind !== "disk-full" || smallDisk !== null);
+    const [kind] = this.#kinds.splice(this.#random.below(this.#kinds.length), 1);
+    return drawFault(
+      { random: this.#random, nodes, smallDisk: smallDisk?.place ?? null, spared: null },
+      kind,
+    );
+  }
+
+  async #episode(number: number, faults: readonly Fault[]): Promise<void> {
+    const { nodes, report } = this.#options;
+    const isCalm = isMinor(faults, nodes, null);
+    if (!isCalm) {
+      this.#calmSinceMs = null;
+      this.#majorFaults++;
+    }
+    const text = faults.map(({ kind, victims, forMs }) => `${kind} ${victims.join(",")} for ${forMs} ms`);
+    for (const { kind } of faults) this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
+    await Promise.all(faults.map((fault) => this.#happen(fault)));
+    const startedMs = performance.now();
+    await this.#untilAllAt(await this.#heights());
+    await this.#clients.addAt(this.#random.below(nodes), 0);
+    const tookMs = performance.now() - startedMs;
+    this.#recoveryMs.push(tookMs);
+    this.#calmSinceMs ??= performance.now();
+    report(
+      `${number}. ${text.join("; ")}${isCalm ? "" : " (more than may)"}: well after ${Math.round(tookMs)} ms, ` +
+        `${this.#clients.answered} answered`,
+    );
+  }
+
+  /** From its begin to its end. */
+  async #happen(fault: Fault): Promise<void> {
+    const { kind, victims, forMs, lines } = fault;
+    const cluster = this.#cluster;
+    switch (kind) {
+      case "kill":
+        await Promise.all(victims.map((place) => cluster.kill(place)));
+        await delay(forMs);
+        await Promise.all(victims.map((place) => this.#startAgain(place)));
+        return;
+      case "freeze":
+        for (const place of victims) cluster.freeze(place, true);
+        await delay(forMs);
+        for (const place of victims) cluster.freeze(place, false);
+        return;
+      case "partition":
+      case "one-way":
+      case "slow":
+      case "lossy": {
+        const heal = cluster.wires.apply(lines ?? (() => null));
+        await delay(forMs);
+        heal();
+        return;
+      }
+      case "cut":
+        cluster.wires.cut((a, b) => victims.includes(a) || victims.includes(b));
+        return;
+      case "clock":
+        await this.#setClocks(fault);
+        return;
+      case "disk-full":
+        await this.#fillDisk(victims[0] as number);
+    }
+  }
+
+  async #startAgain(place: number): Promise<void> {
+    if (this.#cluster.at(place) !== null) return;
+    if (!(await this.#cluster.start(place))) throw new Violation(`node ${place} ended before it answered`);
+  }
+
+  async #setClocks({ victims, forMs, clockOffsetMs }: Fault): Promise<void> {
+    for (const place of victims) {
+      this.#off.add(place);
+      this.#cluster.setClock(place, clockOffsetMs);
+    }
+    await delay(forMs);
+    for (const place of victims) this.#cluster.setClock(place, 0);
+    // What is on its way was judged by the wrong clock.
+    setTimeout(() => {
+      for (const place of victims) this.#off.delete(place);
+    }, LOOK_MS * 10);
+  }
+
+  async #fillDisk(place: number): Promise<void> {
+    const { smallDisk } = this.#options;
+    this.#cluster.letEnd(place);
+    smallDisk?.fill();
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      () => late.reject(new Violation(`node ${place} goes on with a full disk`)),
+      DISK_END_MS_MAX,
+    );
+    await Promise.race([this.#cluster.ended(place), late.promise]).finally(() => clearTimeout(timer));
+    smallDisk?.relieve();
+    await this.#startAgain(place);
+  }
+
+  /** Certified at each node, of the subnet that the first list is on; 0 where a node does not answer. */
+  #heights(): Promise<readonly number[]> {
+    return Promise.all(
+      this.#places.map(async (place) => {
+        const node = this.#cluster.at(place);
+        if (node === null) return 0;
+        try {
+          const signal = AbortSignal.timeout(HEIGHTS_MS_MAX);
+          const response = await fetch(`${node.url}/_/subnets`, { signal });
+          const { subnets } = (await response.json()) as {
+            readonly subnets: readonly { height: number | null }[];
+          };
+          return subnets.at(-1)?.height ?? 0;
+        } catch {
+          return 0;
+        }
+      }),
+    );
+  }
+
+  /** Waits until every node has come as far as the first one was. */
+  async #untilAllAt(known: readonly number[]): Promise<readonly number[]> {
+    const goal = Math.max(...known) + 1;
+    const endMs = performance.now() + RECOVERY_MS_MAX;
+    for (;;) {
+      const heights = await this.#heights();
+      if (heights.every((height) => height >= goal)) return heights;
+      if (performance.now() > endMs)
+        throw new Violation(
+          `nodes are at ${heights.join(", ")} and not at ${goal} within ${RECOVERY_MS_MAX} ms`,
+        );
+      await delay(LOOK_MS);
+    }
+  }
+
+  /** All is well: every node answers, all have the same lists, and what clients saw fits them. */
+  async #judge(): Promise<readonly number[]> {
+    const clients = this.#clients;
+    for (const place of this.#places)
+      for (const list of clients.lists.keys()) await clients.addAt(place, list);
+    const heights = await this.#untilAllAt(await this.#heights());
+    const lists: (readonly bigint[])[] = [];
+    const wrong: string[] = [];
+    for (const list of clients.lists.keys()) {
+      const each: (readonly bigint[])[] = [];
+      for (const place of this.#places) each.push(await clients.entriesAt(place, list));
+      const [first = []] = each;
+      for (const [place, entries] of each.entries())
+        if (entries.join() !== first.join())
+          wrong.push(`list ${list} of node ${place} is not that of node 0`);
+      lists.push(first);
+    }
+    wrong.push(...checkHistory(clients, lists));
+    if (wrong.length > 0) throw new Violation(wrong.join("\n"));
+    return heights;
+  }
+
+  #result(heights: readonly number[]): DrillResult {
+    const { updates, reads, answered, refused, stale, unanswered } = this.#clients;
+    const sorted = this.#recoveryMs.toSorted((a, b) => a - b);
+    return {
+      answered,
+      reads: reads.length,
+      resent: updates.filter(({ sent }) => sent > 1).length,
+      givenUp: unanswered,
+      refused,
+      stale,
+      faultsByKind: this.#counts,
+      majorFaults: this.#majorFaults,
+      recoveryMsMedian: Math.round(sorted[sorted.length >> 1] ?? 0),
+      recoveryMsMax: Math.round(sorted.at(-1) ?? 0),
+      gapMsMax: Math.round(this.#gapMsMax),
+      heights,
+    };
+  }
+}
+
+/** Runs a drill. Throws a `Violation` that says what was lost, doubled, in another order, or late. */
+export async function nodesDrill(options: DrillOptions): Promise<DrillResult> {
+  const random = seededRandom(options.seed);
+  const failure = Promise.withResolvers<never>();
+  failure.promise.catch(() => {});
+  const { stateDir, nodes, applications, catchUpInterval } = options;
+  const cluster = await Cluster.open({
+    stateDir,
+    nodes,
+    applications,
+    catchUpInterval,
+    random,
+    onFailure: failure.reject,
+  });
+  return await new Drill(options, { random, cluster, bls: await createMclBls(), failure }).run();
+}

@@ -1,0 +1,82 @@
+/**
+ * `npm run drill:nodes -- [--nodes N] [--minutes M] [--seed S] [--clients C] [--state-dir D] [--no-disk]`: the drill of nodes as a command.
+ * Ends with 1 at the first violation. A full disk takes the right to mount one: the command begins itself again in a namespace for that.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { NAMESPACE } from "../durability/namespace.ts";
+import { nodesDrill } from "./drill.ts";
+import { mountSmallDisk } from "./small-disk.ts";
+
+const INSIDE = "ORRERY_DRILL_INSIDE";
+const CATCH_UP_INTERVAL = 50;
+const MS_PER_MINUTE = 60_000;
+
+const { values } = parseArgs({
+  options: {
+    nodes: { type: "string", default: "4" },
+    applications: { type: "string", default: "1" },
+    minutes: { type: "string", default: "10" },
+    clients: { type: "string", default: "6" },
+    "pause-ms": { type: "string", default: "0" },
+    seed: { type: "string", default: `${Date.now() % 1_000_000}` },
+    "state-dir": { type: "string" },
+    "no-disk": { type: "boolean", default: false },
+  },
+});
+const [nodes, applications, minutes, clients, pauseMs, seed] = (
+  ["nodes", "applications", "minutes", "clients", "pause-ms", "seed"] as const
+).map((name) => Number(values[name])) as [number, number, number, number, number, number];
+if (
+  ![nodes, applications, clients, pauseMs, seed].every((each) => Number.isSafeInteger(each) && each >= 0) ||
+  !(minutes > 0) ||
+  nodes < 4 ||
+  clients < 1
+) {
+  console.error("--nodes takes 4 or more, --clients 1 or more, --minutes and --seed numbers");
+  process.exit(2);
+}
+
+if (!values["no-disk"] && process.env[INSIDE] === undefined) {
+  const argv = [...process.argv.slice(1), "--seed", `${seed}`];
+  const { status } = spawnSync("unshare", [...NAMESPACE, process.execPath, ...argv], {
+    stdio: "inherit",
+    env: { ...process.env, [INSIDE]: "1" },
+  });
+  process.exit(status ?? 1);
+}
+
+const stateDir = values["state-dir"] ?? mkdtempSync(join(tmpdir(), "nodes-drill-"));
+const place = seed % nodes;
+const smallDisk = values["no-disk"] ? null : mountSmallDisk(join(stateDir, `node-${place}`), place);
+console.log(`seed ${seed}, ${nodes} nodes, state and logs in ${stateDir}`);
+try {
+  const result = await nodesDrill({
+    stateDir,
+    nodes,
+    applications,
+    seed,
+    forMs: minutes * MS_PER_MINUTE,
+    clients,
+    pauseMs,
+    catchUpInterval: CATCH_UP_INTERVAL,
+    smallDisk,
+    report: (line) => console.log(line),
+  });
+  console.log(JSON.stringify({ seed, nodes, minutes, ...result }, null, 1));
+  console.log(
+    `${result.answered} updates answered, ${result.reads} certified reads: one history, nothing lost or doubled`,
+  );
+  if (values["state-dir"] === undefined && values["no-disk"]) rmSync(stateDir, { recursive: true });
+  process.exit(0);
+} catch (error) {
+  console.error(error);
+  console.error(
+    `logs are kept in ${stateDir}; the same choices again: ${fileURLToPath(import.meta.url)} --seed ${seed}`,
+  );
+  process.exit(1);
+}

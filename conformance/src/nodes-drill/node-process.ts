@@ -1,0 +1,77 @@
+/**
+ * A node of the drill as a process: the real node, told where to reach the others and what time it is. Its clock can be set off by its
+ * parent, never the machine's; what its members say can be twisted (`misbehaving-voice.ts`), which nodes that people run cannot do.
+ * Argument: `NodeProcessOptions` as JSON. Messages to the parent: `NodeSays`; from it: `NodeOrder`. Its log goes to the standard error.
+ */
+import { fromHex } from "@orrery/base";
+import { createStreamLogger, describeError, systemClock, systemRng } from "@orrery/host";
+import { startNode } from "@orrery/node";
+import type { Address } from "./wires.ts";
+
+export interface NodeProcessOptions {
+  readonly stateDir: string;
+  readonly self: number;
+  /** Hexadecimal. */
+  readonly genesis: string;
+  /** Where it listens and where it reaches the others, by place. */
+  readonly addresses: readonly Address[];
+  readonly clockOffsetMs: number;
+}
+
+export type NodeSays =
+  | {
+      readonly kind: "ready";
+      readonly url: string;
+      readonly rootKeyHex: string;
+      readonly ids: readonly string[];
+    }
+  | { readonly kind: "failed"; readonly code: string; readonly message: string };
+
+export type NodeOrder = { readonly kind: "clock"; readonly offsetMs: number };
+
+const NS_PER_MS = 1_000_000n;
+
+function say(what: NodeSays): Promise<void> {
+  return new Promise((sent) => {
+    if (process.connected) process.send?.(what, () => sent());
+    else sent();
+  });
+}
+
+async function end(error: unknown): Promise<never> {
+  const { code, message, stack } = describeError(error);
+  process.stderr.write(`${code}: ${message}\n${stack}\n`);
+  await say({ kind: "failed", code, message });
+  process.exit(1);
+}
+
+const options = JSON.parse(process.argv[2] ?? "{}") as NodeProcessOptions;
+let offsetNs = BigInt(options.clockOffsetMs) * NS_PER_MS;
+process.on("message", (order: NodeOrder) => {
+  offsetNs = BigInt(order.offsetMs) * NS_PER_MS;
+});
+// Whoever started it is gone.
+process.on("disconnect", () => process.exit(0));
+try {
+  const handle = await startNode({
+    stateDir: options.stateDir,
+    port: 0,
+    bind: "127.0.0.1",
+    clean: false,
+    logger: createStreamLogger({ write: (line) => process.stderr.write(line), level: "info" }),
+    clock: { now: () => systemClock.now() + offsetNs },
+    rng: systemRng,
+    member: {
+      self: options.self,
+      genesis: fromHex(options.genesis),
+      addresses: options.addresses,
+    },
+    onFatal: (error) => void end(error),
+  });
+  process.on("SIGTERM", () => void handle.stop().then(() => process.exit(0), end));
+  const { url, rootKeyHex } = handle;
+  const ids = handle.status().subnets.map(({ defaultEffectiveCanisterId: id }) => id);
+  await say({ kind: "ready", url, rootKeyHex, ids });
+} catch (error) {
+  await end(error);
+}
