@@ -1,6 +1,7 @@
 /**
  * The execution thread: owns the mutable tips of all subnets and the only write handles to them. Replays the block logs at the start.
  */
+import { setImmediate as immediate } from "node:timers/promises";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert, type Height } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
@@ -51,7 +52,7 @@ const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>
   },
   async onCall(call): Promise<readonly ExecutionStarted[] | readonly Height[] | null> {
     if (call.kind === "start") return await begin(call);
-    if (call.kind === "attach") return attach(call);
+    if (call.kind === "attach") return await attach(call);
     await Promise.all(subnets.map((execution) => execution.shutDown()));
     return null;
   },
@@ -107,7 +108,11 @@ async function begin(call: Extract<ExecutionCall, { kind: "start" }>): Promise<r
   });
 }
 
-function attach({ view, port }: Extract<ExecutionCall, { kind: "attach" }>): readonly Height[] {
+/** A view's state is gathered between rounds: at most one part keeps a batch waiting that came meanwhile. */
+async function attach({
+  view,
+  port,
+}: Extract<ExecutionCall, { kind: "attach" }>): Promise<readonly Height[]> {
   const channel = createChannel<ViewFeed, ViewAcknowledgement>(port, {
     onPost({ subnet, height }): void {
       // A view that was replaced may still have something to say.
@@ -115,7 +120,12 @@ function attach({ view, port }: Extract<ExecutionCall, { kind: "attach" }>): rea
     },
   });
   views.set(view, channel);
-  return subnets.map((execution) => execution.attachView(view));
+  for (const execution of subnets) execution.followBy(view);
+  for (const execution of subnets) {
+    while (views.get(view) === channel && execution.gatherView(view)) await immediate();
+  }
+  // All at once: what a view has and may not show yet is little. Of one that was replaced meanwhile nobody asks any more.
+  return views.get(view) === channel ? subnets.map((execution) => execution.beginView(view)) : [];
 }
 
 function connectStorage(port: MessagePort): Channel<StorageFeed, StorageAcknowledgement> {

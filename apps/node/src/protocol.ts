@@ -6,7 +6,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Batch, Height, LogLevel, PrincipalKey, RequestId, SubnetId, TimeNs } from "@orrery/base";
-import type { FetchedOutcall, StateDelta, ViewSnapshot } from "@orrery/execution";
+import type { FetchedOutcall, StateDelta, ViewEnd, ViewPart } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
 import type { CanisterInput, CheckpointInfo, CheckpointInput, LogRecord, Outcall, Slab } from "@orrery/state";
@@ -115,7 +115,10 @@ export type ExecutionCall =
       readonly subnets: readonly RecoveredSubnet[];
       readonly storage: MessagePort;
     }
-  /** Sends a view the state as it is and all that follows, in place of an earlier view of the same index; answers with `Height[]`. */
+  /**
+   * Sends a view the state between the rounds that go on, and all that follows, in place of an earlier view of the same index; answers
+   * with the heights that it begins at (`Height[]`) once they are sent.
+   */
   | { readonly kind: "attach"; readonly view: ViewIndex; readonly port: MessagePort }
   /** Writes what is left to checkpoints, so that the next start replays nothing. */
   | { readonly kind: "shutdown" };
@@ -178,13 +181,14 @@ export type RoundReport = About<{
 // ---- view ----
 
 /**
- * Execution → view. `slabs` are those made since the last message; publication is main's to order. `signature`: null in subnets of several
- * nodes, where it comes with the publication.
+ * Execution → view: the state in parts, deltas of rounds between them, then its end, then deltas. `slabs` are those made since the last
+ * message that had some; publication is main's to order. `signature`: null in subnets of several nodes, where it comes with the publication.
  */
 export type ViewFeed = About<
+  | { readonly kind: "part"; readonly part: ViewPart }
   | {
-      readonly kind: "snapshot";
-      readonly snapshot: ViewSnapshot;
+      readonly kind: "end";
+      readonly end: ViewEnd;
       readonly slabs: readonly Slab[];
       readonly signature: Uint8Array | null;
     }

@@ -24,7 +24,7 @@ import {
 } from "@orrery/consensus";
 import { type Bls, createSoleSigner, stateRootMessage, type ThresholdSigner, treeHash } from "@orrery/crypto";
 import type { ChainKeys } from "@orrery/crypto/chain-keys";
-import { type BatchResult, outcallResponseBytesMax, takeSnapshot } from "@orrery/execution";
+import { type BatchResult, outcallResponseBytesMax, ViewGathering } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeLimits } from "@orrery/execution/node";
 import { createFileDisk } from "@orrery/host";
@@ -72,8 +72,16 @@ export interface SubnetExecutionOptions {
 
 /** What is new for the view, before it is addressed. */
 type ViewNews =
-  | Pick<Extract<ViewFeed, { kind: "snapshot" }>, "kind" | "snapshot" | "signature">
+  | Pick<Extract<ViewFeed, { kind: "end" }>, "kind" | "end" | "signature">
   | Pick<Extract<ViewFeed, { kind: "delta" }>, "kind" | "delta" | "signature">;
+
+interface FollowingView {
+  slabs: number;
+  /** What it shows; what it will begin with is not older. */
+  height: Height;
+  /** Until it has the whole state. */
+  gathering: ViewGathering | null;
+}
 
 /** Under way at a time. */
 const INSTALLATIONS = 1;
@@ -104,7 +112,7 @@ export class SubnetExecution {
   readonly #signer: ThresholdSigner;
   #executor: WorkerExecutor | null = null;
   /** The views that follow this subnet: what they have been told of, and what they show. */
-  readonly #views = new Map<ViewIndex, { slabs: number; height: Height }>();
+  readonly #views = new Map<ViewIndex, FollowingView>();
   #slabsToStorage = 0;
   #checkpointWaiters: (() => void)[] = [];
   #longWatch: LongWatch | null = null;
@@ -169,13 +177,38 @@ export class SubnetExecution {
     return { tip: chain.tip, replayed: records.length, wake, outcalls, rootHash, stateHashes };
   }
 
-  /** Sends a view the state as it is; deltas follow. Answers with its height. */
-  attachView(view: ViewIndex): Height {
+  /** From now on a view is told of rounds; it begins once `gatherView` has sent it the state. */
+  followBy(view: ViewIndex): void {
     const { state, runner } = this.#tip;
-    this.#views.set(view, { slabs: 0, height: state.height });
-    const signature = this.#certify(treeHash(state.tree));
-    this.#feedView(view, { kind: "snapshot", snapshot: takeSnapshot(state, runner), signature });
-    return state.height;
+    const gathering = new ViewGathering(state, runner);
+    this.#views.set(view, { slabs: 0, height: state.height, gathering });
+  }
+
+  /** Sends a view, between two rounds, another part of the state; false when it has all of it. */
+  gatherView(view: ViewIndex): boolean {
+    const gathering = this.#views.get(view)?.gathering ?? null;
+    if (gathering === null || gathering.isDone) return false;
+    this.#options.toView(view, {
+      kind: "part",
+      part: gathering.next(),
+      subnet: this.#options.subnet,
+    });
+    return true;
+  }
+
+  /** The view, which has all of the state, begins; answers with the height. */
+  beginView(view: ViewIndex): Height {
+    const known = this.#views.get(view);
+    const { height, tree } = this.#tip.state;
+    assert(
+      known !== undefined && known.gathering !== null,
+      "a view begins after the state was gathered for it",
+    );
+    const { gathering } = known;
+    known.gathering = null;
+    known.height = height;
+    this.#feedView(view, { kind: "end", end: gathering.end(), signature: this.#certify(treeHash(tree)) });
+    return height;
   }
 
   /** Starts a thread for long executions, which there may be. */
@@ -247,7 +280,7 @@ export class SubnetExecution {
 
   viewed(view: ViewIndex, height: Height): void {
     const known = this.#views.get(view);
-    if (known !== undefined) known.height = height;
+    if (known !== undefined && known.gathering === null) known.height = height;
     this.#reclaim();
   }
 
@@ -269,7 +302,10 @@ export class SubnetExecution {
   }
 
   #reclaim(): void {
-    const shown = [...this.#views.values()].map(({ height }) => height);
+    const { state } = this.#tip;
+    const shown = [...this.#views.values()].map(({ height, gathering }) =>
+      gathering === null ? height : state.height,
+    );
     const epoch = this.#tip.reclaim(shown.length === 0 ? 0 : Math.min(...shown));
     if (epoch !== null) this.#options.toStorage({ kind: "release", subnet: this.#options.subnet, epoch });
   }

@@ -3,7 +3,13 @@
  * holds back everything after it of this subnet, and nothing of the others.
  */
 import { assert, assertNever, type CanisterId, type Height } from "@orrery/base";
-import { CertifiedView, COMPOSITE_QUERY_TIME_MS_MAX, type NextSliceOptions } from "@orrery/execution";
+import {
+  CertifiedView,
+  COMPOSITE_QUERY_TIME_MS_MAX,
+  type FormedMirror,
+  FormingMirror,
+  type NextSliceOptions,
+} from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import { createFileDisk, inflateGzip } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
@@ -21,14 +27,23 @@ export interface Publication {
   readonly signature: Uint8Array | null;
 }
 
+type Delta = Extract<ViewFeed, { kind: "delta" }>;
+
+/** What waits to be shown. */
+type Shown =
+  | Delta
+  | (Pick<Delta, "slabs" | "signature"> & { readonly kind: "formed"; readonly formed: FormedMirror });
+
 export class SubnetView {
   readonly #reader: PageReader;
   /** The view shows a height. */
   readonly #onApplied: (height: Height) => void;
+  /** Until the whole state has come. */
+  #forming: FormingMirror | null = new FormingMirror();
   #view: CertifiedView | null = null;
   #delegation: Delegation | null = null;
-  /** Feeds received and not yet published, oldest first; bounded by main's limits on blocks under way. */
-  readonly #feeds: ViewFeed[] = [];
+  /** Received and not yet published, oldest first; bounded by main's limits on blocks under way. */
+  readonly #feeds: Shown[] = [];
   /** Set while a publication waits for its feed; everything after it waits too. */
   #blockedOn: Publication | null = null;
   #backlog: (() => void)[] = [];
@@ -75,6 +90,23 @@ export class SubnetView {
   }
 
   feed(feed: ViewFeed): void {
+    if (this.#forming === null) {
+      assert(feed.kind === "delta", "a state has one end");
+      this.#wait(feed);
+    } else if (feed.kind === "part") {
+      this.#forming.add(feed.part);
+    } else if (feed.kind === "delta") {
+      for (const slab of feed.slabs) this.#reader.addSlab(slab);
+      this.#forming.follow(feed.delta);
+    } else {
+      const { end, slabs, signature } = feed;
+      const formed = this.#forming.finish(end);
+      this.#forming = null;
+      this.#wait({ kind: "formed", formed, slabs, signature });
+    }
+  }
+
+  #wait(feed: Shown): void {
     this.#feeds.push(feed);
     if (this.#blockedOn === null) return;
     const publication = this.#blockedOn;
@@ -108,24 +140,24 @@ export class SubnetView {
   }
 
   /** The height that is shown then. */
-  #show(feed: ViewFeed, signature: Uint8Array | null): Height {
+  #show(feed: Shown, signature: Uint8Array | null): Height {
     for (const slab of feed.slabs) this.#reader.addSlab(slab);
     this.#reader.closeSuperseded();
     const certificate = signature ?? feed.signature;
     assert(certificate !== null, "a state is shown with its subnet's signature");
     const certification = { signature: certificate, delegation: this.#delegation };
-    if (feed.kind === "snapshot") {
-      const { snapshot } = feed;
+    if (feed.kind === "formed") {
+      const { formed } = feed;
       this.#view = new CertifiedView({
-        snapshot,
+        snapshot: formed,
         certification,
         pages: this.#reader,
         inflate: inflateGzip,
         startTimer: compositeQueryTimer,
       });
-      return snapshot.height;
+      return formed.height;
     }
-    assert(this.#view !== null, "a delta follows a snapshot");
+    assert(this.#view !== null, "a delta follows a whole state");
     this.#view.apply(feed.delta, certification);
     return feed.delta.height;
   }

@@ -18,6 +18,9 @@ export {
   encodeCanisterMetrics,
   encodeCanisterStatus,
 } from "./management/status.ts";
+export { FormingMirror } from "./query/forming.ts";
+export { type ViewEnd, ViewGathering, type ViewPart } from "./query/gathering.ts";
+export type { FormedMirror } from "./query/mirror.ts";
 export { type FetchedOutcall, outcallResponseBytesMax } from "./query/outcall.ts";
 export {
   isOutcallNode,

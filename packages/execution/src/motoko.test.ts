@@ -10,8 +10,8 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
 import { ANONYMOUS, type CanisterId } from "@orrery/base";
 import { type IngressStatus, PageReader } from "@orrery/state";
-import { takeSnapshot } from "./query/snapshot.ts";
 import { CertifiedView } from "./query/view.ts";
+import { formedView } from "./testing/formed.testkit.ts";
 import { encode, TestSubnet } from "./testing/subnet.testkit.ts";
 
 type Mode = "classic" | "eop";
@@ -38,7 +38,7 @@ class Network {
 
   constructor() {
     this.#view = new CertifiedView({
-      snapshot: structuredClone(takeSnapshot(this.subnet.state)),
+      snapshot: formedView(this.subnet.state),
       certification: CERTIFICATION,
       pages: this.#reader,
       inflate: (bytes, max) => new Uint8Array(gunzipSync(bytes, { maxOutputLength: max })),

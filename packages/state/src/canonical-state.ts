@@ -5,13 +5,11 @@
  */
 import {
   assert,
-  compareBytes,
   concatBytes,
   encodeCbor,
   encodeUleb128,
   equalBytes,
   fromHex,
-  type Principal,
   type PrincipalKey,
   type TimeNs,
   u64be,
@@ -29,9 +27,11 @@ import {
   treeSet,
   treeSize,
 } from "@orrery/crypto";
+import { CANISTER_LEAVES, canisterLeaves, type Leaf, METADATA, MODULE_HASH } from "./canister-tree.ts";
 import { decodePacked, natural, smallNatural, struct } from "./packed-cbor.ts";
 import { reportStatus, statusTree } from "./status-tree.ts";
 import { decodeStreamHeader, encodeStreamHeader, encodeStreamMessage, headerOf } from "./streams-codec.ts";
+import { TreeLevels } from "./tree-levels.ts";
 import type {
   CanisterMeta,
   CanisterState,
@@ -47,40 +47,20 @@ export interface TreeChange {
   readonly value: Uint8Array | null;
 }
 
-type Leaf = readonly [name: string, value: Uint8Array];
-
 const LABELS = {
   time: utf8("time"),
   subnet: utf8("subnet"),
   canister: utf8("canister"),
   canisterRanges: utf8("canister_ranges"),
   requestStatus: utf8("request_status"),
-  metadata: utf8("metadata"),
   metrics: utf8("metrics"),
   streams: utf8("streams"),
   header: utf8("header"),
   messages: utf8("messages"),
-  moduleHash: utf8("module_hash"),
   node: utf8("node"),
   publicKey: utf8("public_key"),
   type: utf8("type"),
 } as const;
-
-/** Every label that may stand below `/canister/<id>`, apart from metadata. */
-const CANISTER_LEAVES = [
-  "canister_creation_timestamp",
-  "certified_data",
-  "controllers",
-  "last_install_timestamp",
-  "module_hash",
-] as const;
-const labelCache: ReadonlyMap<string, Uint8Array> = new Map(
-  CANISTER_LEAVES.map((name) => [name, utf8(name)]),
-);
-
-function labelOf(name: string): Uint8Array {
-  return labelCache.get(name) ?? utf8(name);
-}
 
 /** Collects changes and applies each to the tree at once, leaving out those that change nothing. */
 class TreeEditor {
@@ -105,46 +85,25 @@ class TreeEditor {
   }
 
   /** Makes the leaves among `names` below `path` exactly `leaves`. */
-  setLeaves(path: readonly Uint8Array[], names: readonly string[], leaves: readonly Leaf[]): void {
+  setLeaves(path: readonly Uint8Array[], labels: readonly Uint8Array[], leaves: readonly Leaf[]): void {
     if (treeGet(this.tree, path) !== null) {
-      const present = new Set(leaves.map(([name]) => name));
-      for (const name of names) if (!present.has(name)) this.delete([...path, labelOf(name)]);
+      const present = new Set(leaves.map(({ label }) => label));
+      for (const label of labels) if (!present.has(label)) this.delete([...path, label]);
     }
-    for (const [name, value] of leaves) this.set([...path, labelOf(name)], value);
+    for (const { label, value } of leaves) this.set([...path, label], value);
   }
-}
-
-/** What was encoded last: canisters mostly have the controllers of the one before, and then share these bytes. */
-let lastControllers: Uint8Array = new Uint8Array(0);
-
-/** Tagged CBOR list of controllers in byte order. */
-export function encodeControllers(controllers: readonly Principal[]): Uint8Array {
-  const encoded = encodeCbor([...controllers].sort(compareBytes));
-  if (!equalBytes(encoded, lastControllers)) lastControllers = encoded;
-  return lastControllers;
-}
-
-function canisterLeaves(meta: CanisterMeta): Leaf[] {
-  const leaves: Leaf[] = [
-    ["controllers", encodeControllers(meta.settings.controllers)],
-    ["canister_creation_timestamp", encodeUleb128(meta.createdAt)],
-  ];
-  if (meta.module === null) return leaves;
-  leaves.push(["certified_data", meta.certifiedData], ["module_hash", meta.module.hash]);
-  if (meta.installedAt !== null) leaves.push(["last_install_timestamp", encodeUleb128(meta.installedAt)]);
-  return leaves;
 }
 
 function editCanister(editor: TreeEditor, meta: CanisterMeta): void {
   const path = [LABELS.canister, meta.id];
-  const oldHash = treeGet(editor.tree, [...path, LABELS.moduleHash]);
+  const oldHash = treeGet(editor.tree, [...path, MODULE_HASH]);
   const newHash = meta.module?.hash ?? null;
   // The sections are part of the module: the same hash has the same ones.
   const sameModule = oldHash instanceof Uint8Array && newHash !== null && equalBytes(oldHash, newHash);
   if (!sameModule) {
-    editor.delete([...path, LABELS.metadata]);
+    editor.delete([...path, METADATA]);
     for (const section of meta.module?.metadata ?? []) {
-      editor.set([...path, LABELS.metadata, utf8(section.name)], section.content);
+      editor.set([...path, METADATA, utf8(section.name)], section.content);
     }
   }
   editor.setLeaves(path, CANISTER_LEAVES, canisterLeaves(meta));
@@ -358,13 +317,12 @@ export function applyTreeChanges(tree: LabelTree, changes: readonly TreeChange[]
 
 /** The tree of a state from its records alone; the state itself is not changed. Cost: the whole state. */
 export function fullTree(state: ReplicatedState): LabelTree {
-  const editor = new TreeEditor(emptyTree());
+  const levels = new TreeLevels();
+  const metas = [...state.canisters.values()].map(({ meta }) => meta);
+  levels.putCanisters(metas);
+  const editor = new TreeEditor(levels.joined(emptyTree()));
   editSubnets(editor, state.subnet);
-  let bytes = 0n;
-  for (const canister of state.canisters.values()) {
-    editCanister(editor, canister.meta);
-    bytes += memoryUsageBytes(canister.meta);
-  }
+  const bytes = metas.reduce((sum, meta) => sum + memoryUsageBytes(meta), 0n);
   editRequests(editor, state, [...state.ingressHistory.keys()].sort());
   for (const [key, stream] of state.streams) editStream(editor, fromHex(key), stream);
   editRound(editor, state, state.time, bytes);

@@ -260,7 +260,7 @@ export class CheckpointCollector {
       if (durable !== undefined && (durable.heap !== heap || durable.stable !== stable)) {
         // Deleted and made anew under its id, perhaps within one round: nothing of the old pages may stay.
         deleted.add(key);
-        canisters.push(canisterInput(canister, allPages(heap), allPages(stable)));
+        canisters.push(canisterInput(canister, heap.pairs(), stable.pairs()));
         continue;
       }
       const pages = changes.canisters.get(key) as ChangedPages;
@@ -312,7 +312,7 @@ function canisterInput(canister: CanisterState, heap: PageDelta, stable: PageDel
 
 function wholeCanister(canister: CanisterState): CanisterInput {
   const { heap, stable } = canister.memory;
-  return canisterInput(canister, allPages(heap), allPages(stable));
+  return canisterInput(canister, heap.pairs(), stable.pairs());
 }
 
 function ingressInputs(state: ReplicatedState, keys: readonly string[]): CheckpointInput["ingress"] {
@@ -328,16 +328,6 @@ function standing(table: PageTable, indices: ReadonlySet<number>): PageDelta {
   for (let i = 0; i < sorted.length; i++) {
     pairs[2 * i] = sorted[i] as number;
     pairs[2 * i + 1] = table.get(sorted[i] as number);
-  }
-  return pairs;
-}
-
-function allPages(table: PageTable): PageDelta {
-  const pairs = new Uint32Array(table.pageCount * 2);
-  let at = 0;
-  for (const [index, id] of table.entries()) {
-    pairs[at++] = index;
-    pairs[at++] = id;
   }
   return pairs;
 }

@@ -83,6 +83,23 @@ export class PageTable {
     }
   }
 
+  /** The non-zero pages in index order: what a table that has none becomes the same by. Faster than `entries`. */
+  pairs(): PageDelta {
+    if (this.#chunks === null) return this.#list.slice(0, 2 * this.#pages);
+    const pairs = new Uint32Array(2 * this.#pages);
+    let at = 0;
+    for (const key of [...this.#chunks.keys()].sort((a, b) => a - b)) {
+      const chunk = this.#chunks.get(key) as Uint32Array;
+      for (let i = 0; i < CHUNK_PAGES; i++) {
+        const id = chunk[i] as number;
+        if (id === 0) continue;
+        pairs[at++] = key * CHUNK_PAGES + i;
+        pairs[at++] = id;
+      }
+    }
+    return pairs;
+  }
+
   /** Visits the non-zero pages, neighbours together but in no other order; the table must not change meanwhile. Faster than `entries`. */
   forEachPage(visit: (id: PageId) => void): void {
     if (this.#chunks === null) {

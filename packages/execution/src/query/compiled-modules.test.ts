@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PageReader } from "@orrery/state";
 import { type CompiledCanister, Engine } from "@orrery/wasm";
+import { formedView } from "../testing/formed.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
 import { COUNTER } from "../testing/watched.testkit.ts";
-import { takeSnapshot } from "./snapshot.ts";
 import { CertifiedView } from "./view.ts";
 
 class CountingEngine extends Engine {
@@ -26,7 +26,7 @@ test("modules come to the view compiled", () => {
   };
   const certification = { signature: new Uint8Array(48), delegation: null };
   const inflate = (): never => assert.fail("not gzip");
-  const snapshot = structuredClone(takeSnapshot(subnet.state));
+  const snapshot = formedView(subnet.state);
   const view = new CertifiedView({ snapshot, certification, pages, inflate, engine });
   const sent: CompiledCanister[] = [];
   let seen = 0;

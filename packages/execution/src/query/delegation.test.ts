@@ -13,8 +13,8 @@ import {
 import { createMclBls } from "@orrery/crypto/mcl";
 import { newState, PageReader } from "@orrery/state";
 import { FIRST_CANISTER, type LocalSubnet, localNetwork } from "../local-network.ts";
+import { formedView } from "../testing/formed.testkit.ts";
 import { type Delegation, verifyDelegation } from "./delegation.ts";
-import { takeSnapshot } from "./snapshot.ts";
 import { CertifiedView } from "./view.ts";
 
 const bls = await createMclBls();
@@ -34,7 +34,7 @@ function viewOf({ keys, info }: LocalSubnet): CertifiedView {
   const signature = signer.combine([signer.signShare(stateRootMessage(treeHash(state.tree)))]);
   assert.ok(signature.ok);
   return new CertifiedView({
-    snapshot: takeSnapshot(state),
+    snapshot: formedView(state),
     certification: { signature: signature.value, delegation: null },
     pages: new PageReader(),
     inflate: (bytes) => bytes,

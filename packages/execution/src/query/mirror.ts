@@ -18,8 +18,8 @@ import {
 import type { CanisterImage } from "../runner/image.ts";
 import type { ModuleSource } from "../runner/modules.ts";
 import { gridPoint, payUntil } from "../scheduler/upkeep.ts";
-import type { CanisterDelta, StateDelta } from "../types.ts";
-import type { IngressSummary, ViewSnapshot } from "./snapshot.ts";
+import type { CanisterDelta, ModuleBytes, StateDelta } from "../types.ts";
+import type { CanisterSnapshot, IngressSummary, ViewSnapshot } from "./snapshot.ts";
 
 export interface MirroredCanister extends CanisterImage {
   meta: CanisterMeta;
@@ -41,32 +41,42 @@ interface HeldModule {
   references: number;
 }
 
+/** What a mirror begins with; it keeps maps and pool. */
+export interface FormedMirror extends Pick<ViewSnapshot, "subnet" | "height" | "time" | "rootHash" | "tree"> {
+  readonly canisters: Map<PrincipalKey, MirroredCanister>;
+  /** By request id in hexadecimal. */
+  readonly ingress: Map<string, IngressSummary>;
+  /** At least those that canisters have. */
+  readonly modules: readonly ModuleBytes[];
+  /** Of the canisters' records. */
+  readonly pool: RecordPool;
+}
+
 export class Mirror implements ModuleSource {
   readonly subnet: SubnetInfo;
-  readonly canisters: Map<PrincipalKey, MirroredCanister> = new Map();
+  readonly canisters: Map<PrincipalKey, MirroredCanister>;
   /** By request id in hexadecimal. */
-  readonly ingress: Map<string, IngressSummary> = new Map();
+  readonly ingress: Map<string, IngressSummary>;
   readonly #modules = new Map<BlobKey, HeldModule>();
-  readonly #pool = new RecordPool();
+  readonly #pool: RecordPool;
   #tree: LabelTree;
   #time: TimeNs;
   #height: number;
 
-  constructor(snapshot: ViewSnapshot) {
-    this.subnet = snapshot.subnet;
-    this.#tree = snapshot.tree;
-    this.#time = snapshot.time;
-    this.#height = snapshot.height;
-    for (const { key, bytes } of snapshot.modules) this.#modules.set(key, { bytes, references: 0 });
-    for (const snapshotted of snapshot.canisters) {
-      const { meta, heap, stable, logs } = snapshotted;
-      this.#pool.share(meta);
-      const canister = newCanister(snapshotted, logs, { heap: tableOf(heap), stable: tableOf(stable) });
-      this.canisters.set(principalKey(meta.id), canister);
-      this.#retain(meta);
-    }
-    for (const entry of snapshot.ingress) this.ingress.set(toHex(entry.requestId), entry);
-    this.#check(snapshot.rootHash);
+  constructor(from: ViewSnapshot | FormedMirror) {
+    const formed = "pool" in from ? from : formedOf(from);
+    this.subnet = formed.subnet;
+    this.canisters = formed.canisters;
+    this.ingress = formed.ingress;
+    this.#pool = formed.pool;
+    this.#tree = formed.tree;
+    this.#time = formed.time;
+    this.#height = formed.height;
+    for (const { key, bytes } of formed.modules) this.#modules.set(key, { bytes, references: 0 });
+    for (const { meta } of this.canisters.values()) this.#retain(meta);
+    // Some of what came in parts may have gone since.
+    for (const [key, { references }] of this.#modules) if (references === 0) this.#forget(key);
+    this.#check(formed.rootHash);
   }
 
   get tree(): LabelTree {
@@ -132,27 +142,14 @@ export class Mirror implements ModuleSource {
     return removed;
   }
 
-  #applyCanister(change: StateDelta["canisters"][number], observer: MirrorObserver): void {
+  #applyCanister(change: CanisterDelta, observer: MirrorObserver): void {
     const key = principalKey(change.meta.id);
-    let canister = this.canisters.get(key);
-    if (!change.sameModule) this.#pool.share(change.meta);
-    if (canister === undefined) {
-      assert(!change.sameModule, "the module of a new canister is told");
-      this.#retain(change.meta);
-      canister = newCanister(change, []);
-      this.canisters.set(key, canister);
-    } else {
-      const meta = change.sameModule ? { ...change.meta, module: canister.meta.module } : change.meta;
-      this.#retain(meta);
-      this.#release(canister.meta);
-      canister.meta = meta;
-      canister.consumed = new Map(change.consumed);
-      canister.chargedUntil = change.chargedUntil;
-      canister.queryStats = change.queryStats;
-    }
-    canister.memory.heap.applyDelta(change.heap);
-    canister.memory.stable.applyDelta(change.stable);
-    if (change.logs !== null) canister.logs = change.logs;
+    const known = this.canisters.get(key);
+    const before = known?.meta ?? null;
+    const canister = followCanister(known, change, this.#pool);
+    this.canisters.set(key, canister);
+    this.#retain(canister.meta);
+    if (before !== null) this.#release(before);
     observer.moved(canister, change.heap);
   }
 
@@ -167,9 +164,12 @@ export class Mirror implements ModuleSource {
     const held = module === null ? undefined : this.#modules.get(module.blob);
     if (module === null || held === undefined) return;
     held.references--;
-    if (held.references > 0) return;
-    this.#modules.delete(module.blob);
-    this.#pool.forgetModule(module.blob);
+    if (held.references === 0) this.#forget(module.blob);
+  }
+
+  #forget(blob: BlobKey): void {
+    this.#modules.delete(blob);
+    this.#pool.forgetModule(blob);
   }
 
   #check(rootHash: Uint8Array): void {
@@ -181,22 +181,45 @@ export class Mirror implements ModuleSource {
   }
 }
 
-function newCanister(
-  {
-    meta,
-    consumed,
-    queryStats,
-    chargedUntil,
-  }: Pick<CanisterDelta, "meta" | "consumed" | "queryStats" | "chargedUntil">,
-  logs: readonly CanisterLogRecord[],
-  memory: MirroredCanister["memory"] = { heap: new PageTable(), stable: new PageTable() },
+/** Moves what is known of a canister by a delta; what is returned has all of it. */
+export function followCanister(
+  known: MirroredCanister | undefined,
+  change: CanisterDelta,
+  pool: RecordPool,
+): MirroredCanister {
+  if (!change.sameModule) pool.share(change.meta);
+  let canister = known;
+  if (canister === undefined) {
+    assert(!change.sameModule, "the module of a new canister is told");
+    canister = newCanister({ ...change, logs: [] }, { heap: new PageTable(), stable: new PageTable() });
+  } else {
+    canister.meta = change.sameModule ? { ...change.meta, module: canister.meta.module } : change.meta;
+    canister.consumed = new Map(change.consumed);
+    canister.chargedUntil = change.chargedUntil;
+    canister.queryStats = change.queryStats;
+  }
+  canister.memory.heap.applyDelta(change.heap);
+  canister.memory.stable.applyDelta(change.stable);
+  if (change.logs !== null) canister.logs = change.logs;
+  return canister;
+}
+
+export function newCanister(
+  { meta, logs, consumed, queryStats, chargedUntil }: Omit<CanisterSnapshot<PageTable>, "heap" | "stable">,
+  memory: MirroredCanister["memory"],
 ): MirroredCanister {
   return { meta, memory, logs, consumed: new Map(consumed), queryStats, chargedUntil };
 }
 
-function tableOf(pages: PageDelta | PageTable): PageTable {
-  if (pages instanceof PageTable) return pages;
-  const table = new PageTable();
-  table.applyDelta(pages);
-  return table;
+function formedOf(snapshot: ViewSnapshot): FormedMirror {
+  const { subnet, height, time, rootHash, tree, modules } = snapshot;
+  const pool = new RecordPool();
+  const canisters = new Map<PrincipalKey, MirroredCanister>();
+  for (const snapshotted of snapshot.canisters) {
+    const { meta, heap, stable } = snapshotted;
+    pool.share(meta);
+    canisters.set(principalKey(meta.id), newCanister(snapshotted, { heap, stable }));
+  }
+  const ingress = new Map(snapshot.ingress.map((entry) => [toHex(entry.requestId), entry]));
+  return { subnet, height, time, rootHash, tree, modules, canisters, ingress, pool };
 }

@@ -1,6 +1,5 @@
 /**
- * How a certified view begins and what it needs of a round besides records and pages: everything as plain data that can be sent
- * to another thread. Page contents travel as ids into shared slabs.
+ * How a certified view begins and what it needs of a round besides records and pages. Page contents are ids into shared slabs.
  */
 import type { Height, TimeNs } from "@orrery/base";
 import { type LabelTree, treeHash } from "@orrery/crypto";
@@ -19,11 +18,11 @@ import type {
 import type { CompiledCanister } from "@orrery/wasm";
 import type { ModuleBytes } from "../types.ts";
 
-/** A canister as a view holds it; tables of its own where the view is on the same thread, for which they cost less. */
-export interface CanisterSnapshot {
+/** A canister as a view takes it over. */
+export interface CanisterSnapshot<Pages extends PageDelta | PageTable> {
   readonly meta: CanisterMeta;
-  readonly heap: PageDelta | PageTable;
-  readonly stable: PageDelta | PageTable;
+  readonly heap: Pages;
+  readonly stable: Pages;
   readonly logs: readonly CanisterLogRecord[];
   readonly consumed: ReadonlyMap<string, bigint>;
   readonly queryStats: CanisterState["queryStats"];
@@ -39,15 +38,10 @@ export interface ViewSnapshot {
   readonly time: TimeNs;
   readonly rootHash: Uint8Array;
   readonly tree: LabelTree;
-  readonly canisters: readonly CanisterSnapshot[];
+  /** With tables of their own. */
+  readonly canisters: readonly CanisterSnapshot<PageTable>[];
   readonly ingress: readonly IngressSummary[];
   readonly modules: readonly ModuleBytes[];
-}
-
-function allPages(table: PageTable): PageDelta {
-  const pairs: number[] = [];
-  for (const [index, id] of table.entries()) pairs.push(index, id);
-  return Uint32Array.from(pairs);
 }
 
 /** Of the thread that takes a snapshot: modules that it has compiled, which whoever follows need not compile again. */
@@ -56,33 +50,43 @@ export interface CompiledModules {
   compiledModule(module: InstalledModule): CompiledCanister;
 }
 
+export function snapshotOf<Pages extends PageDelta | PageTable>(
+  { meta, logs, consumed, queryStats, running, chargedUntil }: CanisterState,
+  pages: { readonly heap: Pages; readonly stable: Pages },
+): CanisterSnapshot<Pages> {
+  return {
+    meta: { ...meta },
+    ...pages,
+    logs,
+    consumed: new Map(consumed),
+    queryStats: { ...queryStats },
+    chargedUntil: running === null ? chargedUntil : null,
+  };
+}
+
+/** An installed module, in compiled form as well if there is one. */
+export function moduleBytes(
+  { blobs }: ReplicatedState,
+  module: InstalledModule,
+  compiled: CompiledModules | null,
+): ModuleBytes {
+  const one = { key: module.blob, bytes: blobs.get(module.blob) };
+  return compiled?.hasCompiled(module) === true ? { ...one, compiled: compiled.compiledModule(module) } : one;
+}
+
 /**
- * The state between two rounds, as a view takes it over. Cost: the whole state, page contents apart; the chunks of page tables, where
- * the view is on the same thread (`pagesOf`).
+ * The state between two rounds, as a view on the same thread takes it over; for one on another thread see `ViewGathering`. Cost: the
+ * records, and the chunks of page tables.
  */
-export function takeSnapshot(
-  state: ReplicatedState,
-  runner: CompiledModules | null = null,
-  pagesOf: (table: PageTable) => PageDelta | PageTable = allPages,
-): ViewSnapshot {
+export function takeSnapshot(state: ReplicatedState, compiled: CompiledModules | null = null): ViewSnapshot {
   const modules = new Map<BlobKey, ModuleBytes>();
-  const canisters: CanisterSnapshot[] = [];
+  const canisters: CanisterSnapshot<PageTable>[] = [];
   for (const canister of state.canisters.values()) {
-    const { meta, memory, logs, consumed, queryStats, running, chargedUntil } = canister;
-    canisters.push({
-      meta: { ...meta },
-      heap: pagesOf(memory.heap),
-      stable: pagesOf(memory.stable),
-      logs,
-      consumed: new Map(consumed),
-      queryStats: { ...queryStats },
-      chargedUntil: running === null ? chargedUntil : null,
-    });
+    const { meta, memory } = canister;
+    canisters.push(snapshotOf(canister, { heap: memory.heap.clone(), stable: memory.stable.clone() }));
     const { module } = meta;
     if (module === null || modules.has(module.blob)) continue;
-    const one = { key: module.blob, bytes: state.blobs.get(module.blob) };
-    const known = runner?.hasCompiled(module) === true;
-    modules.set(module.blob, known ? { ...one, compiled: runner.compiledModule(module) } : one);
+    modules.set(module.blob, moduleBytes(state, module, compiled));
   }
   const ingress: IngressSummary[] = [];
   for (const { requestId, sender, receiver, effectiveId } of state.ingressHistory.values()) {

@@ -4,10 +4,10 @@ import { describe, test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { canisterIdFromIndex, MANAGEMENT_CANISTER, principalKey, utf8 } from "@orrery/base";
 import { lookupPath } from "@orrery/crypto";
+import { formedView } from "../testing/formed.testkit.ts";
 import { createArg, idArg, type TestSubnet } from "../testing/subnet.testkit.ts";
 import { COUNTER, rejection, replied, STRANGER, Watched } from "../testing/watched.testkit.ts";
 import { Mirror } from "./mirror.ts";
-import { takeSnapshot } from "./snapshot.ts";
 
 describe("queries on a view", () => {
   test("see the certified state and follow it", () => {
@@ -111,7 +111,7 @@ describe("queries on a view", () => {
     subnet.reply({ canisterId: id, method: "inc" });
     subnet.reply({ canisterId: id, method: "grow" });
     subnet.manage("stop_canister", id);
-    const mirror = new Mirror(structuredClone(takeSnapshot(subnet.state)));
+    const mirror = new Mirror(formedView(subnet.state));
     const messages = [
       subnet.manageEnvelope("delete_canister", id),
       subnet.envelope({

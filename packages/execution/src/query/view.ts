@@ -37,7 +37,7 @@ import {
 } from "./delegation.ts";
 import { inspectCall } from "./inspect.ts";
 import { answerManagementQuery } from "./management-query.ts";
-import { Mirror } from "./mirror.ts";
+import { type FormedMirror, Mirror } from "./mirror.ts";
 import { answerOutcall, type FetchedOutcall } from "./outcall.ts";
 import { QueryOutgrown, type QueryProfile, runQuery } from "./query-call.ts";
 import { QueryStatsCounter } from "./query-stats.ts";
@@ -56,7 +56,7 @@ export interface Certification {
 const NOWHERE: CertificateDestination = { kind: "canister", id: MANAGEMENT_CANISTER };
 
 export interface ViewOptions {
-  readonly snapshot: ViewSnapshot;
+  readonly snapshot: ViewSnapshot | FormedMirror;
   readonly certification: Certification;
   /** Reader over the slabs of the arena that the snapshot's page ids name. */
   readonly pages: PageReader;

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { type CanisterId, principalKey, toHex } from "@orrery/base";
 import { CheckpointCollector, decodeCanister, encodeCanister } from "@orrery/state";
 import { Mirror } from "../query/mirror.ts";
-import { takeSnapshot } from "../query/snapshot.ts";
+import { formedView } from "../testing/formed.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
 import { COUNTER } from "../testing/watched.testkit.ts";
 import { gridPoint, payUntil } from "./upkeep.ts";
@@ -27,7 +27,7 @@ function followed(): Followed {
     subnet.state.changed.canisters.add(principalKey(id));
   }
   subnet.round();
-  return { subnet, mirror: new Mirror(structuredClone(takeSnapshot(subnet.state))), ids };
+  return { subnet, mirror: new Mirror(formedView(subnet.state)), ids };
 }
 
 function follow({ subnet, mirror }: Followed): void {

@@ -11,7 +11,6 @@ import {
 } from "@orrery/base";
 import { decodeCertificate, decodeNat, type HashTree, lookupPath, reconstruct } from "@orrery/crypto";
 import { PageReader } from "@orrery/state";
-import { takeSnapshot } from "../query/snapshot.ts";
 import {
   type Certification,
   CertifiedView,
@@ -19,6 +18,7 @@ import {
   type ViewOptions,
   type ViewQueryOutcome,
 } from "../query/view.ts";
+import { formedView } from "./formed.testkit.ts";
 import { TestSubnet, type TestSubnetOptions } from "./subnet.testkit.ts";
 
 export const STRANGER: Principal = principalFromText("em77e-bvlzu-aq");
@@ -39,7 +39,7 @@ export class Watched {
     before(this.subnet);
     this.#seen = this.subnet.results.length;
     this.#slabs();
-    const snapshot = structuredClone(takeSnapshot(this.subnet.state));
+    const snapshot = formedView(this.subnet.state);
     this.view = new CertifiedView({
       snapshot,
       certification: CERTIFICATION,

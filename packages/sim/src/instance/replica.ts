@@ -175,7 +175,7 @@ export class Replica {
   #look(): CertifiedView {
     const { engine, host } = this.#commons;
     return new CertifiedView({
-      snapshot: takeSnapshot(this.#state, this.#runner, (table) => table.clone()),
+      snapshot: takeSnapshot(this.#state, this.#runner),
       certification: this.#certify(treeHash(this.#state.tree)),
       pages: this.arena,
       inflate: host.inflate,
