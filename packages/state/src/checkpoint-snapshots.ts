@@ -13,7 +13,7 @@ import type { CanisterSnapshot, CanisterState, ReplicatedState, SnapshotKey } fr
 export const HEAP_MEMORY = 0;
 export const STABLE_MEMORY = 1;
 /** Of a snapshot only: its uploaded module. */
-const MODULE_MEMORY = 2;
+export const MODULE_MEMORY = 2;
 
 /** Triples: source (0 the canister, 1 its snapshot one older), first page number, count. */
 export type SharedRuns = Uint32Array;

@@ -110,6 +110,11 @@ export class CheckpointWriter {
     return this.#manifest === null ? null : checkpointInfo(this.#manifest);
   }
 
+  /** Of the file that is written next. */
+  get nextGeneration(): number {
+    return (this.#manifest?.chain.at(-1)?.generation ?? 0) + 1;
+  }
+
   /**
    * Writes a checkpoint and makes it current, in steps of at most a megabyte or so. When it throws (disk full), the one before is still
    * current and whole. A delta that does not build on the current one is `checkpoint_unrelated`: collect a full one.
@@ -124,7 +129,7 @@ export class CheckpointWriter {
       );
     }
     const chain = input.kind === "delta" ? (old?.chain ?? []) : [];
-    const generation = (old?.chain.at(-1)?.generation ?? 0) + 1;
+    const generation = this.nextGeneration;
     let pages: PagesWriter;
     this.#writing = generation;
     try {

@@ -30,6 +30,7 @@ export * from "./snapshots.ts";
 export { openStore, type Recovered, type Store, type StoreOptions } from "./store.ts";
 export { type Pinned, type PinnedFile, type PinnedStore, type PinOptions, pinStores } from "./store-pin.ts";
 export * from "./streams-codec.ts";
+export * from "./sync/index.ts";
 export { requestPath, TreeLevels, treeRest } from "./tree-levels.ts";
 export * from "./types.ts";
 export type * from "./work.ts";

@@ -23,6 +23,8 @@ import {
 import type { PageReader } from "./page-reader.ts";
 import { readWhole, writeDurably } from "./small-file.ts";
 import { openIdentity } from "./store-identity.ts";
+import { finishAdoption, markAdoption } from "./sync/adoption.ts";
+import type { RestoredState } from "./sync/restore.ts";
 
 export const GENESIS_FILE = "genesis";
 const GENESIS_MAGIC = "ORRERYGN";
@@ -73,6 +75,11 @@ export interface Store {
   writeCheckpoint(input: CheckpointInput, reader: PageReader): CheckpointInfo;
   /** The same in steps of some milliseconds, between which blocks may be appended and made durable. */
   checkpointSteps(input: CheckpointInput, reader: PageReader): Iterator<void, CheckpointInfo>;
+  /**
+   * Puts another node's state in place of this one, with the block of its height as the log's first, in steps. The store has to be closed
+   * and opened again then. When it throws, the state before stands.
+   */
+  adoptionSteps(restored: RestoredState, block: LogRecord): Iterator<void, void>;
   readonly checkpoint: CheckpointInfo | null;
   /** Versions retired up to `epoch` are reclaimed: checkpoint files that only they are in are removed. */
   release(epoch: number): void;
@@ -106,6 +113,7 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
   // A killed process may have left names that are seen but not durable: nothing may be built on them before they are.
   disk.syncDirectory();
   const network = networkTag(networkId);
+  finishAdoption(disk, network, identity.seed);
   let genesis = readGenesis(disk, network);
   const height = readManifest(disk, network)?.height ?? null;
   const { keepRounds = 0 } = options;
@@ -174,6 +182,11 @@ export function openStore(disk: Disk, options: StoreOptions): Store {
       const info = yield* writer.write(input, reader);
       log.prune(writer.keepFrom);
       return info;
+    },
+    *adoptionSteps({ input, reader }, block): Generator<void, void> {
+      assert(block.height === input.height, "the log begins with the block of the state");
+      markAdoption(disk, network, { block, generation: writer.nextGeneration });
+      yield* writer.write(input, reader);
     },
     release: (epoch) => writer.release(epoch),
     loadState: ({ hotPagesMax } = {}) => loadCheckpoint(disk, { networkId, hotPagesMax }),

@@ -1,0 +1,373 @@
+/**
+ * A state as chunks: its manifest, and each chunk's bytes. Groups of chunks (records of neighbouring keys, one memory, one blob) are described alone and kept
+ * until something in them changes, and page versions, which never change, keep their hashes: after a round that is
+ * absorbed, a description costs what the round touched.
+ */
+import { assert, compareBytes, concatBytes, fromHex, type PrincipalKey, toHex } from "@orrery/base";
+import { sha256, treeHash } from "@orrery/crypto";
+import type { RoundChanges } from "../checkpoint-collector.ts";
+import { HEAP_MEMORY, MODULE_MEMORY, STABLE_MEMORY } from "../checkpoint-snapshots.ts";
+import { encodeCanister, encodeIngressEntry, encodeSnapshot, encodeSystem } from "../codec/records.ts";
+import { viewOf } from "../durable-format.ts";
+import { PAGE_BYTES, type PageId, type PageTable } from "../page-table.ts";
+import type { PageArena } from "../pages.ts";
+import type { ReplicatedState } from "../types.ts";
+import {
+  ChunkKind,
+  chunkHash,
+  compareChunks,
+  encodeManifest,
+  encodePages,
+  PAGES_PER_CHUNK,
+  pagesBytes,
+  pagesHash,
+  STATE_PIECE_BYTES,
+  type StateChunk,
+  type StateManifest,
+  stateHashOf,
+} from "./manifest.ts";
+
+/** Bits of a canister's index that are left out of the key that its record shares with its neighbours'. */
+const NEIGHBOUR_MASK = 0xc0;
+const INDEX_BYTES = 8;
+/** Bytes of the hash of an ingress message by which its record is grouped. */
+const INGRESS_PREFIX_BYTES = 1;
+const ZERO_PAGE_HASH: Uint8Array = sha256(new Uint8Array(PAGE_BYTES));
+
+/** What up to 64 neighbouring canisters have in common. */
+export function neighbourhood(id: Uint8Array): Uint8Array {
+  const key = id.slice(0, INDEX_BYTES);
+  if (key.length === INDEX_BYTES) key[INDEX_BYTES - 1] = (key[INDEX_BYTES - 1] as number) & NEIGHBOUR_MASK;
+  return key;
+}
+
+/** The canister's id in a snapshot's. */
+const ownerOf = (snapshotId: Uint8Array): Uint8Array => snapshotId.subarray(INDEX_BYTES);
+
+/** Records one after the other: length of the key 1 · key · length of the record 4 · record. */
+function encodeRecords(records: readonly (readonly [key: Uint8Array, record: Uint8Array])[]): Uint8Array {
+  const sorted = [...records].sort(([a], [b]) => compareBytes(a, b));
+  return concatBytes(
+    ...sorted.flatMap(([key, record]) => {
+      const head = new Uint8Array(1 + key.length + 4);
+      head[0] = key.length;
+      head.set(key, 1);
+      viewOf(head).setUint32(1 + key.length, record.length);
+      return [head, record];
+    }),
+  );
+}
+
+function pieces(bytes: Uint8Array): readonly Uint8Array[] {
+  const count = Math.max(1, Math.ceil(bytes.length / STATE_PIECE_BYTES));
+  return Array.from({ length: count }, (_, i) =>
+    bytes.subarray(i * STATE_PIECE_BYTES, (i + 1) * STATE_PIECE_BYTES),
+  );
+}
+
+function describePieces(kind: ChunkKind, key: Uint8Array, bytes: Uint8Array): readonly StateChunk[] {
+  return pieces(bytes).map((piece, part) => ({
+    kind,
+    key,
+    part,
+    bytes: piece.length,
+    hash: chunkHash(kind, piece) as Uint8Array,
+  }));
+}
+
+/** Hashes of page versions, as long as the version under an id is the same. */
+class PageHashes {
+  readonly #arena: PageArena;
+  readonly #hashes: Uint8Array[] = [];
+  /** One more than the epoch in which each was made; 0: there is none. */
+  readonly #made: Uint32Array[] = [];
+
+  constructor(arena: PageArena) {
+    this.#arena = arena;
+  }
+
+  /** Between rounds. */
+  of(id: PageId): Uint8Array {
+    const slab = Math.floor(id / IDS_PER_SLAB);
+    while (this.#hashes.length <= slab) {
+      this.#hashes.push(new Uint8Array(IDS_PER_SLAB * HASH_BYTES));
+      this.#made.push(new Uint32Array(IDS_PER_SLAB));
+    }
+    const hashes = this.#hashes[slab] as Uint8Array;
+    const made = this.#made[slab] as Uint32Array;
+    const at = id % IDS_PER_SLAB;
+    const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
+    const epoch = made[at] as number;
+    if (epoch > 0 && this.#arena.isOlderThan(id, epoch)) return hash;
+    hash.set(sha256(this.#arena.view(id)));
+    made[at] = this.#arena.epoch + 1;
+    return hash;
+  }
+}
+
+const IDS_PER_SLAB = 32_768;
+const HASH_BYTES = 32;
+
+interface Run {
+  readonly part: number;
+  readonly places: number[];
+  readonly ids: PageId[];
+}
+
+/** The pages of a memory that are not all zeros, by chunk. */
+function* runsOf(table: PageTable, hashOf: (id: PageId) => Uint8Array): Generator<Run> {
+  const pairs = table.pairs();
+  let run: Run | null = null;
+  for (let i = 0; i < pairs.length; i += 2) {
+    const index = pairs[i] as number;
+    const id = pairs[i + 1] as PageId;
+    if (compareBytes(hashOf(id), ZERO_PAGE_HASH) === 0) continue;
+    const part = Math.floor(index / PAGES_PER_CHUNK);
+    if (run !== null && run.part !== part) {
+      yield run;
+      run = null;
+    }
+    run ??= { part, places: [], ids: [] };
+    run.places.push(index % PAGES_PER_CHUNK);
+    run.ids.push(id);
+  }
+  if (run !== null) yield run;
+}
+
+/** The memories of a canister or a snapshot, with their numbers. */
+function memoriesOf(memory: {
+  readonly heap: PageTable;
+  readonly stable: PageTable;
+  readonly module?: PageTable;
+}): readonly (readonly [number, PageTable])[] {
+  const { heap, stable, module } = memory;
+  const both = [[HEAP_MEMORY, heap] as const, [STABLE_MEMORY, stable] as const];
+  return module === undefined ? both : [...both, [MODULE_MEMORY, module] as const];
+}
+
+/** Of a state that goes on: kept beside it, told of each round. */
+export class StateDescriber {
+  readonly #arena: PageArena;
+  readonly #hashOf: (id: PageId) => Uint8Array;
+  /** Hexadecimal keys of the groups of canisters' records, and their canisters. */
+  readonly #canisterGroups = new Map<string, Set<PrincipalKey>>();
+  readonly #records = new Map<string, readonly StateChunk[]>();
+  readonly #memories = new Map<
+    PrincipalKey,
+    { readonly table: PageTable; readonly chunks: readonly StateChunk[] }[]
+  >();
+  readonly #blobs = new Map<string, readonly StateChunk[]>();
+  #isBegun = false;
+
+  constructor(arena: PageArena) {
+    this.#arena = arena;
+    const hashes = new PageHashes(arena);
+    this.#hashOf = (id) => hashes.of(id);
+  }
+
+  /** What a round changed is described anew. To be called for every round after the first description. Cost: the round's changes. */
+  absorb(round: RoundChanges): void {
+    if (!this.#isBegun) return;
+    for (const key of round.deleted) {
+      const group = this.#groupOf(key);
+      this.#records.delete(`c${group}`);
+      this.#canisterGroups.get(group)?.delete(key);
+      this.#memories.delete(key);
+    }
+    for (const { meta } of round.canisters) {
+      const key = toHex(meta.id);
+      const group = this.#groupOf(key);
+      this.#records.delete(`c${group}`);
+      this.#join(group, key);
+      this.#memories.delete(key);
+    }
+  }
+
+  #groupOf(key: PrincipalKey): string {
+    return toHex(neighbourhood(fromHex(key)));
+  }
+
+  #join(group: string, key: PrincipalKey): void {
+    const members = this.#canisterGroups.get(group) ?? new Set();
+    this.#canisterGroups.set(group, members.add(key));
+  }
+
+  /** Between rounds. */
+  manifest(state: ReplicatedState): StateManifest {
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      for (const key of state.canisters.keys()) this.#join(this.#groupOf(key), key);
+    }
+    const chunks = [
+      ...describePieces(ChunkKind.system, new Uint8Array(0), encodeSystem(state)),
+      ...this.#canisterRecords(state),
+      ...this.#allPages(state),
+      ...this.#snapshotRecords(state),
+      ...this.#ingress(state),
+      ...this.#allBlobs(state),
+    ];
+    return { height: state.height, rootHash: treeHash(state.tree), chunks };
+  }
+
+  #canisterRecords(state: ReplicatedState): StateChunk[] {
+    const chunks: StateChunk[] = [];
+    for (const group of [...this.#canisterGroups.keys()].sort()) {
+      const members = this.#canisterGroups.get(group) as Set<PrincipalKey>;
+      if (members.size === 0) {
+        this.#canisterGroups.delete(group);
+        continue;
+      }
+      let described = this.#records.get(`c${group}`);
+      if (described === undefined) {
+        described = describePieces(ChunkKind.canisters, fromHex(group), canisterRecords(state, members));
+        this.#records.set(`c${group}`, described);
+      }
+      chunks.push(...described);
+    }
+    return chunks;
+  }
+
+  /** Of canisters and snapshots in one order: an owner's id and the number of the memory. */
+  #allPages(state: ReplicatedState): StateChunk[] {
+    const owners = [...state.canisters.keys(), ...state.snapshots.keys()].sort();
+    const chunks: StateChunk[] = [];
+    const live = new Set<string>();
+    for (const key of owners) {
+      const memory = (state.canisters.get(key) ?? state.snapshots.get(key))?.memory;
+      assert(memory !== undefined, `${key} is there`);
+      const tables = memoriesOf(memory);
+      // An upload's pages change without a word of the round; hashes of versions make describing them again cheap.
+      let known = state.canisters.has(key) ? this.#memories.get(key) : undefined;
+      if (known?.every(({ table }, i) => table === tables[i]?.[1]) !== true) {
+        const owner = fromHex(key);
+        known = tables.map(([number, table]) => ({
+          table,
+          chunks: this.#describePages(concatBytes(owner, Uint8Array.of(number)), table),
+        }));
+        this.#memories.set(key, known);
+      }
+      live.add(key);
+      for (const { chunks: described } of known) chunks.push(...described);
+    }
+    for (const key of this.#memories.keys()) if (!live.has(key)) this.#memories.delete(key);
+    // Nearly always in order: ids of canisters and of snapshots have lengths of their own.
+    return chunks.sort(compareChunks);
+  }
+
+  #describePages(key: Uint8Array, table: PageTable): readonly StateChunk[] {
+    const chunks: StateChunk[] = [];
+    for (const { part, places, ids } of runsOf(table, this.#hashOf))
+      chunks.push({
+        kind: ChunkKind.pages,
+        key,
+        part,
+        bytes: pagesBytes(places.length),
+        hash: pagesHash(places, (i) => this.#hashOf(ids[i] as PageId)),
+      });
+    return chunks;
+  }
+
+  #snapshotRecords(state: ReplicatedState): StateChunk[] {
+    return describeGroups(ChunkKind.snapshots, snapshotRecords(state));
+  }
+
+  #ingress(state: ReplicatedState): StateChunk[] {
+    return describeGroups(ChunkKind.ingress, ingressRecords(state));
+  }
+
+  #allBlobs(state: ReplicatedState): StateChunk[] {
+    const chunks: StateChunk[] = [];
+    const keys = [...state.blobs.keys()].sort();
+    for (const key of keys) {
+      let described = this.#blobs.get(key);
+      if (described === undefined) {
+        described = describePieces(ChunkKind.blob, fromHex(key), state.blobs.get(key));
+        this.#blobs.set(key, described);
+      }
+      chunks.push(...described);
+    }
+    const live = new Set(keys);
+    for (const key of this.#blobs.keys()) if (!live.has(key)) this.#blobs.delete(key);
+    return chunks;
+  }
+
+  /** A chunk's bytes, while the state is the described one. */
+  read(state: ReplicatedState, { kind, key, part }: StateChunk): Uint8Array {
+    const piece = (bytes: Uint8Array): Uint8Array => pieces(bytes)[part] as Uint8Array;
+    switch (kind) {
+      case ChunkKind.system:
+        return piece(encodeSystem(state));
+      case ChunkKind.canisters:
+        return piece(canisterRecords(state, this.#canisterGroups.get(toHex(key)) ?? new Set()));
+      case ChunkKind.snapshots:
+        return piece(encodeRecords(snapshotRecords(state).get(toHex(key)) ?? []));
+      case ChunkKind.ingress:
+        return piece(encodeRecords(ingressRecords(state).get(toHex(key)) ?? []));
+      case ChunkKind.blob:
+        return piece(state.blobs.get(toHex(key)));
+      case ChunkKind.pages:
+        return this.#readPages(state, key, part);
+    }
+  }
+
+  #readPages(state: ReplicatedState, key: Uint8Array, part: number): Uint8Array {
+    const owner = toHex(key.subarray(0, -1));
+    const memory = (state.canisters.get(owner) ?? state.snapshots.get(owner))?.memory;
+    const table = memory === undefined ? undefined : memoriesOf(memory)[key.at(-1) as number]?.[1];
+    assert(table !== undefined, `the memory ${toHex(key)} is of the described state`);
+    const places: number[] = [];
+    const ids: PageId[] = [];
+    for (let place = 0; place < PAGES_PER_CHUNK; place++) {
+      const id = table.get(part * PAGES_PER_CHUNK + place);
+      if (id === 0 || compareBytes(this.#hashOf(id), ZERO_PAGE_HASH) === 0) continue;
+      places.push(place);
+      ids.push(id);
+    }
+    return encodePages(places, (i, target) => this.#arena.read(ids[i] as PageId, target, 0));
+  }
+}
+
+type Records = (readonly [key: Uint8Array, record: Uint8Array])[];
+
+function canisterRecords(state: ReplicatedState, keys: ReadonlySet<PrincipalKey>): Uint8Array {
+  const records: Records = [];
+  for (const key of keys) {
+    const canister = state.canisters.get(key);
+    assert(canister !== undefined, `canister ${key} is gone, but was not named as deleted`);
+    records.push([canister.meta.id, encodeCanister(canister)]);
+  }
+  return encodeRecords(records);
+}
+
+function add(groups: Map<string, Records>, group: Uint8Array, entry: Records[number]): void {
+  const key = toHex(group);
+  const known = groups.get(key);
+  if (known === undefined) groups.set(key, [entry]);
+  else known.push(entry);
+}
+
+function snapshotRecords(state: ReplicatedState): Map<string, Records> {
+  const groups = new Map<string, Records>();
+  for (const snapshot of state.snapshots.values())
+    add(groups, neighbourhood(ownerOf(snapshot.id)), [snapshot.id, encodeSnapshot(snapshot)]);
+  return groups;
+}
+
+function ingressRecords(state: ReplicatedState): Map<string, Records> {
+  const groups = new Map<string, Records>();
+  for (const entry of state.ingressHistory.values())
+    add(groups, entry.requestId.slice(0, INGRESS_PREFIX_BYTES), [entry.requestId, encodeIngressEntry(entry)]);
+  return groups;
+}
+
+function describeGroups(kind: ChunkKind, groups: ReadonlyMap<string, Records>): StateChunk[] {
+  const chunks: StateChunk[] = [];
+  for (const [group, records] of [...groups].sort(([a], [b]) => (a < b ? -1 : 1)))
+    chunks.push(...describePieces(kind, fromHex(group), encodeRecords(records)));
+  return chunks;
+}
+
+/** What a catch-up package signs of the state. Cost: the whole state, or what changed where `describer` absorbed the rounds. */
+export function stateHash(state: ReplicatedState, describer: StateDescriber): Uint8Array {
+  return stateHashOf(encodeManifest(describer.manifest(state)).head);
+}

@@ -1,0 +1,18 @@
+/** States as chunks, for other nodes (docs/ARCHITECTURE.md, "States of other nodes"). */
+export { StateDescriber, stateHash } from "./describe.ts";
+export {
+  decodeManifest,
+  decodeManifestHead,
+  encodeManifest,
+  isChunk,
+  MANIFEST_HEAD_BYTES_MAX,
+  MANIFEST_SLICE_BYTES,
+  type ManifestHead,
+  type ManifestPieces,
+  STATE_CHUNK_BYTES_MAX,
+  type StateChunk,
+  type StateManifest,
+  sliceHash,
+  stateHashOf,
+} from "./manifest.ts";
+export { type ChunkSource, type RestoredState, restoreState } from "./restore.ts";
