@@ -128,9 +128,11 @@ class CurveDkg implements Dkg {
   createDealing(config: DkgConfig, dealer: number): Uint8Array | "later" {
     const run = this.#run(config);
     if (run === "later") return run;
-    return this.#dealt.of(`${run.name}/${dealer}`, () =>
-      this.#means.compute({ kind: "deal", config: run.config, dealer, held: config.reshared }),
-    );
+    return this.#dealt.of(`${run.name}/${dealer}`, () => {
+      const held = config.reshared === null ? null : this.#open(config.reshared, dealer);
+      if (held === "later") return held;
+      return this.#means.compute({ kind: "deal", config: run.config, dealer, share: held?.own ?? null });
+    });
   }
 
   verifyDealing(config: DkgConfig, dealer: number, dealing: Uint8Array): boolean | "later" {

@@ -52,7 +52,7 @@ function bySet<T>(make: (keys: KeySet) => T): Readonly<Record<KeySet, T>> {
 export function dealFounding(means: KeyMeans, founders: Founders, dealer: number): BySet {
   return bySet((keys) => {
     const config = encodeDkgConfig(configOf(founders, keys));
-    return runKeyJob(means, { kind: "deal", config, dealer, held: null }) as Uint8Array;
+    return runKeyJob(means, { kind: "deal", config, dealer, share: null }) as Uint8Array;
   });
 }
 

@@ -3,7 +3,6 @@
  * dealing, to add dealings up, to open a share. Everybody comes to the same answers, but for what only the node's own secrets give.
  */
 import { OrreryError, type Result } from "@orrery/base";
-import type { NodeSecrets } from "@orrery/crypto";
 import {
   type Curve,
   combineDealings,
@@ -25,12 +24,12 @@ import type { SharedKey } from "./member-crypto.ts";
 
 /** `config`, dealings and transcripts: encoded (`@orrery/crypto/dkg`). */
 export type KeyJob =
-  /** `held`: the transcript that is reshared, of which the dealer has a share; null for a fresh key. */
+  /** `share`: the dealer's, 32 bytes, of the key that is reshared; null for a fresh key. */
   | {
       readonly kind: "deal";
       readonly config: Uint8Array;
       readonly dealer: number;
-      readonly held: Uint8Array | null;
+      readonly share: Uint8Array | null;
     }
   | {
       readonly kind: "judge";
@@ -57,7 +56,10 @@ export type JobOf<K extends KeyJob["kind"]> = Extract<KeyJob, { readonly kind: K
 
 export interface KeyMeans {
   readonly curve: Curve;
-  readonly secrets: Pick<NodeSecrets, "encryption" | "dealing">;
+  /** Of the node's encryption key, 32 bytes. */
+  readonly encryptionSecret: Uint8Array;
+  /** What the node deals follows from it and from the run: the same whenever it is asked. At least `DKG_SEED_BYTES_MIN` bytes. */
+  readonly dealingSeed: Uint8Array;
 }
 
 /** Of what a quorum or this node itself made: it cannot be wrong, unless the node has another key than it had. */
@@ -79,13 +81,9 @@ function dealingsOf(encoded: readonly Uint8Array[]): readonly Dealing[] | null {
   return dealings;
 }
 
-function deal({ curve, secrets }: KeyMeans, { config, dealer, held }: JobOf<"deal">): Uint8Array {
-  const share =
-    held === null
-      ? {}
-      : { share: own(loadShare(curve, own(decodeTranscript(held)), dealer, secrets.encryption)).secretShare };
-  const options = { config: own(decodeDkgConfig(config)), dealer, seed: secrets.dealing, ...share };
-  return encodeDealing(own(createDealing(curve, options)));
+function deal({ curve, dealingSeed }: KeyMeans, { config, dealer, share }: JobOf<"deal">): Uint8Array {
+  const options = { config: own(decodeDkgConfig(config)), dealer, seed: dealingSeed };
+  return encodeDealing(own(createDealing(curve, share === null ? options : { ...options, share })));
 }
 
 /** Whether the dealing is the dealer's of this run, and every receiver can open its share of it. Who sent it is not judged. */
@@ -102,11 +100,15 @@ export function combine(curve: Curve, config: DkgConfig, dealings: readonly Uint
   return combined.ok ? encodeTranscript(combined.value) : null;
 }
 
-function open({ curve, secrets }: KeyMeans, transcript: Transcript, place: number | null): SharedKey {
+function open(
+  { curve, encryptionSecret }: KeyMeans,
+  transcript: Transcript,
+  place: number | null,
+): SharedKey {
   return {
     publicKey: publicKeyOf(transcript),
     publicShares: transcript.config.receivers.map((_, i) => own(publicShare(curve, transcript, i))),
-    own: place === null ? null : own(loadShare(curve, transcript, place, secrets.encryption)).secretShare,
+    own: place === null ? null : own(loadShare(curve, transcript, place, encryptionSecret)).secretShare,
   };
 }
 

@@ -1,11 +1,12 @@
 /**
  * One run of a simulated subnet: a time of faults (safety), then none and clients that ask again (liveness), and the verdict of the
- * checkers. Signatures are ideal and execution is a chain of hashes (both simulated); consensus is the real one.
+ * checkers. Signatures are ideal unless a run has real ones, and execution is a chain of hashes (both simulated); consensus is the real one.
  */
 import { type SubnetId, utf8 } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { FaultPlan } from "./faults.ts";
 import { World } from "./world.ts";
+import type { KeySource } from "./world-nodes.ts";
 
 const SECOND = 1_000_000_000n;
 const START = 1_800_000_000n * SECOND;
@@ -33,6 +34,8 @@ export interface SubnetRun {
   readonly unitDelayNs?: bigint;
   readonly initialNotaryDelayNs?: bigint;
   readonly faults: FaultPlan;
+  /** Ideal keys (simulated) when left out. */
+  readonly keys?: KeySource;
 }
 
 export interface SubnetVerdict {
@@ -61,7 +64,7 @@ export interface SubnetVerdict {
 
 /** At its start. */
 export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): World {
-  const { seed, nodes, spares, catchUpInterval, faults } = run;
+  const { seed, nodes, spares, catchUpInterval, faults, keys } = run;
   const { unitDelayNs = SECOND, initialNotaryDelayNs = (3n * SECOND) / 10n } = run;
   return new World({
     seed,
@@ -78,6 +81,7 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     },
     rootHash: new Uint8Array(32),
     faults,
+    ...(keys === undefined ? {} : { keys }),
   });
 }
 

@@ -1,8 +1,10 @@
-/** What a simulated subnet is made of: its options, its nodes with their ideal keys, and the events of its queue. */
-import { concatBytes, type Height, toHex, utf8 } from "@orrery/base";
+/** What a simulated subnet is made of: its options, its nodes with their keys, and the events of its queue. */
+import { concatBytes, type Height, type NodeId, type SubnetId, toHex, utf8 } from "@orrery/base";
 import {
   type Artifact,
   artifactId,
+  type Dkg,
+  type Epoch,
   type MemberConfig,
   type MemberCrypto,
   type Start,
@@ -27,7 +29,19 @@ export interface WorldOptions {
   /** From a block's delivery to its state. */
   readonly executionNs: bigint;
   readonly faults: FaultPlan;
+  /** Where keys come from; ideal ones (simulated) when left out. */
+  readonly keys?: KeySource;
 }
+
+/** Keys and their generation in one run. */
+export type KeySource = (
+  seed: number,
+  subnetId: SubnetId,
+) => {
+  /** Keys of members that begin together. */
+  genesis(members: readonly NodeId[], registryVersion: number): Epoch;
+  of(nodeId: NodeId): Dkg;
+};
 
 export type WorldEvent =
   | {
@@ -98,18 +112,19 @@ interface NodeMeans {
 
 /** Members and spares. */
 export function makeNodes(
-  { seed, nodes, spares, config, rootHash, start }: WorldOptions,
+  { seed, nodes, spares, config, rootHash, start, keys: source }: WorldOptions,
   { registry, indices, versionFor }: NodeMeans,
 ): readonly SimNode[] {
   const keys = new IdealKeys(seed, nodes);
-  const dkg = new IdealDkg(seed, keys);
+  const dkg = source?.(seed, config.subnetId) ?? new IdealDkg(seed, keys);
   const current = dkg.genesis(registry.newest.members.map(nodeIdOf), 1);
   const length = config.rules.catchUpInterval;
   const summary: Summary = { length, nextLength: length, halts: false, current, next: null };
   return indices.map((index) => {
     const nodeId = nodeIdOf(index);
     const own = dkg.of(nodeId);
-    const crypto = spares === null ? keys.of(index) : (own.load(current) as MemberCrypto);
+    const isFixed = spares === null && source === undefined;
+    const crypto = isFixed ? keys.of(index) : (own.load(current) as MemberCrypto);
     const record = (version: number): ReturnType<SimRegistry["record"]> => registry.record(version);
     return new SimNode({
       config: { ...config, self: index, members: nodes },
