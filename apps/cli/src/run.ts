@@ -13,6 +13,7 @@ import type { RunNodeOptions } from "./nodes/run-node.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { BuildOptions, DeployOptions } from "./project/commands.ts";
 import type { NewOptions } from "./project/new.ts";
+import { addSimulateCommand } from "./simulate-command.ts";
 import type { SnapshotLoadOptions, SnapshotSaveOptions } from "./snapshot.ts";
 import type { StartOptions } from "./start.ts";
 import { DEFAULT_STATE_DIR } from "./state-files.ts";
@@ -157,6 +158,7 @@ function createProgram(io: Io, done: (code: number) => void): Command {
   addProfileCommand(program, io, done);
   addSnapshotCommands(program, io, done);
   addToolCommands(program, io, done);
+  addSimulateCommand(program, io, done);
   return program;
 }
 

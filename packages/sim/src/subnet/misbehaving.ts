@@ -15,7 +15,7 @@ import {
   thresholdContent,
 } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
-import type { Misbehaviour } from "./faults.ts";
+import type { FaultPlan, Misbehaviour } from "./faults.ts";
 import { forge, type Signer, signed, supported, voteFor, wrongContext } from "./forging.ts";
 
 interface Means {
@@ -113,6 +113,13 @@ function wrongSummary(means: Signer, { block }: Proposal, encoded: Uint8Array): 
   return [bad, voteFor(means, "notarization", bad), voteFor(means, "finalization", bad)];
 }
 
+/** Half of the others have its votes and shares, and one its block. */
+function withheld({ index, nodes }: Signer, artifact: Artifact): (to: number) => readonly Artifact[] {
+  const isFor = (to: number): boolean =>
+    artifact.kind === "proposal" ? to === (index + 1) % nodes : to < nodes / 2;
+  return (to) => (isFor(to) ? [artifact] : NOTHING);
+}
+
 /** What the kind of misbehaviour makes of an artifact; `own`: whether it is the member's. */
 function twist(
   kind: Misbehaviour,
@@ -181,10 +188,7 @@ function twist(
       return () =>
         artifact.kind === "proposal" && own && seen.length > 0 ? repeated(means, artifact, seen) : [artifact];
     case "withhold":
-      if (!own) return () => [artifact];
-      return artifact.kind === "proposal"
-        ? (to) => (to === (index + 1) % nodes ? [artifact] : NOTHING)
-        : (to) => (to < nodes / 2 ? [artifact] : NOTHING);
+      return own ? withheld(means, artifact) : () => [artifact];
     case "forge":
       return () => [artifact, ...forge(means, artifact)];
     case "flood":
@@ -198,12 +202,38 @@ function twist(
   }
 }
 
-/** Heights in which one that misbehaves by turns does so in one way. */
-const TURN_HEIGHTS = 6;
+/** Heights in which one that misbehaves by turns does so in one way: the most while there was no occasion. */
+const TURN_HEIGHTS = 5;
+const TURN_HEIGHTS_MAX = 30;
 
-/** `kinds`: one after the other, every few heights; none of an honest member. */
-export function actorFor(kinds: readonly Misbehaviour[], means: Means): Actor {
-  if (kinds.length === 0) return { isHonest: true, twisted: new Map(), say: (artifact) => () => [artifact] };
+/** The kind of a height, as heights go on; the next one's turn is when this one has done something. */
+function turns(kinds: readonly Misbehaviour[]): {
+  readonly at: (height: Height) => Misbehaviour;
+  readonly done: () => void;
+} {
+  let [place, since, didSomething] = [0, 0, false];
+  return {
+    at: (height) => {
+      if (height - since >= (didSomething ? TURN_HEIGHTS : TURN_HEIGHTS_MAX) && kinds.length > 1)
+        [place, since, didSomething] = [(place + 1) % kinds.length, height, false];
+      return kinds[place] as Misbehaviour;
+    },
+    done: () => {
+      didSomething = true;
+    },
+  };
+}
+
+/** Null of an honest member. */
+export function kindsOf(planned: FaultPlan["byzantine"][number] | undefined): readonly Misbehaviour[] | null {
+  return planned === undefined ? null : [planned].flat();
+}
+
+/** `kinds`: one after the other, every few heights; null of an honest member. */
+export function actorFor(kinds: readonly Misbehaviour[] | null, means: Means): Actor {
+  if (kinds === null || kinds.length === 0)
+    return { isHonest: kinds === null, twisted: new Map(), say: (artifact) => () => [artifact] };
+  const turn = turns(kinds);
   const seen: Uint8Array[] = [];
   const twisted = new Map<Misbehaviour, number>();
   const say = (artifact: Artifact): ((to: number) => readonly Artifact[]) => {
@@ -211,7 +241,7 @@ export function actorFor(kinds: readonly Misbehaviour[], means: Means): Actor {
     if (artifact.kind === "proposal") seen.push(...artifact.block.payload.ingress);
     seen.splice(0, seen.length - SEEN_MAX);
     const height = heightOf(artifact);
-    const kind = kinds[Math.floor(height / TURN_HEIGHTS) % kinds.length] as Misbehaviour;
+    const kind = turn.at(height);
     const place = means.place(height);
     const { subnetId, nodes } = means;
     // Its own member finds the two blocks out; it does not tell.
@@ -221,7 +251,10 @@ export function actorFor(kinds: readonly Misbehaviour[], means: Means): Actor {
     return (to) => {
       const artifacts = told(to);
       const isAsIs = artifacts.length === 1 && artifacts[0] === artifact;
-      if (!isAsIs) twisted.set(kind, (twisted.get(kind) ?? 0) + 1);
+      if (!isAsIs) {
+        turn.done();
+        twisted.set(kind, (twisted.get(kind) ?? 0) + 1);
+      }
       return artifacts;
     };
   };

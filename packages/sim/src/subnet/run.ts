@@ -34,6 +34,8 @@ export interface SubnetRun {
   readonly unitDelayNs?: bigint;
   readonly initialNotaryDelayNs?: bigint;
   readonly faults: FaultPlan;
+  /** Of a network of several subnets: this one's place in it. */
+  readonly subnet?: number;
   /** Ideal keys (simulated) when left out. */
   readonly keys?: KeySource;
 }
@@ -62,9 +64,14 @@ export interface SubnetVerdict {
   readonly recoverySeconds: number | null;
 }
 
+function subnetIdOf(place: number): SubnetId {
+  const name = place === 0 ? "simulated subnet" : `simulated subnet ${place}`;
+  return sha256(utf8(name)).subarray(0, 29) as Uint8Array as SubnetId;
+}
+
 /** At its start. */
 export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): World {
-  const { seed, nodes, spares, catchUpInterval, faults, keys } = run;
+  const { seed, nodes, spares, catchUpInterval, faults, keys, subnet = 0 } = run;
   const { unitDelayNs = SECOND, initialNotaryDelayNs = (3n * SECOND) / 10n } = run;
   return new World({
     seed,
@@ -72,7 +79,7 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     spares,
     executionNs,
     config: {
-      subnetId: sha256(utf8("simulated subnet")).subarray(0, 29) as Uint8Array as SubnetId,
+      subnetId: subnetIdOf(subnet),
       rules: { unitDelayNs, initialNotaryDelayNs, catchUpInterval },
     },
     start: {
@@ -83,6 +90,22 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     faults,
     ...(keys === undefined ? {} : { keys }),
   });
+}
+
+/** Ends the faults, and has clients ask again for what they have no answer to. Says from then on whether the subnet is well again. */
+export function heal(world: World, messages: readonly Uint8Array[], changes: boolean): () => boolean {
+  world.heal();
+  const newest = world.registry.version;
+  const goal = world.commonHeight + RECOVERY_HEIGHTS;
+  for (const message of messages) world.submit(message);
+  return () =>
+    world.commonHeight >= goal &&
+    world.checkers.missing(messages) === 0 &&
+    // The newest members have taken over.
+    (!changes || world.versionInForce >= newest) &&
+    // Broken states are found, and replaced; who forgot what it signed counts as honest again.
+    world.checkers.corrupted.size === 0 &&
+    !world.hasForgetful;
 }
 
 export function runSubnet(run: SubnetRun): SubnetVerdict {
@@ -99,19 +122,8 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     }
     world.run(world.now + SECOND);
   }
-  world.heal();
+  const isWell = heal(world, messages, spares !== null);
   const healedAt = world.now;
-  const newest = world.registry.version;
-  const goal = world.commonHeight + RECOVERY_HEIGHTS;
-  // Clients ask again for what they have no answer to.
-  for (const message of messages) world.submit(message);
-  const isWell = (): boolean =>
-    world.commonHeight >= goal &&
-    world.checkers.missing(messages) === 0 &&
-    // The newest members have taken over.
-    (spares === null || world.versionInForce >= newest) &&
-    // Broken states are found, and replaced.
-    world.checkers.corrupted.size === 0;
   while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
   const { violations } = world.checkers;
   const recovered = isWell();

@@ -14,6 +14,9 @@ export const WORLD_FAULTS = [
   "clock-skew",
   "slow-node",
   "lying-sync",
+  "broken-state",
+  "membership",
+  "halt",
 ] as const;
 
 /** Of the world around members, and of nodes that answer others; not of what members say. */

@@ -92,7 +92,10 @@ function changeMembers(struck: Struck): void {
   const spare = nodes.map(({ index }) => index).filter((index) => !members.includes(index));
   const comes = spare[random.below(spare.length)];
   const goes = honest[random.below(honest.length)];
-  if (comes !== undefined && goes !== undefined) registry.replace(goes, comes, now);
+  if (comes !== undefined && goes !== undefined) {
+    registry.replace(goes, comes, now);
+    struck.tally.note("membership");
+  }
   struck.wakeAll();
 }
 
@@ -102,12 +105,13 @@ function changeRegistry(struck: Struck): void {
   if (random.chance(faults.changePerSecond)) changeMembers(struck);
   if (registry.newest.halts || !random.chance(faults.haltPerSecond)) return;
   struck.halt(true);
+  struck.tally.note("halt");
   struck.plan(links.between(faults.haltedNs), { kind: "resume" });
 }
 
 /** Never more nodes than may be faulty. */
 function corruptSome(struck: Struck): void {
-  const { members, faults, nodes, checkers, random } = struck;
+  const { members, faults, nodes, checkers, random, tally } = struck;
   const { corruptPerSecond, byzantine, diskLossPerSecond } = faults;
   const others = diskLossPerSecond > 0 ? faultsOf(members) : byzantine.length;
   const most = faultsOf(members) - others;
@@ -115,6 +119,7 @@ function corruptSome(struck: Struck): void {
     if (!node.isUp || !struck.isHonest(node.index) || checkers.corrupted.size >= most) continue;
     if (!random.chance(corruptPerSecond)) continue;
     node.corrupt();
+    tally.note("broken-state");
     checkers.corrupts(node.index, node.height + 1);
   }
 }

@@ -20,7 +20,7 @@ import { EventQueue } from "./event-queue.ts";
 import type { Misbehaviour } from "./faults.ts";
 import { Forgetful } from "./forgetful.ts";
 import { Links, RESEND_NS } from "./links.ts";
-import { type Actor, actorFor, allTwisted } from "./misbehaving.ts";
+import { type Actor, actorFor, allTwisted, kindsOf } from "./misbehaving.ts";
 import type { SimNode, SimState } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
 import { Tally } from "./tally.ts";
@@ -74,7 +74,7 @@ export class World {
     const versionFor = (index: number): number => this.registry.versionAt(this.now, delays[index] ?? 0n);
     this.nodes = makeNodes(options, { registry: this.registry, indices, versionFor });
     this.#actors = indices.map((index) =>
-      actorFor([faults.byzantine[index] ?? []].flat(), {
+      actorFor(kindsOf(faults.byzantine[index]), {
         subnetId: config.subnetId,
         nodes,
         place: (height) => this.#placeOf(index, height),

@@ -1,0 +1,7 @@
+/** Simulated networks as a command runs them: faults by name, a verdict. */
+export { allFaults, drawnFaults, FAULT_NAMES, roundsToSee, unfit } from "./fault-list.ts";
+export {
+  type SimulationOptions,
+  type SimulationReport,
+  simulate,
+} from "./simulate.ts";
