@@ -15,4 +15,12 @@ export {
   sliceHash,
   stateHashOf,
 } from "./manifest.ts";
+export {
+  openAdopting,
+  type ReceptionProgress,
+  STATE_ASK_BYTES,
+  STATE_ASK_CHUNKS_MAX,
+  type StateAsk,
+  StateReception,
+} from "./reception.ts";
 export { type ChunkSource, type RestoredState, restoreState } from "./restore.ts";

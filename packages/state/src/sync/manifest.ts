@@ -171,6 +171,12 @@ export function stateHashOf(head: Uint8Array): Uint8Array {
   return sha256(DOMAIN_HEAD, head);
 }
 
+/** Of the head that these bytes begin with. */
+export function manifestHeadBytes(bytes: Uint8Array): number {
+  if (bytes.length < HEAD_BYTES) throw invalid("its head");
+  return HEAD_BYTES + viewOf(bytes).getUint32(17 + HASH_BYTES) * HASH_BYTES;
+}
+
 /** `manifest_invalid` for what no node made. */
 export function decodeManifestHead(head: Uint8Array): ManifestHead {
   if (head.length < HEAD_BYTES || head[0] !== VERSION) throw invalid("its head");
