@@ -7,7 +7,6 @@ const KEEP_ALIVE: Uint8Array = frameBytes(new Uint8Array(0));
 export interface LinkOptions {
   readonly peer: PeerId;
   readonly socket: TLSSocket;
-  readonly nowMs: number;
   readonly onFrame: (frame: Uint8Array) => void;
   readonly onTaken: (bytes: number) => void;
   /** The first sign of the other side: it let this one in. */
@@ -20,13 +19,13 @@ export class Link {
   readonly #reader = new FrameReader();
   #isWelcome = false;
   #isCorked = false;
-  #heardMs: number;
+  /** Since it last said something. Beats, not time: a process that stood still itself has not listened meanwhile. */
+  #quietBeats = 0;
   #saidSinceBeat = true;
   #isPaused = false;
 
   constructor(options: LinkOptions) {
     this.#options = options;
-    this.#heardMs = options.nowMs;
     options.socket.setNoDelay(true);
     this.#write(KEEP_ALIVE, 0);
   }
@@ -39,9 +38,9 @@ export class Link {
     return this.#isWelcome;
   }
 
-  take(chunk: Uint8Array, nowMs: number): void {
+  take(chunk: Uint8Array): void {
     const { socket, onWelcome, onFrame, onTooLong } = this.#options;
-    this.#heardMs = nowMs;
+    this.#quietBeats = 0;
     const isSound = this.#reader.push(chunk, (frame) => {
       if (!this.#isWelcome) {
         this.#isWelcome = true;
@@ -57,17 +56,17 @@ export class Link {
     this.#write(frameBytes(frame), frame.length);
   }
 
-  pause(isPaused: boolean, nowMs: number): void {
+  pause(isPaused: boolean): void {
     this.#isPaused = isPaused;
-    this.#heardMs = nowMs;
+    this.#quietBeats = 0;
     if (isPaused) this.#options.socket.pause();
     else this.#options.socket.resume();
   }
 
-  /** Says something when nothing was said since the last beat; false when the other side was silent for too long. */
-  beat(nowMs: number, silenceMs: number): boolean {
+  /** Says something when nothing was said since the last beat; false when the other side was silent over more than so many. */
+  beat(quietMax: number): boolean {
     // What is not read is not heard.
-    if (!this.#isPaused && nowMs - this.#heardMs >= silenceMs) return false;
+    if (!this.#isPaused && ++this.#quietBeats > quietMax) return false;
     const { socket } = this.#options;
     if (!this.#saidSinceBeat && socket.writableLength === 0) this.#write(KEEP_ALIVE, 0);
     this.#saidSinceBeat = false;

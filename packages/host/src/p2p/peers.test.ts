@@ -218,6 +218,19 @@ test("a member that misbehaves is dropped, kept away for its time, and let in af
   await made.until("others are there", () => b.peers.connected().includes("c"), 50);
 });
 
+test("nodes that stood still for long hear what waits for them before they call anybody silent", async (t) => {
+  const made = await network(t, "b", "c");
+  await made.joinAll();
+  const [b, c] = [at(made, 0), at(made, 1)];
+  made.timers.stall(10 * SILENCE_MS);
+  publish(b, 5, 100);
+  await made.until("it is heard", () => c.has.size === 1);
+  assert.equal(
+    [...b.effects, ...c.effects].some(({ kind }) => kind === "disconnected" || kind === "refused"),
+    false,
+  );
+});
+
 /** Connections that count what of the bytes sent to a peer is not taken yet, at most. */
 function counting(
   peer: string,

@@ -26,4 +26,11 @@ export class TestTimers implements Timers {
     }
     this.#nowMs = end;
   }
+
+  /** The process stands still for so long, and then calls what is due. */
+  stall(ms: number): void {
+    this.#nowMs += ms;
+    const due = [...this.#calls].filter(({ atMs }) => atMs <= this.#nowMs).sort((a, b) => a.atMs - b.atMs);
+    for (const entry of due) if (this.#calls.delete(entry)) entry.call();
+  }
 }

@@ -130,7 +130,7 @@ class TlsConnections implements Connections {
   }
 
   pause(peer: PeerId, isPaused: boolean): void {
-    this.#members.get(peer)?.link?.pause(isPaused, this.#options.timers.nowMs());
+    this.#members.get(peer)?.link?.pause(isPaused);
   }
 
   drop(peer: PeerId, forMs: number): void {
@@ -194,10 +194,9 @@ class TlsConnections implements Connections {
   }
 
   #beat(): void {
-    const nowMs = this.#options.timers.nowMs();
     for (const member of this.#members.values()) {
       const { link } = member;
-      if (link === null || link.beat(nowMs, SILENCE_MS)) continue;
+      if (link === null || link.beat(SILENCE_MS / BEAT_MS)) continue;
       this.#guard(() => this.#options.onRefused("silent", link.peer));
       this.#cut(member);
     }
@@ -286,13 +285,12 @@ class TlsConnections implements Connections {
 
   /** Both sides know each other; frames pass once each has heard that the other agrees. */
   #link(member: Member, socket: TLSSocket): void {
-    const { timers, onConnected, onFrame, onMalformed, onTaken } = this.#options;
+    const { onConnected, onFrame, onMalformed, onTaken } = this.#options;
     const { id } = member.record;
     const isCurrent = (): boolean => member.link === link && this.#members.get(id) === member;
     const link: Link = new Link({
       peer: id,
       socket,
-      nowMs: timers.nowMs(),
       onFrame: (frame) => {
         if (isCurrent()) onFrame(id, frame);
       },
@@ -312,7 +310,7 @@ class TlsConnections implements Connections {
     const before = member.link;
     member.link = link;
     before?.end();
-    socket.on("data", (chunk: Uint8Array) => this.#guard(() => link.take(chunk, timers.nowMs())));
+    socket.on("data", (chunk: Uint8Array) => this.#guard(() => link.take(chunk)));
     socket.once("close", () => {
       if (isCurrent()) this.#cut(member);
     });
