@@ -3,7 +3,7 @@
  * has passed, and requests that have waited too long for room in a stream. Who made a call hears of it from the request that was
  * given up; otherwise at the call's deadline.
  */
-import type { PrincipalKey, TimeNs } from "@orrery/base";
+import { type PrincipalKey, principalKey, type TimeNs } from "@orrery/base";
 import { type CanisterState, type OutboundMessage, touch } from "@orrery/state";
 import type { Round } from "../scheduler/round.ts";
 import { refundLater } from "../streams/outputs.ts";
@@ -16,18 +16,10 @@ function deadlineOfOutput(message: OutboundMessage): TimeNs {
   return (message.kind === "request" ? message.expires : undefined) ?? message.input.deadline ?? 0n;
 }
 
-/** The next time at which a waiting request expires; requests of one queue do in their order. */
+/** The next time at which a waiting request expires. */
 export function nextOutputExpiry({ state, index }: Round): TimeNs | null {
-  let next: TimeNs | null = null;
-  for (const key of index.outputs) {
-    for (const queue of state.canisters.get(key)?.queues.outputs.values() ?? []) {
-      const first = queue.find((message) => message.kind === "request" && message.expires !== undefined);
-      if (first === undefined) continue;
-      const due = passesAt(deadlineOfOutput(first));
-      if (next === null || due < next) next = due;
-    }
-  }
-  return next;
+  const deadline = index.outputExpiry.next(state.canisters);
+  return deadline === null ? null : passesAt(deadline);
 }
 
 /** Gives up what has waited too long to be sent. Nothing can have become due within a second. */
@@ -64,6 +56,7 @@ export function giveUpOutput(
   const queue = outputs.get(place.receiver) as OutboundMessage[];
   const [message] = queue.splice(place.at, 1) as [OutboundMessage];
   if (queue.length === 0) outputs.delete(place.receiver);
+  round.index.outputExpiry.note(principalKey(canister.meta.id), place.receiver);
   countOutput(canister.meta, message, -1);
   if (message.kind === "response") {
     refundLater(round, message.to, message.input.refund);

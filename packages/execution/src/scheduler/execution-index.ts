@@ -18,6 +18,7 @@ import type { FeeSubnet } from "../fees.ts";
 import { type ExecutionLimits, limitsOf } from "../limits.ts";
 import { lowMemoryReady } from "../messaging/low-memory.ts";
 import { countManagement, guaranteedResponseBytes, type MessageSums } from "../messaging/message-memory.ts";
+import { OutputExpiry } from "../messaging/output-expiry.ts";
 import { InstantHeap } from "./heap.ts";
 import { Upkeep } from "./upkeep.ts";
 
@@ -47,6 +48,8 @@ export class ExecutionIndex {
   readonly indebted: Set<PrincipalKey> = new Set();
   /** Canisters with messages to other subnets that are in no stream yet. */
   readonly outputs: Set<PrincipalKey> = new Set();
+  /** Until when what is in them may wait. */
+  readonly outputExpiry: OutputExpiry = new OutputExpiry();
   readonly stopping: Set<PrincipalKey> = new Set();
   /** Global timers, by canister key. */
   readonly timers: InstantHeap = new InstantHeap();
@@ -97,6 +100,7 @@ export class ExecutionIndex {
     for (const [key, canister] of state.canisters) {
       this.refresh(key, canister);
       this.tellModule(key, canister.meta.module);
+      for (const receiver of canister.queues.outputs.keys()) this.outputExpiry.note(key, receiver);
       for (const callback of canister.callbacks.values()) {
         if (callback.deadline !== 0n)
           this.callDeadlines.push(callback.deadline, deadlineKey(key, callback.id));

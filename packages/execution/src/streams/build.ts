@@ -76,6 +76,7 @@ function dropEmpty(round: Round, { owner, receiver, messages, taken }: OutputQue
   if (messages.length === 0) outputs.delete(receiver);
   if (canister === undefined) return;
   touch(state, canister);
+  index.outputExpiry.note(owner as PrincipalKey, receiver);
   if (outputs.size === 0) index.outputs.delete(owner as PrincipalKey);
 }
 

@@ -26,6 +26,7 @@ export function queueOutput(round: Round, sender: Principal, message: OutboundMe
   }
   countOutput(canister.meta, message, 1);
   index.outputs.add(key);
+  index.outputExpiry.note(key, to);
   touch(state, canister);
 }
 
@@ -42,7 +43,9 @@ function append(
 /** What a canister that is about to be deleted still has to say. */
 export function inheritOutputs(round: Round, canister: CanisterState): void {
   const { outputs } = canister.queues;
+  const key = principalKey(canister.meta.id);
   for (const [to, messages] of outputs) {
+    round.index.outputExpiry.note(key, to);
     append(round.state.subnetOutputs, to, messages);
     for (const message of messages) round.index.strayResponseBytes += guaranteedResponseBytes(message);
   }
