@@ -15,6 +15,7 @@ import {
 } from "@orrery/host";
 import { storeDirectory } from "@orrery/host/kept-stores";
 import { obeyKills, obeyOrders } from "./chaos.ts";
+import { Credit } from "./credit.ts";
 import { creationSubnetIds, decodeGenesis, subnetsOf } from "./genesis.ts";
 import type {
   ExecutionCall,
@@ -36,6 +37,8 @@ installFastHashes();
 const logger = createStreamLogger({ write: (line) => process.stderr.write(line), level: start.logLevel });
 
 const PREPARE_AFTER_MS = 2_000;
+/** Parts of a state on their way to a view: it takes one while the next one is made. */
+const PARTS_AHEAD = 2;
 
 let subnets: readonly SubnetExecution[] = [];
 const views = new Map<ViewIndex, Channel<ViewFeed, ViewAcknowledgement>>();
@@ -113,19 +116,27 @@ async function attach({
   view,
   port,
 }: Extract<ExecutionCall, { kind: "attach" }>): Promise<readonly Height[]> {
+  const credit = new Credit(PARTS_AHEAD);
   const channel = createChannel<ViewFeed, ViewAcknowledgement>(port, {
-    onPost({ subnet, height }): void {
+    onPost(said): void {
+      if (said.kind === "taken") credit.returned();
       // A view that was replaced may still have something to say.
-      if (views.get(view) === channel) executionOf(subnet).viewed(view, height);
+      else if (views.get(view) === channel) executionOf(said.subnet).viewed(view, said.height);
     },
   });
+  port.once("close", () => credit.close());
   views.set(view, channel);
   for (const execution of subnets) execution.followBy(view);
+  // Nobody asks any more for the heights of one that ended, or was replaced.
+  const isOver = (): boolean => credit.isClosed || views.get(view) !== channel;
   for (const execution of subnets) {
-    while (views.get(view) === channel && execution.gatherView(view)) await immediate();
+    while (!isOver() && execution.gatherView(view)) {
+      await immediate();
+      await credit.spent();
+    }
   }
-  // All at once: what a view has and may not show yet is little. Of one that was replaced meanwhile nobody asks any more.
-  return views.get(view) === channel ? subnets.map((execution) => execution.beginView(view)) : [];
+  // All at once: what a view has and may not show yet is little.
+  return isOver() ? [] : subnets.map((execution) => execution.beginView(view));
 }
 
 function connectStorage(port: MessagePort): Channel<StorageFeed, StorageAcknowledgement> {

@@ -200,8 +200,9 @@ export type ViewFeed = About<
     }
 >;
 
-/** View → execution: queries see `height`; page versions retired before may be reclaimed. */
-export type ViewAcknowledgement = About<{ readonly kind: "applied"; readonly height: Height }>;
+/** A view to execution: queries see `height`, page versions retired before may be reclaimed; it has taken a part, and another may come. */
+export type ViewProgress = { readonly kind: "applied"; readonly height: Height } | { readonly kind: "taken" };
+export type ViewAcknowledgement = About<ViewProgress>;
 
 /** Main → view, for a subnet handled strictly in order: an answer after `publish(h)` sees at least h. */
 export type ViewPost =

@@ -13,7 +13,7 @@ import {
 import type { Delegation } from "@orrery/execution/delegation";
 import { createFileDisk, inflateGzip } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
-import type { ViewCall, ViewFeed } from "./protocol.ts";
+import type { ViewCall, ViewFeed, ViewProgress } from "./protocol.ts";
 
 /** Begins to measure a composite query. */
 function compositeQueryTimer(): () => boolean {
@@ -36,8 +36,7 @@ type Shown =
 
 export class SubnetView {
   readonly #reader: PageReader;
-  /** The view shows a height. */
-  readonly #onApplied: (height: Height) => void;
+  readonly #say: (progress: ViewProgress) => void;
   /** Until the whole state has come. */
   #forming: FormingMirror | null = new FormingMirror();
   #view: CertifiedView | null = null;
@@ -49,9 +48,9 @@ export class SubnetView {
   #backlog: (() => void)[] = [];
 
   /** `store`: the directory whose checkpoints hold the pages that are not in memory. */
-  constructor(store: string, onApplied: (height: Height) => void) {
+  constructor(store: string, say: (progress: ViewProgress) => void) {
     this.#reader = new PageReader({ cold: new ColdPages(createFileDisk(store)) });
-    this.#onApplied = onApplied;
+    this.#say = say;
   }
 
   publish(publication: Publication): void {
@@ -95,6 +94,7 @@ export class SubnetView {
       this.#wait(feed);
     } else if (feed.kind === "part") {
       this.#forming.add(feed.part);
+      this.#say({ kind: "taken" });
     } else if (feed.kind === "delta") {
       for (const slab of feed.slabs) this.#reader.addSlab(slab);
       this.#forming.follow(feed.delta);
@@ -133,7 +133,7 @@ export class SubnetView {
       const at = this.#show(feed, signature);
       if (signature === null || at >= height) {
         assert(at === height, `publication ${height} meets the state of ${at}`);
-        this.#onApplied(at);
+        this.#say({ kind: "applied", height: at });
         return;
       }
     }

@@ -48,8 +48,8 @@ createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
 function viewOf(subnet: SubnetIndex): SubnetView {
   const view =
     views[subnet] ??
-    new SubnetView(storeDirectory(stateDirectory, subnet), (height) =>
-      execution?.post({ kind: "applied", subnet, height }),
+    new SubnetView(storeDirectory(stateDirectory, subnet), (progress) =>
+      execution?.post({ ...progress, subnet }),
     );
   views[subnet] = view;
   return view;
