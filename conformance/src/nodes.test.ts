@@ -178,7 +178,8 @@ describe("a subnet of four nodes", () => {
         host: copy.url,
         fetch: copy.fetch,
         identity,
-        rootKey: network.rootKey,
+        // Nobody has the keys of the network itself.
+        rootKey: copy.rootKey,
         retryTimes: 0,
       });
       const copied = counterAt(agent, counter);

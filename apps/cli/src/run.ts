@@ -9,7 +9,7 @@ import type { EnvOptions } from "./env.ts";
 import { describeFailure } from "./failure.ts";
 import { type Io, jsonDocument } from "./io.ts";
 import type { LogsOptions } from "./logs.ts";
-import type { RunNodeOptions } from "./nodes/run-node.ts";
+import { addNodeCommands } from "./nodes/node-commands.ts";
 import type { ProfileOptions } from "./profile.ts";
 import type { BuildOptions, DeployOptions } from "./project/commands.ts";
 import type { NewOptions } from "./project/new.ts";
@@ -152,7 +152,7 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(new Option("-f, --follow", "print what is added until interrupted").conflicts("json"))
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
-  addNodeCommands(program, io, done);
+  addNodeCommands(program, { stateDir, port, bind, keepRounds, parseCount }, io, done);
   addProjectCommands(program, io, done);
   addTraceCommand(program, io, done);
   addProfileCommand(program, io, done);
@@ -160,24 +160,6 @@ function createProgram(io: Io, done: (code: number) => void): Command {
   addToolCommands(program, io, done);
   addSimulateCommand(program, io, done);
   return program;
-}
-
-/** Nodes one by one. */
-function addNodeCommands(program: Command, io: Io, done: (code: number) => void): void {
-  program
-    .command("node")
-    .description("processes of a network whose subnets have several nodes")
-    .command("run")
-    .description("run one of them until it is interrupted")
-    .argument("<place>", "which one, from 0", parseCount)
-    .addOption(stateDir())
-    .addOption(port())
-    .addOption(bind())
-    .addOption(new Option("--host <name>", "name or address that clients reach the network under"))
-    .addOption(keepRounds())
-    .action(async (place: number, options: RunNodeOptions) =>
-      done(await (await import("./nodes/run-node.ts")).runNode(place, options, io)),
-    );
 }
 
 /** What happened. */

@@ -3,6 +3,7 @@ import type { Bls } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type Genesis, localSubnetsOf } from "@orrery/execution/node";
 import { nodePublicKeyDer } from "@orrery/host";
+import { nodeSecretsOf } from "./founding/node-seed.ts";
 
 export {
   creationSubnetIds,
@@ -14,9 +15,19 @@ export {
   SUBNET_KINDS,
 } from "@orrery/execution/node";
 
-/** Keys and records of all subnets, the root first; of nodes those at the place `self`. */
-export function subnetsOf(genesis: Genesis, bls: Pick<Bls, "publicKey">, self = 0): readonly LocalSubnet[] {
-  return localSubnetsOf(genesis, { bls, ed25519PublicKeyDer: nodePublicKeyDer }, self);
+/**
+ * Keys and records of all subnets, the root first; of nodes those at the place `self`. `nodeSeed`: of that node, where it has one of its own
+ * and it is known here.
+ */
+export function subnetsOf(
+  genesis: Genesis,
+  bls: Pick<Bls, "publicKey">,
+  self = 0,
+  nodeSeed: Uint8Array | null = null,
+): readonly LocalSubnet[] {
+  const makers = { bls, ed25519PublicKeyDer: nodePublicKeyDer };
+  if (nodeSeed === null) return localSubnetsOf(genesis, makers, self);
+  return localSubnetsOf(genesis, makers, self, (subnet) => nodeSecretsOf(nodeSeed, subnet).signing);
 }
 
 /** Whether several nodes agree on the blocks of a subnet. */

@@ -5,7 +5,6 @@
 
 import { MessageChannel } from "node:worker_threads";
 import { type Clock, type Logger, OrreryError, type Principal, type Rng, toHex } from "@orrery/base";
-import type { Bls } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
@@ -62,6 +61,8 @@ export interface MemberOptions {
   readonly self: number;
   /** The network's genesis record, the same for all. */
   readonly genesis: Uint8Array;
+  /** Of a network that its nodes founded: what all secrets of this node follow from. */
+  readonly seed?: Uint8Array;
   /** Where the nodes listen for each other, by place. */
   readonly addresses: readonly PeerAddress[];
 }
@@ -143,15 +144,20 @@ function adapterOf({ outcalls = {} }: NodeOptions): OutcallAdapter {
   return "fetch" in outcalls ? outcalls : lazyOutcalls(outcalls);
 }
 
-async function loadService(): Promise<{ createService: typeof createService; bls: Bls }> {
+async function loadService(): Promise<
+  { readonly createService: typeof createService } & Pick<ServiceOptions, "bls" | "curve">
+> {
   const { createService, loadSignatures } = await import("./service.ts");
-  return { createService, bls: await loadSignatures() };
+  return { createService, ...(await loadSignatures()) };
 }
 
 /** What of a node's options its service needs. */
-function serviceOptions(options: NodeOptions): Omit<ServiceOptions, "bls" | "genesis" | "outcalls"> {
+function serviceOptions(
+  options: NodeOptions,
+): Omit<ServiceOptions, "bls" | "curve" | "genesis" | "outcalls"> {
   return {
     self: options.member?.self ?? 0,
+    nodeSeed: options.member?.seed ?? null,
     clock: options.clock,
     rng: options.rng,
     logger: options.logger,
@@ -205,6 +211,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     requireSame(genesis, options);
     const service = loaded.createService({
       bls: loaded.bls,
+      curve: loaded.curve,
       genesis,
       outcalls,
       ...serviceOptions(options),

@@ -12,7 +12,8 @@ import {
   type Rng,
 } from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
-import { createMclBls } from "@orrery/crypto/mcl";
+import type { Curve } from "@orrery/crypto/dkg";
+import { createMclBls, createMclCurve } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
@@ -69,15 +70,18 @@ export interface BeginOptions {
 const STATUS_PATH = "/api/v2/status";
 
 /** The signature library, which takes a while to start; asked for before the genesis is known. */
-export function loadSignatures(): Promise<Bls> {
-  return createMclBls();
+export async function loadSignatures(): Promise<{ readonly bls: Bls; readonly curve: Curve }> {
+  return { bls: await createMclBls(), curve: await createMclCurve() };
 }
 
 export interface ServiceOptions {
   readonly bls: Bls;
+  readonly curve: Curve;
   readonly genesis: Genesis;
   /** Place of this node in subnets of several. */
   readonly self: number;
+  /** Of this node, where it has keys of its own. */
+  readonly nodeSeed: Uint8Array | null;
   readonly clock: Clock;
   readonly rng: Rng;
   /** Host names served besides localhost and IP literals. */
@@ -95,8 +99,8 @@ export interface ServiceOptions {
 
 export function createService(options: ServiceOptions): Service {
   installFastHashes();
-  const { bls, genesis, clock, artificialDelayMs, self } = options;
-  const subnets = subnetsOf(genesis, bls, self);
+  const { bls, curve, genesis, clock, artificialDelayMs, self, nodeSeed } = options;
+  const subnets = subnetsOf(genesis, bls, self, nodeSeed);
   const root = subnets[0] as LocalSubnet;
   const replicated = isReplicated(root);
   let network: ReplicatedNetwork | null = null;
@@ -185,6 +189,8 @@ export function createService(options: ServiceOptions): Service {
       subnets,
       self,
       bls,
+      curve,
+      nodeSeed,
       verifier,
       clock,
       rng: options.rng,

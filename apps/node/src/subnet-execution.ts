@@ -109,7 +109,8 @@ function wakeOf({ shortWork, longWork, nextTimer }: BatchResult, long: Readiness
 export class SubnetExecution {
   readonly #options: SubnetExecutionOptions;
   readonly #tip: Tip;
-  readonly #signer: ThresholdSigner;
+  /** Null where several nodes sign. */
+  readonly #signer: ThresholdSigner | null;
   #executor: WorkerExecutor | null = null;
   /** The views that follow this subnet: what they have been told of, and what they show. */
   readonly #views = new Map<ViewIndex, FollowingView>();
@@ -125,7 +126,7 @@ export class SubnetExecution {
   constructor(options: SubnetExecutionOptions) {
     const { local, genesis, bls, logger, checkpointRounds, hotPagesMax } = options;
     this.#options = options;
-    this.#signer = createSoleSigner({ bls, secret: local.keys.subnetSecret });
+    this.#signer = isReplicated(local) ? null : createSoleSigner({ bls, secret: local.keys.subnetSecret });
     this.#tip = openTip({
       source: {
         kind: "store",
@@ -326,7 +327,7 @@ export class SubnetExecution {
 
   /** Null where several nodes sign. */
   #certify(rootHash: Uint8Array): Uint8Array | null {
-    if (isReplicated(this.#options.local)) return null;
+    if (this.#signer === null) return null;
     const combined = this.#signer.combine([this.#signer.signShare(stateRootMessage(rootHash))]);
     if (!combined.ok) throw new OrreryError("internal", `signing the state failed: ${combined.error}`);
     return combined.value;

@@ -54,6 +54,7 @@ export const LOCAL_CHAIN_KEYS: readonly ChainKeyId[] = CHAIN_KEY_NAMES.flatMap((
 ]);
 
 interface SubnetKeys {
+  /** Empty where nobody has it: the subnet's nodes made its key together. */
   readonly subnetSecret: Uint8Array;
   /** DER, 133 bytes. */
   readonly subnetPublicKey: Uint8Array;
@@ -61,6 +62,7 @@ interface SubnetKeys {
 }
 
 interface NodeKeys {
+  /** Empty where it is not known here. */
   readonly nodeSecret: Uint8Array;
   /** DER Ed25519. */
   readonly nodePublicKey: Uint8Array;
@@ -133,13 +135,22 @@ export function localNetwork(options: {
   readonly makers: KeyMakers;
   /** Place of the node whose keys are asked for, in each subnet; the first by default. */
   readonly self?: number;
+  /** Of the node at a place of a subnet, where they do not derive from the seed. */
+  readonly keysAt?: (subnet: number, node: number) => LocalKeys;
+  /** By place, of a copy: it has keys of its own, which derive from the seed, under the ids that were there. */
+  readonly subnetIds?: readonly SubnetId[] | undefined;
 }): readonly LocalSubnet[] {
   const { seed, subnets, local, makers, self = 0 } = options;
+  const derived = (subnet: number, node: number): LocalKeys => {
+    const own = deriveLocalKeys(seed, makers, subnet, node);
+    return { ...own, subnetId: options.subnetIds?.[subnet] ?? own.subnetId };
+  };
+  const keysAt = options.keysAt ?? derived;
   assert(
     subnets.length > 0 && subnets.length <= LOCAL_SUBNETS_MAX,
     `a network has 1 to ${LOCAL_SUBNETS_MAX} subnets, this one ${subnets.length}`,
   );
-  const keys = subnets.map((_, index) => deriveLocalKeys(seed, makers, index, self));
+  const keys = subnets.map((_, index) => keysAt(index, self));
   const root = keys[0] as LocalKeys;
   const holder = Math.min(1, subnets.length - 1);
   // Nodes of a subnet do not share the secrets of such keys.
@@ -166,7 +177,7 @@ export function localNetwork(options: {
         // One that is alone holds every id.
         routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
         allocation: allocationOf(index, subnets.length),
-        nodes: nodesOf(nodes, (place) => (place === self ? own : nodeKeys(seed, makers, index, place))),
+        nodes: nodesOf(nodes, (place) => (place === self ? own : keysAt(index, place))),
         ...chainKeysOf(index),
         ...(admins === undefined || admins.length === 0 ? {} : { admins }),
       },

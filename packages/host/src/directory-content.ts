@@ -15,10 +15,12 @@ export const PEERS_FILE = "peers.json";
 export const GENESIS_FILE = "genesis.hex";
 const NODE_DIRECTORY = "node-";
 const NODE_NAME = /^node-\d+$/;
+/** Of a node that has keys of its own: what all of them follow from. Readable by its owner only. */
+export const NODE_KEY_FILE = "node.key";
 /** What the command line keeps beside them. */
 export const NODE_FILE = "node.json";
 export const LOG_FILE = "node.log";
-const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, LOG_FILE, NODE_FILE]);
+const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, LOG_FILE, NODE_FILE, NODE_KEY_FILE]);
 /** What a crash left of a file that was written whole. */
 const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json)\.\d+\.tmp$/;
 

@@ -4,13 +4,14 @@
  */
 import { mkdirSync } from "node:fs";
 import { OrreryError } from "@orrery/base";
-import { nodeDirectory } from "@orrery/host/directory-content";
+import { directoryContent, NODE_KEY_FILE, nodeDirectory } from "@orrery/host/directory-content";
 import type { Io } from "../io.ts";
 import { openLogFile } from "../log-file.ts";
 import { runNodeProcess } from "../node-process.ts";
 import { describeNetwork } from "../start.ts";
 import { type NetworkInfo, resolveStateDir } from "../state-files.ts";
 import { hasNetworkPlan, readNetworkPlan } from "./network-directory.ts";
+import { readNodeSeed } from "./node-key.ts";
 
 export interface RunNodeOptions {
   /** Of the network. */
@@ -42,6 +43,23 @@ function parentGone(): Promise<void> {
   });
 }
 
+/** Of a node that founded its network; before it begins for the first time it judges what the network is to begin with. */
+async function ownSeed(stateDir: string, place: number, genesis: Uint8Array): Promise<Uint8Array | null> {
+  const { decodeGenesis } = await import("@orrery/node");
+  if (decodeGenesis(genesis).founding === undefined) return null;
+  const seed = readNodeSeed(stateDir);
+  if (seed === null) {
+    throw new OrreryError(
+      "node_key_missing",
+      `${stateDir} has no ${NODE_KEY_FILE}: the node has lost its share of its subnets' keys; restore the file from a copy`,
+    );
+  }
+  // The genesis of a store that is there is compared with this one, byte by byte.
+  if (directoryContent(stateDir).stores.length === 0)
+    await (await import("@orrery/node/founding")).verifyFounded(genesis, { place, seed });
+  return seed;
+}
+
 export async function runNode(place: number, options: RunNodeOptions, io: Io): Promise<number> {
   const network = resolveStateDir(io.cwd, options.stateDir);
   if (!hasNetworkPlan(network)) {
@@ -61,6 +79,7 @@ export async function runNode(place: number, options: RunNodeOptions, io: Io): P
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const log = openLogFile(stateDir);
   try {
+    const seed = await ownSeed(stateDir, place, genesis);
     await runNodeProcess({
       ending: parentGone(),
       node: {
@@ -69,7 +88,7 @@ export async function runNode(place: number, options: RunNodeOptions, io: Io): P
         bind: options.bind,
         clean: false,
         ...(options.host === undefined ? {} : { hosts: [options.host] }),
-        member: { self: place, genesis, addresses },
+        member: { self: place, genesis, addresses, ...(seed === null ? {} : { seed }) },
         ...(options.keepRounds === undefined ? {} : { durability: { keepRounds: options.keepRounds } }),
       },
       level: "info",

@@ -6,6 +6,7 @@ import { OrreryError, type Principal } from "@orrery/base";
 import { removeNetwork } from "@orrery/host/directory-content";
 import { type NetworkInfo, removeNetworkInfo, type SubnetDescription } from "../state-files.ts";
 import type { SubnetKind } from "../subnet-kinds.ts";
+import { foundNetwork } from "./found-network.ts";
 import { startFront } from "./front.ts";
 import {
   freeAddresses,
@@ -73,7 +74,7 @@ async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
     import("@orrery/node"),
     import("@orrery/host"),
   ]);
-  const genesis = newGenesisRecord({
+  const agreed = newGenesisRecord({
     rng: systemRng,
     clock: systemClock,
     nodes,
@@ -81,6 +82,7 @@ async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
     ...(subnets === undefined ? {} : { subnets }),
     ...(subnetAdmins === undefined ? {} : { subnetAdmins }),
   });
+  const genesis = await foundNetwork(stateDir, agreed, nodes);
   const plan = { genesis, addresses: await freeAddresses(nodes) };
   writeNetworkPlan(stateDir, plan);
   return plan;

@@ -2,8 +2,9 @@
  * A process of a network whose subnets have several nodes: one node of each subnet, with connections to the other processes that they
  * share. What peers say of a subnet goes to its replica here.
  */
-import type { Clock, Logger, Rng } from "@orrery/base";
+import { assert, type Clock, type Logger, type Rng } from "@orrery/base";
 import type { Bls, SignatureVerifier } from "@orrery/crypto";
+import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { Genesis } from "../genesis.ts";
@@ -11,7 +12,7 @@ import type { ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protoc
 import type { SubnetThreads } from "../rounds.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { createReplicaRounds } from "./replica-rounds.ts";
-import { keysFromSeed } from "./subnet-keys.ts";
+import { keysFromFounding, keysFromSeed, type SubnetKeys } from "./subnet-keys.ts";
 import { Conversation } from "./voice.ts";
 
 export interface ReplicatedNetworkOptions {
@@ -21,6 +22,9 @@ export interface ReplicatedNetworkOptions {
   /** Of all processes, by place. */
   readonly addresses: readonly PeerAddress[];
   readonly bls: Bls;
+  readonly curve: Curve;
+  /** Of this node, where it has keys of its own. */
+  readonly nodeSeed: Uint8Array | null;
   readonly verifier: SignatureVerifier;
   readonly started: readonly ExecutionStarted[];
   readonly threadsOf: (subnet: SubnetIndex) => SubnetThreads;
@@ -42,6 +46,15 @@ export interface ReplicatedNetwork {
   /** Peers are called, and consensus begins. */
   begin(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Of this node in one of the subnets. */
+function keysOf(options: ReplicatedNetworkOptions, subnet: SubnetIndex, local: LocalSubnet): SubnetKeys {
+  const { bls, curve, genesis, self, nodeSeed: seed } = options;
+  const founded = genesis.founding?.[subnet];
+  if (founded === undefined) return keysFromSeed({ bls, seed: genesis.seed, subnet, local, self });
+  assert(seed !== null, "a node of a founded network has a seed");
+  return keysFromFounding({ bls, curve, local, founded, subnet, seed });
 }
 
 /** `recovered`: what members persisted, by subnet; held nowhere afterwards. */
@@ -67,7 +80,7 @@ export function createReplicatedNetwork(
     const rest: ReplicaRoundsOptions = {
       local,
       self,
-      keys: keysFromSeed({ bls, seed: genesis.seed, subnet, local, self }),
+      keys: keysOf(options, subnet, local),
       genesis,
       started: options.started[subnet] as ExecutionStarted,
       voice: conversation.voiceOf(subnet),

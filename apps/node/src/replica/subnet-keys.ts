@@ -1,9 +1,10 @@
 /**
  * What a node of a subnet of many signs and verifies with. `SubnetKeys` is all that the node's replica knows of keys; where they come from
- * is behind it. Keys derived from the seed of a local network (`keysFromSeed`) are for tries on one machine: whoever has the genesis has
- * every node's share, which says nothing about who can sign. Each node nevertheless signs with its own share alone.
+ * is behind it. Nodes that founded their network (`keysFromFounding`) have a share each that nobody else ever had. Keys derived from the
+ * seed of a local network (`keysFromSeed`) are for tests, and for networks that began so: whoever has that genesis has every node's share.
  */
-import { assert, utf8 } from "@orrery/base";
+import { assert, equalBytes, type NodeId, utf8 } from "@orrery/base";
+import { createDkg, memberCrypto, runKeyJob, type SharedKey } from "@orrery/consensus/keys";
 import { faultsOf, type KeySet, type MemberCrypto, quorumOf } from "@orrery/consensus/member";
 import {
   BLS_SECRET_BYTES,
@@ -13,27 +14,23 @@ import {
   secretFromSeed,
   sharesOf,
 } from "@orrery/crypto";
+import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { FoundedSubnet } from "@orrery/execution/node";
 import { createNodeSigner } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
+import { foundedNodeKeys, keyMeansOf } from "../founding/founding.ts";
 
 /** Of one subnet, as one of its nodes has them. */
 export interface SubnetKeys {
   readonly crypto: MemberCrypto;
 }
 
-/** A polynomial's shares: what each node signs with, and what its signatures are verified with. */
-interface Shared {
-  readonly publicKey: Uint8Array;
-  readonly own: Uint8Array;
-  readonly publicShares: readonly Uint8Array[];
-}
-
 function share(
   bls: Pick<Bls, "publicKey">,
   coefficients: readonly Uint8Array[],
   { self, nodes }: { readonly self: number; readonly nodes: number },
-): Shared {
+): SharedKey {
   const shares = sharesOf(coefficients, nodes);
   return {
     publicKey: bls.publicKey(coefficients[0] as Uint8Array),
@@ -66,12 +63,13 @@ export function keysFromSeed({ bls, seed, subnet, local, self }: SeedKeysOptions
     ...Array.from({ length: degree }, (_, i) => derive(`${name} coefficient ${i + 1}`)),
   ];
   const place = { self, nodes };
-  const sets: Readonly<Record<KeySet, Shared>> = {
+  const sets: Readonly<Record<KeySet, SharedKey>> = {
     low: share(bls, coefficients("low", derive("low key"), faultsOf(nodes)), place),
     high: share(bls, coefficients("high", keys.subnetSecret, quorumOf(nodes) - 1), place),
   };
   const nodeKeys = info.nodes.map(({ publicKey }) => rawKey(publicKey));
-  return { crypto: memberCrypto({ bls, sets, nodeKeys, sign: createNodeSigner(keys.nodeSecret) }) };
+  const sign = createNodeSigner(keys.nodeSecret);
+  return { crypto: memberCrypto({ bls, sets, nodeKeys, sign, verify: nodeSignatures.ed25519 }) };
 }
 
 function rawKey(der: Uint8Array): Uint8Array {
@@ -80,26 +78,44 @@ function rawKey(der: Uint8Array): Uint8Array {
   return parsed.value.key;
 }
 
-function memberCrypto(parts: {
+export interface FoundedKeysOptions {
   readonly bls: Bls;
-  readonly sets: Readonly<Record<KeySet, Shared>>;
-  readonly nodeKeys: readonly Uint8Array[];
-  readonly sign: (message: Uint8Array) => Uint8Array;
-}): MemberCrypto {
-  const { bls, sets, nodeKeys, sign } = parts;
-  return {
-    sign,
-    verify(signer, message, signature): boolean {
-      const key = nodeKeys[signer];
-      return key !== undefined && nodeSignatures.ed25519(key, message, signature);
-    },
-    signShare: (keys, message) => bls.sign(sets[keys].own, message),
-    verifyShare(keys, signer, message, signature): boolean {
-      const key = sets[keys].publicShares[signer];
-      return key !== undefined && bls.verify(key, message, signature);
-    },
-    combine: (_keys, _message, shares) =>
-      bls.combine(shares.map(([signer, signature]) => ({ index: signer + 1, signature }))),
-    verifyWhole: (keys, message, signature) => bls.verify(sets[keys].publicKey, message, signature),
-  };
+  readonly curve: Curve;
+  readonly local: LocalSubnet;
+  readonly founded: FoundedSubnet;
+  /** Place of the subnet in the genesis. */
+  readonly subnet: number;
+  /** Of the node. */
+  readonly seed: Uint8Array;
+}
+
+/** Versions of the registry begin with the genesis. */
+const FIRST_VERSION = 1;
+
+/** From a genesis that was judged (`verifyFounded`): the node opens what was dealt to it. `key_share_missing` with another node's seed. */
+export function keysFromFounding({
+  bls,
+  curve,
+  local,
+  founded,
+  subnet,
+  seed,
+}: FoundedKeysOptions): SubnetKeys {
+  const { keys, info } = local;
+  const means = keyMeansOf(curve, seed, subnet);
+  const nodeKeys = foundedNodeKeys(curve, founded);
+  const members = info.nodes.map(({ nodeId }) => nodeId as NodeId);
+  const dkg = createDkg({
+    subnetId: keys.subnetId,
+    nodeId: keys.nodeId,
+    node: (nodeId) => nodeKeys[members.findIndex((member) => equalBytes(member, nodeId))] ?? null,
+    bls,
+    sign: createNodeSigner(keys.nodeSecret),
+    verify: nodeSignatures.ed25519,
+    compute: (job) => runKeyJob(means, job) as never,
+  });
+  const { transcripts } = founded;
+  const crypto = dkg.load({ registryVersion: FIRST_VERSION, members, transcripts });
+  assert(crypto !== "later", "nothing is computed elsewhere");
+  return { crypto };
 }

@@ -3,7 +3,7 @@
  * whoever has the dealings judges everything again. As long as one founder is honest nobody knows a key; no founder ever has another's
  * share.
  */
-import { err, ok, type Result, u64be, utf8 } from "@orrery/base";
+import { assert, err, ok, type Result, u64be, utf8 } from "@orrery/base";
 import { domainSep, sha256 } from "@orrery/crypto";
 import {
   type Curve,
@@ -73,6 +73,13 @@ export function combineFounding(
     made[keys] = transcript;
   }
   return ok(made as BySet);
+}
+
+/** The subnet's own key, 96 bytes, of the transcript `high` that the founders' dealings make. */
+export function foundedKey({ high }: BySet): Uint8Array {
+  const decoded = decodeTranscript(high);
+  assert(decoded.ok, "what was combined is a transcript");
+  return publicKeyOf(decoded.value);
 }
 
 export interface FoundedKeys {

@@ -3,20 +3,25 @@
  * directory; holds the secrets of a local network, so the directory is readable by its owner only.
  */
 import {
+  assert,
   type CborMap,
   type CborValue,
   decodeCbor,
   encodeCborBare,
+  type NodeId,
   OrreryError,
   PRINCIPAL_BYTES_MAX,
   type Principal,
   principalToText,
+  type SubnetId,
+  selfAuthenticating,
   type TimeNs,
 } from "@orrery/base";
 import type { SubnetType } from "@orrery/state";
 import {
   type KeyMakers,
   LOCAL_SUBNETS_MAX,
+  type LocalKeys,
   type LocalSubnet,
   type LocalSubnetKind,
   localNetwork,
@@ -36,15 +41,104 @@ const CATCH_UP_INTERVAL_DEFAULT = 500;
 /** Of one subnet. The public network's largest has 40. */
 export const NODES_PER_SUBNET_MAX = 40;
 
+/** Of one of the nodes that founded a subnet. */
+export interface FoundingNode {
+  /** DER Ed25519. */
+  readonly publicKey: Uint8Array;
+  /** Its encryption key, with the proof that it possesses it. */
+  readonly encryption: Uint8Array;
+  /** By its key: of the encryption key, and of what it dealt. */
+  readonly signatures: readonly [Uint8Array, Uint8Array];
+}
+
+/** A subnet whose nodes made its keys together, so that nobody has them. What is in it proves itself. */
+export interface FoundedSubnet {
+  /** DER BLS12-381. */
+  readonly publicKey: Uint8Array;
+  /** By their place. */
+  readonly nodes: readonly FoundingNode[];
+  /** Of the subnet's two keys: every node's dealings, and what they add up to. */
+  readonly transcripts: { readonly low: Uint8Array; readonly high: Uint8Array };
+}
+
 export interface Genesis {
-  /** 32 random bytes: every key of a local network derives from it. */
+  /** 32 random bytes: every key of a local network derives from it. Of one that was founded none does, and it is no secret. */
   readonly seed: Uint8Array;
   readonly time: TimeNs;
   /** The first is the root. */
   readonly subnets: readonly LocalSubnetKind[];
   /** Heights from one catch-up package to the next, where subnets have several nodes; 500 by default. */
   readonly catchUpInterval?: number;
+  /** By the place of the subnet, where nodes made keys together. */
+  readonly founding?: readonly FoundedSubnet[];
   readonly profile: "local";
+}
+
+const NOBODYS: Uint8Array = new Uint8Array(0);
+
+function foundedKeys(
+  { publicKey, nodes }: FoundedSubnet,
+  place: number,
+  nodeSecret: Uint8Array = NOBODYS,
+): LocalKeys {
+  const node = nodes[place];
+  assert(node !== undefined, "a subnet has as many founders as nodes");
+  return {
+    subnetSecret: NOBODYS,
+    subnetPublicKey: publicKey,
+    subnetId: selfAuthenticating(publicKey) as Principal as SubnetId,
+    nodeSecret,
+    nodePublicKey: node.publicKey,
+    nodeId: selfAuthenticating(node.publicKey) as Principal as NodeId,
+  };
+}
+
+function encodeFounding(founding: readonly FoundedSubnet[]): readonly CborValue[] {
+  return founding.map(({ publicKey, nodes, transcripts }) => [
+    publicKey,
+    nodes.map((node) => [node.publicKey, node.encryption, ...node.signatures]),
+    transcripts.low,
+    transcripts.high,
+  ]);
+}
+
+function allBytes(values: readonly CborValue[], count: number): readonly Uint8Array[] {
+  if (values.length !== count || !values.every((value) => value instanceof Uint8Array)) throw invalid();
+  return values as readonly Uint8Array[];
+}
+
+function listOf(value: CborValue | undefined): readonly CborValue[] {
+  if (!Array.isArray(value)) throw invalid();
+  return value as readonly CborValue[];
+}
+
+function decodeFoundingNode(value: CborValue): FoundingNode {
+  const [publicKey, encryption, ...signatures] = allBytes(listOf(value), 4);
+  return {
+    publicKey: publicKey as Uint8Array,
+    encryption: encryption as Uint8Array,
+    signatures: signatures as readonly Uint8Array[] as FoundingNode["signatures"],
+  };
+}
+
+/** In its form; whether it holds is for those to judge who rely on it. */
+function decodeFounding(
+  value: CborValue | undefined,
+  subnets: readonly LocalSubnetKind[],
+): readonly FoundedSubnet[] {
+  const list = listOf(value);
+  if (list.length !== subnets.length) throw invalid();
+  return list.map((entry, subnet) => {
+    const [key, nodes, ...rest] = listOf(entry);
+    const [publicKey, low, high] = allBytes([key as CborValue, ...rest], 3);
+    const founders = listOf(nodes).map(decodeFoundingNode);
+    if (founders.length !== (subnets[subnet]?.nodes ?? 1)) throw invalid();
+    return {
+      publicKey: publicKey as Uint8Array,
+      nodes: founders,
+      transcripts: { low: low as Uint8Array, high: high as Uint8Array },
+    };
+  });
 }
 
 /** A root subnet and beside it subnets of these kinds; those that can have administrators have these. */
@@ -73,11 +167,14 @@ export function networkOf(
   }));
 }
 
-/** In the oldest format that can hold it: the third says how many nodes each subnet has. */
+const FORMAT_NEWEST = 4;
+
+/** In the oldest format that can hold it: the third says how many nodes each subnet has, the fourth what they founded. */
 export function encodeGenesis(genesis: Genesis): Uint8Array {
+  const { founding } = genesis;
   const several = genesis.subnets.some(({ nodes = 1 }) => nodes > 1);
   return encodeCborBare({
-    v: several ? 3 : 2,
+    v: founding !== undefined ? FORMAT_NEWEST : several ? 3 : 2,
     s: genesis.seed,
     t: genesis.time,
     n: genesis.subnets.map(({ type, feeSize, admins, nodes = 1 }) => [
@@ -87,6 +184,7 @@ export function encodeGenesis(genesis: Genesis): Uint8Array {
       ...(admins === undefined ? [] : [admins]),
     ]),
     ...(several ? { i: genesis.catchUpInterval ?? CATCH_UP_INTERVAL_DEFAULT } : {}),
+    ...(founding === undefined ? {} : { f: encodeFounding(founding) }),
     p: genesis.profile,
   });
 }
@@ -123,15 +221,15 @@ function decodeSubnet(entry: readonly CborValue[], several: boolean): LocalSubne
 
 function decodeSubnets(map: CborMap): readonly LocalSubnetKind[] {
   const version = map.get("v");
-  if (typeof version === "number" && version > 3) {
+  if (typeof version === "number" && version > FORMAT_NEWEST) {
     throw new OrreryError(
       "store_newer",
-      `the genesis record has format ${version}, this version reads up to 3; use the version of Orrery that made it`,
+      `the genesis record has format ${version}, this version reads up to ${FORMAT_NEWEST}; use the version of Orrery that made it`,
     );
   }
   const list = map.get("n");
-  if ((version !== 2 && version !== 3) || !Array.isArray(list)) throw invalid();
-  const several = version === 3;
+  if ((version !== 2 && version !== 3 && version !== FORMAT_NEWEST) || !Array.isArray(list)) throw invalid();
+  const several = version !== 2;
   if (list.length === 0 || list.length > LOCAL_SUBNETS_MAX) throw invalid();
   return (list as readonly CborValue[]).map((entry) => {
     const fields = several ? 3 : 2;
@@ -152,18 +250,43 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   const interval = map.get("i");
   if (interval === undefined) return { seed, time: BigInt(time), subnets, profile: "local" };
   if (typeof interval !== "number" || !Number.isInteger(interval) || interval < 1) throw invalid();
-  return { seed, time: BigInt(time), subnets, catchUpInterval: interval, profile: "local" };
+  const founding = map.get("v") === FORMAT_NEWEST ? { founding: decodeFounding(map.get("f"), subnets) } : {};
+  return { seed, time: BigInt(time), subnets, catchUpInterval: interval, ...founding, profile: "local" };
 }
 
-/** Keys and records of all subnets, the root first; of nodes those at the place `self`. */
-export function localSubnetsOf(genesis: Genesis, makers: KeyMakers, self = 0): readonly LocalSubnet[] {
+/**
+ * Keys and records of all subnets, the root first; of nodes those at the place `self`. `nodeSecret`: of that node in a subnet that was
+ * founded, where it is known here.
+ */
+export function localSubnetsOf(
+  genesis: Genesis,
+  makers: KeyMakers,
+  self = 0,
+  nodeSecret?: (subnet: number) => Uint8Array,
+): readonly LocalSubnet[] {
+  const { founding } = genesis;
   return localNetwork({
     seed: genesis.seed,
     subnets: genesis.subnets,
     local: genesis.profile === "local",
     makers,
     self,
+    ...(founding === undefined
+      ? {}
+      : {
+          keysAt: (subnet: number, node: number) =>
+            foundedKeys(
+              founding[subnet] as FoundedSubnet,
+              node,
+              node === self ? nodeSecret?.(subnet) : undefined,
+            ),
+        }),
   });
+}
+
+/** Ids of the subnets of a network that was founded, which no seed gives. */
+export function foundedIds({ founding }: Genesis): readonly SubnetId[] | undefined {
+  return founding?.map(({ publicKey }) => selfAuthenticating(publicKey) as Principal as SubnetId);
 }
 
 /**

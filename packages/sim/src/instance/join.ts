@@ -1,5 +1,5 @@
 /** A network in one place made of states that are already there: a node's, for a copy of it that goes its own way. */
-import { assert, equalBytes, OrreryError } from "@orrery/base";
+import { assert, equalBytes, OrreryError, type SubnetId } from "@orrery/base";
 import type { PageArena, ReplicatedState } from "@orrery/state";
 import { newCore, placeOptions } from "./core.ts";
 import { Holders } from "./holders.ts";
@@ -16,16 +16,17 @@ export interface LoadedSubnet {
 }
 
 /**
- * Subnets by the order of the topology, whose kinds and seed are the node's; `topology_invalid` when they are not. It goes on from the
+ * Subnets by the order of the topology, whose kinds and seed are the node's, as are `subnetIds` where they do not follow from the
+ * seed; `topology_invalid` when they are not. It goes on from the
  * newest of their times. `onGone` is called when it and all its forks are disposed of.
  */
 export function joinInstance(
-  options: InstanceOptions,
+  options: InstanceOptions & { readonly subnetIds: readonly SubnetId[] | undefined },
   loaded: readonly LoadedSubnet[],
   onGone: () => void,
 ): Instance {
   const core = newCore({ ...options, ids: "node" });
-  const places = nodePlaces(options.topology, placeOptions(core));
+  const places = nodePlaces(options.topology, placeOptions(core), options.subnetIds);
   const makers = places.map(({ place }, i): MakeReplica => {
     const own = loaded[i];
     if (own === undefined || !equalBytes(own.state.subnet.subnetId, place.id)) {

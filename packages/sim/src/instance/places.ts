@@ -207,9 +207,10 @@ export function newPlace(
 export function nodePlaces(
   topology: readonly SubnetSpec[],
   { seed, makers }: PlaceOptions,
+  subnetIds?: readonly SubnetId[],
 ): readonly { readonly place: Place; readonly info: SubnetInfo }[] {
   const subnets = topology.map(({ kind }) => ({ type: KINDS[kind].type, feeSize: KINDS[kind].size }));
-  const places = localNetwork({ seed, subnets, local: true, makers });
+  const places = localNetwork({ seed, subnets, local: true, makers, subnetIds });
   return places.map(({ keys, info }: LocalSubnet, number) => {
     const { kind, instructions, costSchedule, admins } = topology[number] as SubnetSpec;
     const { ranges } = info.routing.find(({ subnetId }) => sameId(subnetId, info.subnetId)) as RoutingEntry;

@@ -7,12 +7,12 @@ import { type Height, principalToText, silentLogger, type TimeNs } from "@orrery
 import { batchOf, decodeFinalizedBlock } from "@orrery/consensus";
 import { type ChainKeys, createChainKeys } from "@orrery/crypto/chain-keys";
 import type { ExecutionLimits } from "@orrery/execution";
-import type { LocalSubnet } from "@orrery/execution/local-network";
+import { type LocalSubnet, localNetwork } from "@orrery/execution/local-network";
 import {
   creationSubnetIds,
   decodeGenesis,
+  foundedIds,
   type Genesis,
-  localSubnetsOf,
   openState,
   type SystemCanister,
 } from "@orrery/execution/node";
@@ -61,22 +61,25 @@ export function copyNetwork(pinned: Pinned, options: CopyOptions): Instance {
     const { bls, ed25519PublicKeyDer } = options.host;
     const [root] = pinned.stores as readonly [PinnedStore];
     const genesis = decodeGenesis(root.genesis as Uint8Array);
-    const locals = localSubnetsOf(genesis, { bls, ed25519PublicKeyDer });
+    const { seed, subnets } = genesis;
+    // Nobody has the keys of a network that its nodes founded: its copy has others, under its ids.
+    const subnetIds = foundedIds(genesis);
+    const makers = { bls, ed25519PublicKeyDer };
+    const locals = localNetwork({ seed, subnets, local: genesis.profile === "local", makers, subnetIds });
     const host = { ...options.host, engine: options.host.engine ?? new SharedEngine() };
     const shared: Shared = {
       genesis,
       creationSubnets: creationSubnetIds(genesis, locals),
-      chainKeys: createChainKeys(genesis.seed),
+      chainKeys: createChainKeys(seed),
       host,
     };
     const loaded = pinned.stores.map((store, i) => load(store, locals[i] as LocalSubnet, shared, options));
-    const topology = genesis.subnets.map(({ type, admins }) => ({
+    const topology = subnets.map(({ type, admins }) => ({
       kind: type,
       ...(admins === undefined ? {} : { admins }),
     }));
     const { time, limits = {} } = options;
-    const { seed } = genesis;
-    return joinInstance({ topology, seed, time, limits, host }, loaded, () => pinned.close());
+    return joinInstance({ topology, seed, subnetIds, time, limits, host }, loaded, () => pinned.close());
   } catch (error) {
     pinned.close();
     throw error;

@@ -1,0 +1,89 @@
+/** Networks that their nodes found: nobody has another's share, and whoever carries the pieces cannot change one. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { decodeCbor, encodeCborBare, equalBytes, utf8 } from "@orrery/base";
+import { blsFromDer, sha256 } from "@orrery/crypto";
+import { createMclBls, createMclCurve } from "@orrery/crypto/mcl";
+import type { FoundedSubnet } from "@orrery/execution/node";
+import { decodeGenesis, encodeGenesis, type Genesis, networkOf, subnetsOf } from "../genesis.ts";
+import { keysFromFounding, type SubnetKeys } from "../replica/subnet-keys.ts";
+import { dealFor, foundGenesis, foundingRecord, verifyFounded } from "./founding.ts";
+
+const NODES = 4;
+const MESSAGE = utf8("a message");
+const plan = encodeGenesis({
+  seed: new Uint8Array(32).fill(5),
+  time: 1n,
+  subnets: networkOf([], [], NODES),
+  profile: "local",
+});
+const bls = await createMclBls();
+const curve = await createMclCurve();
+const seeds = Array.from({ length: NODES }, (_, place) => sha256(utf8(`node ${place}`)));
+const records = await Promise.all(seeds.map((seed) => foundingRecord(plan, seed)));
+const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, seed)));
+const founded = await foundGenesis(plan, records, dealings);
+const genesis = decodeGenesis(founded);
+
+function keysOf(place: number, seed = seeds[place] as Uint8Array): SubnetKeys {
+  const [local] = subnetsOf(genesis, bls, place, seed);
+  const [subnet] = genesis.founding ?? [];
+  assert.ok(local !== undefined && subnet !== undefined);
+  return keysFromFounding({ bls, curve, local, founded: subnet, subnet: 0, seed });
+}
+
+const unproven = { code: "genesis_unproven" };
+const self = (place: number) => ({ place, seed: seeds[place] as Uint8Array });
+
+test("every node finds itself in the genesis, and the nodes' shares are the subnet's signature", async () => {
+  assert.deepEqual(encodeGenesis(genesis), founded);
+  await verifyFounded(founded, self(2));
+  const [local] = subnetsOf(genesis, bls);
+  const key = blsFromDer(local?.info.publicKey ?? new Uint8Array(0));
+  assert.ok(key.ok);
+  const nodes = [0, 1, 3].map((place) => [place, keysOf(place).crypto] as const);
+  const shares = nodes.map(([place, crypto]) => [place, crypto.signShare("high", MESSAGE)] as const);
+  const [[, first]] = nodes as [(typeof nodes)[number]];
+  for (const [place, share] of shares) assert.ok(first.verifyShare("high", place, MESSAGE, share));
+  const signature = first.combine("high", MESSAGE, shares);
+  assert.ok(bls.verify(key.value, MESSAGE, signature));
+  assert.ok(!bls.verify(key.value, MESSAGE, first.combine("high", MESSAGE, shares.slice(1))));
+});
+
+test("what all have opens nobody's share, and neither does another node's seed", () => {
+  const [local] = subnetsOf(genesis, bls, 1);
+  assert.deepEqual([local?.keys.subnetSecret.length, local?.keys.nodeSecret.length], [0, 0]);
+  assert.throws(() => keysOf(1, seeds[2]), { code: "key_share_missing" });
+});
+
+test("a piece that was changed on its way is noticed", async () => {
+  const swapped = [1, 0, 2, 3].map((place) => records[place] as Uint8Array);
+  const [lists] = [decodeCbor(records[1] as Uint8Array)] as unknown as [Uint8Array[][]];
+  const other = decodeCbor(records[2] as Uint8Array) as unknown as Uint8Array[][];
+  // Another encryption key in a node's name.
+  const forged = encodeCborBare(lists.map(([key, , sign], i) => [key, other[i]?.[1], sign] as Uint8Array[]));
+  const withRecord = [records[0], forged, records[2], records[3]] as Uint8Array[];
+  await assert.rejects(dealFor(plan, withRecord, seeds[0] as Uint8Array), unproven);
+  // Dealt to the same nodes in another order, and by one node in another's name.
+  await assert.rejects(foundGenesis(plan, swapped, dealings), unproven);
+  const twice = [dealings[0], dealings[0], dealings[2], dealings[3]] as Uint8Array[];
+  await assert.rejects(foundGenesis(plan, records, twice), unproven);
+  await assert.rejects(dealFor(plan, records, new Uint8Array(32)), unproven);
+});
+
+test("a genesis with another key, another node or another node's place is refused by its nodes", async () => {
+  const [subnet] = genesis.founding as readonly [FoundedSubnet];
+  const [first, second, ...rest] = subnet.nodes;
+  assert.ok(first !== undefined && second !== undefined);
+  const changes: readonly Partial<FoundedSubnet>[] = [
+    { nodes: [second, first, ...rest] },
+    { nodes: [first, { ...second, signatures: [second.signatures[0], first.signatures[1]] }, ...rest] },
+    { transcripts: { low: subnet.transcripts.high, high: subnet.transcripts.high } },
+  ];
+  for (const change of changes) {
+    const changed: Genesis = { ...genesis, founding: [{ ...subnet, ...change }] };
+    await assert.rejects(verifyFounded(encodeGenesis(changed), self(3)), unproven);
+  }
+  await assert.rejects(verifyFounded(founded, { place: 1, seed: seeds[0] as Uint8Array }), unproven);
+  assert.ok(!equalBytes(seeds[0] as Uint8Array, seeds[1] as Uint8Array));
+});
