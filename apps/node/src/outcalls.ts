@@ -52,9 +52,13 @@ export class Outcalls {
     if (outcalls.length > 0) this.#expected.set(height, outcalls);
   }
 
+  /** And the heights below. */
   published(height: Height): void {
-    this.begin(this.#expected.get(height) ?? []);
-    this.#expected.delete(height);
+    for (const [at, outcalls] of this.#expected) {
+      if (at > height) continue;
+      this.#expected.delete(at);
+      this.begin(outcalls);
+    }
   }
 
   /** The state waits for these at a published height. */

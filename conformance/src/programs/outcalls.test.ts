@@ -3,11 +3,9 @@
  * failures, and a kill while one is under way.
  */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { EventEmitter, once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import type { ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -15,57 +13,41 @@ import { type HttpAgent, polling } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
-import { selfSigned } from "@orrery/host/self-signed";
 import { agentFor, type Network, startNetwork } from "../harness.ts";
 import { code, copied, ic0, op, reply, setHook } from "../suite/script.ts";
-import { ask, newAsker, type Question, questionArg, run, type Told, told } from "./asking.ts";
-
-const Blob = IDL.Vec(IDL.Nat8);
-const Header = IDL.Record({ name: IDL.Text, value: IDL.Text });
-const Response = IDL.Record({ status: IDL.Nat, headers: IDL.Vec(Header), body: Blob });
-const TransformArgs = IDL.Record({ response: Response, context: Blob });
-const HttpRequestArgs = IDL.Record({
-  url: IDL.Text,
-  max_response_bytes: IDL.Opt(IDL.Nat64),
-  method: IDL.Variant({ get: IDL.Null, head: IDL.Null, post: IDL.Null, put: IDL.Null }),
-  headers: IDL.Vec(Header),
-  body: IDL.Opt(Blob),
-  transform: IDL.Opt(
-    IDL.Record({ function: IDL.Func([TransformArgs], [Response], ["query"]), context: Blob }),
-  ),
-  is_replicated: IDL.Opt(IDL.Bool),
-  pricing_version: IDL.Opt(IDL.Nat32),
-});
-const CYCLES = 30_000_000_000n;
-
-interface HttpReply {
-  readonly status: bigint;
-  readonly headers: readonly { readonly name: string; readonly value: string }[];
-  readonly body: Uint8Array;
-}
+import { ask, newAsker, questionArg, run, type Told, told } from "./asking.ts";
+import {
+  type HttpReply,
+  httpQuestion,
+  httpReply,
+  type Outside,
+  Response,
+  startOutside,
+  TransformArgs,
+} from "./outcall.testkit.ts";
 
 describe("HTTPS outcalls", () => {
   const folder = mkdtempSync(join(tmpdir(), "orrery-outcalls-"));
   const stateDir = join(folder, "state");
   const identity = Ed25519KeyIdentity.generate();
-  const { certificate, key } = selfSigned();
-  const trusted = process.env["NODE_EXTRA_CA_CERTS"];
   /** Responses that the test gives by itself, and how often the held path was asked. */
   const held: ServerResponse[] = [];
   let asked = 0;
-  let server: Server;
+  /** Says when the held path was asked. */
+  const asking = new EventEmitter();
+  let outside: Outside;
   let origin: string;
   let network: Network;
   let agent: HttpAgent;
   let id: Principal;
 
   before(async () => {
-    server = createServer({ cert: certificate, key }, (request, response) => {
+    outside = await startOutside(folder, (request, response) => {
       const url = new URL(request.url ?? "/", "https://localhost");
       if (url.pathname === "/hold") {
         asked++;
         held.push(response);
-        server.emit("held");
+        asking.emit("held");
       } else if (url.pathname === "/big") {
         response.end(new Uint8Array(5_000));
       } else {
@@ -78,55 +60,24 @@ describe("HTTPS outcalls", () => {
         });
       }
     });
-    server.listen(0, "localhost");
-    await once(server, "listening");
-    origin = `https://localhost:${(server.address() as AddressInfo).port}`;
-    const file = join(folder, "ca.pem");
-    writeFileSync(file, certificate);
-    process.env["NODE_EXTRA_CA_CERTS"] = file;
+    origin = outside.origin;
     network = await startNetwork({ stateDir });
     agent = agentFor(network, identity);
     id = await newAsker(network, agent);
   });
   after(async () => {
-    if (trusted === undefined) delete process.env["NODE_EXTRA_CA_CERTS"];
-    else process.env["NODE_EXTRA_CA_CERTS"] = trusted;
     await network.end("SIGTERM");
-    server.closeAllConnections();
-    server.close();
+    outside.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
-  function question(value: object): Question {
-    const arg = IDL.encode(
-      [HttpRequestArgs],
-      [
-        {
-          max_response_bytes: [2_000n],
-          method: { get: null },
-          headers: [],
-          body: [],
-          transform: [],
-          is_replicated: [],
-          pricing_version: [],
-          ...value,
-        },
-      ],
-    );
-    return { method: "http_request", arg, cycles: CYCLES };
-  }
-
-  const request = (value: object): Promise<Told> => ask(agent, id, question(value));
-
-  function response(answer: Told): HttpReply {
-    assert.equal(answer.code, 0, answer.text);
-    return IDL.decode([Response], answer.data)[0] as unknown as HttpReply;
-  }
+  const request = (value: { readonly url: string; readonly [field: string]: unknown }): Promise<Told> =>
+    ask(agent, id, httpQuestion(value));
 
   const text = (body: Uint8Array): string => new TextDecoder().decode(new Uint8Array(body));
 
   test("methods, bodies, statuses and headers", async () => {
-    const post = response(
+    const post = httpReply(
       await request({
         url: `${origin}/`,
         method: { post: null },
@@ -135,15 +86,15 @@ describe("HTTPS outcalls", () => {
     );
     assert.deepEqual([post.status, text(post.body)], [200n, "POST body"]);
     assert.ok(post.headers.some(({ name, value }) => name === "x-agent" && value === "ic/1.0"));
-    const missing = response(await request({ url: `${origin}/missing` }));
+    const missing = httpReply(await request({ url: `${origin}/missing` }));
     assert.deepEqual([missing.status, text(missing.body)], [404n, "GET "]);
     const put = { url: `${origin}/`, method: { put: null } };
-    assert.equal(response(await request({ ...put, is_replicated: [false] })).status, 200n);
+    assert.equal(httpReply(await request({ ...put, is_replicated: [false] })).status, 200n);
     assert.match((await request(put)).text, /only allowed for non-replicated requests\.$/);
   });
 
   test("paid by use as well", async () => {
-    const got = response(await request({ url: `${origin}/`, pricing_version: [2] }));
+    const got = httpReply(await request({ url: `${origin}/`, pricing_version: [2] }));
     assert.equal(got.status, 200n);
   });
 
@@ -153,7 +104,7 @@ describe("HTTPS outcalls", () => {
     const transform = [
       { function: [Principal.fromUint8Array(id.toUint8Array()), "transform"], context: new Uint8Array([9]) },
     ];
-    assert.equal(response(await request({ url: `${origin}/`, transform })).status, 7n);
+    assert.equal(httpReply(await request({ url: `${origin}/`, transform })).status, 7n);
     // Its argument is the response and the context; its caller is the management canister.
     await run(agent, id, code(setHook("transform", copied("msg_arg_data"), reply), ic0.msg_reply));
     const seen = await request({ url: `${origin}/`, transform });
@@ -184,15 +135,15 @@ describe("HTTPS outcalls", () => {
   });
 
   test("an outcall under way when the node is killed is made again, and answered once", async () => {
-    const sent = once(server, "held");
+    const sent = once(asking, "held");
     const submitted = await agent.call(id, {
       methodName: "update",
-      arg: questionArg(question({ url: `${origin}/hold` })),
+      arg: questionArg(httpQuestion({ url: `${origin}/hold` })),
       callSync: false,
     });
     await sent;
     await network.end("SIGKILL");
-    const again = once(server, "held");
+    const again = once(asking, "held");
     network = await startNetwork({ stateDir });
     agent = agentFor(network, identity);
     await again;
@@ -201,8 +152,8 @@ describe("HTTPS outcalls", () => {
     held[0]?.end("first");
     held[1]?.end("second");
     const { reply: bytes } = await polling.pollForResponse(agent, { canisterId: id }, submitted.requestId);
-    assert.equal(text(response(told(new Uint8Array(bytes))).body), "second");
-    assert.equal(response(await request({ url: `${origin}/` })).status, 200n);
+    assert.equal(text(httpReply(told(new Uint8Array(bytes))).body), "second");
+    assert.equal(httpReply(await request({ url: `${origin}/` })).status, 200n);
     assert.equal(asked, 2);
   });
 });

@@ -1,7 +1,12 @@
 /** What blocks may order between catch-up packages: never more than members can offer each other, and never nothing for long. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BLOCK_PAYLOAD_BYTES_MAX, type BlockPayload, XNET_BYTES_PER_BLOCK_MAX } from "@orrery/base";
+import {
+  BLOCK_PAYLOAD_BYTES_MAX,
+  type BlockPayload,
+  RESPONSE_BYTES_PER_BLOCK_MAX,
+  XNET_BYTES_PER_BLOCK_MAX,
+} from "@orrery/base";
 import { OrderedBytes, type Section } from "./ordered-bytes.ts";
 import { ARTIFACT_BYTES_MAX } from "./voice.ts";
 
@@ -14,6 +19,7 @@ const OTHERS_BYTES = 100 * MIB;
 const BLOCK_MAX: Readonly<Record<Section, number>> = {
   ingress: BLOCK_PAYLOAD_BYTES_MAX,
   xnet: XNET_BYTES_PER_BLOCK_MAX,
+  responses: RESPONSE_BYTES_PER_BLOCK_MAX,
 };
 
 /** As long as it is asked to be, without its bytes. */
@@ -27,9 +33,10 @@ function flood(interval: number, from: number, to: number): readonly number[] {
     const context = { height, certifiedHeight: height - 1, past: [] };
     const take = (section: Section): number =>
       height < from ? 0 : Math.min(BLOCK_MAX[section], ordered.left(section, context));
-    const [ingress, xnet] = [take("ingress"), take("xnet")];
-    ordered.add(height, { ingress: [sized(ingress)], xnet: [sized(xnet)] });
-    totals[height] = ingress + xnet;
+    const [ingress, xnet, answers] = [take("ingress"), take("xnet"), take("responses")];
+    const response = { outcall: 1, spent: 0n, content: { kind: "reply" as const, data: sized(answers) } };
+    ordered.add(height, { ingress: [sized(ingress)], xnet: [sized(xnet)], responses: [response] });
+    totals[height] = ingress + xnet + answers;
   }
   return totals;
 }

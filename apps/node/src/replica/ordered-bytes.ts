@@ -8,28 +8,36 @@ import {
   BLOCK_PAYLOAD_BYTES_MAX,
   type BlockPayload,
   type Height,
+  RESPONSE_BYTES_PER_BLOCK_MAX,
+  responseWeight,
   XNET_BYTES_PER_BLOCK_MAX,
 } from "@orrery/base";
 import type { PayloadContext } from "@orrery/consensus/member";
 
-export type Section = "ingress" | "xnet";
+export type Section = "ingress" | "xnet" | "responses";
 
 const MIB = 1024 * 1024;
 
 /** Of an interval, beside what one block may have at once. */
-const BYTES_PER_INTERVAL_MAX: Readonly<Record<Section, number>> = { ingress: 128 * MIB, xnet: 64 * MIB };
+const BYTES_PER_INTERVAL_MAX: Readonly<Record<Section, number>> = {
+  ingress: 128 * MIB,
+  xnet: 64 * MIB,
+  responses: 32 * MIB,
+};
 const BYTES_AT_ONCE: Readonly<Record<Section, number>> = {
   ingress: BLOCK_PAYLOAD_BYTES_MAX,
   xnet: XNET_BYTES_PER_BLOCK_MAX,
+  responses: RESPONSE_BYTES_PER_BLOCK_MAX,
 };
 /** Intervals may be shorter, but then no more comes with a height. */
 const HEIGHTS_MIN = 500;
 
 type Sizes = Readonly<Record<Section, number>>;
 
-function sizesOf({ ingress, xnet = [] }: BlockPayload): Sizes {
+function sizesOf({ ingress, xnet = [], responses = [] }: BlockPayload): Sizes {
   const sum = (list: readonly Uint8Array[]): number => list.reduce((bytes, { length }) => bytes + length, 0);
-  return { ingress: sum(ingress), xnet: sum(xnet) };
+  const answers = responses.reduce((bytes, response) => bytes + responseWeight(response), 0);
+  return { ingress: sum(ingress), xnet: sum(xnet), responses: answers };
 }
 
 export class OrderedBytes {

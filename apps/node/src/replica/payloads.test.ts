@@ -6,8 +6,10 @@ import {
   type BlockPayload,
   err,
   INGRESS_PER_BLOCK_MAX,
+  type OutcallResponse,
   ok,
   type PrincipalKey,
+  RESPONSES_PER_BLOCK_MAX,
   XNET_BYTES_PER_BLOCK_MAX,
 } from "@orrery/base";
 import fc from "fast-check";
@@ -34,10 +36,11 @@ const rules: PayloadRules = {
   ingressId: (bytes) => known(bytes).id,
   readIngress: (bytes) => (bytes[2] === 1 ? ok(known(bytes)) : err("nobody signed it")),
   readSlice: (slice) => (slice[1] === 1 ? ok(`subnet ${slice[0]}` as PrincipalKey) : err("nobody signed it")),
+  responseFault: ({ agreement }) => (agreement?.shares[0]?.signer === 0 ? null : "nobody signed it"),
   ordered: { left: () => Number.POSITIVE_INFINITY },
 };
 
-const NOTHING: Waiting = { ingress: [], slices: [], queryStats: [], holdsLong: false };
+const NOTHING: Waiting = { ingress: [], slices: [], queryStats: [], responses: [], holdsLong: false };
 const context = (past: readonly BlockPayload[] = []) => ({
   height: past.length + 1,
   certifiedHeight: 0,
@@ -159,9 +162,41 @@ describe("what is left of an interval", () => {
   });
 });
 
-test("answers of one node to outcalls are nobody's who did not make the call", () => {
-  const response = { outcall: 1, spent: 0n, content: { kind: "reply" as const, data: new Uint8Array(0) } };
-  assert.match(refusal({ ingress: [], responses: [response] }), /do not agree/);
+const response = (outcall: number, { bytes = 10, signed = true, begun = NOW } = {}): OutcallResponse => ({
+  outcall,
+  spent: 0n,
+  content: { kind: "reply", data: new Uint8Array(bytes) },
+  agreement: { begun, shares: [{ signer: signed ? 0 : 1, spent: 0n, signature: new Uint8Array(64) }] },
+});
+
+describe("answers to outcalls", () => {
+  const built = (responses: readonly OutcallResponse[], past: readonly BlockPayload[] = []) =>
+    buildPayload({ ...NOTHING, responses }, context(past), rules).responses ?? [];
+
+  test("once, while somebody may wait for them", () => {
+    assert.deepEqual(built([response(1), response(2)]), [response(1), response(2)]);
+    assert.deepEqual(built([response(1), response(2)], [{ ingress: [], responses: [response(1)] }]), [
+      response(2),
+    ]);
+    assert.deepEqual(built([response(1, { begun: NOW - MINUTE })]), []);
+    const again = judgePayload(
+      { ingress: [], responses: [response(1)] },
+      context([{ ingress: [], responses: [response(1)] }]),
+      rules,
+    );
+    assert.match(again.kind === "invalid" ? again.reason : "", /that has one/);
+    assert.match(refusal({ ingress: [], responses: [response(1), response(1)] }), /that has one/);
+    assert.match(refusal({ ingress: [], responses: [response(1, { signed: false })] }), /nobody signed/);
+  });
+
+  test("as many as a block has room for", () => {
+    const large = [1, 2, 3].map((id) => response(id, { bytes: 900_000 }));
+    assert.deepEqual(built(large), large.slice(0, 2));
+    assert.match(refusal({ ingress: [], responses: large }), /bytes of answers/);
+    const many = Array.from({ length: RESPONSES_PER_BLOCK_MAX + 1 }, (_, id) => response(id));
+    assert.equal(built(many).length, RESPONSES_PER_BLOCK_MAX);
+    assert.match(refusal({ ingress: [], responses: many }), /more than/);
+  });
 });
 
 test("whatever waits, what is built is right, again and again on what was built before", () => {

@@ -8,9 +8,13 @@ import {
   BLOCK_PAYLOAD_BYTES_MAX,
   type BlockPayload,
   INGRESS_PER_BLOCK_MAX,
+  type OutcallResponse,
   type PrincipalKey,
   type QueryStats,
+  RESPONSE_BYTES_PER_BLOCK_MAX,
+  RESPONSES_PER_BLOCK_MAX,
   type Result,
+  responseWeight,
   type TimeNs,
   XNET_BYTES_PER_BLOCK_MAX,
   XNET_SLICES_PER_BLOCK_MAX,
@@ -18,6 +22,7 @@ import {
 import type { PayloadContext, PayloadJudgement } from "@orrery/consensus/member";
 import { INGRESS_DRIFT_NS_MAX, INGRESS_TTL_NS_MAX } from "@orrery/crypto";
 import type { OrderedBytes } from "./ordered-bytes.ts";
+import { isTimely } from "./outcall-shares.ts";
 
 /** What is known of an envelope whose signature holds. */
 export interface KnownIngress {
@@ -37,6 +42,8 @@ export interface PayloadRules {
   readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string> | "later";
   /** The subnet that certified a slice for this one; the error says what is wrong with it. */
   readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string>;
+  /** Why a block of that time may not have an answer to an outcall; null: it may. */
+  readonly responseFault: (response: OutcallResponse, time: TimeNs) => string | null;
   /** Beside the limits of a block. */
   readonly ordered: Pick<OrderedBytes, "left">;
 }
@@ -49,6 +56,8 @@ export interface Waiting {
   readonly slices: readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[];
   /** At most `QUERY_STATS_PER_BLOCK_MAX`. */
   readonly queryStats: readonly QueryStats[];
+  /** Answers that nodes agreed on, by ascending number. */
+  readonly responses: readonly OutcallResponse[];
   readonly holdsLong: boolean;
 }
 
@@ -109,14 +118,39 @@ function chooseSlices(waiting: Waiting, context: Context, rules: PayloadRules): 
   return chosen;
 }
 
+function orderedOutcalls({ past }: Context): Set<number> {
+  return new Set(past.flatMap(({ responses = [] }) => responses.map(({ outcall }) => outcall)));
+}
+
+function chooseResponses(
+  waiting: Waiting,
+  context: Context,
+  rules: PayloadRules,
+): readonly OutcallResponse[] {
+  const ordered = orderedOutcalls(context);
+  const left = Math.min(RESPONSE_BYTES_PER_BLOCK_MAX, rules.ordered.left("responses", context));
+  const chosen: OutcallResponse[] = [];
+  let bytes = 0;
+  for (const response of waiting.responses) {
+    if (chosen.length >= RESPONSES_PER_BLOCK_MAX) break;
+    if (ordered.has(response.outcall) || !isTimely(response, context.time)) continue;
+    if (bytes + responseWeight(response) > left) break;
+    bytes += responseWeight(response);
+    chosen.push(response);
+  }
+  return chosen;
+}
+
 /** Everything that waits and may be ordered, within the limits of a block. */
 export function buildPayload(waiting: Waiting, context: Context, rules: PayloadRules): BlockPayload {
   const xnet = chooseSlices(waiting, context, rules);
+  const responses = chooseResponses(waiting, context, rules);
   const { queryStats } = waiting;
   return {
     ingress: chooseIngress(waiting, context, rules),
     ...(queryStats.length === 0 ? {} : { queryStats }),
     ...(xnet.length === 0 ? {} : { xnet }),
+    ...(responses.length === 0 ? {} : { responses }),
     ...(waiting.holdsLong ? { holdsLong: true } : {}),
   };
 }
@@ -175,12 +209,35 @@ function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: Paylo
   return null;
 }
 
+function responsesFault(
+  responses: readonly OutcallResponse[],
+  context: Context,
+  rules: PayloadRules,
+): Fault | null {
+  if (responses.length > RESPONSES_PER_BLOCK_MAX)
+    return { reason: `${responses.length} answers to outcalls, more than ${RESPONSES_PER_BLOCK_MAX}` };
+  const ordered = orderedOutcalls(context);
+  const left = Math.min(RESPONSE_BYTES_PER_BLOCK_MAX, rules.ordered.left("responses", context));
+  let bytes = 0;
+  for (const response of responses) {
+    bytes += responseWeight(response);
+    if (bytes > left)
+      return { reason: `more than the ${left} bytes of answers to outcalls that a block may have` };
+    if (ordered.has(response.outcall)) return { reason: "an answer to an outcall that has one" };
+    ordered.add(response.outcall);
+    const fault = rules.responseFault(response, context.time);
+    if (fault !== null) return { reason: fault };
+  }
+  return null;
+}
+
 /** Whether every honest maker could have chosen the payload. Statistics of queries are their maker's word, within the codec's limits. */
 export function judgePayload(payload: BlockPayload, context: Context, rules: PayloadRules): PayloadJudgement {
   const { ingress, xnet = [], responses = [] } = payload;
-  if (responses.length > 0)
-    return { kind: "invalid", reason: "answers to outcalls, on which nodes of a subnet do not agree" };
-  const fault = slicesFault(xnet, context, rules) ?? ingressFault(ingress, context, rules);
+  const fault =
+    slicesFault(xnet, context, rules) ??
+    responsesFault(responses, context, rules) ??
+    ingressFault(ingress, context, rules);
   if (fault === "later") return { kind: "later" };
   return fault === null ? { kind: "valid" } : { kind: "invalid", ...fault };
 }

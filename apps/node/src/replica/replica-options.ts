@@ -2,6 +2,7 @@
 import type { Clock, Height, Logger, PrincipalKey } from "@orrery/base";
 import type { SignatureVerifier } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { Genesis } from "../genesis.ts";
 import type { ExecutionStarted } from "../protocol.ts";
 import type { Rounds, SubnetThreads } from "../rounds.ts";
@@ -22,6 +23,7 @@ export interface ReplicaRoundsOptions {
   /** Longest ingress message that the subnet takes. */
   readonly ingressBytesMax: number;
   readonly threads: SubnetThreads;
+  readonly outcalls: OutcallAdapter;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly slices: ReplicaSlices;

@@ -34,6 +34,7 @@ import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
 import { OwnQueryStats } from "./query-stats.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
+import { ReplicaOutcalls } from "./replica-outcalls.ts";
 import { createSliceReader } from "./slice-reader.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
@@ -53,6 +54,7 @@ class Replica implements ReplicaRounds {
   readonly pool: ReplicaPool;
   readonly watchers: Watchers = new Watchers();
   readonly threads: SubnetThreads;
+  readonly outcalls: ReplicaOutcalls;
   readonly #publications: Publications;
   readonly #stats: OwnQueryStats;
   readonly #catchingUp: CatchingUp;
@@ -95,6 +97,12 @@ class Replica implements ReplicaRounds {
       onFailure: (error) => this.#stopped || options.onFailure("view", error),
       time: started.tip.time,
     });
+    this.outcalls = new ReplicaOutcalls({
+      ...options,
+      onChange: () => this.poke(),
+      onLie: (peer, why) => this.#blame(peer, why),
+      onFailure: (error) => this.#fail(error),
+    });
     this.#catchingUp = new CatchingUp({
       local,
       crypto: options.keys.crypto,
@@ -112,6 +120,7 @@ class Replica implements ReplicaRounds {
       ingressId: (envelope) => reader.id(envelope),
       readIngress: (envelope) => reader.judge(envelope),
       readSlice: createSliceReader(local.info, options.verifyBls),
+      responseFault: (response, time) => this.outcalls.fault(response, time),
       ordered: this.#ordered,
     };
     const kept = {
@@ -136,6 +145,7 @@ class Replica implements ReplicaRounds {
           ingress: this.pool.entries(),
           slices: options.slices.offers(),
           queryStats: this.#stats.offer(past),
+          responses: this.outcalls.offers(),
           holdsLong: this.#driver.holdsLong(clock.now()),
         }),
       }),
@@ -172,6 +182,7 @@ class Replica implements ReplicaRounds {
     const certification = this.#member.certificationAt(height);
     if (certification !== null) this.#publications.onCertified(certification);
     this.#publications.onExecuted(height, { rootHash: started.rootHash, answered: [], streams: [] });
+    this.outcalls.begin(started.outcalls);
     this.#publishReady();
   }
 
@@ -214,6 +225,7 @@ class Replica implements ReplicaRounds {
     this.#stopped = true;
     this.#member.stop();
     this.#catchingUp.stop();
+    this.outcalls.stop();
     this.#rest.end();
     this.#alarm.set(null);
     this.watchers.cancelAll();
@@ -248,6 +260,7 @@ class Replica implements ReplicaRounds {
       this.#rest.start();
     }
     countRound(this.#figures, { ...report, answers: answered.length });
+    this.outcalls.executed(height, report.outcalls);
     if (outcome === null) return;
     this.#publications.onExecuted(height, { rootHash: outcome.rootHash, answered, streams });
     this.#tellExecuted(height, outcome.rootHash, outcome.stateHash);
@@ -307,7 +320,7 @@ class Replica implements ReplicaRounds {
   // ---- rounds
 
   #isBusy(): boolean {
-    const waiting = this.pool.size + this.#options.slices.waiting();
+    const waiting = this.pool.size + this.#options.slices.waiting() + this.outcalls.settled;
     return this.#driver.shouldMakeBlock({ now: this.#options.clock.now(), poolSize: waiting });
   }
 
@@ -360,6 +373,7 @@ class Replica implements ReplicaRounds {
     if (due.kind !== "publish") return;
     const { height, signature, answered, streams } = due;
     this.threads.publish(height, signature);
+    this.outcalls.published(height);
     this.#options.onPublished(height, streams);
     this.watchers.resolve(answered);
     this.#stats.published(this.#publications.time);

@@ -21,6 +21,7 @@ const deaf: Listener = {
   hearArtifact: () => {},
   hearIngress: () => {},
   knowsIngress: () => false,
+  outcalls: { hear: () => {}, wants: () => "never" },
   ingressPart: () => null,
   tellBlocks: async () => [],
 };

@@ -1,11 +1,13 @@
 /**
  * What the replicas of a process say to and hear from the other nodes of their subnets, over one exchange with each peer
- * (`@orrery/host/p2p`). Each subnet has a channel of artifacts, live until its member retracts them, a channel of ingress messages, live
- * until they are ordered or expire, and a service that tells finalized blocks. Peers are known by their nodes' keys on the root subnet.
+ * (`@orrery/host/p2p`). Each subnet has a channel of artifacts, live until its member retracts them, one of ingress messages, live
+ * until they are ordered or expire, one of what nodes got to HTTPS outcalls, live until these are answered, and a service that tells
+ * finalized blocks. Peers are known by their nodes' keys on the root subnet.
  */
 import { decodeCbor, encodeCborBare, type Height, type Rng, utf8 } from "@orrery/base";
 import { type Artifact, artifactId } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
+import { OUTCALLS_MAX } from "@orrery/execution";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeIdentity, type PeerAddress, type PeerEffect, type Peers, startPeers } from "@orrery/host/p2p";
 import {
@@ -17,23 +19,32 @@ import {
   type PeerId,
   PUSH_BYTES_MAX,
   type Service,
+  type Wanted,
 } from "@orrery/p2p";
 import type { SubnetIndex } from "../protocol.ts";
 import { encodeStripped } from "./artifact-codec.ts";
+import { shareLabel, type ToldShare } from "./outcall-share.ts";
 import type { KnownIngress } from "./payloads.ts";
 import { BLOCKS_PER_ANSWER_MAX } from "./rules.ts";
 
 /** Shares and wholes of the heights from a little below the newest catch-up package on, at a subnet's largest. */
 const ARTIFACTS_MAX = 60_000;
 /** What blocks may order in the intervals that are live at once (`ordered-bytes.ts`), and blocks that do not become final. */
-export const ARTIFACT_BYTES_MAX: number = 1024 * 1024 * 1024;
+export const ARTIFACT_BYTES_MAX: number = 1_280 * 1024 * 1024;
+/** The largest answer has 2,000,000 bytes. */
+const OUTCALL_SHARE_BYTES_MAX: number = 2 * 1024 * 1024;
+/** Of answers that one node alone got, and shares of all others. */
+const OUTCALL_BYTES_MAX: number = 64 * 1024 * 1024;
 const BLOCK_REQUEST_BYTES_MAX = 16;
 const BLOCKS_TIMEOUT_MS = 30_000;
 /** A tenth of a second of the processor is not one artifact's fault alone: it let others go on. */
 const COST_MAX = 5_000;
 
-const artifactsOf = (subnet: SubnetIndex): number => 2 * subnet;
-const ingressOf = (subnet: SubnetIndex): number => 2 * subnet + 1;
+/** Of a subnet: artifacts, ingress messages, shares of answers to outcalls. */
+const CHANNELS = 3;
+const artifactsOf = (subnet: SubnetIndex): number => CHANNELS * subnet;
+const ingressOf = (subnet: SubnetIndex): number => CHANNELS * subnet + 1;
+const outcallsOf = (subnet: SubnetIndex): number => CHANNELS * subnet + 2;
 const blocksOf = (subnet: SubnetIndex): number => FIRST_SERVICE + subnet;
 const idOf = (place: number): PeerId => `${place}`;
 
@@ -47,6 +58,12 @@ export interface Voice {
   offer(message: KnownIngress & { readonly envelope: Uint8Array }): void;
   /** It is ordered, or has expired. */
   withdraw(requestId: string): void;
+  /** This node's word on an outcall. */
+  tellOutcall(told: ToldShare, body: Uint8Array): void;
+  /** Nobody waits for an answer any more. */
+  withdrawOutcall(outcall: number): void;
+  /** Outcalls began here that peers may have spoken of. */
+  reconsiderOutcalls(): void;
   /** What judging a peer's words cost, microseconds; `isInvalid`: no honest peer says such. */
   report(peer: number, cost: number, isInvalid: boolean): void;
   /** Finalized blocks from a height on down, as records of a block log; null when nobody tells. Members to avoid are asked if there are no others. */
@@ -66,6 +83,11 @@ export interface Listener {
   /** A message that waits here, by the SHA-256 of its bytes. */
   ingressPart(hash: Uint8Array): Uint8Array | null;
   hearIngress(peer: number, envelope: Uint8Array): void;
+  /** What nodes say of HTTPS outcalls. */
+  readonly outcalls: {
+    hear(peer: number, body: Uint8Array): void;
+    wants(label: Uint8Array): Wanted;
+  };
   /** Whether a message waits here or is ordered; by request id. */
   knowsIngress(requestId: string): boolean;
   /** Of its block log, from a height on down, as much as an answer holds; none when it does not have the first. */
@@ -159,6 +181,14 @@ export class Conversation {
           isUrgent: true,
         }),
       withdraw: (requestId) => this.#peers?.retract(ingressOf(subnet), requestId),
+      tellOutcall: ({ outcall }, body) =>
+        this.#peers?.publish(outcallsOf(subnet), `${outcall.id}`, {
+          label: shareLabel(outcall),
+          body,
+          isUrgent: true,
+        }),
+      withdrawOutcall: (outcall) => this.#peers?.retract(outcallsOf(subnet), `${outcall}`),
+      reconsiderOutcalls: () => this.#peers?.reconsider(outcallsOf(subnet)),
       report: (peer, cost, isInvalid) =>
         this.#peers?.report(idOf(peer), Math.min(COST_MAX, Math.round(cost)), isInvalid),
       askBlocks: (from, avoid) => this.#askBlocks(subnet, from, avoid),
@@ -183,16 +213,27 @@ export class Conversation {
         now: this.#options.now,
         isKnown: (requestId) => listener.knowsIngress(requestId),
       }),
+      {
+        number: outcallsOf(subnet),
+        slotsMax: OUTCALLS_MAX,
+        bytesMax: OUTCALL_BYTES_MAX,
+        artifactBytesMax: OUTCALL_SHARE_BYTES_MAX,
+        wholeBytesMax: OUTCALL_SHARE_BYTES_MAX,
+        pushBytesMax: PUSH_BYTES_MAX,
+        wants: (label) => listener.outcalls.wants(label),
+      },
     ];
   }
 
   #hear(effect: PeerEffect): void {
     switch (effect.kind) {
       case "artifact": {
-        const listener = this.#listeners[effect.channel >> 1];
+        const subnet = Math.floor(effect.channel / CHANNELS);
+        const listener = this.#listeners[subnet];
         const peer = Number(effect.peer);
-        if (effect.channel % 2 === 0) listener?.hearArtifact(peer, effect.body, effect.parts);
-        else listener?.hearIngress(peer, effect.body);
+        if (effect.channel === artifactsOf(subnet)) listener?.hearArtifact(peer, effect.body, effect.parts);
+        else if (effect.channel === ingressOf(subnet)) listener?.hearIngress(peer, effect.body);
+        else listener?.outcalls.hear(peer, effect.body);
         return;
       }
       case "asked":
@@ -211,8 +252,8 @@ export class Conversation {
         this.#options.onPeer(effect);
         return;
       case "unpublished":
-        // Of ingress messages the pool holds as many: this node may still place what its peers do not hear of.
-        if (effect.channel % 2 === 0) this.#options.onFull(effect.channel >> 1, effect.key);
+        // Of ingress messages the pool holds as many: this node may still place what its peers do not hear of. Answers come from others.
+        if (effect.channel % CHANNELS === 0) this.#options.onFull(effect.channel / CHANNELS, effect.key);
         return;
       default:
         return;
