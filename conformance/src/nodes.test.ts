@@ -23,6 +23,8 @@ import {
   subnetsOf,
 } from "./harness.ts";
 import { createCanister, installCode } from "./management.ts";
+import { ask, newAsker, type Told } from "./programs/asking.ts";
+import { httpQuestion, httpReply, type Outside, startOutside } from "./programs/outcall.testkit.ts";
 import { eventually, install } from "./programs.ts";
 
 const NODES = 4;
@@ -86,11 +88,25 @@ async function reaches(place: number, goal: number): Promise<void> {
   );
 }
 
+/** A server outside that tells how often it was asked; what it tells at `/differs` differs each time. */
+let outside: Outside;
+const outsideFolder = mkdtempSync(join(tmpdir(), "orrery-outside-"));
+const asked = new Map<string, number>();
+
 before(async () => {
+  outside = await startOutside(outsideFolder, ({ url = "" }, response) => {
+    const times = (asked.get(url) ?? 0) + 1;
+    asked.set(url, times);
+    response.removeHeader("date");
+    response.sendDate = false;
+    response.end(url === "/differs" ? `${times}` : "the same");
+  });
   network = await startNetwork(options);
 });
 after(async () => {
   await network.end("SIGTERM");
+  outside.close();
+  rmSync(outsideFolder, { recursive: true, force: true });
   rmSync(stateDir, { recursive: true, force: true });
 });
 
@@ -126,6 +142,24 @@ describe("a subnet of four nodes", () => {
     const onRoot = { effectiveCanisterId: Principal.fromText(root.default_effective_canister_id) };
     const callee = await install(onRoot, agent, motokoFixture("callee", "enhanced"));
     assert.equal(await caller.call("relay", callee.id, 5n), 5n);
+  });
+
+  test("makes HTTPS outcalls at every node, and answers what all but a third of them got", async () => {
+    const agent = agentFor(network, identity);
+    const asker = await newAsker(network, agent);
+    const request = (path: string, replicated = true): Promise<Told> => {
+      const value = { url: `${outside.origin}${path}`, is_replicated: [replicated] };
+      return ask(agent, asker, httpQuestion(value));
+    };
+    const same = httpReply(await request("/same"));
+    assert.equal(new TextDecoder().decode(new Uint8Array(same.body)), "the same");
+    const times = asked.get("/same") ?? 0;
+    assert.ok(times >= 3 && times <= NODES, `${times} nodes asked`);
+    const differs = await request("/differs");
+    assert.equal(differs.code, 2);
+    assert.match(differs.text, /^No consensus could be reached\. Replicas had different responses\./);
+    assert.equal(httpReply(await request("/once", false)).status, 200n);
+    assert.equal(asked.get("/once"), 1);
   });
 
   test("goes on without one that is killed, which catches up from the others when it is back", async () => {

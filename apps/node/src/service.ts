@@ -194,6 +194,7 @@ export function createService(options: ServiceOptions): Service {
       verifier,
       clock,
       rng: options.rng,
+      outcalls: options.outcalls,
       threadsOf: (subnet) => threads.of(subnet),
       ingressBytesMax: ({ info }) => ingressBytesMax(info.type),
       slicesOf: (subnet) => ({

@@ -6,6 +6,7 @@ import { assert, type Clock, type Logger, type Rng } from "@orrery/base";
 import type { Bls, SignatureVerifier } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { Genesis } from "../genesis.ts";
 import type { ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protocol.ts";
@@ -31,6 +32,8 @@ export interface ReplicatedNetworkOptions {
   /** Longest ingress message that a subnet takes. */
   readonly ingressBytesMax: (subnet: LocalSubnet) => number;
   readonly slicesOf: (subnet: SubnetIndex) => ReplicaRoundsOptions["slices"];
+  /** Makes the outcalls of all subnets. */
+  readonly outcalls: OutcallAdapter;
   readonly onPublished: (
     subnet: SubnetIndex,
     ...what: Parameters<ReplicaRoundsOptions["onPublished"]>
@@ -88,6 +91,7 @@ export function createReplicatedNetwork(
       verifyBls: bls.verify,
       ingressBytesMax: options.ingressBytesMax(local),
       threads: options.threadsOf(subnet),
+      outcalls: options.outcalls,
       clock,
       logger,
       slices: options.slicesOf(subnet),
