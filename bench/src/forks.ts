@@ -1,7 +1,7 @@
 /**
  * What a copy of a node's network costs, by the size of its state: `createNetwork({ from })` on the directory of a running network, with a
- * canister of 1 MiB as the limit of larger ones; then the first call in the copy, and a copy right after the network was called, which runs
- * those messages again. Fails when a copy of a network at rest takes more than 100 ms of processor time, whatever its size.
+ * canister of 1 MiB as the limit of larger ones; then the first call in the copy, and a copy right after the network was called, which it
+ * writes down first. Fails when a copy, at rest or right after calls, takes more than 100 ms of processor time, whatever its size.
  * Run: node bench/src/forks.ts [size, MiB ...]
  */
 import { IDL } from "@icp-sdk/core/candid";
@@ -19,6 +19,7 @@ const SIZES: readonly number[] = GIVEN.length > 0 ? GIVEN : [1, 100, 2048];
 const RUNS = 15;
 const CALL_RUNS = 3;
 const CALLS = 500;
+const BUSY_RUNS = 5;
 const LIMIT_MS = 100;
 /** As much is run again where it is needed, in no time. */
 const SMALL_MIB = 1;
@@ -130,12 +131,19 @@ async function measure(mib: number): Promise<boolean> {
     told("  copy of the copy", again);
     told("  first call in it", calls);
     const client = new CanisterClient(network);
-    for (let i = 0; i < CALLS; i++) await client.one({ kind: "call", ...touch });
-    const rounds = keptBy(network).behind;
-    const late = await timed(copy);
-    await late.value.stop();
-    told(`  copy with ${rounds} rounds to run again`, [late]);
-    return cpu <= LIMIT_MS;
+    const busy: Cost[] = [];
+    let [before, after] = [0, 0];
+    for (let i = 0; i < BUSY_RUNS; i++) {
+      for (let call = 0; call < CALLS; call++) await client.one({ kind: "call", ...touch });
+      before = keptBy(network).behind;
+      const late = await timed(copy);
+      after = keptBy(network).behind;
+      busy.push(late);
+      await late.value.stop();
+    }
+    const busyCpu = told(`  copy right after ${CALLS} calls`, busy);
+    console.log(`    rounds since the checkpoint before it and after it: ${before}, ${after}`);
+    return Math.max(cpu, busyCpu) <= LIMIT_MS;
   } finally {
     await network.stop();
   }

@@ -22,6 +22,8 @@ import { IDL } from "@icp-sdk/core/candid";
 import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
 import { Principal } from "@icp-sdk/core/principal";
 import { motokoFixture } from "@orrery/canisters/fixtures";
+import { pinNetwork } from "@orrery/host/kept-stores";
+import { openNewest, type PinnedStore } from "@orrery/state";
 import { type Network as Copy, createNetwork } from "ic-orrery";
 import { agentFor, type Network, startNetwork } from "./harness.ts";
 import { icpLedgerFor } from "./programs/ledger-services.ts";
@@ -174,6 +176,28 @@ test("time goes on from where it was: timers, traces and profiles of a copy", as
   assert.equal((await copy({ time: later })).time(), later);
   await assert.rejects(createNetwork({ from: stateDir, time: 1n }), { code: "time_backwards" });
   assert.ok(here.time() >= now);
+});
+
+/** Rounds of the first application subnet that a copy would run again now. */
+function behind(): number {
+  const pinned = pinNetwork(stateDir);
+  try {
+    const { loaded, last } = openNewest(pinned.stores[1] as PinnedStore, { hotPagesMax: 0 });
+    return last - (loaded?.info.height ?? 0);
+  } finally {
+    pinned.close();
+  }
+}
+
+test("a busy network writes down what a copy would have to run again", async () => {
+  const calls = 30;
+  for (let i = 0; i < calls; i++) await programs.counter.call("set", 42n);
+  // A node that was busy with a checkpoint a moment ago makes none for now.
+  for (let attempts = 10; attempts > 0; attempts--) {
+    assert.equal(add(await copy(), 1n), 43n);
+    if (behind() < calls / 2) return;
+  }
+  assert.fail(`${behind()} rounds are in the log only`);
 });
 
 test("nothing in the directory changes, and a copy outlives it", async () => {

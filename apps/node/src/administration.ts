@@ -1,9 +1,10 @@
 /**
- * `/_/…` of a node: what `orrery status` asks, and the topology in the form in which tools of the PocketIC server ask for the id that
- * canisters are created at.
+ * `/_/…` of a node: what `orrery status` asks, the topology in the form in which tools of the PocketIC server ask for the id that canisters
+ * are created at, and the checkpoint that whoever copies the network asks for before.
  */
 import { type Principal, principalFromText } from "@orrery/base";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import { CHECKPOINT_PATH } from "@orrery/host/kept-stores";
 import type { HttpRequest, HttpResponse } from "@orrery/http";
 import type { SubnetSummary } from "./replica.ts";
 
@@ -13,6 +14,8 @@ export interface AdministrationOptions {
   readonly subnets: readonly LocalSubnet[];
   /** Place of the subnet where canisters go by default. */
   readonly defaultSubnet: number;
+  /** Writes down what would take a while to run again. */
+  readonly checkpoint: () => Promise<void>;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -55,8 +58,15 @@ const DOCUMENTS: Readonly<Record<string, (options: AdministrationOptions) => unk
   "/_/topology": topology,
 };
 
-/** Answers `GET` of a document, and leaves everything else to the 404. */
-export function administer(request: HttpRequest, options: AdministrationOptions): HttpResponse | null {
+/** Answers `GET` of a document and `POST` of a checkpoint, and leaves everything else to the 404. */
+export async function administer(
+  request: HttpRequest,
+  options: AdministrationOptions,
+): Promise<HttpResponse | null> {
+  if (request.url === CHECKPOINT_PATH && request.method === "POST") {
+    await options.checkpoint();
+    return { status: 204, headers: {}, body: "" };
+  }
   const document = DOCUMENTS[request.url];
   if (document === undefined || request.method !== "GET") return null;
   return {

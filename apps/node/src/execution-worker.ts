@@ -56,7 +56,11 @@ const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>
   async onCall(call): Promise<readonly ExecutionStarted[] | readonly Height[] | null> {
     if (call.kind === "start") return await begin(call);
     if (call.kind === "attach") return await attach(call);
-    await Promise.all(subnets.map((execution) => execution.shutDown()));
+    const written =
+      call.kind === "checkpoint"
+        ? subnets.map((execution) => execution.checkpoint())
+        : subnets.map((execution) => execution.shutDown());
+    await Promise.all(written);
     return null;
   },
 });

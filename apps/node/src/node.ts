@@ -251,6 +251,7 @@ function forService(threads: JoinedThreads): ServiceThreads {
   return {
     of: (subnet) => threadsOf(threads, subnet),
     delegate: (subnet, delegation) => threads.views.delegate(subnet, delegation),
+    checkpoint: () => threads.execution.call<void>({ kind: "checkpoint" }),
   };
 }
 

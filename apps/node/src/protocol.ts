@@ -120,6 +120,8 @@ export type ExecutionCall =
    * with the heights that it begins at (`Height[]`) once they are sent.
    */
   | { readonly kind: "attach"; readonly view: ViewIndex; readonly port: MessagePort }
+  /** Writes to checkpoints what would take a while to run again; answers when it can be read. */
+  | { readonly kind: "checkpoint" }
   /** Writes what is left to checkpoints, so that the next start replays nothing. */
   | { readonly kind: "shutdown" };
 

@@ -43,6 +43,8 @@ import { Turnstile } from "./turnstile.ts";
 export interface ServiceThreads {
   of(subnet: SubnetIndex): SubnetThreads;
   delegate(subnet: SubnetIndex, delegation: Delegation): void;
+  /** Has all subnets write down what would take a while to run again. */
+  checkpoint(): Promise<void>;
 }
 
 export interface Service {
@@ -141,6 +143,15 @@ export function createService(options: ServiceOptions): Service {
     clock,
     artificialDelayMs,
   });
+  let checkpointing: Promise<void> | null = null;
+  /** Whoever asks while one is under way gets that one. */
+  const checkpoint = async (): Promise<void> => {
+    checkpointing ??=
+      joined?.threads.checkpoint().finally(() => {
+        checkpointing = null;
+      }) ?? null;
+    await checkpointing;
+  };
   const rootKey = root.keys.subnetPublicKey;
   const canisterSignatures = { rootKeyDer: rootKey, bls };
   const verifier = createSignatureVerifier({ basic: nodeSignatures, canisterSignatures });
@@ -151,7 +162,8 @@ export function createService(options: ServiceOptions): Service {
     metrics: () =>
       renderMetrics((late.current ?? []).map((rounds) => rounds.figures())) +
       (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
-    admin: (request) => administer(request, { summary: replicas.summary, subnets, defaultSubnet: place }),
+    admin: (request) =>
+      administer(request, { summary: replicas.summary, subnets, defaultSubnet: place, checkpoint }),
     ...createNodeGateway({ ...options, network: replicas, rootKey }),
   });
   function published(subnet: SubnetIndex, height: Height, streams: readonly PrincipalKey[]): void {

@@ -296,10 +296,19 @@ export class SubnetExecution {
   /** Writes what is left to a checkpoint. */
   async shutDown(): Promise<void> {
     clearTimeout(this.#rest);
+    await this.#checkpointWritten("ending");
+    await this.#executor?.close();
+  }
+
+  /** Writes what would take a while to run again, for somebody who reads the store. Not again and again where it takes rounds their time. */
+  async checkpoint(): Promise<void> {
+    if (performance.now() >= this.#collectAgainMs) await this.#checkpointWritten("asked");
+  }
+
+  async #checkpointWritten(when: CheckpointTime): Promise<void> {
     const written = (): Promise<void> => new Promise((resolve) => this.#checkpointWaiters.push(resolve));
     if (this.#tip.checkpointInFlight) await written();
-    if (this.#checkpointIfDue("ending")) await written();
-    await this.#executor?.close();
+    if (this.#checkpointIfDue(when)) await written();
   }
 
   #reclaim(): void {

@@ -38,11 +38,16 @@ const HOT_PAGES_MAX = 65_536;
 /** More memory than that, by so many pages, and a checkpoint is due: 128 MiB. */
 const CHECKPOINT_PAGES = 32_768;
 
+/** Somebody is about to copy the network: this takes a few milliseconds to repeat. */
+const ASKED_ROUNDS = 10;
+const ASKED_INSTRUCTIONS = REST_INSTRUCTIONS;
+const ASKED_PAGES = 256;
+
 /**
- * After a round; after a round that follows the last checkpoint too soon for what that one cost; when no round came for a while; before the
- * node ends, when everything is written that was not.
+ * After a round; after a round that follows the last checkpoint too soon for what that one cost; when no round came for a while; when
+ * somebody is about to read the store; before the node ends, when everything is written that was not.
  */
-export type CheckpointTime = "working" | "soon" | "resting" | "ending";
+export type CheckpointTime = "working" | "soon" | "resting" | "asked" | "ending";
 
 export interface Tip {
   readonly state: ReplicatedState;
@@ -159,9 +164,12 @@ export function openTip(options: TipOptions): Tip {
       const rested =
         when === "resting" &&
         (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES);
-      // Nobody who ends the node waits for the whole state.
-      const whole = collector.isGathered && when !== "ending";
-      const due = !everWritten || worked || crowded || rested || whole;
+      const asked =
+        when === "asked" &&
+        (instructions >= ASKED_INSTRUCTIONS || rounds >= ASKED_ROUNDS || pages >= ASKED_PAGES);
+      // Nobody who ends the node or copies it waits for the whole state.
+      const whole = collector.isGathered && when !== "ending" && when !== "asked";
+      const due = !everWritten || worked || crowded || rested || asked || whole;
       if (inFlight || !(due || (when === "ending" && rounds > 0))) return null;
       inFlight = true;
       everWritten = true;

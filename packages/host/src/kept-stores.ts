@@ -7,10 +7,11 @@ import { join } from "node:path";
 import { equalBytes, OrreryError } from "@orrery/base";
 import { decodeGenesis, storeId } from "@orrery/execution/node";
 import { type Disk, type Pinned, type PinnedStore, type PinOptions, pinStores } from "@orrery/state";
+import { CHECKPOINT_PATH, requestCheckpoint } from "./checkpoint-request.ts";
 import { directoryContent, nodeDirectory, storeDirectory } from "./directory-content.ts";
 import { createFileDisk } from "./file-disk.ts";
 
-export { storeDirectory };
+export { CHECKPOINT_PATH, requestCheckpoint, storeDirectory };
 
 function hasStore(stateDir: string, subnet: number): boolean {
   return existsSync(join(storeDirectory(stateDir, subnet), "ORRERY"));

@@ -3,7 +3,7 @@ import { type MessagePort, parentPort } from "node:worker_threads";
 import { assert, assertNever, OrreryError } from "@orrery/base";
 import { systemCanisters } from "@orrery/canisters";
 import { createChannel, installFastHashes } from "@orrery/host";
-import { pinNetwork } from "@orrery/host/kept-stores";
+import { pinNetwork, requestCheckpoint } from "@orrery/host/kept-stores";
 import { createInstance, type Instance, openArchive } from "@orrery/sim/instance";
 import { copyNetwork } from "@orrery/sim/kept";
 import type { NetworkAnswer, NetworkCall, NetworkStart, Opened, ThreadCall } from "./protocol.ts";
@@ -51,18 +51,24 @@ function settleIn(
 }
 
 /** From nothing, from what another one saved, or from a node's state directory. */
-function begin({ from, state, wall, outcalls, ...rest }: NetworkStart): Instance {
+async function begin({ from, state, wall, outcalls, ...rest }: NetworkStart): Promise<Instance> {
   const { host } = surroundings;
-  if (from !== null) return copyNetwork(pinNetwork(from), { host, time: rest.time, systemCanisters });
+  if (from !== null) {
+    await requestCheckpoint(from);
+    return copyNetwork(pinNetwork(from), { host, time: rest.time, systemCanisters });
+  }
   return state === null ? createInstance({ ...rest, host }) : openArchive({ ...rest, host }, state);
+}
+
+async function open(call: Extract<ThreadCall, { kind: "open" }>): Promise<Opened> {
+  const { wall, outcalls } = call.start;
+  return settleIn(new Room(await begin(call.start), surroundings, { wall, outcalls }), call);
 }
 
 function perform(call: ThreadCall): unknown {
   switch (call.kind) {
-    case "open": {
-      const { wall, outcalls } = call.start;
-      return settleIn(new Room(begin(call.start), surroundings, { wall, outcalls }), call);
-    }
+    case "open":
+      return open(call);
     case "fork":
       return settleIn(tenant(call.of).room.fork(), call);
     case "ask":

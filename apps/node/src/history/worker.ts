@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { assert, OrreryError } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { installFastHashes } from "@orrery/host";
-import { pinNetwork } from "@orrery/host/kept-stores";
+import { pinNetwork, requestCheckpoint } from "@orrery/host/kept-stores";
 import { answerHistory } from "./answer.ts";
 import { openPast } from "./network.ts";
 import { answerProfile } from "./profile.ts";
@@ -39,6 +39,7 @@ async function run(): Promise<HistoryReport> {
     report({ kind: "progress", progress });
   };
   if (ask.kind === "profile") {
+    await requestCheckpoint(stateDir);
     const pinned = pinNetwork(stateDir);
     return { kind: "answer", answer: answerProfile({ pinned, bls, ask, onProgress }) };
   }
