@@ -34,3 +34,10 @@ type Runs = typeof import("./try.testkit.ts");
 export function loadPlanted(number: number): Promise<Runs> {
   return import(`./try.testkit.ts${MARK}${number}`) as Promise<Runs>;
 }
+
+type Explores = typeof import("../explore/menus.ts");
+
+/** Explorations with a plant. */
+export function exploringPlanted(number: number): Promise<Explores> {
+  return import(`../explore/menus.ts${MARK}${number}`) as Promise<Explores>;
+}
