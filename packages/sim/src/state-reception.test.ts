@@ -83,6 +83,7 @@ test("what is twisted, too much or of another state is a lie, and is asked of ot
   const { stateHash, tell } = peer(worldAt(HEIGHT));
   const other = peer(worldAt(HEIGHT - 1));
   const disk = new FaultyDisk({ seed: 1 });
+  open(disk)().close();
   const reception = new StateReception({ disk, stateHash, own: nothing });
   const lies: ((told: readonly Uint8Array[]) => readonly Uint8Array[])[] = [
     (told) => told.map((bytes) => bytes.map((byte, i) => (i === 9 ? byte ^ 4 : byte))),

@@ -40,6 +40,9 @@ import type { ValidationView } from "./validate.ts";
 
 type View = DutyView & Pick<ValidationView, "delivered">;
 
+/** Clocks of members are at most so far from each other, and block times from clocks. */
+const CLOCKS_APART_NS: TimeNs = 60_000_000_000n;
+
 /** Each turn adds something to the pool; far more of it than one input can lead to. */
 const SETTLING_TURNS_MAX = 100_000;
 
@@ -58,6 +61,8 @@ export class Member {
   #scheduled: Height;
   readonly #dirty = new Set<Height>();
   #newestPackage: CatchUpPackage | null;
+  /** Of a member that does not know what it signed: until a package is later. */
+  readonly #silentUntil: TimeNs | null;
   /** Height of the package whose state took the place of one that had diverged. */
   #healedFrom: Height | null = null;
   /** Effects of the step; before the first one, of the start. */
@@ -76,6 +81,7 @@ export class Member {
     const artifacts = kept?.artifacts ?? [];
     const newest = newestCatchUp(artifacts);
     this.#newestPackage = newest;
+    this.#silentUntil = kept?.lostAt === undefined ? null : kept.lostAt + CLOCKS_APART_NS;
     const from = newest === null ? start : startOf(newest);
     const { height } = from.tip;
     this.#pool = new Pool(from);
@@ -114,10 +120,19 @@ export class Member {
     return { ...sizesOf(this.#pool), waiting, waitingBytes, published: this.#publications.count };
   }
 
+  /**
+   * It lost what it had signed, and counts as faulty. Of a package whose block was made since, no other block of that height was ever
+   * notarized, so that nothing that this member signed before stands above it.
+   */
+  get isSilent(): boolean {
+    if (this.#silentUntil === null) return false;
+    return this.#newestPackage === null || this.#newestPackage.block.context.time <= this.#silentUntil;
+  }
+
   /** When time alone gives it something to do; null when it does not. */
   nextTime(): TimeNs | null {
     const view = this.#view();
-    const round = currentRound(view);
+    const round = this.isSilent ? null : currentRound(view);
     const turn = round === null ? null : nextTurn(view, round);
     const block = this.#intake.nextTime();
     return turn === null || (block !== null && block < turn) ? block : turn;
@@ -177,6 +192,7 @@ export class Member {
     const certified = this.#pool.peek(height)?.certification?.content ?? null;
     if (!this.#states.execute(height, rootHash, certified)) this.#diverge(height);
     if (this.#syncing !== null || height <= this.#pool.certifiedHeight || this.#states.isDiverged) return;
+    if (this.isSilent) return;
     const share = thresholdShare(this.#view(), height, "certification", rootHash);
     if (share !== null) this.#add(share);
   }
@@ -219,6 +235,7 @@ export class Member {
   }
 
   #doDuties(): void {
+    if (this.isSilent) return;
     const view = this.#view();
     const round = currentRound(view);
     if (round !== null) {
@@ -241,7 +258,7 @@ export class Member {
       const catchUp = height > pool.catchUpHeight ? catchUpOf(pool, height, stateHash) : null;
       if (catchUp === null) continue;
       const content = catchUpHash(catchUp);
-      const share = thresholdShare(this.#view(), height, "catch_up", content);
+      const share = this.isSilent ? null : thresholdShare(this.#view(), height, "catch_up", content);
       if (share !== null) this.#add(share);
       const whole = aggregateCatchUp(this.#view(), catchUp, content);
       if (whole !== null) this.#add(whole);

@@ -29,6 +29,11 @@ export interface Kept {
   readonly artifacts: readonly Artifact[];
   /** Of the newest state that is whole there. */
   readonly stateHeight: Height;
+  /**
+   * Of the clock when it turned out that what the member had persisted is lost: what it signed it does not know, so it signs nothing before a
+   * catch-up package that was made since passes all of it.
+   */
+  readonly lostAt?: TimeNs;
 }
 
 /** Signatures, by the member's own keys and its shares of the subnet's. Never throws on what others made. */
