@@ -54,6 +54,14 @@ export function addSimulateCommand(program: Command, io: Io, done: (code: number
     .addOption(
       new Option("--rounds <count>", "blocks of each subnet").argParser(between(1, ROUNDS_MAX)).default(200),
     )
+    .addOption(
+      new Option(
+        "--state <kind>",
+        "what nodes execute: canisters that count and call each other across subnets, or hashes that stand for that, which is faster",
+      )
+        .choices(["canisters", "hashes"])
+        .default("canisters"),
+    )
     .addOption(new Option("--timeline <file>", "write a page that shows the rounds, for any browser"))
     .addOption(new Option("--json", "print one JSON document"))
     .action(async (options: SimulateOptions) =>

@@ -21,6 +21,7 @@ export interface SimulateOptions {
   readonly seeds?: readonly [number, number];
   readonly faults: string;
   readonly rounds: number;
+  readonly state: "canisters" | "hashes";
   readonly timeline?: string;
   readonly json?: true;
 }
@@ -32,6 +33,8 @@ const COLOURS = { ok: "green", unsafe: "red", stalled: "yellow" } as const;
 /** Failures and violations that are printed. */
 const SHOWN_MAX = 20;
 const PROGRESS_MS = 500;
+/** Of a network whose canister ids are divided among its subnets. */
+const SUBNETS_MAX = 64;
 
 function faultsFor(list: string, members: number): readonly string[] {
   if (list === "none") return [];
@@ -62,6 +65,12 @@ function progress(io: Io): (text: string) => void {
 
 export async function simulateNetwork(options: SimulateOptions, io: Io): Promise<number> {
   const faults = faultsFor(options.faults, options.nodesPerSubnet);
+  if (options.state === "canisters" && options.subnetCount > SUBNETS_MAX) {
+    throw new OrreryError(
+      "simulation_too_large",
+      `canisters run on at most ${SUBNETS_MAX} subnets of one network, not on ${options.subnetCount}; take fewer, or --state hashes`,
+    );
+  }
   return options.seeds === undefined
     ? simulateOne(options, faults, io)
     : simulateMany(options, options.seeds, { faults, io });
@@ -72,7 +81,7 @@ function timesRealTime(seconds: number, startedMs: number): number {
 }
 
 function simulateOne(options: SimulateOptions, faults: readonly string[], io: Io): number {
-  const { seed, nodesPerSubnet, subnetCount, rounds, json } = options;
+  const { seed, nodesPerSubnet, subnetCount, rounds, state, json } = options;
   const startedMs = performance.now();
   const say = progress(io);
   const report = simulate({
@@ -81,6 +90,7 @@ function simulateOne(options: SimulateOptions, faults: readonly string[], io: Io
     subnetCount,
     faults,
     rounds,
+    state,
     onProgress: ({ phase, rounds: done }) =>
       say(phase === "faults" ? `${done} of ${rounds} rounds …` : `${done} rounds, recovering …`),
   });
@@ -109,6 +119,7 @@ function documentOf(
     seed,
     nodes_per_subnet: options.nodesPerSubnet,
     subnet_count: options.subnetCount,
+    state: options.state,
     rounds,
     trace_hash: traceHash,
     verdict,
@@ -148,7 +159,7 @@ function simulateMany(
   [from, to]: readonly [number, number],
   { faults, io }: { readonly faults: readonly string[]; readonly io: Io },
 ): number {
-  const { nodesPerSubnet, subnetCount, rounds, json } = options;
+  const { nodesPerSubnet, subnetCount, rounds, state, json } = options;
   const startedMs = performance.now();
   const say = progress(io);
   const counts: Record<Verdict, number> = { ok: 0, unsafe: 0, stalled: 0 };
@@ -156,7 +167,7 @@ function simulateMany(
   const sums = { rounds: 0, seconds: 0, intervalsLeast: Number.POSITIVE_INFINITY };
   for (let seed = from; seed <= to; seed++) {
     const drawn = drawnFaults(faults, nodesPerSubnet, seed);
-    const report = simulate({ seed, nodesPerSubnet, subnetCount, faults: drawn, rounds });
+    const report = simulate({ seed, nodesPerSubnet, subnetCount, faults: drawn, rounds, state });
     counts[report.verdict]++;
     sums.rounds += report.roundsTotal;
     sums.seconds += report.seconds;
@@ -178,6 +189,7 @@ function simulateMany(
         seeds: { from, to },
         nodes_per_subnet: nodesPerSubnet,
         subnet_count: subnetCount,
+        state,
         rounds: sums.rounds,
         intervals_least: sums.intervalsLeast,
         verdict: worst,
@@ -201,7 +213,7 @@ function simulateMany(
     io.out(`\nseed ${seed}: ${verdict}\n${violations.map((text) => `  ${text}\n`).join("")}`);
     const list = drawn.length === 0 ? "none" : drawn.join(",");
     io.out(
-      `  again: orrery simulate --nodes-per-subnet ${nodesPerSubnet} --subnet-count ${subnetCount} --rounds ${rounds} --seed ${seed} --faults ${list}\n`,
+      `  again: orrery simulate --nodes-per-subnet ${nodesPerSubnet} --subnet-count ${subnetCount} --rounds ${rounds} --state ${state} --seed ${seed} --faults ${list}\n`,
     );
   }
   return EXIT_CODES[worst];

@@ -238,7 +238,7 @@ export class ScriptRunner implements MessageRunner {
   }
 }
 
-const NO_EFFECTS = {
+export const NO_EFFECTS = {
   response: null,
   calls: [],
   cyclesAccepted: 0n,

@@ -86,9 +86,16 @@ export class Intake {
     return isQuorum || this.#vouched.has(height, hash);
   }
 
-  receive(artifact: Artifact, from: MemberIndex): void {
+  /** Whether anything can follow from it: what is here or over already changes nothing. */
+  receive(artifact: Artifact, from: MemberIndex): boolean {
     const view = this.#view();
-    if (isStale(view, artifact) || isPlaced(view.pool, artifact) || this.#waiting.has(from, artifact)) return;
+    if (isStale(view, artifact) || isPlaced(view.pool, artifact) || this.#waiting.has(from, artifact))
+      return false;
+    this.#take(view, artifact, from);
+    return true;
+  }
+
+  #take(view: ValidationView, artifact: Artifact, from: MemberIndex): void {
     const height = heightOf(artifact);
     if (artifact.kind !== "catch_up" && height > windowTop(view)) {
       this.#waiting.miss(from, height);

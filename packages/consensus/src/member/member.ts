@@ -46,6 +46,8 @@ const CLOCKS_APART_NS: TimeNs = 60_000_000_000n;
 /** Each turn adds something to the pool; far more of it than one input can lead to. */
 const SETTLING_TURNS_MAX = 100_000;
 
+const NOTHING: readonly MemberEffect[] = [];
+
 export class Member {
   readonly #environment: MemberEnvironment;
   #pool: Pool;
@@ -138,14 +140,17 @@ export class Member {
     return turn === null || (block !== null && block < turn) ? block : turn;
   }
 
-  step(input: MemberInput): readonly MemberEffect[] {
+  /** `now`: the clock's time where the host has it at hand, as if it had come just before. */
+  step(input: MemberInput, now: TimeNs = this.#now): readonly MemberEffect[] {
+    const time = input.kind === "time" ? input.now : now;
+    // Clocks are set back at times: the time of consensus stands still then.
+    if (time > this.#now) this.#now = time;
     switch (input.kind) {
       case "time":
-        // Clocks are set back at times: the time of consensus stands still then.
-        if (input.now > this.#now) this.#now = input.now;
         break;
       case "artifact":
-        this.#intake.receive(input.artifact, input.from);
+        // Most of what comes has come from somebody else before.
+        if (!this.#intake.receive(input.artifact, input.from)) return NOTHING;
         break;
       case "executed":
         this.#executed(input.height, input.rootHash);

@@ -5,7 +5,7 @@ import { allFaults, drawnFaults, FAULT_NAMES, unfit } from "./fault-list.ts";
 import { type SimulationOptions, type SimulationReport, simulate } from "./simulate.ts";
 
 const run = (faults: readonly string[], more: Partial<SimulationOptions> = {}): SimulationReport =>
-  simulate({ seed: 1, nodesPerSubnet: 4, subnetCount: 1, rounds: 30, faults, ...more });
+  simulate({ seed: 1, nodesPerSubnet: 4, subnetCount: 1, rounds: 30, state: "hashes", faults, ...more });
 
 /** Each alone. */
 const WORLD = [
@@ -62,6 +62,28 @@ test("without faults nothing is counted, on any number of subnets, and each has 
   assert.equal(one.faults.size, 0);
   assert.ok(three.roundsTotal >= 3 * three.rounds);
   assert.notEqual(one.traceHash, three.traceHash);
+});
+
+test("canisters count every update once, and every call to another subnet, whatever goes wrong", () => {
+  const faults = [
+    "crash",
+    "delay",
+    "loss",
+    "partition",
+    "torn-write",
+    "membership",
+    "equivocate",
+    "wrong-shares",
+  ];
+  for (const [seed, names] of [
+    [1, []],
+    [2, faults],
+    [3, ["disk-loss", "lying-sync", "invalid-blocks", "delay"]],
+    [4, ["broken-state", "slow-node"]],
+  ] as const) {
+    const report = run(names, { seed, subnetCount: 2, rounds: 40, state: "canisters" });
+    assert.deepEqual([report.verdict, report.violations], ["ok", []], `seed ${seed}`);
+  }
 });
 
 test("one seed gives one trace, another seed another", () => {

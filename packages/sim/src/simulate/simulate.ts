@@ -3,12 +3,13 @@
  * none, and everything has to go on, for every client. What was asked for and never took place is told: it has tested nothing.
  */
 
-import { concatBytes, fromHex, toHex } from "@orrery/base";
+import { concatBytes, fromHex, toHex, u64be } from "@orrery/base";
 import { faultsOf } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { seededRandom } from "../random.ts";
-import { heal, worldFor } from "../subnet/run.ts";
+import { heal, simulatedSubnetId, worldFor } from "../subnet/run.ts";
 import type { World } from "../subnet/world.ts";
+import { CanisterNetwork } from "./canister-network.ts";
 import { misbehaviourOf, planOf, worldFaultOf } from "./fault-list.ts";
 
 const SECOND = 1_000_000_000n;
@@ -18,7 +19,8 @@ const MESSAGES_PER_SECOND = 2;
 const FAULTY_NS_PER_ROUND: bigint = 5n * SECOND;
 /** In which healed subnets have to go on, besides a time for each round. */
 const RECOVERY_NS: bigint = 300n * SECOND;
-const RECOVERY_STEP_NS: bigint = SECOND / 10n;
+/** Subnets are at most so far apart. */
+const STEP_NS: bigint = SECOND / 10n;
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -28,6 +30,8 @@ export interface SimulationOptions {
   readonly faults: readonly string[];
   /** Of each subnet. */
   readonly rounds: number;
+  /** What nodes execute: canisters that count and call each other across subnets, or a chain of hashes that stands for that. */
+  readonly state: "canisters" | "hashes";
   /** Called every virtual second. */
   readonly onProgress?: (progress: SimulationProgress) => void;
 }
@@ -63,15 +67,20 @@ export interface SimulationReport {
 /** One subnet with its clients. */
 interface Subnet {
   readonly world: World;
-  readonly messages: Uint8Array[];
+  /** Those that clients still want answered, and everything. */
+  messages: Uint8Array[];
+  /** To be sent now. */
+  readonly compose: () => Uint8Array;
 }
 
-function subnetOf({ seed, nodesPerSubnet: nodes, faults }: SimulationOptions, subnet: number): Subnet {
-  const random = seededRandom(seed, 3, subnet);
-  const own = subnet === 0 ? seed : random.below(2 ** 32);
+function subnetOf(options: SimulationOptions, network: CanisterNetwork | null, place: number): Subnet {
+  const { seed, nodesPerSubnet: nodes, faults } = options;
+  const random = seededRandom(seed, 3, place);
+  const own = place === 0 ? seed : random.below(2 ** 32);
   const world = worldFor({
     seed: own,
-    subnet,
+    subnetId: network?.subnets[place]?.info.subnetId ?? simulatedSubnetId(place),
+    ...(network === null ? {} : { application: () => network.application(place) }),
     nodes,
     spares: SPARES,
     seconds: 0,
@@ -80,47 +89,73 @@ function subnetOf({ seed, nodesPerSubnet: nodes, faults }: SimulationOptions, su
     catchUpInterval: 3 * faultsOf(nodes) + 8 + random.below(8),
     faults: planOf(faults, nodes, own),
   });
-  return { world, messages: [] };
+  network?.add(world);
+  let sent = 0;
+  const compose = (): Uint8Array => network?.message(place, world.now) ?? u64be(BigInt(sent++));
+  return { world, messages: [], compose };
 }
 
-function ask({ world, messages }: Subnet): void {
+function ask({ world, messages, compose }: Subnet): void {
   for (let i = 0; i < MESSAGES_PER_SECOND; i++) {
-    const message = new Uint8Array(8);
-    new DataView(message.buffer).setUint32(0, messages.length);
+    const message = compose();
     messages.push(message);
     world.submit(message);
   }
 }
 
+/** Clients give up what ends soon, and ask anew. */
+function askAnew(subnet: Subnet, network: CanisterNetwork): void {
+  const { world, compose } = subnet;
+  const open = subnet.messages.filter((message) => world.checkers.missing([message]) > 0);
+  subnet.messages = open.map((message) => {
+    if (!network.endsSoon(message, world.now)) return message;
+    const anew = compose();
+    world.submit(anew);
+    return anew;
+  });
+}
+
 const slowest = (subnets: readonly Subnet[]): number =>
   Math.min(...subnets.map(({ world }) => world.checkers.height));
 
+function runAll(worlds: readonly World[], until: bigint): void {
+  for (let at = (worlds[0] as World).now + STEP_NS; at <= until; at += STEP_NS)
+    for (const world of worlds) world.run(at);
+}
+
 export function simulate(options: SimulationOptions): SimulationReport {
   const { seed, subnetCount, rounds, faults, onProgress } = options;
-  const subnets = Array.from({ length: subnetCount }, (_, index) => subnetOf(options, index));
+  const network = options.state === "canisters" ? new CanisterNetwork(seed, subnetCount) : null;
+  const subnets = Array.from({ length: subnetCount }, (_, place) => subnetOf(options, network, place));
   const worlds = subnets.map(({ world }) => world);
   const [first] = worlds as [World];
   const startedAt = first.now;
   const faultyUntil = startedAt + BigInt(rounds) * FAULTY_NS_PER_ROUND;
   while (slowest(subnets) < rounds && first.now < faultyUntil) {
     for (const subnet of subnets) ask(subnet);
-    const next = first.now + SECOND;
-    for (const world of worlds) world.run(next);
+    runAll(worlds, first.now + SECOND);
     onProgress?.({ phase: "faults", rounds: slowest(subnets) });
   }
-  const checks = subnets.map(({ world, messages }) => heal(world, messages, faults.includes("membership")));
-  const isWell = (): boolean => slowest(subnets) >= rounds && checks.every((check) => check());
+  if (network !== null) for (const subnet of subnets) askAnew(subnet, network);
+  const checks = subnets.map((subnet) =>
+    heal(subnet.world, () => subnet.messages, faults.includes("membership")),
+  );
+  const isWell = (): boolean =>
+    slowest(subnets) >= rounds && checks.every((check) => check()) && network?.isAtRest() !== false;
   const healedAt = first.now;
   const deadline = healedAt + RECOVERY_NS + BigInt(rounds) * SECOND;
   while (!isWell() && first.now < deadline) {
-    const next = first.now + RECOVERY_STEP_NS;
-    for (const world of worlds) world.run(next);
+    runAll(worlds, first.now + STEP_NS);
+    if (network !== null) for (const subnet of subnets) askAnew(subnet, network);
     onProgress?.({ phase: "recovery", rounds: slowest(subnets) });
   }
   const recovered = isWell();
-  const violations = subnets.flatMap(({ world }, index) =>
-    world.checkers.violations.map((text) => (subnetCount === 1 ? text : `subnet ${index}: ${text}`)),
-  );
+  const violations = [
+    ...subnets.flatMap(({ world }, index) =>
+      world.checkers.violations.map((text) => (subnetCount === 1 ? text : `subnet ${index}: ${text}`)),
+    ),
+    ...(recovered ? (network?.problems() ?? []) : []),
+  ];
   return {
     seed,
     verdict: violations.length > 0 ? "unsafe" : recovered ? "ok" : "stalled",

@@ -36,6 +36,7 @@ export class Checkers {
     { readonly hash: string; readonly node: number; readonly block: Block }
   >();
   readonly #roots = new Map<Height, string>();
+  readonly #wholes = new Map<Height, string>();
   /** Messages by the height that has them, from whichever node delivered that first. */
   readonly #ordered = new Map<string, Height>();
   readonly #violations: string[] = [];
@@ -103,6 +104,15 @@ export class Checkers {
     const wrongFrom = this.corrupted.get(node);
     if (wrongFrom === undefined) this.#root(height, rootHash, `node ${node} executed`);
     else if (height >= wrongFrom && this.#roots.get(height) === toHex(rootHash)) this.healed(node);
+  }
+
+  /** Of everything that a state is made of, seen by clients or not. */
+  whole(node: number, height: Height, stateHash: Uint8Array): void {
+    if (this.corrupted.has(node)) return;
+    const text = toHex(stateHash);
+    const known = this.#wholes.get(height);
+    if (known === undefined) this.#wholes.set(height, text);
+    else if (known !== text) this.#violations.push(`node ${node} has another whole state at ${height}`);
   }
 
   certified(node: number, height: Height, rootHash: Uint8Array): void {

@@ -4,12 +4,15 @@
  */
 import { type SubnetId, utf8 } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
+import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
+import { HashApplication } from "./hash-application.ts";
 import { World } from "./world.ts";
 import type { KeySource } from "./world-nodes.ts";
 
 const SECOND = 1_000_000_000n;
-const START = 1_800_000_000n * SECOND;
+/** Of the block before the first. */
+export const SUBNET_START_NS: bigint = 1_800_000_000n * SECOND;
 /** In which a healed subnet has to go on and order everything. */
 const RECOVERY_NS: bigint = 300n * SECOND;
 /** From a block's delivery to its state. */
@@ -34,10 +37,12 @@ export interface SubnetRun {
   readonly unitDelayNs?: bigint;
   readonly initialNotaryDelayNs?: bigint;
   readonly faults: FaultPlan;
-  /** Of a network of several subnets: this one's place in it. */
-  readonly subnet?: number;
+  /** Of a network of several subnets. */
+  readonly subnetId?: SubnetId;
   /** Ideal keys (simulated) when left out. */
   readonly keys?: KeySource;
+  /** Of a node, by its index; chains of hashes (simulated) when left out. */
+  readonly application?: (index: number) => Application;
 }
 
 export interface SubnetVerdict {
@@ -64,14 +69,14 @@ export interface SubnetVerdict {
   readonly recoverySeconds: number | null;
 }
 
-function subnetIdOf(place: number): SubnetId {
+export function simulatedSubnetId(place: number): SubnetId {
   const name = place === 0 ? "simulated subnet" : `simulated subnet ${place}`;
   return sha256(utf8(name)).subarray(0, 29) as Uint8Array as SubnetId;
 }
 
 /** At its start. */
 export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): World {
-  const { seed, nodes, spares, catchUpInterval, faults, keys, subnet = 0 } = run;
+  const { seed, nodes, spares, catchUpInterval, faults, keys } = run;
   const { unitDelayNs = SECOND, initialNotaryDelayNs = (3n * SECOND) / 10n } = run;
   return new World({
     seed,
@@ -79,28 +84,34 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     spares,
     executionNs,
     config: {
-      subnetId: subnetIdOf(subnet),
+      subnetId: run.subnetId ?? simulatedSubnetId(0),
       rules: { unitDelayNs, initialNotaryDelayNs, catchUpInterval },
     },
     start: {
-      tip: { height: 0, hash: new Uint8Array(32), time: START, certifiedHeight: 0, registryVersion: 1 },
+      tip: {
+        height: 0,
+        hash: new Uint8Array(32),
+        time: SUBNET_START_NS,
+        certifiedHeight: 0,
+        registryVersion: 1,
+      },
       beacon: sha256(utf8("genesis beacon")),
     },
-    rootHash: new Uint8Array(32),
+    application: run.application ?? ((): Application => new HashApplication(0, new Uint8Array(32))),
     faults,
     ...(keys === undefined ? {} : { keys }),
   });
 }
 
 /** Ends the faults, and has clients ask again for what they have no answer to. Says from then on whether the subnet is well again. */
-export function heal(world: World, messages: readonly Uint8Array[], changes: boolean): () => boolean {
+export function heal(world: World, messages: () => readonly Uint8Array[], changes: boolean): () => boolean {
   world.heal();
   const newest = world.registry.version;
   const goal = world.commonHeight + RECOVERY_HEIGHTS;
-  for (const message of messages) world.submit(message);
+  for (const message of messages()) world.submit(message);
   return () =>
     world.commonHeight >= goal &&
-    world.checkers.missing(messages) === 0 &&
+    world.checkers.missing(messages()) === 0 &&
     // The newest members have taken over.
     (!changes || world.versionInForce >= newest) &&
     // Broken states are found, and replaced; who forgot what it signed counts as honest again.
@@ -122,7 +133,7 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     }
     world.run(world.now + SECOND);
   }
-  const isWell = heal(world, messages, spares !== null);
+  const isWell = heal(world, () => messages, spares !== null);
   const healedAt = world.now;
   while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
   const { violations } = world.checkers;

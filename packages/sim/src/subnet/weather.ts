@@ -118,7 +118,7 @@ function corruptSome(struck: Struck): void {
   for (const node of nodes) {
     if (!node.isUp || !struck.isHonest(node.index) || checkers.corrupted.size >= most) continue;
     if (!random.chance(corruptPerSecond)) continue;
-    node.corrupt();
+    node.application.corrupt();
     tally.note("broken-state");
     checkers.corrupts(node.index, node.height + 1);
   }

@@ -11,6 +11,7 @@ import {
   type Summary,
 } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
+import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
 import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
@@ -25,7 +26,8 @@ export interface WorldOptions {
   readonly spares: number | null;
   readonly config: Omit<MemberConfig, "self" | "members">;
   readonly start: Start;
-  readonly rootHash: Uint8Array;
+  /** Of a node, by its index; all alike. */
+  readonly application: (index: number) => Application;
   /** From a block's delivery to its state. */
   readonly executionNs: bigint;
   readonly faults: FaultPlan;
@@ -58,8 +60,8 @@ export type WorldEvent =
       readonly node: number;
       readonly height: Height;
       readonly rootHash: Uint8Array;
-      /** Of a catch-up height. */
-      readonly isWhole: boolean;
+      /** Of the whole state at a catch-up height. */
+      readonly stateHash: Uint8Array | null;
       readonly life: number;
     }
   /** The state of a catch-up package, from whoever has it. */
@@ -112,7 +114,7 @@ interface NodeMeans {
 
 /** Members and spares. */
 export function makeNodes(
-  { seed, nodes, spares, config, rootHash, start, keys: source }: WorldOptions,
+  { seed, nodes, spares, config, application, start, keys: source }: WorldOptions,
   { registry, indices, versionFor }: NodeMeans,
 ): readonly SimNode[] {
   const keys = new IdealKeys(seed, nodes);
@@ -130,7 +132,7 @@ export function makeNodes(
       config: { ...config, self: index, members: nodes },
       crypto,
       index,
-      rootHash,
+      application: application(index),
       start: spares === null ? start : { ...start, summary },
       registryVersion: () => versionFor(index),
       ...(spares === null ? {} : { intervals: { nodeId, dkg: own, record } }),

@@ -2,7 +2,7 @@
  * A simulated subnet: members joined by links that delay, lose, double and reorder, cut in two at times, with nodes that crash and come
  * back. Virtual time, one seed, one run. What a node publishes reaches every other one sooner or later, as long as both are up.
  */
-import { equalBytes, type Height } from "@orrery/base";
+import type { Height } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type Artifact,
@@ -13,15 +13,15 @@ import {
   poolBounds,
   type Summary,
 } from "@orrery/consensus/member";
-import { sha256 } from "@orrery/crypto";
 import { type Random, seededRandom } from "../random.ts";
 import { Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
 import type { Misbehaviour } from "./faults.ts";
+import { fetchState } from "./fetching.ts";
 import { Forgetful } from "./forgetful.ts";
 import { Links, RESEND_NS } from "./links.ts";
 import { type Actor, actorFor, allTwisted, kindsOf } from "./misbehaving.ts";
-import type { SimNode, SimState } from "./sim-node.ts";
+import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
 import { Tally } from "./tally.ts";
 import { strike } from "./weather.ts";
@@ -133,7 +133,7 @@ export class World {
   }
 
   submit(message: Uint8Array): void {
-    for (const node of this.nodes) node.submit(message);
+    for (const { application } of this.nodes) application.submit(message);
   }
 
   /** No new faults; nodes that are away come back, and the subnet is whole. */
@@ -171,13 +171,15 @@ export class World {
         if (this.#lives[event.node] !== event.life) return;
         this.checkers.executed(event.node, event.height, event.rootHash);
         this.#tell(event.node, { kind: "executed", height: event.height, rootHash: event.rootHash });
-        if (event.isWhole) {
-          const stateHash = sha256(event.rootHash);
-          this.#tell(event.node, { kind: "checkpointed", height: event.height, stateHash });
+        if (event.stateHash !== null) {
+          const { height, stateHash } = event;
+          if (this.isHonest(event.node)) this.checkers.whole(event.node, height, stateHash);
+          this.#tell(event.node, { kind: "checkpointed", height, stateHash });
         }
         return;
       case "fetch":
-        if (this.#lives[event.node] === event.life) this.#fetch(event);
+        if (this.#lives[event.node] === event.life && this.nodes[event.node]?.isUp === true)
+          this.#fetch(event);
         return;
       case "boot":
         if (!(this.nodes[event.node] as SimNode).isUp) this.#boot(event.node);
@@ -229,8 +231,8 @@ export class World {
   #tell(index: number, input?: Parameters<SimNode["step"]>[0]): void {
     const node = this.nodes[index] as SimNode;
     if (!node.isUp) return;
-    this.#follow(index, node.step({ kind: "time", now: this.#clock(index) }));
-    if (input !== undefined) this.#follow(index, node.step(input));
+    const now = this.#clock(index);
+    this.#follow(index, node.step(input ?? { kind: "time", now }, now));
     if (!node.isTorn) return;
     node.crash();
     this.tally.note("torn-write");
@@ -251,11 +253,13 @@ export class World {
       else if (effect.kind === "diverged") {
         node.distrust(effect.height);
         if (this.isHonest(index)) this.checkers.diverged(index, effect.height);
-      } else if (effect.kind === "certified" && this.isHonest(index)) {
-        const { height, content } = effect.certification;
+      } else if (effect.kind === "certified") {
+        const { height, content, signature } = effect.certification;
+        node.application.certified(height, signature);
+        if (!this.isHonest(index)) continue;
         this.checkers.certified(index, height, content);
         // Clients have their answers now.
-        for (const message of node.messagesAt(height)) this.checkers.acknowledged(message);
+        for (const message of node.application.messagesAt(height)) this.checkers.acknowledged(message);
       }
     }
     this.#planWake(index);
@@ -291,13 +295,13 @@ export class World {
       if (block.context.time > this.now + this.#options.faults.skewNs)
         this.checkers.report(`the block at ${height} is ahead of every clock`);
     }
-    const rootHash = node.execute(height, hash, tape.signature, payload.ingress);
     const life = this.#lives[node.index] as number;
     if (payload.summary !== undefined) this.summaries.set(height, decodeSummary(payload.summary));
     const { spares, config } = this.#options;
     const isWhole =
       spares === null ? height % config.rules.catchUpInterval === 0 : payload.summary !== undefined;
-    const executed = { kind: "executed", node: node.index, height, rootHash, isWhole, life } as const;
+    const result = node.application.execute(block, tape.signature, isWhole);
+    const executed = { kind: "executed", node: node.index, height, ...result, life } as const;
     const { executionNs, faults } = this.#options;
     const slowness = this.#links.isSlow(node.index) ? faults.slowNs : 0n;
     this.#queue.plan(this.now + executionNs + slowness, executed);
@@ -312,28 +316,16 @@ export class World {
 
   /** Asks the others in turn; what has not the package's hash is not taken. */
   #fetch(event: Extract<WorldEvent, { kind: "fetch" }>): void {
-    const { node: index, height, stateHash } = event;
+    const { node: index, height } = event;
     const node = this.nodes[index] as SimNode;
-    for (const other of this.nodes) {
-      const isCut = this.#links.holds(index, other.index) || this.#links.holds(other.index, index);
-      const state = other.isUp && !isCut ? other.stateAt(height) : null;
-      if (state === null || other === node) continue;
-      const told = this.#toldState(other.index, state);
-      if (!equalBytes(sha256(told.rootHash), stateHash)) continue;
-      node.adopt(told);
+    const isLiar = (each: number): boolean => this.#actors[each]?.isHonest !== true;
+    const lies = this.#options.faults.liesOnSync ? isLiar : (): boolean => false;
+    const providers = { nodes: this.nodes, links: this.#links, tally: this.tally, lies };
+    if (fetchState(providers, node, event)) {
       this.checkers.healed(index);
       this.syncs++;
       this.#tell(index, { kind: "synced", height });
-      return;
-    }
-    this.#queue.plan(this.now + FETCH_NS, event);
-  }
-
-  /** What a node says when it is asked for its state. */
-  #toldState(node: number, state: SimState): SimState {
-    if (!this.#options.faults.liesOnSync || this.#actors[node]?.isHonest === true) return state;
-    this.tally.note("lying-sync");
-    return { ...state, rootHash: sha256(state.rootHash) };
+    } else this.#queue.plan(this.now + FETCH_NS, event);
   }
 
   #publish(from: number, artifact: Artifact): void {
