@@ -134,6 +134,8 @@ export interface MessageOutcome {
   readonly profile?: FunctionProfile;
   /** Not yet in the canister's record; not there: committed, or nothing to commit. */
   readonly change?: MemoryChange;
+  /** Of an upgrade: pre_upgrade failed, and the new module was not looked at. */
+  readonly endedBefore?: true;
 }
 
 /** Pages by number: ascending, contents one after the other. */
@@ -214,6 +216,8 @@ export interface MessageRunner {
     context: MessageContext,
     commitWithin?: bigint,
   ): MessageOutcome;
+  /** Of an upgrade whose new module is refused: pre_upgrade of the old code, which leaves no trace; null where there is none. */
+  preUpgrade?(canister: RunnableCanister, context: MessageContext): MessageOutcome | null;
   /** Puts what an execution changed into the record, which is as it was when that began. */
   commit(canister: RunnableCanister, change: MemoryChange): void;
   /** inspect_message: never commits. */

@@ -8,7 +8,11 @@ import { IDL } from "@icp-sdk/core/candid";
 import { motokoFixture } from "@orrery/canisters/fixtures";
 import { section } from "../case.ts";
 import { rejected, replied } from "../checks.ts";
+import { decodeResult } from "../management.ts";
+import { ic0, op, setHook } from "../script.ts";
+import type { Outcome } from "../wire.ts";
 import type { Universal, World } from "../world.ts";
+import { INSTALL, UPGRADE } from "./installation-shared.testkit.ts";
 
 const upgrades = section("Abstract behaviour: upgrades");
 const install = section("Management: install_code");
@@ -45,6 +49,12 @@ function expectedOf(row: Row): Expected {
   // Enhanced programs tell before the upgrade where in the kept heap their data are.
   return before === "enhanced" && persistence === "keep" && !skip ? HELD : 0n;
 }
+
+const EOP = { "icp:private enhanced-orthogonal-persistence": "" };
+const KEEP = { upgrade: { wasm_memory_persistence: { keep: null } } };
+
+const uploading = ({ world, id }: Universal, wasm_module: Uint8Array, mode: object): Promise<Outcome> =>
+  world.manage("install_code", { mode, canister_id: id, wasm_module, arg: new Uint8Array() });
 
 const installAs = (world: World, canister: Universal, mode: unknown, kind: Kind) =>
   world.manage("install_code", {
@@ -117,3 +127,43 @@ for (const persistence of PERSISTENCE) {
     check,
   );
 }
+
+/** What is wrong with an upgrade besides its canister_pre_upgrade. */
+const WRONG: readonly (readonly [string, (canister: Universal) => Promise<Outcome>])[] = [
+  ["no module", (canister) => uploading(canister, Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 200), UPGRADE)],
+  ["a missing option", (canister) => canister.install(UPGRADE, { sections: EOP })],
+  ["an option that the new module does not allow", (canister) => canister.install(KEEP)],
+];
+upgrades.each(
+  "a trap in canister_pre_upgrade is told, whatever is wrong with the new module",
+  WRONG.map(([what, run]) => ({ what, run })),
+  async (world, { run }) => {
+    const canister = await world.fresh({ sections: EOP });
+    replied(await canister.update(setHook("pre_upgrade", op.unreachable), ic0.msg_reply));
+    rejected(await run(canister), { code: 5, error: "IC0502" });
+  },
+);
+upgrades("without canister_pre_upgrade a missing option is told of what is no module", async (world) => {
+  const canister = await world.fresh({ sections: EOP });
+  rejected(await uploading(canister, new Uint8Array(9), { upgrade: { skip_pre_upgrade: true } }), {
+    code: 5,
+    error: "IC0504",
+    text: "Missing upgrade option",
+  });
+});
+install("what is no module costs cycles by its length", async (world) => {
+  const canister = await world.fresh({ install: false });
+  const spent = async (): Promise<bigint> => {
+    const outcome = await world.manageQuery("canister_metrics", { canister_id: canister.id });
+    return decodeResult("canister_metrics", replied(outcome)).cycles_consumed["instructions"] ?? 0n;
+  };
+  const costs: bigint[] = [];
+  for (const bytes of [10_000, 20_000, 30_000]) {
+    const before = await spent();
+    rejected(await uploading(canister, new Uint8Array(bytes), INSTALL), { code: 5, error: "IC0505" });
+    costs.push((await spent()) - before);
+  }
+  const [first = 0n, second = 0n, third = 0n] = costs;
+  assert.equal(second - first, third - second);
+  assert.ok(second - first > 0n, `${costs}`);
+});

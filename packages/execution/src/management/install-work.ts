@@ -3,7 +3,7 @@
  * "install_code"). Pure data in, pure data out, so that it may happen on any thread and again; what it changes besides memories is
  * install.ts's to apply.
  */
-import { principalToText } from "@orrery/base";
+import { assert, principalToText } from "@orrery/base";
 import { type InstallWork, memoryUsageBytes, type SubnetInfo } from "@orrery/state";
 import type { FunctionProfile } from "@orrery/wasm";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
@@ -43,11 +43,10 @@ export function runInstallation(
   const { scene, work, commitWithin } = options;
   const installation: Installation = { subnet: scene.subnet, canister, work };
   const compiled = runner.compile(scene.upload);
-  if (!compiled.ok) return failed(work.extraInstructions, aboutCanister(canister.meta.id, compiled.error));
+  const refusal = refusalOf(installation, compiled);
+  if (refusal !== null) return refused(runner, installation, refusal, options.pace);
+  assert(compiled.ok, "what does not compile is refused");
   const before = work.extraInstructions + compiled.value.instructions;
-  const early =
-    persistenceProblem(installation, compiled.value) ?? tooExpensive(installation, compiled.value, before);
-  if (early !== null) return failed(before, early);
   let cyclesReserved = 0n;
   const outcome = runner.install(
     canister,
@@ -72,6 +71,8 @@ export function runInstallation(
     },
     commitWithin - before,
   );
+  // The replica compiles after pre_upgrade.
+  if (outcome.endedBefore === true) return { outcome, cleanup: null, compiled: null };
   return {
     outcome: {
       ...outcome,
@@ -89,8 +90,48 @@ function withCompilation(instructions: bigint, { stacks }: FunctionProfile): Fun
   return { stacks: [{ frames: ["(compilation)"], instructions }, ...stacks] };
 }
 
-function failed(instructions: bigint, error: UserError): JobResult {
-  const outcome = { error, instructions, effects: null, logs: [], heapPagesTouched: 0 };
+/** Why a new module is not taken, and the instructions that count besides those of pre_upgrade. */
+interface Refusal {
+  readonly error: UserError;
+  readonly instructions: bigint;
+}
+
+/** What can be said of the new module before it runs. */
+function refusalOf(
+  installation: Installation,
+  compiled: ReturnType<MessageRunner["compile"]>,
+): Refusal | null {
+  const { canister, work } = installation;
+  const assembled = work.extraInstructions;
+  const disagreement = persistenceProblem(installation, compiled.ok ? compiled.value : null);
+  if (disagreement !== null) return { error: disagreement, instructions: assembled };
+  if (!compiled.ok)
+    return { error: aboutCanister(canister.meta.id, compiled.error), instructions: assembled };
+  const instructions = assembled + compiled.value.instructions;
+  const error = tooExpensive(installation, compiled.value, instructions);
+  return error === null ? null : { error, instructions };
+}
+
+/** Of an upgrade, pre_upgrade runs first: its failure is what is told, and paid. */
+function refused(
+  runner: MessageRunner,
+  installation: Installation,
+  refusal: Refusal,
+  pace: Pace | undefined,
+): JobResult {
+  const { canister, work } = installation;
+  const context = { ...installContext(installation, work.prepaid.instructionLimit), ...paceAfter(pace, 0n) };
+  const runs = work.mode === "upgrade" && !work.skipPreUpgrade;
+  const before = (runs ? runner.preUpgrade?.(canister, context) : null) ?? null;
+  const nothing = { instructions: 0n, logs: [], effects: null, heapPagesTouched: 0 };
+  const outcome =
+    before?.endedBefore === true
+      ? before
+      : {
+          ...(before ?? nothing),
+          error: refusal.error,
+          instructions: (before?.instructions ?? 0n) + refusal.instructions,
+        };
   return { outcome, cleanup: null, compiled: null };
 }
 
@@ -113,9 +154,12 @@ function installContext({ subnet, work }: Installation, instructionLimit: bigint
   };
 }
 
-function persistenceProblem({ canister, work }: Installation, compiled: CompiledUpload): UserError | null {
+function persistenceProblem(
+  { canister, work }: Installation,
+  compiled: CompiledUpload | null,
+): UserError | null {
   if (work.mode !== "upgrade") return null;
-  return persistenceError(canister, compiled.module, work.persistence);
+  return persistenceError(canister, compiled?.module ?? null, work.persistence);
 }
 
 /** What the installation would take of the subnet and of the balance as it ended; at first with the sizes that are there. */

@@ -4,7 +4,8 @@
  */
 import { assert, err, ok, type Principal, principalKey, principalToText, type Result } from "@orrery/base";
 import type { CanisterState, InstallWork, Prepayment } from "@orrery/state";
-import { maxOf } from "../bigints.ts";
+import { COMPILE_INSTRUCTIONS_PER_OPERATOR } from "@orrery/wasm";
+import { maxOf, minOf } from "../bigints.ts";
 import { prepayExecution } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { CHUNK_BYTES_MAX } from "../limits.ts";
@@ -15,7 +16,7 @@ import { newOutbox } from "../messaging/outbox.ts";
 import { noModule } from "../messaging/reject.ts";
 import { applyEffects, payDebit, settle, type TurnEnv } from "../messaging/run-message.ts";
 import { clearLogs } from "../messaging/uninstall.ts";
-import { decodedBytes } from "../runner/modules.ts";
+import { decodedBytes, statedBytes } from "../runner/modules.ts";
 import { installDebitError, oweInstallation } from "../scheduler/debits.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
@@ -259,14 +260,15 @@ class InstallPartition implements Partition {
     if (result === null) {
       this.answer = { kind: "pending", instructions: outbox.instructions };
     } else {
-      const refused = result.outcome.instructions === this.#work.extraInstructions;
-      // Nobody pays for what is no module, but a round has room for few of them.
-      const looked = refused ? decodedBytes(this.#round.state.blobs.get(this.#work.blob) as Uint8Array) : 0;
+      const uploaded = isNoModule(result) ? this.#round.state.blobs.get(this.#work.blob) : null;
+      // What is paid for it tells nothing of the time that it took; a round has room for few of them.
+      const looked = uploaded === null ? 0 : decodedBytes(uploaded);
       const error = finishInstall(this.#round, env, {
         canister: this.#canister,
         work: this.#work,
         result,
         call: this.call,
+        price: uploaded === null ? result.outcome.instructions : refusedPrice(this.#work, result, uploaded),
       });
       this.answer =
         error === null
@@ -275,6 +277,18 @@ class InstallPartition implements Partition {
     }
     settleOutbox(this.#round, this.#canister, outbox);
   }
+}
+
+/** Whether the upload was refused before anything else was looked at. */
+function isNoModule({ outcome }: JobResult): boolean {
+  const code = outcome.error?.code;
+  return code === ErrorCode.CanisterInvalidWasm || code === ErrorCode.CanisterWasmEngineError;
+}
+
+/** Instructions that are paid where the upload is no module: as if each byte of it were an operator (replica). */
+function refusedPrice({ prepaid }: InstallWork, { outcome }: JobResult, uploaded: Uint8Array): bigint {
+  const compiling = COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(statedBytes(uploaded));
+  return minOf(outcome.instructions + compiling, prepaid.instructionLimit);
 }
 
 function turnEnv({ state, limits, index }: Round): TurnEnv {
@@ -312,9 +326,11 @@ function finishInstall(
     readonly work: InstallWork;
     readonly result: JobResult;
     readonly call: ManagementCall;
+    /** Instructions that are paid. */
+    readonly price: bigint;
   },
 ): UserError | null {
-  const { canister, work, result, call } = end;
+  const { canister, work, result, call, price } = end;
   const { outcome, compiled } = result;
   canister.running = null;
   if (outcome.effects !== null && work.mode === "reinstall") clearLogs(round, canister);
@@ -325,8 +341,8 @@ function finishInstall(
   } else {
     round.state.blobs.release(work.blob);
   }
-  charge(env, canister, { prepaid: work.prepaid, instructions: outcome.instructions });
-  oweInstallation(round, canister, outcome.instructions);
+  charge(env, canister, { prepaid: work.prepaid, instructions: price });
+  oweInstallation(round, canister, price);
   payDebit(env, canister, work.inductionDebit);
   if (outcome.effects !== null) return null;
   return (

@@ -35,19 +35,23 @@ import { shareWithTwin, type Twins } from "./twins.ts";
 /** Private custom section of modules whose heap outlives upgrades. */
 const PERSISTENCE_SECTION = "enhanced-orthogonal-persistence";
 
-export interface InstallTask {
+/** What pre_upgrade needs. */
+export interface UpgradeTask {
   readonly canister: RunnableCanister;
-  readonly request: InstallRequest;
   readonly context: MessageContext;
-  /** Null: commits whatever it takes. */
-  readonly commitWithin: bigint | null;
   readonly pages: PageReader;
-  readonly arena: () => PageArena;
   readonly pool: InstancePool;
   readonly modules: ModuleCache;
-  readonly twins: Twins;
   /** That runs first. */
   readonly form: Form;
+}
+
+export interface InstallTask extends UpgradeTask {
+  readonly request: InstallRequest;
+  /** Null: commits whatever it takes. */
+  readonly commitWithin: bigint | null;
+  readonly arena: () => PageArena;
+  readonly twins: Twins;
 }
 
 /** What the parts of an installation hand on. */
@@ -65,11 +69,11 @@ function declaresPersistence(module: InstalledModule): boolean {
 
 /**
  * The upgrade option `wasm_memory_persistence` against what the two modules declare (interface spec, "Install code"): null when
- * they agree, otherwise why not. Checked after pre_upgrade, so a failing pre_upgrade is reported first.
+ * they agree, otherwise why not. `next`: null where the upload is no module.
  */
 export function checkPersistence(
   current: InstalledModule,
-  next: InstalledModule,
+  next: InstalledModule | null,
   option: "keep" | "replace" | null,
 ): Failure | null {
   if (option === null && declaresPersistence(current)) {
@@ -80,7 +84,7 @@ export function checkPersistence(
       doc: "",
     };
   }
-  if (option === "keep" && !declaresPersistence(next)) {
+  if (option === "keep" && next !== null && !declaresPersistence(next)) {
     return {
       kind: "user_violation",
       text:
@@ -96,7 +100,7 @@ export function checkPersistence(
 /** The same as an error for the user. */
 export function persistenceError(
   canister: Pick<CanisterState, "meta">,
-  next: InstalledModule,
+  next: InstalledModule | null,
   option: "keep" | "replace" | null,
 ): UserError | null {
   const current = canister.meta.module;
@@ -108,16 +112,16 @@ function emptyOverlay(task: InstallTask): StableOverlay {
   return new StableOverlay({ table: null, reader: task.pages }, 0);
 }
 
-function currentOverlay({ canister, pages }: InstallTask): StableOverlay {
+function currentOverlay({ canister, pages }: UpgradeTask): StableOverlay {
   return new StableOverlay({ table: canister.memory.stable, reader: pages }, canister.meta.stablePages);
 }
 
 /** Runs pre_upgrade of the installed module; its memory comes back as a draft, the instance as it was. */
-function preUpgrade(task: InstallTask): { readonly result: RunResult; readonly draft: Draft | null } | null {
+function preUpgrade(task: UpgradeTask): { readonly result: RunResult; readonly draft: Draft | null } | null {
   const { canister, context, pool, modules } = task;
   const { module } = canister.meta;
   assert(module !== null, "an upgrade needs an installed module");
-  if (task.request.skipPreUpgrade || !module.exports.preUpgrade) return null;
+  if (!module.exports.preUpgrade) return null;
   const frame = (): MessageFrame =>
     new MessageFrame({
       mode: "pre_upgrade",
@@ -301,8 +305,23 @@ function takeChange(
   return change;
 }
 
+/** What pre_upgrade comes to where nothing can follow it; null where there is none. */
+export function runPreUpgrade(task: UpgradeTask): MessageOutcome | null {
+  const before = preUpgrade(task);
+  if (before === null) return null;
+  const { failure, frame, instructions, profile } = before.result;
+  if (failure !== null) return failedBefore(task, before.result, failure);
+  const told = { instructions, ...frame.logs.outcome(), ...profiled(profile) };
+  return { ...told, error: null, effects: null, heapPagesTouched: 0 };
+}
+
+function failedBefore(task: UpgradeTask, result: RunResult, failure: Failure): MessageOutcome {
+  const { instructions, profile, frame } = result;
+  return { ...failed(task, failure, { instructions, logs: frame.logs, profile }), endedBefore: true };
+}
+
 function failed(
-  task: InstallTask,
+  task: UpgradeTask,
   failure: Failure,
   progress: {
     readonly instructions: bigint;
@@ -329,13 +348,10 @@ export function runInstall(task: InstallTask): MessageOutcome {
   let progress: Progress = { instructions: 0n, frame: null, draft: null, profile: null };
   if (request.mode === "upgrade") {
     assert(canister.meta.module !== null, "an upgrade needs an installed module");
-    const before = preUpgrade(task);
+    const before = request.skipPreUpgrade ? null : preUpgrade(task);
     if (before !== null) {
       const { result, draft } = before;
-      if (result.failure !== null) {
-        const { instructions, profile } = result;
-        return failed(task, result.failure, { instructions, logs: result.frame.logs, profile });
-      }
+      if (result.failure !== null) return failedBefore(task, result, result.failure);
       progress = {
         instructions: result.instructions,
         frame: result.frame,

@@ -67,10 +67,15 @@ function statedSize(zipped: Uint8Array): number {
   return new DataView(zipped.buffer, zipped.byteOffset).getUint32(zipped.length - 4, true);
 }
 
+/** Bytes that an upload says it has once it is decoded, at least its own. */
+export function statedBytes(uploaded: Uint8Array): number {
+  const zipped = startsWith(uploaded, GZIP_MAGIC) && uploaded.length >= GZIP_BYTES_MIN;
+  return zipped ? Math.max(statedSize(uploaded), uploaded.length) : uploaded.length;
+}
+
 /** Bytes that are looked at to find out what an upload is; none of one that says it is larger than a module may be. */
 export function decodedBytes(uploaded: Uint8Array): number {
-  const zipped = startsWith(uploaded, GZIP_MAGIC) && uploaded.length >= GZIP_BYTES_MIN;
-  const size = zipped ? statedSize(uploaded) : uploaded.length;
+  const size = statedBytes(uploaded);
   return size > WASM_MODULE_BYTES_MAX ? 0 : size;
 }
 

@@ -27,7 +27,7 @@ import type {
 } from "../types.ts";
 import { type Plan, planEntry } from "./entry.ts";
 import type { CanisterImage, Draft } from "./image.ts";
-import { runInstall } from "./install.ts";
+import { runInstall, runPreUpgrade, type UpgradeTask } from "./install.ts";
 import { runInstalled } from "./installed-run.ts";
 import { heapPagesOf, InstancePool, LIVE_INSTANCES_MAX, type Live } from "./instances.ts";
 import { type Inflate, ModuleCache, type ModuleSource } from "./modules.ts";
@@ -164,17 +164,27 @@ export class WasmRunner implements MessageRunner {
     commitWithin?: bigint,
   ): MessageOutcome {
     return runInstall({
-      canister,
+      ...this.#upgradeTask(canister, context),
       request,
-      context,
       commitWithin: commitWithin ?? null,
-      pages: this.#pages,
       arena: () => this.#arena(),
+      twins: this.#twins,
+    });
+  }
+
+  preUpgrade(canister: RunnableCanister, context: MessageContext): MessageOutcome | null {
+    return runPreUpgrade(this.#upgradeTask(canister, context));
+  }
+
+  #upgradeTask(canister: RunnableCanister, context: MessageContext): UpgradeTask {
+    return {
+      canister,
+      context,
+      pages: this.#pages,
       pool: this.#pool,
       modules: this.#modules,
-      twins: this.#twins,
       form: this.#form(canister),
-    });
+    };
   }
 
   evict(canister: CanisterId): void {
