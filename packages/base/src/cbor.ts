@@ -5,8 +5,8 @@
  * that are not UTF-8, floats beside integers.
  */
 import { encode, rfc8949EncodeOptions, Token, Type } from "cborg";
-import { utf8Decode } from "./bytes.ts";
 import { OrreryError } from "./errors.ts";
+import { textAt } from "./short-text.ts";
 
 export type CborValue =
   | number
@@ -30,12 +30,6 @@ const SELF_DESCRIBE: Uint8Array = Uint8Array.of(0xd9, 0xd9, 0xf7);
 const BIGNUM_BYTES_MAX = 32;
 const TAG_BIGNUM = 2;
 const TAG_SELF_DESCRIBE = 55_799;
-/** Texts up to this length are tried as ASCII first: most map keys are shorter. */
-const ASCII_LENGTH_MAX = 32;
-/** Room for about a thousand texts: requests have some dozens of names. */
-const SEEN_TEXTS_BITS = 10;
-/** 2^32 over the golden ratio, which spreads hashes over the high bits. */
-const HASH_FACTOR = 0x9e3779b1;
 
 /** The bytes as a `Uint8Array` proper: a subclass of the host may have a `slice` that does not copy. */
 function plain(bytes: Uint8Array): Uint8Array {
@@ -78,40 +72,11 @@ function readLength(reader: Reader, info: number, bytesEach: number, what: strin
   return length as number;
 }
 
-/** The last short text of each hash: field and method names come again and again, and need not be built each time. */
-const seenTexts: string[] = Array<string>(1 << SEEN_TEXTS_BITS).fill("");
-
-/** Short text, null when it is not ASCII. */
-function readAscii(bytes: Uint8Array, start: number, end: number): string | null {
-  let hash = 0;
-  for (let i = start; i < end; i++) hash = (Math.imul(hash, 31) + (bytes[i] as number)) | 0;
-  const place = Math.imul(hash, HASH_FACTOR) >>> (32 - SEEN_TEXTS_BITS);
-  const seen = seenTexts[place] as string;
-  if (seen.length === end - start) {
-    let i = 0;
-    while (i < seen.length && seen.charCodeAt(i) === bytes[start + i]) i++;
-    if (i === seen.length) return seen;
-  }
-  let text = "";
-  for (let i = start; i < end; i++) {
-    const byte = bytes[i] as number;
-    if (byte >= 0x80) return null;
-    text += String.fromCharCode(byte);
-  }
-  seenTexts[place] = text;
-  return text;
-}
-
 function readText(reader: Reader, info: number): string {
   const length = readLength(reader, info, 1, "string");
   const start = reader.at;
   reader.at += length;
-  if (length <= ASCII_LENGTH_MAX) {
-    const text = readAscii(reader.bytes, start, reader.at);
-    if (text !== null) return text;
-  }
-  // A copy, since memory may be shared and text decoders refuse that.
-  const text = utf8Decode(reader.bytes.slice(start, reader.at));
+  const text = textAt(reader.bytes, start, reader.at);
   if (text === null) throw new Error("text is not UTF-8");
   return text;
 }

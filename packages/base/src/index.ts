@@ -9,4 +9,5 @@ export * from "./messages.ts";
 export * from "./principal.ts";
 export * from "./requests.ts";
 export * from "./responses.ts";
+export { textAt } from "./short-text.ts";
 export { timeToText } from "./time-text.ts";

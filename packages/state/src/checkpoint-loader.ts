@@ -38,20 +38,15 @@ export interface LoadedCheckpoint {
   readonly info: CheckpointInfo;
 }
 
-interface LoadingCanister {
-  record: Uint8Array;
-  readonly heap: PageTable;
-  readonly stable: PageTable;
-}
-
-/** What the files read so far add up to, still as bytes. */
+/** What the files read so far add up to. */
 interface Loading {
   readonly arena: PageArena;
   readonly pages: PagesLoader;
   system: Uint8Array | null;
   rootHash: Uint8Array | null;
   height: Height;
-  readonly canisters: Map<PrincipalKey, LoadingCanister>;
+  readonly canisters: CanisterMap;
+  readonly pool: RecordPool;
   readonly snapshots: Map<SnapshotKey, LoadingSnapshot>;
   readonly ingress: Map<string, Uint8Array>;
   readonly blobs: Map<BlobKey, Uint8Array>;
@@ -93,7 +88,8 @@ export function loadChain(disk: Disk, from: CheckpointChain, options: LoadOption
     system: null,
     rootHash: null,
     height: -1,
-    canisters: new Map(),
+    canisters: new CanisterMap(),
+    pool: new RecordPool(),
     snapshots: new Map(),
     ingress: new Map(),
     blobs: new Map(),
@@ -159,10 +155,12 @@ function applyFrame(name: string, reader: FrameReader, frame: Frame, loading: Lo
       return;
     case FrameKind.canister: {
       const { key, rest } = splitKey(name, payload);
-      const known = loading.canisters.get(key);
-      if (known !== undefined) known.record = rest.slice();
-      else
-        loading.canisters.set(key, { record: rest.slice(), heap: new PageTable(), stable: new PageTable() });
+      const known = loading.canisters.get(key)?.memory;
+      const memory = known ?? { heap: new PageTable(), stable: new PageTable() };
+      // At once: records of all canisters that wait as bytes take as much memory again, which the host does not get back.
+      const canister = decodingFrom(name, () => decodeCanister(rest, memory));
+      loading.pool.share(canister.meta);
+      loading.canisters.set(key, canister);
       return;
     }
     case FrameKind.canisterDeleted:
@@ -219,7 +217,8 @@ function applyFrame(name: string, reader: FrameReader, frame: Frame, loading: Lo
 function deleteCanister(loading: Loading, key: PrincipalKey): void {
   const canister = loading.canisters.get(key);
   if (canister === undefined) return;
-  for (const id of [...canister.heap.clear(), ...canister.stable.clear()]) loading.arena.retire(id);
+  const { heap, stable } = canister.memory;
+  for (const id of [...heap.clear(), ...stable.clear()]) loading.arena.retire(id);
   loading.canisters.delete(key);
 }
 
@@ -235,27 +234,22 @@ function memoryOf(
   loading: Loading,
 ): { readonly table: PageTable; readonly rest: Uint8Array } {
   const { key, rest } = splitKey(name, payload);
-  const canister = loading.canisters.get(key);
+  const memory = loading.canisters.get(key)?.memory;
   const snapshot = loading.snapshots.get(key);
   // Snapshot ids are longer than canister ids: no key is both.
-  const tables = snapshot?.tables ?? (canister === undefined ? [] : [canister.heap, canister.stable]);
+  const tables = snapshot?.tables ?? (memory === undefined ? [] : [memory.heap, memory.stable]);
   const table = tables[rest[0] ?? tables.length];
   if (table === undefined) throw corrupt(name, `pages of a memory that is not there (canister ${key})`);
   return { table, rest: rest.subarray(1) };
 }
 
 function assemble(name: string, loading: Loading, from: CheckpointChain): LoadedCheckpoint {
-  const { arena, system, rootHash } = loading;
+  const { arena, system, rootHash, canisters } = loading;
   if (system === null || rootHash === null) throw corrupt(name, "it is not complete");
-  const canisters = new CanisterMap();
   const ingressHistory = new Map<string, IngressEntry>();
   const references: BlobKey[] = [];
   const state = decodingFrom(name, (): ReplicatedState => {
-    const pool = new RecordPool();
-    for (const [key, { record, heap, stable }] of loading.canisters) {
-      const canister = decodeCanister(record, { heap, stable });
-      pool.share(canister.meta);
-      canisters.set(key, canister);
+    for (const canister of canisters.values()) {
       if (canister.meta.module !== null) references.push(canister.meta.module.blob);
       if (canister.running?.kind === "install") references.push(canister.running.blob);
       references.push(...canister.chunks.keys());

@@ -204,7 +204,7 @@ export interface LoadingSnapshot {
 
 interface LoadingTables {
   readonly arena: PageArena;
-  readonly canisters: ReadonlyMap<string, { readonly heap: PageTable; readonly stable: PageTable }>;
+  readonly canisters: ReadonlyMap<string, Pick<CanisterState, "memory">>;
   readonly snapshots: Map<SnapshotKey, LoadingSnapshot>;
 }
 
@@ -237,12 +237,12 @@ export function applySharedPages(
 ): void {
   const memory = payload[0] ?? MODULE_MEMORY;
   const table = loading.snapshots.get(key)?.tables[memory];
-  const canister = loading.canisters.get(ownerOf(key));
+  const owner = loading.canisters.get(ownerOf(key))?.memory;
   const runs = payload.slice(1);
-  if (table === undefined || canister === undefined || memory >= MODULE_MEMORY || runs.length % 12 !== 0)
+  if (table === undefined || owner === undefined || memory >= MODULE_MEMORY || runs.length % 12 !== 0)
     throw corrupt(name, `shared pages of a memory that is not there (snapshot ${key})`);
   const view = viewOf(runs);
-  const sources = [[canister.heap, canister.stable][memory], olderTable(loading, key, memory)];
+  const sources = [[owner.heap, owner.stable][memory], olderTable(loading, key, memory)];
   for (let at = 0; at < runs.length; at += 12) {
     const from = sources[view.getUint32(at, true)];
     const first = view.getUint32(at + 4, true);

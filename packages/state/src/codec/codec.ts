@@ -1,19 +1,18 @@
 /**
- * Building blocks of the durable encoding: a `Codec<T>` writes a value as CBOR and maps decoded CBOR strictly back. Records become
+ * Building blocks of the durable encoding: a `Codec<T>` writes a value as CBOR and reads it strictly back. Records become
  * maps with their field names, so the bytes are deterministic (RFC 8949 §4.2.1) and one value has one encoding. `record` asks for
  * a codec of every field of the type: a new field does not compile until its durable form is written. Whatever is not exactly
  * as encoded is `record_invalid`.
  */
-import { type CborValue, decodeCbor, equalBytes, OrreryError } from "@orrery/base";
+import { compareBytes, equalBytes } from "@orrery/base";
+import { CborReader, recordInvalid } from "./cbor-reader.ts";
 import { CborWriter, sortedKeys } from "./cbor-writer.ts";
 
 export interface Codec<T> {
   write(out: CborWriter, value: T): void;
-  decode(value: CborValue): T;
-}
-
-function invalid(expected: string): OrreryError {
-  return new OrreryError("record_invalid", `not a durable record of this version: expected ${expected}`);
+  read(from: CborReader): T;
+  /** As a field of a record it may be missing. */
+  readonly isOptional?: true;
 }
 
 /** Writers between uses. */
@@ -30,27 +29,18 @@ export function encodeWith<T>(codec: Codec<T>, value: T): Uint8Array {
   return encoded;
 }
 
-/** Strict: also refuses bytes that are not the one encoding of their value. */
+/** Strict: refuses bytes that are not the one encoding of their value. */
 export function decodeWith<T>(codec: Codec<T>, bytes: Uint8Array): T {
-  let value: T;
-  try {
-    value = codec.decode(decodeCbor(bytes));
-  } catch (cause) {
-    if (cause instanceof OrreryError && cause.code === "cbor_invalid")
-      throw invalid(`CBOR: ${cause.message}`);
-    throw cause;
-  }
-  if (!equalBytes(encodeWith(codec, value), bytes)) throw invalid("the deterministic encoding");
+  const reader = new CborReader(bytes);
+  const value = codec.read(reader);
+  if (!reader.isAtEnd) throw recordInvalid("its end");
   return value;
 }
 
+/** The decoded piece is a copy, which does not keep the whole file buffer alive. */
 export const bytes: Codec<Uint8Array> = {
   write: (out, value) => out.bytes(value),
-  decode(value) {
-    if (!(value instanceof Uint8Array)) throw invalid("a byte string");
-    // A copy: the decoded piece must not keep the whole file buffer alive.
-    return value.slice();
-  },
+  read: (from) => from.bytes(),
 };
 
 /** Bytes under a brand of the vocabulary (principals). */
@@ -60,33 +50,25 @@ export function branded<T extends Uint8Array>(): Codec<T> {
 
 export const text: Codec<string> = {
   write: (out, value) => out.text(value),
-  decode(value) {
-    if (typeof value !== "string") throw invalid("text");
-    return value;
-  },
+  read: (from) => from.text(),
 };
 
 export const bool: Codec<boolean> = {
   write: (out, value) => out.bool(value),
-  decode(value) {
-    if (typeof value !== "boolean") throw invalid("a boolean");
-    return value;
-  },
+  read: (from) => from.bool(),
 };
 
 /** A safe integer of either sign. */
 export const integer: Codec<number> = {
   write(out, value) {
-    if (!Number.isSafeInteger(value)) throw invalid(`a safe integer, not ${value}`);
+    if (!Number.isSafeInteger(value)) throw recordInvalid(`a safe integer, not ${value}`);
     out.integer(value);
   },
-  decode(value) {
-    if (typeof value !== "number" || !Number.isSafeInteger(value)) throw invalid("a safe integer");
-    return value;
-  },
+  read: (from) => from.integer(),
 };
 
 const U64_END: bigint = 1n << 64n;
+const BYTES_MAJOR = 2;
 
 /** An integer of any size and sign: CBOR's own below 2^64, otherwise sign byte (0 or 1) and big-endian magnitude. */
 export const bigInteger: Codec<bigint> = {
@@ -102,20 +84,21 @@ export const bigInteger: Codec<bigint> = {
     for (let i = 1; i < out.length; i++) out[i] = Number.parseInt(hex.slice(2 * i - 2, 2 * i), 16);
     writer.bytes(out);
   },
-  decode(value) {
-    if (typeof value === "bigint") return value;
-    if (typeof value === "number" && Number.isSafeInteger(value)) return BigInt(value);
-    if (!(value instanceof Uint8Array) || value.length < 2) throw invalid("an integer");
+  read(from) {
+    if (from.major !== BYTES_MAJOR) return from.unsigned();
+    const [sign, ...digits] = from.bytes();
     let n = 0n;
-    for (const b of value.subarray(1)) n = (n << 8n) | BigInt(b);
-    return value[0] === 0 ? n : -n;
+    for (const digit of digits) n = (n << 8n) | BigInt(digit);
+    const isShortest = digits[0] !== 0 && (sign === 1 ? n > 0n : sign === 0 && n >= U64_END);
+    if (!isShortest) throw recordInvalid("an integer in its shortest form");
+    return sign === 0 ? n : -n;
   },
 };
 
 export function nullable<T>(inner: Codec<T>): Codec<T | null> {
   return {
     write: (out, value) => (value === null ? out.null() : inner.write(out, value)),
-    decode: (value) => (value === null || value === undefined ? null : inner.decode(value)),
+    read: (from) => (from.takesNull() ? null : inner.read(from)),
   };
 }
 
@@ -125,7 +108,8 @@ export function optional<T>(inner: Codec<T>): Codec<T | undefined> {
     write: (out, value) => {
       if (value !== undefined) inner.write(out, value);
     },
-    decode: (value) => (value === undefined ? undefined : inner.decode(value)),
+    read: (from) => inner.read(from),
+    isOptional: true,
   };
 }
 
@@ -135,16 +119,12 @@ export function list<T>(inner: Codec<T>): Codec<T[]> {
       out.list(value.length);
       for (const item of value) inner.write(out, item);
     },
-    decode(value) {
-      if (!Array.isArray(value)) throw invalid("a list");
-      return (value as readonly CborValue[]).map((item) => inner.decode(item));
+    read(from) {
+      const items: T[] = [];
+      for (let left = from.list(); left > 0; left--) items.push(inner.read(from));
+      return items;
     },
   };
-}
-
-function fieldsOf(value: CborValue): ReadonlyMap<string, CborValue> {
-  if (!(value instanceof Map)) throw invalid("a map");
-  return value as ReadonlyMap<string, CborValue>;
 }
 
 type FieldCodecs<T> = { readonly [K in keyof T]-?: Codec<T[K]> };
@@ -156,6 +136,9 @@ export function record<T extends object>(fields: FieldCodecs<T>): Codec<T> {
     encoded,
     codec: codecs[key] as Codec<unknown>,
   }));
+  const needed = entries.filter(({ codec }) => codec.isOptional !== true).map(({ key }) => [key, null]);
+  // An object that got so many fields one by one would be kept as a hash table, of eight times the size.
+  const empty = JSON.parse(JSON.stringify(Object.fromEntries(needed))) as Record<string, unknown>;
   return {
     write(out, value) {
       const values = value as Readonly<Record<string, unknown>>;
@@ -168,15 +151,16 @@ export function record<T extends object>(fields: FieldCodecs<T>): Codec<T> {
         codec.write(out, values[key]);
       }
     },
-    decode(value) {
-      const map = fieldsOf(value);
-      const out: Record<string, unknown> = {};
-      for (const { key, codec } of entries) {
-        const field = codec.decode(map.get(key));
-        if (field !== undefined) out[key] = field;
+    read(from) {
+      let left = from.map();
+      const out: Record<string, unknown> = { ...empty };
+      for (const { key, encoded, codec } of entries) {
+        if (left > 0 && from.takes(encoded)) {
+          out[key] = codec.read(from);
+          left--;
+        } else if (codec.isOptional !== true) throw recordInvalid(`the field \`${key}\` in its place`);
       }
-      for (const name of map.keys())
-        if (!(name in fields)) throw invalid(`no field \`${name.slice(0, 40)}\``);
+      if (left > 0) throw recordInvalid("no other fields, each in its place");
       return out as T;
     },
   };
@@ -192,23 +176,41 @@ export function union<T extends { readonly kind: string }>(
   for (const [kind, fields] of Object.entries(variants)) {
     codecs.set(kind, record<object>({ kind: text, ...(fields as object) } as FieldCodecs<object>));
   }
-  const codecOf = (kind: CborValue): Codec<object> => {
-    const codec = typeof kind === "string" ? codecs.get(kind) : undefined;
-    if (codec === undefined) throw invalid(`one of the kinds ${[...codecs.keys()].join(", ")}`);
+  const codecOf = (kind: string | null): Codec<object> => {
+    const codec = kind === null ? undefined : codecs.get(kind);
+    if (codec === undefined) throw recordInvalid(`one of the kinds ${[...codecs.keys()].join(", ")}`);
     return codec;
   };
   return {
     write: (out, value) => codecOf(value.kind).write(out, value),
-    decode: (value) => codecOf(fieldsOf(value).get("kind")).decode(value) as T,
+    read: (from) => codecOf(kindAhead(from)).read(from) as T,
   };
+}
+
+const [KIND] = sortedKeys(["kind"]).map(({ encoded }) => encoded) as [Uint8Array];
+
+/** The kind of the union that comes next, which stays unread; null: it has none. */
+function kindAhead(from: CborReader): string | null {
+  const { at } = from;
+  let kind: string | null = null;
+  for (let left = from.map(); left > 0 && kind === null; left--) {
+    if (from.takes(KIND)) kind = from.text();
+    else {
+      from.skip();
+      from.skip();
+    }
+  }
+  from.goBack(at);
+  return kind;
 }
 
 export function literal<T extends string>(...allowed: readonly T[]): Codec<T> {
   return {
     write: (out, value) => out.text(value),
-    decode(value) {
-      if (!allowed.includes(value as T)) throw invalid(`one of ${allowed.join(", ")}`);
-      return value as T;
+    read(from) {
+      const value = from.text() as T;
+      if (!allowed.includes(value)) throw recordInvalid(`one of ${allowed.join(", ")}`);
+      return value;
     },
   };
 }
@@ -223,7 +225,19 @@ export function textMap<V>(inner: Codec<V>): Codec<Map<string, V>> {
         inner.write(out, value.get(key) as V);
       }
     },
-    decode: (value) => new Map([...fieldsOf(value)].map(([key, item]) => [key, inner.decode(item)])),
+    read(from) {
+      const map = new Map<string, V>();
+      let before: Uint8Array | null = null;
+      for (let left = from.map(); left > 0; left--) {
+        const { at } = from;
+        const key = from.text();
+        const encoded = from.since(at);
+        if (before !== null && compareBytes(before, encoded) >= 0) throw recordInvalid("keys in their order");
+        before = encoded;
+        map.set(key, inner.read(from));
+      }
+      return map;
+    },
   };
 }
 
@@ -236,6 +250,38 @@ export function numberedMap<V extends { readonly id: number }>(inner: Codec<V>):
         out,
         [...map.values()].sort((a, b) => a.id - b.id),
       ),
-    decode: (value) => new Map(values.decode(value).map((item) => [item.id, item])),
+    read(from) {
+      const items = values.read(from);
+      for (const [i, { id }] of items.entries()) {
+        if (i > 0 && (items[i - 1] as V).id >= id) throw recordInvalid("numbers in their order");
+      }
+      return new Map(items.map((item) => [item.id, item]));
+    },
+  };
+}
+
+/** Encodings that are remembered, and how long they may be. */
+const REMEMBERED_MAX = 64;
+const REMEMBERED_BYTES_MAX: number = 64 * 1024;
+
+/** What many records have alike and nobody changes in place: read once, and the same value for the same bytes. */
+export function remembered<T>(inner: Codec<T>): Codec<T> {
+  let seen: { readonly encoded: Uint8Array; readonly value: T }[] = [];
+  return {
+    write: (out, value) => inner.write(out, value),
+    read(from) {
+      const { at } = from;
+      from.skip();
+      const encoded = from.since(at);
+      const known = seen.find((one) => equalBytes(one.encoded, encoded));
+      if (known !== undefined) return known.value;
+      from.goBack(at);
+      const value = inner.read(from);
+      if (encoded.length <= REMEMBERED_BYTES_MAX) {
+        if (seen.length >= REMEMBERED_MAX) seen = [];
+        seen.push({ encoded: encoded.slice(), value });
+      }
+      return value;
+    },
   };
 }
