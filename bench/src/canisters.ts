@@ -9,10 +9,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { CertifiedView, takeSnapshot } from "@orrery/execution";
+import { CertifiedView } from "@orrery/execution";
 import { createFileDisk, inflateGzip, installFastHashes } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
 import { FLEET_MODULES, Fleet, fleetModules } from "./lib/fleet.ts";
+import { gathered } from "./lib/gathered.ts";
+import { percentile } from "./lib/load.ts";
 
 const CANISTERS = Number(process.argv[2] ?? 10_000);
 const ANSWERS = Number(process.argv[3] ?? 5_000);
@@ -48,8 +50,14 @@ const certification = { signature: new Uint8Array(48), delegation: null };
 function follow(fleet: Fleet): CertifiedView {
   const pages = new PageReader({ cold: new ColdPages(disk) });
   for (const slab of fleet.arena.slabs()) pages.addSlab(slab);
-  const snapshot = structuredClone(takeSnapshot(fleet.state));
-  return new CertifiedView({ snapshot, certification, pages, inflate: inflateGzip });
+  const { formed, partsMs, viewMs } = gathered(fleet.state);
+  const sorted = partsMs.toSorted((a, b) => a - b);
+  const sum = partsMs.reduce((all, ms) => all + ms, 0);
+  console.log(
+    `  a view begins: ${partsMs.length} parts of p50 ${percentile(sorted, 0.5).toFixed(1)}, p99 ${percentile(sorted, 0.99).toFixed(1)}, ` +
+      `at most ${(sorted.at(-1) ?? 0).toFixed(1)} ms of processor time, ${(sum / 1_000).toFixed(2)} s together; the view's ${(viewMs / 1_000).toFixed(2)} s`,
+  );
+  return new CertifiedView({ snapshot: formed, certification, pages, inflate: inflateGzip });
 }
 
 let fleet: Fleet | null = new Fleet(options);

@@ -9,10 +9,11 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { CertifiedView, takeSnapshot } from "@orrery/execution";
+import { CertifiedView } from "@orrery/execution";
 import { createFileDisk, inflateGzip, installFastHashes } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
 import { FLEET_MODULES, Fleet, type FleetModule, fleetModules } from "./lib/fleet.ts";
+import { gathered } from "./lib/gathered.ts";
 
 const CANISTERS = 660;
 const LIVE_INSTANCES = 12;
@@ -55,7 +56,7 @@ function follow(): CertifiedView {
   const pages = new PageReader({ cold: new ColdPages(disk) });
   for (const slab of fleet.arena.slabs()) pages.addSlab(slab);
   return new CertifiedView({
-    snapshot: structuredClone(takeSnapshot(fleet.state)),
+    snapshot: gathered(fleet.state).formed,
     certification: { signature: new Uint8Array(48), delegation: null },
     pages,
     inflate: inflateGzip,

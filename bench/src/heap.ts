@@ -13,7 +13,6 @@ import {
   createExecution,
   type Execution,
   installGenesis,
-  takeSnapshot,
   WasmRunner,
 } from "@orrery/execution";
 import { createFileDisk, inflateGzip, installFastHashes } from "@orrery/host";
@@ -28,6 +27,7 @@ import {
 import { createEngine } from "@orrery/wasm";
 import wabt from "wabt";
 import { Gate } from "./lib/gate.ts";
+import { gathered } from "./lib/gathered.ts";
 import { percentile } from "./lib/load.ts";
 import { soleSubnet } from "./lib/subnet.ts";
 import { threadMilliseconds } from "./lib/thread-clock.ts";
@@ -212,7 +212,7 @@ for (let i = 0; i < MESSAGES; i++)
   for (const subject of subjects) subject.messageMs.push(message(subject, nonce++));
 for (const subject of subjects) {
   subject.view = new CertifiedView({
-    snapshot: structuredClone(takeSnapshot(subject.state)),
+    snapshot: gathered(subject.state).formed,
     certification,
     pages: subject.arena,
     inflate: inflateGzip,
