@@ -2,14 +2,18 @@
  * `orrery simulate`: a simulated network's run and what became of it. One seed shows how often each fault took place; many seeds, each with some
  * of the faults, show how many ended how. Fails where a fault that was asked for never took place in a run long enough for it.
  */
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import {
   allFaults,
   drawnFaults,
   FAULT_NAMES,
+  Recorder,
   roundsToSee,
   type SimulationReport,
   simulate,
+  timelineToHtml,
   unfit,
 } from "@orrery/sim/simulate";
 import { type Io, jsonDocument, table } from "./io.ts";
@@ -84,7 +88,10 @@ function simulateOne(options: SimulateOptions, faults: readonly string[], io: Io
   const { seed, nodesPerSubnet, subnetCount, rounds, state, json } = options;
   const startedMs = performance.now();
   const say = progress(io);
+  const { timeline } = options;
+  const recorders = timeline === undefined ? [] : Array.from({ length: subnetCount }, () => new Recorder());
   const report = simulate({
+    recorders,
     seed,
     nodesPerSubnet,
     subnetCount,
@@ -95,6 +102,11 @@ function simulateOne(options: SimulateOptions, faults: readonly string[], io: Io
       say(phase === "faults" ? `${done} of ${rounds} rounds …` : `${done} rounds, recovering …`),
   });
   const speed = timesRealTime(report.seconds, startedMs);
+  const written =
+    timeline === undefined
+      ? null
+      : writeTimeline(resolve(io.cwd, timeline), { recorders, members: nodesPerSubnet }, report);
+  if (written !== null) io.err(io.style("dim", `Wrote ${written}.\n`));
   if (json === true) io.out(jsonDocument(documentOf(report, options, speed)));
   else io.out(textOf(report, options, { speed, io }));
   const missing = [...report.faults].flatMap(([name, times]) =>
@@ -107,6 +119,37 @@ function simulateOne(options: SimulateOptions, faults: readonly string[], io: Io
     );
   }
   return EXIT_CODES[report.verdict];
+}
+
+/** Its path. */
+function writeTimeline(
+  path: string,
+  { recorders, members }: { readonly recorders: readonly Recorder[]; readonly members: number },
+  report: SimulationReport,
+): string {
+  const { seed, verdict, rounds, seconds, faults, traceHash } = report;
+  const asked = [...faults].map(([name, times]) => `${name} ${times}`).join(", ");
+  const page = timelineToHtml(recorders, {
+    title: `Simulated rounds of seed ${seed}`,
+    facts: [
+      ["verdict", verdict],
+      ["rounds", `${rounds} in ${seconds} s of virtual time`],
+      ["faults", asked === "" ? "none" : asked],
+      ["trace hash", traceHash],
+    ],
+    faulty: report.faultyNodes,
+    members,
+  });
+  try {
+    writeFileSync(path, page);
+  } catch (cause) {
+    throw new OrreryError(
+      "file_unwritable",
+      `${path} cannot be written (${(cause as Error).message}); name another file`,
+      { cause },
+    );
+  }
+  return path;
 }
 
 function documentOf(

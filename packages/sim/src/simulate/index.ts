@@ -1,7 +1,10 @@
 /** Simulated networks as a command runs them: faults by name, a verdict. */
+
+export { Recorder } from "../subnet/recorder.ts";
 export { allFaults, drawnFaults, FAULT_NAMES, roundsToSee, unfit } from "./fault-list.ts";
 export {
   type SimulationOptions,
   type SimulationReport,
   simulate,
 } from "./simulate.ts";
+export { type TimelineOptions, timelineToHtml } from "./timeline.ts";

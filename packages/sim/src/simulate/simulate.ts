@@ -7,6 +7,7 @@ import { concatBytes, fromHex, toHex, u64be } from "@orrery/base";
 import { faultsOf } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { seededRandom } from "../random.ts";
+import type { Recorder } from "../subnet/recorder.ts";
 import { heal, simulatedSubnetId, worldFor } from "../subnet/run.ts";
 import type { World } from "../subnet/world.ts";
 import { CanisterNetwork } from "./canister-network.ts";
@@ -32,6 +33,8 @@ export interface SimulationOptions {
   readonly rounds: number;
   /** What nodes execute: canisters that count and call each other across subnets, or a chain of hashes that stands for that. */
   readonly state: "canisters" | "hashes";
+  /** Of each subnet, in their order: watch. */
+  readonly recorders?: readonly Recorder[];
   /** Called every virtual second. */
   readonly onProgress?: (progress: SimulationProgress) => void;
 }
@@ -53,6 +56,8 @@ export interface SimulationReport {
   readonly violations: readonly string[];
   /** How often each fault that was asked for took place. */
   readonly faults: ReadonlyMap<string, number>;
+  /** Nodes of each subnet, at the lowest places, that misbehave. */
+  readonly faultyNodes: number;
   /** Intervals of consensus that began, of the subnet with the fewest. */
   readonly intervals: number;
   /** States that nodes fetched from others. */
@@ -75,6 +80,7 @@ interface Subnet {
 
 function subnetOf(options: SimulationOptions, network: CanisterNetwork | null, place: number): Subnet {
   const { seed, nodesPerSubnet: nodes, faults } = options;
+  const recorder = options.recorders?.[place];
   const random = seededRandom(seed, 3, place);
   const own = place === 0 ? seed : random.below(2 ** 32);
   const world = worldFor({
@@ -88,6 +94,7 @@ function subnetOf(options: SimulationOptions, network: CanisterNetwork | null, p
     // Room for the dealings that both sets of keys take, one a block.
     catchUpInterval: 3 * faultsOf(nodes) + 8 + random.below(8),
     faults: planOf(faults, nodes, own),
+    ...(recorder === undefined ? {} : { recorder }),
   });
   network?.add(world);
   let sent = 0;
@@ -164,6 +171,7 @@ export function simulate(options: SimulationOptions): SimulationReport {
     traceHash: toHex(sha256(concatBytes(...worlds.map(({ trace }) => fromHex(trace.hash))))),
     violations,
     faults: new Map(faults.map((name) => [name, sum(worlds, (world) => timesOf(world, name))])),
+    faultyNodes: planOf(faults, options.nodesPerSubnet, seed).byzantine.length,
     intervals: Math.min(...worlds.map(({ summaries }) => summaries.size)),
     syncs: sum(worlds, ({ syncs }) => syncs),
     events: sum(worlds, ({ events }) => events),

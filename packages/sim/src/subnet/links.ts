@@ -66,6 +66,13 @@ export class Links {
     return this.#slow.has(node);
   }
 
+  /** Whether it is on the side that a partition was drawn for; of a partition one way, the words of those do not come. Null for all others. */
+  cutOff(node: number): "both" | "muted" | null {
+    const cut = this.#cut;
+    if (cut === null || !cut.side.has(node)) return null;
+    return cut.isOneWay ? "muted" : "both";
+  }
+
   /** Whether what `from` sends does not come. */
   holds(from: number, to: number): boolean {
     const cut = this.#cut;

@@ -7,6 +7,7 @@ import { sha256 } from "@orrery/crypto";
 import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
 import { HashApplication } from "./hash-application.ts";
+import type { Recorder } from "./recorder.ts";
 import { World } from "./world.ts";
 import type { KeySource } from "./world-nodes.ts";
 
@@ -39,6 +40,8 @@ export interface SubnetRun {
   readonly faults: FaultPlan;
   /** Of a network of several subnets. */
   readonly subnetId?: SubnetId;
+  /** Watches. */
+  readonly recorder?: Recorder;
   /** Ideal keys (simulated) when left out. */
   readonly keys?: KeySource;
   /** Of a node, by its index; chains of hashes (simulated) when left out. */
@@ -100,6 +103,7 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     application: run.application ?? ((): Application => new HashApplication(0, new Uint8Array(32))),
     faults,
     ...(keys === undefined ? {} : { keys }),
+    ...(run.recorder === undefined ? {} : { recorder: run.recorder }),
   });
 }
 

@@ -15,6 +15,7 @@ import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
 import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
+import type { Recorder } from "./recorder.ts";
 import { SimNode } from "./sim-node.ts";
 import { nodeIdOf, type SimRegistry } from "./sim-registry.ts";
 
@@ -31,6 +32,7 @@ export interface WorldOptions {
   /** From a block's delivery to its state. */
   readonly executionNs: bigint;
   readonly faults: FaultPlan;
+  readonly recorder?: Recorder;
   /** Where keys come from; ideal ones (simulated) when left out. */
   readonly keys?: KeySource;
 }

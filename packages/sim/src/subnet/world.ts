@@ -154,6 +154,11 @@ export class World {
       this.events++;
       this.trace.note(this.now, event);
       this.#happen(event);
+      this.#options.recorder?.look(this.now, {
+        nodes: this.nodes,
+        links: this.#links,
+        twisted: this.twisted,
+      });
     }
     this.now = until;
   }
@@ -244,6 +249,7 @@ export class World {
 
   #follow(index: number, effects: readonly MemberEffect[]): void {
     const node = this.nodes[index] as SimNode;
+    this.#options.recorder?.effects(this.now, index, effects);
     this.#watch(node, effects);
     for (const effect of effects) {
       if (effect.kind === "publish") this.#publish(index, effect.artifact);
