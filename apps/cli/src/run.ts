@@ -83,6 +83,16 @@ const nodesPerSubnet = (): Option =>
     "--nodes-per-subnet <count>",
     "nodes that agree on the blocks of each subnet, each in a process of its own, for a new network (default: 1)",
   ).argParser(parseNodes);
+const subnets = (): readonly Option[] => [
+  new Option(
+    "--subnet <kind>",
+    "kind of a subnet beside the root, for a new network; repeat it for more (default: application)",
+  ).argParser(parseSubnetKind),
+  new Option(
+    "--subnet-admin <principal>",
+    "administrator of the subnets of the kind cloud_engine; repeat it for more",
+  ).argParser(parseSubnetAdmin),
+];
 const catchUpInterval = (): Option =>
   new Option(
     "--catch-up-interval <heights>",
@@ -105,25 +115,15 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .exitOverride()
     .configureOutput({ writeOut: io.out, writeErr: (text) => io.err(io.style("red", text)) })
     .showHelpAfterError("(orrery --help lists commands and options)");
-  program
+  const start = program
     .command("start")
     .description("start a network and keep it running; with -d in the background")
     .addOption(stateDir())
     .addOption(port())
     .addOption(bind())
-    .option("--clean", "discard the network in the state directory and begin a new one")
-    .addOption(
-      new Option(
-        "--subnet <kind>",
-        "kind of a subnet beside the root, for a new network; repeat it for more (default: application)",
-      ).argParser(parseSubnetKind),
-    )
-    .addOption(
-      new Option(
-        "--subnet-admin <principal>",
-        "administrator of the subnets of the kind cloud_engine; repeat it for more",
-      ).argParser(parseSubnetAdmin),
-    )
+    .option("--clean", "discard the network in the state directory and begin a new one");
+  for (const option of subnets()) start.addOption(option);
+  start
     .addOption(nodesPerSubnet())
     .addOption(catchUpInterval())
     .addOption(keepRounds())
@@ -152,7 +152,8 @@ function createProgram(io: Io, done: (code: number) => void): Command {
     .addOption(new Option("-f, --follow", "print what is added until interrupted").conflicts("json"))
     .addOption(json())
     .action(async (options: LogsOptions) => done(await (await import("./logs.ts")).logs(options, io)));
-  addNodeCommands(program, { stateDir, port, bind, keepRounds, parseCount }, io, done);
+  const nodeOptions = { stateDir, port, bind, keepRounds, json, subnets, catchUpInterval };
+  addNodeCommands(program, { ...nodeOptions, nodes: parseNodes, parseCount }, io, done);
   addProjectCommands(program, io, done);
   addTraceCommand(program, io, done);
   addProfileCommand(program, io, done);

@@ -17,12 +17,20 @@ const NODE_DIRECTORY = "node-";
 const NODE_NAME = /^node-\d+$/;
 /** Of a node that has keys of its own: what all of them follow from. Readable by its owner only. */
 export const NODE_KEY_FILE = "node.key";
+/** Of a node of several that has run: whether it ever lost its disk. */
+export const NODE_LIFE_FILE = "node.life";
 /** What the command line keeps beside them. */
 export const NODE_FILE = "node.json";
 export const LOG_FILE = "node.log";
-const COMPANIONS: ReadonlySet<string> = new Set([LOCK_FILE, LOG_FILE, NODE_FILE, NODE_KEY_FILE]);
+const COMPANIONS: ReadonlySet<string> = new Set([
+  LOCK_FILE,
+  LOG_FILE,
+  NODE_FILE,
+  NODE_KEY_FILE,
+  NODE_LIFE_FILE,
+]);
 /** What a crash left of a file that was written whole. */
-const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json)\.\d+\.tmp$/;
+const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json|node\.key)\.\d+\.tmp$/;
 
 /** Where a subnet of the network in a state directory keeps its store. */
 export function storeDirectory(stateDirectory: string, subnet: number): string {
@@ -32,6 +40,14 @@ export function storeDirectory(stateDirectory: string, subnet: number): string {
 /** The state directory of one node of a network of several. */
 export function nodeDirectory(networkDirectory: string, place: number): string {
   return join(networkDirectory, `${NODE_DIRECTORY}${place}`);
+}
+
+/** Places of the nodes of a network that have a directory here. */
+export function nodePlaces(networkDirectory: string): readonly number[] {
+  return readdirSync(networkDirectory)
+    .filter((name) => NODE_NAME.test(name))
+    .map((name) => Number(name.slice(NODE_DIRECTORY.length)))
+    .sort((a, b) => a - b);
 }
 
 export interface DirectoryContent {

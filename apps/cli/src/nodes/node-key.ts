@@ -21,13 +21,17 @@ export function readNodeSeed(directory: string): Uint8Array | null {
   return fromHex(text);
 }
 
+export function newNodeSeed(rng: Rng): Uint8Array {
+  return rng.bytes(NODE_SEED_BYTES);
+}
+
 /** Of the node at a place of the network, made once. */
 export function nodeSeed(network: string, place: number, rng: Rng): Uint8Array {
   const directory = nodeDirectory(network, place);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const known = readNodeSeed(directory);
   if (known !== null) return known;
-  const seed = rng.bytes(NODE_SEED_BYTES);
+  const seed = newNodeSeed(rng);
   writeWhole(join(directory, NODE_KEY_FILE), `${toHex(seed)}\n`);
   return seed;
 }

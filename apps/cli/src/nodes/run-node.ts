@@ -4,14 +4,16 @@
  */
 import { mkdirSync } from "node:fs";
 import { OrreryError } from "@orrery/base";
-import { directoryContent, NODE_KEY_FILE, nodeDirectory } from "@orrery/host/directory-content";
+import { directoryContent, NODE_KEY_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
 import type { Io } from "../io.ts";
 import { openLogFile } from "../log-file.ts";
 import { runNodeProcess } from "../node-process.ts";
 import { describeNetwork } from "../start.ts";
-import { type NetworkInfo, resolveStateDir } from "../state-files.ts";
-import { hasNetworkPlan, readNetworkPlan } from "./network-directory.ts";
+import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo } from "../state-files.ts";
+import type { PeerAddress } from "./ceremony-files.ts";
+import { hasNetworkPlan, type NetworkPlan, readNetworkPlan } from "./network-directory.ts";
 import { readNodeSeed } from "./node-key.ts";
+import { lostSince } from "./node-life.ts";
 
 export interface RunNodeOptions {
   /** Of the network. */
@@ -20,6 +22,8 @@ export interface RunNodeOptions {
   readonly bind: string;
   /** What clients call the network's port in front. */
   readonly host?: string;
+  /** Where to listen for the other nodes, if not where they call this one. */
+  readonly peerBind?: PeerAddress;
   /** Rounds that can run again, at least. */
   readonly keepRounds?: number;
 }
@@ -60,26 +64,55 @@ async function ownSeed(stateDir: string, place: number, genesis: Uint8Array): Pr
   return seed;
 }
 
-export async function runNode(place: number, options: RunNodeOptions, io: Io): Promise<number> {
-  const network = resolveStateDir(io.cwd, options.stateDir);
+/** The network in a directory, and which of its nodes is meant: the only one that is there, where none is named. */
+function planAndPlace(network: string, named: number | undefined): NetworkPlan & { readonly place: number } {
   if (!hasNetworkPlan(network)) {
     throw new OrreryError(
       "network_plan_missing",
-      `${network} holds no network of several nodes; begin one with "orrery start --nodes-per-subnet 4"`,
+      `${network} holds no network of several nodes; begin one with "orrery start --nodes-per-subnet 4", or with others by "orrery node init"`,
     );
   }
-  const { genesis, addresses } = readNetworkPlan(network);
-  if (place >= addresses.length) {
+  const plan = readNetworkPlan(network);
+  const last = plan.addresses.length - 1;
+  const there = nodePlaces(network);
+  const place = named ?? (there.length === 1 ? there[0] : undefined);
+  if (place === undefined)
+    throw new OrreryError("node_unknown", `${network} has several nodes: name one, 0 to ${last}`);
+  if (place > last)
     throw new OrreryError(
       "node_unknown",
-      `the network in ${network} has nodes 0 to ${addresses.length - 1}, and no node ${place}`,
+      `the network in ${network} has nodes 0 to ${last}, and no node ${place}`,
     );
-  }
+  return { ...plan, place };
+}
+
+/** Where the node that is meant keeps its state. */
+export function soleNodeDirectory(network: string, named: number | undefined): string {
+  return nodeDirectory(network, planAndPlace(network, named).place);
+}
+
+/** Others know this node's address; it listens where it is told. */
+function listening(
+  addresses: NetworkPlan["addresses"],
+  place: number,
+  bind: PeerAddress | undefined,
+): NetworkPlan["addresses"] {
+  return bind === undefined ? addresses : addresses.with(place, bind);
+}
+
+export async function runNode(named: number | undefined, options: RunNodeOptions, io: Io): Promise<number> {
+  const network = resolveStateDir(io.cwd, options.stateDir);
+  const { genesis, addresses, place } = planAndPlace(network, named);
   const stateDir = nodeDirectory(network, place);
+  // A process that another one started is described by that one.
+  const alone = process.send === undefined;
+  let described = false;
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const log = openLogFile(stateDir);
   try {
     const seed = await ownSeed(stateDir, place, genesis);
+    const { systemClock } = await import("@orrery/host");
+    const lostAt = lostSince(stateDir, systemClock.now());
     await runNodeProcess({
       ending: parentGone(),
       node: {
@@ -88,7 +121,13 @@ export async function runNode(place: number, options: RunNodeOptions, io: Io): P
         bind: options.bind,
         clean: false,
         ...(options.host === undefined ? {} : { hosts: [options.host] }),
-        member: { self: place, genesis, addresses, ...(seed === null ? {} : { seed }) },
+        member: {
+          self: place,
+          genesis,
+          addresses: listening(addresses, place, options.peerBind),
+          ...(seed === null ? {} : { seed }),
+          ...(lostAt === null ? {} : { lostAt }),
+        },
         ...(options.keepRounds === undefined ? {} : { durability: { keepRounds: options.keepRounds } }),
       },
       level: "info",
@@ -96,7 +135,13 @@ export async function runNode(place: number, options: RunNodeOptions, io: Io): P
         log?.write(line);
         io.err(line);
       },
-      ready: (handle) => report({ kind: "ready", info: describeNetwork(handle) }),
+      ready(handle) {
+        const info = describeNetwork(handle);
+        if (!alone) return report({ kind: "ready", info });
+        described = true;
+        writeNetworkInfo(stateDir, info);
+        io.out(`${io.style("green", `Node ${place} is running.`, "out")} API: ${info.api_url}\n`);
+      },
       stopping: () => {},
     });
     return 0;
@@ -106,6 +151,7 @@ export async function runNode(place: number, options: RunNodeOptions, io: Io): P
     await report({ kind: "failed", code, message });
     throw error;
   } finally {
+    if (described) removeNetworkInfo(stateDir);
     log?.close();
   }
 }
