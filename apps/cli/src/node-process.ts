@@ -36,9 +36,25 @@ export function stopSignal(): Promise<void> {
   });
 }
 
-/** Resolves when the node has stopped after a signal; rejects with what ended it otherwise. */
+/**
+ * Resolves when the node has stopped after a signal; rejects with what ended it otherwise. A node that has fetched the state of others starts
+ * again with it, under the port that it had.
+ */
 export async function runNodeProcess(options: NodeProcessOptions): Promise<void> {
   const stopping = Promise.race([stopSignal(), ...(options.ending === undefined ? [] : [options.ending])]);
+  for (let node = options.node; ; ) {
+    const port = await runOnce({ ...options, node }, stopping);
+    if (port === null) return;
+    node = { ...node, port, clean: false };
+  }
+}
+
+function isStateFetched(error: unknown): boolean {
+  return error instanceof OrreryError && error.code === "state_fetched";
+}
+
+/** Null after a signal; the port of a node that is to start again. */
+async function runOnce(options: NodeProcessOptions, stopping: Promise<void>): Promise<number | null> {
   const [{ startNode }, { createStreamLogger, systemClock, systemRng }] = await Promise.all([
     import("@orrery/node"),
     import("@orrery/host"),
@@ -60,15 +76,25 @@ export async function runNodeProcess(options: NodeProcessOptions): Promise<void>
     rng: systemRng,
     onFatal: (error) => fatal.reject(error),
   });
-  const handle = await Promise.race([started, fatal.promise, interrupted]);
+  // One that fails while it starts has left nothing running.
+  const failed = started.then(() => fatal.promise);
+  let handle: NodeHandle;
   try {
-    await Promise.race([options.ready(handle), fatal.promise, interrupted]);
+    handle = await Promise.race([started, interrupted]);
   } catch (error) {
-    await Promise.race([handle.stop(), fatal.promise]);
+    if (isStateFetched(error)) return options.node.port;
     throw error;
   }
-  await Promise.race([stopping, fatal.promise]);
+  try {
+    await Promise.race([options.ready(handle), failed, interrupted]);
+    await Promise.race([stopping, failed]);
+  } catch (error) {
+    await handle.stop().catch(() => {});
+    if (isStateFetched(error)) return handle.port;
+    throw error;
+  }
   options.stopping();
   // A thread that fails now will not answer the others; the process ends with what is durable.
   await Promise.race([handle.stop(), fatal.promise]);
+  return null;
 }

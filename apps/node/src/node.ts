@@ -4,7 +4,7 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import { type Clock, type Logger, OrreryError, type Principal, type Rng, toHex } from "@orrery/base";
+import { type Clock, type Logger, OrreryError, type Principal, type Rng, type TimeNs, toHex } from "@orrery/base";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
@@ -65,6 +65,8 @@ export interface MemberOptions {
   readonly seed?: Uint8Array;
   /** Where the nodes listen for each other, by place. */
   readonly addresses: readonly PeerAddress[];
+  /** When it turned out that the node had lost its disk: it signs nothing for a while. */
+  readonly lostAt?: TimeNs;
 }
 
 export interface NodeStatus {
@@ -158,6 +160,7 @@ function serviceOptions(
   return {
     self: options.member?.self ?? 0,
     nodeSeed: options.member?.seed ?? null,
+    lostAt: options.member?.lostAt ?? null,
     clock: options.clock,
     rng: options.rng,
     logger: options.logger,
@@ -174,10 +177,11 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
   const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean });
   let server: HttpServer | null = null;
   let threads: Threads | null = null;
+  let service: Service | null = null;
+  let rounds: readonly Rounds[] = [];
   try {
     const fatal = createFatal(options);
     const outcalls = adapterOf(options);
-    let rounds: readonly Rounds[] = [];
     // Requests that come before the node can answer wait for it. The port is taken before anything is written, so that a taken
     // one leaves the directory as it was.
     const front = await openFront(options);
@@ -209,7 +213,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     );
     const genesis = decodeGenesis(opened.genesis);
     requireSame(genesis, options);
-    const service = loaded.createService({
+    service = loaded.createService({
       bls: loaded.bls,
       curve: loaded.curve,
       genesis,
@@ -220,6 +224,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const joined = {
       storage: threads.storage,
       execution: threads.execution,
+      state: threads.state,
       views: createViews({ threads, options, onFailure: fatal.raise }),
     };
     const started = await fatal.unless(startExecution(joined, opened));
@@ -235,6 +240,8 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     await fatal.unless(begun.ready);
     return handle({ options, directory, server, threads, rounds, service, outcalls, fatal });
   } catch (error) {
+    for (const each of rounds) each.stop();
+    await service?.disconnect();
     await server?.close();
     await threads?.terminate();
     directory.lock.release();

@@ -24,6 +24,7 @@ import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
 import type { ExecutionReport, ExecutionStarted, RecoveredArtifact, ViewCall } from "./protocol.ts";
+import type { StateCall } from "./state/state-calls.ts";
 import { createRest } from "./rest.ts";
 import { RoundDriver } from "./round-driver.ts";
 import { Watchers } from "./watchers.ts";
@@ -49,6 +50,8 @@ export interface SubnetThreads {
   purge(below: Height): void;
   /** Of the block log, from a height on down, for a peer; none when the first is not there. */
   blocks(from: Height): Promise<readonly Uint8Array[]>;
+  /** Whole states, for peers and from them. */
+  state<T>(call: StateCall): Promise<T>;
   view<T>(call: ViewCall): Promise<T>;
   /** Calls to the view thread under way, of all subnets. */
   viewCalls(): number;

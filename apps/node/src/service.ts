@@ -10,6 +10,7 @@ import {
   type Logger,
   type PrincipalKey,
   type Rng,
+  type TimeNs,
 } from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
@@ -82,6 +83,8 @@ export interface ServiceOptions {
   readonly genesis: Genesis;
   /** Place of this node in subnets of several. */
   readonly self: number;
+  /** When it turned out that what it had signed is lost; null: it is not. */
+  readonly lostAt: TimeNs | null;
   /** Of this node, where it has keys of its own. */
   readonly nodeSeed: Uint8Array | null;
   readonly clock: Clock;
@@ -200,6 +203,7 @@ export function createService(options: ServiceOptions): Service {
       genesis,
       subnets,
       self,
+      lostAt: options.lostAt,
       bls,
       curve,
       nodeSeed,

@@ -29,7 +29,7 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeLimits } from "@orrery/execution/node";
 import { createFileDisk } from "@orrery/host";
 import { createWorkerExecutor, type WorkerExecutor } from "@orrery/host/pool";
-import { type CheckpointInfo, fullStateHash, type Outcall, type TreeChange } from "@orrery/state";
+import { type CheckpointInfo, type Outcall, StateDescriber, stateHash, type TreeChange } from "@orrery/state";
 import { type Genesis, isReplicated } from "./genesis.ts";
 import { LongWatch, type Readiness } from "./long-watch.ts";
 import type {
@@ -111,6 +111,8 @@ export class SubnetExecution {
   readonly #tip: Tip;
   /** Null where several nodes sign. */
   readonly #signer: ThresholdSigner | null;
+  /** Of the whole state, for catch-up packages; null where nobody makes them. */
+  readonly #describer: StateDescriber | null;
   #executor: WorkerExecutor | null = null;
   /** The views that follow this subnet: what they have been told of, and what they show. */
   readonly #views = new Map<ViewIndex, FollowingView>();
@@ -154,6 +156,7 @@ export class SubnetExecution {
         return this.#executor;
       },
     });
+    this.#describer = isReplicated(local) ? new StateDescriber(this.#tip.arena) : null;
   }
 
   /** Replays the blocks after the checkpoint. */
@@ -165,7 +168,7 @@ export class SubnetExecution {
     for (const { bytes } of records) {
       const finalized = decodeFinalizedBlock(bytes);
       replay(chain, finalized);
-      const result = this.#tip.apply(batchOf(finalized));
+      const result = this.#apply(batchOf(finalized));
       // Nobody watches before the first round: it waits for what it grants.
       wake = wakeOf(result, "ready");
       // Up to the newest package nobody asks for the hash of a whole state again.
@@ -224,7 +227,7 @@ export class SubnetExecution {
 
   execute(batch: Batch): RoundReport {
     const startedAt = performance.now();
-    const result = this.#tip.apply(batch);
+    const result = this.#apply(batch);
     const { subnet } = this.#options;
     const { height, rootHash } = result;
     const signature = this.#certify(rootHash);
@@ -245,14 +248,19 @@ export class SubnetExecution {
     };
   }
 
+  #apply(batch: Batch): BatchResult {
+    const result = this.#tip.apply(batch);
+    this.#describer?.absorb(result.delta);
+    return result;
+  }
+
   /** What the nodes of a subnet of several certify together. */
   #outcome({ height, rootHash }: BatchResult): RoundReport["outcome"] {
-    if (!isReplicated(this.#options.local)) return null;
-    const { state, arena } = this.#tip;
+    if (this.#describer === null) return null;
     return {
       rootHash,
       stateHash: isCatchUpHeight(height, this.#options.genesis.catchUpInterval)
-        ? fullStateHash(state, arena)
+        ? stateHash(this.#tip.state, this.#describer)
         : null,
     };
   }

@@ -14,6 +14,7 @@ import {
   ColdPages,
   type Disk,
   type LogRecord,
+  openAdopting,
   openStore,
   PageReader,
   type Store,
@@ -202,15 +203,18 @@ export interface OpenedStores {
 export function openStores(options: OpenOptions): OpenedStores {
   const { stateDirectory, freshGenesis, salt, segmentBytes, keepRounds } = options;
   const diskOf = (subnet: SubnetIndex): Disk => createFileDisk(makeStoreDirectory(stateDirectory, subnet));
+  // A state that was fetched from others is put in place here.
   const open = (subnet: SubnetIndex, networkId: Uint8Array | null, createIfMissing: boolean): Store =>
-    openStore(diskOf(subnet), {
-      networkId,
-      createIfMissing,
-      salt,
-      ignore: ["lock.json", ...artifactFiles(diskOf(subnet))],
-      ...(segmentBytes === undefined ? {} : { segmentBytes }),
-      ...(keepRounds === undefined ? {} : { keepRounds }),
-    });
+    openAdopting(diskOf(subnet), () =>
+      openStore(diskOf(subnet), {
+        networkId,
+        createIfMissing,
+        salt,
+        ignore: ["lock.json", ...artifactFiles(diskOf(subnet))],
+        ...(segmentBytes === undefined ? {} : { segmentBytes }),
+        ...(keepRounds === undefined ? {} : { keepRounds }),
+      }),
+    );
   const existing = diskOf(0).list().includes(STORE_IDENTITY_FILE);
   const root = open(0, existing ? null : sha256(freshGenesis), !existing);
   if (root.genesis === null && begun(root)) throw lost("genesis");

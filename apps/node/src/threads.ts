@@ -22,6 +22,8 @@ import {
   type WorkerStart,
 } from "./protocol.ts";
 import type { SubnetThreads } from "./rounds.ts";
+import type { StateCall } from "./state/state-calls.ts";
+import { StateThread } from "./state/state-thread.ts";
 import { transferred } from "./transferred.ts";
 import type { StartedView, Views } from "./views.ts";
 
@@ -31,6 +33,7 @@ const EXECUTION_HEAP_MB = 4_096;
 export interface Threads {
   readonly storage: Channel<StoragePost, StorageReport, StorageCall>;
   readonly execution: Channel<ExecutionPost, ExecutionReport, ExecutionCall>;
+  readonly state: StateThread;
   startView(view: ViewIndex): StartedView;
   /** Has a view follow the state, by a port. */
   attachView(view: ViewIndex, port: MessagePort): Promise<readonly Height[]>;
@@ -38,17 +41,18 @@ export interface Threads {
 }
 
 /** The threads once all of them run. */
-export type JoinedThreads = Pick<Threads, "storage" | "execution"> & { readonly views: Views };
+export type JoinedThreads = Pick<Threads, "storage" | "execution" | "state"> & { readonly views: Views };
 
 /** What the rounds of one subnet see of them. */
 export function threadsOf(threads: JoinedThreads, subnet: SubnetIndex): SubnetThreads {
-  const { storage, execution, views } = threads;
+  const { storage, execution, state, views } = threads;
   return {
     append: (record) => storage.post({ kind: "append", subnet, record }, transferred(record.bytes)),
     execute: (batch) => execution.post({ kind: "batch", subnet, batch }),
     publish: (height, signature) => views.publish(subnet, height, signature ?? null),
     keep: (sequence, records) => storage.post({ kind: "keep", subnet, sequence, records }),
     blocks: (from) => storage.call<readonly Uint8Array[]>({ kind: "blocks", subnet, from }),
+    state: (call) => state.call({ ...call, subnet }),
     purge: (below) => storage.post({ kind: "purge", subnet, below }),
     view: (call) => views.call({ ...call, subnet }),
     viewCalls: () => views.pending,
@@ -116,6 +120,15 @@ export function startThreads(start: WorkerStart, listeners: Listeners): Threads 
       onFailure: storage.onFailure,
     }),
     execution: toExecution,
+    state: new StateThread(() => {
+      const { worker, ended } = spawn("state", new URL("./state/state-worker.ts", import.meta.url), true);
+      const said = Promise.withResolvers<unknown>();
+      const channel = createChannel<never, never, About<StateCall>>(worker, {
+        onPost: () => {},
+        onFailure: said.resolve,
+      });
+      return { worker, channel, ended: Promise.race([said.promise, ended]) };
+    }),
     startView(view): StartedView {
       const { worker, ended } = spawn(VIEW_NAMES[view], new URL("./view-worker.ts", import.meta.url), true);
       const said = Promise.withResolvers<unknown>();

@@ -30,7 +30,9 @@ export type Taken =
   /** Nobody honest tells such. What came before it was taken. */
   | { readonly kind: "lie"; readonly why: string }
   /** The chain of the package does not come from this node's tip. */
-  | { readonly kind: "elsewhere" };
+  | { readonly kind: "elsewhere" }
+  /** They do not fit into memory. */
+  | { readonly kind: "too_many" };
 
 const MORE: Taken = { kind: "more" };
 const lie = (why: string): Taken => ({ kind: "lie", why });
@@ -62,12 +64,7 @@ export class BlockFetch {
       const fault = this.#faultOf(finalized);
       if (fault !== null) return lie(fault);
       this.#bytes += record.length;
-      if (this.#bytes > HELD_BYTES_MAX)
-        throw new OrreryError(
-          "state_behind",
-          "this node was away for so long that the blocks it missed do not fit into memory; stop the network and copy the state " +
-            "directory of another node to it",
-        );
+      if (this.#bytes > HELD_BYTES_MAX) return { kind: "too_many" };
       this.#blocks.push(finalized);
       const { height, parent } = finalized.proposal.block;
       this.#next = { height: height - 1, hash: parent };

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
-import { equalBytes, type Height, OrreryError } from "@orrery/base";
-import { encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
+import { equalBytes, type Height } from "@orrery/base";
+import { blockHash, encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { CatchingUp } from "./catching-up.ts";
 import { chain, crypto, type Made, nodes, ORIGIN, subnetId } from "./chain.testkit.ts";
@@ -21,6 +21,7 @@ function node(lie: (from: Height) => readonly Uint8Array[]) {
   const applied: FinalizedBlock[] = [];
   const liars: number[] = [];
   const outcome = Promise.withResolvers<Height>();
+  const fetched = Promise.withResolvers<Height>();
   let asked = 0;
   const records = (from: Height): readonly Uint8Array[] =>
     honest
@@ -37,19 +38,25 @@ function node(lie: (from: Height) => readonly Uint8Array[]) {
     },
     apply: (finalized) => applied.push(finalized),
     onDone: outcome.resolve,
+    fetchState: ({ height }) => fetched.resolve(height),
     onLie: (peer) => liars.push(peer),
     onFailure: outcome.reject,
   });
   const catchUp = { height: LENGTH, block: last(honest).block, stateHash: STATE };
-  return { catchingUp, catchUp, applied, liars, outcome: outcome.promise, asked: () => asked };
+  const { promise: state } = fetched;
+  return { catchingUp, catchUp, applied, liars, outcome: outcome.promise, state, asked: () => asked };
 }
+
+type Node = ReturnType<typeof node>;
+/** The node's tip: it was away since. */
+const first = { height: 1, hash: blockHash((honest[0] as Made).block) };
 
 /** Execution, one block a turn, counts how many it ever had waiting. */
 async function execute({ catchingUp, applied }: ReturnType<typeof node>): Promise<number> {
   let most = 0;
-  for (let height = 1; height <= LENGTH; height++) {
-    while (applied.length < height) await setImmediate();
-    most = Math.max(most, applied.length - height + 1);
+  for (let height = 2; height <= LENGTH; height++) {
+    while (applied.length < height - 1) await setImmediate();
+    most = Math.max(most, applied.length - height + 2);
     for (let turns = 0; turns < 3; turns++) await setImmediate();
     catchingUp.executed(height, height === LENGTH ? STATE : null);
   }
@@ -73,25 +80,35 @@ const lies: readonly (readonly [string, (from: Height) => readonly Uint8Array[]]
 for (const [what, lie] of lies) {
   test(`a peer that tells ${what} is known at once, and avoided`, async () => {
     const away = node(lie);
-    away.catchingUp.begin(away.catchUp, { height: 0, hash: ORIGIN });
+    away.catchingUp.begin(away.catchUp, first);
     const [most, height] = await Promise.all([execute(away), away.outcome]);
     assert.equal(height, LENGTH);
     assert.deepEqual(away.liars, [3]);
-    assert.equal(away.asked(), 1 + Math.ceil(LENGTH / PER_ANSWER));
+    assert.equal(away.asked(), 1 + Math.ceil((LENGTH - 1) / PER_ANSWER));
     assert.ok(
       away.applied.every(({ proposal }, i) =>
-        equalBytes(proposal.block.parent, honest[i]?.block.parent ?? STATE),
+        equalBytes(proposal.block.parent, honest[i + 1]?.block.parent ?? STATE),
       ),
     );
     assert.ok(most <= 8, `${most} blocks waited for execution`);
   });
 }
 
-test("a chain that does not come from the node's tip ends in words, not in asking for ever", async () => {
-  const away = node((from) => [(honest[from - 1] as Made).record]);
-  away.catchingUp.begin(away.catchUp, { height: 0, hash: STATE });
-  await assert.rejects(
-    away.outcome,
-    (error) => error instanceof OrreryError && error.code === "state_diverged",
-  );
+test("where blocks do not lead to the package, or its state is another one, the state is taken", async () => {
+  const [elsewhere, none, far, diverged, other] = [0, 1, 2, 3, 4].map(() =>
+    node((from) => [(honest[from - 1] as Made).record]),
+  ) as [Node, Node, Node, Node, Node];
+  elsewhere.catchingUp.begin(elsewhere.catchUp, { ...first, hash: STATE });
+  none.catchingUp.begin(none.catchUp, { height: 0, hash: ORIGIN });
+  far.catchingUp.begin({ ...far.catchUp, height: LENGTH + 5_000 }, first);
+  diverged.catchingUp.begin(diverged.catchUp, { ...first, height: LENGTH });
+  other.catchingUp.begin(other.catchUp, first);
+  while (other.applied.length < LENGTH - 1) {
+    other.catchingUp.executed(other.applied.length, null);
+    await setImmediate();
+  }
+  other.catchingUp.executed(LENGTH, new Uint8Array(32));
+  const heights = await Promise.all([elsewhere, none, far, diverged, other].map(({ state }) => state));
+  assert.deepEqual(heights, [LENGTH, LENGTH, LENGTH + 5_000, LENGTH, LENGTH]);
+  assert.deepEqual([none.asked(), far.asked(), diverged.asked()], [0, 0, 0]);
 });

@@ -1,7 +1,7 @@
 /**
  * How a node that was away comes to the state of a catch-up package: it asks its peers for the blocks that it missed, in turn, until the
  * chain is whole (`block-fetch.ts`), executes them, few at a time so that the node goes on with its other work, and compares what comes of them
- * with the package.
+ * with the package. Where these are too many, or nobody has them, or this node's own state is another one, it takes the state (`state-fetch.ts`).
  */
 import { setImmediate } from "node:timers/promises";
 import { equalBytes, type Height } from "@orrery/base";
@@ -9,14 +9,17 @@ import type { FinalizedBlock } from "@orrery/consensus";
 import type { CatchUpPackage, MemberCrypto } from "@orrery/consensus/member";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { BlockFetch } from "./block-fetch.ts";
-import { behind, diverged } from "./failures.ts";
 import type { Voice } from "./voice.ts";
 
 const RETRY_MS = 250;
 /** Answers in a row that bring nothing, from all peers in turn: nobody has the blocks any more. */
-const FRUITLESS_MAX = 120;
+const FRUITLESS_MAX = 40;
+/** Running so many blocks again takes about as long as taking a small state. */
+const MISSED_BLOCKS_MAX = 1_000;
 /** Blocks that execution has waiting: it is never idle, and memory does not hold them twice. */
 const AHEAD_MAX = 8;
+
+type Goal = Pick<CatchUpPackage, "height" | "block" | "stateHash">;
 
 export interface CatchingUpOptions {
   readonly local: Pick<LocalSubnet, "info">;
@@ -26,6 +29,8 @@ export interface CatchingUpOptions {
   readonly apply: (finalized: FinalizedBlock) => void;
   /** The state is the package's. */
   readonly onDone: (height: Height) => void;
+  /** Blocks do not lead to the state of the package. */
+  readonly fetchState: (catchUp: Goal) => void;
   /** A peer told what no honest one does. */
   readonly onLie: (peer: number, why: string) => void;
   readonly onFailure: (error: unknown) => void;
@@ -33,7 +38,7 @@ export interface CatchingUpOptions {
 
 export class CatchingUp {
   readonly #options: CatchingUpOptions;
-  #goal: Pick<CatchUpPackage, "height" | "stateHash"> | null = null;
+  #goal: Goal | null = null;
   #executed: Height = 0;
   /** Goes on when something was executed. */
   #wake: (() => void) | null = null;
@@ -45,21 +50,23 @@ export class CatchingUp {
   }
 
   /** In place of an earlier package, if one was under way. */
-  begin(
-    catchUp: Pick<CatchUpPackage, "height" | "block" | "stateHash">,
-    tip: { readonly height: Height; readonly hash: Uint8Array },
-  ): void {
+  begin(catchUp: Goal, tip: { readonly height: Height; readonly hash: Uint8Array }): void {
     this.#goal = catchUp;
     const { local, crypto, onFailure } = this.#options;
-    // A state that is another one at a height of the past cannot be made good by later blocks.
-    if (catchUp.height <= tip.height) {
-      onFailure(diverged(catchUp.height));
+    const missed = catchUp.height - tip.height;
+    // A state that is another one at a height of the past cannot be made good by later blocks; a node that has none yet is new, or lost its disk.
+    if (missed <= 0 || missed > MISSED_BLOCKS_MAX || tip.height === 0) {
+      this.#giveUp(catchUp);
       return;
     }
     const { subnetId, nodes } = local.info;
     const fetch = new BlockFetch({ tip, catchUp, subnetId, nodes, crypto });
     const isOver = (): boolean => this.#stopped || this.#goal !== catchUp;
-    this.#run(fetch, tip.height, isOver).catch(onFailure);
+    this.#run(fetch, isOver)
+      .then((isReached) => {
+        if (!isReached && !isOver()) this.#giveUp(catchUp);
+      })
+      .catch(onFailure);
   }
 
   /** `stateHash`: of the whole state, at catch-up heights. */
@@ -70,7 +77,12 @@ export class CatchingUp {
     if (goal === null || height !== goal.height || stateHash === null) return;
     this.#goal = null;
     if (equalBytes(stateHash, goal.stateHash)) this.#options.onDone(height);
-    else this.#options.onFailure(diverged(height));
+    else this.#options.fetchState(goal);
+  }
+
+  #giveUp(goal: Goal): void {
+    this.#goal = null;
+    this.#options.fetchState(goal);
   }
 
   stop(): void {
@@ -79,25 +91,29 @@ export class CatchingUp {
     this.#goOn();
   }
 
-  async #run(fetch: BlockFetch, own: Height, isOver: () => boolean): Promise<void> {
-    const top = fetch.next;
+  /** False where blocks do not lead there. */
+  async #run(fetch: BlockFetch, isOver: () => boolean): Promise<boolean> {
     const liars = new Set<number>();
     let fruitless = 0;
     while (!isOver()) {
       const from = fetch.next;
       const told = await this.#options.askBlocks(from, liars);
-      if (isOver()) return;
+      if (isOver()) return true;
       const taken = told === null ? null : fetch.take(told.records);
-      if (taken?.kind === "elsewhere") throw diverged(own);
-      if (taken?.kind === "whole") return await this.#apply(taken.blocks, isOver);
+      if (taken?.kind === "elsewhere" || taken?.kind === "too_many") return false;
+      if (taken?.kind === "whole") {
+        await this.#apply(taken.blocks, isOver);
+        return true;
+      }
       if (told !== null && taken?.kind === "lie") {
         this.#options.onLie(told.peer, taken.why);
         liars.add(told.peer);
       }
       fruitless = fetch.next < from ? 0 : fruitless + 1;
-      if (fruitless > FRUITLESS_MAX) throw behind(own, top);
+      if (fruitless > FRUITLESS_MAX) return false;
       if (fruitless > 0) await this.#pause();
     }
+    return true;
   }
 
   /** Blocks newest first; each is let go of when it is execution's. */

@@ -1,14 +1,6 @@
 /** Why a node of a subnet of several cannot go on, and what its operator does then. */
 import { type Height, OrreryError } from "@orrery/base";
 
-export function diverged(height: Height): OrreryError {
-  return new OrreryError(
-    "state_diverged",
-    `the state of this node after block ${height} is not the one that its subnet certified; nothing of it was shown. Copy the ` +
-      "state directory of another node to it, and report it with the node's log",
-  );
-}
-
 /** The member has signed less than the block log says that it knew. */
 export function signaturesLost(known: Height, blocks: Height): OrreryError {
   return new OrreryError(
@@ -17,10 +9,10 @@ export function signaturesLost(known: Height, blocks: Height): OrreryError {
   );
 }
 
-export function behind(own: Height, needed: Height): OrreryError {
+/** Not a failure of the node: it starts again with what it fetched. */
+export function stateFetched(height: Height): OrreryError {
   return new OrreryError(
-    "state_behind",
-    `this node was away for too long: its peers have dropped blocks below height ${needed}, and it is at height ${own}; stop the ` +
-      "network and copy the state directory of another node to it",
+    "state_fetched",
+    `the state after block ${height} was fetched from other nodes of the subnet: the node starts again with it`,
   );
 }

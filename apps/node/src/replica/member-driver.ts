@@ -71,6 +71,11 @@ export class MemberDriver {
     return this.#member.pool.certifiedHeight;
   }
 
+  /** Of the newest catch-up package. */
+  get catchUpHeight(): Height {
+    return this.#member.pool.catchUpHeight;
+  }
+
   /** Of a height above the newest catch-up package; null when it is not known. */
   certificationAt(height: Height): ThresholdSignature | null {
     return this.#member.pool.peek(height)?.certification ?? null;

@@ -1,5 +1,5 @@
 /** What the rounds of a subnet of several nodes are given at one of them, and what they are to the rest of the node. */
-import type { Clock, Height, Logger, PrincipalKey } from "@orrery/base";
+import type { Clock, Height, Logger, PrincipalKey, TimeNs } from "@orrery/base";
 import type { SignatureVerifier } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
@@ -14,6 +14,8 @@ export interface ReplicaRoundsOptions {
   readonly local: LocalSubnet;
   /** Place of this node in the subnet. */
   readonly self: number;
+  /** When it turned out that what it had signed is lost; null: it is not. */
+  readonly lostAt: TimeNs | null;
   readonly keys: SubnetKeys;
   readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
   readonly started: ExecutionStarted;

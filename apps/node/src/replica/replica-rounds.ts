@@ -20,12 +20,13 @@ import type { ExecutionStarted, RecoveredArtifact, RoundReport } from "../protoc
 import { createRest } from "../rest.ts";
 import { RoundDriver } from "../round-driver.ts";
 import type { Rounds, SubnetThreads } from "../rounds.ts";
+import type { StateRequest } from "../state/state-calls.ts";
 import { Watchers } from "../watchers.ts";
 import { Alarm } from "./alarm.ts";
 import { decodeArtifact } from "./artifact-codec.ts";
 import { CatchingUp } from "./catching-up.ts";
 import { environmentOf, genesisStart } from "./environment.ts";
-import { diverged, signaturesLost } from "./failures.ts";
+import { signaturesLost, stateFetched } from "./failures.ts";
 import { Freshness } from "./freshness.ts";
 import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
 import { MemberDriver, type MemberDriverOptions } from "./member-driver.ts";
@@ -36,6 +37,7 @@ import { OwnQueryStats } from "./query-stats.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { ReplicaOutcalls } from "./replica-outcalls.ts";
 import { createSliceReader } from "./slice-reader.ts";
+import { StateFetch } from "./state-fetch.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
 const ALARM_MS_MAX = 60_000;
@@ -58,6 +60,9 @@ class Replica implements ReplicaRounds {
   readonly #publications: Publications;
   readonly #stats: OwnQueryStats;
   readonly #catchingUp: CatchingUp;
+  readonly #stateFetch: StateFetch;
+  /** From this height on this node's state is not the subnet's: nothing of it is shown. */
+  #divergedAt: Height | null = null;
   /** The last block that was handed to execution. */
   #tip: ExecutionStarted["tip"];
   readonly #freshness: Freshness;
@@ -109,6 +114,17 @@ class Replica implements ReplicaRounds {
       askBlocks: options.voice.askBlocks,
       apply: (finalized) => this.#apply(finalized),
       onDone: (height) => this.#member.tell({ kind: "synced", height }),
+      fetchState: (catchUp) => this.#stateFetch.begin(catchUp),
+      onLie: (peer, why) => this.#blame(peer, why),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#stateFetch = new StateFetch({
+      local,
+      crypto: options.keys.crypto,
+      voice: options.voice,
+      state: (call) => threads.state(call),
+      logger: options.logger,
+      onFetched: (height) => this.#fail(stateFetched(height)),
       onLie: (peer, why) => this.#blame(peer, why),
       onFailure: (error) => this.#fail(error),
     });
@@ -126,6 +142,7 @@ class Replica implements ReplicaRounds {
     const kept = {
       artifacts: recovered.map(({ bytes }) => decodeArtifact(bytes)),
       stateHeight: started.tip.height,
+      ...(options.lostAt === null ? {} : { lostAt: options.lostAt }),
     };
     this.#member = new MemberDriver(this.#driving(clock, catchUpInterval), kept);
   }
@@ -161,7 +178,7 @@ class Replica implements ReplicaRounds {
         this.#publishReady();
       },
       onSync: (catchUp) => this.#catchingUp.begin(catchUp, this.#tip),
-      onDiverged: (height) => this.#fail(diverged(height)),
+      onDiverged: (height) => this.#diverge(height),
       onFailure: (error) => options.onFailure("main", error),
     };
   }
@@ -225,6 +242,7 @@ class Replica implements ReplicaRounds {
     this.#stopped = true;
     this.#member.stop();
     this.#catchingUp.stop();
+    this.#stateFetch.stop();
     this.outcalls.stop();
     this.#rest.end();
     this.#alarm.set(null);
@@ -312,6 +330,12 @@ class Replica implements ReplicaRounds {
     return this.threads.blocks(from);
   }
 
+  /** Of the newest package's state only: others are not kept for anybody. */
+  async tellState(request: StateRequest): Promise<readonly Uint8Array[]> {
+    if (this.#stopped || request.height !== this.#member.catchUpHeight) return [];
+    return await this.threads.state<readonly Uint8Array[]>({ kind: "tell", ...request });
+  }
+
   #blame(member: number, why: string): void {
     this.#options.voice.report(member, 0, true);
     this.#options.logger.log("warn", "a member of the subnet misbehaves", { member, why });
@@ -368,8 +392,9 @@ class Replica implements ReplicaRounds {
   /** Shows what has become durable, executed and certified. */
   #publishReady(): void {
     this.#publications.onReady(this.#driver.takePublishable());
+    if (this.#divergedAt !== null) return;
     const due = this.#publications.take();
-    if (due.kind === "diverged") this.#fail(diverged(due.height));
+    if (due.kind === "diverged") this.#diverge(due.height);
     if (due.kind !== "publish") return;
     const { height, signature, answered, streams } = due;
     this.threads.publish(height, signature);
@@ -378,6 +403,18 @@ class Replica implements ReplicaRounds {
     this.watchers.resolve(answered);
     this.#stats.published(this.#publications.time);
     this.#freshness.published();
+  }
+
+  /** The member asks for the state of the newest package then, or of the next one. */
+  #diverge(height: Height): void {
+    if (this.#divergedAt !== null) return;
+    this.#divergedAt = height;
+    const { logger, local } = this.#options;
+    logger.log("error", "this node's state is not the one that its subnet certified; nothing of it is shown", {
+      code: "state_diverged",
+      subnet: principalToText(local.info.subnetId),
+      height,
+    });
   }
 
   #fail(error: unknown): void {

@@ -2,7 +2,7 @@
  * A process of a network whose subnets have several nodes: one node of each subnet, with connections to the other processes that they
  * share. What peers say of a subnet goes to its replica here.
  */
-import { assert, type Clock, type Logger, type Rng } from "@orrery/base";
+import { assert, type Clock, type Logger, type Rng, type TimeNs } from "@orrery/base";
 import type { Bls, SignatureVerifier } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
@@ -20,6 +20,8 @@ export interface ReplicatedNetworkOptions {
   readonly genesis: Genesis;
   readonly subnets: readonly LocalSubnet[];
   readonly self: number;
+  /** When it turned out that what it had signed is lost; null: it is not. */
+  readonly lostAt: TimeNs | null;
   /** Of all processes, by place. */
   readonly addresses: readonly PeerAddress[];
   readonly bls: Bls;
@@ -83,6 +85,7 @@ export function createReplicatedNetwork(
     const rest: ReplicaRoundsOptions = {
       local,
       self,
+      lostAt: options.lostAt,
       keys: keysOf(options, subnet, local),
       genesis,
       started: options.started[subnet] as ExecutionStarted,

@@ -24,6 +24,7 @@ const deaf: Listener = {
   outcalls: { hear: () => {}, wants: () => "never" },
   ingressPart: () => null,
   tellBlocks: async () => [],
+  tellState: async () => [],
 };
 
 function proposal(height: number, payload: BlockPayload = { ingress: [], xnet: [LARGE] }): Artifact {

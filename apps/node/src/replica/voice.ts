@@ -21,11 +21,14 @@ import {
   type Service,
   type Wanted,
 } from "@orrery/p2p";
+import { STATE_ASK_CHUNKS_MAX, STATE_CHUNK_BYTES_MAX } from "@orrery/state";
 import type { SubnetIndex } from "../protocol.ts";
+import { type StateRequest, TOLD_BYTES_MAX } from "../state/state-calls.ts";
 import { encodeStripped } from "./artifact-codec.ts";
 import { shareLabel, type ToldShare } from "./outcall-share.ts";
 import type { KnownIngress } from "./payloads.ts";
 import { BLOCKS_PER_ANSWER_MAX } from "./rules.ts";
+import { decodeStateRequest, encodeStateRequest, readParts } from "./state-wire.ts";
 
 /** Shares and wholes of the heights from a little below the newest catch-up package on, at a subnet's largest. */
 const ARTIFACTS_MAX = 60_000;
@@ -36,7 +39,10 @@ const OUTCALL_SHARE_BYTES_MAX: number = 2 * 1024 * 1024;
 /** Of answers that one node alone got, and shares of all others. */
 const OUTCALL_BYTES_MAX: number = 64 * 1024 * 1024;
 const BLOCK_REQUEST_BYTES_MAX = 16;
-const BLOCKS_TIMEOUT_MS = 30_000;
+/** Places of chunks. */
+const STATE_REQUEST_BYTES_MAX: number = 128 + 5 * STATE_ASK_CHUNKS_MAX;
+const STATE_ANSWER_BYTES_MAX: number = TOLD_BYTES_MAX + STATE_CHUNK_BYTES_MAX + 16 * STATE_ASK_CHUNKS_MAX;
+const ASK_TIMEOUT_MS = 30_000;
 /** A tenth of a second of the processor is not one artifact's fault alone: it let others go on. */
 const COST_MAX = 5_000;
 
@@ -45,7 +51,8 @@ const CHANNELS = 3;
 const artifactsOf = (subnet: SubnetIndex): number => CHANNELS * subnet;
 const ingressOf = (subnet: SubnetIndex): number => CHANNELS * subnet + 1;
 const outcallsOf = (subnet: SubnetIndex): number => CHANNELS * subnet + 2;
-const blocksOf = (subnet: SubnetIndex): number => FIRST_SERVICE + subnet;
+const blocksOf = (subnet: SubnetIndex): number => FIRST_SERVICE + 2 * subnet;
+const statesOf = (subnet: SubnetIndex): number => FIRST_SERVICE + 2 * subnet + 1;
 const idOf = (place: number): PeerId => `${place}`;
 
 /** One subnet's part of the conversation. */
@@ -68,6 +75,13 @@ export interface Voice {
   report(peer: number, cost: number, isInvalid: boolean): void;
   /** Finalized blocks from a height on down, as records of a block log; null when nobody tells. Members to avoid are asked if there are no others. */
   askBlocks(from: Height, avoid: ReadonlySet<number>): Promise<ToldBlocks | null>;
+  /** Parts of the state of a catch-up package, in the same way. */
+  askState(request: StateRequest, avoid: ReadonlySet<number>): Promise<ToldParts | null>;
+}
+
+export interface ToldParts {
+  readonly peer: number;
+  readonly parts: readonly Uint8Array[];
 }
 
 export interface ToldBlocks {
@@ -92,6 +106,8 @@ export interface Listener {
   knowsIngress(requestId: string): boolean;
   /** Of its block log, from a height on down, as much as an answer holds; none when it does not have the first. */
   tellBlocks(from: Height): Promise<readonly Uint8Array[]>;
+  /** The first of the parts that a peer asks for; none when the state is not here. */
+  tellState(request: StateRequest): Promise<readonly Uint8Array[]>;
 }
 
 interface Answer {
@@ -139,7 +155,7 @@ export class Conversation {
       identity: nodeIdentity(root.keys.nodeSecret),
       listen: addresses[self] as PeerAddress,
       channels: listeners.flatMap((listener, subnet) => this.#channels(listener, subnet)),
-      services: listeners.map((_, subnet) => blockService(subnet)),
+      services: listeners.flatMap((_, subnet) => [blockService(subnet), stateService(subnet)]),
       rng,
       onEffect: (effect) => this.#hear(effect),
       onFailure,
@@ -192,6 +208,7 @@ export class Conversation {
       report: (peer, cost, isInvalid) =>
         this.#peers?.report(idOf(peer), Math.min(COST_MAX, Math.round(cost)), isInvalid),
       askBlocks: (from, avoid) => this.#askBlocks(subnet, from, avoid),
+      askState: (request, avoid) => this.#askState(subnet, request, avoid),
     };
   }
 
@@ -262,11 +279,11 @@ export class Conversation {
 
   async #tell(asked: Extract<PeerEffect, { kind: "asked" }>): Promise<void> {
     const { peer, number, service, body } = asked;
-    const from = readHeight(body);
-    const listener = this.#listeners[service - FIRST_SERVICE];
+    const listener = this.#listeners[(service - FIRST_SERVICE) >> 1];
     try {
-      const blocks = from === null ? [] : ((await listener?.tellBlocks(from)) ?? []);
-      this.#peers?.answer(peer, number, blocks.length === 0 ? null : encodeCborBare(blocks));
+      const told = service % 2 === FIRST_SERVICE % 2 ? tellBlocks(listener, body) : tellState(listener, body);
+      const parts = await told;
+      this.#peers?.answer(peer, number, parts.length === 0 ? null : encodeCborBare(parts));
     } catch (error) {
       this.#options.onFailure(error);
     }
@@ -277,20 +294,33 @@ export class Conversation {
     from: Height,
     avoid: ReadonlySet<number>,
   ): Promise<ToldBlocks | null> {
-    const id = `blocks/${subnet}/${this.#asked++}`;
+    const answer = await this.#ask(blocksOf(subnet), encodeCborBare(from), avoid);
+    return answer === null ? null : { peer: answer.peer, records: readBlocks(answer.body) };
+  }
+
+  async #askState(
+    subnet: SubnetIndex,
+    request: StateRequest,
+    avoid: ReadonlySet<number>,
+  ): Promise<ToldParts | null> {
+    const answer = await this.#ask(statesOf(subnet), encodeStateRequest(request), avoid);
+    return answer === null ? null : { peer: answer.peer, parts: readParts(answer.body) };
+  }
+
+  #ask(service: number, body: Uint8Array, avoid: ReadonlySet<number>): Promise<Answer | null> {
+    const id = `${service}/${this.#asked++}`;
     const { addresses, self } = this.#options;
     const others = [...addresses.keys()].filter((place) => place !== self && !avoid.has(place));
-    const answer = await new Promise<Answer | null>((resolve) => {
+    return new Promise<Answer | null>((resolve) => {
       this.#questions.set(id, resolve);
       this.#peers?.ask({
         id,
-        service: blocksOf(subnet),
-        body: encodeCborBare(from),
+        service,
+        body,
         peers: avoid.size === 0 || others.length === 0 ? null : others.map(idOf),
-        timeoutMs: BLOCKS_TIMEOUT_MS,
+        timeoutMs: ASK_TIMEOUT_MS,
       });
     });
-    return answer === null ? null : { peer: answer.peer, records: readBlocks(answer.body) };
   }
 
   #settle(id: string, answer: Answer | null): void {
@@ -309,6 +339,26 @@ function blockService(subnet: SubnetIndex): Service {
     answerBytesMax: BODY_BYTES_MAX,
     waitingMax: 4,
   };
+}
+
+/** One for each of several lanes of a peer that has lost its state, and what it has cancelled. */
+function stateService(subnet: SubnetIndex): Service {
+  return {
+    number: statesOf(subnet),
+    requestBytesMax: STATE_REQUEST_BYTES_MAX,
+    answerBytesMax: STATE_ANSWER_BYTES_MAX,
+    waitingMax: 16,
+  };
+}
+
+async function tellBlocks(listener: Listener | undefined, body: Uint8Array): Promise<readonly Uint8Array[]> {
+  const from = readHeight(body);
+  return from === null ? [] : ((await listener?.tellBlocks(from)) ?? []);
+}
+
+async function tellState(listener: Listener | undefined, body: Uint8Array): Promise<readonly Uint8Array[]> {
+  const request = decodeStateRequest(body);
+  return request === null ? [] : ((await listener?.tellState(request)) ?? []);
 }
 
 function readHeight(body: Uint8Array): Height | null {

@@ -1,4 +1,4 @@
-/** States as chunks, for other nodes (docs/ARCHITECTURE.md, "States of other nodes"). */
+/** States as chunks, for other nodes (docs/ARCHITECTURE.md, "Subnets of several nodes"). */
 export { StateDescriber, stateHash } from "./describe.ts";
 export {
   decodeManifest,

@@ -1,0 +1,115 @@
+/**
+ * A state of this node's past for peers that need it: the newest kept checkpoint at or below its height, and the blocks after it run again,
+ * beside the node that goes on. Files are pinned as long as the state is told, so that nothing is copied.
+ */
+import { equalBytes, type Height, OrreryError, silentLogger } from "@orrery/base";
+import { batchOf, decodeFinalizedBlock } from "@orrery/consensus";
+import type { Bls } from "@orrery/crypto";
+import { createChainKeys } from "@orrery/crypto/chain-keys";
+import {
+  encodeManifest,
+  type ManifestPieces,
+  type StateAsk,
+  StateDescriber,
+  type StateManifest,
+  stateHashOf,
+} from "@orrery/state";
+import { creationSubnetIds } from "../genesis.ts";
+import { type NetworkPast, openPast } from "../history/network.ts";
+import type { SubnetIndex } from "../protocol.ts";
+import { openTip, type Tip } from "../tip.ts";
+import { type StateName, TOLD_BYTES_MAX } from "./state-calls.ts";
+
+export interface ToldStateOptions extends StateName {
+  readonly stateDirectory: string;
+  readonly subnet: SubnetIndex;
+  readonly bls: Bls;
+}
+
+export class ToldState {
+  readonly #past: NetworkPast;
+  readonly #tip: Tip;
+  readonly #describer: StateDescriber;
+  readonly #manifest: StateManifest;
+  readonly #pieces: ManifestPieces;
+  /** Of the package that names it. */
+  readonly stateHash: Uint8Array;
+
+  private constructor(past: NetworkPast, tip: Tip) {
+    this.#past = past;
+    this.#tip = tip;
+    this.#describer = new StateDescriber(tip.arena);
+    this.#manifest = this.#describer.manifest(tip.state);
+    this.#pieces = encodeManifest(this.#manifest);
+    this.stateHash = stateHashOf(this.#pieces.head);
+  }
+
+  /** Null when this node does not have it (any more), or has another one. */
+  static open({ stateDirectory, subnet, bls, height, stateHash }: ToldStateOptions): ToldState | null {
+    const past = pinned(stateDirectory, bls);
+    if (past === null) return null;
+    const tip = tipAt(past, subnet, height);
+    const told = tip === null ? null : new ToldState(past, tip);
+    if (told !== null && equalBytes(told.stateHash, stateHash)) return told;
+    past.close();
+    return null;
+  }
+
+  /** As much of what was asked for as an answer holds, in its order. */
+  tell({ part, places }: StateAsk): Uint8Array[] {
+    if (part === "head") return [this.#pieces.head];
+    const told: Uint8Array[] = [];
+    let bytes = 0;
+    for (const place of places) {
+      const one = part === "slices" ? this.#pieces.slices[place] : this.#chunk(place);
+      if (one === undefined) break;
+      bytes += one.length;
+      if (told.length > 0 && bytes > TOLD_BYTES_MAX) break;
+      told.push(one);
+    }
+    return told;
+  }
+
+  #chunk(place: number): Uint8Array | undefined {
+    const chunk = this.#manifest.chunks[place];
+    return chunk === undefined ? undefined : this.#describer.read(this.#tip.state, chunk);
+  }
+
+  close(): void {
+    this.#past.close();
+  }
+}
+
+/** Null while the node writes so much that its files are never at rest: whoever asks, asks again. */
+function pinned(stateDirectory: string, bls: Bls): NetworkPast | null {
+  try {
+    return openPast(stateDirectory, bls);
+  } catch (cause) {
+    if (cause instanceof OrreryError && cause.code === "store_busy") return null;
+    throw cause;
+  }
+}
+
+/** The state after the block of a height, run again; null where blocks or states do not reach so far. */
+function tipAt(past: NetworkPast, subnet: SubnetIndex, height: Height): Tip | null {
+  const { genesis } = past;
+  const { local, history } = past.subnets[subnet] as NetworkPast["subnets"][number];
+  if (history.last === null || history.last < height) return null;
+  const tip = openTip({
+    source: { kind: "past", history, height },
+    subnet: local.info,
+    creationSubnets: creationSubnetIds(
+      genesis,
+      past.subnets.map((each) => each.local),
+    ),
+    genesisTime: genesis.time,
+    chainKeys: createChainKeys(genesis.seed),
+    logger: silentLogger,
+  });
+  for (const { height: at, bytes } of history.blocks(tip.state.height + 1)) {
+    if (at > height || at !== tip.state.height + 1) break;
+    tip.apply(batchOf(decodeFinalizedBlock(bytes)));
+    tip.reclaim(at);
+  }
+  return tip.state.height === height ? tip : null;
+}
