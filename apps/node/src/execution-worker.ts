@@ -37,8 +37,8 @@ installFastHashes();
 const logger = createStreamLogger({ write: (line) => process.stderr.write(line), level: start.logLevel });
 
 const PREPARE_AFTER_MS = 2_000;
-/** Parts of a state on their way to a view: it takes one while the next one is made. */
-const PARTS_AHEAD = 2;
+/** Parts of a state on their way to a view: on a busy machine each turn between two threads takes longer than the part. */
+const PARTS_AHEAD = 4;
 
 let subnets: readonly SubnetExecution[] = [];
 const views = new Map<ViewIndex, Channel<ViewFeed, ViewAcknowledgement>>();

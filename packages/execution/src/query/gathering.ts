@@ -59,8 +59,8 @@ export interface PartLimits {
   readonly ingressMax: number;
 }
 
-/** Some milliseconds. */
-const PART: PartLimits = { canistersMax: 50, pagesMax: 65_536, ingressMax: 500 };
+/** Some three milliseconds. */
+const PART: PartLimits = { canistersMax: 200, pagesMax: 65_536, ingressMax: 1_000 };
 
 export class ViewGathering {
   readonly #state: ReplicatedState;
