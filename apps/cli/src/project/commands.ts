@@ -9,6 +9,7 @@ import { type Builder, type Built, createBuilder } from "./build.ts";
 import { createDeployment, type Deployed, type Deployment } from "./deploy.ts";
 import { canisterIds } from "./ids.ts";
 import { type CanisterSpec, chooseCanisters, findProject, type Project, readProject } from "./manifest.ts";
+import { motokoPackages } from "./motoko-packages.ts";
 import { withProgress } from "./progress.ts";
 import { findTarget, type Target } from "./target.ts";
 import { watchProject } from "./watch.ts";
@@ -138,12 +139,23 @@ export async function deploy(names: readonly string[], options: DeployOptions, i
   }
 }
 
+function localPackages(root: string): readonly string[] {
+  try {
+    return motokoPackages(root).local;
+  } catch (error) {
+    // The build says what is wrong with the file that names them.
+    if (error instanceof OrreryError) return [];
+    throw error;
+  }
+}
+
 /** Deploys now and after each save, until a signal comes. A save that does not compile or is refused waits for the next. */
 async function watch(session: Session, options: DeployOptions, io: Io): Promise<void> {
   const { root } = session.project;
   const bindings = options.bindings === false ? [] : [join(root, options.bindings ?? BINDINGS_DIRECTORY)];
   await watchProject({
     root,
+    elsewhere: () => localPackages(root),
     ignore: bindings,
     watching: () => io.err(io.style("dim", "Watching for changes; Ctrl-C ends.\n")),
     async changed() {

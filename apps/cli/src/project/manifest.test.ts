@@ -127,6 +127,7 @@ test("project: Motoko's packages are found where mops keeps them, or at their pa
       ["mine", join(root, "lib/mine/src")],
     ],
   );
+  assert.deepEqual(motokoPackages(root).local, [join(root, "lib/mine")]);
   assert.deepEqual([...motokoPackages(project({ "icp.yaml": "" })).found], []);
   const lacking = '[dependencies]\nmoon = "1.0.0"\ncore = "1.0.0"\nsun = "./sun"\n';
   const { found, missing } = motokoPackages(project({ "mops.toml": lacking }));

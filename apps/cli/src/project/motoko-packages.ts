@@ -17,6 +17,8 @@ export interface MotokoPackages {
   readonly found: ReadonlyMap<string, string>;
   /** Name of a package that is asked for and not there → what to do about it. Nothing is wrong until somebody imports it. */
   readonly missing: ReadonlyMap<string, string>;
+  /** Directories of those at a path, which change while somebody works on them; they may be anywhere. */
+  readonly local: readonly string[];
 }
 
 type Dependencies = Readonly<Record<string, unknown>>;
@@ -69,6 +71,7 @@ function remedy(directory: string, name: string, version: string): string {
 export function motokoPackages(root: string): MotokoPackages {
   const found = new Map<string, string>();
   const missing = new Map<string, string>();
+  const local: string[] = [];
   const visit = (directory: string): void => {
     for (const [name, version] of Object.entries(dependenciesOf(directory))) {
       if (found.has(name) || typeof version !== "string") continue;
@@ -78,10 +81,11 @@ export function motokoPackages(root: string): MotokoPackages {
         continue;
       }
       found.set(name, existsSync(join(at, "src")) ? join(at, "src") : at);
+      if (isPath(version)) local.push(at);
       visit(at);
     }
   };
   visit(root);
   for (const name of found.keys()) missing.delete(name);
-  return { found, missing };
+  return { found, missing, local };
 }

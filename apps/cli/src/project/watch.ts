@@ -1,6 +1,7 @@
 /**
  * Watches a project's sources and tells of changes, one at a time: what is saved while one is worked on counts as the next. Each folder is
- * watched by itself, so that what tools keep in a project (packages, builds, states of networks) costs nothing. A file that is written anew with
+ * watched by itself, so that what tools keep in a project (packages, builds, states of networks) costs nothing. What the project is made of
+ * elsewhere is watched as well, and once named, until the end. A file that is written anew with
  * what it held is no change: builds may write among the sources.
  */
 import { type FSWatcher, readdirSync, watch } from "node:fs";
@@ -23,13 +24,19 @@ class Tree {
   readonly #ignore: ReadonlySet<string>;
   readonly #changed: () => void;
   readonly #contents = new Contents();
-  #begun = false;
+  /** Of files that are found it is noted what they hold; otherwise they are new. */
+  #notes = false;
 
-  constructor(root: string, ignore: readonly string[], changed: () => void) {
+  constructor(ignore: readonly string[], changed: () => void) {
     this.#ignore = new Set(ignore);
     this.#changed = changed;
-    this.#add(root);
-    this.#begun = true;
+  }
+
+  /** Watches a folder as it is now, unless it is watched. */
+  follow(folder: string): void {
+    this.#notes = true;
+    this.#add(folder);
+    this.#notes = false;
   }
 
   /** Whether anything holds something else than when this was last asked. */
@@ -65,7 +72,7 @@ class Tree {
         if (NOISE.test(entry.name) || SKIPPED.has(entry.name) || this.#ignore.has(path)) continue;
         if (entry.isDirectory()) this.#add(path);
         // One that is new is looked at when it counts.
-        if (!this.#begun) this.#contents.note(path);
+        if (this.#notes) this.#contents.note(path);
       }
     } catch (error) {
       if (error instanceof OrreryError) throw error;
@@ -87,6 +94,8 @@ class Tree {
 /** Resolves at a signal to stop. `changed` runs first without any change. */
 export async function watchProject(options: {
   readonly root: string;
+  /** Absolute folders elsewhere that the project is made of; asked before each work. */
+  readonly elsewhere: () => readonly string[];
   /** Absolute folders that changes do not count in. */
   readonly ignore: readonly string[];
   changed(): Promise<void>;
@@ -109,12 +118,13 @@ export async function watchProject(options: {
     working = true;
     while (again && !ended) {
       again = false;
+      for (const folder of [options.root, ...options.elsewhere()]) tree.follow(folder);
       await options.changed();
     }
     working = false;
   }
 
-  const tree: Tree = new Tree(options.root, options.ignore, () => {
+  const tree: Tree = new Tree(options.ignore, () => {
     if (timer !== null) clearTimeout(timer);
     timer = setTimeout(() => {
       if (tree.hasChanged()) void work();
