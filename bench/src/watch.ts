@@ -33,8 +33,8 @@ try {
   const times: number[] = [];
   for (let save = 1; save <= SAVES; save++) {
     const source = readFileSync(main, "utf8").replace(
-      /List\.add\(entries, text.*\);/,
-      `List.add(entries, text # "${save}");`,
+      /pushFront\(entries, text.*\);/,
+      `pushFront(entries, text # "${save}");`,
     );
     await setTimeout(TYPING_MS);
     const startMs = performance.now();

@@ -32,11 +32,11 @@ const TEMPLATES: readonly Template[] = [
   {
     kind: "motoko",
     source: "src/backend/main.mo",
-    from: "List.add(entries, text);",
-    to: 'List.add(entries, text # "!");',
-    broken: "List.add(entries, 5);",
+    from: "List.pushFront(entries, text);",
+    to: 'List.pushFront(entries, text # "!");',
+    broken: "List.pushFront(entries, 5);",
     complaint:
-      /src\/backend\/main\.mo:15:23: error \[M0\d+\][\s\S]*15 \| {5}List\.add\(entries, 5\);\n {3}\| {23}\^/,
+      /src\/backend\/main\.mo:14:40: error \[M0\d+\][\s\S]*14 \| {5}entries := List\.pushFront\(entries, 5\);\n {3}\| {40}\^/,
   },
   {
     kind: "typescript",

@@ -112,22 +112,22 @@ describe("a new project", () => {
     assert.equal(wasm.length, canisters[0]?.bytes);
     assert.ok(WebAssembly.validate(wasm));
     assert.match(readFileSync(join(root, "src/bindings/backend.ts"), "utf8"), /notes\(\)/);
-    edit("List.add(entries, text);", "List.add(entries, 5);");
+    edit("List.pushFront(entries, text);", "List.pushFront(entries, 5);");
     const failed = await orrery({ cwd: root }, "build");
     assert.equal(failed.code, 1);
-    assert.match(failed.err, /src\/backend\/main\.mo:15:23: error \[M0\d+\]/);
-    assert.match(failed.err, /15 \| {5}List\.add\(entries, 5\);\n {3}\| {23}\^/);
-    edit("List.add(entries, 5);", "List.add(entries, text);");
+    assert.match(failed.err, /src\/backend\/main\.mo:14:40: error \[M0\d+\]/);
+    assert.match(failed.err, /14 \| {5}entries := List\.pushFront\(entries, 5\);\n {3}\| {40}\^/);
+    edit("List.pushFront(entries, 5);", "List.pushFront(entries, text);");
   });
 
   test("is deployed, called, and deployed again with its data kept", async () => {
     assert.match((await succeed("deploy")).out, /backend +installed/);
     await backend().add("one");
     assert.match((await succeed("deploy")).out, /backend +unchanged/);
-    edit("List.add(entries, text);", 'List.add(entries, text # "!");');
+    edit("List.pushFront(entries, text);", 'List.pushFront(entries, text # "!");');
     assert.match((await succeed("deploy")).out, /backend +upgraded/);
     await backend().add("two");
-    assert.deepEqual(await backend().notes(), ["one", "two!"]);
+    assert.deepEqual(await backend().notes(), ["two!", "one"]);
     assert.match((await succeed("deploy", "--mode", "reinstall")).out, /backend +reinstalled/);
     assert.deepEqual(await backend().notes(), []);
   });
@@ -135,8 +135,11 @@ describe("a new project", () => {
   test("a change that the network refuses says why, in the network's words", async () => {
     await backend().add("kept");
     const before = source();
-    edit("let entries = List.empty<Text>();", "let entries : Nat = 5; let list = List.empty<Text>();");
-    writeFileSync(join(root, MAIN), source().replaceAll("(entries", "(list"));
+    edit("var entries = List.empty<Text>();", "let entries : Nat = 5; var list = List.empty<Text>();");
+    writeFileSync(
+      join(root, MAIN),
+      source().replaceAll("(entries", "(list").replace("entries :=", "list :="),
+    );
     const refused = await orrery({ cwd: root }, "deploy");
     assert.equal(refused.code, 1, refused.out);
     assert.match(refused.err, /canister backend: .*(compatib|stable)/i);
@@ -157,13 +160,13 @@ describe("a new project", () => {
       edit('text # "!"', 'text # "?"');
       await watching.said(/Live after/);
       await backend().add("three");
-      assert.deepEqual(await backend().notes(), ["kept!", "three?"]);
+      assert.deepEqual(await backend().notes(), ["three?", "kept!"]);
       edit('text # "?"', "text # 5");
       await watching.said(/error \[M0\d+\]/);
       edit("text # 5", 'text # "."');
       await watching.said(/Live after/);
       await backend().add("four");
-      assert.deepEqual(await backend().notes(), ["kept!", "three?", "four."]);
+      assert.deepEqual(await backend().notes(), ["four.", "three?", "kept!"]);
       // Somebody deletes it: the next save makes it anew.
       const canister_id = Principal.fromText(backendId());
       const management = managementOf(agentFor(network), canister_id);
@@ -218,7 +221,7 @@ describe("a new project", () => {
       await page.getByLabel("Leave a note").fill("from a browser");
       await page.getByRole("button", { name: "Add" }).click();
       await page.getByRole("listitem").filter({ hasText: "from a browser." }).waitFor();
-      assert.deepEqual((await backend().notes()).at(-1), "from a browser.");
+      assert.deepEqual((await backend().notes()).at(0), "from a browser.");
       assert.equal(await page.getByRole("status").textContent(), "");
       const shot = process.env["ORRERY_SCREENSHOTS"];
       if (shot !== undefined) await page.screenshot({ path: join(shot, "project.png") });

@@ -95,8 +95,8 @@ const SKIPPED = /^(node_modules|dist|target|\..*)$/;
 const SOURCES_MAX = 20_000;
 /** Time is the canister's that was just built: it is on its way to the network. */
 const REST_MS = 700;
-/** The engine has optimized most of the compiler by then; further ones take the same time. */
-const WARM_COMPILATIONS = 3;
+/** The next one takes as long as any later one. More would be in the way of a save, which waits for the one under way. */
+const WARM_COMPILATIONS = 2;
 
 const require = createRequire(import.meta.url);
 const started = workerData as CompilerStart;

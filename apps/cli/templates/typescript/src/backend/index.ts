@@ -3,7 +3,7 @@ import { IDL, query, StableBTreeMap, trap, update } from "azle";
 const NOTES_MAX = 1_000;
 const LENGTH_MAX = 200;
 
-/** Notes that visitors leave. What it holds is kept over upgrades. */
+/** Notes that visitors leave, the newest first. What it holds is kept over upgrades. */
 export default class {
   entries = new StableBTreeMap<bigint, string>(0);
 
@@ -18,6 +18,6 @@ export default class {
 
   @query([], IDL.Vec(IDL.Text))
   notes(): string[] {
-    return this.entries.values();
+    return this.entries.values().reverse();
   }
 }
