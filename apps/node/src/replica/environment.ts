@@ -1,18 +1,25 @@
 /** What a member of consensus is given on a node: its place, its keys, the pace of rounds, and how payloads are made and judged. */
-import type { BlockPayload, SubnetId, TimeNs } from "@orrery/base";
-import type { MemberEnvironment, Start } from "@orrery/consensus/member";
+import type { BlockPayload, NodeId, TimeNs } from "@orrery/base";
+import type { MemberEnvironment, Start, SubnetRecord } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
+import type { Genesis } from "../genesis.ts";
 import { buildPayload, judgePayload, type PayloadRules, type Waiting } from "./payloads.ts";
-import { BUSY_NOTARY_DELAY_NS, IDLE_NOTARY_DELAY_NS, UNIT_DELAY_NS } from "./rules.ts";
+import { BUSY_NOTARY_DELAY_NS, IDLE_NOTARY_DELAY_NS, REGISTRY_VERSION, UNIT_DELAY_NS } from "./rules.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
 
-/** Registry versions follow governance; a network without it stays at the first. */
-const REGISTRY_VERSION = 1;
-
-/** Where every member of a new subnet begins. */
-export function genesisStart(subnetId: SubnetId, time: TimeNs): Start {
+/** Where every member of a new subnet begins; where its nodes deal keys, with the summary of the first interval. */
+export function genesisStart(
+  { keys: { subnetId } }: Pick<LocalSubnet, "keys">,
+  { time, catchUpInterval: length = 1 }: Pick<Genesis, "time" | "catchUpInterval">,
+  { intervals }: Pick<SubnetKeys, "intervals">,
+): Start {
+  const summary: Pick<Start, "summary"> =
+    intervals === null
+      ? {}
+      : { summary: { length, nextLength: length, halts: false, current: intervals.first, next: null } };
   return {
+    ...summary,
     tip: {
       height: 0,
       hash: new Uint8Array(32),
@@ -38,6 +45,24 @@ export interface EnvironmentOptions {
   readonly isBusy: () => boolean;
 }
 
+/** Members that deal keys to themselves at each interval. */
+function intervalsOf({
+  local,
+  keys,
+  catchUpInterval,
+}: EnvironmentOptions): Pick<MemberEnvironment, "intervals"> {
+  if (keys.intervals === null) return {};
+  const members = local.info.nodes.map(({ nodeId }) => nodeId as NodeId);
+  const record: SubnetRecord = { members, intervalLength: catchUpInterval, halts: false };
+  return {
+    intervals: {
+      nodeId: local.keys.nodeId,
+      record: (version) => (version === REGISTRY_VERSION ? record : null),
+      dkg: keys.intervals.dkg,
+    },
+  };
+}
+
 export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
   const { local, self, keys, catchUpInterval, rules, waiting, isBusy } = options;
   return {
@@ -59,5 +84,6 @@ export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
       judge: (payload, context) => judgePayload(payload, context, rules),
     },
     registryVersion: () => REGISTRY_VERSION,
+    ...intervalsOf(options),
   };
 }

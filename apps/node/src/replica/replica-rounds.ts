@@ -24,9 +24,9 @@ import type { StateRequest } from "../state/state-calls.ts";
 import { Watchers } from "../watchers.ts";
 import { Alarm } from "./alarm.ts";
 import { decodeArtifact } from "./artifact-codec.ts";
-import { CatchingUp } from "./catching-up.ts";
+import { blame } from "./blame.ts";
 import { environmentOf, genesisStart } from "./environment.ts";
-import { signaturesLost, stateFetched } from "./failures.ts";
+import { signaturesLost } from "./failures.ts";
 import { Freshness } from "./freshness.ts";
 import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
 import { MemberDriver, type MemberDriverOptions } from "./member-driver.ts";
@@ -34,10 +34,10 @@ import { OrderedBytes } from "./ordered-bytes.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
 import { OwnQueryStats } from "./query-stats.ts";
+import { Recovery } from "./recovery.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { ReplicaOutcalls } from "./replica-outcalls.ts";
 import { createSliceReader } from "./slice-reader.ts";
-import { StateFetch } from "./state-fetch.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
 const ALARM_MS_MAX = 60_000;
@@ -59,10 +59,7 @@ class Replica implements ReplicaRounds {
   readonly outcalls: ReplicaOutcalls;
   readonly #publications: Publications;
   readonly #stats: OwnQueryStats;
-  readonly #catchingUp: CatchingUp;
-  readonly #stateFetch: StateFetch;
-  /** From this height on this node's state is not the subnet's: nothing of it is shown. */
-  #divergedAt: Height | null = null;
+  readonly #recovery: Recovery;
   /** The last block that was handed to execution. */
   #tip: ExecutionStarted["tip"];
   readonly #freshness: Freshness;
@@ -105,27 +102,13 @@ class Replica implements ReplicaRounds {
     this.outcalls = new ReplicaOutcalls({
       ...options,
       onChange: () => this.poke(),
-      onLie: (peer, why) => this.#blame(peer, why),
+      onLie: (peer, why) => blame(options, peer, why),
       onFailure: (error) => this.#fail(error),
     });
-    this.#catchingUp = new CatchingUp({
-      local,
-      crypto: options.keys.crypto,
-      askBlocks: options.voice.askBlocks,
+    this.#recovery = new Recovery({
+      ...options,
       apply: (finalized) => this.#apply(finalized),
-      onDone: (height) => this.#member.tell({ kind: "synced", height }),
-      fetchState: (catchUp) => this.#stateFetch.begin(catchUp),
-      onLie: (peer, why) => this.#blame(peer, why),
-      onFailure: (error) => this.#fail(error),
-    });
-    this.#stateFetch = new StateFetch({
-      local,
-      crypto: options.keys.crypto,
-      voice: options.voice,
-      state: (call) => threads.state(call),
-      logger: options.logger,
-      onFetched: (height) => this.#fail(stateFetched(height)),
-      onLie: (peer, why) => this.#blame(peer, why),
+      onSynced: (height) => this.#member.tell({ kind: "synced", height }),
       onFailure: (error) => this.#fail(error),
     });
     const { catchUpInterval } = options.genesis;
@@ -166,7 +149,7 @@ class Replica implements ReplicaRounds {
           holdsLong: this.#driver.holdsLong(clock.now()),
         }),
       }),
-      start: genesisStart(local.keys.subnetId, genesis.time),
+      start: genesisStart(local, genesis, keys),
       voice: options.voice,
       clock,
       logger: options.logger,
@@ -177,8 +160,8 @@ class Replica implements ReplicaRounds {
         this.#publications.onCertified(certification);
         this.#publishReady();
       },
-      onSync: (catchUp) => this.#catchingUp.begin(catchUp, this.#tip),
-      onDiverged: (height) => this.#diverge(height),
+      onSync: (catchUp) => this.#recovery.begin(catchUp, this.#tip),
+      onDiverged: (height) => this.#recovery.diverged(height),
       onFailure: (error) => options.onFailure("main", error),
     };
   }
@@ -241,8 +224,7 @@ class Replica implements ReplicaRounds {
   stop(): void {
     this.#stopped = true;
     this.#member.stop();
-    this.#catchingUp.stop();
-    this.#stateFetch.stop();
+    this.#recovery.stop();
     this.outcalls.stop();
     this.#rest.end();
     this.#alarm.set(null);
@@ -289,7 +271,7 @@ class Replica implements ReplicaRounds {
   #tellExecuted(height: Height, rootHash: Uint8Array, stateHash: Uint8Array | null): void {
     this.#member.tell({ kind: "executed", height, rootHash });
     if (stateHash !== null) this.#member.tell({ kind: "checkpointed", height, stateHash });
-    this.#catchingUp.executed(height, stateHash);
+    this.#recovery.executed(height, stateHash);
   }
 
   // ---- what peers say
@@ -306,7 +288,7 @@ class Replica implements ReplicaRounds {
       this.#member.tell({ kind: "artifact", from: peer, artifact: decodeArtifact(bytes, ingress) });
     } catch (error) {
       if (!(error instanceof OrreryError) || error.code !== "artifact_invalid") throw error;
-      this.#blame(peer, error.message);
+      blame(this.#options, peer, error.message);
     }
     const { user, system } = process.threadCpuUsage(before);
     voice.report(peer, user + system, false);
@@ -315,7 +297,7 @@ class Replica implements ReplicaRounds {
   hearIngress(peer: number, envelope: Uint8Array): void {
     if (this.#stopped) return;
     if (this.pool.hear(envelope)) this.poke();
-    else this.#blame(peer, "an ingress message that nobody signed");
+    else blame(this.#options, peer, "an ingress message that nobody signed");
   }
 
   ingressPart(hash: Uint8Array): Uint8Array | null {
@@ -334,11 +316,6 @@ class Replica implements ReplicaRounds {
   async tellState(request: StateRequest): Promise<readonly Uint8Array[]> {
     if (this.#stopped || request.height !== this.#member.catchUpHeight) return [];
     return await this.threads.state<readonly Uint8Array[]>({ kind: "tell", ...request });
-  }
-
-  #blame(member: number, why: string): void {
-    this.#options.voice.report(member, 0, true);
-    this.#options.logger.log("warn", "a member of the subnet misbehaves", { member, why });
   }
 
   // ---- rounds
@@ -392,9 +369,9 @@ class Replica implements ReplicaRounds {
   /** Shows what has become durable, executed and certified. */
   #publishReady(): void {
     this.#publications.onReady(this.#driver.takePublishable());
-    if (this.#divergedAt !== null) return;
+    if (this.#recovery.isDiverged) return;
     const due = this.#publications.take();
-    if (due.kind === "diverged") this.#diverge(due.height);
+    if (due.kind === "diverged") this.#recovery.diverged(due.height);
     if (due.kind !== "publish") return;
     const { height, signature, answered, streams } = due;
     this.threads.publish(height, signature);
@@ -403,18 +380,6 @@ class Replica implements ReplicaRounds {
     this.watchers.resolve(answered);
     this.#stats.published(this.#publications.time);
     this.#freshness.published();
-  }
-
-  /** The member asks for the state of the newest package then, or of the next one. */
-  #diverge(height: Height): void {
-    if (this.#divergedAt !== null) return;
-    this.#divergedAt = height;
-    const { logger, local } = this.#options;
-    logger.log("error", "this node's state is not the one that its subnet certified; nothing of it is shown", {
-      code: "state_diverged",
-      subnet: principalToText(local.info.subnetId),
-      height,
-    });
   }
 
   #fail(error: unknown): void {

@@ -3,12 +3,14 @@
  * share. What peers say of a subnet goes to its replica here.
  */
 import { assert, type Clock, type Logger, type Rng, type TimeNs } from "@orrery/base";
+import type { DkgMeans } from "@orrery/consensus/keys";
 import type { Bls, SignatureVerifier } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { Genesis } from "../genesis.ts";
+import { KeyThread } from "../keys/key-thread.ts";
 import type { ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protocol.ts";
 import type { SubnetThreads } from "../rounds.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
@@ -53,13 +55,18 @@ export interface ReplicatedNetwork {
   close(): Promise<void>;
 }
 
-/** Of this node in one of the subnets. */
-function keysOf(options: ReplicatedNetworkOptions, subnet: SubnetIndex, local: LocalSubnet): SubnetKeys {
-  const { bls, curve, genesis, self, nodeSeed: seed } = options;
+/** Of this node in one of the subnets. `thread`: of a node that has keys of its own. */
+function keysOf(
+  { bls, curve, genesis, self }: ReplicatedNetworkOptions,
+  subnet: SubnetIndex,
+  local: LocalSubnet,
+  thread: KeyThread | null,
+): SubnetKeys {
   const founded = genesis.founding?.[subnet];
   if (founded === undefined) return keysFromSeed({ bls, seed: genesis.seed, subnet, local, self });
-  assert(seed !== null, "a node of a founded network has a seed");
-  return keysFromFounding({ bls, curve, local, founded, subnet, seed });
+  assert(thread !== null, "a node of a founded network has a seed");
+  const compute: DkgMeans["compute"] = (job, name) => thread.compute(subnet, job, name);
+  return keysFromFounding({ bls, curve, local, founded, compute });
 }
 
 /** `recovered`: what members persisted, by subnet; held nowhere afterwards. */
@@ -80,13 +87,22 @@ export function createReplicatedNetwork(
     onFailure: (error) => onFailure("main", error),
   });
   const replicas: ReplicaRounds[] = [];
+  const { nodeSeed: seed } = options;
+  const keyThread =
+    seed === null
+      ? null
+      : new KeyThread({
+          seed,
+          onDone: (subnet) => replicas[subnet]?.poke(),
+          onFailure: (error) => onFailure("keys", error),
+        });
   // No function holds on to what was recovered.
   for (const [subnet, local] of subnets.entries()) {
     const rest: ReplicaRoundsOptions = {
       local,
       self,
       lostAt: options.lostAt,
-      keys: keysOf(options, subnet, local),
+      keys: keysOf(options, subnet, local, keyThread),
       genesis,
       started: options.started[subnet] as ExecutionStarted,
       voice: conversation.voiceOf(subnet),
@@ -112,6 +128,9 @@ export function createReplicatedNetwork(
       for (const replica of replicas) replica.begin();
       conversation.admit();
     },
-    close: () => conversation.close(),
+    async close(): Promise<void> {
+      await conversation.close();
+      await keyThread?.close();
+    },
   };
 }

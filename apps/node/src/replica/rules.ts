@@ -5,6 +5,9 @@
  */
 import type { Height, TimeNs } from "@orrery/base";
 
+/** Registry versions follow governance; a network without it stays at the first. */
+export const REGISTRY_VERSION = 1;
+
 const MS: TimeNs = 1_000_000n;
 /** Between the turns of two makers: as on the public network, since a machine that is busy is no reason to vote for another. */
 export const UNIT_DELAY_NS: TimeNs = 1_000n * MS;

@@ -4,8 +4,15 @@
  * seed of a local network (`keysFromSeed`) are for tests, and for networks that began so: whoever has that genesis has every node's share.
  */
 import { assert, equalBytes, type NodeId, utf8 } from "@orrery/base";
-import { createDkg, memberCrypto, runKeyJob, type SharedKey } from "@orrery/consensus/keys";
-import { faultsOf, type KeySet, type MemberCrypto, quorumOf } from "@orrery/consensus/member";
+import { createDkg, type DkgMeans, foundedKey, memberCrypto, type SharedKey } from "@orrery/consensus/keys";
+import {
+  type Dkg,
+  type Epoch,
+  faultsOf,
+  type KeySet,
+  type MemberCrypto,
+  quorumOf,
+} from "@orrery/consensus/member";
 import {
   BLS_SECRET_BYTES,
   type Bls,
@@ -19,11 +26,18 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { FoundedSubnet } from "@orrery/execution/node";
 import { createNodeSigner } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { foundedNodeKeys, keyMeansOf } from "../founding/founding.ts";
+import { foundedNodeKeys } from "../founding/founding.ts";
+import { REGISTRY_VERSION } from "./rules.ts";
 
 /** Of one subnet, as one of its nodes has them. */
 export interface SubnetKeys {
+  /**
+   * Where keys change at intervals it signs as the node alone, and verifies words of nodes and the subnet's signatures. Tapes of intervals that
+   * are over, whose keys are gone, it takes as they are: the state that blocks lead to is compared with a package's.
+   */
   readonly crypto: MemberCrypto;
+  /** Where the nodes deal keys at each interval: how, and the first ones. */
+  readonly intervals: { readonly dkg: Dkg; readonly first: Epoch } | null;
 }
 
 function share(
@@ -69,7 +83,8 @@ export function keysFromSeed({ bls, seed, subnet, local, self }: SeedKeysOptions
   };
   const nodeKeys = info.nodes.map(({ publicKey }) => rawKey(publicKey));
   const sign = createNodeSigner(keys.nodeSecret);
-  return { crypto: memberCrypto({ bls, sets, nodeKeys, sign, verify: nodeSignatures.ed25519 }) };
+  const crypto = memberCrypto({ bls, sets, nodeKeys, sign, verify: nodeSignatures.ed25519 });
+  return { crypto, intervals: null };
 }
 
 function rawKey(der: Uint8Array): Uint8Array {
@@ -83,39 +98,41 @@ export interface FoundedKeysOptions {
   readonly curve: Curve;
   readonly local: LocalSubnet;
   readonly founded: FoundedSubnet;
-  /** Place of the subnet in the genesis. */
-  readonly subnet: number;
-  /** Of the node. */
-  readonly seed: Uint8Array;
+  /** Does the node's jobs of the subnet. */
+  readonly compute: DkgMeans["compute"];
 }
 
-/** Versions of the registry begin with the genesis. */
-const FIRST_VERSION = 1;
-
-/** From a genesis that was judged (`verifyFounded`): the node opens what was dealt to it. `key_share_missing` with another node's seed. */
-export function keysFromFounding({
-  bls,
-  curve,
-  local,
-  founded,
-  subnet,
-  seed,
-}: FoundedKeysOptions): SubnetKeys {
+/** From a genesis that was judged (`verifyFounded`): the node opens what was dealt to it, and deals it on. */
+export function keysFromFounding({ bls, curve, local, founded, compute }: FoundedKeysOptions): SubnetKeys {
   const { keys, info } = local;
-  const means = keyMeansOf(curve, seed, subnet);
   const nodeKeys = foundedNodeKeys(curve, founded);
   const members = info.nodes.map(({ nodeId }) => nodeId as NodeId);
+  const sign = createNodeSigner(keys.nodeSecret);
   const dkg = createDkg({
     subnetId: keys.subnetId,
     nodeId: keys.nodeId,
     node: (nodeId) => nodeKeys[members.findIndex((member) => equalBytes(member, nodeId))] ?? null,
     bls,
-    sign: createNodeSigner(keys.nodeSecret),
+    sign,
     verify: nodeSignatures.ed25519,
-    compute: (job) => runKeyJob(means, job) as never,
+    compute,
   });
   const { transcripts } = founded;
-  const crypto = dkg.load({ registryVersion: FIRST_VERSION, members, transcripts });
-  assert(crypto !== "later", "nothing is computed elsewhere");
-  return { crypto };
+  const signing = nodeKeys.map((node) => node.signing);
+  const key: SharedKey = { publicKey: foundedKey(transcripts), publicShares: [], own: null };
+  const words = memberCrypto({
+    bls,
+    sets: { low: key, high: key },
+    nodeKeys: signing,
+    sign,
+    verify: nodeSignatures.ed25519,
+  });
+  return {
+    crypto: {
+      ...words,
+      verifyWhole: (keySet, message, signature) =>
+        keySet === "low" || words.verifyWhole(keySet, message, signature),
+    },
+    intervals: { dkg, first: { registryVersion: REGISTRY_VERSION, members, transcripts } },
+  };
 }

@@ -39,8 +39,11 @@ export interface DkgMeans {
   readonly sign: (message: Uint8Array) => Uint8Array;
   /** Ed25519. */
   readonly verify: (key: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
-  /** Does a job (`runKeyJob`), now or beside consensus. Asked again with the same job until it is done. */
-  readonly compute: <K extends KeyJob["kind"]>(job: JobOf<K>) => KeyWork[K] | "later";
+  /**
+   * Does a job (`runKeyJob`), now or beside consensus. Asked again with the same job, and the same name of all that its answer depends
+   * on, until it is done.
+   */
+  readonly compute: <K extends KeyJob["kind"]>(job: JobOf<K>, name: string) => KeyWork[K] | "later";
 }
 
 /** Remembers what was asked last. */
@@ -128,18 +131,21 @@ class CurveDkg implements Dkg {
   createDealing(config: DkgConfig, dealer: number): Uint8Array | "later" {
     const run = this.#run(config);
     if (run === "later") return run;
-    return this.#dealt.of(`${run.name}/${dealer}`, () => {
+    const name = `deal/${run.name}/${dealer}`;
+    return this.#dealt.of(name, () => {
       const held = config.reshared === null ? null : this.#open(config.reshared, dealer);
       if (held === "later") return held;
-      return this.#means.compute({ kind: "deal", config: run.config, dealer, share: held?.own ?? null });
+      const share = held?.own ?? null;
+      return this.#means.compute({ kind: "deal", config: run.config, dealer, share }, name);
     });
   }
 
   verifyDealing(config: DkgConfig, dealer: number, dealing: Uint8Array): boolean | "later" {
     const run = this.#run(config);
     if (run === "later") return run;
-    return this.#judged.of(`${run.name}/${dealer}/${toHex(sha256(dealing))}`, () =>
-      this.#means.compute({ kind: "judge", config: run.config, dealer, dealing }),
+    const name = `judge/${run.name}/${dealer}/${toHex(sha256(dealing))}`;
+    return this.#judged.of(name, () =>
+      this.#means.compute({ kind: "judge", config: run.config, dealer, dealing }, name),
     );
   }
 
@@ -150,9 +156,9 @@ class CurveDkg implements Dkg {
     const run = this.#run(config);
     if (run === "later") return run;
     const given = dealings.map(([, dealing]) => dealing);
-    const names = given.map((dealing) => toHex(sha256(dealing))).join("/");
-    const combined = this.#combined.of(`${run.name}/${names}`, () => {
-      const transcript = this.#means.compute({ kind: "combine", config: run.config, dealings: given });
+    const name = `combine/${run.name}/${given.map((dealing) => toHex(sha256(dealing))).join("/")}`;
+    const combined = this.#combined.of(name, () => {
+      const transcript = this.#means.compute({ kind: "combine", config: run.config, dealings: given }, name);
       return transcript === "later" ? transcript : { transcript };
     });
     return combined === "later" ? combined : combined.transcript;
@@ -182,9 +188,8 @@ class CurveDkg implements Dkg {
   }
 
   #open(transcript: Uint8Array, place: number | null): SharedKey | "later" {
-    return this.#opened.of(`${readTranscript(transcript).name}/${place}`, () =>
-      this.#means.compute({ kind: "open", transcript, place }),
-    );
+    const name = `open/${readTranscript(transcript).name}/${place}`;
+    return this.#opened.of(name, () => this.#means.compute({ kind: "open", transcript, place }, name));
   }
 }
 
