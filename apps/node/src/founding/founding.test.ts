@@ -2,12 +2,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decodeCbor, encodeCborBare, equalBytes, utf8 } from "@orrery/base";
+import { type DkgMeans, runKeyJob } from "@orrery/consensus/keys";
+import type { MemberCrypto } from "@orrery/consensus/member";
 import { blsFromDer, sha256 } from "@orrery/crypto";
 import { createMclBls, createMclCurve } from "@orrery/crypto/mcl";
 import type { FoundedSubnet } from "@orrery/execution/node";
 import { decodeGenesis, encodeGenesis, type Genesis, networkOf, subnetsOf } from "../genesis.ts";
-import { keysFromFounding, type SubnetKeys } from "../replica/subnet-keys.ts";
-import { dealFor, foundGenesis, foundingRecord, verifyFounded } from "./founding.ts";
+import { keysFromFounding } from "../replica/subnet-keys.ts";
+import { dealFor, foundGenesis, foundingRecord, keyMeansOf, verifyFounded } from "./founding.ts";
 
 const NODES = 4;
 const MESSAGE = utf8("a message");
@@ -25,11 +27,17 @@ const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, se
 const founded = await foundGenesis(plan, records, dealings);
 const genesis = decodeGenesis(founded);
 
-function keysOf(place: number, seed = seeds[place] as Uint8Array): SubnetKeys {
+/** What a node signs with in the first interval. */
+function cryptoOf(place: number, seed = seeds[place] as Uint8Array): MemberCrypto {
   const [local] = subnetsOf(genesis, bls, place, seed);
   const [subnet] = genesis.founding ?? [];
   assert.ok(local !== undefined && subnet !== undefined);
-  return keysFromFounding({ bls, curve, local, founded: subnet, subnet: 0, seed });
+  const means = keyMeansOf(curve, seed, 0);
+  const compute: DkgMeans["compute"] = (job) => runKeyJob(means, job) as never;
+  const { intervals } = keysFromFounding({ bls, curve, local, founded: subnet, compute });
+  const crypto = intervals?.dkg.load(intervals.first);
+  assert.ok(crypto !== undefined && crypto !== "later");
+  return crypto;
 }
 
 const unproven = { code: "genesis_unproven" };
@@ -41,7 +49,7 @@ test("every node finds itself in the genesis, and the nodes' shares are the subn
   const [local] = subnetsOf(genesis, bls);
   const key = blsFromDer(local?.info.publicKey ?? new Uint8Array(0));
   assert.ok(key.ok);
-  const nodes = [0, 1, 3].map((place) => [place, keysOf(place).crypto] as const);
+  const nodes = [0, 1, 3].map((place) => [place, cryptoOf(place)] as const);
   const shares = nodes.map(([place, crypto]) => [place, crypto.signShare("high", MESSAGE)] as const);
   const [[, first]] = nodes as [(typeof nodes)[number]];
   for (const [place, share] of shares) assert.ok(first.verifyShare("high", place, MESSAGE, share));
@@ -53,7 +61,7 @@ test("every node finds itself in the genesis, and the nodes' shares are the subn
 test("what all have opens nobody's share, and neither does another node's seed", () => {
   const [local] = subnetsOf(genesis, bls, 1);
   assert.deepEqual([local?.keys.subnetSecret.length, local?.keys.nodeSecret.length], [0, 0]);
-  assert.throws(() => keysOf(1, seeds[2]), { code: "key_share_missing" });
+  assert.throws(() => cryptoOf(1, seeds[2]), { code: "key_share_missing" });
 });
 
 test("a piece that was changed on its way is noticed", async () => {
