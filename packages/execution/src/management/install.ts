@@ -333,7 +333,7 @@ function finishInstall(
   const { canister, work, result, call, price } = end;
   const { outcome, compiled } = result;
   canister.running = null;
-  if (outcome.effects !== null && work.mode === "reinstall") clearLogs(round, canister);
+  if (outcome.effects !== null && work.mode !== "upgrade") clearLogs(round, canister);
   if (appendLogs(canister, outcome, work.startTime)) env.outbox.logsChanged = true;
   if (outcome.effects !== null && compiled !== null) {
     adopt(round, call, { canister, work, compiled });

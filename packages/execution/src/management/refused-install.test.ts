@@ -96,3 +96,22 @@ test("compiling the new module is not paid where pre_upgrade fails", () => {
   assert.ok(large.cost < cost(subnet, 100n));
   assert.equal(subnet.install(trapping, LARGE, { mode: { reinstall: null } }).kind, "replied");
 });
+
+test("what failed installations printed is kept, until one succeeds", () => {
+  const printing = (text: string, end = ""): string => `(module
+    (import "ic0" "debug_print" (func $print (param i32 i32)))
+    (memory 1)
+    (data (i32.const 0) "${text}")
+    (func (export "canister_init") (call $print (i32.const 0) (i32.const ${text.length})) ${end})
+    (func (export "canister_pre_upgrade") (call $print (i32.const 0) (i32.const ${text.length}))))`;
+  const subnet = new TestSubnet();
+  const id = subnet.create();
+  const log = (): string[] =>
+    subnet.canister(id).logs.map(({ content }) => new TextDecoder().decode(content));
+  failing(subnet, id, printing("first", "unreachable"));
+  assert.equal(log()[0], "first");
+  assert.equal(subnet.install(id, printing("second")).kind, "replied");
+  assert.deepEqual(log(), ["second"]);
+  assert.equal(subnet.install(id, printing("third"), { mode: UPGRADE }).kind, "replied");
+  assert.deepEqual(log(), ["second", "second"]);
+});
