@@ -4,7 +4,15 @@
  */
 
 import { MessageChannel } from "node:worker_threads";
-import { type Clock, type Logger, OrreryError, type Principal, type Rng, type TimeNs, toHex } from "@orrery/base";
+import {
+  type Clock,
+  type Logger,
+  OrreryError,
+  type Principal,
+  type Rng,
+  type TimeNs,
+  toHex,
+} from "@orrery/base";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
@@ -221,12 +229,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       ...serviceOptions(options),
     });
     front.serve(service);
-    const joined = {
-      storage: threads.storage,
-      execution: threads.execution,
-      state: threads.state,
-      views: createViews({ threads, options, onFailure: fatal.raise }),
-    };
+    const joined = { ...threads, views: createViews({ threads, options, onFailure: fatal.raise }) };
     const started = await fatal.unless(startExecution(joined, opened));
     const begun = service.begin({
       started,
@@ -241,8 +244,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     return handle({ options, directory, server, threads, rounds, service, outcalls, fatal });
   } catch (error) {
     for (const each of rounds) each.stop();
-    await service?.disconnect();
-    await server?.close();
+    await Promise.all([service?.disconnect(), server?.close()]);
     await threads?.terminate();
     directory.lock.release();
     throw error;

@@ -24,9 +24,9 @@ import { countRound, newRoundFigures, type SubnetFigures } from "./metrics.ts";
 import { Outcalls } from "./outcalls.ts";
 import { NodePayload } from "./payload.ts";
 import type { ExecutionReport, ExecutionStarted, RecoveredArtifact, ViewCall } from "./protocol.ts";
-import type { StateCall } from "./state/state-calls.ts";
 import { createRest } from "./rest.ts";
 import { RoundDriver } from "./round-driver.ts";
+import type { StateCall } from "./state/state-calls.ts";
 import { Watchers } from "./watchers.ts";
 
 /** Alarms further away than this are set again when it is over: timers of months stay exact after sleep. */

@@ -28,7 +28,7 @@ import {
 } from "@orrery/state";
 import { type Genesis, networkOf, subnetsOf } from "../genesis.ts";
 import { Receptions } from "../state/receptions.ts";
-import type { StateCall, StateRequest } from "../state/state-calls.ts";
+import type { ReceiveCall, StateRequest } from "../state/state-calls.ts";
 import { chain, crypto, type Made, nodes, subnetId } from "./chain.testkit.ts";
 import { StateFetch } from "./state-fetch.ts";
 import { Conversation, type Listener } from "./voice.ts";
@@ -136,13 +136,12 @@ test("a node that has nothing takes the state from peers that have it, and knows
     local: { info: { ...(locals[1] as LocalSubnet).info, subnetId, nodes: nodes as never } },
     crypto,
     voice: (conversations[0] as Conversation).voiceOf(1),
-    state: async <T>(call: Exclude<StateCall, { kind: "tell" }>) =>
-      receptions.answer({ ...call, subnet: 1 }) as T,
+    state: async <T>(call: ReceiveCall) => receptions.answer({ ...call, subnet: 1 }) as T,
     logger: silentLogger,
     onFetched: fetched.resolve,
     onLie: (peer) => liars.add(peer),
     onFailure: fetched.reject,
-  } as ConstructorParameters<typeof StateFetch>[0]);
+  });
   fetch.begin({ height: HEIGHT, block, stateHash: name.stateHash });
   assert.equal(await fetched.promise, HEIGHT);
   fetch.stop();

@@ -8,7 +8,7 @@ import { encodeFinalizedBlock } from "@orrery/consensus";
 import type { CatchUpPackage, MemberCrypto } from "@orrery/consensus/member";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { StateAsk } from "@orrery/state";
-import type { StateCall, StateName, StateTaken } from "../state/state-calls.ts";
+import type { ReceiveCall, StateName, StateTaken } from "../state/state-calls.ts";
 import { BlockFetch } from "./block-fetch.ts";
 import type { Voice } from "./voice.ts";
 
@@ -22,7 +22,7 @@ export interface StateFetchOptions {
   readonly local: Pick<LocalSubnet, "info">;
   readonly crypto: Pick<MemberCrypto, "verify" | "verifyWhole">;
   readonly voice: Pick<Voice, "askState" | "askBlocks">;
-  readonly state: <T>(call: StateCall) => Promise<T>;
+  readonly state: <T>(call: ReceiveCall) => Promise<T>;
   readonly logger: Logger;
   /** The state is whole on the disk: the next start has it. */
   readonly onFetched: (height: Height) => void;

@@ -2,9 +2,7 @@
 import { equalBytes } from "@orrery/base";
 import { type Disk, type StateAsk, StateReception } from "@orrery/state";
 import type { About, SubnetIndex } from "../protocol.ts";
-import type { StateCall, StateName, StateTaken } from "./state-calls.ts";
-
-export type ReceptionCall = About<Exclude<StateCall, { readonly kind: "tell" }>>;
+import type { ReceiveCall, StateName, StateTaken } from "./state-calls.ts";
 
 interface Receiving {
   readonly stateHash: Uint8Array;
@@ -25,7 +23,7 @@ export class Receptions {
     this.#options = options;
   }
 
-  answer(call: ReceptionCall): StateAsk | StateTaken | null {
+  answer(call: About<ReceiveCall>): StateAsk | StateTaken | null {
     switch (call.kind) {
       case "receive":
         this.#receive(call);
@@ -54,7 +52,7 @@ export class Receptions {
     return known !== undefined && equalBytes(known.stateHash, stateHash) ? known.reception : null;
   }
 
-  #take(call: About<Extract<StateCall, { readonly kind: "take" }>>): StateTaken {
+  #take(call: About<Extract<ReceiveCall, { readonly kind: "take" }>>): StateTaken {
     const reception = this.#of(call);
     if (reception === null) return { fault: null, isWhole: false, missing: 0, chunks: 0 };
     const fault = reception.take(call.ask, call.told);

@@ -13,9 +13,11 @@ export interface StateRequest extends StateName {
   readonly ask: StateAsk;
 }
 
-export type StateCall =
-  /** Of a state of this node's past, for a peer: `Uint8Array[]`, the first of what was asked for; none when it is not here. */
-  | ({ readonly kind: "tell" } & StateRequest)
+/** Of a state of this node's past, for a peer: `Uint8Array[]`, the first of what was asked for; none when it is not here. */
+export type TellCall = { readonly kind: "tell" } & StateRequest;
+
+/** About a state that is taken from peers. */
+export type ReceiveCall =
   /** Begins to take a state, in place of an earlier one of that subnet. */
   | ({ readonly kind: "receive" } & StateName)
   /** What to ask a peer for next: `StateAsk | null`. */
@@ -24,6 +26,8 @@ export type StateCall =
   | ({ readonly kind: "take"; readonly told: readonly Uint8Array[] } & StateRequest)
   /** All of it is here, and this is the block of its height: the store takes it over when it is opened next. */
   | ({ readonly kind: "finish"; readonly block: Uint8Array } & StateName);
+
+export type StateCall = TellCall | ReceiveCall;
 
 export interface StateTaken extends ReceptionProgress {
   /** What no honest peer tells; null: nothing is wrong. */
