@@ -316,10 +316,12 @@ logs("canister_init may log", async (world) => {
   assert.equal(await canister.log(), "from init");
 });
 
-logs("a failed installation's log is kept", async (world) => {
+logs("a failed installation's log is kept until one succeeds", async (world) => {
   const canister = await world.fresh({ install: false });
   rejected(await canister.install(INSTALL, { program: ["too bad", ic0.trap] }), { error: "IC0503" });
   assert.match(await canister.log(), /\[TRAP\]: too bad/);
+  replied(await canister.install(INSTALL));
+  assert.equal(await canister.log(), "");
 });
 
 logs("they survive an upgrade", async (world) => {
