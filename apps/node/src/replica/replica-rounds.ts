@@ -312,10 +312,10 @@ class Replica implements ReplicaRounds {
     return this.threads.blocks(from);
   }
 
-  /** Of the newest package's state only: others are not kept for anybody. */
   async tellState(request: StateRequest): Promise<readonly Uint8Array[]> {
-    if (this.#stopped || request.height !== this.#member.catchUpHeight) return [];
-    return await this.threads.state<readonly Uint8Array[]>({ kind: "tell", ...request });
+    if (this.#stopped) return [];
+    const isNewest = request.height === this.#member.catchUpHeight;
+    return await this.threads.state<readonly Uint8Array[]>({ kind: "tell", ...request, isNewest });
   }
 
   // ---- rounds

@@ -15,6 +15,8 @@ import type { Voice } from "./voice.ts";
 /** Requests under way: enough for several peers at once, and a bound of memory. */
 const LANES = 8;
 const RETRY_MS = 250;
+/** Requests in a row that nobody answers: peers do not have the state any more, and a newer one is asked for where there is one. */
+const REFUSALS_MAX: number = LANES;
 /** Requests for which nothing is left wait for those under way. */
 const WAIT_MS = 50;
 
@@ -35,6 +37,8 @@ type Goal = Pick<CatchUpPackage, "height" | "block" | "stateHash">;
 export class StateFetch {
   readonly #options: StateFetchOptions;
   #goal: Goal | null = null;
+  #newest: Goal | null = null;
+  #refusals = 0;
   #stopped = false;
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #liars = new Set<number>();
@@ -43,10 +47,18 @@ export class StateFetch {
     this.#options = options;
   }
 
-  /** In place of an earlier package, if one was under way: what came of that is not asked for again. */
+  /**
+   * While the state of an earlier package is on its way it goes on: blocks lead from there to this one. Where nobody has that state any more
+   * this one takes its place, and what came of the other is not asked for again.
+   */
   begin(goal: Goal): void {
-    if (this.#goal?.height === goal.height) return;
+    this.#newest = goal;
+    if (this.#goal === null) this.#start(goal);
+  }
+
+  #start(goal: Goal): void {
     this.#goal = goal;
+    this.#refusals = 0;
     const { logger, local, onFailure } = this.#options;
     logger.log("info", "the state of a catch-up package is fetched", {
       height: goal.height,
@@ -104,6 +116,9 @@ export class StateFetch {
       onLie(told.peer, taken.fault);
       this.#liars.add(told.peer);
     }
+    this.#refusals = told === null ? this.#refusals + 1 : 0;
+    const newest = this.#newest;
+    if (this.#refusals > REFUSALS_MAX && newest !== null && newest !== this.#goal) this.#start(newest);
     return told !== null;
   }
 

@@ -13,8 +13,11 @@ export interface StateRequest extends StateName {
   readonly ask: StateAsk;
 }
 
-/** Of a state of this node's past, for a peer: `Uint8Array[]`, the first of what was asked for; none when it is not here. */
-export type TellCall = { readonly kind: "tell" } & StateRequest;
+/**
+ * Of a state of this node's past, for a peer: `Uint8Array[]`, the first of what was asked for; none when it is not here. Only the state of
+ * the newest package is made for anybody; who began to take it has it to the end.
+ */
+export type TellCall = { readonly kind: "tell"; readonly isNewest: boolean } & StateRequest;
 
 /** About a state that is taken from peers. */
 export type ReceiveCall =

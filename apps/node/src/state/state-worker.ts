@@ -11,11 +11,13 @@ import { pinNetwork, storeDirectory } from "@orrery/host/kept-stores";
 import { openNewest, type PinnedStore, type StateAsk, type StateChunk, StateDescriber } from "@orrery/state";
 import type { About, SubnetIndex, WorkerStart } from "../protocol.ts";
 import { Receptions } from "./receptions.ts";
-import type { StateCall, StateName, StateTaken } from "./state-calls.ts";
+import type { StateCall, StateTaken, TellCall } from "./state-calls.ts";
 import { ToldState } from "./told-state.ts";
 
 /** Pages of this node's own state in memory while what it has is looked for. */
 const OWN_PAGES_MAX = 4_096;
+/** A state that was asked for within this time is still being taken: no other one takes its place. */
+const TAKEN_MS = 20_000;
 
 const { stateDirectory } = workerData as WorkerStart;
 installFastHashes();
@@ -23,7 +25,7 @@ assert(parentPort !== null, "the state worker runs as a worker thread");
 reportFailures(parentPort);
 
 let signatures: Promise<Bls> | null = null;
-const told = new Map<SubnetIndex, ToldState>();
+const told = new Map<SubnetIndex, { readonly state: ToldState; askedMs: number }>();
 const receptions = new Receptions({
   diskOf: (subnet) => createFileDisk(storeDirectory(stateDirectory, subnet)),
   ownOf: ownState,
@@ -37,16 +39,26 @@ createChannel<never, never, never, About<StateCall>>(parentPort, {
   },
 });
 
-async function stateToTell({ subnet, height, stateHash }: About<StateName>): Promise<ToldState | null> {
+async function stateToTell({
+  subnet,
+  height,
+  stateHash,
+  isNewest,
+}: About<TellCall>): Promise<ToldState | null> {
   signatures ??= createMclBls();
   const bls = await signatures;
   const known = told.get(subnet);
-  if (known !== undefined && equalBytes(known.stateHash, stateHash)) return known;
-  known?.close();
+  const nowMs = performance.now();
+  if (known !== undefined && equalBytes(known.state.stateHash, stateHash)) {
+    known.askedMs = nowMs;
+    return known.state;
+  }
+  if (!isNewest || (known !== undefined && nowMs < known.askedMs + TAKEN_MS)) return null;
+  known?.state.close();
   told.delete(subnet);
-  const opened = ToldState.open({ stateDirectory, subnet, bls, height, stateHash });
-  if (opened !== null) told.set(subnet, opened);
-  return opened;
+  const state = ToldState.open({ stateDirectory, subnet, bls, height, stateHash });
+  if (state !== null) told.set(subnet, { state, askedMs: performance.now() });
+  return state;
 }
 
 /** What the newest checkpoint has, by hash; looked through when it is first asked for. */
