@@ -1,5 +1,8 @@
-/** The management canister as deployment calls it (interface spec, "The IC management canister"). */
-import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
+/**
+ * The management canister as deployment calls it (interface spec, "The IC management canister"). By the agent itself, not by an actor: an actor
+ * loses the network's words when the refusal comes only after a call was accepted, as those that take long are.
+ */
+import type { HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
 
@@ -78,38 +81,38 @@ const Mode = IDL.Variant({
 });
 const Hash = IDL.Record({ hash: Blob });
 
-const service: IDL.InterfaceFactory = () =>
-  IDL.Service({
-    provisional_create_canister_with_cycles: IDL.Func([Creation], [Target]),
-    canister_status: IDL.Func(
-      [Target],
-      [
-        IDL.Record({
-          module_hash: IDL.Opt(Blob),
-          settings: IDL.Record({ environment_variables: Variables }),
-        }),
-      ],
-    ),
-    update_settings: IDL.Func([IDL.Record({ canister_id: IDL.Principal, settings: Settings })], []),
-    install_code: IDL.Func(
-      [IDL.Record({ mode: Mode, canister_id: IDL.Principal, wasm_module: Blob, arg: Blob })],
-      [],
-    ),
-    clear_chunk_store: IDL.Func([Target], []),
-    upload_chunk: IDL.Func([IDL.Record({ canister_id: IDL.Principal, chunk: Blob })], [Hash]),
-    install_chunked_code: IDL.Func(
-      [
-        IDL.Record({
-          mode: Mode,
-          target_canister: IDL.Principal,
-          chunk_hashes_list: IDL.Vec(Hash),
-          wasm_module_hash: Blob,
-          arg: Blob,
-        }),
-      ],
-      [],
-    ),
-  });
+const MANAGEMENT = "aaaaa-aa";
+const METHODS: Readonly<Record<keyof Calls, IDL.FuncClass>> = {
+  provisional_create_canister_with_cycles: IDL.Func([Creation], [Target]),
+  canister_status: IDL.Func(
+    [Target],
+    [
+      IDL.Record({
+        module_hash: IDL.Opt(Blob),
+        settings: IDL.Record({ environment_variables: Variables }),
+      }),
+    ],
+  ),
+  update_settings: IDL.Func([IDL.Record({ canister_id: IDL.Principal, settings: Settings })], []),
+  install_code: IDL.Func(
+    [IDL.Record({ mode: Mode, canister_id: IDL.Principal, wasm_module: Blob, arg: Blob })],
+    [],
+  ),
+  clear_chunk_store: IDL.Func([Target], []),
+  upload_chunk: IDL.Func([IDL.Record({ canister_id: IDL.Principal, chunk: Blob })], [Hash]),
+  install_chunked_code: IDL.Func(
+    [
+      IDL.Record({
+        mode: Mode,
+        target_canister: IDL.Principal,
+        chunk_hashes_list: IDL.Vec(Hash),
+        wasm_module_hash: Blob,
+        arg: Blob,
+      }),
+    ],
+    [],
+  ),
+};
 
 interface Calls {
   provisional_create_canister_with_cycles(arg: unknown): Promise<Target>;
@@ -122,13 +125,21 @@ interface Calls {
 }
 
 /** `place`: an id of the subnet where canisters are created. */
-export function managementOf(agent: HttpAgent, place: Principal): Management {
-  const callsAbout = (effectiveCanisterId: Principal): Calls =>
-    Actor.createActor(service, {
-      agent,
-      canisterId: "aaaaa-aa",
-      effectiveCanisterId,
-    }) as unknown as Calls;
+export function managementOf(agent: Pick<HttpAgent, "update">, place: Principal): Management {
+  const callsAbout = (effectiveCanisterId: Principal): Calls => {
+    const calls = Object.entries(METHODS).map(([methodName, { argTypes, retTypes }]) => [
+      methodName,
+      async (arg: unknown) => {
+        const { reply } = await agent.update(MANAGEMENT, {
+          methodName,
+          arg: IDL.encode(argTypes, [arg]),
+          effectiveTarget: { canisterId: effectiveCanisterId },
+        });
+        return IDL.decode(retTypes, reply)[0];
+      },
+    ]);
+    return Object.fromEntries(calls) as Calls;
+  };
   return {
     async create(options) {
       const { canister_id } = await callsAbout(place).provisional_create_canister_with_cycles({
