@@ -119,8 +119,18 @@ export class Clients {
     await this.#update(one, { kind: "add", list, places: () => place });
   }
 
-  /** A list as one node has it. */
-  async entriesAt(place: number, list: number): Promise<readonly bigint[]> {
+  /** A list as one node has it, which answers within `mostMs`. */
+  async entriesAt(place: number, list: number, mostMs: number): Promise<readonly bigint[]> {
+    const endMs = performance.now() + mostMs;
+    while (performance.now() < endMs) {
+      const entries = await this.#unless(place, () => this.#entries(place, list));
+      if (entries !== null) return entries;
+      await delay(NEXT_MS);
+    }
+    throw new Violation(`node ${place} does not tell its list ${list}`);
+  }
+
+  async #entries(place: number, list: number): Promise<readonly bigint[]> {
     const node = this.#options.at(place);
     if (node === null) throw new Violation(`node ${place} is down`);
     const entries: bigint[] = [];

@@ -1,19 +1,25 @@
 /** The node processes of a drill, each behind its own wires: started, killed, stopped for a while, their clocks set off. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream, mkdirSync, type WriteStream } from "node:fs";
+import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Principal } from "@icp-sdk/core/principal";
 import { fromHex, toHex } from "@orrery/base";
 import { systemClock, systemRng } from "@orrery/host";
 import { newGenesisRecord } from "@orrery/node";
+import { dealFor, foundGenesis, foundingRecord } from "@orrery/node/founding";
 import { type Endpoint, Violation } from "../durability/client.ts";
 import type { Random } from "../durability/random.ts";
+import type { Misbehaviour } from "./misbehave.ts";
 import type { NodeOrder, NodeProcessOptions, NodeSays } from "./node-process.ts";
 import { type Address, freeLoopback, Wires } from "./wires.ts";
 
 const SCRIPT: string = fileURLToPath(new URL("./node-process.ts", import.meta.url));
+
+/** A node that does not say by then how far it is stands still. */
+const HEIGHT_MS_MAX = 5_000;
+const SEED_BYTES = 32;
 
 export interface RunningNode extends Endpoint {
   /** One for each subnet, the root first: where canisters are created. */
@@ -27,6 +33,8 @@ interface Slot {
   child: ChildProcess | null;
   running: RunningNode | null;
   clockOffsetMs: number;
+  /** What it said to peers that was not as it is. */
+  twisted: number;
   /** Its end is not one that nobody asked for. */
   mayEnd: boolean;
   /** Resolves when the process that runs now is gone. */
@@ -41,29 +49,48 @@ export interface ClusterOptions {
   readonly applications: number;
   readonly catchUpInterval: number;
   readonly random: Random;
+  /** The one that can be told to misbehave; null for none. */
+  readonly byzantine: number | null;
   /** A node ended that nobody ended. */
   readonly onFailure: (error: Error) => void;
+}
+
+interface Founded {
+  readonly genesis: Uint8Array;
+  /** Of each node, by place. */
+  readonly seeds: readonly Uint8Array[];
+}
+
+/** As the nodes of a network found it, with all of them in one process. */
+async function found({ nodes, applications, catchUpInterval }: ClusterOptions): Promise<Founded> {
+  const plan = newGenesisRecord({
+    rng: systemRng,
+    clock: systemClock,
+    nodes,
+    catchUpInterval,
+    subnets: Array.from({ length: applications }, () => "application" as const),
+  });
+  const seeds = Array.from({ length: nodes }, () => systemRng.bytes(SEED_BYTES));
+  const records = await Promise.all(seeds.map((seed) => foundingRecord(plan, seed)));
+  const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, seed)));
+  return { genesis: await foundGenesis(plan, records, dealings), seeds };
 }
 
 export class Cluster {
   readonly wires: Wires;
   readonly #options: ClusterOptions;
-  readonly #genesis: string;
+  readonly #genesisFile: string;
+  readonly #seeds: readonly Uint8Array[];
   readonly #slots: readonly Slot[];
 
-  private constructor(options: ClusterOptions, wires: Wires) {
-    const { nodes, applications, catchUpInterval, stateDir } = options;
+  private constructor(options: ClusterOptions, wires: Wires, founded: Founded) {
+    const { nodes, stateDir } = options;
     this.wires = wires;
     this.#options = options;
-    this.#genesis = toHex(
-      newGenesisRecord({
-        rng: systemRng,
-        clock: systemClock,
-        nodes,
-        catchUpInterval,
-        subnets: Array.from({ length: applications }, () => "application" as const),
-      }),
-    );
+    this.#seeds = founded.seeds;
+    this.#genesisFile = join(stateDir, "genesis");
+    mkdirSync(stateDir, { recursive: true });
+    writeFileSync(this.#genesisFile, founded.genesis);
     this.#slots = Array.from({ length: nodes }, (_, place): Slot => {
       const directory = join(stateDir, `node-${place}`);
       mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -74,6 +101,7 @@ export class Cluster {
         child: null,
         running: null,
         clockOffsetMs: 0,
+        twisted: 0,
         mayEnd: false,
         ended: Promise.resolve(),
       };
@@ -82,7 +110,8 @@ export class Cluster {
 
   static async open(options: ClusterOptions): Promise<Cluster> {
     const real: readonly Address[] = await freeLoopback(options.nodes);
-    return new Cluster(options, await Wires.open(real, options.random.fork()));
+    const wires = await Wires.open(real, options.random.fork());
+    return new Cluster(options, wires, await found(options));
   }
 
   get size(): number {
@@ -98,15 +127,32 @@ export class Cluster {
     return this.#slot(place).running;
   }
 
+  /** Certified at a node, of its last subnet; 0 while it does not answer. */
+  async heightAt(place: number): Promise<number> {
+    const node = this.at(place);
+    if (node === null) return 0;
+    try {
+      const response = await fetch(`${node.url}/_/subnets`, { signal: AbortSignal.timeout(HEIGHT_MS_MAX) });
+      const { subnets } = (await response.json()) as {
+        readonly subnets: readonly { readonly height: number | null }[];
+      };
+      return subnets.at(-1)?.height ?? 0;
+    } catch {
+      return 0;
+    }
+  }
+
   /** Starts a node; resolves when it answers, to false when it ended before and might. */
   async start(place: number): Promise<boolean> {
     const slot = this.#slot(place);
     const options: NodeProcessOptions = {
       stateDir: slot.stateDir,
       self: place,
-      genesis: this.#genesis,
+      genesisFile: this.#genesisFile,
+      seed: toHex(this.#seeds[place] as Uint8Array),
       addresses: this.wires.addressesFor(place),
       clockOffsetMs: slot.clockOffsetMs,
+      canMisbehave: place === this.#options.byzantine,
     };
     const child = fork(SCRIPT, [JSON.stringify(options)], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     slot.child = child;
@@ -116,6 +162,7 @@ export class Cluster {
     let failure = "";
     child.on("message", (said: NodeSays) => {
       if (said.kind === "failed") failure = `${said.code}: ${said.message}`;
+      else if (said.kind === "twisted") slot.twisted = said.count;
       else
         first.resolve({
           url: said.url,
@@ -169,16 +216,29 @@ export class Cluster {
   }
 
   setClock(place: number, offsetMs: number): void {
-    const slot = this.#slot(place);
-    slot.clockOffsetMs = offsetMs;
-    const order: NodeOrder = { kind: "clock", offsetMs };
-    if (slot.child?.connected === true) slot.child.send(order);
+    this.#slot(place).clockOffsetMs = offsetMs;
+    this.#order(place, { kind: "clock", offsetMs });
+  }
+
+  /** From now on, until it is told otherwise. */
+  misbehave(place: number, how: Misbehaviour | null): void {
+    this.#order(place, { kind: "misbehave", how });
+  }
+
+  /** What a node said to peers that was not as it is, when it was last told how to behave. */
+  twisted(place: number): number {
+    return this.#slot(place).twisted;
+  }
+
+  #order(place: number, order: NodeOrder): void {
+    const { child } = this.#slot(place);
+    if (child?.connected === true) child.send(order);
   }
 
   async close(): Promise<void> {
     await Promise.all(this.#slots.map(({ place }) => this.kill(place)));
     await this.wires.close();
-    for (const { log } of this.#slots) log.end();
+    await Promise.all(this.#slots.map(({ log }) => new Promise<void>((done) => log.end(() => done()))));
   }
 
   #slot(place: number): Slot {

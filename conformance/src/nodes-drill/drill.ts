@@ -9,18 +9,25 @@ import { Violation } from "../durability/client.ts";
 import { type Random, seededRandom } from "../durability/random.ts";
 import { Clients } from "./clients.ts";
 import { Cluster } from "./cluster.ts";
-import { drawFault, FAULT_KINDS, type Fault, type FaultKind, isMinor } from "./faults.ts";
+import {
+  collide,
+  drawFault,
+  type Fault,
+  type FaultKind,
+  isMinor,
+  kindsFor,
+  MISBEHAVIOURS_DRILLED,
+} from "./faults.ts";
 import { checkHistory } from "./history.ts";
 import type { SmallDisk } from "./small-disk.ts";
 
-/** While no more nodes fail than may, an answer comes at least so often, on a machine that does much else. */
-const GAP_MS_MAX = 30_000;
+/** While no more nodes fail than may, an answer comes at least so often. */
+const GAP_MS_MAX = 60_000;
 /** Until every node takes part again when all is well: a start, and what it missed. */
 const RECOVERY_MS_MAX = 120_000;
 const LOOK_MS = 100;
 /** How often two faults overlap. */
 const TWO_PERCENT = 30;
-const HEIGHTS_MS_MAX = 5_000;
 /** Of a process that ends because a block does not fit on its disk. */
 const DISK_END_MS_MAX = 30_000;
 
@@ -34,9 +41,13 @@ export interface DrillOptions {
   readonly forMs: number;
   readonly clients: number;
   readonly pauseMs: number;
+  /** Factor on what may take long, for machines that do much else. */
+  readonly patience: number;
   readonly catchUpInterval: number;
   /** Where one node's directory lies on a disk that can be filled; null for none. */
   readonly smallDisk: SmallDisk | null;
+  /** The node that misbehaves in the last third of the time, in one way after another; null for none. */
+  readonly byzantine: number | null;
   readonly report: (line: string) => void;
 }
 
@@ -50,6 +61,9 @@ export interface DrillResult {
   readonly stale: number;
   readonly faultsByKind: Readonly<Record<string, number>>;
   readonly majorFaults: number;
+  /** How one node misbehaved, and what it said that was not as it is. */
+  readonly misbehaviours: Readonly<Record<string, number>>;
+  readonly twisted: number;
   /** Milliseconds from the end of the faults until every node had come as far as the first was then, and an update was answered. */
   readonly recoveryMsMedian: number;
   readonly recoveryMsMax: number;
@@ -58,13 +72,10 @@ export interface DrillResult {
   readonly heights: readonly number[];
 }
 
-const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Of the time, in which no node misbehaves. */
+const HONEST_SHARE = 2 / 3;
 
-/** Both are about the same process, which can only end, start or stand still once at a time. */
-function collide(a: Fault, b: Fault): boolean {
-  const isOfProcess = ({ kind }: Fault): boolean => ["kill", "freeze", "disk-full"].includes(kind);
-  return isOfProcess(a) && isOfProcess(b) && a.victims.some((place) => b.victims.includes(place));
-}
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 class Drill {
   readonly #options: DrillOptions;
@@ -77,7 +88,11 @@ class Drill {
   readonly #recoveryMs: number[] = [];
   #kinds: FaultKind[] = [];
   #majorFaults = 0;
+  #episodes = 0;
   #gapMsMax = 0;
+  readonly #misbehaviours: Record<string, number> = {};
+  /** The one that has misbehaved: peers may keep it out, and nothing more is expected of it. */
+  #spared: number | null = null;
   /** Since when no more nodes fail than may; null while more do, or recover. */
   #calmSinceMs: number | null = null;
 
@@ -117,12 +132,12 @@ class Drill {
       await this.#guard(this.#startAll());
       const load = this.#clients.run();
       load.catch(this.#failure.reject);
-      await this.#guard(this.#faultsUntil(performance.now() + this.#options.forMs));
+      await this.#guard(this.#faults());
       this.#calmSinceMs = null;
       this.#clients.finish();
       await this.#guard(load);
       const heights = await this.#guard(this.#judge());
-      for (const place of this.#places) await this.#guard(this.#cluster.stop(place));
+      for (const place of this.#honest) await this.#guard(this.#cluster.stop(place));
       return this.#result(heights);
     } finally {
       clearInterval(watch);
@@ -133,6 +148,15 @@ class Drill {
 
   get #places(): readonly number[] {
     return Array.from({ length: this.#options.nodes }, (_, place) => place);
+  }
+
+  get #recoveryMsMost(): number {
+    return RECOVERY_MS_MAX * this.#options.patience;
+  }
+
+  /** Of which everything is expected. */
+  get #honest(): readonly number[] {
+    return this.#places.filter((place) => place !== this.#spared);
   }
 
   async #startAll(): Promise<void> {
@@ -148,33 +172,53 @@ class Drill {
     if (this.#calmSinceMs === null) return;
     const gapMs = performance.now() - Math.max(this.#calmSinceMs, this.#clients.lastAnswerMs);
     this.#gapMsMax = Math.max(this.#gapMsMax, gapMs);
-    if (gapMs > GAP_MS_MAX)
+    if (gapMs > GAP_MS_MAX * this.#options.patience)
       this.#failure.reject(new Violation(`nothing was answered for ${Math.round(gapMs)} ms`));
   }
 
-  async #faultsUntil(endMs: number): Promise<void> {
-    for (let episode = 1; performance.now() < endMs; episode++) {
-      const first = this.#draw();
-      const second = this.#random.below(100) < TWO_PERCENT ? this.#draw() : null;
-      await this.#episode(episode, second === null || collide(first, second) ? [first] : [first, second]);
-    }
+  /** Without a misbehaving node for most of the time, then with one, in at least one episode each. */
+  async #faults(): Promise<void> {
+    const { forMs, byzantine } = this.#options;
+    const startMs = performance.now();
+    const honestMs = byzantine === null ? forMs : forMs * HONEST_SHARE;
+    do await this.#someFaults();
+    while (performance.now() < startMs + honestMs);
+    if (byzantine === null) return;
+    do {
+      this.#turnByzantine(byzantine);
+      await this.#someFaults();
+    } while (performance.now() < startMs + forMs);
+    this.#cluster.misbehave(byzantine, null);
+  }
+
+  #someFaults(): Promise<void> {
+    const first = this.#draw();
+    const second = this.#random.below(100) < TWO_PERCENT ? this.#draw() : null;
+    return this.#episode(second === null || collide(first, second) ? [first] : [first, second]);
+  }
+
+  #turnByzantine(place: number): void {
+    this.#spared = place;
+    this.#kinds = this.#kinds.filter((kind) => kind !== "disk-full");
+    this.#cluster.letEnd(place);
+    const how = this.#random.pick(MISBEHAVIOURS_DRILLED);
+    this.#misbehaviours[how] = (this.#misbehaviours[how] ?? 0) + 1;
+    this.#cluster.misbehave(place, how);
+    this.#options.report(`from now on node ${place}: ${how}`);
   }
 
   /** Each kind once before any comes again. */
   #draw(): Fault {
     const { nodes, smallDisk } = this.#options;
-    if (this.#kinds.length === 0)
-      this.#kinds = FAULT_KINDS.filter((kind) => kind !== "disk-full" || smallDisk !== null);
+    const about = { random: this.#random, nodes, smallDisk: smallDisk?.place ?? null, spared: this.#spared };
+    if (this.#kinds.length === 0) this.#kinds = [...kindsFor(about)];
     const [kind] = this.#kinds.splice(this.#random.below(this.#kinds.length), 1);
-    return drawFault(
-      { random: this.#random, nodes, smallDisk: smallDisk?.place ?? null, spared: null },
-      kind,
-    );
+    return drawFault(about, kind as FaultKind);
   }
 
-  async #episode(number: number, faults: readonly Fault[]): Promise<void> {
+  async #episode(faults: readonly Fault[]): Promise<void> {
     const { nodes, report } = this.#options;
-    const isCalm = isMinor(faults, nodes, null);
+    const isCalm = isMinor(faults, nodes, this.#spared);
     if (!isCalm) {
       this.#calmSinceMs = null;
       this.#majorFaults++;
@@ -184,12 +228,12 @@ class Drill {
     await Promise.all(faults.map((fault) => this.#happen(fault)));
     const startedMs = performance.now();
     await this.#untilAllAt(await this.#heights());
-    await this.#clients.addAt(this.#random.below(nodes), 0);
+    await this.#clients.addAt(this.#random.pick(this.#honest), 0);
     const tookMs = performance.now() - startedMs;
     this.#recoveryMs.push(tookMs);
     this.#calmSinceMs ??= performance.now();
     report(
-      `${number}. ${text.join("; ")}${isCalm ? "" : " (more than may)"}: well after ${Math.round(tookMs)} ms, ` +
+      `${++this.#episodes}. ${text.join("; ")}${isCalm ? "" : " (more than may)"}: well after ${Math.round(tookMs)} ms, ` +
         `${this.#clients.answered} answered`,
     );
   }
@@ -254,44 +298,27 @@ class Drill {
     const late = Promise.withResolvers<never>();
     const timer = setTimeout(
       () => late.reject(new Violation(`node ${place} goes on with a full disk`)),
-      DISK_END_MS_MAX,
+      DISK_END_MS_MAX * this.#options.patience,
     );
     await Promise.race([this.#cluster.ended(place), late.promise]).finally(() => clearTimeout(timer));
     smallDisk?.relieve();
     await this.#startAgain(place);
   }
 
-  /** Certified at each node, of the subnet that the first list is on; 0 where a node does not answer. */
   #heights(): Promise<readonly number[]> {
-    return Promise.all(
-      this.#places.map(async (place) => {
-        const node = this.#cluster.at(place);
-        if (node === null) return 0;
-        try {
-          const signal = AbortSignal.timeout(HEIGHTS_MS_MAX);
-          const response = await fetch(`${node.url}/_/subnets`, { signal });
-          const { subnets } = (await response.json()) as {
-            readonly subnets: readonly { height: number | null }[];
-          };
-          return subnets.at(-1)?.height ?? 0;
-        } catch {
-          return 0;
-        }
-      }),
-    );
+    return Promise.all(this.#honest.map((place) => this.#cluster.heightAt(place)));
   }
 
   /** Waits until every node has come as far as the first one was. */
   async #untilAllAt(known: readonly number[]): Promise<readonly number[]> {
     const goal = Math.max(...known) + 1;
-    const endMs = performance.now() + RECOVERY_MS_MAX;
+    const mostMs = this.#recoveryMsMost;
+    const endMs = performance.now() + mostMs;
     for (;;) {
       const heights = await this.#heights();
       if (heights.every((height) => height >= goal)) return heights;
       if (performance.now() > endMs)
-        throw new Violation(
-          `nodes are at ${heights.join(", ")} and not at ${goal} within ${RECOVERY_MS_MAX} ms`,
-        );
+        throw new Violation(`nodes are at ${heights.join(", ")} and not at ${goal} within ${mostMs} ms`);
       await delay(LOOK_MS);
     }
   }
@@ -299,18 +326,18 @@ class Drill {
   /** All is well: every node answers, all have the same lists, and what clients saw fits them. */
   async #judge(): Promise<readonly number[]> {
     const clients = this.#clients;
-    for (const place of this.#places)
+    for (const place of this.#honest)
       for (const list of clients.lists.keys()) await clients.addAt(place, list);
     const heights = await this.#untilAllAt(await this.#heights());
     const lists: (readonly bigint[])[] = [];
     const wrong: string[] = [];
     for (const list of clients.lists.keys()) {
       const each: (readonly bigint[])[] = [];
-      for (const place of this.#places) each.push(await clients.entriesAt(place, list));
+      for (const place of this.#honest) each.push(await clients.entriesAt(place, list, this.#recoveryMsMost));
       const [first = []] = each;
       for (const [place, entries] of each.entries())
         if (entries.join() !== first.join())
-          wrong.push(`list ${list} of node ${place} is not that of node 0`);
+          wrong.push(`list ${list} of ${this.#honest[place]} is another than of ${this.#honest[0]}`);
       lists.push(first);
     }
     wrong.push(...checkHistory(clients, lists));
@@ -330,6 +357,8 @@ class Drill {
       stale,
       faultsByKind: this.#counts,
       majorFaults: this.#majorFaults,
+      misbehaviours: this.#misbehaviours,
+      twisted: this.#options.byzantine === null ? 0 : this.#cluster.twisted(this.#options.byzantine),
       recoveryMsMedian: Math.round(sorted[sorted.length >> 1] ?? 0),
       recoveryMsMax: Math.round(sorted.at(-1) ?? 0),
       gapMsMax: Math.round(this.#gapMsMax),
@@ -350,6 +379,7 @@ export async function nodesDrill(options: DrillOptions): Promise<DrillResult> {
     applications,
     catchUpInterval,
     random,
+    byzantine: options.byzantine,
     onFailure: failure.reject,
   });
   return await new Drill(options, { random, cluster, bls: await createMclBls(), failure }).run();

@@ -1,5 +1,7 @@
 /** What happens to the nodes of a drill, drawn from its seed: which fault, to whom, for how long. */
+
 import type { Random } from "../durability/random.ts";
+import type { Misbehaviour } from "./misbehave.ts";
 import type { FaultOf } from "./wires.ts";
 
 export const FAULT_KINDS = [
@@ -34,6 +36,21 @@ export interface FaultsOptions {
   /** The one that misbehaves is left alone otherwise; null for none. */
   readonly spared: number | null;
 }
+
+/** What can be told to all peers alike. */
+export const MISBEHAVIOURS_DRILLED: readonly Misbehaviour[] = [
+  "silent",
+  "equivocate",
+  "sign_everything",
+  "wrong_shares",
+  "invalid_blocks",
+  "wrong_certification",
+  "wrong_contexts",
+  "always_order",
+  "repeat",
+  "forge",
+  "flood",
+];
 
 const MS_MIN = 1_500;
 const MS_MORE = 8_500;
@@ -93,10 +110,16 @@ function linesOf(kind: FaultKind, victims: readonly number[], random: Random): F
   }
 }
 
-/** The next fault; `kind`: of that kind. */
-export function drawFault({ random, nodes, smallDisk, spared }: FaultsOptions, wanted?: FaultKind): Fault {
-  const kinds = FAULT_KINDS.filter((kind) => kind !== "disk-full" || smallDisk !== null);
-  const kind = wanted ?? random.pick(kinds);
+/** What can happen. */
+export function kindsFor({
+  smallDisk,
+  spared,
+}: Pick<FaultsOptions, "smallDisk" | "spared">): readonly FaultKind[] {
+  return FAULT_KINDS.filter((kind) => kind !== "disk-full" || (smallDisk !== null && smallDisk !== spared));
+}
+
+/** A fault of the kind. */
+export function drawFault({ random, nodes, smallDisk, spared }: FaultsOptions, kind: FaultKind): Fault {
   const all = Array.from({ length: nodes }, (_, place) => place).filter((place) => place !== spared);
   const isMajor = random.below(100) < MAJOR_PERCENT;
   const count = isMajor ? 1 + random.below(nodes) : 1 + random.below(faultsOf(nodes));
@@ -117,4 +140,10 @@ export function isMinor(faults: readonly Fault[], nodes: number, spared: number 
   for (const { kind, victims } of faults)
     if (kind !== "slow" && kind !== "lossy" && kind !== "cut") for (const place of victims) hit.add(place);
   return hit.size <= faultsOf(nodes);
+}
+
+/** Both are about the same process, which can only end, start or stand still once at a time. */
+export function collide(a: Fault, b: Fault): boolean {
+  const isOfProcess = ({ kind }: Fault): boolean => ["kill", "freeze", "disk-full"].includes(kind);
+  return isOfProcess(a) && isOfProcess(b) && a.victims.some((place) => b.victims.includes(place));
 }

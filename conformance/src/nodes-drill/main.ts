@@ -1,5 +1,5 @@
 /**
- * `npm run drill:nodes -- [--nodes N] [--minutes M] [--seed S] [--clients C] [--state-dir D] [--no-disk]`: the drill of nodes as a command.
+ * `npm run drill:nodes -- [--nodes N] [--minutes M] [--seed S] [--clients C] [--patience P] [--state-dir D] [--honest] [--no-disk]`: the drill of nodes as a command.
  * Ends with 1 at the first violation. A full disk takes the right to mount one: the command begins itself again in a namespace for that.
  */
 import { spawnSync } from "node:child_process";
@@ -22,18 +22,21 @@ const { values } = parseArgs({
     applications: { type: "string", default: "1" },
     minutes: { type: "string", default: "10" },
     clients: { type: "string", default: "6" },
+    patience: { type: "string", default: "1" },
     "pause-ms": { type: "string", default: "0" },
     seed: { type: "string", default: `${Date.now() % 1_000_000}` },
     "state-dir": { type: "string" },
+    honest: { type: "boolean", default: false },
     "no-disk": { type: "boolean", default: false },
   },
 });
-const [nodes, applications, minutes, clients, pauseMs, seed] = (
-  ["nodes", "applications", "minutes", "clients", "pause-ms", "seed"] as const
-).map((name) => Number(values[name])) as [number, number, number, number, number, number];
+const numbers = ["nodes", "applications", "minutes", "clients", "pause-ms", "seed", "patience"] as const;
+const [nodes, applications, minutes, clients, pauseMs, seed, patience] = numbers.map((name) =>
+  Number(values[name]),
+) as [number, number, number, number, number, number, number];
 if (
   ![nodes, applications, clients, pauseMs, seed].every((each) => Number.isSafeInteger(each) && each >= 0) ||
-  !(minutes > 0) ||
+  !(minutes > 0 && patience > 0) ||
   nodes < 4 ||
   clients < 1
 ) {
@@ -63,8 +66,10 @@ try {
     forMs: minutes * MS_PER_MINUTE,
     clients,
     pauseMs,
+    patience,
     catchUpInterval: CATCH_UP_INTERVAL,
     smallDisk,
+    byzantine: values.honest ? null : (seed >> 3) % nodes,
     report: (line) => console.log(line),
   });
   console.log(JSON.stringify({ seed, nodes, minutes, ...result }, null, 1));

@@ -1,21 +1,27 @@
 /**
  * A node of the drill as a process: the real node, told where to reach the others and what time it is. Its clock can be set off by its
- * parent, never the machine's; what its members say can be twisted (`misbehaving-voice.ts`), which nodes that people run cannot do.
+ * parent, never the machine's; what its members say can be twisted (`misbehave.ts`), which nodes that people run cannot do.
  * Argument: `NodeProcessOptions` as JSON. Messages to the parent: `NodeSays`; from it: `NodeOrder`. Its log goes to the standard error.
  */
+import { readFileSync } from "node:fs";
 import { fromHex } from "@orrery/base";
 import { createStreamLogger, describeError, systemClock, systemRng } from "@orrery/host";
 import { startNode } from "@orrery/node";
+import type { Misbehaviour } from "./misbehave.ts";
 import type { Address } from "./wires.ts";
 
 export interface NodeProcessOptions {
   readonly stateDir: string;
   readonly self: number;
-  /** Hexadecimal. */
-  readonly genesis: string;
+  /** Longer than arguments may be. */
+  readonly genesisFile: string;
+  /** What its secrets follow from, hexadecimal. */
+  readonly seed: string;
   /** Where it listens and where it reaches the others, by place. */
   readonly addresses: readonly Address[];
   readonly clockOffsetMs: number;
+  /** It can be told to misbehave. */
+  readonly canMisbehave: boolean;
 }
 
 export type NodeSays =
@@ -25,9 +31,13 @@ export type NodeSays =
       readonly rootKeyHex: string;
       readonly ids: readonly string[];
     }
+  /** What its members said to peers that was not as it is, so far. */
+  | { readonly kind: "twisted"; readonly count: number }
   | { readonly kind: "failed"; readonly code: string; readonly message: string };
 
-export type NodeOrder = { readonly kind: "clock"; readonly offsetMs: number };
+export type NodeOrder =
+  | { readonly kind: "clock"; readonly offsetMs: number }
+  | { readonly kind: "misbehave"; readonly how: Misbehaviour | null };
 
 const NS_PER_MS = 1_000_000n;
 
@@ -47,8 +57,14 @@ async function end(error: unknown): Promise<never> {
 
 const options = JSON.parse(process.argv[2] ?? "{}") as NodeProcessOptions;
 let offsetNs = BigInt(options.clockOffsetMs) * NS_PER_MS;
+// Before the node's parts are loaded, one of which it replaces.
+const twisting = options.canMisbehave ? await import("./misbehave.ts") : null;
 process.on("message", (order: NodeOrder) => {
-  offsetNs = BigInt(order.offsetMs) * NS_PER_MS;
+  if (order.kind === "clock") offsetNs = BigInt(order.offsetMs) * NS_PER_MS;
+  else {
+    twisting?.misbehave(order.how);
+    void say({ kind: "twisted", count: twisting?.conduct.twisted ?? 0 });
+  }
 });
 // Whoever started it is gone.
 process.on("disconnect", () => process.exit(0));
@@ -63,7 +79,8 @@ try {
     rng: systemRng,
     member: {
       self: options.self,
-      genesis: fromHex(options.genesis),
+      genesis: new Uint8Array(readFileSync(options.genesisFile)),
+      seed: fromHex(options.seed),
       addresses: options.addresses,
     },
     onFatal: (error) => void end(error),
