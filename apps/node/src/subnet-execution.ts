@@ -168,7 +168,7 @@ export class SubnetExecution {
     for (const { bytes } of records) {
       const finalized = decodeFinalizedBlock(bytes);
       replay(chain, finalized);
-      const result = this.#apply(batchOf(finalized));
+      const result = this.#tip.apply(batchOf(finalized));
       // Nobody watches before the first round: it waits for what it grants.
       wake = wakeOf(result, "ready");
       // Up to the newest package nobody asks for the hash of a whole state again.
@@ -227,7 +227,7 @@ export class SubnetExecution {
 
   execute(batch: Batch): RoundReport {
     const startedAt = performance.now();
-    const result = this.#apply(batch);
+    const result = this.#tip.apply(batch);
     const { subnet } = this.#options;
     const { height, rootHash } = result;
     const signature = this.#certify(rootHash);
@@ -246,12 +246,6 @@ export class SubnetExecution {
       durationMs: performance.now() - startedAt,
       outcome: this.#outcome(result),
     };
-  }
-
-  #apply(batch: Batch): BatchResult {
-    const result = this.#tip.apply(batch);
-    this.#describer?.absorb(result.delta);
-    return result;
   }
 
   /** What the nodes of a subnet of several certify together. */

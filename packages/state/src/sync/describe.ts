@@ -1,11 +1,9 @@
 /**
- * A state as chunks: its manifest, and each chunk's bytes. Groups of chunks (records of neighbouring keys, one memory, one blob) are described alone and kept
- * until something in them changes, and page versions, which never change, keep their hashes: after a round that is
- * absorbed, a description costs what the round touched.
+ * A state as chunks: its manifest, and each chunk's bytes. Page versions never change and keep their hashes as long as they live, so that of memories a
+ * description costs what was written since the one before; records are encoded anew.
  */
-import { assert, compareBytes, concatBytes, fromHex, type PrincipalKey, toHex } from "@orrery/base";
+import { assert, compareBytes, concatBytes, equalBytes, fromHex, toHex } from "@orrery/base";
 import { sha256, treeHash } from "@orrery/crypto";
-import type { RoundChanges } from "../checkpoint-collector.ts";
 import { HEAP_MEMORY, MODULE_MEMORY, STABLE_MEMORY } from "../checkpoint-snapshots.ts";
 import { encodeCanister, encodeIngressEntry, encodeSnapshot, encodeSystem } from "../codec/records.ts";
 import { viewOf } from "../durable-format.ts";
@@ -145,19 +143,11 @@ function memoriesOf(memory: {
   return module === undefined ? both : [...both, [MODULE_MEMORY, module] as const];
 }
 
-/** Of a state that goes on: kept beside it, told of each round. */
+/** Kept beside a state that goes on, it keeps what does not change. */
 export class StateDescriber {
   readonly #arena: PageArena;
   readonly #hashOf: (id: PageId) => Uint8Array;
-  /** Hexadecimal keys of the groups of canisters' records, and their canisters. */
-  readonly #canisterGroups = new Map<string, Set<PrincipalKey>>();
-  readonly #records = new Map<string, readonly StateChunk[]>();
-  readonly #memories = new Map<
-    PrincipalKey,
-    { readonly table: PageTable; readonly chunks: readonly StateChunk[] }[]
-  >();
   readonly #blobs = new Map<string, readonly StateChunk[]>();
-  #isBegun = false;
 
   constructor(arena: PageArena) {
     this.#arena = arena;
@@ -165,97 +155,36 @@ export class StateDescriber {
     this.#hashOf = (id) => hashes.of(id);
   }
 
-  /** What a round changed is described anew. To be called for every round after the first description. Cost: the round's changes. */
-  absorb(round: RoundChanges): void {
-    if (!this.#isBegun) return;
-    for (const key of round.deleted) {
-      const group = this.#groupOf(key);
-      this.#records.delete(`c${group}`);
-      this.#canisterGroups.get(group)?.delete(key);
-      this.#memories.delete(key);
-    }
-    for (const { meta } of round.canisters) {
-      const key = toHex(meta.id);
-      const group = this.#groupOf(key);
-      this.#records.delete(`c${group}`);
-      this.#join(group, key);
-      this.#memories.delete(key);
-    }
-  }
-
-  #groupOf(key: PrincipalKey): string {
-    return toHex(neighbourhood(fromHex(key)));
-  }
-
-  #join(group: string, key: PrincipalKey): void {
-    const members = this.#canisterGroups.get(group) ?? new Set();
-    this.#canisterGroups.set(group, members.add(key));
-  }
-
   /** Between rounds. */
   manifest(state: ReplicatedState): StateManifest {
-    if (!this.#isBegun) {
-      this.#isBegun = true;
-      for (const key of state.canisters.keys()) this.#join(this.#groupOf(key), key);
-    }
     const chunks = [
       ...describePieces(ChunkKind.system, new Uint8Array(0), encodeSystem(state)),
-      ...this.#canisterRecords(state),
+      ...describeGroups(ChunkKind.canisters, canisterRecords(state)),
       ...this.#allPages(state),
-      ...this.#snapshotRecords(state),
-      ...this.#ingress(state),
+      ...describeGroups(ChunkKind.snapshots, snapshotRecords(state)),
+      ...describeGroups(ChunkKind.ingress, ingressRecords(state)),
       ...this.#allBlobs(state),
     ];
     return { height: state.height, rootHash: treeHash(state.tree), chunks };
-  }
-
-  #canisterRecords(state: ReplicatedState): StateChunk[] {
-    const chunks: StateChunk[] = [];
-    for (const group of [...this.#canisterGroups.keys()].sort()) {
-      const members = this.#canisterGroups.get(group) as Set<PrincipalKey>;
-      if (members.size === 0) {
-        this.#canisterGroups.delete(group);
-        continue;
-      }
-      let described = this.#records.get(`c${group}`);
-      if (described === undefined) {
-        described = describePieces(ChunkKind.canisters, fromHex(group), canisterRecords(state, members));
-        this.#records.set(`c${group}`, described);
-      }
-      chunks.push(...described);
-    }
-    return chunks;
   }
 
   /** Of canisters and snapshots in one order: an owner's id and the number of the memory. */
   #allPages(state: ReplicatedState): StateChunk[] {
     const owners = [...state.canisters.keys(), ...state.snapshots.keys()].sort();
     const chunks: StateChunk[] = [];
-    const live = new Set<string>();
     for (const key of owners) {
       const memory = (state.canisters.get(key) ?? state.snapshots.get(key))?.memory;
       assert(memory !== undefined, `${key} is there`);
-      const tables = memoriesOf(memory);
-      // An upload's pages change without a word of the round; hashes of versions make describing them again cheap.
-      let known = state.canisters.has(key) ? this.#memories.get(key) : undefined;
-      if (known?.every(({ table }, i) => table === tables[i]?.[1]) !== true) {
-        const owner = fromHex(key);
-        known = tables.map(([number, table]) => ({
-          table,
-          chunks: this.#describePages(concatBytes(owner, Uint8Array.of(number)), table),
-        }));
-        this.#memories.set(key, known);
-      }
-      live.add(key);
-      for (const { chunks: described } of known) chunks.push(...described);
+      const owner = fromHex(key);
+      for (const [number, table] of memoriesOf(memory))
+        if (table.pageCount > 0)
+          this.#describePages(concatBytes(owner, Uint8Array.of(number)), table, chunks);
     }
-    for (const key of this.#memories.keys()) if (!live.has(key)) this.#memories.delete(key);
     // Nearly always in order: ids of canisters and of snapshots have lengths of their own.
     return chunks.sort(compareChunks);
   }
 
-  #describePages(key: Uint8Array, table: PageTable): readonly StateChunk[] {
-    const chunks: StateChunk[] = [];
+  #describePages(key: Uint8Array, table: PageTable, chunks: StateChunk[]): void {
     for (const { part, places, ids } of runsOf(table, this.#hashOf))
       chunks.push({
         kind: ChunkKind.pages,
@@ -264,15 +193,6 @@ export class StateDescriber {
         bytes: pagesBytes(places.length),
         hash: pagesHash(places, (i) => this.#hashOf(ids[i] as PageId)),
       });
-    return chunks;
-  }
-
-  #snapshotRecords(state: ReplicatedState): StateChunk[] {
-    return describeGroups(ChunkKind.snapshots, snapshotRecords(state));
-  }
-
-  #ingress(state: ReplicatedState): StateChunk[] {
-    return describeGroups(ChunkKind.ingress, ingressRecords(state));
   }
 
   #allBlobs(state: ReplicatedState): StateChunk[] {
@@ -298,7 +218,7 @@ export class StateDescriber {
       case ChunkKind.system:
         return piece(encodeSystem(state));
       case ChunkKind.canisters:
-        return piece(canisterRecords(state, this.#canisterGroups.get(toHex(key)) ?? new Set()));
+        return piece(encodeRecords(neighbours(state, key)));
       case ChunkKind.snapshots:
         return piece(encodeRecords(snapshotRecords(state).get(toHex(key)) ?? []));
       case ChunkKind.ingress:
@@ -329,14 +249,20 @@ export class StateDescriber {
 
 type Records = (readonly [key: Uint8Array, record: Uint8Array])[];
 
-function canisterRecords(state: ReplicatedState, keys: ReadonlySet<PrincipalKey>): Uint8Array {
+function canisterRecords(state: ReplicatedState): Map<string, Records> {
+  const groups = new Map<string, Records>();
+  for (const canister of state.canisters.values())
+    add(groups, neighbourhood(canister.meta.id), [canister.meta.id, encodeCanister(canister)]);
+  return groups;
+}
+
+/** The records of one group. */
+function neighbours(state: ReplicatedState, group: Uint8Array): Records {
   const records: Records = [];
-  for (const key of keys) {
-    const canister = state.canisters.get(key);
-    assert(canister !== undefined, `canister ${key} is gone, but was not named as deleted`);
-    records.push([canister.meta.id, encodeCanister(canister)]);
-  }
-  return encodeRecords(records);
+  for (const canister of state.canisters.values())
+    if (equalBytes(neighbourhood(canister.meta.id), group))
+      records.push([canister.meta.id, encodeCanister(canister)]);
+  return records;
 }
 
 function add(groups: Map<string, Records>, group: Uint8Array, entry: Records[number]): void {
@@ -367,7 +293,7 @@ function describeGroups(kind: ChunkKind, groups: ReadonlyMap<string, Records>): 
   return chunks;
 }
 
-/** What a catch-up package signs of the state. Cost: the whole state, or what changed where `describer` absorbed the rounds. */
+/** What a catch-up package signs of the state. */
 export function stateHash(state: ReplicatedState, describer: StateDescriber): Uint8Array {
   return stateHashOf(encodeManifest(describer.manifest(state)).head);
 }
