@@ -1,8 +1,8 @@
 /** One process of a network of several nodes, run by itself. */
 import assert from "node:assert/strict";
-import { fork } from "node:child_process";
+import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +27,54 @@ function statusUnder(url: string, host: string): Promise<number | undefined> {
     sent.end();
   });
 }
+
+async function command(
+  ...argv: readonly string[]
+): Promise<{ readonly code: number | null; readonly out: string }> {
+  const child = spawn(process.execPath, [MAIN, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
+  let out = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+    out += chunk;
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, out };
+}
+
+test("run by nobody else, a node is known by its directory until it is stopped", async () => {
+  const genesis = newGenesisRecord({ rng: systemRng, clock: systemClock, nodes: 2 });
+  const addresses = await freeAddresses(2);
+  // Others know the second under a name at which it cannot listen; the first has it as it is.
+  const told = addresses.with(1, { host: "192.0.2.1", port: 9_000 });
+  const directories = [addresses, told].map((known, place) => {
+    const directory = mkdtempSync(join(stateDir, "alone-"));
+    writeNetworkPlan(directory, { genesis, addresses: known });
+    mkdirSync(join(directory, `node-${place}`));
+    return directory;
+  });
+  const nodes = directories.map((directory, place) => {
+    const peer = `127.0.0.1:${addresses[place]?.port}`;
+    const argv = ["node", "run", "--state-dir", directory, "--port", "0", "--peer-bind", peer];
+    return spawn(process.execPath, [MAIN, ...argv], { stdio: ["ignore", "pipe", "ignore"] });
+  });
+  const ends = nodes.map((node) => once(node, "exit"));
+  for (const [place, { stdout }] of nodes.entries()) {
+    const [said] = (await once(stdout.setEncoding("utf8"), "data")) as [string];
+    assert.match(said, new RegExp(`^Node ${place} is running\\. API: http://127\\.0\\.0\\.1:\\d+\n$`));
+  }
+  for (const [place, directory] of directories.entries()) {
+    const shown = await command("node", "status", "--state-dir", directory, "--json");
+    const { subnets } = JSON.parse(shown.out) as { subnets: { nodes: { pid: number }[] }[] };
+    assert.deepEqual(
+      subnets.map(({ nodes: of }) => of.map(({ pid }) => pid)),
+      [[nodes[place]?.pid], [nodes[place]?.pid]],
+    );
+  }
+  for (const [place, directory] of directories.entries()) {
+    assert.equal((await command("stop", "--state-dir", join(directory, `node-${place}`))).code, 0);
+    assert.deepEqual(await ends[place], [0, null]);
+    assert.equal((await command("node", "status", "--state-dir", directory, "--json")).code, 1);
+  }
+});
 
 test("is served under the name that it is told, and under no other", async () => {
   const genesis = newGenesisRecord({ rng: systemRng, clock: systemClock, nodes: 2 });

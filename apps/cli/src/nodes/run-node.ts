@@ -107,6 +107,10 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
   // A process that another one started is described by that one.
   const alone = process.send === undefined;
   let described = false;
+  if (alone)
+    io.err(
+      `Node ${place} of ${addresses.length} starts; it answers when more than two thirds of them run.\n`,
+    );
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const log = openLogFile(stateDir);
   try {
