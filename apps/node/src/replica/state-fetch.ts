@@ -16,7 +16,7 @@ import type { Voice } from "./voice.ts";
 const LANES = 8;
 const RETRY_MS = 250;
 /** Requests in a row that nobody answers: peers do not have the state any more, and a newer one is asked for where there is one. */
-const REFUSALS_MAX: number = LANES;
+const REFUSALS_MAX = 1;
 /** Requests for which nothing is left wait for those under way. */
 const WAIT_MS = 50;
 
