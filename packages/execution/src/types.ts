@@ -259,6 +259,8 @@ export interface JobResult {
   readonly cleanup: MessageEffects | null;
   /** Installations: the module that is now to be the canister's. */
   readonly compiled: CompiledUpload | null;
+  /** Instructions that are paid; not there: those that the outcome counts, which say when it is due and are never fewer. */
+  readonly paid?: bigint;
 }
 
 /** A sequence of executions, each of which may depend on how those before it ended. */

@@ -71,9 +71,9 @@ export function runInstallation(
     },
     commitWithin - before,
   );
-  // The replica compiles after pre_upgrade.
-  if (outcome.endedBefore === true) return { outcome, cleanup: null, compiled: null };
   return {
+    // The replica compiles after pre_upgrade.
+    ...(outcome.endedBefore === true ? { paid: outcome.instructions } : {}),
     outcome: {
       ...outcome,
       effects: outcome.effects === null ? null : { ...outcome.effects, cyclesReserved },
@@ -90,49 +90,56 @@ function withCompilation(instructions: bigint, { stacks }: FunctionProfile): Fun
   return { stacks: [{ frames: ["(compilation)"], instructions }, ...stacks] };
 }
 
-/** Why a new module is not taken, and the instructions that count besides those of pre_upgrade. */
+/** Why a new module is not taken. */
 interface Refusal {
   readonly error: UserError;
+  /** Instructions that count, and those of them that are paid, besides pre_upgrade's. */
   readonly instructions: bigint;
+  readonly paid: bigint;
 }
 
-/** What can be said of the new module before it runs. */
+/**
+ * What can be said of the new module before it runs. When the outcome is due depends on what compiling counts wherever the upload
+ * compiles: who runs the installation may know that ahead.
+ */
 function refusalOf(
   installation: Installation,
   compiled: ReturnType<MessageRunner["compile"]>,
 ): Refusal | null {
   const { canister, work } = installation;
-  const assembled = work.extraInstructions;
+  const paid = work.extraInstructions;
+  const instructions = paid + (compiled.ok ? compiled.value.instructions : 0n);
   const disagreement = persistenceProblem(installation, compiled.ok ? compiled.value : null);
-  if (disagreement !== null) return { error: disagreement, instructions: assembled };
-  if (!compiled.ok)
-    return { error: aboutCanister(canister.meta.id, compiled.error), instructions: assembled };
-  const instructions = assembled + compiled.value.instructions;
+  if (disagreement !== null) return { error: disagreement, instructions, paid };
+  if (!compiled.ok) return { error: aboutCanister(canister.meta.id, compiled.error), instructions, paid };
   const error = tooExpensive(installation, compiled.value, instructions);
-  return error === null ? null : { error, instructions };
+  return error === null ? null : { error, instructions, paid: instructions };
 }
 
 /** Of an upgrade, pre_upgrade runs first: its failure is what is told, and paid. */
 function refused(
   runner: MessageRunner,
   installation: Installation,
-  refusal: Refusal,
+  { error, instructions, paid }: Refusal,
   pace: Pace | undefined,
 ): JobResult {
   const { canister, work } = installation;
-  const context = { ...installContext(installation, work.prepaid.instructionLimit), ...paceAfter(pace, 0n) };
-  const runs = work.mode === "upgrade" && !work.skipPreUpgrade;
-  const before = (runs ? runner.preUpgrade?.(canister, context) : null) ?? null;
-  const nothing = { instructions: 0n, logs: [], effects: null, heapPagesTouched: 0 };
-  const outcome =
-    before?.endedBefore === true
-      ? before
-      : {
-          ...(before ?? nothing),
-          error: refusal.error,
-          instructions: (before?.instructions ?? 0n) + refusal.instructions,
-        };
-  return { outcome, cleanup: null, compiled: null };
+  const limit = work.prepaid.instructionLimit - instructions;
+  const runs = work.mode === "upgrade" && !work.skipPreUpgrade && limit > 0n;
+  const context = { ...installContext(installation, limit), ...paceAfter(pace, instructions) };
+  const nothing = { error: null, instructions: 0n, logs: [], effects: null, heapPagesTouched: 0 };
+  const before = (runs ? runner.preUpgrade?.(canister, context) : null) ?? nothing;
+  const failed = before.error !== null;
+  return {
+    outcome: {
+      ...before,
+      error: before.error ?? error,
+      instructions: instructions + before.instructions,
+    },
+    paid: failed ? before.instructions : paid + before.instructions,
+    cleanup: null,
+    compiled: null,
+  };
 }
 
 function installContext({ subnet, work }: Installation, instructionLimit: bigint): MessageContext {

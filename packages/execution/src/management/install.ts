@@ -268,7 +268,7 @@ class InstallPartition implements Partition {
         work: this.#work,
         result,
         call: this.call,
-        price: uploaded === null ? result.outcome.instructions : refusedPrice(this.#work, result, uploaded),
+        price: priceOf(this.#work, result, uploaded),
       });
       this.answer =
         error === null
@@ -285,10 +285,12 @@ function isNoModule({ outcome }: JobResult): boolean {
   return code === ErrorCode.CanisterInvalidWasm || code === ErrorCode.CanisterWasmEngineError;
 }
 
-/** Instructions that are paid where the upload is no module: as if each byte of it were an operator (replica). */
-function refusedPrice({ prepaid }: InstallWork, { outcome }: JobResult, uploaded: Uint8Array): bigint {
-  const compiling = COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(statedBytes(uploaded));
-  return minOf(outcome.instructions + compiling, prepaid.instructionLimit);
+/** Instructions that are paid: for an upload that is no module, as if each of its bytes were an operator (replica). */
+function priceOf({ prepaid }: InstallWork, result: JobResult, noModule: Uint8Array | null): bigint {
+  const paid = result.paid ?? result.outcome.instructions;
+  if (noModule === null) return paid;
+  const compiling = COMPILE_INSTRUCTIONS_PER_OPERATOR * BigInt(statedBytes(noModule));
+  return minOf(paid + compiling, prepaid.instructionLimit);
 }
 
 function turnEnv({ state, limits, index }: Round): TurnEnv {
