@@ -2,6 +2,7 @@
 
 export { Recorder } from "../subnet/recorder.ts";
 export { allFaults, drawnFaults, FAULT_NAMES, roundsToSee, unfit } from "./fault-list.ts";
+export { consensusShape, type Shape, type ShapeOptions } from "./shape.ts";
 export {
   type SimulationOptions,
   type SimulationReport,

@@ -3,7 +3,7 @@
  * cut off or misbehaving, and when. Watches, and changes nothing.
  */
 import { type Height, toHex } from "@orrery/base";
-import type { MemberEffect } from "@orrery/consensus/member";
+import { type Artifact, type MemberEffect, weightOf } from "@orrery/consensus/member";
 import type { Misbehaviour } from "./faults.ts";
 import type { Links } from "./links.ts";
 
@@ -48,6 +48,9 @@ export class Recorder {
   healedAt: bigint | null = null;
   endedAt = 0n;
   nodeCount = 0;
+  /** What nodes sent each other; a signature counts as long as it is, ideal ones are shorter than real ones. */
+  messages = 0;
+  bytes = 0;
 
   get blocks(): readonly RecordedBlock[] {
     return [...this.#blocks.values()];
@@ -73,6 +76,11 @@ export class Recorder {
         else block.finalizedAt ??= now;
       }
     }
+  }
+
+  sends(artifact: Artifact): void {
+    this.messages++;
+    this.bytes += weightOf(artifact);
   }
 
   /** After an event. */

@@ -342,6 +342,7 @@ export class World {
 
   #send(from: number, to: number, artifact: Artifact): void {
     const { delayNs, number } = this.#links.send(from, to);
+    this.#options.recorder?.sends(artifact);
     const event: WorldEvent = { kind: "receive", from, to, artifact, number };
     this.#queue.plan(this.now + delayNs, event);
     const again = this.#links.again();
