@@ -9,8 +9,8 @@ import type { Outcall } from "@orrery/state";
 import { OUTCALL_TIMEOUT_NS } from "../limits.ts";
 
 /** Block time at which it has an answer or none. */
-export function outcallDeadline(outcall: Pick<Outcall, "time">): TimeNs {
-  return outcall.time + OUTCALL_TIMEOUT_NS;
+export function outcallDeadline({ time }: Pick<Outcall, "time">): TimeNs {
+  return time + OUTCALL_TIMEOUT_NS;
 }
 
 /** By which nodes know that they got the same, bytes: 32. */
