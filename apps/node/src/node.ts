@@ -320,7 +320,8 @@ function createFatal(options: NodeOptions): Fatal {
       if (raised) return;
       raised = true;
       const { code, message, stack } = describeError(error);
-      options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
+      if (code === "state_fetched") options.logger.log("info", message);
+      else options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
       const failure = error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error });
       failed.reject(failure);
       options.onFatal(failure);
