@@ -37,6 +37,12 @@ export function joinInstance(
   const [root] = places;
   assert(root !== undefined, "a network has a subnet");
   const members = new Members(makers, root.info.rootSubnetId);
+  // Their states tell of the keys that they had, which nobody has.
+  if (options.subnetIds !== undefined)
+    members.reshape(
+      places.map(({ info }) => info),
+      null,
+    );
   // What was on its way between them when it was written down still is.
   for (const replica of members.all) {
     for (const source of members.all) if (source !== replica) replica.sources.add(source);
