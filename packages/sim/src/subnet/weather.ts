@@ -73,7 +73,7 @@ function strikeNode(struck: Struck, node: SimNode): void {
   }
   if (strikes(random, tornWritePerSecond)) node.tear(random.next());
   // Who loses what it signed is one of those who may be faulty.
-  if (index < faultsOf(members) && strikes(random, diskLossPerSecond)) {
+  if (index < forgettingMost(faults, members) && strikes(random, diskLossPerSecond)) {
     struck.loseDisk(node);
     tally.note("disk-loss");
     struck.plan(links.between(faults.awayNs), { kind: "boot", node: index });
@@ -109,11 +109,16 @@ function changeRegistry(struck: Struck): void {
   struck.plan(links.between(faults.haltedNs), { kind: "resume" });
 }
 
+/** Nodes at the lowest places whose disks may be lost: one fewer than may be faulty where states break too. */
+function forgettingMost({ corruptPerSecond }: FaultPlan, members: number): number {
+  return faultsOf(members) - (corruptPerSecond > 0 ? 1 : 0);
+}
+
 /** Never more nodes than may be faulty. */
 function corruptSome(struck: Struck): void {
   const { members, faults, nodes, checkers, random, tally } = struck;
   const { corruptPerSecond, byzantine, diskLossPerSecond } = faults;
-  const others = diskLossPerSecond > 0 ? faultsOf(members) : byzantine.length;
+  const others = diskLossPerSecond > 0 ? forgettingMost(faults, members) : byzantine.length;
   const most = faultsOf(members) - others;
   for (const node of nodes) {
     if (!node.isUp || !struck.isHonest(node.index) || checkers.corrupted.size >= most) continue;
