@@ -78,6 +78,7 @@ async function runOnce(options: NodeProcessOptions, stopping: Promise<void>): Pr
   });
   // One that fails while it starts has left nothing running.
   const failed = started.then(() => fatal.promise);
+  failed.catch(() => {});
   let handle: NodeHandle;
   try {
     handle = await Promise.race([started, interrupted]);

@@ -38,6 +38,8 @@ export class StateFetch {
   readonly #options: StateFetchOptions;
   #goal: Goal | null = null;
   #newest: Goal | null = null;
+  /** Somebody has told something of the goal's state. */
+  #isTold = false;
   #refusals = 0;
   #stopped = false;
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -48,16 +50,17 @@ export class StateFetch {
   }
 
   /**
-   * While the state of an earlier package is on its way it goes on: blocks lead from there to this one. Where nobody has that state any more
-   * this one takes its place, and what came of the other is not asked for again.
+   * When a part of the state of an earlier package is here that one goes on: blocks lead from there to this one. Otherwise, and where nobody has
+   * that state any more, this one takes its place, and what came of the other is not asked for again.
    */
   begin(goal: Goal): void {
     this.#newest = goal;
-    if (this.#goal === null) this.#start(goal);
+    if (this.#goal === null || !this.#isTold) this.#start(goal);
   }
 
   #start(goal: Goal): void {
     this.#goal = goal;
+    this.#isTold = false;
     this.#refusals = 0;
     const { logger, local, onFailure } = this.#options;
     logger.log("info", "the state of a catch-up package is fetched", {
@@ -116,6 +119,8 @@ export class StateFetch {
       onLie(told.peer, taken.fault);
       this.#liars.add(told.peer);
     }
+    if (this.#isOver(goal)) return true;
+    if (told !== null && taken.fault === null) this.#isTold = true;
     this.#refusals = told === null ? this.#refusals + 1 : 0;
     const newest = this.#newest;
     if (this.#refusals > REFUSALS_MAX && newest !== null && newest !== this.#goal) this.#start(newest);
