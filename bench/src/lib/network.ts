@@ -47,11 +47,12 @@ async function lineOf(child: ChildProcess): Promise<string> {
   throw new Error(`the process ended with ${signal ?? code} before it was ready: ${text}`);
 }
 
-/** A network of the command line, ready, in a directory of its own or where one was before. */
+/** A network of the command line, ready, in a directory of its own or where one was before; `more`: arguments of the command. */
 export async function startNetwork(
   stateDir: string = mkdtempSync(join(tmpdir(), "orrery-bench-")),
+  more: readonly string[] = [],
 ): Promise<RunningNetwork> {
-  const argv = [COMMAND, "start", "--json", "--port", "0", "--state-dir", stateDir];
+  const argv = [COMMAND, "start", "--json", "--port", "0", "--state-dir", stateDir, ...more];
   const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
   const document = JSON.parse(await lineOf(child)) as StartDocument | Failure;
   if ("error" in document) throw new Error(`the network did not start: ${document.error.message}`);

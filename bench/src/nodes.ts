@@ -1,0 +1,180 @@
+/**
+ * A network of four node processes on this machine, each with a node of the root and of the application subnet, as `orrery start --nodes-per-subnet 4`
+ * has it: processor time and bytes at rest, latency and rate of updates and queries through the port in front, and the time from
+ * `kill -9` until the node has come as far as the others again. Targets: an update in 400 ms, 500 updates/s, 5 % of a core a node at rest.
+ * Run: node bench/src/nodes.ts [seconds of updates] [MiB of state]
+ */
+import { loadavg } from "node:os";
+import { createCanister, EMPTY_ARG, installCounter, installModule } from "./lib/counter.ts";
+import { heapModule } from "./lib/heap-module.ts";
+import { type LoadResult, percentile, runLoad } from "./lib/load.ts";
+import { type RunningNetwork, startNetwork } from "./lib/network.ts";
+import { cpuMsOf, heightsAt, nodesOf, peerBytes } from "./lib/node-figures.ts";
+import { signedEnvelope, statusOf } from "./lib/requests.ts";
+
+const SECONDS = Number(process.argv[2] ?? 60);
+const STATE_MIB = Number(process.argv[3] ?? 0);
+const NODES = 4;
+const IDLE_MS = 20_000;
+const SETTLE_MS = 5_000;
+const ALONE = 40;
+const TOGETHER = 128;
+/** Calls signed ahead: as many as are answered in so long, since they expire. */
+const BATCH_SECONDS = 10;
+const QUERIES = 5_000;
+const QUERY_CLIENTS = 32;
+const KILLS = 3;
+const LOOK_MS = 20;
+const HTTP_ACCEPTED = 202;
+const COME_BACK_MS_MAX = 300_000;
+
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+interface Spent {
+  readonly seconds: number;
+  /** Share of a core of each node, the busiest first. */
+  readonly cores: readonly number[];
+  /** Of both subnets. */
+  readonly rounds: number;
+  readonly bytes: number;
+}
+
+async function roundsOf({ stateDir }: RunningNetwork): Promise<number> {
+  const heights = await Promise.all(nodesOf(stateDir).map(({ url }) => heightsAt(url)));
+  const sums = heights.map((each) => (each ?? []).reduce((sum, height) => sum + height, 0));
+  return Math.max(...sums);
+}
+
+/** What the nodes spend while something goes on. */
+async function during(network: RunningNetwork, work: () => Promise<unknown>): Promise<Spent> {
+  const pids = nodesOf(network.stateDir).map(({ pid }) => pid);
+  const [before, rounds, bytes, startMs] = [
+    pids.map(cpuMsOf),
+    await roundsOf(network),
+    peerBytes(network.stateDir),
+    performance.now(),
+  ];
+  await work();
+  const ms = performance.now() - startMs;
+  return {
+    seconds: ms / 1_000,
+    cores: pids.map((pid, i) => (cpuMsOf(pid) - (before[i] as number)) / ms).sort((a, b) => b - a),
+    rounds: (await roundsOf(network)) - rounds,
+    bytes: peerBytes(network.stateDir) - bytes,
+  };
+}
+
+function describe({ seconds, cores, rounds, bytes }: Spent): string {
+  const shares = cores.map((share) => `${(share * 100).toFixed(1)} %`).join(", ");
+  return (
+    `cores ${shares}; ${(rounds / seconds).toFixed(1)} rounds/s of both subnets; ` +
+    `${(bytes / Math.max(1, rounds) / 1_024).toFixed(1)} KiB between nodes a round`
+  );
+}
+
+let nonce = 0;
+/** Calls that were taken and not answered within the ten seconds that a client waits. */
+let late = 0;
+
+function load(
+  network: RunningNetwork,
+  what: { readonly kind: "call" | "query"; readonly method: string; readonly canisterId: string },
+  count: number,
+  concurrency: number,
+): Promise<LoadResult> {
+  const { kind, canisterId, method } = what;
+  return runLoad({
+    port: network.port,
+    path: `/api/${kind === "call" ? "v4" : "v3"}/canister/${canisterId}/${kind}`,
+    bodies: Array.from({ length: count }, () =>
+      signedEnvelope({ kind, canisterId, method, arg: EMPTY_ARG, nonce: nonce++ }),
+    ),
+    concurrency,
+    check(status, body) {
+      if (kind === "call" && status === HTTP_ACCEPTED) late++;
+      else if (status !== 200 || statusOf(body) !== "replied")
+        throw new Error(`${method} was answered with ${status}: ${Buffer.from(body)}`);
+    },
+  });
+}
+
+/** From the kill until the node is where the others are. */
+async function killAndComeBack(network: RunningNetwork, place: number): Promise<number> {
+  const killed = nodesOf(network.stateDir)[place];
+  if (killed === undefined) throw new Error(`there is no node ${place}`);
+  const startMs = performance.now();
+  process.kill(killed.pid, "SIGKILL");
+  while (performance.now() - startMs < COME_BACK_MS_MAX) {
+    await delay(LOOK_MS);
+    const nodes = nodesOf(network.stateDir);
+    const own = nodes[place];
+    if (own === undefined || own.pid === killed.pid) continue;
+    const [heights, others] = await Promise.all([
+      heightsAt(own.url),
+      Promise.all(nodes.filter((_, i) => i !== place).map(({ url }) => heightsAt(url))),
+    ]);
+    // What they had when it was asked, at most one round ago.
+    if (heights?.every((height, subnet) => others.some((other) => height + 1 >= (other?.[subnet] ?? 0))))
+      return performance.now() - startMs;
+  }
+  throw new Error(`node ${place} did not come back within ${COME_BACK_MS_MAX} ms`);
+}
+
+async function updates(network: RunningNetwork, canisterId: string): Promise<void> {
+  const call = { kind: "call", method: "inc", canisterId } as const;
+  const alone = await load(network, call, ALONE, 1);
+  const ms = (share: number): string => percentile(alone.latencies, share).toFixed(0);
+  console.log(`updates of one client: p50 ${ms(0.5)} ms, p90 ${ms(0.9)} ms (target: p50 at most 400 ms)`);
+  const { perSecond } = await load(network, call, TOGETHER, TOGETHER);
+  const batch = Math.max(TOGETHER, Math.ceil(perSecond * BATCH_SECONDS));
+  let done = 0;
+  late = 0;
+  const latencies: number[] = [];
+  const spent = await during(network, async () => {
+    const endMs = performance.now() + SECONDS * 1_000;
+    while (performance.now() < endMs) {
+      latencies.push(...(await load(network, call, batch, TOGETHER)).latencies);
+      done += batch;
+    }
+  });
+  latencies.sort((a, b) => a - b);
+  console.log(
+    `updates of ${TOGETHER} clients for ${spent.seconds.toFixed(0)} s: ${(done / spent.seconds).toFixed(0)}/s (target: at least 500/s), ` +
+      `p50 ${percentile(latencies, 0.5).toFixed(0)} ms, p99 ${percentile(latencies, 0.99).toFixed(0)} ms, ${late} not within 10 s`,
+  );
+  console.log(`  ${describe(spent)}`);
+}
+
+const network = await startNetwork(undefined, ["--nodes-per-subnet", `${NODES}`]);
+try {
+  const canisterId = await installCounter(network);
+  if (STATE_MIB > 0) {
+    const id = await createCanister(network);
+    await installModule(network, id, await heapModule(STATE_MIB));
+  }
+  await delay(SETTLE_MS);
+  const idle = await during(network, () => delay(IDLE_MS));
+  console.log(
+    `at rest for ${idle.seconds.toFixed(0)} s: ${describe(idle)} (target: at most 5 % of a core a node)`,
+  );
+  await updates(network, canisterId);
+  const query = { kind: "query", method: "get", canisterId } as const;
+  await load(network, query, QUERIES / 5, QUERY_CLIENTS);
+  const { perSecond, latencies } = await load(network, query, QUERIES, QUERY_CLIENTS);
+  console.log(
+    `queries of ${QUERY_CLIENTS} clients: ${perSecond.toFixed(0)}/s, p50 ${percentile(latencies, 0.5).toFixed(1)} ms`,
+  );
+  const times: number[] = [];
+  for (let i = 0; i < KILLS; i++) {
+    times.push(await killAndComeBack(network, (i + 1) % NODES));
+    await delay(SETTLE_MS);
+  }
+  times.sort((a, b) => a - b);
+  console.log(
+    `from kill -9 to the height of the others, with ${STATE_MIB} MiB of state: median ${percentile(times, 0.5).toFixed(0)} ms, ` +
+      `slowest ${times.at(-1)?.toFixed(0)} ms of ${KILLS}`,
+  );
+  console.log(`load of the machine in the last minute: ${loadavg()[0]?.toFixed(1)}`);
+} finally {
+  await network.stop();
+}
