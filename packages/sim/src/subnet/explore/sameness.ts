@@ -15,24 +15,19 @@ export interface Renaming {
 }
 
 interface View {
-  /** All of it and below is over. */
+  /** Its block and all below are final everywhere. */
   readonly base: Height;
+  /** Tapes and certifications up to these are everywhere. */
+  readonly delivered: Height;
+  readonly certified: Height;
   readonly renaming: Renaming;
   readonly name: string;
 }
 
 const MAKERS = new Map(BEACONS.map((beacon, number) => [short(beacon), LEADERS[number]]));
 
-function overAt(states: readonly LocalState[]): Height {
-  return Math.min(
-    ...states.flatMap((state) => [
-      state.finalizedHeight,
-      state.deliveredHeight,
-      state.certifiedHeight,
-      state.beaconHeight,
-    ]),
-  );
-}
+const lowest = (states: readonly LocalState[], of: (state: LocalState) => Height): Height =>
+  Math.min(...states.map(of));
 
 export class Sameness {
   readonly #library: Library;
@@ -52,10 +47,13 @@ export class Sameness {
 
   /** One text for all states that are the same. */
   textOf(states: readonly LocalState[], shape: readonly number[]): string {
-    const base = overAt(states);
+    const base = lowest(states, (state) => Math.min(state.finalizedHeight, state.beaconHeight));
+    const delivered = lowest(states, ({ deliveredHeight }) => deliveredHeight);
+    const certified = lowest(states, ({ certifiedHeight }) => certifiedHeight);
     let least: string | null = null;
     for (const [number, renaming] of this.#renamings.entries()) {
-      const view: View = { base, renaming, name: `${base}/${number}` };
+      const name = `${base}/${delivered}/${certified}/${number}`;
+      const view: View = { base, delivered, certified, renaming, name };
       const text: string[] = [];
       for (const [place, state] of states.entries()) {
         const group = shape[place];
@@ -106,7 +104,7 @@ export class Sameness {
     const height = Number(at) - view.base;
     const member = (index: string): number => view.renaming.members[Number(index)] as number;
     let renamed: string | null;
-    if (height <= 0) renamed = kind === "beacon" && height === 0 ? makers(third, member) : null;
+    if (isOver(kind, Number(at), view)) renamed = null;
     else if (kind === "proposal" || kind === "notarization" || kind === "finalization")
       renamed = `${kind}/${this.#block(third, view)}`;
     else if (kind === "beacon") renamed = `${height}${makers(third, member)}`;
@@ -123,18 +121,26 @@ export class Sameness {
     const known = this.#blocks.get(key);
     if (known !== undefined) return known;
     const proposal = this.#library.proposal(hash);
-    const isOver = proposal === null || proposal.block.height <= view.base;
-    const name = isOver ? "" : this.#blockText(proposal, view);
+    const name = proposal === null ? "" : this.#blockText(proposal, view);
     this.#blocks.set(key, name);
     return name;
   }
 
   #blockText({ block, signer }: Proposal, view: View): string {
     const { height, parent, context } = block;
+    const known = height - context.certifiedHeight;
+    if (height <= view.base) return height < view.base ? "" : `(${known})`;
     const which = this.#single.has(signer) ? "" : `+${context.time % SLOT_NS}`;
     const maker = `${view.renaming.members[signer]}${which}`;
-    return `(${height - view.base}.${maker}.${height - context.certifiedHeight}${this.#block(toHex(parent), view)})`;
+    return `(${height - view.base}.${maker}.${known}${this.#block(toHex(parent), view)})`;
   }
+}
+
+function isOver(kind: string, height: Height, { base, delivered, certified }: View): boolean {
+  if (kind.startsWith("tape")) return height <= delivered;
+  if (kind.startsWith("certification")) return height <= certified;
+  // A beacon says who makes the blocks above it.
+  return kind === "beacon" ? height < base : height <= base;
 }
 
 function makers(beacon: string, member: (index: string) => number): string {

@@ -79,6 +79,19 @@ function halting(executionNs?: bigint, byzantine: FaultPlan["byzantine"] = []): 
   return { caught: world.commonHeight > (stood ?? 0) ? null : "it does not go on", rounds: blocks.length };
 }
 
+/** A node is away until the others have nothing of what it missed, and stays up when it is back. */
+function absent(): Trial {
+  const world = worldFor(run(1, 4, CALM));
+  world.run(world.now + 5n * SECOND);
+  world.nodes[0]?.crash();
+  world.run(world.now + 150n * SECOND);
+  world.heal();
+  world.run(world.now + 20n * SECOND);
+  const { violations, blocks, height } = world.checkers;
+  const isBehind = world.commonHeight < height - INTERVAL;
+  return { caught: violations[0] ?? (isBehind ? "who was away stays behind" : null), rounds: blocks.length };
+}
+
 /** Nothing is executed: the subnet slows down, and stops before it fills its members' memory. */
 function uncertified(): Trial {
   const world = worldFor(run(1, 4, CALM), 100_000n * SECOND);
@@ -104,6 +117,7 @@ const TRIALS: readonly (() => Trial)[] = [
   () => halting(),
   () => halting(30n * SECOND),
   () => halting(3n * SECOND, ["always_order"]),
+  () => absent(),
   () => uncertified(),
   ...MISBEHAVIOURS.map((kind) => () => ofRun(run(12, 4, { ...CALM, byzantine: [kind] }, 40))),
   () => ofRun({ ...run(13, 4, { ...CALM, byzantine: ["flood"] }, 100), spares: null }),
