@@ -78,6 +78,13 @@ export class Witness {
     }
   }
 
+  /** What a node says while it counts as faulty: known when it says it again later, and judged by nobody. */
+  overlook(node: number, effects: readonly MemberEffect[]): void {
+    const kept = this.#kept.get(node) ?? new Set<string>();
+    this.#kept.set(node, kept);
+    for (const effect of effects) if (effect.kind === "publish") kept.add(artifactId(effect.artifact));
+  }
+
   #said(node: number, artifact: Artifact, situation: Situation): void {
     const { pool } = situation;
     const height = heightOf(artifact);

@@ -272,6 +272,7 @@ export class World {
   }
 
   #watch({ index, member }: SimNode, effects: readonly MemberEffect[]): void {
+    if (!this.isHonest(index)) this.#witness.overlook(index, effects);
     if (member === null || !this.isHonest(index)) return;
     const selfAt = (height: Height): number | null => member.place(height)?.self ?? null;
     const { rules } = this.#options.config;
