@@ -49,6 +49,7 @@ class Pipe {
   #bytes = 0;
   #lastDueMs = 0;
   #timer: NodeJS.Timeout | null = null;
+  #isOver = false;
 
   constructor(source: Socket, sink: Socket, faults: () => LineFault, random: Random) {
     this.#source = source;
@@ -63,6 +64,7 @@ class Pipe {
 
   /** Lets everything through that is due, if anything may pass. */
   flush(): void {
+    if (this.#isOver) return;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     const { isHeld = false } = this.#faults();
@@ -83,6 +85,7 @@ class Pipe {
   }
 
   #take(bytes: Uint8Array | null): void {
+    if (this.#isOver) return;
     const { delayMs = 0, jitterMs = 0, loss = 0 } = this.#faults();
     const jitter = jitterMs > 0 ? this.#random.below(Math.ceil(jitterMs)) : 0;
     const isLost = loss > 0 && this.#random.below(CHANCES) < loss * CHANCES;
@@ -94,10 +97,12 @@ class Pipe {
     this.flush();
   }
 
+  /** Nobody is there to read. Who sends hears of it by the pipe of the other direction, and not before that one passes. */
   #end(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#isOver = true;
     this.#pieces.length = 0;
-    this.#source.destroy();
+    this.#source.resume();
   }
 }
 
