@@ -141,16 +141,15 @@ export function localNetwork(options: {
   readonly subnetIds?: readonly SubnetId[] | undefined;
 }): readonly LocalSubnet[] {
   const { seed, subnets, local, makers, self = 0 } = options;
-  const derived = (subnet: number, node: number): LocalKeys => {
-    const own = deriveLocalKeys(seed, makers, subnet, node);
+  const derived = (subnet: number): LocalKeys => {
+    const own = deriveLocalKeys(seed, makers, subnet, self);
     return { ...own, subnetId: options.subnetIds?.[subnet] ?? own.subnetId };
   };
-  const keysAt = options.keysAt ?? derived;
   assert(
     subnets.length > 0 && subnets.length <= LOCAL_SUBNETS_MAX,
     `a network has 1 to ${LOCAL_SUBNETS_MAX} subnets, this one ${subnets.length}`,
   );
-  const keys = subnets.map((_, index) => keysAt(index, self));
+  const keys = subnets.map((_, index) => options.keysAt?.(index, self) ?? derived(index));
   const root = keys[0] as LocalKeys;
   const holder = Math.min(1, subnets.length - 1);
   // Nodes of a subnet do not share the secrets of such keys.
@@ -177,7 +176,9 @@ export function localNetwork(options: {
         // One that is alone holds every id.
         routing: subnets.length === 1 ? [{ subnetId: own.subnetId, ranges: [ALL_CANISTERS] }] : routing,
         allocation: allocationOf(index, subnets.length),
-        nodes: nodesOf(nodes, (place) => (place === self ? own : keysAt(index, place))),
+        nodes: nodesOf(nodes, (place) =>
+          place === self ? own : (options.keysAt?.(index, place) ?? nodeKeys(seed, makers, index, place)),
+        ),
         ...chainKeysOf(index),
         ...(admins === undefined || admins.length === 0 ? {} : { admins }),
       },
