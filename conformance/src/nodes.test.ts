@@ -3,7 +3,7 @@
  * queries, what they say verifies under one key, one of them may be killed at any time and catches up from the others when it is back.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -35,6 +35,9 @@ const identity = Ed25519KeyIdentity.generate();
 const stateDir = mkdtempSync(join(tmpdir(), "orrery-nodes-"));
 /** Short, so that packages are made and needed within the test. */
 const INTERVAL = 20;
+const LOST = 2;
+/** Blocks before the newest packages are nobody's any more from here on. */
+const FORGOTTEN: number = 50 + 2 * INTERVAL;
 const options: NetworkOptions = {
   stateDir,
   arguments: ["--nodes-per-subnet", `${NODES}`, "--catch-up-interval", `${INTERVAL}`],
@@ -51,6 +54,9 @@ function nodeAt(place: number): SubnetDocument["nodes"][number] {
   assert.ok(node !== undefined && node.pid > 0, `there is no node ${place}`);
   return node;
 }
+
+/** The network as its first node is asked: another may be a block behind what this one has answered. */
+const atFirst = (): Network => ({ ...network, url: nodeAt(0).url });
 
 /** The counter as one node has it, or any. */
 function counterOf(place: number | null): ReturnType<typeof counterAt> {
@@ -124,7 +130,7 @@ describe("a subnet of four nodes", () => {
   });
 
   test("takes a program, and updates at any node, which all nodes then answer queries of", async () => {
-    const agent = agentFor(network, identity);
+    const agent = agentFor(atFirst(), identity);
     counter = await createCanister(agent, network.effectiveCanisterId);
     await installCode(agent, counter, fixtureModule("counter.eop"));
     for (let place = 0; place < NODES; place++) assert.equal(await counterOf(place).inc(), ++count);
@@ -136,7 +142,7 @@ describe("a subnet of four nodes", () => {
   });
 
   test("calls between subnets that all nodes agree on", async () => {
-    const agent = agentFor(network, identity);
+    const agent = agentFor(atFirst(), identity);
     const { root } = subnetsOf(network);
     const caller = await install(network, agent, motokoFixture("caller", "enhanced"));
     const onRoot = { effectiveCanisterId: Principal.fromText(root.default_effective_canister_id) };
@@ -145,7 +151,7 @@ describe("a subnet of four nodes", () => {
   });
 
   test("makes HTTPS outcalls at every node, and answers what all but a third of them got", async () => {
-    const agent = agentFor(network, identity);
+    const agent = agentFor(atFirst(), identity);
     const asker = await newAsker(network, agent);
     const request = (path: string, replicated = true): Promise<Told> => {
       const value = { url: `${outside.origin}${path}`, is_replicated: [replicated] };
@@ -200,6 +206,28 @@ describe("a subnet of four nodes", () => {
     await eventually(
       () => counterOf(KILLED).get(),
       (value) => value === count,
+    );
+  });
+
+  test("gives its state, chunk by chunk, to one that lost its stores", async () => {
+    // Packages beyond leave nobody with the first blocks.
+    while ((await knownHeightAt(0)) <= FORGOTTEN) assert.equal(await counterOf(0).inc(), ++count);
+    process.kill(nodeAt(LOST).pid, "SIGKILL");
+    // Its keys are of another disk: nodes are who they are by them.
+    const directory = join(stateDir, `node-${LOST}`);
+    for (const name of readdirSync(directory))
+      if (name.startsWith("store")) rmSync(join(directory, name), { recursive: true, force: true });
+    await eventually(
+      () =>
+        counterOf(LOST)
+          .get()
+          .catch(() => null),
+      (value) => value === count,
+      START_MS,
+    );
+    assert.match(
+      readFileSync(join(directory, "node.log"), "utf8"),
+      /the state of a catch-up package is here/,
     );
   });
 

@@ -20,7 +20,7 @@ test("four nodes under faults: what clients saw is one history, and all of them 
       nodes: NODES,
       applications: 1,
       seed: 5,
-      forMs: 60_000,
+      forMs: 40_000,
       clients: 2,
       pauseMs: 200,
       // Other tests run beside this one.
