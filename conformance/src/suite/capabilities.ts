@@ -9,7 +9,7 @@ import type { Universal, World } from "./world.ts";
 
 /** A method that exists but is not served says so in words of its own. */
 const NOT_SERVED =
-  /not supported|not available|no such key|does not hold|unknown (master )?(public )?key|No threshold/i;
+  /not supported|not available|no such key|does not hold|unknown (master |threshold )?(public )?key|No threshold/i;
 
 async function relayed(canister: Universal, method: MethodName, value: unknown): Promise<Relayed> {
   return parseRelayed(replied(await canister.update(managementCall(method, value))));
