@@ -5,7 +5,7 @@ import { setImmediate as immediate } from "node:timers/promises";
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { assert, type Height } from "@orrery/base";
 import { createMclBls } from "@orrery/crypto/mcl";
-import { storeId } from "@orrery/execution/node";
+import { storeId } from "@orrery/execution/genesis";
 import {
   type Channel,
   createChannel,

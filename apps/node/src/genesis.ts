@@ -1,7 +1,7 @@
-/** The genesis record (`@orrery/execution/node`) with the keys as this process makes them. */
+/** The genesis record (`@orrery/execution/genesis`) with the keys as this process makes them. */
 import type { Bls } from "@orrery/crypto";
+import { type Genesis, localSubnetsOf } from "@orrery/execution/genesis";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import { type Genesis, localSubnetsOf } from "@orrery/execution/node";
 import { nodePublicKeyDer } from "@orrery/host";
 import { nodeSecretsOf } from "./founding/node-seed.ts";
 
@@ -13,7 +13,7 @@ export {
   type Genesis,
   networkOf,
   SUBNET_KINDS,
-} from "@orrery/execution/node";
+} from "@orrery/execution/genesis";
 
 /**
  * Keys and records of all subnets, the root first; of nodes those at the place `self`. `nodeSeed`: of that node, where it has one of its own

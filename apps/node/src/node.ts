@@ -75,6 +75,8 @@ export interface MemberOptions {
   readonly addresses: readonly PeerAddress[];
   /** When it turned out that the node had lost its disk: it signs nothing for a while. */
   readonly lostAt?: TimeNs;
+  /** Its stores are there and durable, and nothing was signed yet. */
+  readonly onStored?: () => void;
 }
 
 export interface NodeStatus {
@@ -154,17 +156,20 @@ function adapterOf({ outcalls = {} }: NodeOptions): OutcallAdapter {
   return "fetch" in outcalls ? outcalls : lazyOutcalls(outcalls);
 }
 
-async function loadService(): Promise<
-  { readonly createService: typeof createService } & Pick<ServiceOptions, "bls" | "curve">
-> {
-  const { createService, loadSignatures } = await import("./service.ts");
-  return { createService, ...(await loadSignatures()) };
+type Loaded = { readonly createService: typeof createService } & Pick<ServiceOptions, "bls" | "replication">;
+
+async function loadService(isMember: boolean): Promise<Loaded> {
+  const [{ createService, loadSignatures }, replication] = await Promise.all([
+    import("./service.ts"),
+    isMember ? import("./replica/replication.ts").then(({ loadReplication }) => loadReplication()) : null,
+  ]);
+  return { createService, replication, bls: await loadSignatures() };
 }
 
 /** What of a node's options its service needs. */
 function serviceOptions(
   options: NodeOptions,
-): Omit<ServiceOptions, "bls" | "curve" | "genesis" | "outcalls"> {
+): Omit<ServiceOptions, "bls" | "replication" | "genesis" | "outcalls"> {
   return {
     self: options.member?.self ?? 0,
     nodeSeed: options.member?.seed ?? null,
@@ -211,7 +216,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     // The threads load their code while this one loads its own.
     const [loaded, opened] = await fatal.unless(
       Promise.all([
-        loadService(),
+        loadService(options.member !== undefined),
         threads.storage.call<StorageOpened>({
           kind: "open",
           freshGenesis: options.member?.genesis ?? newGenesisRecord(options),
@@ -221,9 +226,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     );
     const genesis = decodeGenesis(opened.genesis);
     requireSame(genesis, options);
+    options.member?.onStored?.();
     service = loaded.createService({
       bls: loaded.bls,
-      curve: loaded.curve,
+      replication: loaded.replication,
       genesis,
       outcalls,
       ...serviceOptions(options),

@@ -4,6 +4,7 @@
  */
 
 import {
+  assert,
   type Clock,
   type Height,
   ingressBytesMax,
@@ -14,7 +15,7 @@ import {
 } from "@orrery/base";
 import { type Bls, createSignatureVerifier } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
-import { createMclBls, createMclCurve } from "@orrery/crypto/mcl";
+import { createMclBls } from "@orrery/crypto/mcl";
 import type { Delegation } from "@orrery/execution/delegation";
 import { effectiveCanisterId } from "@orrery/execution/effective-id";
 import type { LocalSubnet } from "@orrery/execution/local-network";
@@ -29,10 +30,10 @@ import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, isReplicated, subnetsOf } from "./genesis.ts";
 import { renderMetrics, renderTurns } from "./metrics.ts";
 import type { ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
-import {
+import type {
   createReplicatedNetwork,
-  type ReplicatedNetwork,
-  type ReplicatedNetworkOptions,
+  ReplicatedNetwork,
+  ReplicatedNetworkOptions,
 } from "./replica/replicated-network.ts";
 import { createReplicas, type LateRounds, type SubnetSummary } from "./replica.ts";
 import { createRounds, type Rounds, type SubnetThreads } from "./rounds.ts";
@@ -72,14 +73,21 @@ export interface BeginOptions {
 
 const STATUS_PATH = "/api/v2/status";
 
+/** What it takes to agree with other nodes: loaded by members of such subnets only. */
+export interface Replication {
+  readonly createReplicatedNetwork: typeof createReplicatedNetwork;
+  readonly curve: Curve;
+}
+
 /** The signature library, which takes a while to start; asked for before the genesis is known. */
-export async function loadSignatures(): Promise<{ readonly bls: Bls; readonly curve: Curve }> {
-  return { bls: await createMclBls(), curve: await createMclCurve() };
+export function loadSignatures(): Promise<Bls> {
+  return createMclBls();
 }
 
 export interface ServiceOptions {
   readonly bls: Bls;
-  readonly curve: Curve;
+  /** Null where this node is alone in its subnets. */
+  readonly replication: Replication | null;
   readonly genesis: Genesis;
   /** Place of this node in subnets of several. */
   readonly self: number;
@@ -104,7 +112,7 @@ export interface ServiceOptions {
 
 export function createService(options: ServiceOptions): Service {
   installFastHashes();
-  const { bls, curve, genesis, clock, artificialDelayMs, self, nodeSeed } = options;
+  const { bls, replication, genesis, clock, artificialDelayMs, self, nodeSeed } = options;
   const subnets = subnetsOf(genesis, bls, self, nodeSeed);
   const root = subnets[0] as LocalSubnet;
   const replicated = isReplicated(root);
@@ -197,6 +205,7 @@ export function createService(options: ServiceOptions): Service {
   }
 
   function joinNetwork({ opened, threads, ...begun }: BeginOptions): ReplicatedNetwork {
+    assert(replication !== null, "a node of subnets of several is started as a member of them");
     const recovered = opened.subnets.map(({ artifacts }) => artifacts);
     const rest: ReplicatedNetworkOptions = {
       ...begun,
@@ -205,7 +214,7 @@ export function createService(options: ServiceOptions): Service {
       self,
       lostAt: options.lostAt,
       bls,
-      curve,
+      curve: replication.curve,
       nodeSeed,
       verifier,
       clock,
@@ -220,7 +229,7 @@ export function createService(options: ServiceOptions): Service {
       }),
       onPublished: published,
     };
-    return createReplicatedNetwork(rest, recovered);
+    return replication.createReplicatedNetwork(rest, recovered);
   }
 
   const turnstile = new Turnstile({ nowMs: () => performance.now(), nextTurn: setImmediate });

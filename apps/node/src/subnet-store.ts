@@ -5,8 +5,9 @@
  */
 import { assert, type Height, OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
-import { storeId } from "@orrery/execution/node";
+import { storeId } from "@orrery/execution/genesis";
 import { createFileDisk } from "@orrery/host";
+import { STORE_IDENTITY_FILE } from "@orrery/host/directory-content";
 import {
   type CanisterInput,
   type CheckpointInfo,
@@ -31,9 +32,6 @@ import type {
 import { ArtifactLog, artifactFiles } from "./replica/artifact-log.ts";
 import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
-
-/** The file that makes a directory a store. */
-const STORE_IDENTITY_FILE = "ORRERY";
 
 /** A network that had begun lacks what was written before anything else. */
 function lost(what: string): OrreryError {

@@ -5,7 +5,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { equalBytes, OrreryError } from "@orrery/base";
-import { decodeGenesis, storeId } from "@orrery/execution/node";
+import { decodeGenesis, storeId } from "@orrery/execution/genesis";
 import { type Disk, type Pinned, type PinnedStore, type PinOptions, pinStores } from "@orrery/state";
 import { CHECKPOINT_PATH, requestCheckpoint } from "./checkpoint-request.ts";
 import { directoryContent, nodeDirectory, storeDirectory } from "./directory-content.ts";

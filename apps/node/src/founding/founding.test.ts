@@ -6,7 +6,7 @@ import { type DkgMeans, runKeyJob } from "@orrery/consensus/keys";
 import type { MemberCrypto } from "@orrery/consensus/member";
 import { blsFromDer, sha256 } from "@orrery/crypto";
 import { createMclBls, createMclCurve } from "@orrery/crypto/mcl";
-import type { FoundedSubnet } from "@orrery/execution/node";
+import type { FoundedSubnet } from "@orrery/execution/genesis";
 import { decodeGenesis, encodeGenesis, type Genesis, networkOf, subnetsOf } from "../genesis.ts";
 import { keysFromFounding } from "../replica/subnet-keys.ts";
 import { dealFor, foundGenesis, foundingRecord, keyMeansOf, verifyFounded } from "./founding.ts";

@@ -27,7 +27,7 @@ import {
 import { blsToDer, domainSep, parsePublicKeyDer, sha256 } from "@orrery/crypto";
 import { type Curve, createEncryptionKey, verifyEncryptionKey } from "@orrery/crypto/dkg";
 import { createMclCurve } from "@orrery/crypto/mcl";
-import type { FoundedSubnet, FoundingNode } from "@orrery/execution/node";
+import type { FoundedSubnet, FoundingNode } from "@orrery/execution/genesis";
 import { createNodeSigner, nodePublicKeyDer } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { decodeGenesis, encodeGenesis, type Genesis } from "../genesis.ts";
@@ -212,8 +212,8 @@ export async function foundGenesis(
   return encodeGenesis({ ...decodeGenesis(plan), founding });
 }
 
-/** What the nodes agreed on before they dealt. */
-function planOf({ founding: _, ...plan }: Genesis): Uint8Array {
+/** What the nodes of a founded genesis agreed on before they dealt. */
+export function planOf({ founding: _, ...plan }: Genesis): Uint8Array {
   return encodeGenesis(plan);
 }
 

@@ -22,8 +22,8 @@ import {
   sharesOf,
 } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
+import type { FoundedSubnet } from "@orrery/execution/genesis";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import type { FoundedSubnet } from "@orrery/execution/node";
 import { createNodeSigner } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { foundedNodeKeys } from "../founding/founding.ts";

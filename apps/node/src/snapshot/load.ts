@@ -20,8 +20,8 @@ import {
 import { type FileHandle, open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { OrreryError } from "@orrery/base";
+import { storeId } from "@orrery/execution/genesis";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
-import { storeId } from "@orrery/execution/node";
 import { createFileDisk, type DirectoryLock, LOCK_FILE, lockDirectory } from "@orrery/host";
 import { directoryContent, storeDirectory } from "@orrery/host/directory-content";
 import { makeDirectory } from "@orrery/host/make-directory";

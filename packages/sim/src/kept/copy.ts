@@ -7,15 +7,9 @@ import { type Height, principalToText, silentLogger, type TimeNs } from "@orrery
 import { batchOf, decodeFinalizedBlock } from "@orrery/consensus";
 import { type ChainKeys, createChainKeys } from "@orrery/crypto/chain-keys";
 import type { ExecutionLimits } from "@orrery/execution";
+import { creationSubnetIds, decodeGenesis, foundedIds, type Genesis } from "@orrery/execution/genesis";
 import { type LocalSubnet, localNetwork } from "@orrery/execution/local-network";
-import {
-  creationSubnetIds,
-  decodeGenesis,
-  foundedIds,
-  type Genesis,
-  openState,
-  type SystemCanister,
-} from "@orrery/execution/node";
+import { openState, type SystemCanister } from "@orrery/execution/node";
 import { openNewest, PageArena, type Pinned, type PinnedStore } from "@orrery/state";
 import { SharedEngine } from "../instance/engine.ts";
 import { joinInstance, type LoadedSubnet } from "../instance/join.ts";
