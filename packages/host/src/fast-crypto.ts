@@ -8,7 +8,7 @@ import {
   type Sha256Stream,
   sha256Pure,
 } from "@orrery/crypto";
-import { checksumPure, installChecksumBackend, NATIVE_CHECKSUM_BYTES_MIN } from "@orrery/state";
+import { checksumPure, installChecksumBackend, NATIVE_CHECKSUM_BYTES_MIN } from "@orrery/state/checksum";
 
 /** Below this the pure hash is faster than the call into OpenSSL. */
 const NATIVE_HASH_BYTES_MIN = 32;

@@ -10,7 +10,7 @@ import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { OrreryError } from "@orrery/base";
 import { parsePublicKeyDer } from "@orrery/crypto";
 import { ed25519Signer, p256Signer, secp256k1Signer } from "@orrery/crypto/curves";
-import { checksumPure } from "@orrery/state";
+import { checksumPure } from "@orrery/state/checksum";
 import {
   BODY_BYTES_MAX,
   createChannel,

@@ -6,12 +6,7 @@ export * from "./checkpoint-collector.ts";
 export { withGathered } from "./checkpoint-gathering.ts";
 export { type LoadedCheckpoint, loadCheckpoint } from "./checkpoint-loader.ts";
 export { type CheckpointInfo, canistersPerPart, shouldCompact } from "./checkpoint-writer.ts";
-export {
-  checksum,
-  checksumPure,
-  installChecksumBackend,
-  NATIVE_CHECKSUM_BYTES_MIN,
-} from "./checksum.ts";
+export { checksum } from "./checksum.ts";
 export * from "./clone-state.ts";
 export * from "./codec/records.ts";
 export { ColdPages } from "./cold-pages.ts";
