@@ -9,6 +9,28 @@ import { watchProject } from "./watch.ts";
 const scratch = mkdtempSync(join(tmpdir(), "orrery-watch-"));
 after(() => rmSync(scratch, { recursive: true }));
 
+/** Of this process; those that were closed a moment ago count still. */
+const watched = (): number =>
+  process.getActiveResourcesInfo().filter((resource) => resource === "FSEventWrap").length;
+
+test("a folder elsewhere that stands below the project is watched once", async () => {
+  const root = join(scratch, "whole");
+  const below = join(root, "packages/one");
+  mkdirSync(below, { recursive: true });
+  const watching = Promise.withResolvers<number>();
+  const ended = watchProject({
+    root,
+    elsewhere: () => [below, below],
+    ignore: [],
+    watching: () => watching.resolve(watched()),
+    changed: async () => {},
+  });
+  // The project, its packages, the one.
+  assert.equal(await watching.promise, 3);
+  process.emit("SIGTERM");
+  await ended;
+});
+
 test("a project is watched with folders elsewhere, also with one that is named later", async () => {
   const [root, library, later] = ["project", "library/src", "later"].map((name) => join(scratch, name)) as [
     string,
@@ -45,27 +67,27 @@ test("a project is watched with folders elsewhere, also with one that is named l
   await ended;
 });
 
-test("a folder elsewhere that stands below the project is watched once", async () => {
-  const root = join(scratch, "whole");
-  const below = join(root, "packages/one");
-  mkdirSync(below, { recursive: true });
-  let changes = 0;
-  const seen = Promise.withResolvers<void>();
+test("a folder elsewhere that is not there keeps nobody from working, and what fails at a save is told", async () => {
+  const [root, gone] = [join(scratch, "lone"), join(scratch, "gone")];
+  mkdirSync(root);
+  const main = join(root, "main.mo");
+  writeFileSync(main, "");
+  let saves = 0;
   const watching = Promise.withResolvers<void>();
   const ended = watchProject({
     root,
-    elsewhere: () => [below, below],
+    elsewhere() {
+      if (saves === 2) throw new Error("no such package");
+      return [gone];
+    },
     ignore: [],
     watching: watching.resolve,
     async changed() {
-      changes++;
-      if (changes === 2) seen.resolve();
+      if (saves++ > 0) writeFileSync(main, "actor {};");
     },
   });
   await watching.promise;
-  writeFileSync(join(below, "lib.mo"), "module {}");
-  await seen.promise;
-  process.emit("SIGTERM");
-  await ended;
-  assert.equal(changes, 2);
+  writeFileSync(main, "actor {}");
+  await assert.rejects(ended, /no such package/);
+  assert.equal(saves, 2);
 });

@@ -52,17 +52,29 @@ class Tree {
         `the project has more than ${FOLDERS_MAX} folders of sources`,
       );
     }
-    const watcher = watch(folder, (event, name) => {
+    const watcher = this.#watch(folder);
+    if (watcher === null) return;
+    // The folder is gone.
+    watcher.on("error", () => this.#remove(folder));
+    this.#watchers.set(folder, watcher);
+    this.#scan(folder);
+  }
+
+  /** Null where there is no such folder any more. */
+  #watch(folder: string): FSWatcher | null {
+    const onChange = (event: string, name: string | null): void => {
       if (name !== null && (NOISE.test(name) || SKIPPED.has(name) || this.#ignore.has(join(folder, name))))
         return;
       if (event === "rename") this.#scan(folder);
       this.#contents.touch(name === null ? folder : join(folder, name));
       this.#changed();
-    });
-    // The folder is gone.
-    watcher.on("error", () => this.#remove(folder));
-    this.#watchers.set(folder, watcher);
-    this.#scan(folder);
+    };
+    try {
+      return watch(folder, onChange);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+      throw error;
+    }
   }
 
   #scan(folder: string): void {
@@ -127,7 +139,7 @@ export async function watchProject(options: {
   const tree: Tree = new Tree(options.ignore, () => {
     if (timer !== null) clearTimeout(timer);
     timer = setTimeout(() => {
-      if (tree.hasChanged()) void work();
+      if (tree.hasChanged()) work().catch(stopped.reject);
     }, SETTLE_MS);
   });
   try {
