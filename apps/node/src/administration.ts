@@ -4,7 +4,7 @@
  */
 import { type Principal, principalFromText } from "@orrery/base";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import { CHECKPOINT_PATH } from "@orrery/host/kept-stores";
+import { CHECKPOINT_PATH } from "@orrery/host/checkpoint-request";
 import type { HttpRequest, HttpResponse } from "@orrery/http";
 import type { SubnetSummary } from "./replica.ts";
 

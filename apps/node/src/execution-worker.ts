@@ -13,7 +13,7 @@ import {
   installFastHashes,
   reportFailures,
 } from "@orrery/host";
-import { storeDirectory } from "@orrery/host/kept-stores";
+import { storeDirectory } from "@orrery/host/directory-content";
 import { obeyKills, obeyOrders } from "./chaos.ts";
 import { Credit } from "./credit.ts";
 import { creationSubnetIds, decodeGenesis, subnetsOf } from "./genesis.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { OrreryError } from "@orrery/base";
 import { LOCK_FILE } from "@orrery/host";
-import { storeDirectory } from "@orrery/host/kept-stores";
+import { storeDirectory } from "@orrery/host/directory-content";
 import { openStateDirectory } from "./state-directory.ts";
 
 async function inTemp(action: (directory: string) => Promise<void>): Promise<void> {

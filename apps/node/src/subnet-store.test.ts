@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { createFileDisk } from "@orrery/host";
-import { storeDirectory } from "@orrery/host/kept-stores";
+import { storeDirectory } from "@orrery/host/directory-content";
 import { openStore } from "@orrery/state";
 import { encodeGenesis, networkOf } from "./genesis.ts";
 import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";

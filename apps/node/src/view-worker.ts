@@ -8,7 +8,7 @@ import { assert } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createChannel, installFastHashes, reportFailures, yieldToOthers } from "@orrery/host";
-import { storeDirectory } from "@orrery/host/kept-stores";
+import { storeDirectory } from "@orrery/host/directory-content";
 import { obeyOrders } from "./chaos.ts";
 import type {
   About,

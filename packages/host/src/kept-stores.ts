@@ -7,11 +7,8 @@ import { join } from "node:path";
 import { equalBytes, OrreryError } from "@orrery/base";
 import { decodeGenesis, storeId } from "@orrery/execution/genesis";
 import { type Disk, type Pinned, type PinnedStore, type PinOptions, pinStores } from "@orrery/state";
-import { CHECKPOINT_PATH, requestCheckpoint } from "./checkpoint-request.ts";
 import { directoryContent, nodeDirectory, storeDirectory } from "./directory-content.ts";
 import { createFileDisk } from "./file-disk.ts";
-
-export { CHECKPOINT_PATH, requestCheckpoint, storeDirectory };
 
 function hasStore(stateDir: string, subnet: number): boolean {
   return existsSync(join(storeDirectory(stateDir, subnet), "ORRERY"));

@@ -10,7 +10,8 @@ import { Readable } from "node:stream";
 import { constants, createZstdCompress } from "node:zlib";
 import { concatBytes, OrreryError } from "@orrery/base";
 import { createFileDisk, type DirectoryLock, lockDirectory, lockHolder } from "@orrery/host";
-import { pinNetwork, storeDirectory } from "@orrery/host/kept-stores";
+import { storeDirectory } from "@orrery/host/directory-content";
+import { pinNetwork } from "@orrery/host/kept-stores";
 import { type Pinned, type PinnedStore, STORE_FORMAT } from "@orrery/state";
 import { END_MAGIC, encodeEntry, encodeHeader, FIRST_LINE, PIECE_BYTES, WINDOW_LOG } from "./format.ts";
 
