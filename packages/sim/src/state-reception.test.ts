@@ -79,6 +79,20 @@ test("a state is fetched, and is there when the store is opened next", () => {
   assert.equal(stateDigest(loadCheckpoint(disk, { networkId }) as World), stateDigest(world));
 });
 
+test("an empty chunk of a module is fetched with everything around it", () => {
+  const world = worldAt(HEIGHT);
+  const [canister] = world.state.canisters.values();
+  canister?.chunks.set(world.state.blobs.put(new Uint8Array(0)), { bytes: 0 });
+  const { stateHash, tell } = peer(world);
+  const disk = new FaultyDisk({ seed: 1 });
+  open(disk)().close();
+  const first = new StateReception({ disk, stateHash, own: nothing });
+  fetchAll(first, tell);
+  first.finish(blockOf(SEED, HEIGHT));
+  assert.equal(openAdopting(disk, open(disk)).recovered.checkpoint?.height, HEIGHT);
+  assert.equal(stateDigest(loadCheckpoint(disk, { networkId }) as World), stateDigest(world));
+});
+
 test("what is twisted, too much or of another state is a lie, and is asked of others", () => {
   const { stateHash, tell } = peer(worldAt(HEIGHT));
   const other = peer(worldAt(HEIGHT - 1));

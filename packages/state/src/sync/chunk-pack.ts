@@ -82,13 +82,14 @@ export class ChunkPack {
     this.#file.close();
   }
 
-  /** What a power cut left behind the last whole record goes. */
+  /** What a power cut left behind the last whole record goes. A chunk may be empty; what was never written is zeros. */
   #scan(): void {
     for (;;) {
       const head = this.#file.read(this.#end, HEAD_BYTES);
-      const length = head.length < HEAD_BYTES ? 0 : viewOf(head).getUint32(HASH_BYTES);
+      if (head.length < HEAD_BYTES || head.every((byte) => byte === 0)) break;
+      const length = viewOf(head).getUint32(HASH_BYTES);
       const offset = this.#end + HEAD_BYTES;
-      if (length === 0 || length > STATE_CHUNK_BYTES_MAX || offset + length > this.#file.size) break;
+      if (length > STATE_CHUNK_BYTES_MAX || offset + length > this.#file.size) break;
       this.#places.set(toHex(head.subarray(0, HASH_BYTES)), { offset, length });
       this.#end = offset + length;
     }
