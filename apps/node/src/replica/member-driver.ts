@@ -71,9 +71,8 @@ export class MemberDriver {
     return this.#member.pool.certifiedHeight;
   }
 
-  /** Of the newest catch-up package. */
-  get catchUpHeight(): Height {
-    return this.#member.pool.catchUpHeight;
+  get newestPackage(): CatchUpPackage | null {
+    return this.#member.newestPackage;
   }
 
   /** Of a height above the newest catch-up package; null when it is not known. */

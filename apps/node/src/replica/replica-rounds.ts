@@ -314,8 +314,9 @@ class Replica implements ReplicaRounds {
 
   async tellState(request: StateRequest): Promise<readonly Uint8Array[]> {
     if (this.#stopped) return [];
-    const isNewest = request.height === this.#member.catchUpHeight;
-    return await this.threads.state<readonly Uint8Array[]>({ kind: "tell", ...request, isNewest });
+    const catchUp = this.#member.newestPackage;
+    const newest = catchUp === null ? null : { height: catchUp.height, stateHash: catchUp.stateHash };
+    return await this.threads.state<readonly Uint8Array[]>({ kind: "tell", ...request, newest });
   }
 
   // ---- rounds

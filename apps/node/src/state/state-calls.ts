@@ -15,9 +15,9 @@ export interface StateRequest extends StateName {
 
 /**
  * Of a state of this node's past, for a peer: `Uint8Array[]`, the first of what was asked for; none when it is not here. Only the state of
- * the newest package is made for anybody; who began to take it has it to the end.
+ * the newest package, as this node knows it, is made for anybody; who began to take it has it to the end.
  */
-export type TellCall = { readonly kind: "tell"; readonly isNewest: boolean } & StateRequest;
+export type TellCall = { readonly kind: "tell"; readonly newest: StateName | null } & StateRequest;
 
 /** About a state that is taken from peers. */
 export type ReceiveCall =

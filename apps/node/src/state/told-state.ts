@@ -2,7 +2,7 @@
  * A state of this node's past for peers that need it: the newest kept checkpoint at or below its height, and the blocks after it run again,
  * beside the node that goes on. Files are pinned as long as the state is told, so that nothing is copied.
  */
-import { equalBytes, type Height, OrreryError, silentLogger } from "@orrery/base";
+import { type Height, OrreryError, silentLogger } from "@orrery/base";
 import { batchOf, decodeFinalizedBlock } from "@orrery/consensus";
 import type { Bls } from "@orrery/crypto";
 import { createChainKeys } from "@orrery/crypto/chain-keys";
@@ -18,12 +18,13 @@ import { creationSubnetIds } from "../genesis.ts";
 import { type NetworkPast, openPast } from "../history/network.ts";
 import type { SubnetIndex } from "../protocol.ts";
 import { openTip, type Tip } from "../tip.ts";
-import { type StateName, TOLD_BYTES_MAX } from "./state-calls.ts";
+import { TOLD_BYTES_MAX } from "./state-calls.ts";
 
-export interface ToldStateOptions extends StateName {
+export interface ToldStateOptions {
   readonly stateDirectory: string;
   readonly subnet: SubnetIndex;
   readonly bls: Bls;
+  readonly height: Height;
 }
 
 export class ToldState {
@@ -32,7 +33,7 @@ export class ToldState {
   readonly #describer: StateDescriber;
   readonly #manifest: StateManifest;
   readonly #pieces: ManifestPieces;
-  /** Of the package that names it. */
+  /** What a package of its height says, if this node's state is the subnet's. */
   readonly stateHash: Uint8Array;
 
   private constructor(past: NetworkPast, tip: Tip) {
@@ -44,15 +45,18 @@ export class ToldState {
     this.stateHash = stateHashOf(this.#pieces.head);
   }
 
-  /** Null when this node does not have it (any more), or has another one. */
-  static open({ stateDirectory, subnet, bls, height, stateHash }: ToldStateOptions): ToldState | null {
+  /** Null when this node does not have a state of that height (any more). */
+  static open({ stateDirectory, subnet, bls, height }: ToldStateOptions): ToldState | null {
     const past = pinned(stateDirectory, bls);
     if (past === null) return null;
-    const tip = tipAt(past, subnet, height);
-    const told = tip === null ? null : new ToldState(past, tip);
-    if (told !== null && equalBytes(told.stateHash, stateHash)) return told;
-    past.close();
-    return null;
+    let told: ToldState | null = null;
+    try {
+      const tip = tipAt(past, subnet, height);
+      if (tip !== null) told = new ToldState(past, tip);
+      return told;
+    } finally {
+      if (told === null) past.close();
+    }
   }
 
   /** As much of what was asked for as an answer holds, in its order. */

@@ -106,6 +106,11 @@ export class Member {
     return this.#delivered;
   }
 
+  /** That was signed; null before the first. */
+  get newestPackage(): CatchUpPackage | null {
+    return this.#newestPackage;
+  }
+
   /** For those who watch from outside: not to be changed. */
   get pool(): Pool {
     return this.#pool;
