@@ -26,12 +26,12 @@ function made(folders: readonly string[], files: readonly string[]): string {
 test("each kind of network is told, and removed without what is beside it", () => {
   const several = made(
     ["node-0", "node-11"],
-    [...COMPANIONS, "genesis.hex", "peers.json", "peers.json.7.tmp"],
+    [...COMPANIONS, "genesis.hex", "node.life.7.tmp", "peers.json", "peers.json.7.tmp"],
   );
   assert.deepEqual(directoryContent(several), {
     stores: [],
     several: ["peers.json", "genesis.hex", "node-0", "node-11"],
-    drafts: ["peers.json.7.tmp"],
+    drafts: ["node.life.7.tmp", "peers.json.7.tmp"],
     strangers: [],
   });
   const one = made(["store", "store-1", "store-12"], COMPANIONS);

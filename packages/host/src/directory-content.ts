@@ -2,13 +2,15 @@
  * Names of what is in a state directory: that of a network of one node has its stores, that of a network of several nodes what all of them
  * know and a directory for each, which is one of the first kind. Whoever makes, opens, discards or reads one tells by these what is there.
  */
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { LOCK_FILE } from "./directory-lock.ts";
 
 /** Genesis; block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`. */
 const STORE_DIRECTORY = "store";
 const STORE_NAME = /^store(-[1-9]\d*)?$/;
+/** The file that makes a directory a store. */
+export const STORE_IDENTITY_FILE = "ORRERY";
 /** Where the nodes of a network of several listen for each other: with it the network has begun. */
 export const PEERS_FILE = "peers.json";
 /** The network's genesis record. */
@@ -30,11 +32,16 @@ const COMPANIONS: ReadonlySet<string> = new Set([
   NODE_LIFE_FILE,
 ]);
 /** What a crash left of a file that was written whole. */
-const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json|node\.key)\.\d+\.tmp$/;
+const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life)\.\d+\.tmp$/;
 
 /** Where a subnet of the network in a state directory keeps its store. */
 export function storeDirectory(stateDirectory: string, subnet: number): string {
   return join(stateDirectory, subnet === 0 ? STORE_DIRECTORY : `${STORE_DIRECTORY}-${subnet}`);
+}
+
+/** Whether the root's store is in a state directory, and with it what the node signed: a directory with nothing of it is none. */
+export function hasStore(stateDirectory: string): boolean {
+  return existsSync(join(storeDirectory(stateDirectory, 0), STORE_IDENTITY_FILE));
 }
 
 /** The state directory of one node of a network of several. */

@@ -1,25 +1,34 @@
 /**
  * Whether a node has lost what it signed. A file beside its key says that it has run before: where that is there and its stores are not, the
- * disk was lost, and the node's members sign nothing until catch-up packages pass what they may have signed.
+ * disk was lost, and the node's members sign nothing until catch-up packages pass what they may have signed. The file comes after the stores:
+ * a first start that ended before it had any has lost nothing.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { OrreryError, type TimeNs } from "@orrery/base";
-import { directoryContent, NODE_LIFE_FILE } from "@orrery/host/directory-content";
+import { hasStore, NODE_LIFE_FILE } from "@orrery/host/directory-content";
 import { writeWhole } from "../state-files.ts";
 
-/** To be called at every start, before anything is signed; when the node found its stores gone, null if it never did. */
+/** To be called before every start; when the node found its stores gone, null if it never did. */
 export function lostSince(directory: string, now: TimeNs): TimeNs | null {
   const path = join(directory, NODE_LIFE_FILE);
-  const isNew = !existsSync(path);
-  const lostAt = isNew || directoryContent(directory).stores.length > 0 ? readLife(path, isNew) : now;
-  if (isNew || lostAt === now)
-    writeWhole(path, `${JSON.stringify({ v: "1", lost_at: lostAt?.toString() ?? null })}\n`);
-  return lostAt;
+  if (!existsSync(path)) return null;
+  if (hasStore(directory)) return readLife(path);
+  writeLife(path, now);
+  return now;
 }
 
-function readLife(path: string, isNew: boolean): TimeNs | null {
-  if (isNew) return null;
+/** To be called once its stores are there, before anything is signed: from now on it has run. */
+export function noteLife(directory: string): void {
+  const path = join(directory, NODE_LIFE_FILE);
+  if (!existsSync(path)) writeLife(path, null);
+}
+
+function writeLife(path: string, lostAt: TimeNs | null): void {
+  writeWhole(path, `${JSON.stringify({ v: "1", lost_at: lostAt?.toString() ?? null })}\n`);
+}
+
+function readLife(path: string): TimeNs | null {
   try {
     const { lost_at } = JSON.parse(readFileSync(path, "utf8")) as { readonly lost_at: string | null };
     return lost_at === null ? null : BigInt(lost_at);

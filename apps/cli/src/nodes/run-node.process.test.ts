@@ -2,13 +2,14 @@
 import assert from "node:assert/strict";
 import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { systemClock, systemRng } from "@orrery/host";
+import { hasStore, NODE_LIFE_FILE } from "@orrery/host/directory-content";
 import { newGenesisRecord } from "@orrery/node";
 import { freeAddresses, writeNetworkPlan } from "./network-directory.ts";
 import type { NodeReport } from "./run-node.ts";
@@ -70,7 +71,9 @@ test("run by nobody else, a node is known by its directory until it is stopped",
     );
   }
   for (const [place, directory] of directories.entries()) {
-    assert.equal((await command("stop", "--state-dir", join(directory, `node-${place}`))).code, 0);
+    const own = join(directory, `node-${place}`);
+    assert.ok(hasStore(own) && existsSync(join(own, NODE_LIFE_FILE)), "it knows that it has run");
+    assert.equal((await command("stop", "--state-dir", own)).code, 0);
     assert.deepEqual(await ends[place], [0, null]);
     assert.equal((await command("node", "status", "--state-dir", directory, "--json")).code, 1);
   }

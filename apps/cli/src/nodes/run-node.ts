@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { OrreryError } from "@orrery/base";
-import { directoryContent, NODE_KEY_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
+import { hasStore, NODE_KEY_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
 import type { Io } from "../io.ts";
 import { openLogFile } from "../log-file.ts";
 import { runNodeProcess } from "../node-process.ts";
@@ -13,7 +13,7 @@ import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo 
 import type { PeerAddress } from "./ceremony-files.ts";
 import { hasNetworkPlan, type NetworkPlan, readNetworkPlan } from "./network-directory.ts";
 import { readNodeSeed } from "./node-key.ts";
-import { lostSince } from "./node-life.ts";
+import { lostSince, noteLife } from "./node-life.ts";
 
 export interface RunNodeOptions {
   /** Of the network. */
@@ -59,7 +59,7 @@ async function ownSeed(stateDir: string, place: number, genesis: Uint8Array): Pr
     );
   }
   // The genesis of a store that is there is compared with this one, byte by byte.
-  if (directoryContent(stateDir).stores.length === 0)
+  if (!hasStore(stateDir))
     await (await import("@orrery/node/founding")).verifyFounded(genesis, { place, seed });
   return seed;
 }
@@ -131,6 +131,7 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
           addresses: listening(addresses, place, options.peerBind),
           ...(seed === null ? {} : { seed }),
           ...(lostAt === null ? {} : { lostAt }),
+          onStored: () => noteLife(stateDir),
         },
         ...(options.keepRounds === undefined ? {} : { durability: { keepRounds: options.keepRounds } }),
       },
