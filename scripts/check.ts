@@ -12,6 +12,10 @@ import { openRepository, REPOSITORY_ROOT } from "./repository.ts";
 
 /** A test that takes longer hangs. */
 const TEST_TIMEOUT_MS = 600_000;
+/** All of them. */
+const RUN_TIMEOUT_MS = 3_600_000;
+/** Before each file. */
+const PRELOADED = ["same-values.ts", "file-limit.ts"];
 /** Set where everything is installed: a test that is skipped there is a failure. */
 const SKIP_NOTHING = "ORRERY_SKIP_NOTHING";
 
@@ -82,6 +86,8 @@ async function runTests(
     files: files.map((path) => join(REPOSITORY_ROOT, path)),
     cwd: REPOSITORY_ROOT,
     timeout: TEST_TIMEOUT_MS,
+    signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
+    execArgv: PRELOADED.flatMap((name) => ["--import", join(REPOSITORY_ROOT, "scripts", name)]),
     concurrency: availableParallelism(),
   });
   events.on("test:fail", () => {

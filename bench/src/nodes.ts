@@ -1,19 +1,20 @@
 /**
- * A network of four node processes on this machine, each with a node of the root and of the application subnet, as `orrery start --nodes-per-subnet 4`
- * has it: processor time and bytes at rest, latency and rate of updates and queries through the port in front, and the time from
- * `kill -9` until the node has come as far as the others again. Targets: an update in 400 ms, 500 updates/s, 5 % of a core a node at rest.
- * Run: node bench/src/nodes.ts [seconds of updates] [MiB of state]
+ * A network of subnets of four nodes on this machine, each node a process, as `orrery start --nodes-per-subnet 4` has it: processor time of
+ * each subnet's nodes and bytes at rest and under load, latency and rate of updates and queries of the last subnet through the port in front,
+ * and the time from `kill -9` until a node of it has come as far as the others again. Targets: an update in 400 ms, 500 updates/s, 5 % of a
+ * core a node at rest. Run: node bench/src/nodes.ts [seconds of updates] [MiB of state] [more arguments of the command]
  */
 import { loadavg } from "node:os";
 import { createCanister, EMPTY_ARG, installCounter, installModule } from "./lib/counter.ts";
 import { heapModule } from "./lib/heap-module.ts";
 import { type LoadResult, percentile, runLoad } from "./lib/load.ts";
 import { type RunningNetwork, startNetwork } from "./lib/network.ts";
-import { cpuMsOf, heightsAt, nodesOf, peerBytes } from "./lib/node-figures.ts";
+import { cpuMsOf, heightAt, type NodeProcess, peerBytes, subnetsOf } from "./lib/node-figures.ts";
 import { signedEnvelope, statusOf } from "./lib/requests.ts";
 
 const SECONDS = Number(process.argv[2] ?? 60);
 const STATE_MIB = Number(process.argv[3] ?? 0);
+const MORE = process.argv.slice(4);
 const NODES = 4;
 const IDLE_MS = 20_000;
 const SETTLE_MS = 5_000;
@@ -30,46 +31,60 @@ const COME_BACK_MS_MAX = 300_000;
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-interface Spent {
-  readonly seconds: number;
-  /** Share of a core of each node, the busiest first. */
-  readonly cores: readonly number[];
-  /** Of both subnets. */
+interface SpentBySubnet {
+  readonly kind: string;
+  /** Processor time of each node, the busiest first. */
+  readonly cpuMs: readonly number[];
   readonly rounds: number;
+}
+
+interface Spent {
+  readonly ms: number;
+  readonly subnets: readonly SpentBySubnet[];
   readonly bytes: number;
 }
 
-async function roundsOf({ stateDir }: RunningNetwork): Promise<number> {
-  const heights = await Promise.all(nodesOf(stateDir).map(({ url }) => heightsAt(url)));
-  const sums = heights.map((each) => (each ?? []).reduce((sum, height) => sum + height, 0));
-  return Math.max(...sums);
+async function heightOf(nodes: readonly NodeProcess[]): Promise<number> {
+  const heights = await Promise.all(nodes.map(({ url }) => heightAt(url)));
+  return Math.max(...heights.map((height) => height ?? 0));
 }
 
 /** What the nodes spend while something goes on. */
-async function during(network: RunningNetwork, work: () => Promise<unknown>): Promise<Spent> {
-  const pids = nodesOf(network.stateDir).map(({ pid }) => pid);
-  const [before, rounds, bytes, startMs] = [
-    pids.map(cpuMsOf),
-    await roundsOf(network),
-    peerBytes(network.stateDir),
-    performance.now(),
-  ];
+async function during({ stateDir }: RunningNetwork, work: () => Promise<unknown>): Promise<Spent> {
+  const before = await Promise.all(
+    subnetsOf(stateDir).map(async ({ kind, nodes }) => ({
+      kind,
+      nodes,
+      cpuMs: nodes.map(({ pid }) => cpuMsOf(pid)),
+      height: await heightOf(nodes),
+    })),
+  );
+  const [bytes, startMs] = [peerBytes(stateDir), performance.now()];
   await work();
   const ms = performance.now() - startMs;
-  return {
-    seconds: ms / 1_000,
-    cores: pids.map((pid, i) => (cpuMsOf(pid) - (before[i] as number)) / ms).sort((a, b) => b - a),
-    rounds: (await roundsOf(network)) - rounds,
-    bytes: peerBytes(network.stateDir) - bytes,
-  };
+  const spent = async ({ kind, nodes, cpuMs, height }: (typeof before)[number]): Promise<SpentBySubnet> => ({
+    kind,
+    cpuMs: nodes.map(({ pid }, i) => cpuMsOf(pid) - (cpuMs[i] as number)).sort((a, b) => b - a),
+    rounds: (await heightOf(nodes)) - height,
+  });
+  return { ms, subnets: await Promise.all(before.map(spent)), bytes: peerBytes(stateDir) - bytes };
 }
 
-function describe({ seconds, cores, rounds, bytes }: Spent): string {
-  const shares = cores.map((share) => `${(share * 100).toFixed(1)} %`).join(", ");
-  return (
-    `cores ${shares}; ${(rounds / seconds).toFixed(1)} rounds/s of both subnets; ` +
-    `${(bytes / Math.max(1, rounds) / 1_024).toFixed(1)} KiB between nodes a round`
-  );
+const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, each) => sum + each, 0);
+
+function describe({ ms, subnets, bytes }: Spent): string {
+  const parts = subnets.map(({ kind, cpuMs, rounds }) => {
+    const shares = cpuMs.map((each) => `${((100 * each) / ms).toFixed(1)} %`).join(", ");
+    const aRound = sumOf(cpuMs) / cpuMs.length / Math.max(1, rounds);
+    return `${kind}: cores ${shares}, ${((1_000 * rounds) / ms).toFixed(1)} rounds/s, ${aRound.toFixed(1)} ms of processor time a node and round`;
+  });
+  const rounds = Math.max(1, sumOf(subnets.map((subnet) => subnet.rounds)));
+  return `${parts.join("; ")}; ${(bytes / rounds / 1_024).toFixed(1)} KiB between nodes a round`;
+}
+
+/** Of the last subnet, where the canisters are. */
+function nodesOf({ stateDir }: RunningNetwork): readonly NodeProcess[] {
+  return subnetsOf(stateDir).at(-1)?.nodes ?? [];
 }
 
 let nonce = 0;
@@ -100,22 +115,21 @@ function load(
 
 /** From the kill until the node is where the others are. */
 async function killAndComeBack(network: RunningNetwork, place: number): Promise<number> {
-  const killed = nodesOf(network.stateDir)[place];
+  const killed = nodesOf(network)[place];
   if (killed === undefined) throw new Error(`there is no node ${place}`);
   const startMs = performance.now();
   process.kill(killed.pid, "SIGKILL");
   while (performance.now() - startMs < COME_BACK_MS_MAX) {
     await delay(LOOK_MS);
-    const nodes = nodesOf(network.stateDir);
+    const nodes = nodesOf(network);
     const own = nodes[place];
     if (own === undefined || own.pid === killed.pid) continue;
-    const [heights, others] = await Promise.all([
-      heightsAt(own.url),
-      Promise.all(nodes.filter((_, i) => i !== place).map(({ url }) => heightsAt(url))),
+    const [height, others] = await Promise.all([
+      heightAt(own.url),
+      heightOf(nodes.filter((_, i) => i !== place)),
     ]);
     // What they had when it was asked, at most one round ago.
-    if (heights?.every((height, subnet) => others.some((other) => height + 1 >= (other?.[subnet] ?? 0))))
-      return performance.now() - startMs;
+    if (height !== null && others > 0 && height + 1 >= others) return performance.now() - startMs;
   }
   throw new Error(`node ${place} did not come back within ${COME_BACK_MS_MAX} ms`);
 }
@@ -139,13 +153,14 @@ async function updates(network: RunningNetwork, canisterId: string): Promise<voi
   });
   latencies.sort((a, b) => a - b);
   console.log(
-    `updates of ${TOGETHER} clients for ${spent.seconds.toFixed(0)} s: ${(done / spent.seconds).toFixed(0)}/s (target: at least 500/s), ` +
+    `updates of ${TOGETHER} clients for ${(spent.ms / 1_000).toFixed(0)} s: ${((1_000 * done) / spent.ms).toFixed(0)}/s (target: at least 500/s), ` +
       `p50 ${percentile(latencies, 0.5).toFixed(0)} ms, p99 ${percentile(latencies, 0.99).toFixed(0)} ms, ${late} not within 10 s`,
   );
-  console.log(`  ${describe(spent)}`);
+  const cpuMs = sumOf(spent.subnets.flatMap((subnet) => subnet.cpuMs));
+  console.log(`  ${describe(spent)}; ${(cpuMs / done).toFixed(2)} ms of all nodes an update`);
 }
 
-const network = await startNetwork(undefined, ["--nodes-per-subnet", `${NODES}`]);
+const network = await startNetwork(undefined, ["--nodes-per-subnet", `${NODES}`, ...MORE]);
 try {
   const canisterId = await installCounter(network);
   if (STATE_MIB > 0) {
@@ -155,7 +170,7 @@ try {
   await delay(SETTLE_MS);
   const idle = await during(network, () => delay(IDLE_MS));
   console.log(
-    `at rest for ${idle.seconds.toFixed(0)} s: ${describe(idle)} (target: at most 5 % of a core a node)`,
+    `at rest for ${(idle.ms / 1_000).toFixed(0)} s: ${describe(idle)} (target: at most 5 % of a core a node)`,
   );
   await updates(network, canisterId);
   const query = { kind: "query", method: "get", canisterId } as const;

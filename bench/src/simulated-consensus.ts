@@ -4,8 +4,11 @@
  * the same on every machine.
  * Run: node bench/src/simulated-consensus.ts [sizes] [subnet counts]
  */
+import { installFastHashes } from "@orrery/host";
 import { consensusShape, simulate } from "@orrery/sim/simulate";
 import { threadMilliseconds } from "./lib/thread-clock.ts";
+
+installFastHashes();
 
 const SIZES = (process.argv[2] ?? "4,13,40").split(",").map(Number);
 const SUBNETS = (process.argv[3] ?? "1,10,100").split(",").map(Number);

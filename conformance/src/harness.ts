@@ -86,6 +86,30 @@ function firstLine(child: ChildProcess, log: () => string): Promise<string> {
   });
 }
 
+/** Of a network on a busy machine. One that takes longer stands still. */
+const START_MS_MAX = 300_000;
+/** Longer than a network takes to end whatever its nodes do. */
+const END_MS_MAX = 120_000;
+
+/** Processes of networks: none outlives the test. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** What comes in time; else the network is killed, and what it said is the error. */
+async function inTime<T>(
+  what: Promise<T>,
+  { child, ms, log }: { readonly child: ChildProcess; readonly ms: number; readonly log: () => string },
+): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    child.kill("SIGKILL");
+    late.reject(new Error(`the network took longer than ${ms / 1000} s:\n${log()}`));
+  }, ms);
+  return await Promise.race([what, late.promise]).finally(() => clearTimeout(timer));
+}
+
 /** Starts a network and resolves once it answers. */
 export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
   const kept = options.stateDir !== undefined;
@@ -100,23 +124,42 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     errors += text;
   });
-  const ended = once(child, "exit") as Promise<[number | null]>;
-  const document = JSON.parse(await firstLine(child, () => errors)) as StartDocument;
+  const log = (): string => errors;
+  running.add(child);
+  const ended = once(child, "exit").finally(() => running.delete(child)) as Promise<[number | null]>;
+  const line = await inTime(firstLine(child, log), { child, ms: START_MS_MAX, log });
+  const document = JSON.parse(line) as StartDocument;
   return {
     url: document.api_url,
     rootKey: new Uint8Array(Buffer.from(document.root_key, "hex")),
     stateDir,
     document,
     effectiveCanisterId: Principal.fromText(document.default_effective_canister_id),
-    log: () => errors,
+    log,
     ended: ended.then(([code]) => code),
     async end(signal) {
       child.kill(signal);
-      const [code] = await ended;
+      const [code] = await inTime(ended, { child, ms: END_MS_MAX, log });
       if (!kept) rmSync(stateDir, { recursive: true, force: true });
       return code;
     },
   };
+}
+
+/** A node that does not say by then how far it is stands still. */
+const HEIGHTS_MS_MAX = 5_000;
+
+/** Certified at the node that answers there, of each subnet, the root first, 0 for none; null while it does not answer. */
+export async function heightsAt(url: string): Promise<readonly number[] | null> {
+  try {
+    const response = await fetch(`${url}/_/subnets`, { signal: AbortSignal.timeout(HEIGHTS_MS_MAX) });
+    const { subnets } = (await response.json()) as {
+      readonly subnets: readonly { readonly height: number | null }[];
+    };
+    return subnets.map(({ height }) => height ?? 0);
+  } catch {
+    return null;
+  }
 }
 
 /** The unmodified client, with everything that it can verify verified. */

@@ -1,5 +1,6 @@
 /** Programs of `canisters/fixtures` installed on a network and called through the published client. */
 import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
 import { Actor, type HttpAgent } from "@icp-sdk/core/agent";
 import { IDL } from "@icp-sdk/core/candid";
 import type { Principal } from "@icp-sdk/core/principal";
@@ -65,6 +66,8 @@ export async function upgrade(
 
 /** Longest wait for something that the network does by itself: timers, heartbeats, calls without an answer. */
 const EVENTUALLY_MS = 20_000;
+/** Between two looks: what is waited for needs the processor. */
+const LOOK_MS = 20;
 
 /** Asks until the answer passes, or fails with the last answer. */
 export async function eventually(
@@ -80,5 +83,6 @@ export async function eventually(
       JSON.stringify(answer, (_key, value) => (typeof value === "bigint" ? `${value}` : value));
     if (performance.now() > deadline)
       assert.fail(`not within ${withinMs} ms; the last answer was ${shown()}`);
+    await setTimeout(LOOK_MS);
   }
 }

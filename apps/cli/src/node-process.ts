@@ -42,7 +42,12 @@ export function stopSignal(): Promise<void> {
  */
 export async function runNodeProcess(options: NodeProcessOptions): Promise<void> {
   const stopping = Promise.race([stopSignal(), ...(options.ending === undefined ? [] : [options.ending])]);
-  for (let node = options.node; ; ) {
+  let { node } = options;
+  if (node.member !== undefined) {
+    const { Healings } = await import("@orrery/node");
+    node = { ...node, member: { ...node.member, healings: new Healings() } };
+  }
+  for (;;) {
     const port = await runOnce({ ...options, node }, stopping);
     if (port === null) return;
     node = { ...node, port, clean: false };

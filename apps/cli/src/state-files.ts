@@ -2,10 +2,13 @@
  * What the command line keeps in a state directory beside the network's store: `node.json`, which describes the running node
  * to `stop` and `status`, and `node.log`. A description is believed only while the process that holds the lock lives.
  */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { NODE_FILE } from "@orrery/host/directory-content";
+import { writeWhole } from "@orrery/host/write-whole";
+
+export { writeWhole };
 
 export const DEFAULT_STATE_DIR = ".orrery";
 
@@ -30,30 +33,6 @@ export interface SubnetDescription {
 
 export function resolveStateDir(cwd: string, stateDir: string): string {
   return resolve(cwd, stateDir);
-}
-
-/** Makes names in a directory durable. On Windows none can be opened, and file systems journal renames. */
-function syncDirectory(path: string): void {
-  if (process.platform === "win32") return;
-  const directory = openSync(path, "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
-}
-
-/** Writes a file whole or not at all, so that a reader never sees half of it, and no power cut takes it back. */
-export function writeWhole(path: string, content: string): void {
-  const draft = `${path}.${process.pid}.tmp`;
-  try {
-    writeFileSync(draft, content, { mode: 0o600, flush: true });
-    renameSync(draft, path);
-    syncDirectory(dirname(path));
-  } catch (error) {
-    rmSync(draft, { force: true });
-    throw error;
-  }
 }
 
 export function writeNetworkInfo(stateDir: string, info: NetworkInfo): void {

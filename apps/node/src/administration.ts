@@ -2,20 +2,24 @@
  * `/_/…` of a node: what `orrery status` asks, the topology in the form in which tools of the PocketIC server ask for the id that canisters
  * are created at, and the checkpoint that whoever copies the network asks for before.
  */
-import { type Principal, principalFromText } from "@orrery/base";
+import { equalBytes, type Principal, principalToText } from "@orrery/base";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { CHECKPOINT_PATH } from "@orrery/host/checkpoint-request";
 import type { HttpRequest, HttpResponse } from "@orrery/http";
+import type { BySubnet, SubnetIndex } from "./protocol.ts";
+import { answerRegistry, REGISTRY_PATH } from "./registry/answer.ts";
 import type { SubnetSummary } from "./replica.ts";
 
 export interface AdministrationOptions {
   readonly summary: () => readonly SubnetSummary[];
-  /** The root first, as in the summary. */
-  readonly subnets: readonly LocalSubnet[];
-  /** Place of the subnet where canisters go by default. */
-  readonly defaultSubnet: number;
+  /** Those of the summary. */
+  readonly subnets: BySubnet<LocalSubnet>;
+  /** Where canisters go by default. */
+  readonly defaultSubnet: SubnetIndex;
   /** Writes down what would take a while to run again. */
   readonly checkpoint: () => Promise<void>;
+  /** Null where there is no other node. */
+  readonly registry: Parameters<typeof answerRegistry>[1] | null;
 }
 
 const KINDS: Readonly<Record<string, string>> = {
@@ -29,16 +33,13 @@ const idOf = (id: Principal): { readonly canister_id: string } => ({
   canister_id: Buffer.from(id).toString("base64"),
 });
 
-function topology({ summary, subnets, defaultSubnet }: AdministrationOptions): unknown {
-  const summaries = summary();
-  const configs = summaries.map(({ id, kind }, place) => {
-    const ranges = subnets[place]?.info.routing.find(
-      ({ subnetId }) => principalFromText(id).join() === subnetId.join(),
-    );
+function topology({ subnets, defaultSubnet }: AdministrationOptions): unknown {
+  const configs = [...subnets].map(([place, { info }]) => {
+    const ranges = info.routing.find(({ subnetId }) => equalBytes(info.subnetId, subnetId));
     return [
-      id,
+      principalToText(info.subnetId),
       {
-        subnet_kind: place === 0 ? "NNS" : KINDS[kind],
+        subnet_kind: place === 0 ? "NNS" : KINDS[info.type],
         canister_ranges: (ranges?.ranges ?? []).map(({ start, end }) => ({
           start: idOf(start),
           end: idOf(end),
@@ -46,10 +47,9 @@ function topology({ summary, subnets, defaultSubnet }: AdministrationOptions): u
       },
     ];
   });
-  const first = summaries[defaultSubnet]?.defaultEffectiveCanisterId ?? "";
   return {
     subnet_configs: Object.fromEntries(configs),
-    default_effective_canister_id: idOf(principalFromText(first)),
+    default_effective_canister_id: idOf((subnets.get(defaultSubnet) as LocalSubnet).info.allocation.start),
   };
 }
 
@@ -67,6 +67,8 @@ export async function administer(
     await options.checkpoint();
     return { status: 204, headers: {}, body: "" };
   }
+  if (request.url === REGISTRY_PATH && options.registry !== null)
+    return answerRegistry(request, options.registry);
   const document = DOCUMENTS[request.url];
   if (document === undefined || request.method !== "GET") return null;
   return {

@@ -45,13 +45,20 @@ function world() {
     rootTime: BEGINNING,
     rounds: 0,
     installed: [] as TimeNs[],
+    /** The root is asked at other nodes. */
+    isElsewhere: false,
+    lies: [] as string[],
     failures: [] as unknown[],
     spoil: (delegation: Delegation | null): Delegation | null => delegation,
   };
   const delegations = new Delegations({
     bls,
-    subnets: subnets.map(({ info }) => info),
-    ask: async () => at.spoil(issued(at.rootTime, subnets[1] as LocalSubnet)),
+    subnets: new Map(subnets.map(({ info }, subnet) => [subnet, info])),
+    ask: async () => {
+      const delegation = at.spoil(issued(at.rootTime, subnets[1] as LocalSubnet));
+      if (delegation === null) return null;
+      return at.isElsewhere ? { delegation, lie: (why) => at.lies.push(why) } : { delegation };
+    },
     freshRoot: async () => {
       at.rounds++;
       at.rootTime = at.now;
@@ -73,6 +80,7 @@ test("before there is one only the root can be verified", async () => {
   assert.deepEqual([delegations.has(0), delegations.has(1)], [true, false]);
   await delegations.renew(false);
   assert.ok(delegations.has(1));
+  await delegations.complete;
   assert.deepEqual(at.installed, [BEGINNING]);
   assert.equal(at.rounds, 0);
 });
@@ -82,11 +90,11 @@ test("a publication of the root renews an old one and no young one", async () =>
   await delegations.renew(false);
   at.now += DELEGATION_RENEWAL_NS;
   at.rootTime = at.now;
-  delegations.rootPublished();
+  delegations.published();
   await settled();
   assert.equal(at.installed.length, 1);
   at.now += 1n;
-  delegations.rootPublished();
+  delegations.published();
   await delegations.renew(false);
   assert.deepEqual(at.installed, [BEGINNING, at.rootTime]);
   assert.equal(at.rounds, 0);
@@ -120,8 +128,31 @@ test("one that does not verify is a failure and not used", async () => {
   at.spoil = () => null;
   await delegations.renew(false);
   assert.ok(!delegations.has(1));
-  delegations.rootPublished();
+  delegations.published();
   await settled();
   assert.deepEqual(at.installed, []);
+  assert.deepEqual(at.failures, []);
+});
+
+test("other nodes' words are judged: a lie is reported and asked about again, one older than what is known is not used", async () => {
+  const { at, delegations } = world();
+  at.isElsewhere = true;
+  at.spoil = (delegation) => (delegation === null ? null : { ...delegation, flat: delegation.bare });
+  delegations.published();
+  await delegations.renew(false);
+  assert.ok(!delegations.has(1));
+  assert.equal(at.lies.length, 1);
+  at.spoil = (delegation) => delegation;
+  // Publications come often; it is asked again a second later.
+  delegations.published();
+  await settled();
+  assert.ok(!delegations.has(1));
+  at.now += 1_000_000_000n;
+  delegations.published();
+  await settled();
+  assert.ok(delegations.has(1));
+  at.rootTime -= 1n;
+  await delegations.renew(false);
+  assert.deepEqual(at.installed, [BEGINNING]);
   assert.deepEqual(at.failures, []);
 });

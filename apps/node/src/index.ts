@@ -9,5 +9,7 @@ export {
   newGenesisRecord,
   startNode,
 } from "./node.ts";
+export { Healings } from "./replica/healings.ts";
 export { IMPLEMENTATION_VERSION, type SubnetSummary } from "./replica.ts";
 export { requireSame } from "./same-network.ts";
+export { type Hosted, hostedByProcess } from "./topology.ts";

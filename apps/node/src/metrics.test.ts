@@ -8,13 +8,20 @@ test("every figure has its help, its type once, and a value for each subnet", ()
   countRound(busy, { instructions: 5_000_000_000n, durationMs: 1_500, answers: 3 });
   countRound(busy, { instructions: 1n, durationMs: 500, answers: 0 });
   const text = renderMetrics([
-    { subnetId: "aaa", publishedHeight: 7, poolMessages: 2, watchers: 1, ...busy },
-    { subnetId: "bbb", publishedHeight: 0, poolMessages: 0, watchers: 0, ...newRoundFigures() },
+    { subnetId: "aaa", publishedHeight: 7, poolMessages: 2, watchers: 1, isDiverged: true, ...busy },
+    {
+      subnetId: "bbb",
+      publishedHeight: 0,
+      poolMessages: 0,
+      watchers: 0,
+      ...newRoundFigures(),
+    },
   ]);
   for (const [name, value] of [
     ["orrery_published_height", "7"],
     ["orrery_ingress_pool_messages", "2"],
     ["orrery_waiting_clients", "1"],
+    ["orrery_state_diverged", "1"],
     ["orrery_rounds_total", "2"],
     ["orrery_answers_total", "3"],
     ["orrery_executed_instructions_total", "5000000001"],

@@ -17,6 +17,8 @@ export interface SubnetFigures extends Readonly<RoundFigures> {
   readonly publishedHeight: Height;
   readonly poolMessages: number;
   readonly watchers: number;
+  /** The node's state is another one than its subnet's. */
+  readonly isDiverged?: boolean;
 }
 
 const SECONDS_PER_MS = 0.001;
@@ -47,6 +49,12 @@ const METRICS: readonly Metric[] = [
   ["gauge", "orrery_published_height", "Height of the newest published state.", (of) => of.publishedHeight],
   ["gauge", "orrery_ingress_pool_messages", "Messages waiting for a block.", (of) => of.poolMessages],
   ["gauge", "orrery_waiting_clients", "Clients waiting for an answer.", (of) => of.watchers],
+  [
+    "gauge",
+    "orrery_state_diverged",
+    "1 while the node's state is another one than its subnet's.",
+    (of) => (of.isDiverged === true ? 1 : 0),
+  ],
   ["counter", "orrery_rounds_total", "Rounds executed since the start.", (of) => of.rounds],
   ["counter", "orrery_answers_total", "Update calls answered since the start.", (of) => of.answers],
   [

@@ -7,7 +7,7 @@ import { MessageChannel } from "node:worker_threads";
 import {
   type Clock,
   type Logger,
-  OrreryError,
+  type OrreryError,
   type Principal,
   type Rng,
   type TimeNs,
@@ -18,14 +18,26 @@ import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { SubnetType } from "@orrery/state";
+import { createFatal, type Fatal } from "./fatal.ts";
 import { decodeGenesis, encodeGenesis, networkOf } from "./genesis.ts";
+import { type Hosting, hostingOf } from "./hosting.ts";
 import { lazyOutcalls } from "./outcalls.ts";
-import type { DurabilityOptions, ExecutionStarted, StorageOpened, StorageReport } from "./protocol.ts";
+import type {
+  BySubnet,
+  DurabilityOptions,
+  ExecutionStarted,
+  StorageOpened,
+  StorageReport,
+} from "./protocol.ts";
+import type { RegistryRecord } from "./registry/record.ts";
+import { readRegistryFile, writeRegistryFile } from "./registry/registry-file.ts";
+import { Healings } from "./replica/healings.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
 import { requireSame } from "./same-network.ts";
 import type { createService, Service, ServiceOptions, ServiceThreads } from "./service.ts";
 import { openStateDirectory, type StateDirectory } from "./state-directory.ts";
+import { stopInOrder } from "./stopping.ts";
 import { type JoinedThreads, startThreads, type Threads, threadsOf } from "./threads.ts";
 import { watchTurns } from "./turns.ts";
 import { Views } from "./views.ts";
@@ -65,23 +77,30 @@ export interface NodeOptions {
 
 /** What a node of a network of several has to know to find the others. */
 export interface MemberOptions {
-  /** Place in every subnet. */
-  readonly self: number;
+  /**
+   * Which of the processes that began the network it is: what that hosts follows from their number (`hostedByProcess`). Null: it joined, and
+   * hosts what the registry's records say.
+   */
+  readonly self: number | null;
   /** The network's genesis record, the same for all. */
   readonly genesis: Uint8Array;
   /** Of a network that its nodes founded: what all secrets of this node follow from. */
   readonly seed?: Uint8Array;
-  /** Where the nodes listen for each other, by place. */
+  /** Where the processes that began listen for each other. */
   readonly addresses: readonly PeerAddress[];
+  /** Where to listen for the others, if not where the registry says. */
+  readonly listen?: PeerAddress;
   /** When it turned out that the node had lost its disk: it signs nothing for a while. */
   readonly lostAt?: TimeNs;
+  /** How often it was healed before, where the process starts it again; by default it never was. */
+  readonly healings?: Healings;
   /** Its stores are there and durable, and nothing was signed yet. */
   readonly onStored?: () => void;
 }
 
 export interface NodeStatus {
   readonly healthy: boolean;
-  /** The root first. */
+  /** Those that it has a node of, the root first. */
   readonly subnets: readonly SubnetSummary[];
 }
 
@@ -92,6 +111,8 @@ export interface NodeHandle {
   readonly rootKeyHex: string;
   /** First id that canisters are created at: the default effective canister id. */
   readonly defaultEffectiveCanisterId: string;
+  /** Resolves when it can answer for its subnets: one whose root is elsewhere needs that one's word first. */
+  readonly delegated: Promise<void>;
   status(): NodeStatus;
   stop(): Promise<void>;
 }
@@ -129,24 +150,24 @@ export function newGenesisRecord(options: {
 async function startExecution(
   threads: JoinedThreads,
   opened: StorageOpened,
-): Promise<readonly ExecutionStarted[]> {
+): Promise<BySubnet<ExecutionStarted>> {
   threads.views.prepare();
   const storage = new MessageChannel();
   threads.storage.post({ kind: "feed", port: storage.port1 }, [storage.port1]);
   const { genesis, networkId, subnets } = opened;
-  const started = await threads.execution.call<readonly ExecutionStarted[]>(
+  const started = await threads.execution.call<BySubnet<ExecutionStarted>>(
     {
       kind: "start",
       genesis,
       networkId,
-      subnets: subnets.map((subnet) => ({ ...subnet, artifacts: [] })),
+      subnets: new Map([...subnets].map(([subnet, recovered]) => [subnet, { ...recovered, artifacts: [] }])),
       storage: storage.port2,
     },
     [storage.port2],
   );
   // What several nodes made is shown once they certified it.
   const { subnets: kinds } = decodeGenesis(genesis);
-  for (const [subnet, { tip }] of started.entries())
+  for (const [subnet, { tip }] of started)
     if ((kinds[subnet]?.nodes ?? 1) === 1) threads.views.publish(subnet, tip.height);
   await threads.views.open();
   return started;
@@ -169,11 +190,17 @@ async function loadService(isMember: boolean): Promise<Loaded> {
 /** What of a node's options its service needs. */
 function serviceOptions(
   options: NodeOptions,
-): Omit<ServiceOptions, "bls" | "replication" | "genesis" | "outcalls"> {
+  records: readonly RegistryRecord[],
+): Omit<ServiceOptions, "bls" | "replication" | "genesis" | "outcalls" | keyof Hosting> {
   return {
-    self: options.member?.self ?? 0,
+    registry: {
+      records,
+      keep: (all) => writeRegistryFile(options.stateDir, all),
+      listen: options.member?.listen ?? null,
+    },
     nodeSeed: options.member?.seed ?? null,
     lostAt: options.member?.lostAt ?? null,
+    healings: options.member?.healings ?? new Healings(),
     clock: options.clock,
     rng: options.rng,
     logger: options.logger,
@@ -185,13 +212,30 @@ function serviceOptions(
   };
 }
 
+function workerStart(
+  options: NodeOptions,
+  { place, hosted, process }: Hosting,
+): Omit<Parameters<typeof startThreads>[0], "stateDirectory"> {
+  const chaosFile = options.chaosFile ?? null;
+  return {
+    durability: durabilityOf(options),
+    logLevel: "info",
+    chaosFile,
+    self: process === null ? 0 : place,
+    hosted,
+  };
+}
+
 /** Starts a node; resolves when it answers everything. Errors carry codes of docs/errors.md; nothing is left running then. */
 export async function startNode(options: NodeOptions): Promise<NodeHandle> {
-  const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean });
+  const records = options.member === undefined ? [] : readRegistryFile(options.stateDir);
+  const hosting = hostingOf(options.member, records);
+  const [first = 0] = hosting.hosted ?? [];
+  const directory = await openStateDirectory({ path: options.stateDir, clean: options.clean, first });
   let server: HttpServer | null = null;
   let threads: Threads | null = null;
   let service: Service | null = null;
-  let rounds: readonly Rounds[] = [];
+  let rounds: BySubnet<Rounds> = new Map();
   try {
     const fatal = createFatal(options);
     const outcalls = adapterOf(options);
@@ -200,16 +244,10 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     const front = await openFront(options);
     server = front.server;
     threads = startThreads(
-      {
-        stateDirectory: directory.path,
-        durability: durabilityOf(options),
-        logLevel: "info",
-        chaosFile: options.chaosFile ?? null,
-        self: options.member?.self ?? 0,
-      },
+      { ...workerStart(options, hosting), stateDirectory: directory.path },
       {
         onStorage: (report) => tellStorage(rounds, report),
-        onExecution: (report) => rounds[report.subnet]?.onExecution(report),
+        onExecution: (report) => rounds.get(report.subnet)?.onExecution(report),
         onFailure: fatal.raise,
       },
     );
@@ -232,13 +270,13 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       replication: loaded.replication,
       genesis,
       outcalls,
-      ...serviceOptions(options),
+      ...hosting,
+      ...serviceOptions(options, records),
     });
     front.serve(service);
     const joined = { ...threads, views: createViews({ threads, options, onFailure: fatal.raise }) };
-    const started = await fatal.unless(startExecution(joined, opened));
     const begun = service.begin({
-      started,
+      started: await fatal.unless(startExecution(joined, opened)),
       opened,
       addresses: options.member?.addresses ?? [],
       threads: forService(joined),
@@ -249,17 +287,20 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
     await fatal.unless(begun.ready);
     return handle({ options, directory, server, threads, rounds, service, outcalls, fatal });
   } catch (error) {
-    for (const each of rounds) each.stop();
-    await Promise.all([service?.disconnect(), server?.close()]);
-    await threads?.terminate();
-    directory.lock.release();
+    for (const each of rounds.values()) each.stop();
+    await stopInOrder({
+      steps: [["clients and peers", () => Promise.all([service?.disconnect(), server?.close()])]],
+      terminate: async () => await threads?.terminate(),
+      release: () => directory.lock.release(),
+      logger: options.logger,
+    });
     throw error;
   }
 }
 
-function tellStorage(rounds: readonly Rounds[], report: StorageReport): void {
-  if (report.kind === "durable") rounds[report.subnet]?.onDurable(report.height);
-  else rounds[report.subnet]?.onKept?.(report.sequence);
+function tellStorage(rounds: BySubnet<Rounds>, report: StorageReport): void {
+  if (report.kind === "durable") rounds.get(report.subnet)?.onDurable(report.height);
+  else rounds.get(report.subnet)?.onKept?.(report.sequence);
 }
 
 function forService(threads: JoinedThreads): ServiceThreads {
@@ -311,37 +352,12 @@ function createViews(parts: {
   });
 }
 
-interface Fatal {
-  raise(thread: string, error: unknown): void;
-  /** The work's outcome, or the failure of a thread, which would leave it waiting for ever. */
-  unless<T>(work: Promise<T>): Promise<T>;
-}
-
-function createFatal(options: NodeOptions): Fatal {
-  const failed = Promise.withResolvers<never>();
-  failed.promise.catch(() => {});
-  let raised = false;
-  return {
-    raise(thread, error): void {
-      if (raised) return;
-      raised = true;
-      const { code, message, stack } = describeError(error);
-      if (code === "state_fetched") options.logger.log("info", message);
-      else options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
-      const failure = error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error });
-      failed.reject(failure);
-      options.onFatal(failure);
-    },
-    unless: (work) => Promise.race([work, failed.promise]),
-  };
-}
-
 function handle(parts: {
   readonly options: NodeOptions;
   readonly directory: StateDirectory;
   readonly server: HttpServer;
   readonly threads: Threads;
-  readonly rounds: readonly Rounds[];
+  readonly rounds: BySubnet<Rounds>;
   readonly service: Service;
   readonly outcalls: OutcallAdapter;
   readonly fatal: Fatal;
@@ -349,28 +365,35 @@ function handle(parts: {
   const { options, directory, server, threads, rounds, service, outcalls, fatal } = parts;
   const host = options.bind === "0.0.0.0" || options.bind === "::" ? "127.0.0.1" : options.bind;
   const root = service.subnets[0] as LocalSubnet;
-  const place = service.summary()[service.defaultSubnet] as SubnetSummary;
+  const place = service.summary().find(({ id }) => id === service.defaultSubnet) as SubnetSummary;
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
     port: server.port,
     rootKeyHex: toHex(root.keys.subnetPublicKey),
+    delegated: service.delegated,
     defaultEffectiveCanisterId: place.defaultEffectiveCanisterId,
     status(): NodeStatus {
       const subnets = service.summary();
       return { healthy: subnets.every(({ healthy }) => healthy), subnets };
     },
-    async stop(): Promise<void> {
-      await server.close();
-      for (const each of rounds) each.stop();
-      await service.disconnect();
-      outcalls.close();
-      try {
-        await fatal.unless(threads.execution.call({ kind: "shutdown" }));
-        await fatal.unless(threads.storage.call({ kind: "close" }));
-      } finally {
-        await threads.terminate();
-        directory.lock.release();
-      }
-    },
+    stop: () =>
+      stopInOrder({
+        steps: [
+          ["clients", () => server.close()],
+          [
+            "peers",
+            async () => {
+              for (const each of rounds.values()) each.stop();
+              await service.disconnect();
+              outcalls.close();
+            },
+          ],
+          ["execution", () => fatal.unless(threads.execution.call({ kind: "shutdown" }))],
+          ["storage", () => fatal.unless(threads.storage.call({ kind: "close" }))],
+        ],
+        terminate: () => threads.terminate(),
+        release: () => directory.lock.release(),
+        logger: options.logger,
+      }),
   };
 }

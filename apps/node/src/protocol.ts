@@ -1,12 +1,12 @@
 /**
  * What the threads of a node say to each other (docs/ARCHITECTURE.md "Threads of a node"). Main: HTTP, pools, consensus. Execution: owns
  * the mutable tips. View: answers queries and read_state from the certified mirrors. Storage: block logs and checkpoint writes.
- * Every thread hosts all subnets of the node; a message names the one that it is about by its place in the genesis. Everything is
+ * Every thread hosts all subnets of its process; a message names the one that it is about by its place in the genesis. Everything is
  * plain data; pages travel as ids into shared slabs.
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Batch, Height, LogLevel, PrincipalKey, RequestId, SubnetId, TimeNs } from "@orrery/base";
-import type { FetchedOutcall, StateDelta, ViewEnd, ViewPart } from "@orrery/execution";
+import type { FetchedOutcall, SliceRequest, StateDelta, ViewEnd, ViewPart } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import type { Destination, RangesForm, StateQuery, UserQuery } from "@orrery/http";
 import type { CanisterInput, CheckpointInfo, CheckpointInput, LogRecord, Outcall, Slab } from "@orrery/state";
@@ -29,6 +29,9 @@ export const VIEW_NAMES = ["view", "patient-view"] as const;
 /** Place of a subnet in the genesis; 0 is the root. */
 export type SubnetIndex = number;
 
+/** Of every subnet that the process has a node of, in the order of the genesis. */
+export type BySubnet<T> = ReadonlyMap<SubnetIndex, T>;
+
 /** A message about one of the subnets. */
 export type About<T> = T & { readonly subnet: SubnetIndex };
 
@@ -42,6 +45,8 @@ export interface WorkerStart {
   readonly chaosFile: string | null;
   /** Place of this node in subnets of several. */
   readonly self: number;
+  /** Subnets that the process has a node of, ascending; null: all. */
+  readonly hosted: readonly SubnetIndex[] | null;
 }
 
 // ---- storage ----
@@ -56,7 +61,7 @@ export type StorageCall =
 export interface StorageOpened {
   readonly genesis: Uint8Array;
   readonly networkId: Uint8Array;
-  readonly subnets: readonly RecoveredSubnet[];
+  readonly subnets: BySubnet<RecoveredSubnet>;
 }
 
 export interface RecoveredSubnet {
@@ -112,12 +117,12 @@ export type ExecutionCall =
       readonly kind: "start";
       readonly genesis: Uint8Array;
       readonly networkId: Uint8Array;
-      readonly subnets: readonly RecoveredSubnet[];
+      readonly subnets: BySubnet<RecoveredSubnet>;
       readonly storage: MessagePort;
     }
   /**
    * Sends a view the state between the rounds that go on, and all that follows, in place of an earlier view of the same index; answers
-   * with the heights that it begins at (`Height[]`) once they are sent.
+   * with the heights that it begins at (`BySubnet<Height>`) once they are sent.
    */
   | { readonly kind: "attach"; readonly view: ViewIndex; readonly port: MessagePort }
   /** Writes to checkpoints what would take a while to run again; answers when it can be read. */
@@ -125,7 +130,7 @@ export type ExecutionCall =
   /** Writes what is left to checkpoints, so that the next start replays nothing. */
   | { readonly kind: "shutdown" };
 
-/** Of one subnet; the call to start answers with all of them in order. */
+/** Of one subnet; the call to start answers with all of them (`BySubnet`). */
 export interface ExecutionStarted {
   readonly tip: { readonly height: Height; readonly hash: Uint8Array; readonly time: TimeNs };
   readonly replayed: number;
@@ -214,9 +219,20 @@ export type ViewPost =
   | About<{ readonly kind: "delegate"; readonly delegation: Delegation }>
   | { readonly kind: "feed"; readonly port: MessagePort };
 
+/** `CertifiedView.judgeSlice`. */
+export type SliceVerdict = "good" | "unfit" | "wrong";
+
 export type ViewCall =
   /** The slice of `source`'s stream that this subnet should take next, certified: `Uint8Array | null`. */
   | { readonly kind: "slice"; readonly source: SubnetIndex }
+  /** What to ask the nodes of another subnet for, so that it goes on where this subnet is: `SliceRequest`. */
+  | { readonly kind: "slice_request"; readonly source: SubnetId }
+  /** What another subnet's node asks for: `Uint8Array | null`. */
+  | { readonly kind: "slice_for"; readonly request: SliceRequest }
+  /** Of a slice that another subnet's node gave: `SliceVerdict`. */
+  | { readonly kind: "judge_slice"; readonly source: SubnetId; readonly slice: Uint8Array }
+  /** How far this subnet's stream to another one goes: `StreamEnds | null`. */
+  | { readonly kind: "stream_ends"; readonly to: SubnetId }
   /** Of the root subnet: its word for another subnet, `Delegation | null`. */
   | { readonly kind: "delegation"; readonly subnetId: SubnetId }
   /** With `probe`, the answer is "outgrown" when more instructions are needed. */

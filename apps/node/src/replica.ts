@@ -30,7 +30,8 @@ import type {
 } from "@orrery/http";
 
 import type { Delegations } from "./delegations.ts";
-import type { SubnetIndex, ViewCall } from "./protocol.ts";
+import { inspect } from "./inspection.ts";
+import type { BySubnet, SubnetIndex, ViewCall } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
 
 /** Calls to the view thread under way; more means it is behind and clients are told so. */
@@ -38,7 +39,7 @@ const VIEW_CALLS_MAX = 5_000;
 
 /** Null until execution is ready; only status is asked before. */
 export interface LateRounds {
-  current: readonly Rounds[] | null;
+  current: BySubnet<Rounds> | null;
 }
 
 export interface ReplicaOptions {
@@ -58,7 +59,7 @@ function createReplica(options: ReplicaOptions): ReplicaView {
   const sign = createNodeSigner(keys.nodeSecret);
 
   function maybeRounds(): Rounds | undefined {
-    return options.rounds.current?.[subnet];
+    return options.rounds.current?.get(subnet);
   }
 
   function rounds(): Rounds {
@@ -93,7 +94,9 @@ function createReplica(options: ReplicaOptions): ReplicaView {
   }
 
   function health(): ReplicaHealth {
-    if (maybeRounds() === undefined) return "starting";
+    const current = maybeRounds();
+    if (current === undefined) return "starting";
+    if (current.isDiverged?.() === true) return "certified_state_behind";
     return delegations.has(subnet) ? "healthy" : "waiting_for_root_delegation";
   }
 
@@ -119,7 +122,7 @@ function createReplica(options: ReplicaOptions): ReplicaView {
     ingressBytesMax: ingressBytesMax(info.type),
     ingressFull: () => rounds().threads.viewCalls() > VIEW_CALLS_MAX,
     inspect: (ingress: Ingress): Promise<UserError | null> =>
-      rounds().threads.view({
+      inspect(rounds(), {
         kind: "inspect",
         canister: principalKey(ingress.call.canisterId),
         envelope: ingress.bytes,
@@ -160,9 +163,10 @@ export interface NodeReplicas extends ReplicaNetwork {
   summary(): readonly SubnetSummary[];
 }
 
-/** All replicas of a node behind one endpoint. `defaultSubnet` takes what is about no canister: creation, unknown ids. */
+/** All replicas of a process behind one endpoint. `defaultSubnet` takes what is about none of their canisters: creation, unknown ids. */
 export function createReplicas(options: {
-  readonly subnets: readonly LocalSubnet[];
+  /** Those that the process has a node of. */
+  readonly subnets: BySubnet<LocalSubnet>;
   readonly defaultSubnet: SubnetIndex;
   readonly rounds: LateRounds;
   readonly delegations: Delegations;
@@ -170,8 +174,11 @@ export function createReplicas(options: {
   readonly artificialDelayMs: number;
 }): NodeReplicas {
   const { subnets, defaultSubnet, ...shared } = options;
-  const replicas = subnets.map((local, subnet) => createReplica({ ...shared, subnet, local }));
-  const main = replicas[defaultSubnet] as ReplicaView;
+  const bySubnet = new Map(
+    [...subnets].map(([subnet, local]) => [subnet, createReplica({ ...shared, subnet, local })]),
+  );
+  const replicas = [...bySubnet.values()];
+  const main = bySubnet.get(defaultSubnet) as ReplicaView;
   return {
     status(): ReplicaStatus {
       const waiting = replicas.map((replica) => replica.status().health).find((each) => each !== "healthy");
@@ -182,8 +189,8 @@ export function createReplicas(options: {
         ? replicas.find((replica) => replica.servesSubnet(id))
         : replicas.find((replica) => replica.servesCanister(id))) ?? main,
     summary: () =>
-      subnets.map(({ info, keys }, subnet) => {
-        const { certifiedHeight, health } = (replicas[subnet] as ReplicaView).status();
+      [...subnets].map(([subnet, { info, keys }]) => {
+        const { certifiedHeight, health } = (bySubnet.get(subnet) as ReplicaView).status();
         return {
           id: principalToText(info.subnetId),
           kind: info.type,

@@ -79,11 +79,15 @@ export interface Rounds {
   readonly pool: Pick<IngressPool, "insert">;
   readonly watchers: Watchers;
   publishedHeight(): Height;
+  /** This node's state is another one than its subnet's; nothing of it is shown. */
+  isDiverged?(): boolean;
   figures(): SubnetFigures;
   /** Of the newest block: later than the clock while that catches up after a jump back. */
   blockTime(): TimeNs;
   /** Resolves at once when certified time is fresh enough to answer, else after the publication that makes it so. */
   fresh(): Promise<void> | null;
+  /** In subnets of several nodes: resolves once what another node may have shown already is shown here too, or after a while all the same. */
+  caughtUp?(): Promise<void>;
   /** Something may have changed: make a block if one is due. */
   poke(): void;
   onExecution(report: ExecutionReport): void;

@@ -22,8 +22,9 @@ export function requireSame(
 
 function requireSameNetwork(genesis: Genesis, member: MemberOptions | undefined): void {
   const nodes = Math.max(...genesis.subnets.map((subnet) => subnet.nodes ?? 1));
-  const isSame = member === undefined || equalBytes(encodeGenesis(genesis), member.genesis);
-  if (isSame && (member?.addresses.length ?? 1) === nodes) return;
+  // How many processes there may be is judged with what each of them hosts (`hostedByProcess`).
+  const isSame = member === undefined ? nodes === 1 : equalBytes(encodeGenesis(genesis), member.genesis);
+  if (isSame) return;
   throw new OrreryError(
     "genesis_differs",
     `the state directory is that of ${nodes === 1 ? "a network of one node" : `a node of a network of ${nodes}`}, not of ` +

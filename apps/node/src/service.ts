@@ -10,6 +10,7 @@ import {
   ingressBytesMax,
   type Logger,
   type PrincipalKey,
+  principalToText,
   type Rng,
   type TimeNs,
 } from "@orrery/base";
@@ -25,11 +26,13 @@ import type { PeerAddress } from "@orrery/host/p2p";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, validateWith } from "@orrery/http";
 import { administer } from "./administration.ts";
-import { Delegations } from "./delegations.ts";
+import { type AskedDelegation, Delegations } from "./delegations.ts";
 import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, isReplicated, subnetsOf } from "./genesis.ts";
 import { renderMetrics, renderTurns } from "./metrics.ts";
-import type { ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
+import type { BySubnet, ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
+import type { Healings } from "./replica/healings.ts";
+import type { KeptRegistry } from "./replica/network-registry.ts";
 import type {
   createReplicatedNetwork,
   ReplicatedNetwork,
@@ -50,21 +53,24 @@ export interface ServiceThreads {
 }
 
 export interface Service {
-  /** The root first. */
+  /** All of the network, the root first. */
   readonly subnets: readonly LocalSubnet[];
-  readonly defaultSubnet: SubnetIndex;
+  /** Id of the one where canisters go by default, as text. */
+  readonly defaultSubnet: string;
   summary(): readonly SubnetSummary[];
   handle(request: HttpServerRequest): Promise<HttpServerResponse> | HttpServerResponse;
   /** Execution is ready: rounds begin. Resolves when the requests that waited are being answered. */
-  begin(options: BeginOptions): { readonly rounds: readonly Rounds[]; readonly ready: Promise<void> };
+  begin(options: BeginOptions): { readonly rounds: BySubnet<Rounds>; readonly ready: Promise<void> };
+  /** Resolves when clients can verify what every subnet says: its root may be elsewhere. */
+  readonly delegated: Promise<void>;
   /** Leaves the other nodes of its subnets, if there are any. */
   disconnect(): Promise<void>;
 }
 
 export interface BeginOptions {
-  readonly started: readonly ExecutionStarted[];
+  readonly started: BySubnet<ExecutionStarted>;
   readonly opened: Pick<StorageOpened, "subnets">;
-  /** Where the nodes of a network of several listen for each other. */
+  /** Where the processes of a network of several nodes listen for each other. */
   readonly addresses: readonly PeerAddress[];
   readonly threads: ServiceThreads;
   readonly logger: Logger;
@@ -89,10 +95,17 @@ export interface ServiceOptions {
   /** Null where this node is alone in its subnets. */
   readonly replication: Replication | null;
   readonly genesis: Genesis;
+  /** Which of the network's processes that began this is; null: it joined. */
+  readonly process: number | null;
+  readonly registry: KeptRegistry;
   /** Place of this node in subnets of several. */
-  readonly self: number;
+  readonly place: number;
+  /** Subnets that the process has a node of, ascending; null: all. */
+  readonly hosted: readonly SubnetIndex[] | null;
   /** When it turned out that what it had signed is lost; null: it is not. */
   readonly lostAt: TimeNs | null;
+  /** Of the process. */
+  readonly healings: Healings;
   /** Of this node, where it has keys of its own. */
   readonly nodeSeed: Uint8Array | null;
   readonly clock: Clock;
@@ -110,10 +123,24 @@ export interface ServiceOptions {
   readonly artificialDelayMs: number;
 }
 
+/** The network's subnets, those that the process has a node of, and which of these takes what is about no canister. */
+function subnetsFor({ genesis, bls, place: self, nodeSeed, hosted: some }: ServiceOptions): {
+  readonly subnets: readonly LocalSubnet[];
+  readonly hosted: readonly SubnetIndex[];
+  readonly own: BySubnet<LocalSubnet>;
+  readonly place: SubnetIndex;
+} {
+  const subnets = subnetsOf(genesis, bls, self, nodeSeed);
+  const hosted = some ?? [...subnets.keys()];
+  const own = new Map(hosted.map((subnet) => [subnet, subnets[subnet] as LocalSubnet]));
+  const common = defaultSubnet(genesis.subnets);
+  return { subnets, hosted, own, place: own.has(common) ? common : (hosted[0] as SubnetIndex) };
+}
+
 export function createService(options: ServiceOptions): Service {
   installFastHashes();
-  const { bls, replication, genesis, clock, artificialDelayMs, self, nodeSeed } = options;
-  const subnets = subnetsOf(genesis, bls, self, nodeSeed);
+  const { bls, replication, genesis, clock, artificialDelayMs, nodeSeed } = options;
+  const { subnets, hosted, own, place } = subnetsFor(options);
   const root = subnets[0] as LocalSubnet;
   const replicated = isReplicated(root);
   let network: ReplicatedNetwork | null = null;
@@ -124,13 +151,15 @@ export function createService(options: ServiceOptions): Service {
   const ready = Promise.withResolvers<void>();
   const delegations = new Delegations({
     bls,
-    subnets: subnets.map(({ info }) => info),
-    ask: async (info) =>
-      (await joined?.threads
-        .of(0)
-        .view<Delegation | null>({ kind: "delegation", subnetId: info.subnetId })) ?? null,
+    subnets: new Map([...own].map(([subnet, { info }]) => [subnet, info])),
+    async ask(subnet, { subnetId }): Promise<AskedDelegation | null> {
+      if (!own.has(0)) return (await network?.abroad.delegation(subnet)) ?? null;
+      const call = { kind: "delegation", subnetId } as const;
+      const delegation = await joined?.threads.of(0).view<Delegation | null>(call);
+      return delegation == null ? null : { delegation };
+    },
     freshRoot: async () => {
-      await late.current?.[0]?.fresh();
+      await late.current?.get(0)?.fresh();
     },
     install: (subnet, delegation) => joined?.threads.delegate(subnet, delegation),
     now: () => clock.now(),
@@ -138,16 +167,17 @@ export function createService(options: ServiceOptions): Service {
   });
   const slices = new Slices({
     subnets: subnets.map(({ info }) => info),
+    hosted,
     async cut(source, destination): Promise<Cut> {
+      if (!own.has(source)) return (await network?.abroad.cut(source, destination)) ?? null;
       const cut = joined?.threads.of(destination).view<Uint8Array | null>({ kind: "slice", source });
       return (await (replicated ? orLater(cut) : cut)) ?? null;
     },
-    wake: (destination) => late.current?.[destination]?.poke(),
+    wake: (destination) => late.current?.get(destination)?.poke(),
     onFailure: (error) => joined?.onFailure(error),
   });
-  const place = defaultSubnet(genesis.subnets);
   const replicas = createReplicas({
-    subnets,
+    subnets: own,
     defaultSubnet: place,
     rounds: late,
     delegations,
@@ -171,24 +201,30 @@ export function createService(options: ServiceOptions): Service {
     effectiveCanisterId,
     hosts: [...options.hosts, ...options.domains],
     metrics: () =>
-      renderMetrics((late.current ?? []).map((rounds) => rounds.figures())) +
+      renderMetrics([...(late.current?.values() ?? [])].map((rounds) => rounds.figures())) +
       (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
     admin: (request) =>
-      administer(request, { summary: replicas.summary, subnets, defaultSubnet: place, checkpoint }),
+      administer(request, {
+        summary: replicas.summary,
+        subnets: own,
+        defaultSubnet: place,
+        checkpoint,
+        registry: network?.registry ?? null,
+      }),
     ...createNodeGateway({ ...options, network: replicas, rootKey }),
   });
   function published(subnet: SubnetIndex, height: Height, streams: readonly PrincipalKey[]): void {
     slices.published(subnet, height, streams);
-    if (subnet === 0) delegations.rootPublished();
+    if (subnet === 0 || !own.has(0)) delegations.published();
   }
 
   /** Of a node that is alone in its subnets. */
-  function soleRounds({ started, threads, logger, onFailure }: BeginOptions): readonly Rounds[] {
-    return subnets.map(({ keys, info }, subnet) =>
+  function soleRounds({ started, threads, logger, onFailure }: BeginOptions): BySubnet<Rounds> {
+    const roundsOf = (subnet: SubnetIndex, { keys, info }: LocalSubnet): Rounds =>
       createRounds({
         keys,
         bls,
-        started: started[subnet] as ExecutionStarted,
+        started: started.get(subnet) as ExecutionStarted,
         ingressBytesMax: ingressBytesMax(info.type),
         outcalls: options.outcalls,
         threads: threads.of(subnet),
@@ -200,19 +236,22 @@ export function createService(options: ServiceOptions): Service {
           take: (height) => slices.take(subnet, height),
         },
         onPublished: (height, streams) => published(subnet, height, streams),
-      }),
-    );
+      });
+    return new Map([...own].map(([subnet, local]) => [subnet, roundsOf(subnet, local)]));
   }
 
   function joinNetwork({ opened, threads, ...begun }: BeginOptions): ReplicatedNetwork {
     assert(replication !== null, "a node of subnets of several is started as a member of them");
-    const recovered = opened.subnets.map(({ artifacts }) => artifacts);
+    const recovered = new Map([...opened.subnets].map(([subnet, { artifacts }]) => [subnet, artifacts]));
     const rest: ReplicatedNetworkOptions = {
       ...begun,
       genesis,
       subnets,
-      self,
+      hosted: own,
+      process: options.process,
+      registry: options.registry,
       lostAt: options.lostAt,
+      healings: options.healings,
       bls,
       curve: replication.curve,
       nodeSeed,
@@ -227,6 +266,7 @@ export function createService(options: ServiceOptions): Service {
         offers: () => slices.offers(subnet),
         ordered: (height, sources) => slices.ordered(subnet, height, sources),
       }),
+      onStream: (source, destination) => slices.told(source, destination),
       onPublished: published,
     };
     return replication.createReplicatedNetwork(rest, recovered);
@@ -237,7 +277,7 @@ export function createService(options: ServiceOptions): Service {
     turnstile.pass(() => api(request));
   return {
     subnets,
-    defaultSubnet: place,
+    defaultSubnet: principalToText((own.get(place) as LocalSubnet).info.subnetId),
     summary: replicas.summary,
     handle(request): Promise<HttpServerResponse> | HttpServerResponse {
       if (open || request.url === STATUS_PATH) return serve(request);
@@ -246,20 +286,24 @@ export function createService(options: ServiceOptions): Service {
     begin(begun) {
       const { threads, onFailure } = begun;
       joined = { threads, onFailure: (error) => onFailure("main", error) };
-      let rounds: readonly Rounds[];
+      let rounds: BySubnet<Rounds>;
       if (replicated) {
         network = joinNetwork(begun);
         rounds = network.rounds;
       } else rounds = soleRounds(begun);
       late.current = rounds;
-      for (const each of rounds) each.poke();
+      for (const each of rounds.values()) each.poke();
       slices.begin();
-      const opened = Promise.all([delegations.renew(false), network?.begin()]).then(() => {
+      // Of a root elsewhere it may come late: until then the interface says so.
+      const delegated = own.has(0) ? delegations.renew(false) : null;
+      const opened = Promise.all([delegated, network?.begin()]).then(() => {
+        if (delegated === null) delegations.published();
         open = true;
         ready.resolve();
       });
       return { rounds, ready: opened };
     },
+    delegated: delegations.complete,
     async disconnect(): Promise<void> {
       await network?.close();
     },

@@ -17,6 +17,8 @@ import type { SubnetIndex } from "./protocol.ts";
 
 export interface SlicesOptions {
   readonly subnets: readonly SubnetInfo[];
+  /** Those that the node is one of; all by default. Slices go to them alone. */
+  readonly hosted?: readonly SubnetIndex[];
   /** From published states: the slice of `source` that `destination` should take next, verified. */
   readonly cut: (source: SubnetIndex, destination: SubnetIndex) => Promise<Cut>;
   /** There is something for the subnet's next block. */
@@ -53,21 +55,27 @@ export class Slices {
   readonly #options: SlicesOptions;
   readonly #places: ReadonlyMap<PrincipalKey, SubnetIndex>;
   /** By destination, then by source. */
-  readonly #under: Under[][];
+  readonly #under: ReadonlyMap<SubnetIndex, Under[]>;
   /** Destinations whose state was behind. */
   readonly #behind = new Set<SubnetIndex>();
 
   constructor(options: SlicesOptions) {
     this.#options = options;
     this.#places = new Map(options.subnets.map(({ subnetId }, place) => [principalKey(subnetId), place]));
-    this.#under = options.subnets.map(() => options.subnets.map(() => NOTHING));
+    const hosted = options.hosted ?? [...options.subnets.keys()];
+    this.#under = new Map(hosted.map((subnet) => [subnet, options.subnets.map(() => NOTHING)]));
   }
 
   /** States from before the start may hold messages that nobody has taken. */
   begin(): void {
     for (const destination of this.#under.keys()) {
-      for (const source of this.#under.keys()) this.#ask(source, destination);
+      for (const source of this.#options.subnets.keys()) this.#ask(source, destination);
     }
+  }
+
+  /** Somebody says that there is something in the stream of a subnet that is not this node's. */
+  told(source: SubnetIndex, destination: SubnetIndex): void {
+    this.#ask(source, destination);
   }
 
   /** Slices waiting for the subnet's next block. */
@@ -116,15 +124,16 @@ export class Slices {
       this.#row(subnet)[source] = NOTHING;
       this.#ask(source, subnet);
     }
-    if (this.#behind.delete(subnet)) for (const source of this.#under.keys()) this.#ask(source, subnet);
+    if (this.#behind.delete(subnet))
+      for (const source of this.#options.subnets.keys()) this.#ask(source, subnet);
     for (const key of streams) {
       const destination = this.#places.get(key);
-      if (destination !== undefined) this.#ask(subnet, destination);
+      if (destination !== undefined && this.#under.has(destination)) this.#ask(subnet, destination);
     }
   }
 
   #row(destination: SubnetIndex): Under[] {
-    const row = this.#under[destination];
+    const row = this.#under.get(destination);
     assert(row !== undefined, "slices go to subnets of this node");
     return row;
   }

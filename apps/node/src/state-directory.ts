@@ -58,10 +58,11 @@ async function lockPatiently(path: string): Promise<DirectoryLock> {
   }
 }
 
-/** Opens or makes the directory; `clean` empties it first. */
+/** Opens or makes the directory; `clean` empties it first. `first`: of the subnets that will have a store in it, the root by default. */
 export async function openStateDirectory(options: {
   readonly path: string;
   readonly clean: boolean;
+  readonly first?: number;
 }): Promise<StateDirectory> {
   const path = resolve(options.path);
   try {
@@ -79,7 +80,7 @@ export async function openStateDirectory(options: {
   const lock = await lockPatiently(path);
   try {
     if (options.clean) removeNetwork(path);
-    makeStoreDirectory(path, 0);
+    makeStoreDirectory(path, options.first ?? 0);
     return { path, lock };
   } catch (cause) {
     lock.release();

@@ -7,6 +7,7 @@ import { assert } from "@orrery/base";
 import { createChannel, installFastHashes, reportFailures } from "@orrery/host";
 import { obeyOrders } from "./chaos.ts";
 import type {
+  BySubnet,
   StorageAcknowledgement,
   StorageCall,
   StorageFeed,
@@ -18,9 +19,9 @@ import type {
 } from "./protocol.ts";
 import { openStores, type SubnetStore } from "./subnet-store.ts";
 
-const { stateDirectory, durability, chaosFile } = workerData as WorkerStart;
+const { stateDirectory, durability, chaosFile, hosted } = workerData as WorkerStart;
 installFastHashes();
-let stores: readonly SubnetStore[] = [];
+let stores: BySubnet<SubnetStore> = new Map();
 let scheduled = false;
 /** A piece of a checkpoint is on its way. */
 let writing = false;
@@ -52,14 +53,14 @@ const main = createChannel<StorageReport, StoragePost, never, StorageCall>(paren
     if (call.kind === "open") return open(call);
     if (call.kind === "blocks") return storeOf(call.subnet).blocks(call.from);
     commit();
-    for (const store of stores) store.close();
-    stores = [];
+    for (const store of stores.values()) store.close();
+    stores = new Map();
     return null;
   },
 });
 
 function storeOf(subnet: SubnetIndex): SubnetStore {
-  const store = stores[subnet];
+  const store = stores.get(subnet);
   assert(store !== undefined, "blocks and checkpoints arrive only while the stores are open");
   return store;
 }
@@ -68,6 +69,7 @@ function open({ freshGenesis, salt }: Extract<StorageCall, { kind: "open" }>): S
   const { logSegmentBytes, keepRounds } = durability;
   const result = openStores({
     stateDirectory,
+    hosted,
     freshGenesis,
     salt,
     ...(logSegmentBytes === undefined ? {} : { segmentBytes: logSegmentBytes }),
@@ -86,7 +88,7 @@ function schedule(): void {
 
 function commit(): void {
   scheduled = false;
-  for (const [subnet, store] of stores.entries()) {
+  for (const [subnet, store] of stores) {
     // What was signed for blocks is durable before they are.
     const sequence = store.syncArtifacts();
     if (sequence !== null) main.post({ kind: "kept", subnet, sequence });
@@ -114,7 +116,7 @@ function writeOn(): void {
 }
 
 function dueStore(): SubnetStore | undefined {
-  return stores.find((store) => store.checkpointDue);
+  return stores.values().find((store) => store.checkpointDue);
 }
 
 function acceptFeed(port: MessagePort): void {
@@ -127,7 +129,7 @@ function acceptFeed(port: MessagePort): void {
         storeOf(subnet).gathered(feed.canisters);
       } else if (feed.kind === "certified") {
         // What the last rounds say may come after the end.
-        stores[subnet]?.note(feed);
+        stores.get(subnet)?.note(feed);
       } else {
         storeOf(subnet).checkpoint(feed, (info) => execution.post({ kind: "checkpointed", subnet, info }));
         commit();

@@ -7,8 +7,9 @@ import { test } from "node:test";
 import { OrreryError } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import { createFileDisk } from "@orrery/host";
-import { storeDirectory } from "@orrery/host/directory-content";
-import { openStore } from "@orrery/state";
+import { nodeDirectory, storeDirectory } from "@orrery/host/directory-content";
+import { pinNetwork, pinSubnets } from "@orrery/host/kept-stores";
+import { openHistory, openStore } from "@orrery/state";
 import { encodeGenesis, networkOf } from "./genesis.ts";
 import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
@@ -31,12 +32,16 @@ function inTemp(action: (stateDirectory: string) => void): void {
   }
 }
 
-function open(stateDirectory: string, freshGenesis: Uint8Array = FRESH): OpenedStores {
-  return openStores({ stateDirectory, freshGenesis, salt: new Uint8Array(16) });
+function open(
+  stateDirectory: string,
+  freshGenesis: Uint8Array = FRESH,
+  hosted: readonly number[] | null = null,
+): OpenedStores {
+  return openStores({ stateDirectory, hosted, freshGenesis, salt: new Uint8Array(16) });
 }
 
 function close({ stores }: OpenedStores): void {
-  for (const store of stores) store.close();
+  for (const store of stores.values()) store.close();
 }
 
 const corrupt = (error: unknown): boolean => error instanceof OrreryError && error.code === "store_corrupt";
@@ -44,22 +49,74 @@ const corrupt = (error: unknown): boolean => error instanceof OrreryError && err
 test("every subnet has a store of its own, all of them before the first block", () =>
   inTemp((directory) => {
     const first = open(directory);
-    assert.equal(first.opened.subnets.length, 3);
+    assert.equal(first.opened.subnets.size, 3);
     assert.deepEqual(readdirSync(directory).sort(), ["store", "store-1", "store-2"]);
-    first.stores[1]?.append({ height: 1, bytes: Uint8Array.of(7) });
+    first.stores.get(1)?.append({ height: 1, bytes: Uint8Array.of(7) });
     assert.deepEqual(
-      first.stores.map((store) => store.commit()),
+      [...first.stores.values()].map((store) => store.commit()),
       [null, 1, null],
     );
     close(first);
     const again = open(directory, encodeGenesis({ seed: SEED, time: 2n, subnets: [], profile: "local" }));
     assert.deepEqual(again.opened.genesis, FRESH);
     assert.deepEqual(
-      again.opened.subnets.map(({ records }) => records.map(({ height }) => height)),
+      [...again.opened.subnets.values()].map(({ records }) => records.map(({ height }) => height)),
       [[], [1], []],
     );
     close(again);
   }));
+
+test("a process of some of the subnets has their stores, the first with the genesis, and reads them alone", () =>
+  inTemp((directory) => {
+    const several = encodeGenesis({
+      seed: SEED,
+      time: 1n,
+      subnets: networkOf(["application", "application"], [], 4),
+      profile: "local",
+    });
+    const opened = open(directory, several, [1]);
+    assert.deepEqual(readdirSync(directory), ["store-1"]);
+    opened.stores.get(1)?.append({ height: 1, bytes: Uint8Array.of(7) });
+    opened.stores.get(1)?.commit();
+    close(opened);
+    const again = open(directory, several, [1]);
+    assert.deepEqual(again.opened.genesis, several);
+    assert.deepEqual([...again.opened.subnets.keys()], [1]);
+    close(again);
+    const pinned = pinSubnets(directory);
+    assert.deepEqual([[...pinned.stores.keys()], pinned.genesis], [[1], several]);
+    pinned.close();
+    assert.throws(
+      () => pinNetwork(directory),
+      (error) => error instanceof OrreryError && /but 1 of its 3 subnets/.test(error.message),
+    );
+    assert.equal(networkHeights(directory, several), "1 2 3");
+  }));
+
+/** Last blocks as a reader of a network has them whose nodes of one subnet have come differently far. */
+function networkHeights(directory: string, genesis: Uint8Array): string {
+  const network = join(directory, "network");
+  const nodes = [
+    [0, 1],
+    [1, 1],
+    [1, 2],
+    [2, 3],
+  ] as const;
+  for (const [place, [subnet, heights]] of nodes.entries()) {
+    const node = nodeDirectory(network, place);
+    const opened = open(node, genesis, [subnet]);
+    for (let height = 1; height <= heights; height++)
+      opened.stores.get(subnet)?.append({ height, bytes: Uint8Array.of(height) });
+    opened.stores.get(subnet)?.commit();
+    close(opened);
+  }
+  const pinned = pinNetwork(network);
+  try {
+    return pinned.stores.map((store) => openHistory(store).last).join(" ");
+  } finally {
+    pinned.close();
+  }
+}
 
 test("a start that ended between two stores is finished by the next", () =>
   inTemp((directory) => {
@@ -72,8 +129,8 @@ test("a start that ended between two stores is finished by the next", () =>
 test("a store that is gone from a network that had begun is damage", () =>
   inTemp((directory) => {
     const opened = open(directory);
-    opened.stores[0]?.append({ height: 1, bytes: Uint8Array.of(7) });
-    opened.stores[0]?.commit();
+    opened.stores.get(0)?.append({ height: 1, bytes: Uint8Array.of(7) });
+    opened.stores.get(0)?.commit();
     close(opened);
     rmSync(storeDirectory(directory, 1), { recursive: true });
     assert.throws(() => open(directory), corrupt);
@@ -82,7 +139,7 @@ test("a store that is gone from a network that had begun is damage", () =>
 test("peers are told blocks from a height on down, none from one that is not there", () =>
   inTemp((directory) => {
     const opened = open(directory);
-    const [store] = opened.stores;
+    const store = opened.stores.get(0);
     assert.ok(store !== undefined);
     const size = BLOCK_ANSWER_BYTES_MAX / 4;
     const lengthOf = (height: number): number => (height > 30 ? size : 1);

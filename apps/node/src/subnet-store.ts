@@ -1,6 +1,6 @@
 /**
- * The stores of a node's subnets as the storage thread holds them. The network's genesis is in the root's; the others are known by an
- * identity that follows from the network's and their place, and exist before the first block of any subnet does, so that one that is
+ * The stores of a process's subnets as the storage thread holds them. The network's genesis is in the first of them; each is known by an
+ * identity that follows from the network's and its place, and all exist before the first block of any subnet does, so that one that is
  * missing later is damage and not a beginning.
  */
 import { assert, type Height, OrreryError } from "@orrery/base";
@@ -23,6 +23,7 @@ import {
 } from "@orrery/state";
 import { decodeGenesis } from "./genesis.ts";
 import type {
+  BySubnet,
   CheckpointFeed,
   RecoveredArtifact,
   RecoveredSubnet,
@@ -43,6 +44,8 @@ function lost(what: string): OrreryError {
 
 interface OpenOptions {
   readonly stateDirectory: string;
+  /** Subnets of this process, ascending; all of the network by default. */
+  readonly hosted?: readonly SubnetIndex[] | null;
   /** For a network that begins now. */
   readonly freshGenesis: Uint8Array;
   readonly salt: Uint8Array;
@@ -193,13 +196,18 @@ export class SubnetStore {
 }
 
 export interface OpenedStores {
-  readonly stores: readonly SubnetStore[];
+  readonly stores: BySubnet<SubnetStore>;
   readonly opened: StorageOpened;
+}
+
+interface OpenedSubnet {
+  readonly store: Store;
+  readonly artifacts: ReturnType<typeof ArtifactLog.open> | null;
 }
 
 /** Opens what is there, or begins a network with the genesis that main offers. */
 export function openStores(options: OpenOptions): OpenedStores {
-  const { stateDirectory, freshGenesis, salt, segmentBytes, keepRounds } = options;
+  const { stateDirectory, hosted, freshGenesis, salt, segmentBytes, keepRounds } = options;
   const diskOf = (subnet: SubnetIndex): Disk => createFileDisk(makeStoreDirectory(stateDirectory, subnet));
   // A state that was fetched from others is put in place here.
   const open = (subnet: SubnetIndex, networkId: Uint8Array | null, createIfMissing: boolean): Store =>
@@ -213,28 +221,34 @@ export function openStores(options: OpenOptions): OpenedStores {
         ...(keepRounds === undefined ? {} : { keepRounds }),
       }),
     );
-  const existing = diskOf(0).list().includes(STORE_IDENTITY_FILE);
-  const root = open(0, existing ? null : sha256(freshGenesis), !existing);
-  if (root.genesis === null && begun(root)) throw lost("genesis");
-  if (root.genesis === null) root.writeGenesis(freshGenesis);
-  assert(root.genesis !== null, "a genesis record that was written is there");
-  const { genesis, networkId } = root;
+  const holder = hosted?.[0] ?? 0;
+  const existing = diskOf(holder).list().includes(STORE_IDENTITY_FILE);
+  const first = open(holder, existing ? null : storeId(sha256(freshGenesis), holder), !existing);
+  if (first.genesis === null && begun(first)) throw lost("genesis");
+  if (first.genesis === null) first.writeGenesis(freshGenesis);
+  assert(first.genesis !== null, "a genesis record that was written is there");
+  const { genesis } = first;
+  const networkId = holder === 0 ? first.networkId : sha256(genesis);
   const { subnets } = decodeGenesis(genesis);
-  const stores = [root];
-  for (let subnet = 1; subnet < subnets.length; subnet++) {
-    stores.push(openOther(() => open(subnet, storeId(networkId, subnet), !begun(root)), subnet));
+  const opened = new Map<SubnetIndex, OpenedSubnet>();
+  for (const subnet of hosted ?? subnets.keys()) {
+    const store =
+      subnet === holder
+        ? first
+        : openOther(() => open(subnet, storeId(networkId, subnet), !begun(first)), subnet);
+    const several = (subnets[subnet]?.nodes ?? 1) > 1;
+    opened.set(subnet, { store, artifacts: several ? ArtifactLog.open(diskOf(subnet)) : null });
   }
-  const artifacts = subnets.map(({ nodes = 1 }, subnet) =>
-    nodes > 1 ? ArtifactLog.open(diskOf(subnet)) : null,
-  );
+  const bySubnet = <T>(of: (one: OpenedSubnet, subnet: SubnetIndex) => T): BySubnet<T> =>
+    new Map([...opened].map(([subnet, one]) => [subnet, of(one, subnet)]));
   return {
-    stores: stores.map(
-      (store, subnet) => new SubnetStore(store, diskOf(subnet), artifacts[subnet]?.log ?? null),
+    stores: bySubnet(
+      ({ store, artifacts }, subnet) => new SubnetStore(store, diskOf(subnet), artifacts?.log ?? null),
     ),
     opened: {
       genesis,
       networkId,
-      subnets: stores.map((store, subnet) => recover(store, artifacts[subnet]?.recovered ?? [])),
+      subnets: bySubnet(({ store, artifacts }) => recover(store, artifacts?.recovered ?? [])),
     },
   };
 }

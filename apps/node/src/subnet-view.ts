@@ -2,7 +2,7 @@
  * One subnet on the view thread: its certified mirror, and what is sent to it in order. A publication whose feed has not come yet
  * holds back everything after it of this subnet, and nothing of the others.
  */
-import { assert, assertNever, type CanisterId, type Height } from "@orrery/base";
+import { assert, assertNever, type CanisterId, type Height, type SubnetId } from "@orrery/base";
 import {
   CertifiedView,
   COMPOSITE_QUERY_TIME_MS_MAX,
@@ -14,12 +14,16 @@ import type { Delegation } from "@orrery/execution/delegation";
 import { createFileDisk, inflateGzip } from "@orrery/host";
 import { ColdPages, PageReader } from "@orrery/state";
 import type { ViewCall, ViewFeed, ViewProgress } from "./protocol.ts";
+import { SLICE_MESSAGES_MAX } from "./slice-limits.ts";
 
 /** Begins to measure a composite query. */
 function compositeQueryTimer(): () => boolean {
   const end = performance.now() + COMPOSITE_QUERY_TIME_MS_MAX;
   return () => performance.now() >= end;
 }
+
+/** What one subnet's view answers by itself. */
+export type Answerable = Exclude<ViewCall, { kind: "slice" | "judge_slice" }>;
 
 /** `signature`: null where the feed brings it. */
 export interface Publication {
@@ -64,8 +68,13 @@ export class SubnetView {
     });
   }
 
-  call(call: Exclude<ViewCall, { kind: "slice" }>): unknown {
+  call(call: Answerable): unknown {
     return this.#settled((view) => answer(view, call));
+  }
+
+  /** Null while there is no view. */
+  judgeSlice(source: SubnetId, slice: Uint8Array, verifyBls: NextSliceOptions["verifyBls"]): unknown {
+    return this.#settled((view) => view.judgeSlice(source, slice, verifyBls));
   }
 
   /** The slice of the source's stream that this subnet should take next, from what both of them have published. */
@@ -168,8 +177,14 @@ function isLong(view: CertifiedView, canisterId: CanisterId, probe: bigint | und
   return probe !== undefined && view.mustCompile(canisterId);
 }
 
-function answer(view: CertifiedView, call: Exclude<ViewCall, { kind: "slice" }>): unknown {
+function answer(view: CertifiedView, call: Answerable): unknown {
   switch (call.kind) {
+    case "slice_request":
+      return view.sliceRequest(call.source, SLICE_MESSAGES_MAX);
+    case "slice_for":
+      return view.sliceFor(call.request);
+    case "stream_ends":
+      return view.streamEnds(call.to);
     case "query":
       return isLong(view, call.query.canisterId, call.probe)
         ? "outgrown"

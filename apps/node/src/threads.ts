@@ -8,6 +8,7 @@ import { type Channel, createChannel } from "@orrery/host";
 import { ENGINE_STACK_MB } from "@orrery/wasm/stack";
 import {
   type About,
+  type BySubnet,
   type ExecutionCall,
   type ExecutionPost,
   type ExecutionReport,
@@ -36,7 +37,7 @@ export interface Threads {
   readonly state: StateThread;
   startView(view: ViewIndex): StartedView;
   /** Has a view follow the state, by a port. */
-  attachView(view: ViewIndex, port: MessagePort): Promise<readonly Height[]>;
+  attachView(view: ViewIndex, port: MessagePort): Promise<BySubnet<Height>>;
   terminate(): Promise<void>;
 }
 
@@ -138,7 +139,7 @@ export function startThreads(start: WorkerStart, listeners: Listeners): Threads 
       });
       return { channel, ended: ended.then((error) => Promise.race([said.promise, Promise.resolve(error)])) };
     },
-    attachView: (view, port) => toExecution.call<readonly Height[]>({ kind: "attach", view, port }, [port]),
+    attachView: (view, port) => toExecution.call<BySubnet<Height>>({ kind: "attach", view, port }, [port]),
     async terminate(): Promise<void> {
       terminating = true;
       await Promise.all([...workers].map((worker) => worker.terminate()));

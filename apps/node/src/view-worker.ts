@@ -20,12 +20,11 @@ import type {
   WorkerStart,
 } from "./protocol.ts";
 import { VIEW_NAMES } from "./protocol.ts";
+import { SLICE_MESSAGES_MAX } from "./slice-limits.ts";
 import { SubnetView } from "./subnet-view.ts";
 
 const { stateDirectory, chaosFile } = workerData as WorkerStart;
 installFastHashes();
-/** A slice of so many keeps queries waiting for ten milliseconds or so. */
-const SLICE_MESSAGES_MAX = 500;
 const views: SubnetView[] = [];
 let bls: Promise<Bls> | null = null;
 let execution: ReturnType<typeof createChannel<ViewAcknowledgement, ViewFeed>> | null = null;
@@ -42,7 +41,11 @@ createChannel<never, ViewPost, never, About<ViewCall>>(parentPort, {
     else viewOf(message.subnet).delegate(message.delegation);
   },
   mayTakeLong: (call) => call.kind === "query" || call.kind === "answer_outcall",
-  onCall: (call) => (call.kind === "slice" ? slice(call) : viewOf(call.subnet).call(call)),
+  onCall(call): unknown {
+    if (call.kind === "slice") return slice(call);
+    if (call.kind === "judge_slice") return judge(call);
+    return viewOf(call.subnet).call(call);
+  },
 });
 
 function viewOf(subnet: SubnetIndex): SubnetView {
@@ -62,6 +65,16 @@ async function slice({ subnet, source }: About<Extract<ViewCall, { kind: "slice"
   if (bls === null && (await next(() => true)) === null) return null;
   bls ??= createMclBls();
   return await next((await bls).verify);
+}
+
+async function judge({
+  subnet,
+  source,
+  slice: bytes,
+}: About<Extract<ViewCall, { kind: "judge_slice" }>>): Promise<unknown> {
+  bls ??= createMclBls();
+  const { verify } = await bls;
+  return await viewOf(subnet).judgeSlice(source, bytes, verify);
 }
 
 function acceptFeed(port: MessagePort): void {

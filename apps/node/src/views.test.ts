@@ -34,7 +34,7 @@ function scene(): {
     start,
     attach: async (_view, port) => {
       port.close();
-      return [heights.at(-1) as Height];
+      return new Map([[0, heights.at(-1) as Height]]);
     },
     onDeath: () => {},
     onFailure: (error) => {

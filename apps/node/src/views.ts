@@ -17,7 +17,7 @@ import {
 import type { Delegation } from "@orrery/execution/delegation";
 import type { Channel } from "@orrery/host";
 import { Lane } from "./lane.ts";
-import type { About, SubnetIndex, ViewCall, ViewIndex, ViewPost } from "./protocol.ts";
+import type { About, BySubnet, SubnetIndex, ViewCall, ViewIndex, ViewPost } from "./protocol.ts";
 
 /** Instructions of a query or an inspection on the prompt view: ten milliseconds or so. */
 const PROBE_INSTRUCTIONS = 20_000_000n;
@@ -42,7 +42,7 @@ export interface StartedView {
 export interface ViewsOptions {
   readonly start: (view: ViewIndex) => StartedView;
   /** Has execution send the state of every subnet, and all that follows, to the port; answers with the heights. */
-  readonly attach: (view: ViewIndex, port: MessagePort) => Promise<readonly Height[]>;
+  readonly attach: (view: ViewIndex, port: MessagePort) => Promise<BySubnet<Height>>;
   readonly onDeath: (view: ViewIndex, error: unknown) => void;
   readonly onFailure: (error: unknown) => void;
   readonly nowMs: () => number;
@@ -72,7 +72,7 @@ class ViewSlot {
   readonly #asked = new Set<Asked>();
   #channel: StartedView["channel"] | null = null;
   /** Heights that the view began with; null until they are known. */
-  #begun: readonly Height[] | null = null;
+  #begun: BySubnet<Height> | null = null;
   #deaths: number[] = [];
   /** Started ahead of `open`. */
   #prepared: StartedView | null = null;
@@ -113,7 +113,7 @@ class ViewSlot {
     if (this.#channel !== channel) return;
     this.#begun = heights;
     for (const [subnet, delegation] of this.#delegations) this.delegate(subnet, delegation);
-    for (const [subnet, first] of heights.entries()) {
+    for (const [subnet, first] of heights) {
       const newest = this.#published.get(subnet);
       if (newest === undefined) continue;
       const { height: upTo, signature } = newest;
@@ -125,7 +125,7 @@ class ViewSlot {
   }
 
   publish(subnet: SubnetIndex, { height, signature }: Published): void {
-    const first = this.#begun?.[subnet];
+    const first = this.#begun?.get(subnet);
     if (first === undefined || height < first) return;
     this.#channel?.post({ kind: "publish", subnet, height, signature });
     if (height === first || signature !== null) this.#sendAll();
@@ -157,7 +157,7 @@ class ViewSlot {
   #send(asked: Asked): void {
     const channel = this.#channel;
     const { subnet } = asked.call;
-    const first = this.#begun?.[subnet];
+    const first = this.#begun?.get(subnet);
     if (channel === null || first === undefined || asked.sentTo === channel) return;
     if ((this.#published.get(subnet)?.height ?? -1) < first) return;
     asked.sentTo = channel;

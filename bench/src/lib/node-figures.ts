@@ -8,12 +8,17 @@ export interface NodeProcess {
   readonly url: string;
 }
 
-/** The nodes of the network as it describes them now: processes change. */
-export function nodesOf(stateDir: string): readonly NodeProcess[] {
+export interface SubnetProcesses {
+  readonly kind: string;
+  readonly nodes: readonly NodeProcess[];
+}
+
+/** The subnets of the network, the root first, and their nodes as it describes them now: processes change. */
+export function subnetsOf(stateDir: string): readonly SubnetProcesses[] {
   const { subnets } = JSON.parse(readFileSync(join(stateDir, "node.json"), "utf8")) as {
-    readonly subnets: readonly { readonly nodes: readonly NodeProcess[] }[];
+    readonly subnets: readonly SubnetProcesses[];
   };
-  return subnets[0]?.nodes ?? [];
+  return subnets;
 }
 
 const TICK_MS = 10;
@@ -40,14 +45,14 @@ export function peerBytes(stateDir: string): number {
   return bytes;
 }
 
-/** Certified at a node, of each subnet; null while it does not answer. */
-export async function heightsAt(url: string): Promise<readonly number[] | null> {
+/** Certified at a node of one subnet; null while it does not answer. */
+export async function heightAt(url: string): Promise<number | null> {
   try {
     const response = await fetch(`${url}/_/subnets`, { signal: AbortSignal.timeout(2_000) });
     const { subnets } = (await response.json()) as {
       readonly subnets: readonly { readonly height: number | null }[];
     };
-    return subnets.map(({ height }) => height ?? 0);
+    return subnets[0]?.height ?? 0;
   } catch {
     return null;
   }

@@ -86,16 +86,31 @@ export class Clients {
   /** Makes a list on each subnet. */
   async prepare(subnets: readonly Principal[]): Promise<void> {
     const module = await moduleOf(new URL("./ledger.wat", import.meta.url));
-    for (const near of subnets) {
-      const created = await this.#manage("provisional_create_canister_with_cycles", createArgument(), near);
-      const id = decodeCreated(created);
-      await this.#manage(
-        "install_code",
-        installArgument({ id, mode: "install", module, arg: NO_ARGUMENT }),
-        id,
-      );
-      this.lists.push(id);
-    }
+    for (const near of subnets) this.lists.push(await this.install(module, near));
+  }
+
+  /** A new canister on the subnet of an id. */
+  async install(module: Uint8Array, near: Principal): Promise<Principal> {
+    const created = await this.#manage("provisional_create_canister_with_cycles", createArgument(), near);
+    const id = decodeCreated(created);
+    await this.#manage(
+      "install_code",
+      installArgument({ id, mode: "install", module, arg: NO_ARGUMENT }),
+      id,
+    );
+    return id;
+  }
+
+  /** Of another canister than a list, at any node; what it replies. */
+  async update(canisterId: Principal, method: string, arg: Uint8Array): Promise<Uint8Array> {
+    const one = this.#first;
+    const reply = await this.#send(
+      one,
+      await one.client.sign({ canisterId, method, arg }),
+      this.#anyPlace(one),
+    );
+    if (reply === null) throw new Violation(`${method} was not answered before it expired`);
+    return reply;
   }
 
   /** Until `finish`; resolves when everything was answered or can no longer be. */
@@ -113,10 +128,10 @@ export class Clients {
     this.#isOver = true;
   }
 
-  /** An entry through one node alone, whatever becomes of it meanwhile; resolves once it is answered. */
+  /** An entry through one node alone, whatever becomes of it meanwhile; resolves once it is answered, a violation if it never is. */
   async addAt(place: number, list: number): Promise<void> {
-    const one = this.#first;
-    await this.#update(one, { kind: "add", list, places: () => place });
+    const { answeredMs } = await this.#update(this.#first, { kind: "add", list, places: () => place });
+    if (answeredMs === null) throw new Violation(`node ${place} did not answer an update of list ${list}`);
   }
 
   /** A list as one node has it, which answers within `mostMs`. */
@@ -135,6 +150,7 @@ export class Clients {
     if (node === null) throw new Violation(`node ${place} is down`);
     const entries: bigint[] = [];
     const read = await this.#certified(this.#first, node, list);
+    this.reads.push(read);
     while (entries.length < read.length) {
       const count = Math.min(PIECE, read.length - entries.length);
       const arg = pack(entries.length, count);
@@ -166,13 +182,13 @@ export class Clients {
     if (chance < 20) return this.#read(one, list, places());
     const relays = chance < 35 && this.lists.length > 1;
     const kind = relays ? "relay" : chance < 50 ? "length" : "add";
-    return this.#update(one, { kind, list, places });
+    await this.#update(one, { kind, list, places });
   }
 
   async #update(
     one: OneClient,
     what: { readonly kind: Update["kind"]; readonly list: number; readonly places: () => number },
-  ): Promise<void> {
+  ): Promise<Update> {
     const { kind, list, places } = what;
     const own = this.lists[list] as Principal;
     const entry = kind === "length" ? 0n : this.#nextEntry++;
@@ -195,13 +211,14 @@ export class Clients {
     const reply = await this.#send(one, request, places, update);
     if (reply === null) {
       this.unanswered++;
-      return;
+      return update;
     }
     update.answeredMs = performance.now();
     update.value = Number(Buffer.from(reply).readBigUInt64LE());
     if (kind !== "relay") update.certifiedAt = one.clock.newest(own);
     this.answered++;
     this.lastAnswerMs = update.answeredMs;
+    return update;
   }
 
   /** The same bytes to one node after the other until one answers; null when the request has expired. */

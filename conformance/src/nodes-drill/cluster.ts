@@ -11,14 +11,13 @@ import { newGenesisRecord } from "@orrery/node";
 import { dealFor, foundGenesis, foundingRecord } from "@orrery/node/founding";
 import { type Endpoint, Violation } from "../durability/client.ts";
 import type { Random } from "../durability/random.ts";
+import { heightsAt } from "../harness.ts";
 import type { Misbehaviour } from "./misbehave.ts";
 import type { NodeOrder, NodeProcessOptions, NodeSays } from "./node-process.ts";
 import { type Address, freeLoopback, Wires } from "./wires.ts";
 
 const SCRIPT: string = fileURLToPath(new URL("./node-process.ts", import.meta.url));
 
-/** A node that does not say by then how far it is stands still. */
-const HEIGHT_MS_MAX = 5_000;
 const SEED_BYTES = 32;
 
 export interface RunningNode extends Endpoint {
@@ -35,6 +34,8 @@ interface Slot {
   clockOffsetMs: number;
   /** What it said to peers that was not as it is. */
   twisted: number;
+  /** Of the node in the process that runs now: the second one is with the state that the first fetched. */
+  starts: number;
   /** Its end is not one that nobody asked for. */
   mayEnd: boolean;
   /** Resolves when the process that runs now is gone. */
@@ -102,6 +103,7 @@ export class Cluster {
         running: null,
         clockOffsetMs: 0,
         twisted: 0,
+        starts: 0,
         mayEnd: false,
         ended: Promise.resolve(),
       };
@@ -122,28 +124,24 @@ export class Cluster {
     return this.#slot(place).stateDir;
   }
 
+  /** Starts of the node in the process that runs now. */
+  startsOf(place: number): number {
+    return this.#slot(place).starts;
+  }
+
   /** Null while it is down. One that stands still is not. */
   at(place: number): RunningNode | null {
     return this.#slot(place).running;
   }
 
-  /** Certified at a node, of its last subnet; 0 while it does not answer. */
-  async heightAt(place: number): Promise<number> {
+  /** Certified at a node, of each subnet; null while it does not answer. */
+  async heightsAt(place: number): Promise<readonly number[] | null> {
     const node = this.at(place);
-    if (node === null) return 0;
-    try {
-      const response = await fetch(`${node.url}/_/subnets`, { signal: AbortSignal.timeout(HEIGHT_MS_MAX) });
-      const { subnets } = (await response.json()) as {
-        readonly subnets: readonly { readonly height: number | null }[];
-      };
-      return subnets.at(-1)?.height ?? 0;
-    } catch {
-      return 0;
-    }
+    return node === null ? null : heightsAt(node.url);
   }
 
-  /** Starts a node; resolves when it answers, to false when it ended before and might. */
-  async start(place: number): Promise<boolean> {
+  /** Starts a node, which lost what it had signed where `lostAtMs` says when; resolves when it answers, to false when it ended before and might. */
+  async start(place: number, { lostAtMs }: { readonly lostAtMs?: number } = {}): Promise<boolean> {
     const slot = this.#slot(place);
     const options: NodeProcessOptions = {
       stateDir: slot.stateDir,
@@ -153,9 +151,11 @@ export class Cluster {
       addresses: this.wires.addressesFor(place),
       clockOffsetMs: slot.clockOffsetMs,
       canMisbehave: place === this.#options.byzantine,
+      ...(lostAtMs === undefined ? {} : { lostAtMs }),
     };
     const child = fork(SCRIPT, [JSON.stringify(options)], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     slot.child = child;
+    slot.starts = 0;
     slot.mayEnd = false;
     child.stderr?.pipe(slot.log, { end: false });
     const first = Promise.withResolvers<RunningNode | null>();
@@ -163,12 +163,14 @@ export class Cluster {
     child.on("message", (said: NodeSays) => {
       if (said.kind === "failed") failure = `${said.code}: ${said.message}`;
       else if (said.kind === "twisted") slot.twisted = said.count;
-      else
+      else {
+        slot.starts++;
         first.resolve({
           url: said.url,
           rootKey: fromHex(said.rootKeyHex),
           ids: said.ids.map((id) => Principal.fromText(id)),
         });
+      }
     });
     slot.ended = once(child, "exit").then(([code, signal]) => {
       slot.child = null;

@@ -3,7 +3,7 @@
  * wanted (`npm run drill:nodes`). Its judge and its proxy have tests of their own.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -36,8 +36,10 @@ test("four nodes under faults: what clients saw is one history, and all of them 
     assert.ok(Object.keys(result.faultsByKind).length > 0);
     assert.ok(result.twisted > 0, "one node misbehaved");
   } catch (error) {
-    for (let place = 0; place < NODES; place++)
-      lines.push(readFileSync(join(stateDir, `node-${place}.log`), "utf8").slice(-2_000));
+    for (let place = 0; place < NODES; place++) {
+      const log = join(stateDir, `node-${place}.log`);
+      if (existsSync(log)) lines.push(readFileSync(log, "utf8").slice(-2_000));
+    }
     throw new Error(lines.join("\n"), { cause: error });
   } finally {
     rmSync(stateDir, { recursive: true, force: true });

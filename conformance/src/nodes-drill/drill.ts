@@ -18,6 +18,7 @@ import {
   kindsFor,
   MISBEHAVIOURS_DRILLED,
 } from "./faults.ts";
+import { GoingOn, type Heights } from "./going-on.ts";
 import { checkHistory } from "./history.ts";
 import type { SmallDisk } from "./small-disk.ts";
 
@@ -30,6 +31,10 @@ const LOOK_MS = 100;
 const TWO_PERCENT = 30;
 /** Of a process that ends because a block does not fit on its disk. */
 const DISK_END_MS_MAX = 30_000;
+/** What was on its way to a node when its clock was set right is judged by then. */
+const CLOCK_RIGHT_MS = 1_000;
+/** At most so many, when time is over and the one that misbehaves had no occasion yet. */
+const MORE_EPISODES = 5;
 
 export interface DrillOptions {
   /** Empty or not there. */
@@ -64,12 +69,13 @@ export interface DrillResult {
   /** How one node misbehaved, and what it said that was not as it is. */
   readonly misbehaviours: Readonly<Record<string, number>>;
   readonly twisted: number;
-  /** Milliseconds from the end of the faults until every node had come as far as the first was then, and an update was answered. */
+  /** Milliseconds from the end of the faults until every node went on (`going-on.ts`), and an update was answered. */
   readonly recoveryMsMedian: number;
   readonly recoveryMsMax: number;
   /** Longest time without an answer while no more nodes failed than may. */
   readonly gapMsMax: number;
-  readonly heights: readonly number[];
+  /** In the end, of each honest node, of each subnet. */
+  readonly heights: readonly Heights[];
 }
 
 /** Of the time, in which no node misbehaves. */
@@ -83,7 +89,8 @@ class Drill {
   readonly #cluster: Cluster;
   readonly #clients: Clients;
   readonly #failure: PromiseWithResolvers<never>;
-  readonly #off = new Set<number>();
+  /** Until when a node may judge by a wrong clock, by place. */
+  readonly #offUntilMs = new Map<number, number>();
   readonly #counts: Record<string, number> = {};
   readonly #recoveryMs: number[] = [];
   #kinds: FaultKind[] = [];
@@ -117,7 +124,7 @@ class Drill {
       pauseMs: options.pauseMs,
       nodes: options.nodes,
       at: (place) => cluster.at(place),
-      mayRefuse: (place) => this.#off.has(place),
+      mayRefuse: (place) => performance.now() < (this.#offUntilMs.get(place) ?? 0),
     });
   }
 
@@ -137,7 +144,8 @@ class Drill {
       this.#clients.finish();
       await this.#guard(load);
       const heights = await this.#guard(this.#judge());
-      for (const place of this.#honest) await this.#guard(this.#cluster.stop(place));
+      for (const place of this.#honest)
+        await this.#guard(this.#inTime(this.#cluster.stop(place), `node ${place} does not stop`));
       return this.#result(heights);
     } finally {
       clearInterval(watch);
@@ -159,12 +167,27 @@ class Drill {
     return this.#places.filter((place) => place !== this.#spared);
   }
 
+  /** A violation unless it ends within a bound. */
+  async #inTime<T>(work: Promise<T>, otherwise: string, mostMs: number = this.#recoveryMsMost): Promise<T> {
+    const late = Promise.withResolvers<never>();
+    const timer = setTimeout(() => late.reject(new Violation(`${otherwise}, for ${mostMs} ms now`)), mostMs);
+    return await Promise.race([work, late.promise]).finally(() => clearTimeout(timer));
+  }
+
+  async #start(place: number): Promise<void> {
+    if (!(await this.#inTime(this.#cluster.start(place), `node ${place} starts and does not answer`)))
+      throw new Violation(`node ${place} ended before it answered`);
+  }
+
+  #addAt(place: number, list: number): Promise<void> {
+    return this.#inTime(this.#clients.addAt(place, list), `node ${place} does not answer an update`);
+  }
+
   async #startAll(): Promise<void> {
-    const answers = await Promise.all(this.#places.map((place) => this.#cluster.start(place)));
-    if (answers.includes(false)) throw new Violation("a node ended before it answered");
+    await Promise.all(this.#places.map((place) => this.#start(place)));
     const ids = this.#cluster.at(0)?.ids ?? [];
     await this.#clients.prepare(ids.slice(-2).reverse());
-    await this.#untilAllAt(await this.#heights());
+    await this.#untilAllGoOn();
     this.#calmSinceMs = performance.now();
   }
 
@@ -176,10 +199,11 @@ class Drill {
       this.#failure.reject(new Violation(`nothing was answered for ${Math.round(gapMs)} ms`));
   }
 
-  /** Without a misbehaving node for most of the time, then with one, in at least one episode each. */
+  /** Without a misbehaving node for most of the time, then with one until it did something, in at least one episode each. */
   async #faults(): Promise<void> {
     const { forMs, byzantine } = this.#options;
     const startMs = performance.now();
+    let more = MORE_EPISODES;
     const honestMs = byzantine === null ? forMs : forMs * HONEST_SHARE;
     do await this.#someFaults();
     while (performance.now() < startMs + honestMs);
@@ -187,7 +211,7 @@ class Drill {
     do {
       this.#turnByzantine(byzantine);
       await this.#someFaults();
-    } while (performance.now() < startMs + forMs);
+    } while (performance.now() < startMs + forMs || (this.#cluster.twisted(byzantine) === 0 && more-- > 0));
     this.#cluster.misbehave(byzantine, null);
   }
 
@@ -227,8 +251,8 @@ class Drill {
     for (const { kind } of faults) this.#counts[kind] = (this.#counts[kind] ?? 0) + 1;
     await Promise.all(faults.map((fault) => this.#happen(fault)));
     const startedMs = performance.now();
-    await this.#untilAllAt(await this.#heights());
-    await this.#clients.addAt(this.#random.pick(this.#honest), 0);
+    await this.#untilAllGoOn();
+    await this.#addAt(this.#random.pick(this.#honest), 0);
     const tookMs = performance.now() - startedMs;
     this.#recoveryMs.push(tookMs);
     this.#calmSinceMs ??= performance.now();
@@ -274,61 +298,49 @@ class Drill {
   }
 
   async #startAgain(place: number): Promise<void> {
-    if (this.#cluster.at(place) !== null) return;
-    if (!(await this.#cluster.start(place))) throw new Violation(`node ${place} ended before it answered`);
+    if (this.#cluster.at(place) === null) await this.#start(place);
   }
 
   async #setClocks({ victims, forMs, clockOffsetMs }: Fault): Promise<void> {
     for (const place of victims) {
-      this.#off.add(place);
+      this.#offUntilMs.set(place, Number.POSITIVE_INFINITY);
       this.#cluster.setClock(place, clockOffsetMs);
     }
     await delay(forMs);
-    for (const place of victims) this.#cluster.setClock(place, 0);
-    // What is on its way was judged by the wrong clock.
-    setTimeout(() => {
-      for (const place of victims) this.#off.delete(place);
-    }, LOOK_MS * 10);
+    for (const place of victims) {
+      this.#cluster.setClock(place, 0);
+      this.#offUntilMs.set(place, performance.now() + CLOCK_RIGHT_MS);
+    }
   }
 
   async #fillDisk(place: number): Promise<void> {
     const { smallDisk } = this.#options;
     this.#cluster.letEnd(place);
     smallDisk?.fill();
-    const late = Promise.withResolvers<never>();
-    const timer = setTimeout(
-      () => late.reject(new Violation(`node ${place} goes on with a full disk`)),
-      DISK_END_MS_MAX * this.#options.patience,
-    );
-    await Promise.race([this.#cluster.ended(place), late.promise]).finally(() => clearTimeout(timer));
+    const mostMs = DISK_END_MS_MAX * this.#options.patience;
+    await this.#inTime(this.#cluster.ended(place), `node ${place} goes on with a full disk`, mostMs);
     smallDisk?.relieve();
     await this.#startAgain(place);
   }
 
-  #heights(): Promise<readonly number[]> {
-    return Promise.all(this.#honest.map((place) => this.#cluster.heightAt(place)));
-  }
-
-  /** Waits until every node has come as far as the first one was. */
-  async #untilAllAt(known: readonly number[]): Promise<readonly number[]> {
-    const goal = Math.max(...known) + 1;
+  /** Waits until all honest nodes go on. */
+  async #untilAllGoOn(): Promise<readonly Heights[]> {
     const mostMs = this.#recoveryMsMost;
     const endMs = performance.now() + mostMs;
+    const going = new GoingOn();
     for (;;) {
-      const heights = await this.#heights();
-      if (heights.every((height) => height >= goal)) return heights;
-      if (performance.now() > endMs)
-        throw new Violation(`nodes are at ${heights.join(", ")} and not at ${goal} within ${mostMs} ms`);
+      const heights = await Promise.all(this.#honest.map((place) => this.#cluster.heightsAt(place)));
+      if (going.isSeenBy(heights)) return heights;
+      if (performance.now() > endMs) throw new Violation(`${going.told(heights)} within ${mostMs} ms`);
       await delay(LOOK_MS);
     }
   }
 
   /** All is well: every node answers, all have the same lists, and what clients saw fits them. */
-  async #judge(): Promise<readonly number[]> {
+  async #judge(): Promise<readonly Heights[]> {
     const clients = this.#clients;
-    for (const place of this.#honest)
-      for (const list of clients.lists.keys()) await clients.addAt(place, list);
-    const heights = await this.#untilAllAt(await this.#heights());
+    for (const place of this.#honest) for (const list of clients.lists.keys()) await this.#addAt(place, list);
+    const heights = await this.#untilAllGoOn();
     const lists: (readonly bigint[])[] = [];
     const wrong: string[] = [];
     for (const list of clients.lists.keys()) {
@@ -345,7 +357,7 @@ class Drill {
     return heights;
   }
 
-  #result(heights: readonly number[]): DrillResult {
+  #result(heights: readonly Heights[]): DrillResult {
     const { updates, reads, answered, refused, stale, unanswered } = this.#clients;
     const sorted = this.#recoveryMs.toSorted((a, b) => a - b);
     return {

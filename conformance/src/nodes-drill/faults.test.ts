@@ -58,10 +58,14 @@ test("a one-way partition holds one direction, a partition both, and neither the
   }
 });
 
-test("a process ends or stands still once at a time; the full disk is of a node that behaves", () => {
+test("a process ends or stands still once at a time, and has one clock; the full disk is of a node that behaves", () => {
   assert.ok(collide(fault("kill", 1, 2), fault("freeze", 2)));
   assert.ok(!collide(fault("kill", 1), fault("freeze", 2)));
   assert.ok(!collide(fault("kill", 1), fault("partition", 1)));
+  assert.ok(collide(fault("clock", 1, 3), fault("clock", 3)));
+  assert.ok(!collide(fault("clock", 1), fault("clock", 3)));
+  assert.ok(!collide(fault("clock", 1), fault("kill", 1)));
+  assert.ok(collide(fault("clock", 1), fault("freeze", 1)));
   assert.ok(kindsFor({ smallDisk: 1, spared: 2 }).includes("disk-full"));
   assert.ok(!kindsFor({ smallDisk: 1, spared: 1 }).includes("disk-full"));
   assert.ok(!kindsFor({ smallDisk: null, spared: null }).includes("disk-full"));

@@ -142,8 +142,13 @@ export function isMinor(faults: readonly Fault[], nodes: number, spared: number 
   return hit.size <= faultsOf(nodes);
 }
 
-/** Both are about the same process, which can only end, start or stand still once at a time. */
+/**
+ * Both are about the same process, which can only end, start or stand still once at a time, or about its one clock, which a process that stands
+ * still does not hear is right again.
+ */
 export function collide(a: Fault, b: Fault): boolean {
   const isOfProcess = ({ kind }: Fault): boolean => ["kill", "freeze", "disk-full"].includes(kind);
-  return isOfProcess(a) && isOfProcess(b) && a.victims.some((place) => b.victims.includes(place));
+  const needsClock = ({ kind }: Fault): boolean => kind === "clock" || kind === "freeze";
+  const isOfSame = (isOfProcess(a) && isOfProcess(b)) || (needsClock(a) && needsClock(b));
+  return isOfSame && a.victims.some((place) => b.victims.includes(place));
 }

@@ -1,12 +1,12 @@
 /**
- * A node of the drill as a process: the real node, told where to reach the others and what time it is. Its clock can be set off by its
+ * A node of the drill as a process: the real node, told where to reach the others and what time it is, which starts again with what it fetched. Its clock can be set off by its
  * parent, never the machine's; what its members say can be twisted (`misbehave.ts`), which nodes that people run cannot do.
  * Argument: `NodeProcessOptions` as JSON. Messages to the parent: `NodeSays`; from it: `NodeOrder`. Its log goes to the standard error.
  */
 import { readFileSync } from "node:fs";
-import { fromHex } from "@orrery/base";
+import { fromHex, OrreryError } from "@orrery/base";
 import { createStreamLogger, describeError, systemClock, systemRng } from "@orrery/host";
-import { startNode } from "@orrery/node";
+import { Healings, type NodeHandle, startNode } from "@orrery/node";
 import type { Misbehaviour } from "./misbehave.ts";
 import type { Address } from "./wires.ts";
 
@@ -22,6 +22,8 @@ export interface NodeProcessOptions {
   readonly clockOffsetMs: number;
   /** It can be told to misbehave. */
   readonly canMisbehave: boolean;
+  /** When it turned out that what it had signed is lost. */
+  readonly lostAtMs?: number;
 }
 
 export type NodeSays =
@@ -68,27 +70,56 @@ process.on("message", (order: NodeOrder) => {
 });
 // Whoever started it is gone.
 process.on("disconnect", () => process.exit(0));
+const genesis = new Uint8Array(readFileSync(options.genesisFile));
+const { lostAtMs } = options;
+const healings = new Healings();
+let running: NodeHandle | null = null;
+let isStopping = false;
+
+/** Resolves to the port, of a node that is to start again with the state that it fetched; never of one that goes on. */
+async function live(port: number): Promise<number> {
+  const fatal = Promise.withResolvers<never>();
+  fatal.promise.catch(() => {});
+  try {
+    const handle = await startNode({
+      stateDir: options.stateDir,
+      port,
+      bind: "127.0.0.1",
+      clean: false,
+      logger: createStreamLogger({ write: (line) => process.stderr.write(line), level: "info" }),
+      clock: { now: () => systemClock.now() + offsetNs },
+      rng: systemRng,
+      member: {
+        self: options.self,
+        genesis,
+        seed: fromHex(options.seed),
+        addresses: options.addresses,
+        healings,
+        ...(lostAtMs === undefined ? {} : { lostAt: BigInt(lostAtMs) * NS_PER_MS }),
+      },
+      onFatal: fatal.reject,
+    });
+    running = handle;
+    const { url, rootKeyHex } = handle;
+    const ids = handle.status().subnets.map(({ defaultEffectiveCanisterId: id }) => id);
+    await say({ kind: "ready", url, rootKeyHex, ids });
+    return await fatal.promise;
+  } catch (error) {
+    const wasRunning: NodeHandle | null = running;
+    running = null;
+    if (isStopping || !(error instanceof OrreryError) || error.code !== "state_fetched") throw error;
+    await wasRunning?.stop().catch(() => {});
+    return wasRunning?.port ?? port;
+  }
+}
+
+process.on("SIGTERM", () => {
+  isStopping = true;
+  if (running === null) process.exit(0);
+  running.stop().then(() => process.exit(0), end);
+});
 try {
-  const handle = await startNode({
-    stateDir: options.stateDir,
-    port: 0,
-    bind: "127.0.0.1",
-    clean: false,
-    logger: createStreamLogger({ write: (line) => process.stderr.write(line), level: "info" }),
-    clock: { now: () => systemClock.now() + offsetNs },
-    rng: systemRng,
-    member: {
-      self: options.self,
-      genesis: new Uint8Array(readFileSync(options.genesisFile)),
-      seed: fromHex(options.seed),
-      addresses: options.addresses,
-    },
-    onFatal: (error) => void end(error),
-  });
-  process.on("SIGTERM", () => void handle.stop().then(() => process.exit(0), end));
-  const { url, rootKeyHex } = handle;
-  const ids = handle.status().subnets.map(({ defaultEffectiveCanisterId: id }) => id);
-  await say({ kind: "ready", url, rootKeyHex, ids });
+  for (let port = 0; ; ) port = await live(port);
 } catch (error) {
   await end(error);
 }

@@ -3,6 +3,7 @@
  * held, delayed or lost in either direction. Connections carry streams: what is lost comes again after a while and holds up what is
  * behind it, as it does with TCP. Nothing that passed is ever changed; what is on its way is bounded, then the sender is not read from.
  */
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createConnection, createServer, type Server, type Socket } from "node:net";
 import type { Random } from "../durability/random.ts";
@@ -211,14 +212,29 @@ export class Wires {
   }
 }
 
-/** Addresses on loopback that nobody listens at. */
+/** Systems give connections ports above: one that a node listens at again after a restart must not have become somebody's meanwhile. */
+const PORT_MIN = 10_000;
+const PORT_MAX = 30_000;
+const PORT_TRIES_MAX = 100;
+
+/** Addresses on loopback that nobody listens at, and that nobody is given who asks for any. */
 export async function freeLoopback(count: number): Promise<readonly Address[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, LOOPBACK));
-  await Promise.all(servers.map((server) => server.listening || once(server, "listening")));
+  const servers = await Promise.all(Array.from({ length: count }, () => listenBelow(PORT_TRIES_MAX)));
   const addresses = servers.map((server) => ({
     host: LOOPBACK,
     port: (server.address() as AddressInfo).port,
   }));
   await Promise.all(servers.map((server) => new Promise((closed) => server.close(closed))));
   return addresses;
+}
+
+async function listenBelow(tries: number): Promise<Server> {
+  const server = createServer().listen(randomInt(PORT_MIN, PORT_MAX), LOOPBACK);
+  try {
+    await once(server, "listening");
+    return server;
+  } catch (error) {
+    if (tries <= 1 || (error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    return await listenBelow(tries - 1);
+  }
 }

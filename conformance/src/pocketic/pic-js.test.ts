@@ -279,12 +279,12 @@ describe("PicJS", onPosix, () => {
       assert.equal(await pic.getCyclesBalance(canisterId), amount);
       const nobody = generateRandomIdentity().getPrincipal();
       assert.equal(await pic.getCanisterSubnetId(nobody), null);
-      for (const asked of [
-        pic.getCyclesBalance(nobody),
-        pic.getControllers(nobody),
-        pic.addCycles(nobody, 1n),
+      for (const ask of [
+        () => pic.getCyclesBalance(nobody),
+        () => pic.getControllers(nobody),
+        () => pic.addCycles(nobody, 1n),
       ]) {
-        await assert.rejects(asked, { message: /CanisterNotFound\(CanisterId\(/ });
+        await assert.rejects(ask, { message: /CanisterNotFound\(CanisterId\(/ });
       }
     }));
 

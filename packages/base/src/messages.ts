@@ -88,6 +88,8 @@ export interface Batch {
   readonly xnet?: readonly Uint8Array[];
   readonly responses?: readonly OutcallResponse[];
   readonly holdsLong?: true;
+  /** The subnet's nodes from now on, with their keys (DER), in the order in which they are counted; not there: as before. */
+  readonly nodes?: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
 }
 
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */

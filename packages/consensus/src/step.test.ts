@@ -1,7 +1,7 @@
 /** Chains of one member: continuity, monotone time, replay, refusal of broken chains. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Batch, type CanisterId, OrreryError, type Principal } from "@orrery/base";
+import { type Batch, type CanisterId, type NodeId, OrreryError, type Principal } from "@orrery/base";
 import fc from "fast-check";
 import {
   batchOf,
@@ -11,6 +11,7 @@ import {
   replay,
   step,
 } from "./step.ts";
+import { encodeSummary } from "./summary-codec.ts";
 import type { ConsensusEffect, ConsensusState } from "./types.ts";
 
 const config = { subnetId: Uint8Array.of(1) as Principal, nodeId: Uint8Array.of(2) as Principal };
@@ -69,6 +70,32 @@ test("any clock yields consecutive heights and strictly increasing times, and re
       },
     ),
   );
+});
+
+test("the summary of an interval says who the nodes are, where these are not the genesis'", () => {
+  const { proposal, tape } = decodeFinalizedBlock(round(initialConsensus(config, 0n), 10n, []).record);
+  const members = [Uint8Array.of(3), Uint8Array.of(4)] as unknown as NodeId[];
+  const nodesOf = (publicKeys?: readonly Uint8Array[]): Batch["nodes"] => {
+    const transcripts = { low: Uint8Array.of(5), high: Uint8Array.of(6) };
+    const current = { registryVersion: 2, members, transcripts };
+    const summary = encodeSummary({
+      length: 9,
+      nextLength: 9,
+      halts: false,
+      current: publicKeys === undefined ? current : { ...current, publicKeys },
+      next: null,
+    });
+    const { block } = proposal;
+    return batchOf({
+      proposal: { ...proposal, block: { ...block, payload: { ingress: [], summary } } },
+      tape,
+    }).nodes;
+  };
+  assert.equal(nodesOf(), undefined);
+  assert.deepEqual(nodesOf([Uint8Array.of(7), Uint8Array.of(8)]), [
+    { nodeId: Uint8Array.of(3), publicKey: Uint8Array.of(7) },
+    { nodeId: Uint8Array.of(4), publicKey: Uint8Array.of(8) },
+  ]);
 });
 
 test("a second block is not begun while one is pending, and foreign signatures change nothing", () => {

@@ -19,6 +19,7 @@ import {
   u64be,
 } from "@orrery/base";
 import { domainSep, sha256 } from "@orrery/crypto";
+import { decodeSummary } from "./summary-codec.ts";
 import type {
   ConsensusConfig,
   ConsensusEffect,
@@ -32,8 +33,16 @@ export function initialConsensus(config: ConsensusConfig, time: TimeNs): Consens
   return { config, tip: { height: 0, hash: new Uint8Array(32), time }, pending: null };
 }
 
+/** Of blocks as they were decoded or made: each is asked for by its judge, its executor, and those that stand on it. */
+const hashes = new WeakMap<Block, Uint8Array>();
+
+/** The same bytes each time: not to be changed, no more than the block. */
 export function blockHash(block: Block): Uint8Array {
-  return hashOfEncoded(encodeBlock(block));
+  const known = hashes.get(block);
+  if (known !== undefined) return known;
+  const hash = hashOfEncoded(encodeBlock(block));
+  hashes.set(block, hash);
+  return hash;
 }
 
 function hashOfEncoded(encoded: Uint8Array): Uint8Array {
@@ -116,7 +125,8 @@ function onSigned(
 /** The batch that a finalized block stands for: live delivery and replay use this one function. */
 export function batchOf(finalized: FinalizedBlock): Batch {
   const { block, signer: maker } = finalized.proposal;
-  const { ingress, queryStats, xnet, responses, holdsLong } = block.payload;
+  const { ingress, queryStats, xnet, responses, holdsLong, summary } = block.payload;
+  const nodes = summary === undefined ? null : nodesFrom(summary);
   return {
     height: block.height,
     time: block.context.time,
@@ -128,7 +138,15 @@ export function batchOf(finalized: FinalizedBlock): Batch {
     ...(xnet === undefined ? {} : { xnet }),
     ...(responses === undefined ? {} : { responses }),
     ...(holdsLong === undefined ? {} : { holdsLong }),
+    ...(nodes === null ? {} : { nodes }),
   };
+}
+
+/** Of the interval that the summary begins; null where they are the genesis'. */
+function nodesFrom(encoded: Uint8Array): NonNullable<Batch["nodes"]> | null {
+  const { members, publicKeys } = decodeSummary(encoded).current;
+  if (publicKeys === undefined) return null;
+  return members.map((nodeId, place) => ({ nodeId, publicKey: publicKeys[place] as Uint8Array }));
 }
 
 /**

@@ -28,6 +28,9 @@ const KEY_CACHE_MAX = 256;
 /** The library copies messages to a 1 MiB stack. What subnets sign is below 200 bytes; longer ones are refused. */
 const MESSAGE_BYTES_MAX = 65_536;
 
+/** Messages whose points are kept: a member signs what it then combines and verifies. */
+const HASH_CACHE_MAX = 16;
+
 /** Map-to-curve mode of RFC 9380, in the library's numbering. */
 const MAP_TO_MODE_RFC9380 = 5;
 
@@ -48,6 +51,8 @@ interface RawModule {
   _mclBnG1_setDst(at: number, length: number): number;
 }
 
+// Reading a point finds it on the curve and in its subgroup (`verifyOrderG1` and `verifyOrderG2` are on), or throws.
+
 function parseG1(bytes: Uint8Array): mcl.G1 | null {
   if (bytes.length !== BLS_SIGNATURE_BYTES) return null;
   const point = new mcl.G1();
@@ -56,9 +61,7 @@ function parseG1(bytes: Uint8Array): mcl.G1 | null {
   } catch {
     return null;
   }
-  const good =
-    point.isValid() && !point.isZero() && point.isValidOrder() && equalBytes(point.serialize(), bytes);
-  return good ? point : null;
+  return !point.isZero() && equalBytes(point.serialize(), bytes) ? point : null;
 }
 
 function parseG2(bytes: Uint8Array): mcl.G2 | null {
@@ -69,9 +72,7 @@ function parseG2(bytes: Uint8Array): mcl.G2 | null {
   } catch {
     return null;
   }
-  const good =
-    point.isValid() && !point.isZero() && point.isValidOrder() && equalBytes(point.serialize(), bytes);
-  return good ? point : null;
+  return !point.isZero() && equalBytes(point.serialize(), bytes) ? point : null;
 }
 
 function scalar(bytes: Uint8Array): mcl.Fr {
@@ -118,6 +119,18 @@ function build(): Bls {
     return key;
   }
 
+  const hashes = new Map<string, mcl.G1>();
+
+  function hashed(message: Uint8Array): mcl.G1 {
+    const name = toHex(message);
+    const known = hashes.get(name);
+    if (known !== undefined) return known;
+    const point = mcl.hashAndMapToG1(message);
+    if (hashes.size >= HASH_CACHE_MAX) hashes.delete(hashes.keys().next().value as string);
+    hashes.set(name, point);
+    return point;
+  }
+
   return {
     publicKey(secret) {
       return mcl.mul(generator, scalar(checkedSecret(secret))).serialize();
@@ -129,14 +142,14 @@ function build(): Bls {
           `a message of ${message.length} bytes cannot be signed; at most ${MESSAGE_BYTES_MAX}: sign its hash`,
         );
       }
-      return mcl.mul(mcl.hashAndMapToG1(message), scalar(checkedSecret(secret))).serialize();
+      return mcl.mul(hashed(message), scalar(checkedSecret(secret))).serialize();
     },
     verify(publicKey, message, signature) {
       if (message.length > MESSAGE_BYTES_MAX) return false;
       const key = precomputed(publicKey);
       const point = parseG1(signature);
       if (key === null || point === null) return false;
-      const hash = mcl.hashAndMapToG1(message);
+      const hash = hashed(message);
       // e(signature, -generator) · e(hash, key) = 1
       return mcl.finalExp(mcl.precomputedMillerLoop2(point, minusGenerator, hash, key)).isOne();
     },

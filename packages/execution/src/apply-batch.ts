@@ -29,7 +29,7 @@ import { type ExecutionLimits, subnetLimits } from "./limits.ts";
 import { answerOutcalls, expireOutcalls } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
 import { managementWaits } from "./management/run-queue.ts";
-import { observeBlock } from "./management/subnet.ts";
+import { observeBlock, replaceNodes } from "./management/subnet.ts";
 import { passesAt } from "./messaging/deadlines.ts";
 import { deliverReleased, expireCalls } from "./messaging/delivery.ts";
 import { expireOutputs, nextOutputExpiry } from "./messaging/expiry.ts";
@@ -156,6 +156,7 @@ function applyBatch(
     batch.randomness,
     u64be(BigInt(batch.height)),
   );
+  if (batch.nodes !== undefined) replaceNodes(state, batch.nodes);
   observeBlock(state, batch.maker);
   pruneIngress(state, index);
   expireIngress(round);
@@ -235,6 +236,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
   state.changed.canisters.clear();
   state.changed.ingress.clear();
   state.changed.streams.clear();
+  state.changed.nodes.clear();
   index.logsChanged.clear();
   index.deleted.clear();
   const modules = newModules(

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { OrreryError } from "@orrery/base";
-import { directoryContent, nodeDirectory, removeNetwork } from "./directory-content.ts";
+import { directoryContent, removeNetwork } from "./directory-content.ts";
 import { pinNetwork } from "./kept-stores.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "orrery-content-"));
@@ -45,13 +45,13 @@ test("each kind of network is told, and removed without what is beside it", () =
   assert.deepEqual(directoryContent(foreign).strangers, ["node-x", "store-01", "thesis.7.tmp"]);
 });
 
-test("who reads a network of several nodes is shown the directory of one", () => {
+test("who reads a network of several nodes that has not begun is told so", () => {
   const several = made(["node-0"], ["genesis.hex", "peers.json"]);
   assert.throws(
     () => pinNetwork(several),
     (error) =>
       error instanceof OrreryError &&
-      error.code === "state_dir_foreign" &&
-      error.message.endsWith(nodeDirectory(several, 0)),
+      error.code === "store_missing" &&
+      error.message.includes("none of its nodes has begun"),
   );
 });

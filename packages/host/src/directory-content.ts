@@ -2,11 +2,11 @@
  * Names of what is in a state directory: that of a network of one node has its stores, that of a network of several nodes what all of them
  * know and a directory for each, which is one of the first kind. Whoever makes, opens, discards or reads one tells by these what is there.
  */
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { LOCK_FILE } from "./directory-lock.ts";
 
-/** Genesis; block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`. */
+/** Block log and checkpoints of the first subnet, the root. Those of subnet n are in `store-n`, the genesis in the first that is there. */
 const STORE_DIRECTORY = "store";
 const STORE_NAME = /^store(-[1-9]\d*)?$/;
 /** The file that makes a directory a store. */
@@ -21,6 +21,12 @@ const NODE_NAME = /^node-\d+$/;
 export const NODE_KEY_FILE = "node.key";
 /** Of a node of several that has run: whether it ever lost its disk. */
 export const NODE_LIFE_FILE = "node.life";
+/** Of a node of several: records of the network's registry. */
+export const REGISTRY_FILE = "registry";
+/** Of a node that left its network: it does not run again. */
+export const NODE_LEFT_FILE = "node.left";
+/** Of a node of several: what its operator approved, one thing for each version of the registry. */
+export const NODE_APPROVED_FILE = "node.approved";
 /** What the command line keeps beside them. */
 export const NODE_FILE = "node.json";
 export const LOG_FILE = "node.log";
@@ -29,19 +35,33 @@ const COMPANIONS: ReadonlySet<string> = new Set([
   LOG_FILE,
   NODE_FILE,
   NODE_KEY_FILE,
+  NODE_APPROVED_FILE,
+  NODE_LEFT_FILE,
   NODE_LIFE_FILE,
+  REGISTRY_FILE,
 ]);
 /** What a crash left of a file that was written whole. */
-const DRAFT_NAME = /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life)\.\d+\.tmp$/;
+const DRAFT_NAME =
+  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|registry)\.\d+\.tmp$/;
 
 /** Where a subnet of the network in a state directory keeps its store. */
 export function storeDirectory(stateDirectory: string, subnet: number): string {
   return join(stateDirectory, subnet === 0 ? STORE_DIRECTORY : `${STORE_DIRECTORY}-${subnet}`);
 }
 
-/** Whether the root's store is in a state directory, and with it what the node signed: a directory with nothing of it is none. */
+/** Whether a store is in a state directory, and with it what its nodes signed: a directory with nothing of it is none. */
 export function hasStore(stateDirectory: string): boolean {
-  return existsSync(join(storeDirectory(stateDirectory, 0), STORE_IDENTITY_FILE));
+  return (
+    statSync(stateDirectory, { throwIfNoEntry: false })?.isDirectory() === true &&
+    directoryContent(stateDirectory).stores.some((name) =>
+      existsSync(join(stateDirectory, name, STORE_IDENTITY_FILE)),
+    )
+  );
+}
+
+/** Whether a node's state directory has the records by which it joined a network that others began. */
+export function hasJoined(stateDirectory: string): boolean {
+  return existsSync(join(stateDirectory, REGISTRY_FILE));
 }
 
 /** The state directory of one node of a network of several. */

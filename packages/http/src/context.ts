@@ -100,11 +100,11 @@ export function refuseElsewhere(replica: ReplicaView, destination: Destination):
   if (destination.kind === "subnet") {
     return replica.servesSubnet(destination.id)
       ? null
-      : textResponse(400, `Subnet ${text} is not part of this network.`);
+      : textResponse(400, `Subnet ${text} is not served here.`);
   }
   // Creation calls and reads of their status may name the management canister itself.
   if (destination.id.length === 0 || replica.servesCanister(destination.id)) return null;
-  return textResponse(400, `Canister ${text} is not in the canister ranges of any subnet of this network.`);
+  return textResponse(400, `Canister ${text} is not in the canister ranges of a subnet that is served here.`);
 }
 
 /**

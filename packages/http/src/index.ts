@@ -9,6 +9,7 @@ export {
   type Validate,
   validateWith,
 } from "./context.ts";
+export { destinationOf } from "./destination.ts";
 export { createFetchHandler } from "./fetch-adapter.ts";
 export { hostAllowed } from "./host-check.ts";
 export {

@@ -167,7 +167,7 @@ const REFUSALS: readonly Refusal[] = [
         content: kind === "read_state" ? {} : { canister_id: ELSEWHERE },
       },
       status: 400,
-      text: `Canister ${principalToText(ELSEWHERE)} is not in the canister ranges of any subnet of this network.`,
+      text: `Canister ${principalToText(ELSEWHERE)} is not in the canister ranges of a subnet that is served here.`,
     },
     // Authentication.
     {
@@ -286,7 +286,7 @@ const REFUSALS: readonly Refusal[] = [
       name: `${kind}: subnet of another network`,
       send: { kind, url: subnetUrl(kind === "call" ? 4 : 3, kind, selfAuthenticating(utf8("other"))) },
       status: 400,
-      text: /^Subnet .* is not part of this network\.$/,
+      text: /^Subnet .* is not served here\.$/,
     },
     {
       name: `${kind}: subnet endpoint for anything else`,

@@ -62,6 +62,33 @@ test("a peer that connects later, or again, is told of what is live", () => {
   assert.deepEqual([...mesh.at("b").has.keys()].sort(), ["02", "03"]);
 });
 
+test("a channel is between those who take part: others hear nothing of it, and are dropped when they speak there", () => {
+  const isOne = (name: string): boolean => name < "c";
+  // The third believes that it takes part.
+  const channel = (name: string): Channel => ({
+    ...CHANNEL,
+    ...(name === "c" ? {} : { takesPart: (peer) => isOne(name) && isOne(peer) }),
+  });
+  const mesh = new Mesh({ names: NAMES, channel });
+  mesh.joinAll();
+  publish(mesh, "a", 1, 10);
+  publish(mesh, "b", 2, 10);
+  publish(mesh, "d", 3, 10);
+  mesh.settle();
+  assert.deepEqual([...mesh.at("b").has.keys()], ["01"]);
+  assert.deepEqual([...mesh.at("a").has.keys()], ["02"]);
+  for (const name of ["c", "d"]) assert.equal(mesh.at(name).has.size, 0, name);
+  assert.deepEqual(mesh.dropped, []);
+  publish(mesh, "c", 4, 10);
+  mesh.settle();
+  for (const name of ["a", "b", "d"]) assert.ok(![...mesh.at(name).has.keys()].includes("04"), name);
+  assert.deepEqual(mesh.dropped.map(({ by, peer, reason }) => `${by} ${peer} ${reason}`).sort(), [
+    "a c malformed",
+    "b c malformed",
+    "d c malformed",
+  ]);
+});
+
 test("a peer that has an artifact is not told of it again", () => {
   const mesh = new Mesh({ names: ["a", "b"] });
   mesh.joinAll();

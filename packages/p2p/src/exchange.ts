@@ -192,22 +192,23 @@ export class Exchange {
       return;
     }
     this.#disconnect(id);
+    const tables = new Map([...this.#tables].filter(([, { channel }]) => channel.takesPart?.(id) !== false));
     const outbox = new Outbox({
       now: this.#now,
-      tables: [...this.#tables.values()],
+      tables: [...tables.values()],
       emit: (frame) => this.#effects.push({ kind: "send", peer: id, frame }),
       isKnown: (channel, live) => this.#receiver.isOffered(id, channel, live.id),
     });
     const server = new Server({
       outbox,
-      tables: this.#tables,
+      tables,
       services: this.#services,
       refuse: (number, reason) => outbox.control({ kind: "refusal", number, reason }),
       ask: ({ service, number, body }) =>
         this.#effects.push({ kind: "asked", peer: id, service, number, body }),
     });
     peer.connection = { outbox, server, pausedUntil: null };
-    this.#receiver.connect(id);
+    this.#receiver.connect(id, new Set(tables.keys()));
     for (const question of this.#openQuestions) this.#asker.addSource(question, id);
     this.#asker.connect(id);
   }

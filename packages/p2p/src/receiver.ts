@@ -43,6 +43,8 @@ interface PeerSlots {
 }
 
 interface Sender {
+  /** Channels that it takes part in. */
+  readonly own: ReadonlySet<number>;
   readonly channels: Map<number, PeerSlots>;
   heldBytes: number;
 }
@@ -72,8 +74,9 @@ export class Receiver {
     return this.#offers.size;
   }
 
-  connect(peer: PeerId): void {
-    this.#senders.set(peer, { channels: new Map(), heldBytes: 0 });
+  /** `own`: the channels that it takes part in. */
+  connect(peer: PeerId, own: ReadonlySet<number>): void {
+    this.#senders.set(peer, { own, channels: new Map(), heldBytes: 0 });
   }
 
   disconnect(peer: PeerId): void {
@@ -91,8 +94,8 @@ export class Receiver {
   }
 
   update(peer: PeerId, message: Extract<WireMessage, { kind: "update" }>): Objection {
-    const channel = this.#options.channels.get(message.channel);
-    if (channel === undefined) return "malformed";
+    const channel = this.#channel(peer, message.channel);
+    if (channel === null) return "malformed";
     const { content, slot, version } = message;
     const body = content.kind === "inline" ? content.body : null;
     const length = content.kind === "inline" ? content.body.length : content.length;
@@ -114,8 +117,8 @@ export class Receiver {
   }
 
   clear(peer: PeerId, message: Extract<WireMessage, { kind: "clear" }>): Objection {
-    const channel = this.#options.channels.get(message.channel);
-    if (channel === undefined) return "malformed";
+    const channel = this.#channel(peer, message.channel);
+    if (channel === null) return "malformed";
     const table = this.#table(peer, channel);
     if (table === null) return null;
     const before = table.slots.get(message.slot);
@@ -154,6 +157,12 @@ export class Receiver {
       return { objection: "wrong_answer" };
     }
     return { objection: this.#gotBody(offer, peer, body) };
+  }
+
+  /** Null where the peer has nothing to say. */
+  #channel(peer: PeerId, number: number): Channel | null {
+    const isOthers = this.#senders.get(peer)?.own.has(number) === false;
+    return isOthers ? null : (this.#options.channels.get(number) ?? null);
   }
 
   #table(peer: PeerId, channel: Channel): PeerSlots | null {

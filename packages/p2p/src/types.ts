@@ -24,6 +24,8 @@ export interface Channel {
   readonly wholeBytesMax: number;
   /** Longest urgent artifact that is sent unasked. */
   readonly pushBytesMax: number;
+  /** Whether a peer takes part, for as long as it is connected; by default all do. Others neither hear of what is published nor may publish. */
+  takesPart?(peer: PeerId): boolean;
   /** Judges by the label, which is the announcer's word until the artifact is here. */
   wants(label: Uint8Array): Wanted;
   /** A part that this node has anyway, by its SHA-256; for others' stripped artifacts, and for others who miss it. */

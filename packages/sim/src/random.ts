@@ -32,3 +32,8 @@ export function seededRandom(seed: number, ...parts: readonly number[]): Random 
     bytes: (length) => Uint8Array.from({ length }, () => below(256)),
   };
 }
+
+/** Both ends are drawn too. */
+export function drawnBetween(random: Random, [least, most]: readonly [bigint, bigint]): bigint {
+  return least + BigInt(Math.floor(random.next() * Number(most - least + 1n)));
+}

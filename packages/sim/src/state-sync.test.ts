@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { equalBytes, type Height, toHex, utf8 } from "@orrery/base";
 import {
   CheckpointCollector,
+  type Disk,
   decodeManifest,
   decodeManifestHead,
   encodeManifest,
@@ -15,6 +16,7 @@ import {
   StateDescriber,
   type StateManifest,
   type Store,
+  StoredPageHashes,
   stateHash,
   stateHashOf,
 } from "@orrery/state";
@@ -46,7 +48,7 @@ function tell({ state, arena }: World): Told {
 }
 
 /** A store with a life of its own, up to a height. */
-function live(disk: FaultyDisk, seed: number, height: Height): void {
+function live(disk: FaultyDisk, seed: number, height: Height, onCheckpoint = (): void => {}): void {
   const store = open(disk);
   const world = newWorld(seed);
   const collector = new CheckpointCollector(world.state, null);
@@ -56,6 +58,7 @@ function live(disk: FaultyDisk, seed: number, height: Height): void {
     if (at % 7 !== 0) continue;
     store.writeCheckpoint(collector.collect(world.state, "delta", world.arena), world.arena);
     collector.finished();
+    onCheckpoint();
   }
   store.close();
 }
@@ -95,6 +98,49 @@ test("a description that goes on with a state is that of the state, and travels 
       }
     }
   }
+});
+
+test("a checkpoint is described by what was written since the one before, and as if nothing were known", () => {
+  const seed = 2;
+  const disk = new FaultyDisk({ seed });
+  const stored = new StoredPageHashes();
+  /** Of the newest checkpoint, read anew; the bytes that it takes to describe it. */
+  const described = (
+    hashes: StoredPageHashes | null,
+  ): { readonly hash: Uint8Array; readonly read: number } => {
+    let read = 0;
+    const counted: Disk = {
+      list: () => disk.list(),
+      open(name, options) {
+        const file = disk.open(name, options);
+        const plain = file.read.bind(file);
+        file.read = (offset, length) => {
+          read += length;
+          return plain(offset, length);
+        };
+        return file;
+      },
+      rename: (from, to) => disk.rename(from, to),
+      remove: (name) => disk.remove(name),
+      syncDirectory: () => disk.syncDirectory(),
+    };
+    const loaded = loadCheckpoint(counted, { networkId, hotPagesMax: 0 });
+    assert.ok(loaded !== null);
+    read = 0;
+    return { hash: stateHash(loaded.state, new StateDescriber(loaded.arena, hashes)), read };
+  };
+  let spared = 0;
+  let before: Uint8Array = new Uint8Array(0);
+  live(disk, seed, 28, () => {
+    const fresh = described(null);
+    const later = described(stored);
+    assert.deepEqual(later.hash, fresh.hash);
+    assert.notDeepEqual(later.hash, before);
+    assert.deepEqual(described(stored), { hash: fresh.hash, read: 0 });
+    before = fresh.hash;
+    spared += fresh.read - later.read;
+  });
+  assert.ok(spared > 0, "pages of earlier checkpoints are not read again");
 });
 
 test("different states have different hashes, and heads and manifests that nobody made are refused", () => {

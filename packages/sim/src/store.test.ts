@@ -143,7 +143,7 @@ test("a delta costs what changed, and a checkpoint that failed leaves its change
   const loaded = loadCheckpoint(disk, { networkId });
   assert.ok(loaded !== null);
   assert.equal(stateDigest(loaded), stateDigest(world));
-  assert.deepEqual(loaded.state.changed, { canisters: new Set(), ingress: new Set(), streams: new Set() });
+  for (const changed of Object.values(loaded.state.changed)) assert.equal(changed.size, 0);
 });
 
 test("a chain is compacted when it outgrows the state or has many files", () => {

@@ -11,6 +11,7 @@ import {
   equalBytes,
   fromHex,
   type PrincipalKey,
+  principalKey,
   type TimeNs,
   u64be,
   utf8,
@@ -160,7 +161,17 @@ function editStream(editor: TreeEditor, subnet: Uint8Array, stream: Stream): voi
   editor.set(path, encodeStreamHeader(header));
 }
 
-/** What does not change in the life of a subnet: keys, types, ranges and nodes. */
+/** The nodes under these keys. */
+function editNodes(editor: TreeEditor, subnet: SubnetInfo, keys: readonly PrincipalKey[]): void {
+  for (const key of keys) {
+    const path = [LABELS.subnet, subnet.subnetId, LABELS.node, fromHex(key)];
+    const node = subnet.nodes.find(({ nodeId }) => principalKey(nodeId) === key);
+    if (node === undefined) editor.delete([...path, LABELS.publicKey]);
+    else editor.set([...path, LABELS.publicKey], node.publicKey);
+  }
+}
+
+/** What the subnet begins with: keys, types, ranges and nodes. */
 function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
   const others = subnet.routing.filter(({ subnetId }) => !equalBytes(subnetId, subnet.subnetId));
   const ownRanges =
@@ -301,6 +312,7 @@ export function updateTree(state: ReplicatedState): TreeChange[] {
   editRequests(editor, state, [...state.changed.ingress].sort());
   for (const key of [...state.changed.streams].sort())
     editStream(editor, fromHex(key), state.streams.get(key) as Stream);
+  editNodes(editor, state.subnet, [...state.changed.nodes].sort());
   editRound(editor, state, state.time, totalStateBytes(state));
   state.tree = editor.tree;
   return editor.changes;

@@ -30,6 +30,7 @@ export function cloneState(state: ReplicatedState, pages: SharedPages): Replicat
       canisters: new Set(state.changed.canisters),
       ingress: new Set(state.changed.ingress),
       streams: new Set(state.changed.streams),
+      nodes: new Set(state.changed.nodes),
     },
   };
 }

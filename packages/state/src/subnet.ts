@@ -23,7 +23,7 @@ export type ChainKeyId =
   | { readonly kind: "schnorr"; readonly algorithm: "bip340secp256k1" | "ed25519"; readonly name: string }
   | { readonly kind: "vetkd"; readonly curve: "bls12_381_g2"; readonly name: string };
 
-/** Fixed for the life of a subnet; part of genesis. */
+/** Part of genesis, and but for the nodes fixed for the life of a subnet. */
 export interface SubnetInfo {
   readonly subnetId: SubnetId;
   readonly type: SubnetType;
@@ -36,6 +36,7 @@ export interface SubnetInfo {
   readonly routing: readonly RoutingEntry[];
   /** Range from which ids without `specified_id` are allocated. */
   readonly allocation: CanisterRange;
+  /** In the order in which they are counted. Those that agree on its blocks now. */
   readonly nodes: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
   /** Size that fees are computed for (13), whatever the number of nodes that run. */
   readonly feeSize: number;

@@ -244,6 +244,8 @@ export interface CanisterState {
   messagesFirst?: boolean;
   /** Scheduler: whose turn it is among its responses, requests and ingress messages (`newPicker`); not there: 0. */
   inputTurn?: number;
+  /** Scheduler: whose request it took last, while others wait: the sender's turn is next whose key comes after it. */
+  lastSender?: PrincipalKey;
   /** Its last message took more than the first slice of one, pages counted: the next has a short one. */
   heavy?: boolean;
 }
@@ -274,7 +276,8 @@ export interface IngressEntry {
 }
 
 export interface ReplicatedState {
-  readonly subnet: SubnetInfo;
+  /** Replaced where the subnet's nodes change (`setNodes`), never changed in place. */
+  subnet: SubnetInfo;
   height: Height;
   time: TimeNs;
   readonly canisters: Map<PrincipalKey, CanisterState>;
@@ -310,11 +313,13 @@ export interface ReplicatedState {
   epochQueries?: ReadonlyMap<PrincipalKey, QuerySums>;
   /** Certified state tree of `height` (canonical-state.ts keeps it in step with the records). */
   tree: LabelTree;
-  /** Records changed since the last delta was taken; keys of `canisters`, of `ingressHistory` and of `streams`. */
+  /** Records changed since the last delta was taken; keys of `canisters`, of `ingressHistory`, of `streams` and of the subnet's nodes. */
   readonly changed: {
     readonly canisters: Set<PrincipalKey>;
     readonly ingress: Set<string>;
     readonly streams: Set<PrincipalKey>;
+    /** Ids of nodes that came or went. */
+    readonly nodes: Set<PrincipalKey>;
   };
 }
 

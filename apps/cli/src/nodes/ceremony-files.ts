@@ -56,7 +56,8 @@ export function showAddress({ host, port }: PeerAddress): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-function readFields(path: string): Readonly<Record<string, unknown>> {
+/** Of a file that operators hand each other. `ceremony_invalid` for anything else. */
+export function readFields(path: string): Readonly<Record<string, unknown>> {
   const bytes = readFileSync(path);
   if (bytes.length > FILE_BYTES_MAX) throw ceremonyInvalid(path, `has more than ${FILE_BYTES_MAX} bytes`);
   let fields: unknown;
@@ -70,7 +71,8 @@ function readFields(path: string): Readonly<Record<string, unknown>> {
   return fields as Readonly<Record<string, unknown>>;
 }
 
-function bytesIn(path: string, fields: Readonly<Record<string, unknown>>, key: string): Uint8Array {
+/** In base 64 under that key. */
+export function bytesIn(path: string, fields: Readonly<Record<string, unknown>>, key: string): Uint8Array {
   const text = fields[key];
   const bytes = typeof text === "string" ? new Uint8Array(Buffer.from(text, "base64")) : null;
   if (bytes === null || bytes.length === 0 || Buffer.from(bytes).toString("base64") !== text)
@@ -78,9 +80,9 @@ function bytesIn(path: string, fields: Readonly<Record<string, unknown>>, key: s
   return bytes;
 }
 
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
+export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
 
-function write(path: string, fields: Readonly<Record<string, unknown>>): void {
+export function writeFields(path: string, fields: Readonly<Record<string, unknown>>): void {
   writeWhole(path, `${JSON.stringify({ v: "1", ...fields }, null, 2)}\n`);
 }
 
@@ -101,7 +103,7 @@ export function readPlan(folder: string): Uint8Array {
 
 export function writePlan(folder: string, plan: Uint8Array): string {
   const path = join(folder, PLAN_FILE);
-  write(path, { plan: base64(plan) });
+  writeFields(path, { plan: base64(plan) });
   return path;
 }
 
@@ -125,7 +127,7 @@ export function readNodes(folder: string): readonly NodeFile[] {
 
 export function writeNode(folder: string, { name, address, record }: NodeFile): string {
   const path = recordPath(folder, name);
-  write(path, { address: showAddress(address), record: base64(record) });
+  writeFields(path, { address: showAddress(address), record: base64(record) });
   return path;
 }
 
@@ -141,6 +143,6 @@ export function readDealing(folder: string, name: string): DealingFile | null {
 
 export function writeDealing(folder: string, name: string, { founders, dealing }: DealingFile): string {
   const path = dealingPath(folder, name);
-  write(path, { founders, dealing: base64(dealing) });
+  writeFields(path, { founders, dealing: base64(dealing) });
   return path;
 }

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { runIn } from "../run.testkit.ts";
 import { run } from "../run.ts";
 
 const NODES = 4;
@@ -176,5 +177,35 @@ describe("founding by files", () => {
     assert.equal(new Set(keys).size, NODES);
     const again = await init(first);
     assert.equal(again.document["fingerprint"], outcomes[0]?.document["fingerprint"], "and says so again");
+  });
+
+  test("a directory with a node of another network, or with another node, is not said to be this one", async () => {
+    const [, second = ""] = names;
+    const elsewhere = join(directory, "elsewhere");
+    assert.equal((await orrery("node", "plan", elsewhere, "--nodes", `${NODES}`)).code, 0);
+    const words = (folder: string, name: string, place: number): readonly string[] => [
+      ...["node", "init", folder, "--name", name],
+      ...["--address", `${name}.example:${9_000 + place}`, "--state-dir", stateOf(first)],
+    ];
+    assert.equal(codeOf(await orrery(...words(elsewhere, first, 0))), "state_dir_foreign");
+    assert.equal(codeOf(await orrery(...words(folderOf(first), second, 1))), "state_dir_foreign");
+    const file = join(folderOf(first), `${second}.node.json`);
+    const restore = changed(file, (fields) => Object.assign(fields, { address: "evil.example:1" }));
+    assert.equal(codeOf(await init(first)), "state_dir_foreign");
+    restore();
+  });
+
+  test("an operator is shown all that is agreed to, administrators included", async () => {
+    const admin = "rrkah-fqaaa-aaaaa-aaaaq-cai";
+    const folder = join(directory, "administered");
+    const argv = ["--nodes", `${NODES}`, "--subnet", "cloud_engine", "--subnet-admin", admin];
+    const planned = await runIn(directory, "node", "plan", folder, ...argv);
+    assert.equal(planned.code, 0, planned.err);
+    assert.match(planned.out, new RegExp(`administrators +${admin}\n`));
+    const shown = await runIn(
+      directory,
+      ...["node", "init", folder, "--name", "a", "--address", "a.example:9000", "--state-dir", "shown"],
+    );
+    assert.match(shown.err, new RegExp(`administrators +${admin}\n`));
   });
 });

@@ -7,8 +7,16 @@
 import { createHash } from "node:crypto";
 import { existsSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { concatBytes, OrreryError, type Principal, toHex, utf8 } from "@orrery/base";
-import { NODE_KEY_FILE, nodeDirectory } from "@orrery/host/directory-content";
+import {
+  concatBytes,
+  equalBytes,
+  OrreryError,
+  type Principal,
+  principalToText,
+  toHex,
+  utf8,
+} from "@orrery/base";
+import { NODE_KEY_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
 import { makeDirectory } from "@orrery/host/make-directory";
 import { type Io, jsonDocument, table } from "../io.ts";
 import { resolveStateDir, writeWhole } from "../state-files.ts";
@@ -107,9 +115,11 @@ async function summary(plan: Uint8Array): Promise<string> {
   const { decodeGenesis } = await import("@orrery/node");
   const { subnets, time, catchUpInterval } = decodeGenesis(plan);
   const kinds = subnets.map(({ type }, place) => (place === 0 ? `${type} (the root)` : type));
+  const admins = subnets.flatMap((subnet) => subnet.admins ?? []).map(principalToText);
   return table([
     ["nodes of each subnet", `${subnets[0]?.nodes ?? 1}`],
     ["subnets", kinds.join(", ")],
+    ["administrators", admins.length === 0 ? "none" : [...new Set(admins)].join(", ")],
     ["planned at", new Date(Number(time / 1_000_000n)).toISOString()],
     ["heights between packages", `${catchUpInterval ?? "as by default"}`],
     ["plan", toHex(sha256(plan))],
@@ -170,11 +180,11 @@ function tell(standing: Standing, { name, stateDir }: InitOptions, folder: strin
 async function proceed(folder: string, plan: Uint8Array, options: InitOptions, io: Io): Promise<Standing> {
   const { name } = options;
   const stateDir = resolveStateDir(io.cwd, options.stateDir);
-  const { decodeGenesis } = await import("@orrery/node");
+  const { decodeGenesis, hostedByProcess } = await import("@orrery/node");
   const count = decodeGenesis(plan).subnets[0]?.nodes ?? 1;
   makeDirectory(stateDir);
   refuseOthers(stateDir, { discarded: false });
-  if (hasNetworkPlan(stateDir)) return ready(stateDir, readNodes(folder), name);
+  if (hasNetworkPlan(stateDir)) return await ready(stateDir, folder, plan, name);
   const seed = await ownSeed(folder, plan, { ...options, stateDir });
   const nodes = readNodes(folder);
   const names = nodes.map((node) => node.name);
@@ -206,24 +216,38 @@ async function proceed(folder: string, plan: Uint8Array, options: InitOptions, i
   const dealings = dealt.flatMap(({ file }) => (file === null ? [] : [file.dealing]));
   const genesis = await foundGenesis(plan, records, dealings);
   const place = names.indexOf(name);
-  await verifyFounded(genesis, { place, seed });
+  const hosted = hostedByProcess(decodeGenesis(plan).subnets, count)[place] ?? [];
+  await verifyFounded(genesis, { hosted, seed });
   const directory = nodeDirectory(stateDir, place);
   makeDirectory(directory);
   if (existsSync(join(stateDir, NODE_KEY_FILE)))
     renameSync(join(stateDir, NODE_KEY_FILE), join(directory, NODE_KEY_FILE));
   writeNetworkPlan(stateDir, { genesis, addresses: nodes.map(({ address }) => address) });
-  return ready(stateDir, nodes, name);
+  return await ready(stateDir, folder, plan, name);
 }
 
-function ready(stateDir: string, nodes: readonly NodeFile[], name: string): Standing {
+/** The network in the state directory, which has to be the folder's, with the node of that name. */
+async function ready(stateDir: string, folder: string, plan: Uint8Array, name: string): Promise<Standing> {
   const { genesis, addresses } = readNetworkPlan(stateDir);
+  const nodes = readNodes(folder);
   const names = nodes.map((node) => node.name);
-  return {
-    state: "ready",
-    nodes: names,
-    place: names.indexOf(name),
-    fingerprint: fingerprintOf(genesis, addresses),
-  };
+  const place = names.indexOf(name);
+  const [{ decodeGenesis }, { planOf }] = await Promise.all([
+    import("@orrery/node"),
+    import("@orrery/node/founding"),
+  ]);
+  const isSame =
+    equalBytes(planOf(decodeGenesis(genesis)), plan) &&
+    addresses.map(showAddress).join() === nodes.map(({ address }) => showAddress(address)).join() &&
+    nodePlaces(stateDir).join() === `${place}`;
+  if (!isSame) {
+    throw new OrreryError(
+      "state_dir_foreign",
+      `state directory ${stateDir}: holds another network, or another node, than ${name} of the files in ${folder}; choose another ` +
+        "directory with --state-dir, or the folder that its node was founded from",
+    );
+  }
+  return { state: "ready", nodes: names, place, fingerprint: fingerprintOf(genesis, addresses) };
 }
 
 /** Made at the first run, when the node shows itself; until its place is known the key waits in the state directory. */

@@ -1,9 +1,10 @@
 /**
- * A network's genesis, founded by the nodes themselves: a process for each, whose secrets are made and stay there. This one only carries what
+ * A network's genesis, founded by the nodes themselves: the processes that will run them, whose secrets are made and stay there. This one only carries what
  * they show each other, and puts it together; each node judges the result again before it begins (`run-node.ts`).
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { OrreryError } from "@orrery/base";
+import type { Hosted } from "@orrery/node";
 import type { FoundingOrder, FoundingWord } from "./found-node.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -57,12 +58,22 @@ class Founder {
   }
 }
 
-/** `plan`: the genesis record without keys (`newGenesisRecord`). In the network's directory each node keeps its key. */
-export async function foundNetwork(network: string, plan: Uint8Array, nodes: number): Promise<Uint8Array> {
-  const founders = Array.from({ length: nodes }, (_, place) => new Founder(network, place));
+/**
+ * `plan`: the genesis record without keys (`newGenesisRecord`); `hosted`: what each process will have nodes of. In the network's directory each
+ * process keeps its key.
+ */
+export async function foundNetwork(
+  network: string,
+  plan: Uint8Array,
+  hosted: readonly (readonly Hosted[])[],
+): Promise<Uint8Array> {
+  const founders = hosted.map((_, process) => new Founder(network, process));
   try {
     const records = await Promise.all(
-      founders.map((founder) => founder.ask({ kind: "show", plan: text(plan) })),
+      founders.map((founder, process) => {
+        const subnets = (hosted[process] ?? []).map(({ subnet }) => subnet);
+        return founder.ask({ kind: "show", plan: text(plan), subnets });
+      }),
     );
     const order: FoundingOrder = { kind: "deal", plan: text(plan), records: records.map(text) };
     const dealings = await Promise.all(founders.map((founder) => founder.ask(order)));

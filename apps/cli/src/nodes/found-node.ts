@@ -9,7 +9,8 @@ import { nodeSeed } from "./node-key.ts";
 
 /** To a founding node. */
 export type FoundingOrder =
-  | { readonly kind: "show"; readonly plan: string }
+  /** `subnets`: those that its process will have a node of. */
+  | { readonly kind: "show"; readonly plan: string; readonly subnets: readonly number[] }
   | { readonly kind: "deal"; readonly plan: string; readonly records: readonly string[] };
 
 /** From it: its record, then its dealings, in base 64; or why it cannot. */
@@ -24,7 +25,8 @@ async function obey(order: FoundingOrder, seed: Uint8Array): Promise<FoundingWor
   try {
     const { dealFor, foundingRecord } = await import("@orrery/node/founding");
     const plan = bytesOf(order.plan);
-    if (order.kind === "show") return { kind: "shown", bytes: text(await foundingRecord(plan, seed)) };
+    if (order.kind === "show")
+      return { kind: "shown", bytes: text(await foundingRecord(plan, seed, order.subnets)) };
     return { kind: "dealt", bytes: text(await dealFor(plan, order.records.map(bytesOf), seed)) };
   } catch (error) {
     const { describeFailure } = await import("../failure.ts");

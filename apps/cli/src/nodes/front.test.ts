@@ -1,108 +1,170 @@
-/** The port in front of nodes: whole answers to slow readers, requests of clients that end their half, refusals. */
+/** The port in front of nodes: the right subnet's node, whole answers to slow readers, nodes that are gone, documents of all subnets. */
 import assert from "node:assert/strict";
-import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { OrreryError } from "@orrery/base";
 import { startFront } from "./front.ts";
 
 const BIND = "127.0.0.1";
-/** Less than a socket keeps before it asks for a pause. */
-const PIECE_BYTES = 8 << 10;
 const closers: (() => unknown)[] = [];
 after(async () => {
   for (const close of closers.reverse()) await close();
 });
 
-async function listening(server: Server): Promise<number> {
-  server.listen(0, BIND);
+async function nodeThat(answers: RequestListener): Promise<number> {
+  const server = createServer(answers).listen(0, BIND);
   await once(server, "listening");
-  closers.push(() => server.close());
+  closers.push(() => {
+    server.closeAllConnections();
+    server.close();
+  });
   return (server.address() as AddressInfo).port;
 }
 
-async function frontOf(...ports: readonly number[]): Promise<number> {
-  const front = await startFront({ port: 0, bind: BIND, ports: () => ports });
-  closers.push(() => front.close());
-  return front.port;
+async function goneNode(): Promise<number> {
+  const server = createServer().listen(0, BIND);
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  return port;
 }
 
-test("a client that reads slowly gets all of an answer after which the node closes", async () => {
-  const atFront = Promise.withResolvers<Socket>();
-  const sent = Promise.withResolvers<number>();
-  const node = createServer(async (socket) => {
-    const there = await atFront.promise;
-    let bytes = 0;
-    // Until the system takes no more for the client, and the front keeps what comes: the node ends while that waits.
-    while (there.writableLength === 0) {
-      socket.write(Buffer.alloc(PIECE_BYTES));
-      bytes += PIECE_BYTES;
-      for (let turns = 0; turns < 4; turns++) await new Promise((done) => setImmediate(done));
-    }
-    socket.end(() => sent.resolve(bytes));
+/** In front of nodes by subnet; the last digit of a path says which subnet a request is for. */
+async function frontOf(...ports: readonly (readonly number[])[]): Promise<string> {
+  const front = await startFront({
+    port: 0,
+    bind: BIND,
+    routes: {
+      subnets: ports.length,
+      defaultSubnet: ports.length - 1,
+      subnetOf: ({ url }) => Number(url.at(-1)),
+    },
+    ports: (subnet) => ports[subnet] ?? [],
+    onError: (error) => assert.fail(String(error)),
   });
-  const port = await frontOf(await listening(node));
-  const listen = (message: unknown): void => {
-    const { socket } = message as { readonly socket: Socket };
-    if (socket.localPort === port) atFront.resolve(socket);
-  };
-  subscribe("net.server.socket", listen);
-  const client = connect(port, BIND);
-  client.pause();
-  const bytes = await sent.promise;
-  unsubscribe("net.server.socket", listen);
-  // The front hears of the end before the client reads on.
+  closers.push(() => front.close());
+  return `http://${BIND}:${front.port}`;
+}
+
+/** What a node was asked, as text. */
+async function told(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {
+  const { method, url, headers } = request;
+  const body = await text(request);
+  response.setHeader("x-node", [name, "twice"]);
+  response.end(`${name} ${method} ${url} ${headers.host} ${headers["x-more"] ?? ""} ${body}`);
+}
+
+test("requests go to nodes of the subnet that they are for, in turn, as they are", async () => {
+  const nodes = await Promise.all(
+    ["a", "b", "c"].map((name) => nodeThat((request, response) => void told(request, response, name))),
+  );
+  const [a, b, c] = nodes as [number, number, number];
+  const url = await frontOf([a], [b, c]);
+  const post = { method: "POST", body: "hello", headers: { "x-more": "1" } };
+  const at = new URL(url).host;
+  assert.equal(await (await fetch(`${url}/x/0`, post)).text(), `a POST /x/0 ${at} 1 hello`);
+  const said = new Set<string>();
+  for (let i = 0; i < 2; i++) said.add(await (await fetch(`${url}/api/1`)).text());
+  assert.deepEqual([...said].sort(), [`b GET /api/1 ${at}  `, `c GET /api/1 ${at}  `]);
+  const head = await fetch(`${url}/0`, { method: "HEAD" });
+  assert.equal(head.headers.get("x-node"), "a, twice");
+});
+
+test("a client that reads slowly gets all of a long answer", async () => {
+  const bytes = 32 << 20;
+  const port = await nodeThat((_, response) => {
+    response.setHeader("content-length", bytes);
+    response.end(Buffer.alloc(bytes, 7));
+  });
+  const { host, port: front } = { host: BIND, port: Number(new URL(await frontOf([port])).port) };
+  const client = connect(front, host);
+  client.write(`GET /0 HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+  await once(client, "readable");
   await new Promise((done) => setTimeout(done, 50));
-  assert.equal((await buffer(client)).length, bytes);
+  const all = await buffer(client);
+  assert.ok(all.length > bytes && all.at(-1) === 7);
 });
 
-test("a client that ends its half is answered", async () => {
-  const node = createServer({ allowHalfOpen: true }, (socket) => {
-    let asked = "";
-    socket.setEncoding("utf8").on("data", (piece: string) => {
-      asked += piece;
-    });
-    socket.on("end", () => socket.end(`you said ${asked}`));
+test("a node that is gone is passed over; without any of the subnet, the client is told", async () => {
+  const gone = await goneNode();
+  const here = await nodeThat((_, response) => response.end("here"));
+  const url = await frontOf([gone, here], [gone]);
+  for (let i = 0; i < 2; i++) assert.equal(await (await fetch(`${url}/0`)).text(), "here");
+  const none = await fetch(`${url}/1`);
+  assert.equal(none.status, 503);
+  assert.match(await none.text(), /^No node of the subnet/);
+});
+
+test("a node that cannot answer the interface now is passed over", async () => {
+  const busy = await nodeThat((_, response) => {
+    response.statusCode = 503;
+    response.end("busy");
   });
-  const client = connect({ port: await frontOf(await listening(node)), host: BIND, allowHalfOpen: true });
-  client.end("hello");
-  assert.equal(await text(client), "you said hello");
+  const here = await nodeThat((_, response) => response.end("here"));
+  const url = await frontOf([busy, here], [busy]);
+  for (let i = 0; i < 2; i++) assert.equal(await (await fetch(`${url}/api/0`)).text(), "here");
+  const answers = await Promise.all([`${url}/api/1`, `${url}/page/1`].map((each) => fetch(each)));
+  for (const answer of answers) assert.deepEqual([answer.status, await answer.text()], [503, "busy"]);
 });
 
-test("a node that is gone is passed over; without any, the client is told", async () => {
-  const gone = createServer();
-  const port = await listening(gone);
-  await new Promise((closed) => gone.close(closed));
-  const node = createServer((socket) => socket.end("here"));
-  const several = await frontOf(port, await listening(node));
-  for (let i = 0; i < 2; i++) assert.equal(await text(connect(several, BIND)), "here");
-  assert.match(await text(connect(await frontOf(port), BIND)), /^HTTP\/1\.1 503 /);
+test("a request that a node died over goes to another one where that does no harm", async () => {
+  let asked = 0;
+  const dying = await nodeThat((request) => {
+    asked++;
+    request.socket.destroy();
+  });
+  const here = await nodeThat((request, response) => void told(request, response, "here"));
+  const errors: unknown[] = [];
+  const front = await startFront({
+    port: 0,
+    bind: BIND,
+    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    ports: () => [dying, here],
+    onError: (error) => errors.push(error),
+  });
+  closers.push(() => front.close());
+  const url = `http://${BIND}:${front.port}`;
+  // Requests begin at one node and at the other, in turn.
+  for (let i = 0; i < 2; i++) {
+    const answer = await fetch(`${url}/api/v4/canister`, { method: "POST", body: "call" });
+    assert.match(await answer.text(), /^here POST .*call$/);
+  }
+  assert.equal(asked, 1);
+  const other = await fetch(`${url}/page`, { method: "POST", body: "once" });
+  assert.equal(other.status, 500);
+  assert.equal(errors.length, 1);
 });
 
-test("a client that is cut off takes its connection to the node with it", async () => {
-  const node = createServer();
-  const port = await listening(node);
-  const connected = once(node, "connection") as Promise<[Socket]>;
-  const client = connect(await frontOf(port), BIND);
-  const [socket] = await connected;
-  socket.on("error", () => {});
-  const closed = once(socket, "close");
-  socket.resume();
-  client.resetAndDestroy();
-  await closed;
+test("documents about the network are those of all subnets, each subnet once", async () => {
+  const node = (...ids: readonly string[]): Promise<number> =>
+    nodeThat(({ url }, response) =>
+      response.end(
+        JSON.stringify(
+          url === "/_/subnets"
+            ? { v: "1", subnets: ids.map((id) => ({ id })) }
+            : { subnet_configs: Object.fromEntries(ids.map((id) => [id, {}])), first: ids[0] },
+        ),
+      ),
+    );
+  const url = await frontOf([await node("a")], [await node("b", "a")]);
+  const ofAll = async (path: string): Promise<unknown> => (await fetch(`${url}${path}`)).json();
+  assert.deepEqual(await ofAll("/_/subnets"), { v: "1", subnets: [{ id: "a" }, { id: "b" }] });
+  assert.deepEqual(await ofAll("/_/topology"), { subnet_configs: { a: {}, b: {} }, first: "b" });
 });
 
 test("a taken port is told with a free one", async () => {
-  const taken = await listening(createServer());
+  const taken = await nodeThat(() => {});
+  const rest = { routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 }, ports: () => [], onError() {} };
   await assert.rejects(
-    startFront({ port: taken, bind: BIND, ports: () => [] }),
+    startFront({ port: taken, bind: BIND, ...rest }),
     (error: OrreryError) =>
       error.code === "port_taken" && error.message.includes(`port ${error.data["freePort"]} is free`),
   );
   await assert.rejects(
-    startFront({ port: 0, bind: "192.0.2.1", ports: () => [] }),
+    startFront({ port: 0, bind: "192.0.2.1", ...rest }),
     (error: OrreryError) => error instanceof OrreryError && error.code === "listen_failed",
   );
 });

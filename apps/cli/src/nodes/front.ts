@@ -1,75 +1,180 @@
 /**
- * One port in front of the nodes of a network: each connection goes to the next node that takes it. Bytes pass as they are: any node
- * accepts updates and answers queries, and everything that it says is certified or signed.
+ * One port in front of the nodes of a network, as boundary nodes are: each request goes to a node of the subnet that it is for, to the next
+ * one in turn, and to another if that cannot be reached. Nothing is changed on the way: any node of a subnet accepts updates and answers
+ * queries, and everything that it says is certified or signed. Of the documents about the network each subnet says its part.
  */
-import { createConnection, createServer, type Server, type Socket } from "node:net";
-import { pipeline } from "node:stream";
-
-export interface Front {
-  readonly port: number;
-  close(): Promise<void>;
-}
+import { Agent, type IncomingMessage, request as openRequest } from "node:http";
+import { buffer } from "node:stream/consumers";
+import type { HttpServer, HttpServerRequest, HttpServerResponse } from "@orrery/host";
+import { CHECKPOINT_PATH } from "@orrery/host/checkpoint-request";
+import type { Routes } from "@orrery/node/routes";
 
 export interface FrontOptions {
   readonly port: number;
   readonly bind: string;
-  /** Ports of the nodes that answer now. */
-  readonly ports: () => readonly number[];
+  readonly routes: Routes;
+  /** Ports of the nodes of a subnet that answer now. */
+  readonly ports: (subnet: number) => readonly number[];
+  readonly onError: (error: unknown) => void;
 }
 
-const UNAVAILABLE =
-  "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 40\r\nconnection: close\r\n\r\n" +
-  "No node of the network can be reached.\r\n";
+const LOOPBACK = "127.0.0.1";
+/** Longer bodies pass in pieces. */
+const WHOLE_BYTES_MAX: number = 1024 * 1024;
+/** Of one connection, not of what it carries. */
+const HOP_HEADERS: ReadonlySet<string> = new Set([
+  "connection",
+  "expect",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+const UNAVAILABLE = 503;
+const NO_NODE: HttpServerResponse = {
+  status: UNAVAILABLE,
+  headers: { "content-type": "text/plain; charset=utf-8", "access-control-allow-origin": "*" },
+  body: "No node of the subnet can be reached.",
+};
 
-/** Each half ends when what came for it is through; a failure of either connection ends both. */
-function join(client: Socket, node: Socket): void {
-  for (const socket of [client, node]) {
-    socket.removeAllListeners("error");
-    // A pipeline that is through listens no longer.
-    socket.on("error", () => socket.destroy());
-    socket.setNoDelay(true);
+type Headers = Record<string, string | string[]>;
+
+function headersOf(fields: Iterable<readonly [string, string]>): Headers {
+  // Without a prototype, since names come from outside.
+  const headers: Headers = Object.create(null);
+  for (const [name, value] of fields) {
+    if (HOP_HEADERS.has(name)) continue;
+    const before = headers[name];
+    headers[name] =
+      before === undefined ? value : [...(typeof before === "string" ? [before] : before), value];
   }
-  const settle = (error: NodeJS.ErrnoException | null | undefined): void => {
-    if (!error) return;
-    client.destroy();
-    node.destroy();
-  };
-  pipeline(client, node, settle);
-  pipeline(node, client, settle);
+  return headers;
 }
 
-/** Tries one node after another. */
-function lead(client: Socket, ports: readonly number[]): void {
-  const [port, ...others] = ports;
-  if (port === undefined) {
-    client.end(UNAVAILABLE);
-    return;
-  }
-  const node = createConnection({ host: "127.0.0.1", port, allowHalfOpen: true });
-  node.once("connect", () => join(client, node));
-  node.once("error", () => lead(client, others));
+function* fieldsOf({ rawHeaders }: IncomingMessage): Generator<readonly [string, string]> {
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2)
+    yield [(rawHeaders[i] as string).toLowerCase(), rawHeaders[i + 1] as string];
 }
+
+async function answerOf(response: IncomingMessage, method: string): Promise<HttpServerResponse> {
+  const headers = headersOf(fieldsOf(response));
+  const status = response.statusCode ?? 502;
+  const length = Number(response.headers["content-length"] ?? Number.POSITIVE_INFINITY);
+  const isWhole = length <= WHOLE_BYTES_MAX || method === "HEAD";
+  if (isWhole) return { status, headers, body: await buffer(response) };
+  return { status, headers, body: "", stream: response };
+}
+
+class Front {
+  readonly #options: FrontOptions;
+  readonly #agent = new Agent({ keepAlive: true });
+  #turn = 0;
+
+  constructor(options: FrontOptions) {
+    this.#options = options;
+  }
+
+  handle(request: HttpServerRequest): Promise<HttpServerResponse> {
+    const { method, url } = request;
+    const merge = method === "GET" ? MERGED[url] : undefined;
+    if (merge !== undefined) return this.#merged(request, merge);
+    if (method === "POST" && url === CHECKPOINT_PATH) return this.#everywhere(request);
+    return this.#lead(request, this.#options.routes.subnetOf(request));
+  }
+
+  /** Whoever reads the network's directories next may read any of them. */
+  async #everywhere(request: HttpServerRequest): Promise<HttpServerResponse> {
+    const { routes, ports } = this.#options;
+    const all = new Set(Array.from({ length: routes.subnets }, (_, subnet) => ports(subnet)).flat());
+    const answers = await Promise.all([...all].map((port) => this.#pass(request, port)));
+    return answers.find((answer) => answer !== null && answer.status >= 300) ?? answers[0] ?? NO_NODE;
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  /** Tries one node of the subnet after another. */
+  async #lead(request: HttpServerRequest, subnet: number): Promise<HttpServerResponse> {
+    const all = this.#options.ports(subnet);
+    const first = all.length === 0 ? 0 : this.#turn++ % all.length;
+    let last = NO_NODE;
+    for (const port of [...all.slice(first), ...all.slice(0, first)]) {
+      const answer = await this.#pass(request, port);
+      if (answer === null) continue;
+      // One that starts, or has too much to do, has done nothing; of a canister's pages it is an answer like others.
+      if (answer.status !== UNAVAILABLE || !request.url.startsWith("/api/")) return answer;
+      last = answer;
+    }
+    return last;
+  }
+
+  /** Null when the node did not get it, or does no harm if another one gets it too. */
+  #pass(request: HttpServerRequest, port: number): Promise<HttpServerResponse | null> {
+    const { method, url, body } = request;
+    const isRepeatable = method === "GET" || method === "HEAD" || url.startsWith("/api/");
+    return new Promise((resolve, reject) => {
+      const sent = openRequest({
+        host: LOOPBACK,
+        port,
+        method,
+        path: url,
+        headers: headersOf(request.headers()),
+        setHost: false,
+        agent: this.#agent,
+      });
+      sent.once("response", (response) => answerOf(response, method).then(resolve, failed));
+      const failed = (error: NodeJS.ErrnoException): void => {
+        if (isRepeatable || sent.reusedSocket || error.code === "ECONNREFUSED") resolve(null);
+        else reject(error);
+      };
+      sent.once("error", failed);
+      sent.end(body);
+    });
+  }
+
+  /** A document of which each subnet's nodes say their part. */
+  async #merged(request: HttpServerRequest, merge: Merge): Promise<HttpServerResponse> {
+    const { subnets, defaultSubnet } = this.#options.routes;
+    const all = Array.from({ length: subnets }, (_, subnet) => subnet);
+    const answers = await Promise.all(all.map((subnet) => this.#lead(request, subnet)));
+    const failed = answers.find(({ status }) => status !== 200);
+    if (failed !== undefined) return failed;
+    const parts = answers.map(({ body }): Document => JSON.parse(Buffer.from(body).toString("utf8")));
+    const main = defaultSubnet;
+    const { "content-length": _, ...headers } = (answers[main] as HttpServerResponse).headers;
+    const document = { ...parts[main], ...merge(parts) };
+    return { status: 200, headers, body: `${JSON.stringify(document)}\n` };
+  }
+}
+
+type Document = Readonly<Record<string, unknown>>;
+type Merge = (parts: readonly Document[]) => Document;
+
+/** What is listed by subnet, each of which is there once: a process may host nodes of several. */
+const MERGED: Readonly<Record<string, Merge>> = {
+  "/_/subnets": (parts) => {
+    const all = parts.flatMap((part) => part["subnets"] as readonly { readonly id: string }[]);
+    return { subnets: [...new Map(all.map((subnet) => [subnet.id, subnet])).values()] };
+  },
+  "/_/topology": (parts) => ({
+    subnet_configs: Object.assign({}, ...parts.map((part) => part["subnet_configs"])),
+  }),
+};
 
 /** `port_taken` and `listen_failed` as a node has them. */
-export async function startFront({ port, bind, ports }: FrontOptions): Promise<Front> {
-  let turn = 0;
-  const clients = new Set<Socket>();
-  const server: Server = createServer({ allowHalfOpen: true }, (client) => {
-    clients.add(client);
-    client.once("close", () => clients.delete(client));
-    client.on("error", () => client.destroy());
-    const all = ports();
-    const first = all.length === 0 ? 0 : turn++ % all.length;
-    lead(client, [...all.slice(first), ...all.slice(0, first)]);
-  });
-  const { listen } = await import("@orrery/host");
-  await listen(server, { port, bind });
+export async function startFront(options: FrontOptions): Promise<HttpServer> {
+  const { startHttpServer } = await import("@orrery/host");
+  const front = new Front(options);
+  const { port, bind, onError } = options;
+  const server = await startHttpServer({ port, bind, handle: (request) => front.handle(request), onError });
   return {
-    port: (server.address() as { readonly port: number }).port,
+    port: server.port,
     async close(): Promise<void> {
-      const closed = new Promise((done) => server.close(done));
-      for (const client of clients) client.destroy();
-      await closed;
+      front.close();
+      await server.close();
     },
   };
 }

@@ -14,7 +14,7 @@ const LOOPBACK = "127.0.0.1";
 /** What each process of the network has to know. */
 export interface NetworkPlan {
   readonly genesis: Uint8Array;
-  /** Where the processes listen for each other, by place. */
+  /** Where the processes listen for each other: one for each node, by subnet, or one for each place in all subnets. */
   readonly addresses: readonly { readonly host: string; readonly port: number }[];
 }
 

@@ -5,6 +5,7 @@ import { resolveStateDir } from "../state-files.ts";
 import type { StatusOptions } from "../status.ts";
 import type { InitOptions, PlanOptions } from "./ceremony.ts";
 import { isNodeName, type PeerAddress, parseAddress } from "./ceremony-files.ts";
+import { addMembershipCommands } from "./membership-commands.ts";
 import type { RunNodeOptions } from "./run-node.ts";
 
 function parsePeer(text: string): PeerAddress {
@@ -111,6 +112,7 @@ export function addNodeCommands(
       done(await nodeStatus(place, options, io)),
     );
   addCeremonyCommands(node, common, io, done);
+  addMembershipCommands(node, { ...common, parsePeer }, io, done);
   // Of use to a process alone that carries what nodes say to each other: it starts them like this.
   node
     .command("found", { hidden: true })

@@ -17,7 +17,7 @@ after(() => {
 let named = 0;
 
 /** One node. `life` runs in its process, with `lives` before it and `ready(port)`; each life's arguments are kept. */
-function nodes(life: string, options: { readonly steadyMs?: number } = {}) {
+function nodes(life: string, options: { readonly steadyMs?: number; readonly stopMs?: number } = {}) {
   const stateDir = mkdtempSync(join(directory, "network-"));
   const livesFile = join(stateDir, "lives");
   const path = join(directory, `node-${named++}.mjs`);
@@ -35,6 +35,8 @@ function nodes(life: string, options: { readonly steadyMs?: number } = {}) {
   );
   process.argv[1] = path;
   const waits: number[] = [];
+  const said: string[] = [];
+  const ended = Promise.withResolvers<string>();
   const waiting = new Set<() => void>();
   const processes = new NodeProcesses({
     count: 1,
@@ -42,6 +44,8 @@ function nodes(life: string, options: { readonly steadyMs?: number } = {}) {
     host: "network.example",
     ...options,
     write(_place, line) {
+      said.push(line);
+      if (line.includes(" is not started again")) ended.resolve(line);
       const wait = /started again in (\d+) ms/.exec(line)?.[1];
       if (wait !== undefined) waits.push(Number(wait));
       for (const check of waiting) check();
@@ -50,6 +54,9 @@ function nodes(life: string, options: { readonly steadyMs?: number } = {}) {
   });
   return {
     processes,
+    said,
+    /** What is said when it is left alone. */
+    ended: ended.promise,
     lives: () => readFileSync(livesFile, "utf8").trimEnd().split("\n"),
     /** How long the starts after so many ends wait. */
     waits: (count: number) =>
@@ -77,12 +84,12 @@ test("one keeps its port, and takes another when somebody else has it", async ()
     `if (lives === 0) { ready(4002); setTimeout(() => process.exit(3), 50); } else fail("port_taken");`,
   );
   await processes.start();
-  assert.deepEqual(processes.ports(), [4002]);
+  assert.deepEqual(processes.ports([0]), [4002]);
   await waits(3);
   await processes.stop();
   const ports = lives().map((life) => /--port (\d+)/.exec(life)?.[1]);
   assert.deepEqual(ports, ["0", "4002", "0"]);
-  assert.deepEqual(processes.ports(), []);
+  assert.deepEqual(processes.ports([0]), []);
 });
 
 test("one is told what the network is called", async () => {
@@ -90,6 +97,15 @@ test("one is told what the network is called", async () => {
   await processes.start();
   await processes.stop();
   assert.match(lives()[0] ?? "", /^node run 0 .* --host network\.example/);
+});
+
+test("one that nothing mends is not started again", async () => {
+  const { processes, ended, lives } = nodes(`ready(4006); setTimeout(() => fail("state_diverges"), 50);`);
+  await processes.start();
+  assert.match(await ended, /^node 0 ended and is not started again: state_diverges\n$/);
+  assert.deepEqual(processes.ports([0]), []);
+  await processes.stop();
+  assert.equal(lives().length, 1);
 });
 
 test("one that stops is not asked twice", async () => {
@@ -108,6 +124,18 @@ test("one that stops is not asked twice", async () => {
   assert.equal(lives()[1], "stopped");
 });
 
+test("one that stands still is killed in the end", async () => {
+  const { processes, said } = nodes(
+    `process.removeAllListeners("disconnect");
+    setInterval(() => {}, 1_000);
+    ready(4007);`,
+    { stopMs: 300 },
+  );
+  await processes.start();
+  await processes.stop();
+  assert.deepEqual(said, ["node 0 does not stop, for 300 ms now: it is killed\n"]);
+});
+
 test("one that cannot be started fails the start, and is tried again later", async () => {
   const { execPath } = process;
   const { processes, waits } = nodes(`ready(4005); setTimeout(() => process.exit(3), 50);`);
@@ -122,5 +150,18 @@ test("one that cannot be started fails the start, and is tried again later", asy
     );
   } finally {
     process.execPath = execPath;
+  }
+});
+
+test("a node that left its network is not started again, and no start fails for it", async () => {
+  const { processes, said, lives } = nodes('fail("node_removed");');
+  try {
+    await processes.start();
+    assert.deepEqual(processes.infos(), [null]);
+    assert.deepEqual(processes.ports([0]), []);
+    assert.equal(lives().length, 1);
+    assert.match(said.join(""), /node 0 ended for good/);
+  } finally {
+    await processes.stop();
   }
 });

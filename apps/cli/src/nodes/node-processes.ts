@@ -1,6 +1,6 @@
 /**
  * The processes of a network of several nodes, as the one that started them has them: each is started again when it ends by itself, later
- * the more often that happens, under the port that it had.
+ * the more often that happens, under the port that it had; but for one that would load the others in vain.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { OrreryError } from "@orrery/base";
@@ -10,8 +10,13 @@ import type { NodeReport } from "./run-node.ts";
 /** Before a node that ended is started again; doubled with every end that follows soon. */
 const RESTART_MS_MIN = 500;
 const RESTART_MS_MAX = 30_000;
+/** A node ends by itself before; one that stands still does not. It loses nothing that it has answered. */
+const STOP_MS = 55_000;
 /** One that answered for so long has not failed at its start. */
 const STEADY_MS = 60_000;
+
+/** What another start does not mend, and tries at the cost of the others. */
+const LASTING_FAILURES: ReadonlySet<string> = new Set(["state_diverges"]);
 
 export interface NodeProcessesOptions {
   readonly count: number;
@@ -22,6 +27,8 @@ export interface NodeProcessesOptions {
   readonly keepRounds?: number;
   /** How long one has to answer not to have failed at its start; a minute by default. */
   readonly steadyMs?: number;
+  /** How long one that is to stop may take before it is killed; 55 s by default. */
+  readonly stopMs?: number;
   /** A line of a node's log. */
   readonly write: (place: number, line: string) => void;
   /** What is known of the nodes has changed. */
@@ -36,6 +43,8 @@ interface Slot {
   restartMs: number;
   readySince: number;
   timer: NodeJS.Timeout | null;
+  /** The registry had it leave. */
+  hasLeft: boolean;
 }
 
 export class NodeProcesses {
@@ -55,6 +64,7 @@ export class NodeProcesses {
       restartMs: RESTART_MS_MIN,
       readySince: 0,
       timer: null,
+      hasLeft: false,
     }));
     this.#first.promise.catch(() => {});
   }
@@ -66,14 +76,17 @@ export class NodeProcesses {
     this.#begun = true;
   }
 
-  /** Of every node, as it was when it last said; null before. */
+  /** Of every node, as it was when it last said; null before, and of one that left. */
   infos(): readonly (NetworkInfo | null)[] {
-    return this.#slots.map(({ info }) => info);
+    return this.#slots.map(({ info, hasLeft }) => (hasLeft ? null : info));
   }
 
-  /** Ports of those that answer. */
-  ports(): readonly number[] {
-    return this.#slots.flatMap(({ child, port }) => (child !== null && port !== 0 ? [port] : []));
+  /** Ports of those of them that answer. */
+  ports(places: readonly number[]): readonly number[] {
+    return places.flatMap((place) => {
+      const { child = null, port = 0 } = this.#slots[place] ?? {};
+      return child !== null && port !== 0 ? [port] : [];
+    });
   }
 
   /** Resolves when all have ended; asked again, it is the same stop. */
@@ -87,13 +100,19 @@ export class NodeProcesses {
       new OrreryError("start_interrupted", "the start was interrupted; what it had written is consistent"),
     );
     await Promise.all(
-      this.#slots.map(async ({ timer, child }) => {
+      this.#slots.map(async ({ place, timer, child }) => {
         if (timer !== null) clearTimeout(timer);
         if (child === null) return;
         const ended = new Promise((resolve) => child.once("exit", resolve));
+        const { stopMs = STOP_MS } = this.#options;
+        const kill = setTimeout(() => {
+          this.#options.write(place, `node ${place} does not stop, for ${stopMs} ms now: it is killed\n`);
+          child.kill("SIGKILL");
+        }, stopMs);
         // It ends by itself then, on systems without signals too. A signal could be its second one, which would end it at once.
         if (child.connected) child.disconnect();
         await ended;
+        clearTimeout(kill);
       }),
     );
   }
@@ -137,7 +156,11 @@ export class NodeProcesses {
     slot.info = info;
     slot.port = Number(new URL(info.api_url).port);
     slot.readySince = performance.now();
-    if (this.#slots.every((each) => each.info !== null)) this.#first.resolve();
+    this.#look();
+  }
+
+  #look(): void {
+    if (this.#slots.every(({ info, hasLeft }) => info !== null || hasLeft)) this.#first.resolve();
     this.#options.onChange();
   }
 
@@ -145,8 +168,18 @@ export class NodeProcesses {
     slot.child = null;
     if (this.#stopped !== null) return;
     const said = failure?.kind === "failed" ? failure : null;
+    if (said?.code === "node_removed") {
+      slot.hasLeft = true;
+      this.#options.write(slot.place, `node ${slot.place} ended for good: ${said.message}\n`);
+      this.#look();
+      return;
+    }
     if (!this.#begun) {
       this.#first.reject(startFailure(slot.place, said, how));
+      return;
+    }
+    if (said !== null && LASTING_FAILURES.has(said.code)) {
+      this.#options.write(slot.place, `node ${slot.place} ended and is not started again: ${said.message}\n`);
       return;
     }
     const { steadyMs = STEADY_MS } = this.#options;

@@ -1,10 +1,17 @@
 /**
- * `orrery node run`: one process of a network whose subnets have several nodes, with one node of each subnet. The network's directory says
- * which network it is and where the others are (`network-directory.ts`).
+ * `orrery node run`: one process of a network whose subnets have several nodes, with one of these nodes, or with one of each subnet. The
+ * network's directory says which network it is and where the others are (`network-directory.ts`); how many there are says which.
  */
 import { mkdirSync } from "node:fs";
 import { OrreryError } from "@orrery/base";
-import { hasStore, NODE_KEY_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
+import {
+  hasJoined,
+  hasStore,
+  NODE_KEY_FILE,
+  nodeDirectory,
+  nodePlaces,
+} from "@orrery/host/directory-content";
+import type { MemberOptions } from "@orrery/node";
 import type { Io } from "../io.ts";
 import { openLogFile } from "../log-file.ts";
 import { runNodeProcess } from "../node-process.ts";
@@ -13,7 +20,7 @@ import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo 
 import type { PeerAddress } from "./ceremony-files.ts";
 import { hasNetworkPlan, type NetworkPlan, readNetworkPlan } from "./network-directory.ts";
 import { readNodeSeed } from "./node-key.ts";
-import { lostSince, noteLife } from "./node-life.ts";
+import { hasLeft, lostSince, noteLeft, noteLife } from "./node-life.ts";
 
 export interface RunNodeOptions {
   /** Of the network. */
@@ -48,9 +55,13 @@ function parentGone(): Promise<void> {
 }
 
 /** Of a node that founded its network; before it begins for the first time it judges what the network is to begin with. */
-async function ownSeed(stateDir: string, place: number, genesis: Uint8Array): Promise<Uint8Array | null> {
-  const { decodeGenesis } = await import("@orrery/node");
-  if (decodeGenesis(genesis).founding === undefined) return null;
+async function ownSeed(
+  stateDir: string,
+  { genesis, addresses, place }: NetworkPlan & { readonly place: number },
+): Promise<Uint8Array | null> {
+  const { decodeGenesis, hostedByProcess } = await import("@orrery/node");
+  const { founding, subnets } = decodeGenesis(genesis);
+  if (founding === undefined) return null;
   const seed = readNodeSeed(stateDir);
   if (seed === null) {
     throw new OrreryError(
@@ -59,8 +70,11 @@ async function ownSeed(stateDir: string, place: number, genesis: Uint8Array): Pr
     );
   }
   // The genesis of a store that is there is compared with this one, byte by byte.
-  if (!hasStore(stateDir))
-    await (await import("@orrery/node/founding")).verifyFounded(genesis, { place, seed });
+  if (!hasStore(stateDir)) {
+    // One that joins is none of those that founded the network.
+    const hosted = hostedByProcess(subnets, addresses.length)[place] ?? [];
+    await (await import("@orrery/node/founding")).verifyFounded(genesis, { hosted, seed });
+  }
   return seed;
 }
 
@@ -78,7 +92,7 @@ function planAndPlace(network: string, named: number | undefined): NetworkPlan &
   const place = named ?? (there.length === 1 ? there[0] : undefined);
   if (place === undefined)
     throw new OrreryError("node_unknown", `${network} has several nodes: name one, 0 to ${last}`);
-  if (place > last)
+  if (place > last && !hasJoined(nodeDirectory(network, place)))
     throw new OrreryError(
       "node_unknown",
       `the network in ${network} has nodes 0 to ${last}, and no node ${place}`,
@@ -91,30 +105,38 @@ export function soleNodeDirectory(network: string, named: number | undefined): s
   return nodeDirectory(network, planAndPlace(network, named).place);
 }
 
-/** Others know this node's address; it listens where it is told. */
-function listening(
-  addresses: NetworkPlan["addresses"],
-  place: number,
+/** Others know this node's address; it listens where it is told. Of one that joined the registry knows it. */
+function whereOf(
+  { addresses, place }: NetworkPlan & { readonly place: number },
   bind: PeerAddress | undefined,
-): NetworkPlan["addresses"] {
-  return bind === undefined ? addresses : addresses.with(place, bind);
+): Pick<MemberOptions, "self" | "addresses" | "listen"> {
+  if (place >= addresses.length)
+    return { self: null, addresses, ...(bind === undefined ? {} : { listen: bind }) };
+  return { self: place, addresses: bind === undefined ? addresses : addresses.with(place, bind) };
 }
 
 export async function runNode(named: number | undefined, options: RunNodeOptions, io: Io): Promise<number> {
   const network = resolveStateDir(io.cwd, options.stateDir);
-  const { genesis, addresses, place } = planAndPlace(network, named);
+  const plan = planAndPlace(network, named);
+  const { genesis, place } = plan;
   const stateDir = nodeDirectory(network, place);
+  if (hasLeft(stateDir)) {
+    const message = `node ${place} left its network; its state directory ${stateDir} can be removed`;
+    io.err(`${message}\n`);
+    await report({ kind: "failed", code: "node_removed", message });
+    return 0;
+  }
   // A process that another one started is described by that one.
   const alone = process.send === undefined;
   let described = false;
   if (alone)
     io.err(
-      `Node ${place} of ${addresses.length} starts; it answers when more than two thirds of them run.\n`,
+      `Node ${place} starts; it answers when more than two thirds of each subnet's nodes run, and it is one of them.\n`,
     );
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const log = openLogFile(stateDir);
   try {
-    const seed = await ownSeed(stateDir, place, genesis);
+    const seed = await ownSeed(stateDir, plan);
     const { systemClock } = await import("@orrery/host");
     const lostAt = lostSince(stateDir, systemClock.now());
     await runNodeProcess({
@@ -126,9 +148,8 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
         clean: false,
         ...(options.host === undefined ? {} : { hosts: [options.host] }),
         member: {
-          self: place,
+          ...whereOf(plan, options.peerBind),
           genesis,
-          addresses: listening(addresses, place, options.peerBind),
           ...(seed === null ? {} : { seed }),
           ...(lostAt === null ? {} : { lostAt }),
           onStored: () => noteLife(stateDir),
@@ -140,9 +161,13 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
         log?.write(line);
         io.err(line);
       },
-      ready(handle) {
+      async ready(handle) {
         const info = describeNetwork(handle);
-        if (!alone) return report({ kind: "ready", info });
+        if (!alone) {
+          // The network is ready once all of it can be asked.
+          await handle.delegated;
+          return await report({ kind: "ready", info });
+        }
         described = true;
         writeNetworkInfo(stateDir, info);
         io.out(`${io.style("green", `Node ${place} is running.`, "out")} API: ${info.api_url}\n`);
@@ -154,6 +179,10 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
     const { describeFailure } = await import("../failure.ts");
     const { code, message } = describeFailure(error);
     await report({ kind: "failed", code, message });
+    if (code === "node_removed") {
+      noteLeft(stateDir);
+      return 0;
+    }
     throw error;
   } finally {
     if (described) removeNetworkInfo(stateDir);

@@ -1,6 +1,7 @@
 /**
- * `orrery start --nodes-per-subnet`: a network whose subnets have several nodes. This process starts the others, each with one node of
- * every subnet, and serves one port in front of them; it holds the lock of the network's directory and no node itself.
+ * `orrery start --nodes-per-subnet`: a network whose subnets have several nodes. This process starts a process for each of them, and serves
+ * one port in front of all; it holds the lock of the network's directory and no node itself. A network that began with one process for each
+ * place, with a node of every subnet, goes on so.
  */
 import { OrreryError, type Principal } from "@orrery/base";
 import { removeNetwork } from "@orrery/host/directory-content";
@@ -44,16 +45,18 @@ export interface StartNodesOptions {
 async function planThere(options: StartNodesOptions): Promise<NetworkPlan> {
   const { stateDir, nodes, subnets, subnetAdmins, catchUpInterval } = options;
   const { genesis, addresses } = readNetworkPlan(stateDir);
-  if (nodes !== null && nodes !== addresses.length) {
+  const { decodeGenesis, requireSame } = await import("@orrery/node");
+  const there = decodeGenesis(genesis);
+  const has = there.subnets[0]?.nodes ?? 1;
+  if (nodes !== null && nodes !== has) {
     throw new OrreryError(
       "subnets_differ",
-      `the subnets in the state directory have ${addresses.length} nodes each, not ${nodes}: leave --nodes-per-subnet out to ` +
+      `the subnets in the state directory have ${has} nodes each, not ${nodes}: leave --nodes-per-subnet out to ` +
         "start them, discard them with --clean, or name another directory with --state-dir",
     );
   }
   if ([subnets, subnetAdmins, catchUpInterval].some((option) => option !== undefined)) {
-    const { decodeGenesis, requireSame } = await import("@orrery/node");
-    requireSame(decodeGenesis(genesis), {
+    requireSame(there, {
       member: { self: 0, genesis, addresses },
       ...(catchUpInterval === undefined ? {} : { catchUpInterval }),
       ...(subnets === undefined ? {} : { subnets }),
@@ -70,10 +73,8 @@ async function planThere(options: StartNodesOptions): Promise<NetworkPlan> {
 async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
   const { stateDir, nodes, subnets, subnetAdmins, catchUpInterval } = options;
   if (nodes === null || hasNetworkPlan(stateDir)) return await planThere(options);
-  const [{ newGenesisRecord }, { systemClock, systemRng }] = await Promise.all([
-    import("@orrery/node"),
-    import("@orrery/host"),
-  ]);
+  const [{ decodeGenesis, hostedByProcess, newGenesisRecord }, { systemClock, systemRng }] =
+    await Promise.all([import("@orrery/node"), import("@orrery/host")]);
   const agreed = newGenesisRecord({
     rng: systemRng,
     clock: systemClock,
@@ -82,28 +83,45 @@ async function planOf(options: StartNodesOptions): Promise<NetworkPlan> {
     ...(subnets === undefined ? {} : { subnets }),
     ...(subnetAdmins === undefined ? {} : { subnetAdmins }),
   });
-  const genesis = await foundNetwork(stateDir, agreed, nodes);
-  const plan = { genesis, addresses: await freeAddresses(nodes) };
+  const kinds = decodeGenesis(agreed).subnets;
+  const hosted = hostedByProcess(kinds, nodes * kinds.length);
+  const genesis = await foundNetwork(stateDir, agreed, hosted);
+  const plan = { genesis, addresses: await freeAddresses(hosted.length) };
   writeNetworkPlan(stateDir, plan);
   return plan;
 }
 
-/** The network as one, with the nodes of every subnet. */
-function describe(url: string, infos: readonly NetworkInfo[]): NetworkInfo {
+/** The network as one, with the nodes of every subnet, the root first. `common`: where canisters go by default. */
+function describe(url: string, infos: readonly NetworkInfo[], common: number): NetworkInfo {
   const [first] = infos as readonly [NetworkInfo, ...NetworkInfo[]];
+  const subnets = new Map<string, SubnetDescription>();
+  for (const subnet of infos.flatMap((info) => info.subnets)) {
+    const nodes = [...(subnets.get(subnet.id)?.nodes ?? []), ...subnet.nodes];
+    subnets.set(subnet.id, { ...subnet, nodes });
+  }
+  const all = [...subnets.values()];
   return {
     pid: process.pid,
     gateway_url: url,
     api_url: url,
     root_key: first.root_key,
-    default_effective_canister_id: first.default_effective_canister_id,
-    subnets: first.subnets.map(
-      (subnet, place): SubnetDescription => ({
-        ...subnet,
-        nodes: infos.flatMap(({ subnets }) => subnets[place]?.nodes ?? []),
-      }),
-    ),
+    default_effective_canister_id:
+      all[common]?.default_effective_canister_id ?? first.default_effective_canister_id,
+    subnets: all,
   };
+}
+
+/** Which processes have a node of each subnet. */
+async function placesBySubnet(
+  genesis: Uint8Array,
+  processes: number,
+): Promise<readonly (readonly number[])[]> {
+  const { decodeGenesis, hostedByProcess } = await import("@orrery/node");
+  const { subnets } = decodeGenesis(genesis);
+  const hosted = hostedByProcess(subnets, processes);
+  return subnets.map((_, subnet) =>
+    [...hosted.keys()].filter((process) => hosted[process]?.some((one) => one.subnet === subnet) === true),
+  );
 }
 
 function urlOf(bind: string, port: number): string {
@@ -122,7 +140,10 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
   const lock = lockDirectory(stateDir);
   try {
     if (options.clean) removeNetwork(stateDir);
-    const { addresses } = await planOf(options);
+    const { genesis, addresses } = await planOf(options);
+    const { routesOf } = await import("@orrery/node/routes");
+    const routes = routesOf(genesis);
+    const placesOf = await placesBySubnet(genesis, addresses.length);
     let shown = (): void => {};
     const nodes = new NodeProcesses({
       count: addresses.length,
@@ -132,11 +153,18 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
       write: (place, line) => write(`[${place}] ${line}`),
       onChange: () => shown(),
     });
-    const front = await startFront({ port, bind, ports: () => nodes.ports() });
+    const front = await startFront({
+      port,
+      bind,
+      routes,
+      ports: (subnet) => nodes.ports(placesOf[subnet] ?? []),
+      onError: (error) => write(`${(error as Error).stack}\n`),
+    });
     const info = (): NetworkInfo =>
       describe(
         urlOf(bind, front.port),
         nodes.infos().filter((each) => each !== null),
+        routes.defaultSubnet,
       );
     try {
       const interrupted = options.stopping.then(() => nodes.stop());

@@ -1,13 +1,14 @@
 /** Networks that their nodes found: nobody has another's share, and whoever carries the pieces cannot change one. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { decodeCbor, encodeCborBare, equalBytes, utf8 } from "@orrery/base";
+import { type CborValue, decodeCbor, encodeCborBare, equalBytes, utf8 } from "@orrery/base";
 import { type DkgMeans, runKeyJob } from "@orrery/consensus/keys";
 import type { MemberCrypto } from "@orrery/consensus/member";
 import { blsFromDer, sha256 } from "@orrery/crypto";
 import { createMclBls, createMclCurve } from "@orrery/crypto/mcl";
 import type { FoundedSubnet } from "@orrery/execution/genesis";
 import { decodeGenesis, encodeGenesis, type Genesis, networkOf, subnetsOf } from "../genesis.ts";
+import { genesisRegistry } from "../registry/begin.ts";
 import { keysFromFounding } from "../replica/subnet-keys.ts";
 import { dealFor, foundGenesis, foundingRecord, keyMeansOf, verifyFounded } from "./founding.ts";
 
@@ -34,14 +35,15 @@ function cryptoOf(place: number, seed = seeds[place] as Uint8Array): MemberCrypt
   assert.ok(local !== undefined && subnet !== undefined);
   const means = keyMeansOf(curve, seed, 0);
   const compute: DkgMeans["compute"] = (job) => runKeyJob(means, job) as never;
-  const { intervals } = keysFromFounding({ bls, curve, local, founded: subnet, compute });
+  const registry = genesisRegistry({ genesis, subnets: [local], processes: [], curve }).of(0);
+  const { intervals } = keysFromFounding({ bls, local, founded: subnet, registry, compute });
   const crypto = intervals?.dkg.load(intervals.first);
   assert.ok(crypto !== undefined && crypto !== "later");
   return crypto;
 }
 
 const unproven = { code: "genesis_unproven" };
-const self = (place: number) => ({ place, seed: seeds[place] as Uint8Array });
+const self = (place: number) => ({ hosted: [{ subnet: 0, place }], seed: seeds[place] as Uint8Array });
 
 test("every node finds itself in the genesis, and the nodes' shares are the subnet's signature", async () => {
   assert.deepEqual(encodeGenesis(genesis), founded);
@@ -79,6 +81,15 @@ test("a piece that was changed on its way is noticed", async () => {
   await assert.rejects(dealFor(plan, records, new Uint8Array(32)), unproven);
 });
 
+test("a genesis that lacks a part of what was founded is none, and proves nothing without it", async () => {
+  for (const part of ["i", "f"]) {
+    const fields = new Map(decodeCbor(founded) as ReadonlyMap<string, CborValue>);
+    assert.ok(fields.delete(part));
+    assert.throws(() => decodeGenesis(encodeCborBare(fields)), { code: "genesis_invalid" }, part);
+  }
+  await assert.rejects(verifyFounded(plan, self(0)), unproven);
+});
+
 test("a genesis with another key, another node or another node's place is refused by its nodes", async () => {
   const [subnet] = genesis.founding as readonly [FoundedSubnet];
   const [first, second, ...rest] = subnet.nodes;
@@ -92,6 +103,28 @@ test("a genesis with another key, another node or another node's place is refuse
     const changed: Genesis = { ...genesis, founding: [{ ...subnet, ...change }] };
     await assert.rejects(verifyFounded(encodeGenesis(changed), self(3)), unproven);
   }
-  await assert.rejects(verifyFounded(founded, { place: 1, seed: seeds[0] as Uint8Array }), unproven);
+  await assert.rejects(verifyFounded(founded, { ...self(1), seed: seeds[0] as Uint8Array }), unproven);
   assert.ok(!equalBytes(seeds[0] as Uint8Array, seeds[1] as Uint8Array));
+});
+
+test("subnets whose nodes are in processes of their own are founded by all of them", async () => {
+  const two = encodeGenesis({ ...decodeGenesis(plan), subnets: networkOf(["application"], [], 2) });
+  const hosted = [
+    { subnet: 0, place: 0 },
+    { subnet: 0, place: 1 },
+    { subnet: 1, place: 0 },
+    { subnet: 1, place: 1 },
+  ] as const;
+  const at = (process: number): Uint8Array => seeds[process] as Uint8Array;
+  const shown = await Promise.all(hosted.map(({ subnet }, i) => foundingRecord(two, at(i), [subnet])));
+  const dealt = await Promise.all(hosted.map((_, i) => dealFor(two, shown, at(i))));
+  const all = await foundGenesis(two, shown, dealt);
+  for (const [i, own] of hosted.entries()) await verifyFounded(all, { hosted: [own], seed: at(i) });
+  // In another's place, and in a subnet that it is not of.
+  for (const own of [hosted[1], hosted[2]])
+    await assert.rejects(verifyFounded(all, { hosted: [own], seed: at(0) }), unproven);
+  const three = shown.slice(1);
+  await assert.rejects(dealFor(two, three, at(1)), unproven);
+  const misplaced = [dealt[2], dealt[3], dealt[0], dealt[1]] as Uint8Array[];
+  await assert.rejects(foundGenesis(two, shown, misplaced), unproven);
 });

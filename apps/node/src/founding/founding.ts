@@ -1,8 +1,8 @@
 /**
- * How nodes found a network, so that no one ever holds a key of a subnet or another node's share: each makes a seed of its own and shows what
- * it may show (`foundingRecord`); each deals to all of them (`dealFor`); what they dealt is the genesis (`foundGenesis`), which anybody
- * judges from nothing (`verifyFounded`). Whoever carries these pieces between nodes learns nothing secret, and can change nothing that
- * would go unnoticed: every piece is signed by its node.
+ * How processes found the network of their nodes, so that no one ever holds a key of a subnet or another node's share: each makes a seed of
+ * its own and shows what it may show (`foundingRecord`); each deals to the nodes of its subnets (`dealFor`); what they dealt is the genesis
+ * (`foundGenesis`), which anybody judges from nothing (`verifyFounded`). Whoever carries these pieces between processes learns nothing
+ * secret, and can change nothing that would go unnoticed: every piece is signed by its node.
  */
 import {
   type CborValue,
@@ -10,7 +10,6 @@ import {
   encodeCborBare,
   equalBytes,
   OrreryError,
-  principalToText,
   selfAuthenticating,
   u64be,
 } from "@orrery/base";
@@ -24,13 +23,15 @@ import {
   type NodeKeys,
   verifyFounding,
 } from "@orrery/consensus/keys";
-import { blsToDer, domainSep, parsePublicKeyDer, sha256 } from "@orrery/crypto";
-import { type Curve, createEncryptionKey, verifyEncryptionKey } from "@orrery/crypto/dkg";
+import { blsToDer, domainSep, sha256 } from "@orrery/crypto";
+import { type Curve, createEncryptionKey } from "@orrery/crypto/dkg";
 import { createMclCurve } from "@orrery/crypto/mcl";
-import type { FoundedSubnet, FoundingNode } from "@orrery/execution/genesis";
+import type { FoundedSubnet } from "@orrery/execution/genesis";
 import { createNodeSigner, nodePublicKeyDer } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { decodeGenesis, encodeGenesis, type Genesis } from "../genesis.ts";
+import { type Hosted, hostedByProcess } from "../topology.ts";
+import { ed25519Of, type Introduced, judgeNode, type Shown, showNode } from "./introduction.ts";
 import { nodeSecretsOf } from "./node-seed.ts";
 
 function unproven(why: string): OrreryError {
@@ -39,11 +40,6 @@ function unproven(why: string): OrreryError {
     `what the network is to begin with does not hold: ${why}; let its nodes found it again`,
   );
 }
-
-type Shown = Pick<FoundingNode, "publicKey" | "encryption">;
-
-const encryptionContent = ({ publicKey, encryption }: Shown): Uint8Array =>
-  sha256(domainSep("orrery-founding-node"), publicKey, encryption);
 
 const dealingContent = (network: Uint8Array, subnet: number, { low, high }: BySet): Uint8Array =>
   sha256(domainSep("orrery-founding-dealing"), network, u64be(BigInt(subnet)), sha256(low), sha256(high));
@@ -70,39 +66,30 @@ function readLists(
   });
 }
 
-/** What a node shows of itself: for each subnet its key and its encryption key, signed. */
-export async function foundingRecord(plan: Uint8Array, seed: Uint8Array): Promise<Uint8Array> {
+/**
+ * What a process shows of its nodes: of each its key and its encryption key, signed. `subnets`: those that it will have a node of, ascending; all
+ * by default.
+ */
+export async function foundingRecord(
+  plan: Uint8Array,
+  seed: Uint8Array,
+  subnets: readonly number[] = [...decodeGenesis(plan).subnets.keys()],
+): Promise<Uint8Array> {
   const curve = await createMclCurve();
   return encodeCborBare(
-    decodeGenesis(plan).subnets.map((_, subnet) => {
-      const secrets = nodeSecretsOf(seed, subnet);
-      const publicKey = nodePublicKeyDer(secrets.signing);
-      const nodeId = selfAuthenticating(publicKey);
-      const { record: encryption } = createEncryptionKey(curve, secrets.encryption, nodeId);
-      const signature = createNodeSigner(secrets.signing)(encryptionContent({ publicKey, encryption }));
+    subnets.map((subnet) => {
+      const { publicKey, encryption, signature } = showNode(curve, seed, subnet);
       return [publicKey, encryption, signature];
     }),
   );
 }
 
-function ed25519Of(publicKey: Uint8Array): Uint8Array {
-  const parsed = parsePublicKeyDer(publicKey);
-  if (!parsed.ok || parsed.value.kind !== "ed25519") throw unproven("a node's key is not an Ed25519 key");
-  return parsed.value.key;
-}
-
 /** What everybody may know of a node; its proofs hold. */
 function nodeKeysOf(curve: Curve, node: Shown, signature: Uint8Array): NodeKeys {
-  const signing = ed25519Of(node.publicKey);
-  const nodeId = selfAuthenticating(node.publicKey);
-  const encryption = verifyEncryptionKey(curve, node.encryption, nodeId);
-  if (!encryption.ok) throw unproven(`node ${principalToText(nodeId)}: ${encryption.error}`);
-  if (!nodeSignatures.ed25519(signing, encryptionContent(node), signature))
-    throw unproven(`node ${principalToText(nodeId)} did not sign its encryption key`);
-  return { signing, encryption: encryption.value };
+  const judged = judgeNode(curve, { ...node, signature });
+  if (!judged.ok) throw unproven(judged.error);
+  return judged.value;
 }
-
-type Introduced = Shown & { readonly signature: Uint8Array };
 
 /** Of all that was agreed on before anybody dealt. */
 function networkName(plan: Uint8Array, founders: readonly (readonly Introduced[])[]): Uint8Array {
@@ -129,19 +116,38 @@ function foundersOf(
   });
 }
 
-/** By subnet, of records by node. */
-function introductions(plan: Uint8Array, records: readonly Uint8Array[]): readonly (readonly Introduced[])[] {
+/** What processes said of their nodes, a list for each node; by subnet, then by the nodes' places. */
+function bySubnet(
+  plan: Uint8Array,
+  said: readonly Uint8Array[],
+  what: string,
+): readonly (readonly (readonly Uint8Array[])[])[] {
   const { subnets } = decodeGenesis(plan);
-  const read = records.map((record, place) =>
-    readLists(record, `the record of node ${place}`, subnets.length, 3),
-  );
-  return subnets.map(({ nodes = 1 }, subnet) => {
-    if (nodes !== records.length) throw unproven(`${records.length} nodes showed themselves, not ${nodes}`);
-    return read.map((lists) => {
-      const [publicKey, encryption, signature] = lists[subnet] as [Uint8Array, Uint8Array, Uint8Array];
+  const lists: Uint8Array[][][] = subnets.map(() => []);
+  for (const [process, hosted] of layoutOf(subnets, said.length).entries()) {
+    const read = readLists(said[process] as Uint8Array, `${what} of process ${process}`, hosted.length, 3);
+    for (const [at, { subnet }] of hosted.entries()) lists[subnet]?.push(read[at] as Uint8Array[]);
+  }
+  return lists;
+}
+
+function layoutOf(subnets: Genesis["subnets"], processes: number): ReturnType<typeof hostedByProcess> {
+  try {
+    return hostedByProcess(subnets, processes);
+  } catch (cause) {
+    if (cause instanceof OrreryError) throw unproven(cause.message);
+    throw cause;
+  }
+}
+
+/** By subnet, of records by process. */
+function introductions(plan: Uint8Array, records: readonly Uint8Array[]): readonly (readonly Introduced[])[] {
+  return bySubnet(plan, records, "the record").map((lists) =>
+    lists.map((list) => {
+      const [publicKey, encryption, signature] = list as [Uint8Array, Uint8Array, Uint8Array];
       return { publicKey, encryption, signature };
-    });
-  });
+    }),
+  );
 }
 
 /** Means of a node in a subnet for dealing and for opening what was dealt to it. */
@@ -152,24 +158,27 @@ export function keyMeansOf(curve: Curve, seed: Uint8Array, subnet: number): KeyM
   return { curve, encryptionSecret: secret, dealingSeed: secrets.dealing };
 }
 
-/** What a node deals to the nodes of these records, of which its own is one; signed. `genesis_unproven` when a record does not hold. */
+/**
+ * What the nodes of a process deal to those of these records, of which its own is one; signed. `genesis_unproven` when a record does not
+ * hold.
+ */
 export async function dealFor(
   plan: Uint8Array,
   records: readonly Uint8Array[],
   seed: Uint8Array,
 ): Promise<Uint8Array> {
   const curve = await createMclCurve();
-  return encodeCborBare(
-    foundersOf(curve, plan, introductions(plan, records)).map((founders) => {
-      const { network, subnet, nodes } = founders;
-      const { signing } = nodeSecretsOf(seed, subnet);
-      const own = ed25519Of(nodePublicKeyDer(signing));
-      const place = nodes.findIndex((node) => equalBytes(node.signing, own));
-      if (place < 0) throw unproven("this node is not one of them");
-      const dealt = dealFounding(keyMeansOf(curve, seed, subnet), founders, place);
-      return [dealt.low, dealt.high, createNodeSigner(signing)(dealingContent(network, subnet, dealt))];
-    }),
-  );
+  const dealings = foundersOf(curve, plan, introductions(plan, records)).flatMap((founders) => {
+    const { network, subnet, nodes } = founders;
+    const { signing } = nodeSecretsOf(seed, subnet);
+    const own = ed25519Of(nodePublicKeyDer(signing));
+    const place = nodes.findIndex((node) => own !== null && equalBytes(node.signing, own));
+    if (place < 0) return [];
+    const dealt = dealFounding(keyMeansOf(curve, seed, subnet), founders, place);
+    return [[dealt.low, dealt.high, createNodeSigner(signing)(dealingContent(network, subnet, dealt))]];
+  });
+  if (dealings.length === 0) throw unproven("this node is not one of them");
+  return encodeCborBare(dealings);
 }
 
 function checkDealt(founders: Founders, dealt: readonly BySet[], signatures: readonly Uint8Array[]): void {
@@ -181,7 +190,7 @@ function checkDealt(founders: Founders, dealt: readonly BySet[], signatures: rea
   }
 }
 
-/** The genesis of what all nodes showed and dealt, by place. `genesis_unproven` names the piece that does not hold. */
+/** The genesis of what all processes showed and dealt, in their order. `genesis_unproven` names the piece that does not hold. */
 export async function foundGenesis(
   plan: Uint8Array,
   records: readonly Uint8Array[],
@@ -190,10 +199,11 @@ export async function foundGenesis(
   const curve = await createMclCurve();
   const introduced = introductions(plan, records);
   const all = foundersOf(curve, plan, introduced);
-  const read = dealings.map((each, place) => readLists(each, `the dealings of node ${place}`, all.length, 3));
+  if (dealings.length !== records.length)
+    throw unproven(`${dealings.length} processes dealt, not ${records.length}`);
+  const read = bySubnet(plan, dealings, "the dealings");
   const founding = all.map((founders, subnet): FoundedSubnet => {
-    const parts = read.map((lists) => lists[subnet] as [Uint8Array, Uint8Array, Uint8Array]);
-    if (parts.length !== founders.nodes.length) throw unproven(`${parts.length} nodes dealt`);
+    const parts = read[subnet] as unknown as readonly (readonly [Uint8Array, Uint8Array, Uint8Array])[];
     const dealt = parts.map(([low, high]): BySet => ({ low, high }));
     const signatures = parts.map(([, , signature]) => signature);
     checkDealt(founders, dealt, signatures);
@@ -218,25 +228,28 @@ export function planOf({ founding: _, ...plan }: Genesis): Uint8Array {
 }
 
 /**
- * Judges a founded genesis from nothing, as a node of it: that all nodes are who they are, that each dealt and signed what it dealt, that the
- * subnets' keys are what that adds up to, and that this node is one of them, at its place. `genesis_unproven` otherwise.
+ * Judges a founded genesis from nothing, as a process of it: that all nodes are who they are, that each dealt and signed what it dealt, that the
+ * subnets' keys are what that adds up to, and that this process's nodes are among them, at their places. `genesis_unproven` otherwise.
  */
 export async function verifyFounded(
   bytes: Uint8Array,
-  self: { readonly place: number; readonly seed: Uint8Array },
+  self: { readonly hosted: readonly Hosted[]; readonly seed: Uint8Array },
 ): Promise<void> {
   const curve = await createMclCurve();
   const genesis = decodeGenesis(bytes);
-  const founding = genesis.founding ?? [];
+  const { founding } = genesis;
+  if (founding === undefined) throw unproven("its keys derive from a seed");
   const introduced = founding.map(({ nodes }) =>
     nodes.map(({ signatures: [signature], ...node }) => ({ ...node, signature })),
   );
   const all = foundersOf(curve, planOf(genesis), introduced);
-  for (const [subnet, { publicKey, nodes, transcripts }] of founding.entries()) {
+  for (const { subnet, place } of self.hosted) {
     const own = nodePublicKeyDer(nodeSecretsOf(self.seed, subnet).signing);
-    const there = nodes[self.place];
+    const there = founding[subnet]?.nodes[place];
     if (there === undefined || !equalBytes(there.publicKey, own))
-      throw unproven(`node ${self.place} of subnet ${subnet} is another one than this`);
+      throw unproven(`node ${place} of subnet ${subnet} is another one than this`);
+  }
+  for (const [subnet, { publicKey, nodes, transcripts }] of founding.entries()) {
     const founders = all[subnet] as Founders;
     const founded = verifyFounding(curve, founders, transcripts);
     if (!founded.ok) throw unproven(`in subnet ${subnet} ${founded.error}`);

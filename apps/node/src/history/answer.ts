@@ -2,7 +2,7 @@
 import { OrreryError, principalFromText, principalKey } from "@orrery/base";
 import type { TraceEvent } from "@orrery/sim/instance";
 import { type Trace, withContinuations } from "@orrery/sim/trace";
-import { type Found, firstRound, keptOf, messages, type NetworkPast } from "./network.ts";
+import { type Found, firstRound, keptOf, messages, type NetworkPast, type PastSubnet } from "./network.ts";
 import { Rerun, type Start } from "./rerun.ts";
 import type {
   Checked,
@@ -33,7 +33,7 @@ export function answerHistory({ past, ask, onProgress }: AnswerOptions): History
 }
 
 /** The oldest round that a list runs again. */
-function listedFrom({ history }: NetworkPast["subnets"][number]): number {
+function listedFrom({ history }: PastSubnet): number {
   const from = Math.max(0, (history.last ?? 0) - LISTED_ROUNDS_MAX);
   return Math.max(from, firstRound(history) ?? Number.POSITIVE_INFINITY);
 }
@@ -41,8 +41,7 @@ function listedFrom({ history }: NetworkPast["subnets"][number]): number {
 function recent(past: NetworkPast, count: number, rerun: Rerun): RecentAnswer {
   const found = messages(past).take(count).toArray();
   const near = found.filter(
-    ({ subnet, message }) =>
-      message.height >= listedFrom(past.subnets[subnet] as NetworkPast["subnets"][number]),
+    ({ subnet, message }) => message.height >= listedFrom(past.subnets.get(subnet) as PastSubnet),
   );
   // The oldest first: each subnet begins with its oldest message.
   const { outcomes, checked } =
@@ -62,7 +61,7 @@ function traced(past: NetworkPast, target: string, rerun: Rerun): TraceAnswer {
     return wanted.canister === null ? notFound(past, target) : newestOf(past, wanted.canister, rerun);
   }
   const { subnet, message } = found;
-  const { history } = past.subnets[subnet] as NetworkPast["subnets"][number];
+  const { history } = past.subnets.get(subnet) as PastSubnet;
   const oldest = firstRound(history);
   if (oldest === null || message.height < oldest) {
     const first = oldest === null ? "none can" : `the oldest that can is ${oldest}`;
@@ -114,7 +113,7 @@ function notFound(past: NetworkPast, target: string): never {
 
 /** What a canister did last that no user asked for directly: as a callee, by a timer, in a heartbeat. */
 function newestOf(past: NetworkPast, canister: string, rerun: Rerun): TraceAnswer {
-  const starts = past.subnets.flatMap((one, subnet): readonly Start[] => {
+  const starts = [...past.subnets].flatMap(([subnet, one]): readonly Start[] => {
     const height = listedFrom(one);
     return Number.isFinite(height) ? [{ subnet, height }] : [];
   });

@@ -15,7 +15,7 @@ import { createMclBls } from "@orrery/crypto/mcl";
 import type { History } from "@orrery/state";
 import { type Genesis, networkOf, subnetsOf } from "../genesis.ts";
 import { answerHistory } from "./answer.ts";
-import { firstRound, messages, type NetworkPast } from "./network.ts";
+import { firstRound, messages, type NetworkPast, type PastSubnet } from "./network.ts";
 import type { HistoryAnswer, HistoryAsk } from "./types.ts";
 
 const bls = await createMclBls();
@@ -85,11 +85,11 @@ function historyOf(
 
 /** The root and one of the application subnets have no blocks: system canisters take their time. */
 function pastOf(history: History): NetworkPast {
-  const subnets = [historyOf([]), history, historyOf([])].map((one, i) => ({
-    local: locals[i] as NetworkPast["subnets"][number]["local"],
-    history: one,
-  }));
-  return { genesis: GENESIS, subnets, close: () => undefined };
+  const subnets = [historyOf([]), history, historyOf([])].map((one, i): [number, PastSubnet] => [
+    i,
+    { local: locals[i] as PastSubnet["local"], history: one },
+  ]);
+  return { genesis: GENESIS, locals, subnets: new Map(subnets), close: () => undefined };
 }
 
 const answer = (history: History, ask: HistoryAsk): HistoryAnswer =>

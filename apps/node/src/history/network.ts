@@ -3,15 +3,23 @@ import { type CallRequest, decodeEnvelope, type Height, principalToText, toHex }
 import { decodeFinalizedBlock } from "@orrery/consensus";
 import { type Bls, requestId } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import { pinNetwork } from "@orrery/host/kept-stores";
-import { type History, openHistory, type PinnedStore } from "@orrery/state";
+import { pinSubnets } from "@orrery/host/kept-stores";
+import { type History, openHistory } from "@orrery/state";
 import { decodeGenesis, type Genesis, subnetsOf } from "../genesis.ts";
-import type { SubnetIndex } from "../protocol.ts";
+import type { BySubnet, SubnetIndex } from "../protocol.ts";
 import type { Kept, PastMessage } from "./types.ts";
+
+export interface PastSubnet {
+  readonly local: LocalSubnet;
+  readonly history: History;
+}
 
 export interface NetworkPast {
   readonly genesis: Genesis;
-  readonly subnets: readonly { readonly local: LocalSubnet; readonly history: History }[];
+  /** All of the network. */
+  readonly locals: readonly LocalSubnet[];
+  /** Those whose stores are there. */
+  readonly subnets: BySubnet<PastSubnet>;
   close(): void;
 }
 
@@ -23,15 +31,16 @@ export interface Found {
 
 /** Errors of opening a state directory. */
 export function openPast(stateDir: string, bls: Bls): NetworkPast {
-  const pinned = pinNetwork(stateDir, { history: true });
-  const [root] = pinned.stores as readonly [PinnedStore];
-  const genesis = decodeGenesis(root.genesis as Uint8Array);
+  const pinned = pinSubnets(stateDir, { history: true });
+  const genesis = decodeGenesis(pinned.genesis);
   const locals = subnetsOf(genesis, bls);
-  const subnets = pinned.stores.map((store, i) => ({
-    local: locals[i] as LocalSubnet,
-    history: openHistory(store),
-  }));
-  return { genesis, subnets, close: () => pinned.close() };
+  const subnets = new Map(
+    [...pinned.stores].map(([subnet, store]): [SubnetIndex, PastSubnet] => [
+      subnet,
+      { local: locals[subnet] as LocalSubnet, history: openHistory(store) },
+    ]),
+  );
+  return { genesis, locals, subnets, close: () => pinned.close() };
 }
 
 /** The oldest round that can run again: blocks go on from a state before it without a gap. */
@@ -42,7 +51,7 @@ export function firstRound({ first, last, checkpoints }: History): Height | null
 }
 
 export function keptOf({ subnets }: NetworkPast): readonly Kept[] {
-  return subnets.map(({ local, history }) => ({
+  return [...subnets.values()].map(({ local, history }) => ({
     subnetId: principalToText(local.info.subnetId),
     firstBlock: history.first,
     lastBlock: history.last,
@@ -52,7 +61,7 @@ export function keptOf({ subnets }: NetworkPast): readonly Kept[] {
 
 /** The messages in the blocks of one subnet, the newest first. */
 function* messagesOf(past: NetworkPast, subnet: SubnetIndex): Generator<Found> {
-  const { local, history } = past.subnets[subnet] as NetworkPast["subnets"][number];
+  const { local, history } = past.subnets.get(subnet) as PastSubnet;
   const subnetId = principalToText(local.info.subnetId);
   const { first, last } = history;
   if (first === null || last === null) return;
@@ -80,7 +89,7 @@ function* messagesOf(past: NetworkPast, subnet: SubnetIndex): Generator<Found> {
 
 /** The messages of all subnets, by the time of their blocks, the newest first. */
 export function* messages(past: NetworkPast): Generator<Found> {
-  const sources = past.subnets.map((_, subnet) => messagesOf(past, subnet));
+  const sources = [...past.subnets.keys()].map((subnet) => messagesOf(past, subnet));
   const heads = sources.map((source) => source.next());
   for (;;) {
     let newest = -1;

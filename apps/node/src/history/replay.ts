@@ -5,10 +5,10 @@ import type { ChainKeys } from "@orrery/crypto/chain-keys";
 import { type TraceEvent, Tracer, tracingExecutor } from "@orrery/sim/instance";
 import type { IngressStatus, ReplicatedState } from "@orrery/state";
 import { openTip, type Tip } from "../tip.ts";
-import type { NetworkPast } from "./network.ts";
+import type { PastSubnet } from "./network.ts";
 
 export interface ReplayOptions {
-  readonly subnet: NetworkPast["subnets"][number];
+  readonly subnet: PastSubnet;
   readonly creationSubnets: readonly string[];
   readonly genesisTime: TimeNs;
   readonly chainKeys: ChainKeys;
@@ -29,7 +29,7 @@ export class SubnetReplay {
   readonly #tip: Tip;
   readonly #tracer = new Tracer();
   readonly #blocks: IterableIterator<{ readonly bytes: Uint8Array }>;
-  readonly #history: NetworkPast["subnets"][number]["history"];
+  readonly #history: PastSubnet["history"];
   #next: FinalizedBlock | null = null;
 
   constructor(options: ReplayOptions) {

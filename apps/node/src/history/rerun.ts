@@ -12,7 +12,7 @@ import type { History, IngressStatus } from "@orrery/state";
 import { creationSubnetIds } from "../genesis.ts";
 import type { SubnetIndex } from "../protocol.ts";
 import { Growth, isMessage } from "./growth.ts";
-import { type Found, firstRound, type NetworkPast } from "./network.ts";
+import { type Found, firstRound, type NetworkPast, type PastSubnet } from "./network.ts";
 import { SubnetReplay } from "./replay.ts";
 import type { Checked, HistoryProgress, PastOutcome } from "./types.ts";
 
@@ -49,13 +49,10 @@ export class Rerun {
   #checked: Checked = { rounds: 0, same: 0, differs: null };
 
   constructor(options: RerunOptions) {
-    const { genesis, subnets } = options.past;
+    const { genesis, locals } = options.past;
     this.#options = options;
     this.#chainKeys = createChainKeys(genesis.seed);
-    this.#creationSubnets = creationSubnetIds(
-      genesis,
-      subnets.map(({ local }) => local),
-    );
+    this.#creationSubnets = creationSubnetIds(genesis, locals);
   }
 
   /** Runs these messages again, all of which can be. */
@@ -106,7 +103,7 @@ export class Rerun {
   /** Brings a subnet to the round before `height`, or before the first one at `time`. */
   #begin({ subnet, height }: Start): void {
     if (this.#replays.has(subnet)) return;
-    const one = this.#options.past.subnets[subnet] as NetworkPast["subnets"][number];
+    const one = this.#options.past.subnets.get(subnet) as PastSubnet;
     const replay = new SubnetReplay({
       subnet: one,
       creationSubnets: this.#creationSubnets,
@@ -147,7 +144,7 @@ export class Rerun {
 
   #round(replay: SubnetReplay, subnet: SubnetIndex): readonly TraceEvent[] {
     const { height, events, same } = replay.round();
-    const { local, history } = this.#options.past.subnets[subnet] as NetworkPast["subnets"][number];
+    const { local, history } = this.#options.past.subnets.get(subnet) as PastSubnet;
     const subnetId = principalToText(local.info.subnetId);
     const { rounds, same: before, differs } = this.#checked;
     this.#checked = {
@@ -163,7 +160,7 @@ export class Rerun {
   #beginCallees({ time, calls }: TraceEvent): void {
     for (const { callee, method } of calls) {
       const isInstalling = equalBytes(callee, MANAGEMENT_CANISTER) && INSTALLING.has(method);
-      for (const [subnet, { local, history }] of this.#options.past.subnets.entries()) {
+      for (const [subnet, { local, history }] of this.#options.past.subnets) {
         if (this.#replays.has(subnet)) continue;
         const { routing, subnetId } = local.info;
         const own = routing.find((entry) => equalBytes(entry.subnetId, subnetId))?.ranges ?? [];

@@ -44,6 +44,37 @@ test("a job is later at first, wakes who asked when it is done, and has the answ
   }
 });
 
+test("a subnet for whose job there was no room is woken when there is", async () => {
+  const woken = Promise.withResolvers<void>();
+  const asked = new Set<number>();
+  const thread = new KeyThread({
+    seed,
+    onDone(subnet) {
+      asked.add(subnet);
+      if (subnet === SUBNET) woken.resolve();
+    },
+    onFailure: woken.reject,
+  });
+  try {
+    const config = encodeDkgConfig({
+      id: utf8("a run"),
+      threshold: 1,
+      receivers: [new Uint8Array(48)],
+      dealers: 1,
+      dealingsNeeded: 1,
+      reshared: null,
+    });
+    const job = { kind: "judge", config, dealer: 0, dealing: new Uint8Array(0) } as const satisfies KeyJob;
+    // All the room that there is, for a subnet that does not ask again.
+    for (let i = 0; i < 64; i++) assert.equal(thread.compute(0, job, `${i}`), "later");
+    assert.equal(thread.compute(SUBNET, job, "one"), "later");
+    await woken.promise;
+    assert.deepEqual([...asked], [0, SUBNET]);
+  } finally {
+    await thread.close();
+  }
+});
+
 test("a node that has not the key that it had fails by name", async () => {
   const failed = Promise.withResolvers<unknown>();
   const thread = new KeyThread({ seed, onDone: () => {}, onFailure: failed.resolve });

@@ -16,7 +16,7 @@ const ANSWERS_MAX = 256;
 export interface KeyThreadOptions {
   /** Of the node. */
   readonly seed: Uint8Array;
-  /** A job of the subnet is done. */
+  /** A job of the subnet is done, or there is room for one again. */
   readonly onDone: (subnet: SubnetIndex) => void;
   readonly onFailure: (error: unknown) => void;
 }
@@ -31,6 +31,8 @@ export class KeyThread {
   readonly #channel: Channel<never, never, KeyCall>;
   readonly #jobs = new Set<string>();
   readonly #answers = new Map<string, Answer>();
+  /** For whose jobs there was no room. */
+  readonly #refused = new Set<SubnetIndex>();
   #closed = false;
 
   constructor(options: KeyThreadOptions) {
@@ -52,7 +54,9 @@ export class KeyThread {
       this.#answers.delete(key);
       return answer.work as KeyWork[K];
     }
-    if (!this.#jobs.has(key) && this.#jobs.size < JOBS_MAX) void this.#begin(subnet, job, key);
+    if (this.#jobs.has(key)) return "later";
+    if (this.#jobs.size < JOBS_MAX) void this.#begin(subnet, job, key);
+    else this.#refused.add(subnet);
     return "later";
   }
 
@@ -65,7 +69,9 @@ export class KeyThread {
         this.#answers.delete(this.#answers.keys().next().value as string);
       this.#answers.set(key, { work });
       this.#jobs.delete(key);
-      this.#options.onDone(subnet);
+      const woken = new Set([subnet, ...this.#refused]);
+      this.#refused.clear();
+      for (const each of woken) this.#options.onDone(each);
     } catch (error) {
       if (!this.#closed) this.#options.onFailure(error);
     }

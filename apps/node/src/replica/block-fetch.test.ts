@@ -57,7 +57,7 @@ test("a block whose maker did not sign it, or with another height's tape, is not
   const [first] = blocks as readonly [Made, ...Made[]];
   const otherTape = sign("low", thresholdContent("tape", subnetId, 2, NOTHING));
   const fetch = fetchTo(first.block);
-  assert.equal(fetch.take([make(1, ORIGIN, 0, otherTape).record]).kind, "lie");
+  assert.equal(fetch.take([make(1, ORIGIN, 0, { tape: otherTape }).record]).kind, "lie");
   const stolen = encodeFinalizedBlock({
     proposal: {
       block: first.block,

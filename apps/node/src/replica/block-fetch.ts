@@ -96,3 +96,10 @@ function decode(record: Uint8Array): FinalizedBlock | null {
     throw error;
   }
 }
+
+/** Of a record of the same block; null of anything else. */
+export function tapeOf(record: Uint8Array | undefined, { proposal }: FinalizedBlock): Uint8Array | null {
+  const told = record === undefined ? null : decode(record);
+  const isSame = told !== null && equalBytes(blockHash(told.proposal.block), blockHash(proposal.block));
+  return isSame ? told.tape : null;
+}

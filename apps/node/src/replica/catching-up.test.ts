@@ -4,9 +4,10 @@ import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { equalBytes, type Height } from "@orrery/base";
 import { blockHash, encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
+import { thresholdContent } from "@orrery/consensus/member";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import { CatchingUp } from "./catching-up.ts";
-import { chain, crypto, type Made, nodes, ORIGIN, subnetId } from "./chain.testkit.ts";
+import { CatchingUp, type CatchingUpOptions } from "./catching-up.ts";
+import { chain, crypto, type Made, make, NOTHING, nodes, ORIGIN, sign, subnetId } from "./chain.testkit.ts";
 
 const LENGTH = 60;
 const PER_ANSWER = 7;
@@ -17,7 +18,7 @@ const local = { info: { subnetId, nodes } } as unknown as Pick<LocalSubnet, "inf
 const last = (made: readonly Made[]): Made => made.at(-1) as Made;
 
 /** Peers 1 and 2 are honest, 3 tells what `lie` says, and is asked first as long as it is not to be avoided. */
-function node(lie: (from: Height) => readonly Uint8Array[]) {
+function node(lie: (from: Height) => readonly Uint8Array[], tapes: CatchingUpOptions["tapes"] = null) {
   const applied: FinalizedBlock[] = [];
   const liars: number[] = [];
   const outcome = Promise.withResolvers<Height>();
@@ -30,13 +31,15 @@ function node(lie: (from: Height) => readonly Uint8Array[]) {
       .map(({ record }) => record);
   const catchingUp = new CatchingUp({
     local,
-    crypto,
+    // Where keys change, nobody has those of the past.
+    crypto: tapes === null ? crypto : { ...crypto, verifyWhole: () => true },
     askBlocks: async (from, avoid) => {
       asked++;
       const peer = avoid.has(3) ? 1 : 3;
       return { peer, records: peer === 3 ? lie(from) : records(from) };
     },
     apply: (finalized) => applied.push(finalized),
+    tapes,
     onDone: outcome.resolve,
     fetchState: ({ height }) => fetched.resolve(height),
     onLie: (peer) => liars.push(peer),
@@ -44,7 +47,15 @@ function node(lie: (from: Height) => readonly Uint8Array[]) {
   });
   const catchUp = { height: LENGTH, block: last(honest).block, stateHash: STATE };
   const { promise: state } = fetched;
-  return { catchingUp, catchUp, applied, liars, outcome: outcome.promise, state, asked: () => asked };
+  return {
+    catchingUp,
+    catchUp,
+    applied,
+    liars,
+    outcome: outcome.promise,
+    state,
+    asked: () => asked,
+  };
 }
 
 type Node = ReturnType<typeof node>;
@@ -93,6 +104,36 @@ for (const [what, lie] of lies) {
     assert.ok(most <= 8, `${most} blocks waited for execution`);
   });
 }
+
+const tapeAt = (height: Height): Uint8Array =>
+  sign("low", thresholdContent("tape", subnetId, height, NOTHING));
+/** Of a subnet whose keys change. */
+const judging = (): NonNullable<CatchingUpOptions["tapes"]> => ({
+  beginAfter: async () => {},
+  learn: () => {},
+  isRight: (height, tape) => equalBytes(tape, tapeAt(height)),
+});
+
+test("a block with another tape is not executed with it, where keys change too: its teller is named, another one asked", async () => {
+  const twisted = (from: Height): readonly Uint8Array[] =>
+    Array.from({ length: Math.min(PER_ANSWER, from) }, (_, below) => {
+      const { block } = honest[from - below - 1] as Made;
+      return make(block.height, block.parent, 0, { tape: NOTHING }).record;
+    });
+  const away = node(twisted, judging());
+  away.catchingUp.begin(away.catchUp, first);
+  const [, height] = await Promise.all([execute(away), away.outcome]);
+  assert.equal(height, LENGTH);
+  assert.deepEqual(new Set(away.liars), new Set([3]));
+  for (const { proposal, tape } of away.applied) assert.deepEqual(tape, tapeAt(proposal.block.height));
+});
+
+test("a node that cannot tell with which keys an interval ran takes the state", async () => {
+  const away = node((from) => [(honest[from - 1] as Made).record], { ...judging(), isRight: () => null });
+  away.catchingUp.begin(away.catchUp, first);
+  assert.equal(await away.state, LENGTH);
+  assert.deepEqual([away.applied, away.liars], [[], []]);
+});
 
 test("where blocks do not lead to the package, or its state is another one, the state is taken", async () => {
   const [elsewhere, none, far, diverged, other] = [0, 1, 2, 3, 4].map(() =>

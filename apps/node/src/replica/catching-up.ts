@@ -6,10 +6,11 @@
 import { setImmediate } from "node:timers/promises";
 import { equalBytes, type Height } from "@orrery/base";
 import type { FinalizedBlock } from "@orrery/consensus";
-import type { CatchUpPackage, MemberCrypto } from "@orrery/consensus/member";
+import { type CatchUpPackage, decodeSummary, type MemberCrypto } from "@orrery/consensus/member";
 import type { LocalSubnet } from "@orrery/execution/local-network";
-import { BlockFetch } from "./block-fetch.ts";
-import type { Voice } from "./voice.ts";
+import { BlockFetch, tapeOf } from "./block-fetch.ts";
+import type { Tapes } from "./tapes.ts";
+import type { ToldBlocks, Voice } from "./voice.ts";
 
 const RETRY_MS = 250;
 /** Answers in a row that bring nothing, from all peers in turn: nobody has the blocks any more. */
@@ -31,9 +32,18 @@ export interface CatchingUpOptions {
   readonly onDone: (height: Height) => void;
   /** Blocks do not lead to the state of the package. */
   readonly fetchState: (catchUp: Goal) => void;
+  /** Judges tapes where their keys change; null where `crypto` knows them. */
+  readonly tapes: Pick<Tapes, "beginAfter" | "learn" | "isRight"> | null;
   /** A peer told what no honest one does. */
   readonly onLie: (peer: number, why: string) => void;
   readonly onFailure: (error: unknown) => void;
+}
+
+/** Who told the blocks, and who lied. */
+interface Telling {
+  readonly tellers: ReadonlyMap<Height, number>;
+  readonly liars: Set<number>;
+  readonly isOver: () => boolean;
 }
 
 export class CatchingUp {
@@ -62,7 +72,7 @@ export class CatchingUp {
     const { subnetId, nodes } = local.info;
     const fetch = new BlockFetch({ tip, catchUp, subnetId, nodes, crypto });
     const isOver = (): boolean => this.#stopped || this.#goal !== catchUp;
-    this.#run(fetch, isOver)
+    this.#run(fetch, tip.height, isOver)
       .then((isReached) => {
         if (!isReached && !isOver()) this.#giveUp(catchUp);
       })
@@ -76,6 +86,7 @@ export class CatchingUp {
     const goal = this.#goal;
     if (goal === null || height !== goal.height || stateHash === null) return;
     this.#goal = null;
+    // What peers told beside the blocks, who made them, is not certain: another state need not be this node's fault.
     if (equalBytes(stateHash, goal.stateHash)) this.#options.onDone(height);
     else this.#options.fetchState(goal);
   }
@@ -92,19 +103,19 @@ export class CatchingUp {
   }
 
   /** False where blocks do not lead there. */
-  async #run(fetch: BlockFetch, isOver: () => boolean): Promise<boolean> {
+  async #run(fetch: BlockFetch, tip: Height, isOver: () => boolean): Promise<boolean> {
     const liars = new Set<number>();
+    const tellers = new Map<Height, number>();
+    await this.#options.tapes?.beginAfter(tip);
     let fruitless = 0;
     while (!isOver()) {
       const from = fetch.next;
       const told = await this.#options.askBlocks(from, liars);
       if (isOver()) return true;
       const taken = told === null ? null : fetch.take(told.records);
+      if (told !== null) for (let at = from; at > fetch.next; at--) tellers.set(at, told.peer);
       if (taken?.kind === "elsewhere" || taken?.kind === "too_many") return false;
-      if (taken?.kind === "whole") {
-        await this.#apply(taken.blocks, isOver);
-        return true;
-      }
+      if (taken?.kind === "whole") return await this.#apply(taken.blocks, { tellers, liars, isOver });
       if (told !== null && taken?.kind === "lie") {
         this.#options.onLie(told.peer, taken.why);
         liars.add(told.peer);
@@ -116,19 +127,49 @@ export class CatchingUp {
     return true;
   }
 
-  /** Blocks newest first; each is let go of when it is execution's. */
-  async #apply(blocks: FinalizedBlock[], isOver: () => boolean): Promise<void> {
+  /** Blocks newest first; each is let go of when it is execution's. False where nobody has a block with its own tape. */
+  async #apply(blocks: FinalizedBlock[], telling: Telling): Promise<boolean> {
+    const { isOver } = telling;
     for (let next = blocks.pop(); next !== undefined; next = blocks.pop()) {
+      const right = await this.#withTape(next, telling);
+      if (isOver()) return true;
+      if (right === null) return false;
       while (next.proposal.block.height > this.#executed + AHEAD_MAX) {
         await new Promise<void>((resolve) => {
           this.#wake = resolve;
         });
-        if (isOver()) return;
+        if (isOver()) return true;
       }
-      this.#options.apply(next);
+      this.#options.apply(right);
       await setImmediate();
-      if (isOver()) return;
+      if (isOver()) return true;
     }
+    return true;
+  }
+
+  /** The block with the tape that the subnet gave it: what is executed with another one would be another state. Null where nobody has it. */
+  async #withTape(finalized: FinalizedBlock, telling: Telling): Promise<FinalizedBlock | null> {
+    const { tapes, askBlocks, onLie } = this.#options;
+    if (tapes === null) return finalized;
+    const { height, payload } = finalized.proposal.block;
+    if (payload.summary !== undefined) tapes.learn(height, decodeSummary(payload.summary));
+    let tape: Uint8Array | null = finalized.tape;
+    let peer = telling.tellers.get(height);
+    for (let tries = 0; tries <= FRUITLESS_MAX; tries++) {
+      const isRight = tape === null ? false : tapes.isRight(height, tape);
+      if (isRight === null) return null;
+      if (isRight && tape !== null) return { ...finalized, tape };
+      if (peer === undefined) await this.#pause();
+      else {
+        onLie(peer, `block ${height} with another tape`);
+        telling.liars.add(peer);
+      }
+      const told: ToldBlocks | null = await askBlocks(height, telling.liars);
+      if (telling.isOver()) return null;
+      peer = told?.peer;
+      tape = told === null ? null : tapeOf(told.records[0], finalized);
+    }
+    return null;
   }
 
   #goOn(): void {

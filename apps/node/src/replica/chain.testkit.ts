@@ -25,14 +25,24 @@ export interface Made {
   readonly record: Uint8Array;
 }
 
-export function make(height: number, parent: Uint8Array, content: number, tape?: Uint8Array): Made {
+export interface MakeOptions {
+  readonly tape?: Uint8Array;
+  readonly summary?: Uint8Array;
+}
+
+export function make(
+  height: number,
+  parent: Uint8Array,
+  content: number,
+  { tape, summary }: MakeOptions = {},
+): Made {
   const block: Block = {
     version: 1,
     parent,
     height,
     rank: 0,
     context: { registryVersion: 1, certifiedHeight: 0, time: BigInt(height) },
-    payload: { ingress: [Uint8Array.of(content)] },
+    payload: summary === undefined ? { ingress: [Uint8Array.of(content)] } : { ingress: [], summary },
   };
   const maker = height % nodes.length;
   const record = encodeFinalizedBlock({

@@ -1,9 +1,10 @@
 /** What a member of consensus is given on a node: its place, its keys, the pace of rounds, and how payloads are made and judged. */
-import type { BlockPayload, NodeId, TimeNs } from "@orrery/base";
-import type { MemberEnvironment, Start, SubnetRecord } from "@orrery/consensus/member";
+import type { TimeNs } from "@orrery/base";
+import type { MemberEnvironment, PayloadContext, Start } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { Genesis } from "../genesis.ts";
+import type { SubnetRegistry } from "../registry/registry.ts";
 import { buildPayload, judgePayload, type PayloadRules, type Waiting } from "./payloads.ts";
 import { BUSY_NOTARY_DELAY_NS, IDLE_NOTARY_DELAY_NS, REGISTRY_VERSION, UNIT_DELAY_NS } from "./rules.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
@@ -36,35 +37,31 @@ export interface EnvironmentOptions {
   /** Place of the node in the subnet. */
   readonly self: number;
   readonly keys: SubnetKeys;
+  readonly registry: SubnetRegistry;
   /** Heights from one catch-up package to the next. */
   readonly catchUpInterval: number;
   readonly rules: PayloadRules;
-  /** For a block that stands on these. */
-  readonly waiting: (past: readonly BlockPayload[]) => Waiting;
+  /** For the block that is made. */
+  readonly waiting: (context: PayloadContext) => Waiting;
   /** Whether anything waits for a block: each member's own view, which paces what it signs. */
   readonly isBusy: () => boolean;
 }
 
 /** Members that deal keys to themselves at each interval. */
-function intervalsOf({
-  local,
-  keys,
-  catchUpInterval,
-}: EnvironmentOptions): Pick<MemberEnvironment, "intervals"> {
+function intervalsOf({ local, keys, registry }: EnvironmentOptions): Pick<MemberEnvironment, "intervals"> {
   if (keys.intervals === null) return {};
-  const members = local.info.nodes.map(({ nodeId }) => nodeId as NodeId);
-  const record: SubnetRecord = { members, intervalLength: catchUpInterval, halts: false };
   return {
     intervals: {
       nodeId: local.keys.nodeId,
-      record: (version) => (version === REGISTRY_VERSION ? record : null),
+      peerOf: (nodeId) => registry.node(nodeId)?.place ?? null,
+      record: (version) => registry.record(version),
       dkg: keys.intervals.dkg,
     },
   };
 }
 
 export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
-  const { local, self, keys, catchUpInterval, rules, waiting, isBusy } = options;
+  const { local, self, keys, registry, catchUpInterval, rules, waiting, isBusy } = options;
   return {
     config: {
       subnetId: local.keys.subnetId,
@@ -80,10 +77,10 @@ export function environmentOf(options: EnvironmentOptions): MemberEnvironment {
     },
     crypto: keys.crypto,
     payloads: {
-      build: (context) => buildPayload(waiting(context.past), context, rules),
+      build: (context) => buildPayload(waiting(context), context, rules),
       judge: (payload, context) => judgePayload(payload, context, rules),
     },
-    registryVersion: () => REGISTRY_VERSION,
+    registryVersion: () => registry.version,
     ...intervalsOf(options),
   };
 }

@@ -1,5 +1,5 @@
 /** Why a node of a subnet of several cannot go on, and what its operator does then. */
-import { type Height, OrreryError } from "@orrery/base";
+import { type Height, OrreryError, principalToText, type SubnetId } from "@orrery/base";
 
 /** The member has signed less than the block log says that it knew. */
 export function signaturesLost(known: Height, blocks: Height): OrreryError {
@@ -9,10 +9,28 @@ export function signaturesLost(known: Height, blocks: Height): OrreryError {
   );
 }
 
+/** Not a failure of the node: the registry has it take part no more, and its last interval is over. */
+export function nodeRemoved(): OrreryError {
+  return new OrreryError(
+    "node_removed",
+    "this node left its subnets, as the registry says, and its last interval is over: the process stops; its state directory can be removed",
+  );
+}
+
 /** Not a failure of the node: it starts again with what it fetched. */
 export function stateFetched(height: Height): OrreryError {
   return new OrreryError(
     "state_fetched",
     `the state after block ${height} was fetched from other nodes of the subnet: the node starts again with it`,
+  );
+}
+
+/** Its state is not the subnet's again and again. `times`: that it took the subnet's. */
+export function stateDiverges(subnet: SubnetId, height: Height, times: number): OrreryError {
+  return new OrreryError(
+    "state_diverges",
+    `this node comes to another state than its subnet ${principalToText(subnet)}, last at height ${height}, though it took the state of the ` +
+      `others ${times} times: look for another version of Orrery or of the runtime than the others run, and for faulty memory or disk, ` +
+      "then start the node again",
   );
 }

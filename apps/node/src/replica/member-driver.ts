@@ -3,7 +3,7 @@
  * hashed. Out: what is durable is published, finalized blocks are delivered, certifications are handed on. Invariant: nothing that a step
  * signed leaves before all that the step persisted is durable.
  */
-import type { Clock, Height, Logger, TimeNs } from "@orrery/base";
+import type { Clock, Height, Logger, NodeId, TimeNs } from "@orrery/base";
 import {
   type Artifact,
   artifactId,
@@ -37,7 +37,8 @@ export interface MemberDriverOptions {
   readonly keep: (sequence: number, records: readonly ArtifactRecord[]) => void;
   /** Records below are not needed any more. */
   readonly purge: (below: Height) => void;
-  readonly onDeliver: (proposal: Proposal, tape: ThresholdSignature) => void;
+  /** `maker`: where members change. */
+  readonly onDeliver: (proposal: Proposal, tape: ThresholdSignature, maker?: NodeId) => void;
   readonly onCertified: (certification: ThresholdSignature) => void;
   readonly onSync: (catchUp: CatchUpPackage) => void;
   readonly onDiverged: (height: Height) => void;
@@ -67,6 +68,11 @@ export class MemberDriver {
     return this.#member.delivered;
   }
 
+  /** Who agrees on the block of a height, in the order in which they are counted; null where they never change, or nobody can know yet. */
+  membersAt(height: Height): readonly NodeId[] | null {
+    return this.#member.nodeIdsAt(height);
+  }
+
   get certifiedHeight(): Height {
     return this.#member.pool.certifiedHeight;
   }
@@ -84,7 +90,7 @@ export class MemberDriver {
   wake(): void {
     if (this.#stopped) return;
     try {
-      this.#tellTime(true);
+      this.#follow(this.#member.step({ kind: "time", now: this.#advance() }));
       this.#setAlarm();
     } catch (error) {
       this.#options.onFailure(error);
@@ -94,8 +100,7 @@ export class MemberDriver {
   tell(input: Exclude<MemberInput, { kind: "time" }>): void {
     if (this.#stopped) return;
     try {
-      this.#tellTime(false);
-      this.#follow(this.#member.step(input));
+      this.#follow(this.#member.step(input, this.#advance()));
       this.#setAlarm();
     } catch (error) {
       this.#options.onFailure(error);
@@ -118,11 +123,10 @@ export class MemberDriver {
     this.#alarm.set(null);
   }
 
-  #tellTime(anyway: boolean): void {
+  #advance(): TimeNs {
     const now = this.#options.clock.now();
-    if (now <= this.#lastTime && !anyway) return;
     if (now > this.#lastTime) this.#lastTime = now;
-    this.#follow(this.#member.step({ kind: "time", now: this.#lastTime }));
+    return this.#lastTime;
   }
 
   #setAlarm(): void {
@@ -164,7 +168,7 @@ export class MemberDriver {
         return;
       case "deliver": {
         const proposal = this.#member.pool.finalizedAt(effect.block.height);
-        if (proposal !== null) this.#options.onDeliver(proposal, effect.tape);
+        if (proposal !== null) this.#options.onDeliver(proposal, effect.tape, effect.maker);
         return;
       }
       case "certified":
@@ -183,9 +187,9 @@ export class MemberDriver {
         voice.again(effect.from);
         return;
       case "misbehaved":
-        voice.report(effect.member, 0, true);
+        voice.report(effect.peer, 0, true);
         logger.log("warn", "a member of the subnet misbehaves", {
-          member: effect.member,
+          peer: effect.peer,
           self: environment.config.self,
           why: effect.why,
         });

@@ -7,8 +7,8 @@ import {
   RESPONSE_BYTES_PER_BLOCK_MAX,
   XNET_BYTES_PER_BLOCK_MAX,
 } from "@orrery/base";
+import { ARTIFACT_BYTES_MAX } from "./channels.ts";
 import { OrderedBytes, type Section } from "./ordered-bytes.ts";
-import { ARTIFACT_BYTES_MAX } from "./voice.ts";
 
 const MIB = 1024 * 1024;
 /** Heights that are offered beside those of the interval: below its package, and above the next one, which is not there yet. */

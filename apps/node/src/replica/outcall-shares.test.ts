@@ -6,10 +6,11 @@ import { sha256 } from "@orrery/crypto";
 import type { Outcall } from "@orrery/state";
 import fc from "fast-check";
 import { decodeToldShare, encodeToldShare, shareLabel, type ToldShare } from "./outcall-share.ts";
-import { isTimely, OutcallShares } from "./outcall-shares.ts";
+import { isTimely, OutcallShares, type OutcallSharesOptions } from "./outcall-shares.ts";
 
 const NODES = 4;
 const NOW = 1_000_000_000_000n;
+const AT = { time: NOW, height: 1 };
 const MINUTE = 60_000_000_000n;
 const subnetId = new Uint8Array(29) as unknown as SubnetId;
 
@@ -26,15 +27,16 @@ interface Node {
   reconsidered: number;
 }
 
-function newNode(self: number, nodes = NODES): Node {
+function newNode(self: number, nodes = NODES, changing?: OutcallSharesOptions["members"]): Node {
   const told = new Map<number, Uint8Array>();
+  const all = Array.from({ length: nodes }, (_, place) => place);
   const node: Node = {
     told,
     reconsidered: 0,
     shares: new OutcallShares({
       subnetId,
       self,
-      nodes,
+      members: changing ?? (() => all),
       crypto: {
         sign: (message) => signatureOf(self, message),
         verify: (signer, message, signature) =>
@@ -72,7 +74,7 @@ function exchange(nodes: readonly Node[], places: readonly number[] = nodes.keys
 
 /** What the node in this place would put into a block. */
 function answerOf(nodes: readonly Node[], place = 0): OutcallResponse {
-  const [answer] = (nodes[place] as Node).shares.offers();
+  const [answer] = (nodes[place] as Node).shares.offers(1);
   assert.ok(answer !== undefined);
   return answer;
 }
@@ -93,21 +95,21 @@ describe("agreement", () => {
       [0, 2, 3],
     );
     assert.equal(answer.spent, 2n, "the median of what they spent");
-    for (const { shares } of nodes) assert.equal(shares.fault(answer, NOW), null);
-    assert.equal(newNode(1).shares.fault(answer, NOW), null, "who knows nothing of the outcall takes it too");
+    for (const { shares } of nodes) assert.equal(shares.fault(answer, AT), null);
+    assert.equal(newNode(1).shares.fault(answer, AT), null, "who knows nothing of the outcall takes it too");
   });
 
   test("where too few got the same, all come to the same words", () => {
     const nodes = answered(["a", "b", "a", "b"]);
     exchange(nodes);
-    const answers = nodes.map(({ shares }) => shares.offers());
+    const answers = nodes.map(({ shares }) => shares.offers(1));
     const first = answerOf(nodes);
     assert.match(
       first.content.kind === "reject" ? first.content.message : "",
       /^No consensus could be reached\. Replicas had different responses\. Details: request_id: 5, timeout: 1060000000000, hashes: \[[0-9a-f]{64}: 2\], \[[0-9a-f]{64}: 2\]$/,
     );
     for (const answer of answers) assert.deepEqual(answer, answers[0]);
-    for (const { shares } of nodes) assert.equal(shares.fault(first, NOW), null);
+    for (const { shares } of nodes) assert.equal(shares.fault(first, AT), null);
   });
 
   test("as long as those who are silent may decide, nobody does", () => {
@@ -130,12 +132,40 @@ describe("agreement", () => {
       [false, true, false, false],
     );
     exchange(nodes);
-    for (const { shares } of nodes) assert.deepEqual(shares.offers()[0]?.content, reply("alone"));
-    // Another node's word is none.
+    for (const { shares } of nodes) assert.deepEqual(shares.offers(1)[0]?.content, reply("alone"));
+    // Another node's word is none, though it may be of newer members.
     const wrong = answered([null, null, "another", null], begun);
     const body = wrong[2]?.told.get(5) as Uint8Array;
-    assert.equal(wrong[0]?.shares.hear(2, body), false);
-    assert.deepEqual(wrong[0]?.shares.offers(), []);
+    assert.equal(wrong[0]?.shares.hear(2, body), true);
+    assert.deepEqual(wrong[0]?.shares.offers(1), []);
+  });
+
+  test("where members change, those of the block's height count, by their number among them", () => {
+    const told = new Map<number, Uint8Array>();
+    const [before, after] = [
+      [0, 1, 2, 3],
+      [1, 2, 3, 4],
+    ];
+    const node = newNode(1, NODES, (height) => (height !== null && height >= 10 ? after : before));
+    const others = [0, 1, 2, 3, 4].map((place) => newNode(place, NODES, () => [place]));
+    for (const [place, { shares }] of [...others.entries(), [1, node] as const]) {
+      shares.begin([outcall(5)]);
+      shares.got({ outcall: 5, spent: 1n, content: reply("same") });
+      const body = others[place]?.told.get(5);
+      if (body !== undefined) told.set(place, body);
+    }
+    for (const place of [0, 2, 3]) assert.ok(node.shares.hear(place, told.get(place) as Uint8Array));
+    const signers = (height: number): readonly number[] =>
+      node.shares
+        .offers(height)
+        .flatMap(({ agreement }) => agreement?.shares.map(({ signer }) => signer) ?? []);
+    assert.deepEqual(signers(9), [0, 1, 2, 3]);
+    // The first is not a member any more: the three others are numbers 0, 1 and 2 of four.
+    assert.deepEqual(signers(10), [0, 1, 2]);
+    const [answer] = node.shares.offers(10);
+    assert.ok(answer !== undefined);
+    assert.equal(node.shares.fault(answer, { time: NOW, height: 10 }), null);
+    assert.match(node.shares.fault(answer, { time: NOW, height: 9 }) ?? "", /does not hold/);
   });
 
   test("in whatever order words come, and however often, all come to the same", () => {
@@ -150,10 +180,10 @@ describe("agreement", () => {
         const [largest = 0] = counts.toSorted((a, b) => b - a);
         const silent = contents.filter((each) => each === null).length;
         const expected = largest >= 5 ? "agreed" : largest + silent < 5 ? "divergent" : "open";
-        const answers = nodes.flatMap(({ shares }) => shares.offers());
+        const answers = nodes.flatMap(({ shares }) => shares.offers(1));
         for (const answer of answers) {
           assert.equal(answer.content.kind, expected === "agreed" ? "reply" : "reject");
-          for (const { shares } of nodes) assert.equal(shares.fault(answer, NOW), null);
+          for (const { shares } of nodes) assert.equal(shares.fault(answer, AT), null);
         }
         assert.equal(answers.length, expected === "agreed" ? largest : expected === "divergent" ? 7 : 0);
       }),
@@ -169,9 +199,9 @@ describe("what nobody takes", () => {
     const agreement = answer.agreement as NonNullable<OutcallResponse["agreement"]>;
     const [first, ...others] = agreement.shares as [(typeof agreement.shares)[number]];
     const faultOf = (changed: Partial<OutcallResponse>, time = NOW): string | null =>
-      (nodes[3] as Node).shares.fault({ ...answer, ...changed }, time);
+      (nodes[3] as Node).shares.fault({ ...answer, ...changed }, { time, height: 1 });
     const { agreement: _, ...bare } = answer;
-    assert.match((nodes[3] as Node).shares.fault(bare, NOW) ?? "", /nobody signed/);
+    assert.match((nodes[3] as Node).shares.fault(bare, AT) ?? "", /nobody signed/);
     assert.match(faultOf({ content: reply("changed") }) ?? "", /does not hold/);
     assert.match(faultOf({ outcall: 6 }) ?? "", /does not hold/);
     assert.match(faultOf({ spent: 3n }) ?? "", /other costs/);
@@ -198,8 +228,8 @@ describe("what nobody takes", () => {
     const agreement = answer.agreement as NonNullable<OutcallResponse["agreement"]>;
     const { shares } = nodes[1] as Node;
     const fewer = { ...agreement, shares: agreement.shares.slice(0, 2) };
-    assert.match(shares.fault({ ...answer, agreement: fewer, spent: 0n }, NOW) ?? "", /may agree on yet/);
-    assert.match(shares.fault({ ...answer, content: reply("x") }, NOW) ?? "", /says something else/);
+    assert.match(shares.fault({ ...answer, agreement: fewer, spent: 0n }, AT) ?? "", /may agree on yet/);
+    assert.match(shares.fault({ ...answer, content: reply("x") }, AT) ?? "", /says something else/);
   });
 
   test("words of others in a peer's name, and of outcalls that nobody waits for", () => {
@@ -219,7 +249,7 @@ describe("what nobody takes", () => {
     assert.equal(nodes[0]?.told.size, 0, "nobody is told any more");
     assert.equal(shares.wants(shareLabel({ id: 5, time: NOW })), "never");
     assert.ok(shares.hear(1, body), "it may have been on its way");
-    assert.deepEqual(shares.offers(), []);
+    assert.deepEqual(shares.offers(1), []);
     assert.equal(nodes[0]?.reconsidered, 1);
   });
 

@@ -6,6 +6,7 @@
  */
 import {
   equalBytes,
+  type Height,
   type OutcallResponse,
   type OutcallShare,
   type SubnetId,
@@ -33,7 +34,12 @@ export interface OutcallSharesOptions {
   readonly subnetId: SubnetId;
   /** Place of this node. */
   readonly self: number;
-  readonly nodes: number;
+  /**
+   * Places of those who agree on the block of a height, in the order in which they are counted; null: on the next one here. The same list
+   * as long as they are the same. In blocks signers are named by their number in it, among nodes by their places.
+   */
+  readonly members: (height: Height | null) => readonly number[];
+  /** Verifies by places. */
   readonly crypto: Pick<MemberCrypto, "sign" | "verify">;
   readonly publish: (told: ToldShare, body: Uint8Array) => void;
   readonly retract: (outcall: number) => void;
@@ -49,7 +55,7 @@ interface Open {
   readonly shares: Map<number, Share>;
   /** This node's own, or that of the one node that makes the outcall. */
   content: OutcallResponse["content"] | null;
-  /** Made from the shares; null until they suffice. */
+  /** Made from the members' shares; null until they suffice. */
   answer: OutcallResponse | null;
 }
 
@@ -58,6 +64,8 @@ export class OutcallShares {
   readonly #open = new Map<number, Open>();
   /** Numbers below have begun here. */
   #next = 0;
+  /** Whose shares the answers are made from. */
+  #members: readonly number[] = [];
 
   constructor(options: OutcallSharesOptions) {
     this.#options = options;
@@ -65,6 +73,7 @@ export class OutcallShares {
 
   /** Answers that a block may take. */
   get settled(): number {
+    this.#follow(null);
     let count = 0;
     for (const { answer } of this.#open.values()) if (answer !== null) count++;
     return count;
@@ -72,8 +81,8 @@ export class OutcallShares {
 
   /** Whether this node is to make it. */
   isOwn(outcall: Outcall): boolean {
-    const { self, nodes } = this.#options;
-    return isOutcallNode(outcall, { place: self, nodes });
+    const { self, members } = this.#options;
+    return isMaker(outcall, self, members(null));
   }
 
   /** The state waits for these. */
@@ -123,23 +132,29 @@ export class OutcallShares {
     // It may have ended, or this node is behind and hears it again.
     if (open === undefined || open.outcall.time !== told.outcall.time || open.shares.has(peer)) return true;
     const { outcall } = open;
-    if (!isOutcallNode(outcall, { place: peer, nodes: this.#options.nodes })) return false;
     if (outcall.replicated !== (told.content === null)) return false;
     if (told.content !== null && !equalBytes(outcallContentHash(told.content), told.share.hash)) return false;
-    if (!this.#verify(outcall, told.share)) return false;
+    if (!this.#verify(outcall, peer, told.share)) return false;
+    // Whose it is to make changes with the members, of whom a peer may know newer ones.
+    if (!isMaker(outcall, peer, this.#options.members(null))) return true;
     if (told.content !== null) open.content = told.content;
     this.#add(open, told.share);
     return true;
   }
 
-  /** Answers that shares suffice for, by ascending number. */
-  offers(): readonly OutcallResponse[] {
+  /** Answers that shares suffice for, by ascending number, for a block of this height. */
+  offers(height: Height): readonly OutcallResponse[] {
+    this.#follow(height);
     const answers = [...this.#open.values()].map(({ answer }) => answer).filter((answer) => answer !== null);
     return answers.sort((a, b) => a.outcall - b.outcall);
   }
 
-  /** Why a block whose time is `time` may not have the answer; null: it may. Whether the state waits for it is for execution to see. */
-  fault(response: OutcallResponse, time: TimeNs): string | null {
+  /** Why a block may not have the answer; null: it may. Whether the state waits for it is for execution to see. */
+  fault(
+    response: OutcallResponse,
+    { time, height }: { readonly time: TimeNs; readonly height: Height },
+  ): string | null {
+    const members = this.#options.members(height);
     const { agreement, content, outcall: id } = response;
     if (agreement === undefined) return "an answer that nobody signed";
     const { begun, shares } = agreement;
@@ -147,13 +162,13 @@ export class OutcallShares {
     if (!isTimely(response, time)) return "an answer out of time";
     const own = outcallContentHash(content);
     const whole = shares.map((share): Share => ({ ...share, hash: share.hash ?? own }));
-    if (!whole.every((share) => this.#verify(name, share)))
+    if (!whole.every((share) => this.#verify(name, members[share.signer], share)))
       return "an answer with a signature that does not hold";
     if (response.spent !== spentBy(whole)) return "an answer with other costs than its shares'";
     const hashes = whole.map(({ hash }) => hash);
     const isAgreed = shares.every(({ hash }) => hash === undefined);
     if (isAgreed && whole.length === 1) return null;
-    const verdict = outcallVerdict(hashes, this.#options.nodes);
+    const verdict = outcallVerdict(hashes, members.length);
     if (isAgreed) return verdict.kind === "agreed" ? null : "an answer that too few agree on";
     if (shares.some(({ hash }) => hash === undefined)) return "an answer whose shares are of two kinds";
     if (verdict.kind !== "divergent") return "an answer that nodes may agree on yet";
@@ -162,24 +177,39 @@ export class OutcallShares {
       : "an answer that says something else than that nodes do not agree";
   }
 
-  #verify(name: OutcallName, share: Share): boolean {
-    const { crypto, subnetId, nodes } = this.#options;
-    if (share.signer >= nodes) return false;
+  /** By the node in a place; not there: nobody's. */
+  #verify(name: OutcallName, place: number | undefined, share: Share): boolean {
+    const { crypto, subnetId } = this.#options;
+    if (place === undefined) return false;
     const known = this.#open.get(name.id);
-    if (known?.outcall.time === name.time && isSame(known.shares.get(share.signer), share)) return true;
-    return crypto.verify(share.signer, outcallStatement(subnetId, name, share), share.signature);
+    if (known?.outcall.time === name.time && isSame(known.shares.get(place), share)) return true;
+    return crypto.verify(place, outcallStatement(subnetId, name, share), share.signature);
+  }
+
+  /** Answers are those of the members of a height from now on. */
+  #follow(height: Height | null): void {
+    const members = this.#options.members(height);
+    if (members === this.#members) return;
+    this.#members = members;
+    for (const open of this.#open.values()) open.answer = this.#answerOf(open);
   }
 
   #add(open: Open, share: Share): void {
     open.shares.set(share.signer, share);
+    this.#follow(null);
     open.answer = this.#answerOf(open);
   }
 
   #answerOf({ outcall, shares, content }: Open): OutcallResponse | null {
-    const all = [...shares.values()].sort((a, b) => a.signer - b.signer);
+    const members = this.#members;
+    const all = members.flatMap((place, signer): readonly Share[] => {
+      const share = isMaker(outcall, place, members) ? shares.get(place) : undefined;
+      return share === undefined ? [] : [{ ...share, signer }];
+    });
+    if (all.length === 0) return null;
     const hashes = all.map(({ hash }) => hash);
     const verdict = outcall.replicated
-      ? outcallVerdict(hashes, this.#options.nodes)
+      ? outcallVerdict(hashes, members.length)
       : ({ kind: "agreed", hash: hashes[0] as Uint8Array } as const);
     if (verdict.kind === "open") return null;
     if (verdict.kind === "divergent") return agreedBy(outcall, outcallDivergence(outcall, hashes), all);
@@ -192,6 +222,12 @@ export class OutcallShares {
       same.map(({ signer, spent, signature }) => ({ signer, spent, signature })),
     );
   }
+}
+
+/** Whether the node in this place makes it, of these members. */
+function isMaker(outcall: Outcall, place: number, members: readonly number[]): boolean {
+  const number = members.indexOf(place);
+  return number >= 0 && isOutcallNode(outcall, { place: number, nodes: members.length });
 }
 
 function isSame(a: Share | undefined, b: Share): boolean {

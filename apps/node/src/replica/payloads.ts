@@ -7,6 +7,7 @@
 import {
   BLOCK_PAYLOAD_BYTES_MAX,
   type BlockPayload,
+  type Height,
   INGRESS_PER_BLOCK_MAX,
   type OutcallResponse,
   type PrincipalKey,
@@ -42,8 +43,11 @@ export interface PayloadRules {
   readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string> | "later";
   /** The subnet that certified a slice for this one; the error says what is wrong with it. */
   readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string>;
-  /** Why a block of that time may not have an answer to an outcall; null: it may. */
-  readonly responseFault: (response: OutcallResponse, time: TimeNs) => string | null;
+  /** Why a block may not have an answer to an outcall; null: it may. */
+  readonly responseFault: (
+    response: OutcallResponse,
+    block: { readonly time: TimeNs; readonly height: Height },
+  ) => string | null;
   /** Beside the limits of a block. */
   readonly ordered: Pick<OrderedBytes, "left">;
 }
@@ -225,7 +229,7 @@ function responsesFault(
       return { reason: `more than the ${left} bytes of answers to outcalls that a block may have` };
     if (ordered.has(response.outcall)) return { reason: "an answer to an outcall that has one" };
     ordered.add(response.outcall);
-    const fault = rules.responseFault(response, context.time);
+    const fault = rules.responseFault(response, context);
     if (fault !== null) return { reason: fault };
   }
   return null;

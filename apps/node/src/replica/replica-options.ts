@@ -5,7 +5,10 @@ import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { Genesis } from "../genesis.ts";
 import type { ExecutionStarted } from "../protocol.ts";
+import type { SubnetRegistry } from "../registry/registry.ts";
 import type { Rounds, SubnetThreads } from "../rounds.ts";
+import type { Healings } from "./healings.ts";
+import type { Membership } from "./membership.ts";
 import type { ReplicaSlices } from "./slice-reader.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
 import type { Listener, Voice } from "./voice.ts";
@@ -16,7 +19,13 @@ export interface ReplicaRoundsOptions {
   readonly self: number;
   /** When it turned out that what it had signed is lost; null: it is not. */
   readonly lostAt: TimeNs | null;
+  readonly healings: Healings;
   readonly keys: SubnetKeys;
+  readonly registry: SubnetRegistry;
+  /** Its members need no nodes of versions before any more. */
+  readonly onInterval: (oldestVersion: number) => void;
+  /** This node takes part in the subnet no more. */
+  readonly onLeft: () => void;
   readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
   readonly started: ExecutionStarted;
   readonly voice: Voice;
@@ -37,4 +46,7 @@ export interface ReplicaRoundsOptions {
 export interface ReplicaRounds extends Rounds, Listener {
   /** Consensus begins; nothing is done before. */
   begin(): void;
+  readonly membership: Pick<Membership, "joined">;
+  /** There are newer versions of the registry. */
+  registryGrew(): void;
 }

@@ -2,14 +2,15 @@
  * HTTPS outcalls of a subnet of several nodes at one of them (interface spec, "http_request"): makes those that are this node's once their
  * round is published, signs what it got, and has the answers that the nodes agree on for a block.
  */
-import type { Height, OutcallResponse, TimeNs } from "@orrery/base";
+import type { Height, OutcallResponse } from "@orrery/base";
 import { Outcalls } from "../outcalls.ts";
 import type { RoundReport, StartedOutcall } from "../protocol.ts";
-import { OutcallShares } from "./outcall-shares.ts";
+import { OutcallShares, type OutcallSharesOptions } from "./outcall-shares.ts";
 import type { ReplicaRoundsOptions } from "./replica-options.ts";
 
 export interface ReplicaOutcallsOptions
   extends Pick<ReplicaRoundsOptions, "outcalls" | "threads" | "local" | "self" | "keys" | "voice"> {
+  readonly members: OutcallSharesOptions["members"];
   /** An answer may wait for a block. */
   readonly onChange: () => void;
   /** A peer said what no honest one does. */
@@ -28,7 +29,7 @@ export class ReplicaOutcalls {
     this.#shares = new OutcallShares({
       subnetId: local.keys.subnetId,
       self,
-      nodes: local.info.nodes.length,
+      members: options.members,
       crypto: keys.crypto,
       publish: (told, body) => voice.tellOutcall(told, body),
       retract: (outcall) => voice.withdrawOutcall(outcall),
@@ -74,12 +75,12 @@ export class ReplicaOutcalls {
     return this.#shares.wants(label);
   }
 
-  offers(): readonly OutcallResponse[] {
-    return this.#shares.offers();
+  offers(height: Height): readonly OutcallResponse[] {
+    return this.#shares.offers(height);
   }
 
-  fault(response: OutcallResponse, time: TimeNs): string | null {
-    return this.#shares.fault(response, time);
+  fault(response: OutcallResponse, block: Parameters<OutcallShares["fault"]>[1]): string | null {
+    return this.#shares.fault(response, block);
   }
 
   stop(): void {

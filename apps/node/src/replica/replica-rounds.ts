@@ -10,7 +10,6 @@ import {
   type NodeId,
   OrreryError,
   principalToText,
-  type QueryStats,
   type TimeNs,
 } from "@orrery/base";
 import { batchOf, blockHash, encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
@@ -28,16 +27,17 @@ import { blame } from "./blame.ts";
 import { environmentOf, genesisStart } from "./environment.ts";
 import { signaturesLost } from "./failures.ts";
 import { Freshness } from "./freshness.ts";
-import { EnvelopeReader, ReplicaPool } from "./ingress.ts";
+import { ReplicaPool } from "./ingress.ts";
 import { MemberDriver, type MemberDriverOptions } from "./member-driver.ts";
+import { Membership } from "./membership.ts";
 import { OrderedBytes } from "./ordered-bytes.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { Publications } from "./publications.ts";
-import { OwnQueryStats } from "./query-stats.ts";
+import type { OwnQueryStats } from "./query-stats.ts";
 import { Recovery } from "./recovery.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { ReplicaOutcalls } from "./replica-outcalls.ts";
-import { createSliceReader } from "./slice-reader.ts";
+import { keptOf, ownStatsOf, payloadRulesOf, readerOf } from "./replica-parts.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
 const ALARM_MS_MAX = 60_000;
@@ -55,14 +55,17 @@ class Replica implements ReplicaRounds {
   });
   readonly pool: ReplicaPool;
   readonly watchers: Watchers = new Watchers();
+  readonly isDiverged = (): boolean => this.#recovery.isDiverged;
   readonly threads: SubnetThreads;
   readonly outcalls: ReplicaOutcalls;
   readonly #publications: Publications;
   readonly #stats: OwnQueryStats;
   readonly #recovery: Recovery;
+  readonly membership: Membership;
   /** The last block that was handed to execution. */
   #tip: ExecutionStarted["tip"];
   readonly #freshness: Freshness;
+  readonly caughtUp = (): Promise<void> => this.#freshness.catchUp(this.#member.delivered);
   readonly #alarm = new Alarm(() => this.poke());
   #poked = false;
   #begun = false;
@@ -78,15 +81,9 @@ class Replica implements ReplicaRounds {
     this.#freshness = new Freshness(this.#publications, clock);
     this.#driver = new RoundDriver(started.tip);
     this.#driver.onExecuted({ height: started.tip.height, ...started.wake });
-    const reader = new EnvelopeReader({
-      verifier: options.verifier,
+    const reader = readerOf(options, {
       verified: (id) => this.pool.waiting(id),
-      nowMs: () => performance.now(),
-      onLeft: () =>
-        setImmediate(() => {
-          reader.nextTurn();
-          this.#member.wake();
-        }),
+      wake: () => this.#member.wake(),
     });
     this.pool = new ReplicaPool({
       reader,
@@ -94,19 +91,23 @@ class Replica implements ReplicaRounds {
       onNew: (message) => options.voice.offer(message),
       onGone: (id) => options.voice.withdraw(id),
     });
-    this.#stats = new OwnQueryStats({
-      ask: () => threads.view<readonly QueryStats[]>({ kind: "take_query_stats" }),
-      onFailure: (error) => this.#stopped || options.onFailure("view", error),
-      time: started.tip.time,
+    this.#stats = ownStatsOf(options, () => this.#stopped);
+    this.membership = new Membership({
+      ...options,
+      nodeId: local.keys.nodeId,
+      membersAt: (height) => this.#member.membersAt(height),
+      tip: () => this.#tip.height,
     });
     this.outcalls = new ReplicaOutcalls({
       ...options,
+      members: this.membership.places,
       onChange: () => this.poke(),
       onLie: (peer, why) => blame(options, peer, why),
       onFailure: (error) => this.#fail(error),
     });
     this.#recovery = new Recovery({
       ...options,
+      local: { info: { ...local.info, nodes: options.registry.nodes } },
       apply: (finalized) => this.#apply(finalized),
       onSynced: (height) => this.#member.tell({ kind: "synced", height }),
       onFailure: (error) => this.#fail(error),
@@ -114,53 +115,43 @@ class Replica implements ReplicaRounds {
     const { catchUpInterval } = options.genesis;
     assert(catchUpInterval !== undefined, "the genesis of nodes that agree says from when to when");
     this.#ordered = new OrderedBytes(catchUpInterval);
-    this.#rules = {
-      ingressBytesMax: options.ingressBytesMax,
-      ingressId: (envelope) => reader.id(envelope),
-      readIngress: (envelope) => reader.judge(envelope),
-      readSlice: createSliceReader(local.info, options.verifyBls),
-      responseFault: (response, time) => this.outcalls.fault(response, time),
+    this.#rules = payloadRulesOf(options, reader, {
+      responseFault: (response, block) => this.outcalls.fault(response, block),
       ordered: this.#ordered,
-    };
-    const kept = {
-      artifacts: recovered.map(({ bytes }) => decodeArtifact(bytes)),
-      stateHeight: started.tip.height,
-      ...(options.lostAt === null ? {} : { lostAt: options.lostAt }),
-    };
-    this.#member = new MemberDriver(this.#driving(clock, catchUpInterval), kept);
+    });
+    this.#member = new MemberDriver(this.#driving(clock, catchUpInterval), keptOf(options, recovered));
   }
 
   #driving(clock: Clock, catchUpInterval: number): MemberDriverOptions {
-    const { options, threads } = { options: this.#options, threads: this.threads };
-    const { local, self, keys, genesis } = options;
+    const options = this.#options;
+    const { local, keys, genesis, threads } = options;
     return {
+      ...options,
       environment: environmentOf({
-        local,
-        self,
-        keys,
+        ...options,
         catchUpInterval,
         rules: this.#rules,
         isBusy: () => this.#isBusy(),
-        waiting: (past) => ({
+        waiting: ({ past, height }) => ({
           ingress: this.pool.entries(),
           slices: options.slices.offers(),
           queryStats: this.#stats.offer(past),
-          responses: this.outcalls.offers(),
+          responses: this.outcalls.offers(height),
           holdsLong: this.#driver.holdsLong(clock.now()),
         }),
       }),
       start: genesisStart(local, genesis, keys),
-      voice: options.voice,
-      clock,
-      logger: options.logger,
       keep: threads.keep,
       purge: threads.purge,
-      onDeliver: (proposal, tape) => this.#deliver(proposal, tape),
+      onDeliver: (proposal, tape, maker) => this.#deliver(proposal, tape, maker),
       onCertified: (certification) => {
         this.#publications.onCertified(certification);
         this.#publishReady();
       },
-      onSync: (catchUp) => this.#recovery.begin(catchUp, this.#tip),
+      onSync: (catchUp) =>
+        this.membership.whenKnown(catchUp.block.context.registryVersion, () =>
+          this.#recovery.begin(catchUp, this.#tip),
+        ),
       onDiverged: (height) => this.#recovery.diverged(height),
       onFailure: (error) => options.onFailure("main", error),
     };
@@ -183,6 +174,8 @@ class Replica implements ReplicaRounds {
     if (certification !== null) this.#publications.onCertified(certification);
     this.#publications.onExecuted(height, { rootHash: started.rootHash, answered: [], streams: [] });
     this.outcalls.begin(started.outcalls);
+    const newest = this.#member.newestPackage;
+    if (newest !== null) this.membership.began(newest.block);
     this.#publishReady();
   }
 
@@ -199,6 +192,7 @@ class Replica implements ReplicaRounds {
       publishedHeight: this.publishedHeight(),
       poolMessages: this.pool.size,
       watchers: this.watchers.size,
+      isDiverged: this.isDiverged(),
     };
   }
 
@@ -230,6 +224,11 @@ class Replica implements ReplicaRounds {
     this.#alarm.set(null);
     this.watchers.cancelAll();
     this.#freshness.stop();
+  }
+
+  registryGrew(): void {
+    this.membership.registryGrew();
+    this.poke();
   }
 
   // ---- what threads say
@@ -327,13 +326,15 @@ class Replica implements ReplicaRounds {
   }
 
   /** After a restart blocks come again that were executed before. */
-  #deliver({ block, signer, signature }: Proposal, tape: ThresholdSignature): void {
+  #deliver({ block, signer, signature }: Proposal, tape: ThresholdSignature, named?: NodeId): void {
     this.#ordered.add(block.height, block.payload);
-    if (block.height <= this.#tip.height) return;
-    const node = this.#options.local.info.nodes[signer];
-    if (node === undefined) throw new Error(`block ${block.height} has a maker who is not of the subnet`);
-    const proposal = { block, signer: node.nodeId as NodeId, signature };
-    this.#apply({ proposal, tape: tape.signature });
+    if (block.height > this.#tip.height) {
+      const { keys, local } = this.#options;
+      const maker = keys.intervals === null ? local.info.nodes[signer]?.nodeId : named;
+      if (maker === undefined) throw new Error(`block ${block.height} has a maker who is not of the subnet`);
+      this.#apply({ proposal: { block, signer: maker as NodeId, signature }, tape: tape.signature });
+    }
+    this.membership.began(block);
   }
 
   #apply(finalized: FinalizedBlock): void {

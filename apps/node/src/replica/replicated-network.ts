@@ -1,6 +1,6 @@
 /**
- * A process of a network whose subnets have several nodes: one node of each subnet, with connections to the other processes that they
- * share. What peers say of a subnet goes to its replica here.
+ * A process of a network whose subnets have several nodes: a node of one of them, or of several, with connections to the other processes
+ * that they share. What peers say of a subnet goes to its replica here.
  */
 import { assert, type Clock, type Logger, type Rng, type TimeNs } from "@orrery/base";
 import type { DkgMeans } from "@orrery/consensus/keys";
@@ -11,33 +11,43 @@ import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { Genesis } from "../genesis.ts";
 import { KeyThread } from "../keys/key-thread.ts";
-import type { ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protocol.ts";
+import type { BySubnet, ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protocol.ts";
 import type { SubnetThreads } from "../rounds.ts";
+import { Abroad } from "./abroad.ts";
+import { Conversation } from "./conversation.ts";
+import type { Healings } from "./healings.ts";
+import { type KeptRegistry, NetworkRegistry } from "./network-registry.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { createReplicaRounds } from "./replica-rounds.ts";
 import { keysFromFounding, keysFromSeed, type SubnetKeys } from "./subnet-keys.ts";
-import { Conversation } from "./voice.ts";
 
 export interface ReplicatedNetworkOptions {
   readonly genesis: Genesis;
   readonly subnets: readonly LocalSubnet[];
-  readonly self: number;
+  /** Those that this process has a node of. */
+  readonly hosted: BySubnet<LocalSubnet>;
+  /** Which of the processes that began this is; null: it joined. */
+  readonly process: number | null;
+  readonly registry: KeptRegistry;
   /** When it turned out that what it had signed is lost; null: it is not. */
   readonly lostAt: TimeNs | null;
-  /** Of all processes, by place. */
+  readonly healings: Healings;
+  /** Of the processes that began. */
   readonly addresses: readonly PeerAddress[];
   readonly bls: Bls;
   readonly curve: Curve;
   /** Of this node, where it has keys of its own. */
   readonly nodeSeed: Uint8Array | null;
   readonly verifier: SignatureVerifier;
-  readonly started: readonly ExecutionStarted[];
+  readonly started: BySubnet<ExecutionStarted>;
   readonly threadsOf: (subnet: SubnetIndex) => SubnetThreads;
   /** Longest ingress message that a subnet takes. */
   readonly ingressBytesMax: (subnet: LocalSubnet) => number;
   readonly slicesOf: (subnet: SubnetIndex) => ReplicaRoundsOptions["slices"];
   /** Makes the outcalls of all subnets. */
   readonly outcalls: OutcallAdapter;
+  /** There is something in the stream of a subnet elsewhere. */
+  readonly onStream: (source: SubnetIndex, destination: SubnetIndex) => void;
   readonly onPublished: (
     subnet: SubnetIndex,
     ...what: Parameters<ReplicaRoundsOptions["onPublished"]>
@@ -49,7 +59,10 @@ export interface ReplicatedNetworkOptions {
 }
 
 export interface ReplicatedNetwork {
-  readonly rounds: readonly ReplicaRounds[];
+  readonly rounds: BySubnet<ReplicaRounds>;
+  readonly registry: Pick<NetworkRegistry, "registry" | "submit">;
+  /** What comes from subnets whose nodes are elsewhere. */
+  readonly abroad: Pick<Abroad, "cut" | "delegation">;
   /** Peers are called, and consensus begins. */
   begin(): Promise<void>;
   close(): Promise<void>;
@@ -57,54 +70,91 @@ export interface ReplicatedNetwork {
 
 /** Of this node in one of the subnets. `thread`: of a node that has keys of its own. */
 function keysOf(
-  { bls, curve, genesis, self }: ReplicatedNetworkOptions,
+  { bls, genesis, hosted }: ReplicatedNetworkOptions,
   subnet: SubnetIndex,
-  local: LocalSubnet,
+  network: NetworkRegistry,
   thread: KeyThread | null,
 ): SubnetKeys {
+  const local = hosted.get(subnet) as LocalSubnet;
+  const [self, registry] = [network.placeIn(subnet), network.registry.of(subnet)];
   const founded = genesis.founding?.[subnet];
   if (founded === undefined) return keysFromSeed({ bls, seed: genesis.seed, subnet, local, self });
   assert(thread !== null, "a node of a founded network has a seed");
   const compute: DkgMeans["compute"] = (job, name) => thread.compute(subnet, job, name);
-  return keysFromFounding({ bls, curve, local, founded, compute });
+  return keysFromFounding({ bls, local, founded, registry, compute });
+}
+
+function abroadOf(
+  { subnets, hosted, threadsOf, onStream, logger }: ReplicatedNetworkOptions,
+  conversation: Conversation,
+): Abroad {
+  return new Abroad({
+    subnets: subnets.map(({ info }) => info),
+    hosted: new Set(hosted.keys()),
+    voice: conversation.abroad(),
+    view: (subnet, call) => threadsOf(subnet).view(call),
+    onStream,
+    logger,
+  });
+}
+
+/** Null for nodes whose keys derive from the network's seed. */
+function keyThreadOf(
+  { nodeSeed: seed, onFailure }: ReplicatedNetworkOptions,
+  replicas: BySubnet<ReplicaRounds>,
+): KeyThread | null {
+  if (seed === null) return null;
+  return new KeyThread({
+    seed,
+    onDone: (subnet) => replicas.get(subnet)?.poke(),
+    onFailure: (error) => onFailure("keys", error),
+  });
 }
 
 /** `recovered`: what members persisted, by subnet; held nowhere afterwards. */
 export function createReplicatedNetwork(
   options: ReplicatedNetworkOptions,
-  recovered: readonly (readonly RecoveredArtifact[])[],
+  recovered: BySubnet<readonly RecoveredArtifact[]>,
 ): ReplicatedNetwork {
-  const { subnets, self, bls, genesis, clock, logger, onFailure } = options;
+  const { subnets, hosted, bls, genesis, clock, logger, onFailure } = options;
+  const [first] = hosted.values();
+  assert(first !== undefined, "a process hosts a node");
+  const network = new NetworkRegistry({
+    ...options,
+    kept: options.registry,
+    onFailure: (error) => onFailure("main", error),
+  });
   const conversation = new Conversation({
-    subnets,
-    self,
-    addresses: options.addresses,
+    topology: network.topology(),
+    subnets: subnets.length,
+    nodeSecret: first.keys.nodeSecret,
     rng: options.rng,
     now: () => clock.now(),
-    onPeer: ({ kind, peer, ...more }) => logger.log("info", `a peer is ${kind}`, { peer, ...more }),
+    onPeer({ kind, peer, ...more }): void {
+      logger.log("info", `a peer is ${kind}`, { peer, ...more });
+      if (kind === "connected") network.connected(peer);
+    },
     onFull: (subnet, artifact) =>
       logger.log("error", "no room to offer peers what they need to go on", { subnet, artifact }),
     onFailure: (error) => onFailure("main", error),
   });
-  const replicas: ReplicaRounds[] = [];
-  const { nodeSeed: seed } = options;
-  const keyThread =
-    seed === null
-      ? null
-      : new KeyThread({
-          seed,
-          onDone: (subnet) => replicas[subnet]?.poke(),
-          onFailure: (error) => onFailure("keys", error),
-        });
+  const abroad = abroadOf(options, conversation);
+  const replicas = new Map<SubnetIndex, ReplicaRounds>();
+  const keyThread = keyThreadOf(options, replicas);
+  const failed = (error: unknown): void => onFailure("view", error);
   // No function holds on to what was recovered.
-  for (const [subnet, local] of subnets.entries()) {
+  for (const [subnet, local] of hosted) {
     const rest: ReplicaRoundsOptions = {
       local,
-      self,
+      self: network.placeIn(subnet),
       lostAt: options.lostAt,
-      keys: keysOf(options, subnet, local, keyThread),
+      healings: options.healings,
+      registry: network.registry.of(subnet),
+      keys: keysOf(options, subnet, network, keyThread),
+      onInterval: (oldest) => network.began(subnet, oldest),
+      onLeft: () => network.left(subnet),
       genesis,
-      started: options.started[subnet] as ExecutionStarted,
+      started: options.started.get(subnet) as ExecutionStarted,
       voice: conversation.voiceOf(subnet),
       verifier: options.verifier,
       verifyBls: bls.verify,
@@ -115,20 +165,30 @@ export function createReplicatedNetwork(
       logger,
       slices: options.slicesOf(subnet),
       onFailure,
-      onPublished: (height, streams) => options.onPublished(subnet, height, streams),
+      onPublished: (height, streams) => {
+        options.onPublished(subnet, height, streams);
+        abroad.published(subnet, streams).catch(failed);
+      },
     };
-    replicas.push(createReplicaRounds(rest, recovered[subnet] ?? []));
+    replicas.set(subnet, createReplicaRounds(rest, recovered.get(subnet) ?? []));
   }
 
   return {
     rounds: replicas,
+    abroad,
+    registry: network,
     async begin(): Promise<void> {
-      await conversation.listen(replicas);
+      await conversation.listen(replicas, abroad, network.begin({ conversation, replicas }));
       // What members have to say is there before anybody is heard.
-      for (const replica of replicas) replica.begin();
+      for (const replica of replicas.values()) replica.begin();
       conversation.admit();
+      abroad.begin().catch(failed);
+      // Nobody can verify what a node says before it is a member.
+      if (options.process === null)
+        await Promise.all([...replicas.values()].map(({ membership }) => membership.joined));
     },
     async close(): Promise<void> {
+      network.close();
       await conversation.close();
       await keyThread?.close();
     },

@@ -29,9 +29,11 @@ import {
 import { type Genesis, networkOf, subnetsOf } from "../genesis.ts";
 import { Receptions } from "../state/receptions.ts";
 import type { ReceiveCall, StateRequest } from "../state/state-calls.ts";
+import { genesisTopology } from "../topology.ts";
 import { chain, crypto, type Made, nodes, subnetId } from "./chain.testkit.ts";
+import { Conversation } from "./conversation.ts";
 import { StateFetch } from "./state-fetch.ts";
-import { Conversation, type Listener } from "./voice.ts";
+import type { Listener } from "./voice.ts";
 
 const NODES = 4;
 const HEIGHT = 20;
@@ -109,10 +111,11 @@ test("a node that has nothing takes the state from peers that have it, and knows
   for (let place = 0; place < NODES; place++) addresses.push({ host: "127.0.0.1", port: await freePort() });
   const conversations = await Promise.all(
     addresses.map(async (_, self) => {
+      const subnets = subnetsOf(genesis, bls, self);
       const conversation = new Conversation({
-        subnets: subnetsOf(genesis, bls, self),
-        self,
-        addresses,
+        topology: genesisTopology(subnets, addresses, self),
+        subnets: subnets.length,
+        nodeSecret: (subnets[0] as LocalSubnet).keys.nodeSecret,
         rng: systemRng,
         now: () => BigInt(Date.now()) * 1_000_000n,
         onPeer: () => {},
@@ -120,7 +123,13 @@ test("a node that has nothing takes the state from peers that have it, and knows
         onFailure: (error) => assert.fail(String(error)),
       });
       closers.push(() => conversation.close());
-      await conversation.listen([listener(self), listener(self)]);
+      const listeners = new Map([0, 1].map((subnet) => [subnet, listener(self)]));
+      await conversation.listen(listeners, {
+        wantsStream: () => "never",
+        hearStream: () => {},
+        tellSlice: async () => null,
+        tellDelegation: async () => null,
+      });
       return conversation;
     }),
   );
@@ -135,6 +144,7 @@ test("a node that has nothing takes the state from peers that have it, and knows
   const fetch = new StateFetch({
     local: { info: { ...(locals[1] as LocalSubnet).info, subnetId, nodes: nodes as never } },
     crypto,
+    tapes: null,
     voice: (conversations[0] as Conversation).voiceOf(1),
     state: async <T>(call: ReceiveCall) => receptions.answer({ ...call, subnet: 1 }) as T,
     logger: silentLogger,
@@ -160,4 +170,37 @@ test("a node that has nothing takes the state from peers that have it, and knows
   const loaded = loadCheckpoint(disk, { networkId });
   assert.ok(loaded !== null);
   assert.deepEqual(stateHash(loaded.state, new StateDescriber(loaded.arena)), name.stateHash);
+});
+
+test("the block is asked for first: logs may not reach so far back when the state is here", async () => {
+  const [, local] = subnetsOf(genesis, await createMclBls()) as [LocalSubnet, LocalSubnet];
+  const { name, tell } = theirState(local);
+  const { block, record } = blocks.at(-1) as Made;
+  const disk = new FaultyDisk({ seed: 1 });
+  const receptions = new Receptions({ diskOf: () => disk, ownOf: () => () => null });
+  const fetched = Promise.withResolvers<number>();
+  let told = 0;
+  const fetch = new StateFetch({
+    local: { info: { ...local.info, subnetId, nodes: nodes as never } },
+    crypto,
+    tapes: null,
+    voice: {
+      async askBlocks() {
+        if (told > 0) throw new Error("the block is in no log any more");
+        return { peer: HONEST, records: [record] };
+      },
+      async askState(request) {
+        told++;
+        return { peer: HONEST, parts: tell(request) };
+      },
+    },
+    state: async <T>(call: ReceiveCall) => receptions.answer({ ...call, subnet: 1 }) as T,
+    logger: silentLogger,
+    onFetched: fetched.resolve,
+    onLie: () => {},
+    onFailure: fetched.reject,
+  });
+  fetch.begin({ height: HEIGHT, block, stateHash: name.stateHash });
+  assert.equal(await fetched.promise, HEIGHT);
+  fetch.stop();
 });

@@ -4,12 +4,13 @@
  * with it.
  */
 import type { Height, Logger } from "@orrery/base";
-import { encodeFinalizedBlock } from "@orrery/consensus";
-import type { CatchUpPackage, MemberCrypto } from "@orrery/consensus/member";
+import { encodeFinalizedBlock, type FinalizedBlock } from "@orrery/consensus";
+import { type CatchUpPackage, decodeSummary, type MemberCrypto } from "@orrery/consensus/member";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { StateAsk } from "@orrery/state";
 import type { ReceiveCall, StateName, StateTaken } from "../state/state-calls.ts";
 import { BlockFetch } from "./block-fetch.ts";
+import type { Tapes } from "./tapes.ts";
 import type { Voice } from "./voice.ts";
 
 /** Requests under way: enough for several peers at once, and a bound of memory. */
@@ -24,6 +25,8 @@ export interface StateFetchOptions {
   readonly local: Pick<LocalSubnet, "info">;
   readonly crypto: Pick<MemberCrypto, "verify" | "verifyWhole">;
   readonly voice: Pick<Voice, "askState" | "askBlocks">;
+  /** Judges tapes where their keys change; null where `crypto` knows them. */
+  readonly tapes: Pick<Tapes, "learn" | "isRight"> | null;
   readonly state: <T>(call: ReceiveCall) => Promise<T>;
   readonly logger: Logger;
   /** The state is whole on the disk: the next start has it. */
@@ -72,6 +75,12 @@ export class StateFetch {
     });
   }
 
+  /** The node's own state has become the subnet's: no other one takes its place. */
+  end(): void {
+    this.#goal = null;
+    this.#newest = null;
+  }
+
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#timers) clearTimeout(timer);
@@ -85,11 +94,13 @@ export class StateFetch {
     const { state, onFetched, logger } = this.#options;
     const name: StateName = { height: goal.height, stateHash: goal.stateHash };
     const began = performance.now();
+    // First, since logs do not reach as far back any more when a large state is here.
+    const block = await this.#block(goal);
+    if (block === null) return;
     await state<null>({ kind: "receive", ...name });
     const lanes = Array.from({ length: LANES }, () => this.#lane(goal, name));
     const chunks = Math.max(...(await Promise.all(lanes)));
-    const block = this.#isOver(goal) ? null : await this.#block(goal);
-    if (block === null) return;
+    if (this.#isOver(goal)) return;
     await state<null>({ kind: "finish", ...name, block });
     if (this.#isOver(goal)) return;
     const seconds = Math.round(performance.now() - began) / 1_000;
@@ -127,7 +138,7 @@ export class StateFetch {
     return told !== null;
   }
 
-  /** The package's block as logs keep it. */
+  /** The package's block as logs keep it; null when nobody waits for it any more. */
   async #block(goal: Goal): Promise<Uint8Array | null> {
     const { local, crypto, voice, onLie } = this.#options;
     const { subnetId, nodes } = local.info;
@@ -136,9 +147,10 @@ export class StateFetch {
     while (!this.#isOver(goal)) {
       const fetch = new BlockFetch({ tip, catchUp: goal, subnetId, nodes, crypto });
       const told = await voice.askBlocks(height, this.#liars);
-      const taken = told === null ? null : fetch.take(told.records.slice(0, 1));
+      let taken = told === null ? null : fetch.take(told.records.slice(0, 1));
       const [finalized] = taken?.kind === "whole" ? taken.blocks : [];
-      if (finalized !== undefined) return encodeFinalizedBlock(finalized);
+      if (finalized !== undefined && this.#hasItsTape(finalized)) return encodeFinalizedBlock(finalized);
+      if (finalized !== undefined) taken = { kind: "lie", why: `block ${height} with another tape` };
       if (told !== null && taken?.kind === "lie") {
         onLie(told.peer, taken.why);
         this.#liars.add(told.peer);
@@ -146,6 +158,15 @@ export class StateFetch {
       await this.#pause(RETRY_MS);
     }
     return null;
+  }
+
+  /** The block of a package begins an interval, and says with which keys. */
+  #hasItsTape({ proposal, tape }: FinalizedBlock): boolean {
+    const { tapes } = this.#options;
+    const { height, payload } = proposal.block;
+    if (tapes === null || payload.summary === undefined) return true;
+    tapes.learn(height, decodeSummary(payload.summary));
+    return tapes.isRight(height, tape) === true;
   }
 
   #pause(ms: number): Promise<void> {

@@ -3,7 +3,7 @@
  * is behind it. Nodes that founded their network (`keysFromFounding`) have a share each that nobody else ever had. Keys derived from the
  * seed of a local network (`keysFromSeed`) are for tests, and for networks that began so: whoever has that genesis has every node's share.
  */
-import { assert, equalBytes, type NodeId, utf8 } from "@orrery/base";
+import { assert, type NodeId, utf8 } from "@orrery/base";
 import { createDkg, type DkgMeans, foundedKey, memberCrypto, type SharedKey } from "@orrery/consensus/keys";
 import {
   type Dkg,
@@ -21,19 +21,18 @@ import {
   secretFromSeed,
   sharesOf,
 } from "@orrery/crypto";
-import type { Curve } from "@orrery/crypto/dkg";
 import type { FoundedSubnet } from "@orrery/execution/genesis";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { createNodeSigner } from "@orrery/host";
 import { nodeSignatures } from "@orrery/host/signatures";
-import { foundedNodeKeys } from "../founding/founding.ts";
+import type { SubnetRegistry } from "../registry/registry.ts";
 import { REGISTRY_VERSION } from "./rules.ts";
 
 /** Of one subnet, as one of its nodes has them. */
 export interface SubnetKeys {
   /**
    * Where keys change at intervals it signs as the node alone, and verifies words of nodes and the subnet's signatures. Tapes of intervals that
-   * are over, whose keys are gone, it takes as they are: the state that blocks lead to is compared with a package's.
+   * are over, whose keys are gone, it takes as they are: `Tapes` judges them by the keys that summaries name.
    */
   readonly crypto: MemberCrypto;
   /** Where the nodes deal keys at each interval: how, and the first ones. */
@@ -95,41 +94,46 @@ function rawKey(der: Uint8Array): Uint8Array {
 
 export interface FoundedKeysOptions {
   readonly bls: Bls;
-  readonly curve: Curve;
   readonly local: LocalSubnet;
-  readonly founded: FoundedSubnet;
+  readonly founded: Pick<FoundedSubnet, "transcripts">;
+  readonly registry: SubnetRegistry;
   /** Does the node's jobs of the subnet. */
   readonly compute: DkgMeans["compute"];
 }
 
-/** From a genesis that was judged (`verifyFounded`): the node opens what was dealt to it, and deals it on. */
-export function keysFromFounding({ bls, curve, local, founded, compute }: FoundedKeysOptions): SubnetKeys {
+/**
+ * From a genesis that was judged (`verifyFounded`): the node opens what was dealt to it, and deals it on to whomever the registry lists. Words
+ * of nodes are verified by their places.
+ */
+export function keysFromFounding({ bls, local, founded, registry, compute }: FoundedKeysOptions): SubnetKeys {
   const { keys, info } = local;
-  const nodeKeys = foundedNodeKeys(curve, founded);
   const members = info.nodes.map(({ nodeId }) => nodeId as NodeId);
   const sign = createNodeSigner(keys.nodeSecret);
   const dkg = createDkg({
     subnetId: keys.subnetId,
     nodeId: keys.nodeId,
-    node: (nodeId) => nodeKeys[members.findIndex((member) => equalBytes(member, nodeId))] ?? null,
+    node: (nodeId) => registry.node(nodeId)?.keys ?? null,
     bls,
     sign,
     verify: nodeSignatures.ed25519,
     compute,
   });
   const { transcripts } = founded;
-  const signing = nodeKeys.map((node) => node.signing);
   const key: SharedKey = { publicKey: foundedKey(transcripts), publicShares: [], own: null };
   const words = memberCrypto({
     bls,
     sets: { low: key, high: key },
-    nodeKeys: signing,
+    nodeKeys: [],
     sign,
     verify: nodeSignatures.ed25519,
   });
   return {
     crypto: {
       ...words,
+      verify(place, message, signature): boolean {
+        const signing = registry.nodes[place]?.keys.signing;
+        return signing !== undefined && nodeSignatures.ed25519(signing, message, signature);
+      },
       verifyWhole: (keySet, message, signature) =>
         keySet === "low" || words.verifyWhole(keySet, message, signature),
     },

@@ -10,7 +10,7 @@ import { Readable } from "node:stream";
 import { constants, createZstdCompress } from "node:zlib";
 import { concatBytes, OrreryError } from "@orrery/base";
 import { createFileDisk, type DirectoryLock, lockDirectory, lockHolder } from "@orrery/host";
-import { storeDirectory } from "@orrery/host/directory-content";
+import { hasStore } from "@orrery/host/directory-content";
 import { pinNetwork } from "@orrery/host/kept-stores";
 import { type Pinned, type PinnedStore, STORE_FORMAT } from "@orrery/state";
 import { END_MAGIC, encodeEntry, encodeHeader, FIRST_LINE, PIECE_BYTES, WINDOW_LOG } from "./format.ts";
@@ -160,7 +160,8 @@ function checkUndisturbed(stateDir: string, pid: number | null): void {
 export async function saveSnapshot(options: SaveOptions): Promise<SaveReport> {
   const { stateDir, file, signal } = options;
   checkPlace(options);
-  if (!existsSync(join(storeDirectory(stateDir, 0), "ORRERY"))) pinNetwork(stateDir).close();
+  // What is no network's directory is said to be none, instead of being locked.
+  if (!hasStore(stateDir)) pinNetwork(stateDir).close();
   const { lock, pid } = lockOrHolder(stateDir);
   let pinned: Pinned | null = null;
   const draft = join(dirname(file), `.${basename(file)}.${randomBytes(6).toString("hex")}.partial`);

@@ -37,7 +37,7 @@ function makeNetwork(name: string): string {
   const path = join(directory, name);
   mkdirSync(path);
   const { stores } = openStores({ stateDirectory: path, freshGenesis: GENESIS, salt: new Uint8Array(16) });
-  for (const [subnet, store] of stores.entries()) {
+  for (const [subnet, store] of stores) {
     for (let height = 1; height <= 5; height++)
       store.append({ height, bytes: utf8(`block ${height} of subnet ${subnet}`) });
     store.commit();
@@ -95,14 +95,14 @@ describe("a network in a file", () => {
       salt: new Uint8Array(16),
     });
     assert.deepEqual(opened.genesis, GENESIS);
-    for (const [subnet, { records }] of opened.subnets.entries()) {
+    for (const [subnet, { records }] of opened.subnets) {
       const texts = [...records].map(({ bytes }) => new TextDecoder().decode(bytes));
       assert.deepEqual(
         texts,
         [1, 2, 3, 4, 5].map((height) => `block ${height} of subnet ${subnet}`),
       );
     }
-    for (const store of stores) store.close();
+    for (const store of stores.values()) store.close();
     assert.deepEqual(contents(network), before);
     assert.deepEqual(readdirSync(join(target, "..")), ["deeper"]);
   });

@@ -8,8 +8,15 @@ import type { Bls } from "@orrery/crypto";
 import { createMclBls } from "@orrery/crypto/mcl";
 import { createChannel, createFileDisk, installFastHashes, reportFailures } from "@orrery/host";
 import { storeDirectory } from "@orrery/host/directory-content";
-import { pinNetwork } from "@orrery/host/kept-stores";
-import { openNewest, type PinnedStore, type StateAsk, type StateChunk, StateDescriber } from "@orrery/state";
+import { pinSubnets } from "@orrery/host/kept-stores";
+import {
+  openNewest,
+  type PinnedStore,
+  type StateAsk,
+  type StateChunk,
+  StateDescriber,
+  StoredPageHashes,
+} from "@orrery/state";
 import type { About, SubnetIndex, WorkerStart } from "../protocol.ts";
 import { Receptions } from "./receptions.ts";
 import type { StateCall, StateTaken } from "./state-calls.ts";
@@ -40,8 +47,15 @@ createChannel<never, never, never, About<StateCall>>(parentPort, {
 });
 
 function tellingStates(bls: Bls): ToldStates {
+  const hashes = new Map<SubnetIndex, StoredPageHashes>();
+  const hashesOf = (subnet: SubnetIndex): StoredPageHashes => {
+    const kept = hashes.get(subnet) ?? new StoredPageHashes();
+    hashes.set(subnet, kept);
+    return kept;
+  };
   return new ToldStates({
-    open: ({ subnet, height }) => ToldState.open({ stateDirectory, subnet, bls, height }),
+    open: ({ subnet, height }) =>
+      ToldState.open({ stateDirectory, subnet, bls, height, hashes: hashesOf(subnet) }),
     nowMs: () => performance.now(),
   });
 }
@@ -56,8 +70,8 @@ function ownState(subnet: SubnetIndex): (hash: string) => Uint8Array | null {
 }
 
 function describeOwn(subnet: SubnetIndex): (hash: string) => Uint8Array | null {
-  const { stores } = pinNetwork(stateDirectory);
-  const { loaded } = openNewest(stores[subnet] as PinnedStore, { hotPagesMax: OWN_PAGES_MAX });
+  const { stores } = pinSubnets(stateDirectory);
+  const { loaded } = openNewest(stores.get(subnet) as PinnedStore, { hotPagesMax: OWN_PAGES_MAX });
   if (loaded === null) return () => null;
   const { state, arena } = loaded;
   const describer = new StateDescriber(arena);

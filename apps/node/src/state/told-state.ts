@@ -12,10 +12,11 @@ import {
   type StateAsk,
   StateDescriber,
   type StateManifest,
+  type StoredPageHashes,
   stateHashOf,
 } from "@orrery/state";
 import { creationSubnetIds } from "../genesis.ts";
-import { type NetworkPast, openPast } from "../history/network.ts";
+import { type NetworkPast, openPast, type PastSubnet } from "../history/network.ts";
 import type { SubnetIndex } from "../protocol.ts";
 import { openTip, type Tip } from "../tip.ts";
 import { TOLD_BYTES_MAX } from "./state-calls.ts";
@@ -25,6 +26,8 @@ export interface ToldStateOptions {
   readonly subnet: SubnetIndex;
   readonly bls: Bls;
   readonly height: Height;
+  /** Of the subnet's pages on the disk, from one state that is told to the next. */
+  readonly hashes: StoredPageHashes;
 }
 
 export class ToldState {
@@ -36,23 +39,23 @@ export class ToldState {
   /** What a package of its height says, if this node's state is the subnet's. */
   readonly stateHash: Uint8Array;
 
-  private constructor(past: NetworkPast, tip: Tip) {
+  private constructor(past: NetworkPast, tip: Tip, hashes: StoredPageHashes) {
     this.#past = past;
     this.#tip = tip;
-    this.#describer = new StateDescriber(tip.arena);
+    this.#describer = new StateDescriber(tip.arena, hashes);
     this.#manifest = this.#describer.manifest(tip.state);
     this.#pieces = encodeManifest(this.#manifest);
     this.stateHash = stateHashOf(this.#pieces.head);
   }
 
   /** Null when this node does not have a state of that height (any more). */
-  static open({ stateDirectory, subnet, bls, height }: ToldStateOptions): ToldState | null {
+  static open({ stateDirectory, subnet, bls, height, hashes }: ToldStateOptions): ToldState | null {
     const past = pinned(stateDirectory, bls);
     if (past === null) return null;
     let told: ToldState | null = null;
     try {
       const tip = tipAt(past, subnet, height);
-      if (tip !== null) told = new ToldState(past, tip);
+      if (tip !== null) told = new ToldState(past, tip, hashes);
       return told;
     } finally {
       if (told === null) past.close();
@@ -97,15 +100,12 @@ function pinned(stateDirectory: string, bls: Bls): NetworkPast | null {
 /** The state after the block of a height, run again; null where blocks or states do not reach so far. */
 function tipAt(past: NetworkPast, subnet: SubnetIndex, height: Height): Tip | null {
   const { genesis } = past;
-  const { local, history } = past.subnets[subnet] as NetworkPast["subnets"][number];
+  const { local, history } = past.subnets.get(subnet) as PastSubnet;
   if (history.last === null || history.last < height) return null;
   const tip = openTip({
     source: { kind: "past", history, height },
     subnet: local.info,
-    creationSubnets: creationSubnetIds(
-      genesis,
-      past.subnets.map((each) => each.local),
-    ),
+    creationSubnets: creationSubnetIds(genesis, past.locals),
     genesisTime: genesis.time,
     chainKeys: createChainKeys(genesis.seed),
     logger: silentLogger,

@@ -11,8 +11,8 @@ import {
   encodeDkgConfig,
   type Transcript,
 } from "@orrery/crypto/dkg";
-import type { Epoch } from "../member/summary.ts";
 import type { Dkg, DkgConfig, KeySet, MemberCrypto } from "../member/types.ts";
+import type { Epoch } from "../summary-codec.ts";
 import type { JobOf, KeyJob, KeyWork } from "./jobs.ts";
 import { memberCrypto, type SharedKey } from "./member-crypto.ts";
 

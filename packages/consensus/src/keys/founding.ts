@@ -77,7 +77,12 @@ export function combineFounding(
 
 /** The subnet's own key, 96 bytes, of the transcript `high` that the founders' dealings make. */
 export function foundedKey({ high }: BySet): Uint8Array {
-  const decoded = decodeTranscript(high);
+  return publicKeyIn(high);
+}
+
+/** 96 bytes: the key that a transcript which was combined, or which a quorum agreed on, makes. */
+export function publicKeyIn(transcript: Uint8Array): Uint8Array {
+  const decoded = decodeTranscript(transcript);
   assert(decoded.ok, "what was combined is a transcript");
   return publicKeyOf(decoded.value);
 }

@@ -2,7 +2,7 @@
  * What a member of a subnet signs and verifies with, given its keys as bytes: Ed25519 for its own word, shares of two BLS keys for the
  * subnet's. Where the keys come from is the caller's matter.
  */
-import { assert } from "@orrery/base";
+import { assert, OrreryError } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
 import type { KeySet, MemberCrypto } from "../member/types.ts";
 
@@ -42,8 +42,15 @@ export function memberCrypto({ bls, sets, nodeKeys, sign, verify }: MemberKeys):
       const key = sets[keys].publicShares[signer];
       return key !== undefined && bls.verify(key, message, signature);
     },
-    combine: (_keys, _message, shares) =>
-      bls.combine(shares.map(([signer, signature]) => ({ index: signer + 1, signature }))),
+    combine(_keys, _message, shares): Uint8Array {
+      try {
+        return bls.combine(shares.map(([signer, signature]) => ({ index: signer + 1, signature })));
+      } catch (error) {
+        // A share that is no point of the group.
+        if (error instanceof OrreryError && error.code === "bls_shares_invalid") return new Uint8Array(0);
+        throw error;
+      }
+    },
     verifyWhole: (keys, message, signature) => bls.verify(sets[keys].publicKey, message, signature),
   };
 }

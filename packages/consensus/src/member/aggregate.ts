@@ -2,12 +2,9 @@
 import { fromHex, type Height } from "@orrery/base";
 import { type ThresholdSignature, thresholdContent, type Vote } from "./artifacts.ts";
 import { quorumOf, randomnessThreshold } from "./committee.ts";
-import { type DutyView, keysOf, withRoles } from "./duties.ts";
-import type { Round, Signatures } from "./pool.ts";
-
-function sorted(signatures: Signatures): readonly (readonly [number, Uint8Array])[] {
-  return [...signatures].sort(([a], [b]) => a - b);
-}
+import { type DutyView, withRoles } from "./duties.ts";
+import type { Round } from "./pool.ts";
+import { type SharesView, sorted, wholeOf } from "./shares.ts";
 
 function votes(view: DutyView, round: Round, kind: "notarization" | "finalization"): readonly Vote[] {
   const roles = withRoles(view, round.height)?.roles;
@@ -27,18 +24,19 @@ function votes(view: DutyView, round: Round, kind: "notarization" | "finalizatio
 }
 
 function combined(
-  { environment, pool, schedule }: DutyView,
+  view: SharesView,
   round: Round,
   kind: ThresholdSignature["kind"],
+  onLie: (peer: number) => void,
 ): ThresholdSignature | null {
   if (round[kind] !== null) return null;
+  const { environment, pool, schedule } = view;
   const { config } = environment;
   const place = schedule.at(round.height);
   if (place === null) return null;
-  const { members, crypto } = place;
+  const { members } = place;
   const needed = kind === "certification" ? quorumOf(members) : randomnessThreshold(members);
-  for (const [key, signatures] of round.shares[kind]) {
-    if (signatures.size < needed) continue;
+  for (const key of round.shares[kind].keys()) {
     let content: Uint8Array = fromHex(key);
     if (kind === "beacon") {
       const before = pool.beaconAt(round.height - 1);
@@ -46,8 +44,8 @@ function combined(
       content = before;
     }
     const message = thresholdContent(kind, config.subnetId, round.height, content);
-    const shares = sorted(signatures).slice(0, needed);
-    const signature = crypto.combine(keysOf(kind), message, shares);
+    const signature = wholeOf(view, { kind, height: round.height, key, message, needed }, onLie);
+    if (signature === null) continue;
     return { kind, height: round.height, content: kind === "certification" ? content : NOTHING, signature };
   }
   return null;
@@ -55,12 +53,16 @@ function combined(
 
 const NOTHING = new Uint8Array(0);
 
-/** Everything of a height that can be put together now. */
-export function aggregate(view: DutyView, height: Height): readonly (Vote | ThresholdSignature)[] {
+/** Everything of a height that can be put together now. `onLie`: a share of the node turned out to be wrong. */
+export function aggregate(
+  view: SharesView,
+  height: Height,
+  onLie: (peer: number) => void,
+): readonly (Vote | ThresholdSignature)[] {
   const round = view.pool.peek(height);
   if (round === undefined) return [];
   const signed = (["beacon", "tape", "certification"] as const)
-    .map((kind) => combined(view, round, kind))
+    .map((kind) => combined(view, round, kind, onLie))
     .filter((signature) => signature !== null);
   return [...votes(view, round, "notarization"), ...votes(view, round, "finalization"), ...signed];
 }

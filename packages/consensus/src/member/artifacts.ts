@@ -10,6 +10,7 @@ import {
   encodeBlock,
   encodeCborBare,
   encodeResponse,
+  equalBytes,
   type Height,
   type SubnetId,
   type TimeNs,
@@ -114,6 +115,11 @@ export function heightOf(artifact: Artifact): Height {
   return artifact.kind === "proposal" ? artifact.block.height : artifact.height;
 }
 
+/** One member's part of something, which that member alone offers. */
+export function isPart(artifact: Artifact): artifact is VoteShare | ThresholdShare | DealingArtifact {
+  return artifact.kind.endsWith("_share") || artifact.kind === "dealing";
+}
+
 /** Of everything beside the contents of blocks; more than any artifact has. */
 const FRAME_BYTES = 512;
 /** Of one entry of query statistics. */
@@ -177,9 +183,33 @@ export function artifactId(artifact: Artifact): string {
   }
 }
 
+interface Bound {
+  readonly subnetId: SubnetId;
+  readonly height: Height;
+  readonly content: Uint8Array;
+  readonly bytes: Uint8Array;
+}
+
+/** Of each name the last: shares of one thing come one after the other, and all are of the same bytes. */
+const lastBound = new Map<string, Bound>();
+
+/** Content bound to a subnet and a height, under a name of its own. Not to be changed. */
+function bound(name: string, subnetId: SubnetId, height: Height, content: Uint8Array): Uint8Array {
+  const last = lastBound.get(name);
+  if (last?.height === height && areSame(last.content, content) && areSame(last.subnetId, subnetId))
+    return last.bytes;
+  const bytes = concatBytes(domainSep(name), u64be(BigInt(height)), subnetId, content);
+  lastBound.set(name, { subnetId, height, content, bytes });
+  return bytes;
+}
+
+function areSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a === b || equalBytes(a, b);
+}
+
 /** Bytes that a maker signs. */
 export function proposalContent(subnetId: SubnetId, height: Height, hash: Uint8Array): Uint8Array {
-  return concatBytes(domainSep("orrery-block-proposal"), u64be(BigInt(height)), subnetId, hash);
+  return bound("orrery-block-proposal", subnetId, height, hash);
 }
 
 /** Bytes that a dealer signs. */
@@ -191,13 +221,15 @@ export function dealingContent(
   return concatBytes(domainSep(what), u64be(BigInt(height)), subnetId, sha256(dealing));
 }
 
+const VOTES = { notarization: "orrery-notarization", finalization: "orrery-finalization" } as const;
+
 export function voteContent(
   kind: Vote["kind"],
   subnetId: SubnetId,
   height: Height,
   hash: Uint8Array,
 ): Uint8Array {
-  return concatBytes(domainSep(`orrery-${kind}`), u64be(BigInt(height)), subnetId, hash);
+  return bound(VOTES[kind], subnetId, height, hash);
 }
 
 /** What a threshold signature is under. */
@@ -212,20 +244,34 @@ export function thresholdContent(
 ): Uint8Array {
   switch (kind) {
     case "beacon":
-      return concatBytes(domainSep("orrery-random-beacon"), u64be(BigInt(height)), subnetId, content);
+      return bound("orrery-random-beacon", subnetId, height, content);
     case "tape":
-      return concatBytes(domainSep("orrery-random-tape"), u64be(BigInt(height)), subnetId);
+      return bound("orrery-random-tape", subnetId, height, NOTHING);
     case "certification":
       return concatBytes(domainSep("ic-state-root"), content);
     case "catch_up":
-      return concatBytes(domainSep("orrery-catch-up"), u64be(BigInt(height)), subnetId, content);
+      return bound("orrery-catch-up", subnetId, height, content);
   }
 }
+
+interface PackageHash {
+  readonly beacon: Uint8Array;
+  readonly stateHash: Uint8Array;
+  readonly hash: Uint8Array;
+}
+
+/** By the block, with what else it is of: it is asked for again and again until a quorum has signed it. */
+const packageHashes = new WeakMap<Block, PackageHash>();
 
 /** What members sign of a catch-up package. */
 export function catchUpHash(catchUp: Omit<CatchUpPackage, "kind" | "signature">): Uint8Array {
   const { block, beacon, stateHash } = catchUp;
-  return sha256(encodeCborBare([encodeBlock(block), beacon, stateHash]));
+  const known = packageHashes.get(block);
+  if (known !== undefined && equalBytes(known.beacon, beacon) && equalBytes(known.stateHash, stateHash))
+    return known.hash;
+  const hash = sha256(encodeCborBare([encodeBlock(block), beacon, stateHash]));
+  packageHashes.set(block, { beacon, stateHash, hash });
+  return hash;
 }
 
 /** What a block stands on: its parent, and the time and certified height that it may not fall behind. */

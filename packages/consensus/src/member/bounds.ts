@@ -4,7 +4,7 @@
  */
 import { faultsOf, makersOf } from "./committee.ts";
 import { CATCH_UP_GAP_MAX, CERTIFICATION_GAP_MAX } from "./duties.ts";
-import type { Pool, Round, Signatures } from "./pool.ts";
+import type { Pool, Signatures } from "./pool.ts";
 
 /** Heights kept below a catch-up package, for peers that are a little behind. */
 export const CHAIN_KEPT = 50;
@@ -57,27 +57,43 @@ export function poolBounds(members: number, catchUpInterval: number): PoolSizes 
   };
 }
 
-const signaturesOf = (shares: ReadonlyMap<string, Signatures>): number =>
-  [...shares.values()].reduce((sum, { size }) => sum + size, 0);
+function signaturesOf(shares: ReadonlyMap<string, Signatures>): number {
+  let sum = 0;
+  for (const { size } of shares.values()) sum += size;
+  return sum;
+}
 
 /** What a pool has. */
 export function sizesOf(pool: Pool): PoolSizes & Pick<MemberSizes, "rounds" | "certificationShares"> {
-  const rounds = [...pool.rounds];
-  const sum = (count: (round: Round) => number): number =>
-    rounds.reduce((total, round) => total + count(round), 0);
-  return {
-    rounds: rounds.length,
-    proposals: sum(({ proposals }) => proposals.size),
-    notarizations: sum(({ notarized }) => notarized.size),
-    finalizations: sum(({ finalized }) => (finalized === null ? 0 : 1)),
-    beacons: sum(({ beacon }) => (beacon === null ? 0 : 1)),
-    tapes: sum(({ tape }) => (tape === null ? 0 : 1)),
-    notarizationShares: sum(({ shares }) => signaturesOf(shares.notarization)),
-    finalizationShares: sum(({ shares }) => signaturesOf(shares.finalization)),
-    beaconShares: sum(({ shares }) => signaturesOf(shares.beacon)),
-    tapeShares: sum(({ shares }) => signaturesOf(shares.tape)),
-    certificationShares: sum(({ shares }) => signaturesOf(shares.certification)),
-    catchUpShares: sum(({ shares }) => signaturesOf(shares.catch_up)),
-    equivocationProofs: sum(({ equivocations }) => equivocations.size),
+  const sizes = {
+    rounds: 0,
+    proposals: 0,
+    notarizations: 0,
+    finalizations: 0,
+    beacons: 0,
+    tapes: 0,
+    notarizationShares: 0,
+    finalizationShares: 0,
+    beaconShares: 0,
+    tapeShares: 0,
+    certificationShares: 0,
+    catchUpShares: 0,
+    equivocationProofs: 0,
   };
+  for (const { proposals, notarized, finalized, beacon, tape, shares, equivocations } of pool.rounds) {
+    sizes.rounds++;
+    sizes.proposals += proposals.size;
+    sizes.notarizations += notarized.size;
+    sizes.finalizations += finalized === null ? 0 : 1;
+    sizes.beacons += beacon === null ? 0 : 1;
+    sizes.tapes += tape === null ? 0 : 1;
+    sizes.notarizationShares += signaturesOf(shares.notarization);
+    sizes.finalizationShares += signaturesOf(shares.finalization);
+    sizes.beaconShares += signaturesOf(shares.beacon);
+    sizes.tapeShares += signaturesOf(shares.tape);
+    sizes.certificationShares += signaturesOf(shares.certification);
+    sizes.catchUpShares += signaturesOf(shares.catch_up);
+    sizes.equivocationProofs += equivocations.size;
+  }
+  return sizes;
 }

@@ -2,12 +2,12 @@
  * Catch-up packages: block, beacon and state hash of a height under a quorum's signature, so that a member that was away goes on from
  * there with nothing of what was before (consensus of the replica, "catch-up packages").
  */
-import type { Height } from "@orrery/base";
-import { type Artifact, type CatchUpPackage, catchUpHash, thresholdContent } from "./artifacts.ts";
+import { type Height, toHex } from "@orrery/base";
+import { decodeSummary } from "../summary-codec.ts";
+import { type Artifact, type CatchUpPackage, thresholdContent } from "./artifacts.ts";
 import { quorumOf } from "./committee.ts";
-import type { DutyView } from "./duties.ts";
 import { type Pool, type Start, tipOf } from "./pool.ts";
-import { decodeSummary } from "./summary.ts";
+import { type SharesView, wholeOf } from "./shares.ts";
 
 type Content = Omit<CatchUpPackage, "kind" | "signature">;
 
@@ -26,20 +26,21 @@ export function catchUpOf(pool: Pool, height: Height, stateHash: Uint8Array): Co
   return { height, block: proposal.block, beacon, stateHash };
 }
 
+/** `content`: the hash of what is signed. `onLie`: a share of the node turned out to be wrong. */
 export function aggregateCatchUp(
-  { pool, environment, schedule }: DutyView,
+  view: SharesView,
   catchUp: Content,
   content: Uint8Array,
+  onLie: (peer: number) => void,
 ): CatchUpPackage | null {
-  const { config } = environment;
-  const place = schedule.at(catchUp.height);
+  const { environment, schedule } = view;
+  const { height } = catchUp;
+  const place = schedule.at(height);
   if (place === null) return null;
-  const signatures = pool.signaturesFor(catchUp.height, content);
-  const quorum = quorumOf(place.members);
-  if (signatures.length < quorum) return null;
-  const message = thresholdContent("catch_up", config.subnetId, catchUp.height, catchUpHash(catchUp));
-  const signature = place.crypto.combine("high", message, signatures.slice(0, quorum));
-  return { kind: "catch_up", ...catchUp, signature };
+  const message = thresholdContent("catch_up", environment.config.subnetId, height, content);
+  const wanted = { kind: "catch_up", height, key: toHex(content), message } as const;
+  const signature = wholeOf(view, { ...wanted, needed: quorumOf(place.members) }, onLie);
+  return signature === null ? null : { kind: "catch_up", ...catchUp, signature };
 }
 
 /** Where a member goes on from. */

@@ -12,18 +12,12 @@ import {
   OrreryError,
   type SubnetId,
 } from "@orrery/base";
+import { decodeExactly } from "../exact.ts";
+import { decodeSummary, type Summary } from "../summary-codec.ts";
 import { type DealingArtifact, dealingContent, type HashKey } from "./artifacts.ts";
 import type { DutyView } from "./duties.ts";
-import { decodeExactly } from "./exact.ts";
 import type { Pool } from "./pool.ts";
-import {
-  configOf,
-  decodeSummary,
-  type IntervalContext,
-  KEY_SETS,
-  type Summary,
-  summaryAfter,
-} from "./summary.ts";
+import { configOf, type IntervalContext, KEY_SETS, summaryAfter } from "./summary.ts";
 import type { DkgConfig, KeySet, MemberCrypto } from "./types.ts";
 
 type View = Pick<DutyView, "pool" | "environment" | "schedule">;
@@ -82,11 +76,20 @@ function finalInterval({ pool, schedule }: View, height: Height): IntervalContex
   return intervalAt({ pool }, start, { height: pool.finalizedHeight, hash });
 }
 
+/** Whether this member's dealings of the interval are all here. */
+function hasDealt({ pool, schedule }: View): boolean {
+  const start = schedule.startOf(pool.finalizedHeight);
+  const self = start === null ? null : (schedule.at(start)?.self ?? null);
+  const dealt = start === null ? undefined : pool.peek(start + 1)?.dealings;
+  return dealt !== undefined && self !== null && KEY_SETS.every((keys) => dealt.has(dealingKey(keys, self)));
+}
+
 /** This member's dealings of the interval, as far as they are missing. */
 export function deal(view: View): readonly DealingArtifact[] {
   const { pool, environment, schedule } = view;
   const { intervals } = environment;
   if (intervals === undefined) return [];
+  if (hasDealt(view)) return [];
   const interval = finalInterval(view, pool.finalizedHeight);
   if (interval === null) return [];
   const height = interval.start + 1;
@@ -246,13 +249,18 @@ export function closingSummary(
   return summaryAfter({ interval, record, dealings, newest, dkg: intervals.dkg });
 }
 
-/** Whether nothing may be ordered in a block: the subnet stands still after the interval's summary, as far as its maker knew. */
+/**
+ * Whether nothing may be ordered in a block: the subnet stands still after the interval's summary, as far as its maker knew; or it goes on from
+ * there, and the block does not know the summary's state as certified. The package of such a summary does not wait for that, and
+ * who goes on from it has nothing of what was ordered before.
+ */
 export function isHalting(
   { environment }: Pick<View, "environment">,
   interval: IntervalContext,
-  block: Pick<Block["context"], "registryVersion">,
+  block: Pick<Block["context"], "registryVersion" | "certifiedHeight">,
 ): boolean {
   if (!interval.summary.halts) return false;
+  if (block.certifiedHeight < interval.start) return true;
   return environment.intervals?.record(block.registryVersion)?.halts ?? false;
 }
 

@@ -12,6 +12,7 @@ import {
   toHex,
 } from "@orrery/base";
 import { blockHash } from "../step.ts";
+import { encodeSummary } from "../summary-codec.ts";
 import {
   type MemberIndex,
   type Proposal,
@@ -27,7 +28,6 @@ import { type Roles, rolesFrom } from "./committee.ts";
 import { closingSummary, dealingsFor, intervalAt, isHalting } from "./dealings.ts";
 import type { Pool, Round, Signatures } from "./pool.ts";
 import type { Place, Schedule } from "./schedule.ts";
-import { encodeSummary } from "./summary.ts";
 import type { KeySet, MemberEnvironment } from "./types.ts";
 
 /** Notarized heights that certification may be behind. */

@@ -1,4 +1,6 @@
 /** One member of a subnet of many: artifacts, pool, duties, and the step over them. */
+
+export * from "../summary-codec.ts";
 export * from "./artifacts.ts";
 export * from "./bounds.ts";
 export * from "./committee.ts";

@@ -8,7 +8,6 @@ import {
   type Artifact,
   type EquivocationProof,
   heightOf,
-  type MemberIndex,
   type Proposal,
   type Vote,
   weightOf,
@@ -29,15 +28,16 @@ import {
   type Verdict,
   windowTop,
 } from "./validate.ts";
-import { Vouched, WAITING_BLOCKS_PER_MAKER_MAX, WaitingArtifacts } from "./waiting.ts";
+import { Vouched, WAITING_BLOCKS_PER_MAKER_MAX, type WaitingArtifact, WaitingArtifacts } from "./waiting.ts";
 
 /** What the member does with what is judged. */
 interface Outlet {
   /** As the member is now. */
-  readonly view: () => DutyView & Pick<ValidationView, "delivered">;
-  readonly add: (artifact: Artifact) => void;
-  /** The sender did what no honest member does. */
-  readonly blame: (member: MemberIndex, why: string) => void;
+  readonly view: () => DutyView & Pick<ValidationView, "delivered" | "doubted">;
+  /** `isUnproved`: a share whose signature nobody checked. */
+  readonly add: (artifact: Artifact, isUnproved: boolean) => void;
+  /** The sender, as the host numbers it, did what no honest member does. */
+  readonly blame: (peer: number, why: string) => void;
 }
 
 export class Intake {
@@ -87,7 +87,7 @@ export class Intake {
   }
 
   /** Whether anything can follow from it: what is here or over already changes nothing. */
-  receive(artifact: Artifact, from: MemberIndex): boolean {
+  receive(artifact: Artifact, from: number): boolean {
     const view = this.#view();
     if (isStale(view, artifact) || isPlaced(view.pool, artifact) || this.#waiting.has(from, artifact))
       return false;
@@ -95,7 +95,7 @@ export class Intake {
     return true;
   }
 
-  #take(view: ValidationView, artifact: Artifact, from: MemberIndex): void {
+  #take(view: ValidationView, artifact: Artifact, from: number): void {
     const height = heightOf(artifact);
     if (artifact.kind !== "catch_up" && height > windowTop(view)) {
       this.#waiting.miss(from, height);
@@ -105,7 +105,7 @@ export class Intake {
       this.#outlet.blame(from, `it is larger than ${ARTIFACT_BYTES_MAX} bytes`);
       return;
     }
-    const judged = { artifact, signed: false };
+    const judged = { artifact, from, signed: false };
     const verdict = this.#judge(view, judged);
     if (verdict !== "later") {
       this.#conclude(artifact, from, verdict);
@@ -120,14 +120,14 @@ export class Intake {
     else this.#waiting.add(artifact, from, judged.signed);
   }
 
-  #conclude(artifact: Artifact, from: MemberIndex, verdict: Exclude<Verdict, "later">): void {
-    if (verdict === "valid") {
-      if (!isPlaced(this.#outlet.view().pool, artifact)) this.#outlet.add(artifact);
+  #conclude(artifact: Artifact, from: number, verdict: Exclude<Verdict, "later">): void {
+    if (verdict === "valid" || verdict === "unproved") {
+      if (!isPlaced(this.#outlet.view().pool, artifact)) this.#outlet.add(artifact, verdict === "unproved");
     } else if (verdict !== "stale") this.#outlet.blame(from, verdict.invalid);
   }
 
   /** Lets go of what is over; members to ask again for what was turned away. */
-  tidy(): readonly MemberIndex[] {
+  tidy(): readonly number[] {
     const view = this.#outlet.view();
     const { finalizedHeight, beaconHeight } = view.pool;
     this.#waiting.sweep(Math.max(finalizedHeight, beaconHeight), (artifact) => isStale(view, artifact));
@@ -165,7 +165,7 @@ export class Intake {
     return Math.max(notarizedHeight, beaconHeight) + 1;
   }
 
-  #judge(view: ValidationView, judged: { readonly artifact: Artifact; signed: boolean }): Verdict {
+  #judge(view: ValidationView, judged: Pick<WaitingArtifact, "artifact" | "from" | "signed">): Verdict {
     const { artifact } = judged;
     if (artifact.kind === "proposal") {
       if (!judged.signed) {
@@ -186,7 +186,7 @@ export class Intake {
       }
       return checkVoted(view, artifact);
     }
-    return check(view, artifact);
+    return check(view, artifact, judged.from);
   }
 
   /** A second signed proposal of one maker is the proof against it. */
@@ -207,7 +207,7 @@ export class Intake {
       hashes: inOrder ? [first.hash, hash] : [hash, first.hash],
       signatures: inOrder ? [first.signature, signature] : [signature, first.signature],
     };
-    if (!isPlaced(pool, proof)) this.#outlet.add(proof);
+    if (!isPlaced(pool, proof)) this.#outlet.add(proof, false);
   }
 }
 

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type CborValue, encodeCborBare, type NodeId, OrreryError } from "@orrery/base";
 import fc from "fast-check";
+import { decodeSummary, type Epoch, encodeSummary, type Summary } from "../summary-codec.ts";
 import type { DealingArtifact } from "./artifacts.ts";
 import { decodeDealing, encodeDealing } from "./dealings.ts";
-import { decodeSummary, type Epoch, encodeSummary, type Summary } from "./summary.ts";
 
 const natural = fc.nat(Number.MAX_SAFE_INTEGER);
 const length = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
@@ -15,14 +15,22 @@ const flag = fc.boolean();
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> =>
   fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
 
-const epoch = record<Epoch>({
-  registryVersion: natural,
-  members: fc.array(
-    blob.map((bytes) => bytes as NodeId),
-    { minLength: 1, maxLength: 5 },
-  ),
-  transcripts: record({ low: blob, high: blob }),
-});
+const epoch = fc
+  .tuple(
+    record<Epoch>({
+      registryVersion: natural,
+      members: fc.array(
+        blob.map((bytes) => bytes as NodeId),
+        { minLength: 1, maxLength: 5 },
+      ),
+      transcripts: record({ low: blob, high: blob }),
+    }),
+    flag,
+  )
+  .map(
+    ([bare, hasKeys]): Epoch =>
+      hasKeys ? { ...bare, publicKeys: bare.members.map((member) => Uint8Array.of(...member, 1)) } : bare,
+  );
 const summary = record<Summary>({
   length,
   nextLength: length,
@@ -116,6 +124,9 @@ test("a summary with a field that is wrong, missing or too many is refused", () 
     "a member that is text": { ...SUMMARY, c: [1, ["a"], NODE, NODE] },
     "one key": { ...SUMMARY, c: [1, [NODE], NODE] },
     "three keys": { ...SUMMARY, c: [...EPOCH, NODE] },
+    "no key of the member": { ...SUMMARY, c: [...EPOCH, []] },
+    "keys of two members": { ...SUMMARY, c: [...EPOCH, [NODE, NODE]] },
+    "a member's key that is text": { ...SUMMARY, c: [...EPOCH, ["a"]] },
     "a key that is text": { ...SUMMARY, c: [1, [NODE], NODE, "a"] },
     "a version below nothing": { ...SUMMARY, c: [-1, [NODE], NODE, NODE] },
     "next members that are a flag": { ...SUMMARY, x: false },

@@ -4,16 +4,9 @@
  * what one misbehaving member can make this one keep is bounded.
  */
 import { assert, type Height, type TimeNs } from "@orrery/base";
+import { decodeSummary } from "../summary-codec.ts";
 import { aggregate } from "./aggregate.ts";
-import {
-  type Artifact,
-  type CatchUpPackage,
-  catchUpHash,
-  type DealingArtifact,
-  heightOf,
-  type ThresholdShare,
-  type VoteShare,
-} from "./artifacts.ts";
+import { type Artifact, type CatchUpPackage, catchUpHash, heightOf, isPart } from "./artifacts.ts";
 import { CHAIN_KEPT, type MemberSizes, sizesOf } from "./bounds.ts";
 import { aggregateCatchUp, catchUpOf, newestCatchUp, startOf } from "./catch-up.ts";
 import { deal } from "./dealings.ts";
@@ -28,17 +21,17 @@ import {
   shareTapes,
   thresholdShare,
 } from "./duties.ts";
+import { isOneOfFew } from "./few.ts";
 import { Intake } from "./intake.ts";
 import { place } from "./placing.ts";
 import { Pool, type Start } from "./pool.ts";
 import { Publications } from "./publications.ts";
 import { type Place, type Schedule, scheduleOf } from "./schedule.ts";
 import { OwnStates } from "./states.ts";
-import { decodeSummary } from "./summary.ts";
 import type { Kept, MemberEffect, MemberEnvironment, MemberInput } from "./types.ts";
 import type { ValidationView } from "./validate.ts";
 
-type View = DutyView & Pick<ValidationView, "delivered">;
+type View = DutyView & Pick<ValidationView, "delivered" | "doubted">;
 
 /** Clocks of members are at most so far from each other, and block times from clocks. */
 const CLOCKS_APART_NS: TimeNs = 60_000_000_000n;
@@ -62,6 +55,7 @@ export class Member {
   /** Summaries up to this height are in the schedule. */
   #scheduled: Height;
   readonly #dirty = new Set<Height>();
+  readonly #doubted = new Set<number>();
   #newestPackage: CatchUpPackage | null;
   /** Of a member that does not know what it signed: until a package is later. */
   readonly #silentUntil: TimeNs | null;
@@ -69,6 +63,8 @@ export class Member {
   #healedFrom: Height | null = null;
   /** Effects of the step; before the first one, of the start. */
   #effects: MemberEffect[] = [];
+  /** Of `nextTime`, as long as nothing changed. */
+  #next: TimeNs | null | undefined;
   /** Something was learnt that has no effect of its own. */
   #progress = false;
 
@@ -77,8 +73,8 @@ export class Member {
     this.#environment = environment;
     this.#intake = new Intake({
       view: () => this.#view(),
-      add: (artifact) => this.#add(artifact),
-      blame: (member, why) => this.#effects.push({ kind: "misbehaved", member, why }),
+      add: (artifact, isUnproved) => this.#add(artifact, isUnproved),
+      blame: this.#blame,
     });
     const artifacts = kept?.artifacts ?? [];
     const newest = newestCatchUp(artifacts);
@@ -94,7 +90,7 @@ export class Member {
     this.#scheduled = height;
     for (const artifact of artifacts) {
       if (heightOf(artifact) > height) this.#put(artifact);
-      else if (isShare(artifact)) continue;
+      else if (isPart(artifact)) continue;
       // Of shares its own are kept alone.
       this.#publish(artifact);
     }
@@ -121,6 +117,8 @@ export class Member {
     return this.#schedule.at(height);
   }
 
+  readonly nodeIdsAt: Schedule["nodeIdsAt"] = (height) => this.#schedule.nodeIdsAt(height);
+
   /** How much is kept. */
   get sizes(): MemberSizes {
     const { count: waiting, bytes: waitingBytes } = this.#intake.use;
@@ -136,8 +134,19 @@ export class Member {
     return this.#newestPackage === null || this.#newestPackage.block.context.time <= this.#silentUntil;
   }
 
+  /** Most of the others is one share of many: neither it nor the time since the last step gives this member something to do. */
+  #isIdleAfter(artifact: Artifact, next: TimeNs | null): boolean {
+    if (this.#effects.length > 0 || !isOneOfFew(this.#view(), artifact)) return false;
+    return next === null || this.#now < next;
+  }
+
   /** When time alone gives it something to do; null when it does not. */
   nextTime(): TimeNs | null {
+    if (this.#next === undefined) this.#next = this.#computeNext();
+    return this.#next;
+  }
+
+  #computeNext(): TimeNs | null {
     const view = this.#view();
     const round = this.isSilent ? null : currentRound(view);
     const turn = round === null ? null : nextTurn(view, round);
@@ -148,6 +157,8 @@ export class Member {
   /** `now`: the clock's time where the host has it at hand, as if it had come just before. */
   step(input: MemberInput, now: TimeNs = this.#now): readonly MemberEffect[] {
     const time = input.kind === "time" ? input.now : now;
+    // Before the clock moves: what is due then is no next turn any more.
+    const next = input.kind === "artifact" ? this.nextTime() : null;
     // Clocks are set back at times: the time of consensus stands still then.
     if (time > this.#now) this.#now = time;
     switch (input.kind) {
@@ -155,7 +166,8 @@ export class Member {
         break;
       case "artifact":
         // Most of what comes has come from somebody else before.
-        if (!this.#intake.receive(input.artifact, input.from)) return NOTHING;
+        if (!this.#intake.receive(input.artifact, input.from) || this.#isIdleAfter(input.artifact, next))
+          return NOTHING;
         break;
       case "executed":
         this.#executed(input.height, input.rootHash);
@@ -169,6 +181,7 @@ export class Member {
         this.#states.adopt(input.height);
         break;
     }
+    this.#next = undefined;
     this.#settle();
     const effects = this.#effects;
     this.#effects = [];
@@ -192,6 +205,7 @@ export class Member {
       schedule: this.#schedule,
       isHalted: this.isHalted,
       delivered: this.#delivered,
+      doubted: this.#doubted,
     };
   }
 
@@ -241,8 +255,14 @@ export class Member {
   #aggregate(): void {
     const heights = [...this.#dirty].sort((a, b) => a - b);
     this.#dirty.clear();
-    for (const height of heights) for (const whole of aggregate(this.#view(), height)) this.#add(whole);
+    for (const height of heights)
+      for (const whole of aggregate(this.#view(), height, this.#blame)) this.#add(whole);
   }
+
+  readonly #blame = (peer: number, why = "the signature of its share is wrong"): void => {
+    this.#doubted.add(peer);
+    this.#effects.push({ kind: "misbehaved", peer, why });
+  };
 
   #doDuties(): void {
     if (this.isSilent) return;
@@ -270,7 +290,7 @@ export class Member {
       const content = catchUpHash(catchUp);
       const share = this.isSilent ? null : thresholdShare(this.#view(), height, "catch_up", content);
       if (share !== null) this.#add(share);
-      const whole = aggregateCatchUp(this.#view(), catchUp, content);
+      const whole = aggregateCatchUp(this.#view(), catchUp, content, this.#blame);
       if (whole !== null) this.#add(whole);
     }
   }
@@ -314,7 +334,8 @@ export class Member {
       const tape = this.#pool.peek(height)?.tape ?? null;
       if (proposal === null || tape === null) return;
       this.#delivered = height;
-      this.#effects.push({ kind: "deliver", block: proposal.block, tape });
+      const maker = this.nodeIdsAt(height)?.[proposal.signer];
+      this.#effects.push({ kind: "deliver", block: proposal.block, tape, ...(maker && { maker }) });
     }
   }
 
@@ -335,10 +356,10 @@ export class Member {
   }
 
   /** Into the pool; onto the disk and to others what is whole or this member's own. */
-  #add(artifact: Artifact): void {
-    this.#put(artifact);
+  #add(artifact: Artifact, isUnproved = false): void {
+    this.#put(artifact, isUnproved);
     this.#progress = true;
-    if (!isShare(artifact) || artifact.signer === this.#schedule.at(heightOf(artifact))?.self) {
+    if (!isPart(artifact) || artifact.signer === this.#schedule.at(heightOf(artifact))?.self) {
       this.#effects.push({ kind: "persist", artifact });
       this.#publish(artifact);
     }
@@ -354,12 +375,12 @@ export class Member {
     this.#effects.push({ kind: "publish", artifact });
   }
 
-  #put(artifact: Artifact): void {
+  #put(artifact: Artifact, isUnproved = false): void {
     const height = heightOf(artifact);
     if (artifact.kind === "catch_up" || height <= this.#pool.start.tip.height) return;
     this.#dirty.add(height);
     if (artifact.kind === "beacon") this.#dirty.add(height + 1);
-    place(this.#pool, artifact);
+    place(this.#pool, artifact, isUnproved);
     if (artifact.kind === "finalization") this.#learnSummaries();
   }
 
@@ -370,9 +391,4 @@ export class Member {
       if (summary !== undefined) this.#schedule.begin(height, decodeSummary(summary));
     }
   }
-}
-
-/** One member's part of something, which that member alone offers. */
-function isShare(artifact: Artifact): artifact is VoteShare | ThresholdShare | DealingArtifact {
-  return artifact.kind.endsWith("_share") || artifact.kind === "dealing";
 }

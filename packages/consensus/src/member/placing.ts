@@ -2,16 +2,17 @@
 import { equalBytes, toHex } from "@orrery/base";
 import { type Artifact, heightOf } from "./artifacts.ts";
 import { dealingKey } from "./dealings.ts";
-import type { Pool, ShareKind } from "./pool.ts";
+import { clearShares, type Pool, type Round, type ShareKind } from "./pool.ts";
+import { markUnproved } from "./shares.ts";
 
-type Share = Extract<Artifact, { readonly kind: `${string}_share` }>;
+export type Share = Extract<Artifact, { readonly kind: `${string}_share` }>;
 
-function kindOf(share: Share): ShareKind {
+export function kindOf(share: Share): ShareKind {
   return share.kind.slice(0, -"_share".length) as ShareKind;
 }
 
 /** What a share is for, beside its height. */
-function shareKey(share: Share): string {
+export function shareKey(share: Share): string {
   switch (share.kind) {
     case "notarization_share":
     case "finalization_share":
@@ -19,6 +20,20 @@ function shareKey(share: Share): string {
     default:
       return toHex(share.content);
   }
+}
+
+function hasShare(round: Round, share: Share): boolean {
+  return round.shares[kindOf(share)].get(shareKey(share))?.has(share.signer) === true;
+}
+
+/** What it would help to make is here. */
+function isNeedless(round: Round, share: Share): boolean {
+  if ("hash" in share)
+    return share.kind === "notarization_share"
+      ? round.notarized.has(toHex(share.hash))
+      : round.finalized !== null;
+  const kind = kindOf(share);
+  return (kind === "beacon" || kind === "tape" || kind === "certification") && round[kind] !== null;
 }
 
 /** Whether the pool has it, or what makes it needless. */
@@ -44,12 +59,16 @@ export function isPlaced(pool: Pool, artifact: Artifact): boolean {
       return known !== undefined && equalBytes(known.dealing, artifact.dealing);
     }
     default:
-      return round.shares[kindOf(artifact)].get(shareKey(artifact))?.has(artifact.signer) === true;
+      return isNeedless(round, artifact) || hasShare(round, artifact);
   }
 }
 
-/** Puts a valid artifact of a height above the pool's start where it belongs. */
-export function place(pool: Pool, artifact: Exclude<Artifact, { readonly kind: "catch_up" }>): void {
+/** Puts a valid artifact of a height above the pool's start where it belongs. `isUnproved`: a share whose signature nobody checked. */
+export function place(
+  pool: Pool,
+  artifact: Exclude<Artifact, { readonly kind: "catch_up" }>,
+  isUnproved: boolean,
+): void {
   const height = heightOf(artifact);
   const round = pool.round(height);
   switch (artifact.kind) {
@@ -65,16 +84,16 @@ export function place(pool: Pool, artifact: Exclude<Artifact, { readonly kind: "
       return;
     case "beacon":
       round.beacon = artifact;
-      round.shares.beacon.clear();
+      clearShares(round, "beacon");
       pool.beaconHeight = Math.max(pool.beaconHeight, height);
       return;
     case "tape":
       round.tape = artifact;
-      round.shares.tape.clear();
+      clearShares(round, "tape");
       return;
     case "certification":
       round.certification = artifact;
-      round.shares.certification.clear();
+      clearShares(round, "certification");
       pool.certifiedHeight = Math.max(pool.certifiedHeight, height);
       return;
     case "equivocation":
@@ -84,8 +103,11 @@ export function place(pool: Pool, artifact: Exclude<Artifact, { readonly kind: "
       round.dealings.set(dealingKey(artifact.keys, artifact.signer), artifact);
       return;
     default: {
-      const shares = round.shares[kindOf(artifact)];
+      const kind = kindOf(artifact);
+      const shares = round.shares[kind];
       const key = shareKey(artifact);
+      if (isUnproved && kind !== "notarization" && kind !== "finalization")
+        markUnproved(round, kind, key, artifact.signer);
       const signatures = shares.get(key) ?? new Map<number, Uint8Array>();
       shares.set(key, signatures.set(artifact.signer, artifact.signature));
     }

@@ -1,9 +1,11 @@
 /**
- * What a member knows of each height: artifacts that it checked, by height. Invariants: everything here is valid; the parents of all
+ * What a member knows of each height: artifacts that it checked, by height. Invariants: everything here is valid but for shares of signatures
+ * that are marked so, which nobody uses one by one (`shares.ts`); the parents of all
  * notarized blocks are here, down to the block that the member started from; the finalized blocks are one chain.
  */
 import { assert, type Block, equalBytes, type Height, type TimeNs, toHex } from "@orrery/base";
 import { blockHash } from "../step.ts";
+import type { Summary } from "../summary-codec.ts";
 import {
   type Artifact,
   artifactId,
@@ -12,12 +14,12 @@ import {
   type HashKey,
   type MemberIndex,
   type Proposal,
+  type ThresholdKind,
   type ThresholdSignature,
   type Tip,
   type Vote,
 } from "./artifacts.ts";
 import type { Roles } from "./committee.ts";
-import type { Summary } from "./summary.ts";
 
 export type Signatures = Map<MemberIndex, Uint8Array>;
 
@@ -43,6 +45,8 @@ export interface Round {
     readonly certification: Map<HashKey, Signatures>;
     readonly catch_up: Map<HashKey, Signatures>;
   };
+  /** Signers of shares that nobody verified. */
+  readonly unproved: Readonly<Record<ThresholdKind, Map<HashKey, Set<MemberIndex>>>>;
   readonly equivocations: Map<MemberIndex, EquivocationProof>;
   /** Of the interval whose first height this is, by keys and dealer. */
   readonly dealings: Map<string, DealingArtifact>;
@@ -51,6 +55,9 @@ export interface Round {
 }
 
 export type ShareKind = keyof Round["shares"];
+
+/** Of use until a height is delivered and certified. */
+const PASSING = ["notarization", "finalization", "beacon", "tape", "certification"] as const;
 
 function newRound(height: Height): Round {
   return {
@@ -71,6 +78,7 @@ function newRound(height: Height): Round {
       certification: new Map(),
       catch_up: new Map(),
     },
+    unproved: { beacon: new Map(), tape: new Map(), certification: new Map(), catch_up: new Map() },
     equivocations: new Map(),
     dealings: new Map(),
     firstSigned: new Map(),
@@ -83,6 +91,12 @@ export interface Start {
   readonly beacon: Uint8Array;
   /** Of its block, in subnets with intervals. */
   readonly summary?: Summary;
+}
+
+/** Nobody needs them any more. */
+export function clearShares(round: Round, kind: ShareKind): void {
+  round.shares[kind].clear();
+  if (kind !== "notarization" && kind !== "finalization") round.unproved[kind].clear();
 }
 
 export class Pool {
@@ -257,26 +271,19 @@ export class Pool {
     }
   }
 
-  /** Words for a catch-up package, by member. */
-  signaturesFor(height: Height, content: Uint8Array): readonly (readonly [MemberIndex, Uint8Array])[] {
-    const signatures = this.#rounds.get(height)?.shares.catch_up.get(toHex(content));
-    return [...(signatures ?? [])].sort(([a], [b]) => a - b);
-  }
-
   /** Of the heights up to one that is delivered and certified. */
   forgetShares(last: Height): void {
     for (; this.#sharesFrom <= last; this.#sharesFrom++) {
       const round = this.#rounds.get(this.#sharesFrom);
       if (round === undefined) continue;
-      const { catch_up: _kept, ...past } = round.shares;
-      for (const each of Object.values(past)) each.clear();
+      for (const kind of PASSING) clearShares(round, kind);
     }
   }
 
   /** Words for catch-up packages up to the newest. */
   forgetCatchUpShares(): void {
-    for (const [height, { shares }] of this.#rounds)
-      if (height <= this.catchUpHeight) shares.catch_up.clear();
+    for (const [height, round] of this.#rounds)
+      if (height <= this.catchUpHeight) clearShares(round, "catch_up");
   }
 
   /** What a height needs no more once its block is final: other blocks, votes one by one, proofs. Names of what is gone. */
@@ -292,7 +299,7 @@ export class Pool {
     round.notarized.clear();
     if (notarization !== undefined) round.notarized.set(key, notarization);
     for (const each of [round.equivocations, round.firstSigned]) each.clear();
-    for (const kind of ["notarization", "finalization"] as const) round.shares[kind].clear();
+    for (const kind of ["notarization", "finalization"] as const) clearShares(round, kind);
     for (const artifact of gone) this.#needless.push({ height, id: artifactId(artifact) });
   }
 

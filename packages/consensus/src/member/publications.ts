@@ -47,8 +47,13 @@ export class Publications {
   }
 }
 
+const NOTHING: readonly string[] = [];
+
 function take(all: ByHeight, last: Height): readonly string[] {
-  const heights = [...all.keys()].filter((height) => height <= last);
+  const heights: Height[] = [];
+  for (const height of all.keys()) if (height <= last) heights.push(height);
+  // Mostly there are none: this is asked at every step.
+  if (heights.length === 0) return NOTHING;
   const ids = heights.flatMap((height) => all.get(height) ?? []);
   for (const height of heights) all.delete(height);
   return ids;

@@ -2,9 +2,10 @@
  * Which heights begin intervals, and who takes part with which keys at each height. For subnets with key generation it follows the final
  * summary blocks; for subnets whose members and keys never change all heights are alike.
  */
-import { equalBytes, type Height } from "@orrery/base";
+import { equalBytes, type Height, type NodeId } from "@orrery/base";
+import type { Epoch, Summary } from "../summary-codec.ts";
 import type { MemberIndex } from "./artifacts.ts";
-import { type Epoch, epochName, type Summary } from "./summary.ts";
+import { epochName } from "./summary.ts";
 import type { MemberCrypto, MemberEnvironment } from "./types.ts";
 
 /** A member's view of who takes part at a height. */
@@ -18,6 +19,10 @@ export interface Place {
 export interface Schedule {
   /** Null as long as the summary that says so is not final, or its keys are being opened. */
   at(height: Height): Place | null;
+  /** Who takes part, in the order in which they are counted, keys or not; null where they never change, or nobody can know yet. */
+  nodeIdsAt(height: Height): readonly NodeId[] | null;
+  /** What the host calls the member that is counted so at a height; null where nobody can know. */
+  peerOf(height: Height, member: MemberIndex): number | null;
   /** Whether the block of the height begins an interval; null as long as nobody can know. */
   isSummary(height: Height): boolean | null;
   /** The first height above that begins an interval; a lower bound of it as long as nobody can know. */
@@ -40,6 +45,8 @@ export function fixedSchedule({ config, crypto }: MemberEnvironment): Schedule {
   const startOf = (height: Height): Height => height - (height % catchUpInterval);
   return {
     at: () => place,
+    nodeIdsAt: () => null,
+    peerOf: (_height, member) => member,
     isSummary: (height) => height % catchUpInterval === 0,
     nextSummary: (height) => startOf(height) + catchUpInterval,
     startOf,
@@ -96,9 +103,19 @@ class SummarySchedule implements Schedule {
     if (crypto === "later") return null;
     const { members } = interval.epoch;
     const index = members.findIndex((member) => equalBytes(member, this.#means.nodeId));
-    const place = { members: members.length, self: index < 0 ? null : index, crypto };
+    const self = index < 0 ? null : index;
+    const place: Place = { members: members.length, self, crypto };
     this.#places.set(name, place);
     return place;
+  }
+
+  nodeIdsAt(height: Height): readonly NodeId[] | null {
+    return this.#of(height)?.epoch.members ?? null;
+  }
+
+  peerOf(height: Height, member: MemberIndex): number | null {
+    const nodeId = this.nodeIdsAt(height)?.[member];
+    return nodeId === undefined ? null : this.#means.peerOf(nodeId);
   }
 
   isSummary(height: Height): boolean | null {

@@ -3,43 +3,12 @@
  * the interval before (consensus of the replica, "DKG summary"). What an interval runs with was fixed by a summary two
  * intervals before it ends and is final when it begins, so that nobody ever signs with keys that a fork could have changed.
  */
-import {
-  assert,
-  type CborMap,
-  type CborValue,
-  encodeCborBare,
-  type Height,
-  type NodeId,
-  OrreryError,
-  toHex,
-} from "@orrery/base";
+import { assert, type CborValue, encodeCborBare, type Height, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
+import type { Epoch, Summary } from "../summary-codec.ts";
 import type { DealingArtifact } from "./artifacts.ts";
 import { quorumOf, randomnessThreshold } from "./committee.ts";
-import { decodeExactly } from "./exact.ts";
 import type { Dkg, DkgConfig, KeySet, SubnetRecord } from "./types.ts";
-
-/** Members with the keys that they share; the order of the members is their index. */
-export interface Epoch {
-  /** Version of the registry whose members these are. */
-  readonly registryVersion: number;
-  readonly members: readonly NodeId[];
-  /** Encoded, by what they sign. */
-  readonly transcripts: Readonly<Record<KeySet, Uint8Array>>;
-}
-
-export interface Summary {
-  /** Heights from this summary to the next. */
-  readonly length: number;
-  /** From that one to the one after it. */
-  readonly nextLength: number;
-  /** Nothing is ordered after it, and its catch-up package is where the subnet stands still. */
-  readonly halts: boolean;
-  /** Of this interval. */
-  readonly current: Epoch;
-  /** Of the next one; null when there were too few dealings: then the current ones stay. */
-  readonly next: Epoch | null;
-}
 
 /** What the dealings of an interval are about; null where the registry is behind. */
 export interface IntervalContext {
@@ -89,7 +58,9 @@ function nextEpoch(
   }
   const { low, high } = transcripts;
   assert(low !== undefined && high !== undefined, "there is a transcript for each set of keys");
-  return { registryVersion: interval.registryVersion, members: record.members, transcripts: { low, high } };
+  const { members, publicKeys } = record;
+  const epoch = { registryVersion: interval.registryVersion, members, transcripts: { low, high } };
+  return publicKeys === undefined ? epoch : { ...epoch, publicKeys };
 }
 
 export interface ClosedInterval {
@@ -114,72 +85,6 @@ export function summaryAfter({ interval, record, dealings, newest, dkg }: Closed
     halts: newest.halts,
     current: summary.next ?? summary.current,
     next,
-  };
-}
-
-export function encodeSummary({ length, nextLength, halts, current, next }: Summary): Uint8Array {
-  return encodeCborBare({
-    l: length,
-    n: nextLength,
-    h: halts,
-    c: epochFields(current),
-    x: next === null ? null : epochFields(next),
-  });
-}
-
-function epochFields({ registryVersion, members, transcripts }: Epoch): readonly CborValue[] {
-  return [registryVersion, members as readonly CborValue[], transcripts.low, transcripts.high];
-}
-
-const invalid = (what: string): OrreryError =>
-  new OrreryError("block_invalid", `not the summary of an interval: ${what}`);
-
-function natural(value: CborValue | undefined, what: string): number {
-  if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 0) throw invalid(what);
-  return value;
-}
-
-function epochFrom(value: CborValue | undefined): Epoch {
-  if (!Array.isArray(value) || value.length !== 4) throw invalid("members and keys");
-  const [version, members, low, high] = value as readonly CborValue[];
-  if (!Array.isArray(members) || members.length === 0) throw invalid("members");
-  for (const member of members as readonly CborValue[])
-    if (!(member instanceof Uint8Array)) throw invalid("a member");
-  if (!(low instanceof Uint8Array) || !(high instanceof Uint8Array)) throw invalid("keys");
-  return {
-    registryVersion: natural(version, "registry version"),
-    members: members as readonly NodeId[],
-    transcripts: { low, high },
-  };
-}
-
-/** They are large, and looked at for every block of their interval. */
-const decoded = new WeakMap<Uint8Array, Summary>();
-
-/** `block_invalid` for anything but a summary. */
-export function decodeSummary(bytes: Uint8Array): Summary {
-  const known = decoded.get(bytes);
-  if (known !== undefined) return known;
-  const format = { what: "the summary of an interval", read: summaryFrom, encode: encodeSummary };
-  const summary = decodeExactly(bytes, format);
-  decoded.set(bytes, summary);
-  return summary;
-}
-
-function summaryFrom(value: CborValue): Summary {
-  if (!(value instanceof Map)) throw invalid("not a map");
-  const map = value as CborMap;
-  const halts = map.get("h");
-  if (typeof halts !== "boolean") throw invalid("whether it halts");
-  const [length, nextLength] = [natural(map.get("l"), "length"), natural(map.get("n"), "next length")];
-  if (length === 0 || nextLength === 0) throw invalid("length");
-  const next = map.get("x");
-  return {
-    length,
-    nextLength,
-    halts,
-    current: epochFrom(map.get("c")),
-    next: next === null ? null : epochFrom(next),
   };
 }
 

@@ -1,7 +1,7 @@
 /** What a member of a subnet is given, takes and asks for (docs/ARCHITECTURE.md, "Consensus"). */
 import type { Block, BlockPayload, Height, NodeId, SubnetId, TimeNs } from "@orrery/base";
+import type { Epoch } from "../summary-codec.ts";
 import type { Artifact, CatchUpPackage, KeySet, MemberIndex, ThresholdSignature } from "./artifacts.ts";
-import type { Epoch } from "./summary.ts";
 
 export type { KeySet } from "./artifacts.ts";
 
@@ -42,7 +42,7 @@ export interface MemberCrypto {
   verify(signer: MemberIndex, message: Uint8Array, signature: Uint8Array): boolean;
   signShare(keys: KeySet, message: Uint8Array): Uint8Array;
   verifyShare(keys: KeySet, signer: MemberIndex, message: Uint8Array, signature: Uint8Array): boolean;
-  /** Of as many verified shares as are needed. */
+  /** Of as many shares as are needed, verified or not: of wrong ones comes something that does not verify. */
   combine(
     keys: KeySet,
     message: Uint8Array,
@@ -75,6 +75,8 @@ export interface Payloads {
 export interface SubnetRecord {
   /** In the order in which they are counted. */
   readonly members: readonly NodeId[];
+  /** DER of their Ed25519 keys, for those who run what is ordered; not there where these know them from the genesis. */
+  readonly publicKeys?: readonly Uint8Array[];
   /** Heights from one summary to the next. */
   readonly intervalLength: number;
   /** The subnet stands still at the next summary. */
@@ -124,6 +126,8 @@ export interface MemberEnvironment {
   /** Where members and keys change: the start then has the summary of its block. */
   readonly intervals?: {
     readonly nodeId: NodeId;
+    /** What the host calls a node that it hears: no member's index, which changes with the members. Null for who is nobody here. */
+    readonly peerOf: (nodeId: NodeId) => number | null;
     /** Null for versions that are not known here. */
     readonly record: (registryVersion: number) => SubnetRecord | null;
     readonly dkg: Dkg;
@@ -133,8 +137,8 @@ export interface MemberEnvironment {
 export type MemberInput =
   /** The clock's time; where it went back, the time stands still. */
   | { readonly kind: "time"; readonly now: TimeNs }
-  /** From another member, in its shape; nothing else of it is trusted. */
-  | { readonly kind: "artifact"; readonly from: MemberIndex; readonly artifact: Artifact }
+  /** From another node, in its shape; nothing else of it is trusted. `from`: as the host numbers nodes; where members never change, by index. */
+  | { readonly kind: "artifact"; readonly from: number; readonly artifact: Artifact }
   /** The state after a delivered block. */
   | { readonly kind: "executed"; readonly height: Height; readonly rootHash: Uint8Array }
   /** The whole state after a delivered block of a catch-up height is on the disk, and has this hash. */
@@ -148,10 +152,16 @@ export type MemberEffect =
   /** Bring to every other member until it is retracted. */
   | { readonly kind: "publish"; readonly artifact: Artifact }
   | { readonly kind: "retract"; readonly id: string }
-  /** Have that member offer again what it publishes: some of it could not be kept when it came. */
-  | { readonly kind: "again"; readonly from: MemberIndex }
+  /** Have that node, as the host numbers it, offer again what it publishes: some of it could not be kept when it came. */
+  | { readonly kind: "again"; readonly from: number }
   /** Finalized, in order, each once; again from the newest package on after a restart. */
-  | { readonly kind: "deliver"; readonly block: Block; readonly tape: ThresholdSignature }
+  | {
+      readonly kind: "deliver";
+      readonly block: Block;
+      readonly tape: ThresholdSignature;
+      /** Where members change. */
+      readonly maker?: NodeId;
+    }
   /** Get the state of the package from others, whatever state is here: the blocks up to it are not needed any more. Asked again after a restart. */
   | { readonly kind: "sync"; readonly catchUp: CatchUpPackage }
   /** What was persisted of the heights below is not needed any more. */
@@ -159,5 +169,5 @@ export type MemberEffect =
   /** This member's state is another one than a quorum's. */
   | { readonly kind: "diverged"; readonly height: Height }
   | { readonly kind: "certified"; readonly certification: ThresholdSignature }
-  /** A member sent what no honest one does. */
-  | { readonly kind: "misbehaved"; readonly member: MemberIndex; readonly why: string };
+  /** A node, as the host numbers it, sent what no honest one does. */
+  | { readonly kind: "misbehaved"; readonly peer: number; readonly why: string };

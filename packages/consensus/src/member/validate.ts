@@ -4,6 +4,7 @@
  */
 import { type Block, compareBytes, equalBytes, type Height, type TimeNs, toHex } from "@orrery/base";
 import { blockHash } from "../step.ts";
+import { encodeSummary } from "../summary-codec.ts";
 import {
   type Artifact,
   type CatchUpPackage,
@@ -27,11 +28,12 @@ import {
 import { checkDealing, closingSummary, intervalAt, isEmpty, isHalting, judgeDealings } from "./dealings.ts";
 import { CATCH_UP_GAP_MAX, type DutyView, keysOf, withRoles } from "./duties.ts";
 import type { Signatures } from "./pool.ts";
-import { encodeSummary } from "./summary.ts";
 
 export type Verdict =
   | "valid"
   | "later"
+  /** A share from who made it: its signature is checked with the others'. */
+  | "unproved"
   /** Nobody needs it any more. */
   | "stale"
   | { readonly invalid: string };
@@ -45,6 +47,8 @@ export interface ValidationView extends DutyView {
   readonly delivered: Height;
   /** Whether a quorum's word for the block is here. */
   readonly isVouchedFor: (height: Height, hash: Uint8Array) => boolean;
+  /** Nodes, as the host numbers them, that did what no honest one does. */
+  readonly doubted: ReadonlySet<number>;
 }
 
 const invalid = (why: string): Verdict => ({ invalid: why });
@@ -105,9 +109,10 @@ function checkContext(view: DutyView, { block }: Proposal, parent: Tip): Verdict
   if (certifiedHeight < parent.certifiedHeight) return invalid("its certified height decreases");
   if (certifiedHeight >= block.height) return invalid("its certified height is not below its own");
   if (registryVersion < parent.registryVersion) return invalid("its registry version decreases");
-  // What was ordered since that state is not all here (any more).
-  if (certifiedHeight < view.pool.floor) return "later";
+  // What was ordered since that state is not all here (any more): what orders nothing does not depend on it.
   const { pool, environment, now, executed } = view;
+  const isBound = environment.intervals === undefined || !isEmpty(block.payload);
+  if (certifiedHeight < pool.floor && isBound) return "later";
   const certified = Math.min(pool.certifiedHeight, executed);
   const ahead = time > now || certifiedHeight > certified || registryVersion > environment.registryVersion();
   return ahead ? "later" : "valid";
@@ -127,9 +132,11 @@ export function checkBlock(view: ValidationView, proposal: Proposal): Verdict {
   if (pool.peek(height)?.equivocations.has(proposal.signer) === true) return "later";
   const verdict = checkContext(view, proposal, parent);
   if (verdict !== "valid") return verdict;
-  return environment.intervals === undefined
-    ? checkSections(view, block, parent)
-    : checkInInterval(view, block, parent);
+  if (environment.intervals !== undefined) return checkInInterval(view, block, parent);
+  const { summary, dealings } = block.payload;
+  if (summary !== undefined || dealings !== undefined)
+    return invalid("it deals keys or changes members where these never change");
+  return checkSections(view, block, parent);
 }
 
 /** What is for execution. */
@@ -164,6 +171,8 @@ function checkInInterval(view: DutyView, block: Block, parent: Tip): Verdict {
   if (judged !== "valid") return judged;
   if (isHalting(view, interval, context))
     return isEmpty(payload) ? "valid" : invalid("it orders something while the subnet halts");
+  // It orders nothing, and what was ordered before is not here.
+  if (context.certifiedHeight < view.pool.floor) return "valid";
   return checkSections(view, block, parent);
 }
 
@@ -198,10 +207,13 @@ export function checkSigners(view: DutyView, vote: Vote): Verdict {
   const { committee, quorum } = round.roles;
   if (vote.signatures.length !== quorum) return invalid(`it has not ${quorum} signatures`);
   const message = voteContent(vote.kind, environment.config.subnetId, vote.height, vote.hash);
+  const known = round.shares[vote.kind].get(toHex(vote.hash));
   let before: MemberIndex = -1;
   for (const [signer, signature] of vote.signatures) {
     if (signer <= before || !committee.has(signer)) return invalid("its signers are not of the committee");
-    if (!place.crypto.verify(signer, message, signature)) return invalid("a signature is wrong");
+    const share = known?.get(signer);
+    const isKnown = share !== undefined && equalBytes(share, signature);
+    if (!isKnown && !place.crypto.verify(signer, message, signature)) return invalid("a signature is wrong");
     before = signer;
   }
   return "valid";
@@ -216,9 +228,10 @@ export function checkVoted({ pool }: DutyView, vote: Vote): Verdict {
 }
 
 function thresholdVerdict(
-  { pool, environment, schedule }: ValidationView,
+  { pool, environment, schedule, doubted }: ValidationView,
   artifact: ThresholdShare | ThresholdSignature,
   kind: ThresholdKind,
+  from: number,
 ): Verdict {
   const { height, content, signature } = artifact;
   const place = schedule.at(height);
@@ -237,11 +250,13 @@ function thresholdVerdict(
   if (!("signer" in artifact))
     return place.crypto.verifyWhole(keys, message, signature) ? "valid" : invalid("its signature is wrong");
   const { signer } = artifact;
-  if (!place.crypto.verifyShare(keys, signer, message, signature)) return invalid("its signature is wrong");
+  const isProved = schedule.peerOf(height, signer) !== from || signer >= place.members || doubted.has(from);
+  if (isProved && !place.crypto.verifyShare(keys, signer, message, signature))
+    return invalid("its signature is wrong");
   const shares = pool.peek(height)?.shares[kind];
-  return shares === undefined || contentsOf(shares, signer) === 0
-    ? "valid"
-    : invalid("its signer signs two states of one height");
+  if (shares !== undefined && contentsOf(shares, signer) > 0)
+    return invalid("its signer signs two states of one height");
+  return isProved ? "valid" : "unproved";
 }
 
 function checkEquivocation(view: DutyView, proof: EquivocationProof): Verdict {
@@ -277,6 +292,7 @@ export function check(
     | EquivocationProof
     | CatchUpPackage
     | DealingArtifact,
+  from: number,
 ): Verdict {
   switch (artifact.kind) {
     case "notarization_share":
@@ -290,15 +306,15 @@ export function check(
       return checkDealing(view, artifact);
     case "beacon":
     case "beacon_share":
-      return thresholdVerdict(view, artifact, "beacon");
+      return thresholdVerdict(view, artifact, "beacon", from);
     case "tape":
     case "tape_share":
-      return thresholdVerdict(view, artifact, "tape");
+      return thresholdVerdict(view, artifact, "tape", from);
     case "certification":
     case "certification_share":
-      return thresholdVerdict(view, artifact, "certification");
+      return thresholdVerdict(view, artifact, "certification", from);
     case "catch_up_share":
-      return thresholdVerdict(view, artifact, "catch_up");
+      return thresholdVerdict(view, artifact, "catch_up", from);
   }
 }
 

@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import type { CanisterId, Principal } from "@orrery/base";
+import { type CanisterId, type Principal, utf8 } from "@orrery/base";
+import { treeGet, treeHash } from "@orrery/crypto";
+import { fullTree } from "@orrery/state";
 import { REPLICA_VERSION } from "../limits.ts";
 import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
@@ -148,4 +150,32 @@ test("subnet_metrics are those of the certified tree before the round, at its he
   // What the call itself took is not there yet.
   assert.ok(consumed !== undefined && consumed > 0n && consumed < state.consumedCyclesTotal);
   assert.ok(updates !== undefined && updates > 0n && updates < state.updateTransactionsTotal);
+});
+
+test("nodes that a batch names take the place of those before, in the certified tree and in the record of the subnet", () => {
+  const node = (number: number) => ({
+    nodeId: Uint8Array.of(3, 3, number) as Principal,
+    publicKey: new Uint8Array(44).fill(number),
+  });
+  const subnet = new TestSubnet({ subnet: { nodes: [1, 2, 3, 4].map(node) } });
+  const { state } = subnet;
+  const shown = (): readonly number[] => {
+    const path = [utf8("subnet"), state.subnet.subnetId, utf8("node")];
+    return [1, 2, 3, 4, 5].filter((number) => {
+      const leaf = treeGet(state.tree, [...path, node(number).nodeId, utf8("public_key")]);
+      if (leaf !== null) assert.deepEqual(leaf, node(number).publicKey);
+      return leaf !== null;
+    });
+  };
+  subnet.round();
+  assert.deepEqual(shown(), [1, 2, 3, 4]);
+  const changed = subnet.round([], 1n, { nodes: [1, 2, 4, 5].map(node) });
+  assert.deepEqual(shown(), [1, 2, 4, 5]);
+  const edits = ({ delta }: typeof changed): number =>
+    delta.tree.filter(({ path }) => path.length === 5).length;
+  assert.equal(edits(changed), 2);
+  assert.deepEqual(treeHash(fullTree(state)), changed.rootHash);
+  assert.equal(edits(subnet.round([], 1n, { nodes: [1, 2, 4, 5].map(node) })), 0);
+  assert.deepEqual(state.subnet.nodes, [1, 2, 4, 5].map(node));
+  assert.equal(state.subnet.feeSize, new TestSubnet().state.subnet.feeSize);
 });

@@ -2,12 +2,13 @@
  * What a subnet tells of itself (interface spec, "node_metrics_history", "subnet_info"; the replica's "subnet_metrics"), and the move of canisters between
  * subnets, which is the migration canister's alone ("rename_canister").
  */
-import { compareBytes, equalBytes, type Principal, principalToText } from "@orrery/base";
+import { compareBytes, equalBytes, type Principal, principalKey, principalToText } from "@orrery/base";
 import {
   certifiedMetrics,
   type NodeMetrics,
   type NodeMetricsSample,
   type ReplicatedState,
+  type SubnetInfo,
 } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { NODE_METRICS_SAMPLES_MAX, REPLICA_VERSION } from "../limits.ts";
@@ -35,6 +36,17 @@ export function observeBlock(state: ReplicatedState, madeBy?: Principal): void {
   state.nodeMetrics = [...(sameDay ? samples.slice(0, -1) : samples), sample].slice(
     -NODE_METRICS_SAMPLES_MAX,
   );
+}
+
+/** The nodes that agree on the subnet's blocks from now on. Fees stay those of its nominal size. */
+export function replaceNodes(state: ReplicatedState, nodes: SubnetInfo["nodes"]): void {
+  const before = state.subnet.nodes;
+  const isSame =
+    before.length === nodes.length &&
+    nodes.every(({ nodeId }, place) => equalBytes(nodeId, before[place]?.nodeId ?? new Uint8Array(0)));
+  if (isSame) return;
+  for (const { nodeId } of [...before, ...nodes]) state.changed.nodes.add(principalKey(nodeId));
+  state.subnet = { ...state.subnet, nodes };
 }
 
 function active(last: NodeMetricsSample, before: NodeMetricsSample | undefined): readonly NodeMetrics[] {

@@ -76,20 +76,22 @@ export interface Genesis {
 
 const NOBODYS: Uint8Array = new Uint8Array(0);
 
+/** At the places beyond the founders': those that joined, whose keys follow from the secret. */
 function foundedKeys(
   { publicKey, nodes }: FoundedSubnet,
-  place: number,
-  nodeSecret: Uint8Array = NOBODYS,
+  { place, nodeSecret = NOBODYS }: { readonly place: number; readonly nodeSecret?: Uint8Array | undefined },
+  { ed25519PublicKeyDer }: KeyMakers,
 ): LocalKeys {
-  const node = nodes[place];
-  assert(node !== undefined, "a subnet has as many founders as nodes");
+  const founder = nodes[place];
+  assert(founder !== undefined || nodeSecret !== NOBODYS, "the secret of a node that joined is known");
+  const nodePublicKey = founder?.publicKey ?? ed25519PublicKeyDer(nodeSecret);
   return {
     subnetSecret: NOBODYS,
     subnetPublicKey: publicKey,
     subnetId: selfAuthenticating(publicKey) as Principal as SubnetId,
     nodeSecret,
-    nodePublicKey: node.publicKey,
-    nodeId: selfAuthenticating(node.publicKey) as Principal as NodeId,
+    nodePublicKey,
+    nodeId: selfAuthenticating(nodePublicKey) as Principal as NodeId,
   };
 }
 
@@ -247,10 +249,11 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   if (!(seed instanceof Uint8Array) || seed.length !== 32) throw invalid();
   if (typeof time !== "number" && typeof time !== "bigint") throw invalid();
   if (map.get("p") !== "local") throw invalid();
-  const interval = map.get("i");
-  if (interval === undefined) return { seed, time: BigInt(time), subnets, profile: "local" };
+  const [version, interval] = [map.get("v"), map.get("i")];
+  // Of subnets of one node: what several nodes agreed on is never half there, nor taken for what derives from the seed.
+  if (version === 2 && interval === undefined) return { seed, time: BigInt(time), subnets, profile: "local" };
   if (typeof interval !== "number" || !Number.isInteger(interval) || interval < 1) throw invalid();
-  const founding = map.get("v") === FORMAT_NEWEST ? { founding: decodeFounding(map.get("f"), subnets) } : {};
+  const founding = version === FORMAT_NEWEST ? { founding: decodeFounding(map.get("f"), subnets) } : {};
   return { seed, time: BigInt(time), subnets, catchUpInterval: interval, ...founding, profile: "local" };
 }
 
@@ -277,8 +280,8 @@ export function localSubnetsOf(
           keysAt: (subnet: number, node: number) =>
             foundedKeys(
               founding[subnet] as FoundedSubnet,
-              node,
-              node === self ? nodeSecret?.(subnet) : undefined,
+              { place: node, nodeSecret: node === self ? nodeSecret?.(subnet) : undefined },
+              makers,
             ),
         }),
   });

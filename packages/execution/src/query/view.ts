@@ -6,6 +6,7 @@ import {
   assert,
   type CanisterId,
   decodeEnvelope,
+  equalBytes,
   type Height,
   MANAGEMENT_CANISTER,
   OrreryError,
@@ -25,8 +26,17 @@ import { ErrorCode, errorCodeText, rejectCodeOf, type UserError } from "../error
 import { boundedText } from "../messaging/reject.ts";
 import type { Inflate } from "../runner/modules.ts";
 import { WasmRunner } from "../runner/runner.ts";
-import { judgeSlice, sliceRequest } from "../streams/payload.ts";
-import { certifySlice, takeSlice, type VerifySliceOptions } from "../streams/slices.ts";
+import { judgeSlice, sliceRequest, subnetKey } from "../streams/payload.ts";
+import {
+  certifySlice,
+  decodeCertifiedSlice,
+  type SliceRequest,
+  type StreamEnds,
+  streamEnds,
+  takeSlice,
+  type VerifySliceOptions,
+  verifySlice,
+} from "../streams/slices.ts";
 import type { CanisterDelta, ModuleBytes, StateDelta } from "../types.ts";
 import {
   type CertificateDestination,
@@ -234,15 +244,49 @@ export class CertifiedView {
    */
   nextSlice(source: CertifiedView, options: NextSliceOptions): Uint8Array | null {
     const { maxMessages = Number.MAX_SAFE_INTEGER, verifyBls } = options;
-    const context = { state: this.#mirror, past: new Map(), verifyBls };
-    const request = sliceRequest(context, source.#mirror.subnet.subnetId);
-    const limited = { ...request, maxMessages: Math.min(request.maxMessages, maxMessages) };
-    const slice = takeSlice(source.#mirror, limited);
-    if (slice === null) return null;
-    const bytes = certifySlice(slice, source.#certification.signature);
-    const verdict = judgeSlice(context, bytes);
+    const from = source.#mirror.subnet.subnetId;
+    const bytes = source.sliceFor(this.sliceRequest(from, maxMessages));
+    if (bytes === null) return null;
+    const verdict = judgeSlice({ state: this.#mirror, past: new Map(), verifyBls }, bytes);
     if (verdict.ok) return bytes;
     throw new OrreryError("slice_invalid", `a slice between two subnets does not hold: ${verdict.error}`);
+  }
+
+  /** What to ask a subnet for, so that its slice goes on where this state is. */
+  sliceRequest(source: SubnetId, maxMessages: number = Number.MAX_SAFE_INTEGER): SliceRequest {
+    const request = sliceRequest({ state: this.#mirror, past: new Map() }, source);
+    return { ...request, maxMessages: Math.min(request.maxMessages, maxMessages) };
+  }
+
+  /** What another subnet asks for, certified; null when there is nothing of it. */
+  sliceFor(request: SliceRequest): Uint8Array | null {
+    const slice = takeSlice(this.#mirror, request);
+    return slice === null ? null : certifySlice(slice, this.#certification.signature);
+  }
+
+  /** How far this subnet's stream to another one goes; null when there is none. */
+  streamEnds(to: SubnetId): StreamEnds | null {
+    return streamEnds(this.#mirror, to);
+  }
+
+  /**
+   * Judges a slice that somebody says is the source's: `wrong` where it is not, which no honest node says; `unfit` where it does not go on
+   * where this state is, which may be behind.
+   */
+  judgeSlice(
+    source: SubnetId,
+    bytes: Uint8Array,
+    verifyBls: NextSliceOptions["verifyBls"],
+  ): "good" | "unfit" | "wrong" {
+    const state = this.#mirror;
+    const { subnet } = state;
+    const slice = decodeCertifiedSlice(bytes);
+    if (!slice.ok || !equalBytes(slice.value.source, source)) return "wrong";
+    if (judgeSlice({ state, past: new Map(), verifyBls }, bytes).ok) return "good";
+    const publicKeyDer = subnetKey(subnet, source);
+    if (publicKeyDer === null) return "wrong";
+    const named = { source, destination: subnet.subnetId, publicKeyDer, verifyBls };
+    return verifySlice(slice.value, named).ok ? "unfit" : "wrong";
   }
 
   /** Gives the memories of its instances back; nothing may be asked of it any more. */

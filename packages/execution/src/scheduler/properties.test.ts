@@ -19,6 +19,8 @@ import { gridPoint, payUntil } from "./upkeep.ts";
 const CANISTERS = 4;
 const START_CYCLES = 4_000_000_000_000n;
 const MODULE = Uint8Array.of(1, 2, 3);
+/** Calls in callbacks of calls. */
+const DEPTH = 2;
 
 const leaf: fc.Arbitrary<Script> = fc.record({
   accept: fc.integer({ min: 0, max: 2_000_000 }),
@@ -82,7 +84,11 @@ type Step =
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ kind: fc.constant("run"), canister: fc.nat(CANISTERS - 1), script: scripts(2) }),
+    arbitrary: fc.record({
+      kind: fc.constant("run"),
+      canister: fc.nat(CANISTERS - 1),
+      script: scripts(DEPTH),
+    }),
   },
   {
     weight: 2,
@@ -139,14 +145,18 @@ function play({ subnet, ids }: Prepared, steps: readonly Step[], checkMore: () =
   }
   subnet.round(batch);
   check();
-  for (let i = 0; i < 200 && subnet.results.at(-1)?.moreWork === true; i++) {
-    subnet.round();
+  const settle = (): void => {
+    for (let i = 0; i < 200 && subnet.results.at(-1)?.moreWork === true; i++) {
+      subnet.round();
+      check();
+    }
+  };
+  settle();
+  // Best-effort deadlines pass, and stop requests that can no longer complete: what calls then has a deadline of its own.
+  for (let i = 0; i <= DEPTH; i++) {
+    subnet.round([], 5_000_000_000n);
     check();
-  }
-  // Best-effort deadlines, and stop requests that can no longer complete, pass.
-  for (let i = 0; i < 10; i++) {
-    subnet.round([], i === 0 ? 5_000_000_000n : 1_000_000n);
-    check();
+    settle();
   }
   return sent;
 }

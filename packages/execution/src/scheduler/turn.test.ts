@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { type CanisterId, principalKey } from "@orrery/base";
+import type { CanisterState } from "@orrery/state";
+import fc from "fast-check";
 import {
   encodeScript,
   type Script,
@@ -9,6 +11,7 @@ import {
   ScriptedRunner,
 } from "../testing/scripted-runner.testkit.ts";
 import { TestSubnet } from "../testing/subnet.testkit.ts";
+import { newPicker } from "./turn.ts";
 
 const MODULE = Uint8Array.of(9);
 /** A whole round of instructions: who executes it takes one message a round. */
@@ -95,4 +98,61 @@ test("answers are taken while requests and ingress messages never run out", () =
   const { queues } = subnet.canister(busy);
   assert.ok(queues.ingress.length > 0 && queues.requests.size > 0, "others still wait");
   assert.deepEqual(runner.wrong, []);
+});
+
+/** What comes to the queues, by who sent it, and how many messages are taken then. */
+const step = fc.record({ from: fc.array(fc.nat(SOURCES + CALLERS - 2), { maxLength: 4 }), taken: fc.nat(5) });
+
+test("nobody is served twice while another one waits, whoever comes and goes", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const queues = {
+        responses: [],
+        requests: new Map(),
+        ingress: [],
+      } as unknown as CanisterState["queues"];
+      const canister = { queues } as CanisterState;
+      /** Of each source, and of each sender of requests: who was served since it began to wait. */
+      const waiting = new Map<string, string[]>();
+      const wait = (who: string): void => void (waiting.has(who) || waiting.set(who, []));
+      const serve = (who: string, kin: (other: string) => boolean, left: boolean): void => {
+        for (const [other, served] of waiting) {
+          if (other === who || !kin(other)) continue;
+          assert.ok(!served.includes(who), `${who} again, and ${other} waits`);
+          served.push(who);
+        }
+        waiting.delete(who);
+        if (left) wait(who);
+      };
+      const isSource = (name: string): boolean => ["response", "requests", "ingress"].includes(name);
+      for (const { from, taken } of steps) {
+        for (const number of from) {
+          const sender = `${number}`;
+          if (number === 0) queues.responses.push({ kind: "response" } as never);
+          else if (number === 1) queues.ingress.push({ kind: "ingress" } as never);
+          else
+            queues.requests.set(sender, [
+              ...(queues.requests.get(sender) ?? []),
+              { kind: "request", from: sender } as never,
+            ]);
+          if (number > 1) wait(sender);
+          wait(number === 0 ? "response" : number === 1 ? "ingress" : "requests");
+        }
+        const pick = newPicker(canister);
+        for (let i = 0; i < taken; i++) {
+          const input = pick();
+          if (input === null) break;
+          if (input.kind === "request") {
+            const sender = `${input.from}`;
+            serve(sender, (other) => !isSource(other), queues.requests.has(sender));
+            serve("requests", isSource, queues.requests.size > 0);
+          } else {
+            const left = input.kind === "response" ? queues.responses : queues.ingress;
+            serve(input.kind, isSource, left.length > 0);
+          }
+        }
+      }
+    }),
+    { numRuns: 500 },
+  );
 });

@@ -71,14 +71,14 @@ export type Picker = () => Input | null;
 
 /** Responses, requests, ingress messages. */
 const SOURCES = 3;
-/** Turns are counted to here: a multiple of the sources. */
-const TURNS = SOURCES * 2 ** 28;
 
 /** Takes messages from the queues in their turns. */
 export function newPicker(canister: CanisterState): Picker {
   const { queues } = canister;
   const senders: PrincipalKey[] = [...queues.requests.keys()].sort();
-  const next = { at: Math.floor((canister.inputTurn ?? 0) / SOURCES) };
+  const { lastSender = "" } = canister;
+  // After the last of them the first comes again.
+  const next = { at: senders.findLastIndex((sender) => sender <= lastSender) + 1 };
   const sources = [
     (): Input | null => queues.responses.shift() ?? null,
     (): Input | null => takeRequest(canister, senders, next),
@@ -86,10 +86,10 @@ export function newPicker(canister: CanisterState): Picker {
   ];
   return () => {
     const turn = canister.inputTurn ?? 0;
-    for (let i = 0; i < SOURCES; i++) {
-      const input = sources[(turn + i) % SOURCES]?.() ?? null;
+    for (let i = turn; i < turn + SOURCES; i++) {
+      const input = sources[i % SOURCES]?.() ?? null;
       if (input === null) continue;
-      canister.inputTurn = (turn + 1) % TURNS;
+      canister.inputTurn = (i + 1) % SOURCES;
       return input;
     }
     return null;
@@ -98,10 +98,11 @@ export function newPicker(canister: CanisterState): Picker {
 
 /** Of the sender whose turn it is; senders without requests leave `senders`. */
 function takeRequest(
-  { queues: { requests } }: CanisterState,
+  canister: CanisterState,
   senders: PrincipalKey[],
   next: { at: number },
 ): RequestInput | null {
+  const { requests } = canister.queues;
   while (senders.length > 0) {
     next.at %= senders.length;
     const sender = senders[next.at] as PrincipalKey;
@@ -110,7 +111,10 @@ function takeRequest(
     if (queue !== undefined && queue.length === 0) requests.delete(sender);
     if (queue === undefined || queue.length === 0) senders.splice(next.at, 1);
     else next.at++;
-    if (request !== undefined) return request;
+    if (request === undefined) continue;
+    if (requests.size > 0) canister.lastSender = sender;
+    else delete canister.lastSender;
+    return request;
   }
   return null;
 }

@@ -108,6 +108,20 @@ export function indicesAfter(slice: CertifiedSlice): ExpectedIndices {
   };
 }
 
+/** How far a stream goes, of what is certified. */
+export interface StreamEnds {
+  /** Index after its last message. */
+  readonly messagesEnd: bigint;
+  /** Index after the last message of the other direction that a signal goes back for. */
+  readonly signalsEnd: bigint;
+}
+
+/** Of the stream to a subnet; null when there is none. */
+export function streamEnds(state: Pick<ReplicatedState, "tree">, to: SubnetId): StreamEnds | null {
+  const header = certifiedHeader(state.tree, to);
+  return header === null ? null : { messagesEnd: header.end, signalsEnd: header.signalsEnd };
+}
+
 /**
  * Cuts what the subnet `to` has not seen: messages from `messageIndex` on, within the limits, and signals. Null when there is
  * neither, or when the indices are not of this stream.

@@ -26,6 +26,7 @@ export function residue(subnet: TestSubnet): string {
           nextContextId: 0,
           nextCallbackId: 0,
           inputTurn: 0,
+          lastSender: undefined,
         },
       ] as const,
   );

@@ -2,9 +2,10 @@
  * The HTTP gateway (HTTP gateway protocol): from a client's request to the response of the canister that it names. Everything that
  * goes wrong becomes a page; nothing but faults of this program is thrown.
  */
-import type { CanisterId, Rng } from "@orrery/base";
+import type { Rng } from "@orrery/base";
 import type { Bls } from "@orrery/crypto";
-import { type CanisterHost, type CanisterHosts, canisterIdOf } from "../canister-hosts.ts";
+import type { CanisterHost, CanisterHosts } from "../canister-hosts.ts";
+import { canisterOf } from "../destination.ts";
 import { hostName } from "../host-check.ts";
 import type { HttpRequest, HttpResponse } from "../messages.ts";
 import type { ReplicaNetwork } from "../replica-view.ts";
@@ -37,33 +38,13 @@ export interface GatewayOptions {
 
 export type Gateway = (request: HttpRequest) => Promise<HttpResponse>;
 
-const QUERY_ID = /[?&]canisterId=([^&#]*)/;
 const AUTHORITY = /^[a-z]+:\/\/([^/?#]*)/i;
 
-/** The value of `canisterId` in a URL's query; null when there is none. */
-function idTextIn(url: string): string | null {
-  return QUERY_ID.exec(url)?.[1] ?? null;
-}
-
-/** The canister that the page which led here belongs to. */
-function fromReferer(referer: string | undefined): CanisterId | null {
-  if (referer === undefined) return null;
-  const label = AUTHORITY.exec(referer)?.[1]?.split(".")[0] ?? "";
-  return canisterIdOf(label) ?? canisterIdOf(idTextIn(referer) ?? "");
-}
-
-/** Host name, then query, then referer; null when none of them names a canister. */
+/** Null when nothing names a canister. */
 function resolve(hosts: CanisterHosts, request: HttpRequest): CanisterHost | null {
-  const byHost = hosts.find(request.header("host"));
-  if (byHost !== null) return byHost;
-  const text = idTextIn(request.url);
-  if (text !== null) {
-    const canisterId = canisterIdOf(text);
-    if (canisterId === null) throw new Refusal(incorrectId(text));
-    return { canisterId, raw: false };
-  }
-  const canisterId = fromReferer(request.header("referer"));
-  return canisterId === null ? null : { canisterId, raw: false };
+  const found = canisterOf(hosts, request);
+  if (typeof found === "string") throw new Refusal(incorrectId(found));
+  return found;
 }
 
 /** Whether the name is the gateway's own: one below localhost was meant for a canister. */

@@ -27,9 +27,12 @@ const WORLD = [
   "withhold",
 ];
 
+/** In which it takes place, where that is not the first. */
+const SEEDS: ReadonlyMap<string, number> = new Map([["disk-loss", 2]]);
+
 for (const fault of WORLD) {
   test(`takes place and does no harm: ${fault}`, () => {
-    const { verdict, violations, faults, rounds } = run([fault], { rounds: 80 });
+    const { verdict, violations, faults, rounds } = run([fault], { rounds: 80, seed: SEEDS.get(fault) ?? 1 });
     assert.deepEqual([verdict, violations], ["ok", []]);
     assert.ok((faults.get(fault) ?? 0) > 0, "it took place");
     assert.ok(rounds >= 80);

@@ -3,18 +3,24 @@
  * none, and everything has to go on, for every client. What was asked for and never took place is told: it has tested nothing.
  */
 
-import { concatBytes, fromHex, toHex, u64be } from "@orrery/base";
+import { AssertionError, concatBytes, fromHex, toHex, u64be } from "@orrery/base";
 import { faultsOf } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { seededRandom } from "../random.ts";
+import type { FaultPlan } from "../subnet/faults.ts";
 import type { Recorder } from "../subnet/recorder.ts";
 import { heal, simulatedSubnetId, worldFor } from "../subnet/run.ts";
+import { type Script, UNDRAWN } from "../subnet/strikes.ts";
 import type { World } from "../subnet/world.ts";
+import type { KeySource } from "../subnet/world-nodes.ts";
 import { CanisterNetwork } from "./canister-network.ts";
 import { misbehaviourOf, planOf, worldFaultOf } from "./fault-list.ts";
 
 const SECOND = 1_000_000_000n;
+/** Nodes that look on, and can become members. Keys change at each interval without them too. */
 const SPARES = 2;
+/** Faults that take them: of members too few are left to get far ahead of one that is away. */
+const WITH_SPARES: readonly string[] = ["membership", "lying-sync"];
 const MESSAGES_PER_SECOND = 2;
 /** Faults end when so much virtual time a round has passed, whatever came of it. */
 const FAULTY_NS_PER_ROUND: bigint = 5n * SECOND;
@@ -22,6 +28,12 @@ const FAULTY_NS_PER_ROUND: bigint = 5n * SECOND;
 const RECOVERY_NS: bigint = 300n * SECOND;
 /** Subnets are at most so far apart. */
 const STEP_NS: bigint = SECOND / 10n;
+
+/** What went wrong in a subnet, or has to: by its plan what messages and members do, by its script all else. */
+export interface ToldSubnet {
+  readonly plan: FaultPlan;
+  readonly script: Script;
+}
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -33,6 +45,10 @@ export interface SimulationOptions {
   readonly rounds: number;
   /** What nodes execute: canisters that count and call each other across subnets, or a chain of hashes that stands for that. */
   readonly state: "canisters" | "hashes";
+  /** Of each subnet, in their order: what goes wrong, in place of what would be drawn. */
+  readonly told?: readonly ToldSubnet[];
+  /** Ideal ones (simulated) when left out; canisters take those. */
+  readonly keys?: KeySource;
   /** Of each subnet, in their order: watch. */
   readonly recorders?: readonly Recorder[];
   /** Called every virtual second. */
@@ -58,6 +74,8 @@ export interface SimulationReport {
   readonly faults: ReadonlyMap<string, number>;
   /** Nodes of each subnet, at the lowest places, that misbehave. */
   readonly faultyNodes: number;
+  /** Of each subnet: what went wrong, so that it can be told again. */
+  readonly told: readonly ToldSubnet[];
   /** Intervals of consensus that began, of the subnet with the fewest. */
   readonly intervals: number;
   /** States that nodes fetched from others. */
@@ -72,6 +90,7 @@ export interface SimulationReport {
 /** One subnet with its clients. */
 interface Subnet {
   readonly world: World;
+  readonly plan: FaultPlan;
   /** Those that clients still want answered, and everything. */
   messages: Uint8Array[];
   /** To be sent now. */
@@ -83,23 +102,27 @@ function subnetOf(options: SimulationOptions, network: CanisterNetwork | null, p
   const recorder = options.recorders?.[place];
   const random = seededRandom(seed, 3, place);
   const own = place === 0 ? seed : random.below(2 ** 32);
+  const told = options.told?.[place];
+  const plan = told?.plan ?? planOf(faults, nodes, own);
   const world = worldFor({
     seed: own,
     subnetId: network?.subnets[place]?.info.subnetId ?? simulatedSubnetId(place),
     ...(network === null ? {} : { application: () => network.application(place) }),
     nodes,
-    spares: SPARES,
+    spares: WITH_SPARES.some((name) => faults.includes(name)) ? SPARES : 0,
     seconds: 0,
     messagesPerSecond: MESSAGES_PER_SECOND,
     // Room for the dealings that both sets of keys take, one a block.
     catchUpInterval: 3 * faultsOf(nodes) + 8 + random.below(8),
-    faults: planOf(faults, nodes, own),
+    faults: plan,
+    ...(told === undefined ? {} : { script: told.script }),
+    ...(options.keys === undefined ? {} : { keys: options.keys }),
     ...(recorder === undefined ? {} : { recorder }),
   });
   network?.add(world);
   let sent = 0;
   const compose = (): Uint8Array => network?.message(place, world.now) ?? u64be(BigInt(sent++));
-  return { world, messages: [], compose };
+  return { world, plan, messages: [], compose };
 }
 
 function ask({ world, messages, compose }: Subnet): void {
@@ -130,14 +153,21 @@ function runAll(worlds: readonly World[], until: bigint): void {
     for (const world of worlds) world.run(at);
 }
 
-export function simulate(options: SimulationOptions): SimulationReport {
-  const { seed, subnetCount, rounds, faults, onProgress } = options;
-  const network = options.state === "canisters" ? new CanisterNetwork(seed, subnetCount) : null;
-  const subnets = Array.from({ length: subnetCount }, (_, place) => subnetOf(options, network, place));
+interface Played {
+  readonly healedAt: bigint;
+  readonly isWell: boolean;
+}
+
+/** Faults until enough rounds went by, and then none. */
+function play(
+  options: SimulationOptions,
+  subnets: readonly Subnet[],
+  network: CanisterNetwork | null,
+): Played {
+  const { rounds, faults, onProgress } = options;
   const worlds = subnets.map(({ world }) => world);
   const [first] = worlds as [World];
-  const startedAt = first.now;
-  const faultyUntil = startedAt + BigInt(rounds) * FAULTY_NS_PER_ROUND;
+  const faultyUntil = first.now + BigInt(rounds) * FAULTY_NS_PER_ROUND;
   while (slowest(subnets) < rounds && first.now < faultyUntil) {
     for (const subnet of subnets) ask(subnet);
     runAll(worlds, first.now + SECOND);
@@ -156,11 +186,31 @@ export function simulate(options: SimulationOptions): SimulationReport {
     if (network !== null) for (const subnet of subnets) askAnew(subnet, network);
     onProgress?.({ phase: "recovery", rounds: slowest(subnets) });
   }
-  const recovered = isWell();
+  return { healedAt, isWell: isWell() };
+}
+
+export function simulate(options: SimulationOptions): SimulationReport {
+  const { seed, subnetCount, faults } = options;
+  const network = options.state === "canisters" ? new CanisterNetwork(seed, subnetCount) : null;
+  const subnets = Array.from({ length: subnetCount }, (_, place) => subnetOf(options, network, place));
+  const worlds = subnets.map(({ world }) => world);
+  const [first] = worlds as [World];
+  const startedAt = first.now;
+  const broken: string[] = [];
+  let played: Played = { healedAt: startedAt, isWell: false };
+  try {
+    played = play(options, subnets, network);
+  } catch (error) {
+    // Members watch themselves too.
+    if (!(error instanceof AssertionError)) throw error;
+    broken.push(error.message);
+  }
+  const { healedAt, isWell: recovered } = played;
   const violations = [
     ...subnets.flatMap(({ world }, index) =>
       world.checkers.violations.map((text) => (subnetCount === 1 ? text : `subnet ${index}: ${text}`)),
     ),
+    ...broken,
     ...(recovered ? (network?.problems() ?? []) : []),
   ];
   return {
@@ -171,7 +221,8 @@ export function simulate(options: SimulationOptions): SimulationReport {
     traceHash: toHex(sha256(concatBytes(...worlds.map(({ trace }) => fromHex(trace.hash))))),
     violations,
     faults: new Map(faults.map((name) => [name, sum(worlds, (world) => timesOf(world, name))])),
-    faultyNodes: planOf(faults, options.nodesPerSubnet, seed).byzantine.length,
+    faultyNodes: Math.max(...subnets.map(({ plan }) => plan.byzantine.length)),
+    told: subnets.map(({ world, plan }) => ({ plan: { ...plan, ...UNDRAWN }, script: world.weather })),
     intervals: Math.min(...worlds.map(({ summaries }) => summaries.size)),
     syncs: sum(worlds, ({ syncs }) => syncs),
     events: sum(worlds, ({ events }) => events),

@@ -5,7 +5,7 @@ import { Recorder } from "../subnet/recorder.ts";
 import { simulate } from "./simulate.ts";
 import { timelineToHtml } from "./timeline.ts";
 
-const OPTIONS = { seed: 3, nodesPerSubnet: 4, subnetCount: 1, rounds: 20, state: "hashes" } as const;
+const OPTIONS = { seed: 1, nodesPerSubnet: 4, subnetCount: 1, rounds: 20, state: "hashes" } as const;
 
 const count = (page: string, part: string): number => page.split(part).length - 1;
 

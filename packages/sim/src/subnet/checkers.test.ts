@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Block } from "@orrery/base";
 import { type MemberSizes, poolBounds } from "@orrery/consensus/member";
-import { Checkers, type VotedRound } from "./checkers.ts";
+import { Checkers, type Keeper } from "./checkers.ts";
 
 const bytes = (value: number): Uint8Array => new Uint8Array(32).fill(value);
 
@@ -36,13 +36,24 @@ const FULL: MemberSizes = {
   published: 2_115,
 };
 
-/** A round with two makers and a member's votes for so many blocks. */
-function votedBy(member: number, blocks: number): VotedRound {
+/** With a round of two makers and a member's votes for so many blocks in it; all below a height is over. */
+function votedBy(member: number, blocks: number, past = 0, proposals = 1): Keeper {
   const signature = bytes(1);
-  const votes = new Map(
+  const notarization = new Map(
     Array.from({ length: blocks }, (_, hash) => [`${hash}`, new Map([[member, signature]])]),
   );
-  return { height: 2, shares: { notarization: votes }, roles: { makers: [0, 1] } };
+  const none = new Map();
+  const shares = {
+    ...{ notarization, finalization: none, beacon: none, tape: none, certification: none },
+    catch_up: new Map([["0", new Map([[member, signature]])]]),
+  };
+  const rounds = [
+    { height: 2, shares, proposals: { size: proposals }, equivocations: none, roles: { makers: [0, 1] } },
+  ];
+  return {
+    delivered: past,
+    pool: { rounds, certifiedHeight: past, finalizedHeight: past, beaconHeight: past + 1 },
+  };
 }
 
 function sound(): Checkers {
@@ -106,6 +117,13 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
     /node 2 certified another state at 2/,
   ],
   [
+    "another whole state",
+    (checkers) => {
+      for (const [node, state] of [20, 20, 21].entries()) checkers.whole(node, 2, bytes(state));
+    },
+    /node 2 has another whole state at 2/,
+  ],
+  [
     "a message that is ordered twice",
     (checkers) => checkers.delivered({ node: 0, height: 3, hash: bytes(3), block: block(3, 1) }),
     /a message of 1 is ordered again at 3/,
@@ -136,10 +154,28 @@ const FAULTS: readonly (readonly [string, (checkers: Checkers) => void, RegExp])
   [
     "votes of one member for more blocks than there are makers",
     (checkers) => {
-      checkers.votes(0, [votedBy(1, 2)]);
-      checkers.votes(0, [votedBy(1, 3)]);
+      checkers.votes(0, votedBy(1, 2));
+      checkers.votes(0, votedBy(1, 3));
     },
     /node 0 keeps more votes of one member than makers at 2/,
+  ],
+  [
+    "other blocks beside a final one",
+    (checkers) => {
+      checkers.votes(0, votedBy(1, 0, 1, 2));
+      checkers.votes(0, votedBy(1, 0, 2, 1));
+      checkers.votes(0, votedBy(1, 0, 2, 2));
+    },
+    /node 0 keeps more than the final block of 2/,
+  ],
+  [
+    "shares of a height that is over",
+    (checkers) => {
+      checkers.votes(0, votedBy(1, 1, 1));
+      checkers.votes(0, votedBy(1, 0, 2));
+      checkers.votes(0, votedBy(1, 1, 2));
+    },
+    /node 0 keeps shares of 2, which is over/,
   ],
   ["an answer without its message", (checkers) => checkers.acknowledged(bytes(7)), /is in no block/],
 ];

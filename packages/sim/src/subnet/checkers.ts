@@ -8,8 +8,21 @@ import type { MemberSizes, PoolSizes, Roles, Round } from "@orrery/consensus/mem
 /** What votes are judged by. */
 export interface VotedRound {
   readonly height: Height;
-  readonly shares: Pick<Round["shares"], "notarization">;
+  readonly shares: Round["shares"];
+  readonly proposals: { readonly size: number };
+  readonly equivocations: { readonly size: number };
   readonly roles: Pick<Roles, "makers"> | null;
+}
+
+/** Of a member: how far it has come, and what it keeps. */
+export interface Keeper {
+  readonly delivered: Height;
+  readonly pool: {
+    readonly rounds: Iterable<VotedRound>;
+    readonly certifiedHeight: Height;
+    readonly finalizedHeight: Height;
+    readonly beaconHeight: Height;
+  };
 }
 
 /**
@@ -158,9 +171,15 @@ export class Checkers {
       this.#violations.push(`node ${node} offers ${sizes.published} artifacts of ${offered}`);
   }
 
-  /** Votes that a node keeps of one member at one height: no more than there are makers. */
-  votes(node: number, rounds: Iterable<VotedRound>): void {
-    for (const { height, shares, roles } of rounds) {
+  /** Votes that a node keeps of one member at one height: no more than there are makers. Of what is final one block, shares of what is over: none. */
+  votes(node: number, { pool, delivered }: Keeper): void {
+    const past = Math.min(pool.certifiedHeight, pool.finalizedHeight, pool.beaconHeight, delivered);
+    for (const { height, shares, roles, proposals, equivocations } of pool.rounds) {
+      if (height <= pool.finalizedHeight && (proposals.size > 1 || equivocations.size > 0))
+        this.#violations.push(`node ${node} keeps more than the final block of ${height}`);
+      const { catch_up: _longer, ...all } = shares;
+      if (height <= past && Object.values(all).some(({ size }) => size > 0))
+        this.#violations.push(`node ${node} keeps shares of ${height}, which is over`);
       const counts = new Map<number, number>();
       for (const signers of shares.notarization.values())
         for (const signer of signers.keys()) counts.set(signer, (counts.get(signer) ?? 0) + 1);

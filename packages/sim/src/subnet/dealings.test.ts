@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { utf8DecodeLossy } from "@orrery/base";
-import { type Dkg, heightOf } from "@orrery/consensus/member";
+import { type Artifact, type Dkg, heightOf, type MemberEffect } from "@orrery/consensus/member";
 import { Members } from "./members.testkit.ts";
 
 test("dealings of intervals that are forgotten do not wait", () => {
@@ -43,4 +43,25 @@ test("a dealing that the host has not judged yet is judged when it has, and its 
   assert.equal(member.pool.peek(1)?.dealings.size, 8);
   // Two of each other member: as they came, and in blocks.
   assert.ok(verified <= 2 * 6, `${verified} signatures are verified`);
+});
+
+test("a member that starts again says who made what it delivers, before its keys are open", () => {
+  let isOpening = false;
+  const opening = (ideal: Dkg): Dkg => ({
+    ...ideal,
+    load: (epoch) => (isOpening ? "later" : ideal.load(epoch)),
+  });
+  const members = new Members({ intervals: (self, ideal) => (self === 0 ? opening(ideal) : ideal) });
+  members.runTo(8);
+  const makersOf = (effects: readonly MemberEffect[]): readonly (readonly [number, string])[] =>
+    effects.flatMap((effect) =>
+      effect.kind === "deliver" ? [[effect.block.height, `${effect.maker}`] as const] : [],
+    );
+  const before = makersOf(members.effects[0] ?? []);
+  assert.ok(before.every(([, maker]) => maker !== "undefined"));
+  isOpening = true;
+  const again = members.make(0, { artifacts: members.disks[0] as Artifact[], stateHeight: 8 });
+  const after = makersOf(again.step({ kind: "time", now: members.now }));
+  assert.ok(after.length > 0);
+  assert.deepEqual(after, before.slice(0, after.length));
 });

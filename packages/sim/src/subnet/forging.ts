@@ -105,6 +105,13 @@ export function forge(signer: Signer, artifact: Artifact): readonly Artifact[] {
     case "certification":
       return [
         {
+          kind: `${artifact.kind}_share`,
+          height: artifact.height + 1,
+          content: artifact.content,
+          signer: (signer.index + 1) % signer.nodes,
+          signature,
+        },
+        {
           ...artifact,
           height: artifact.height + 1,
           content: sha256(artifact.content).subarray(0, artifact.content.length),

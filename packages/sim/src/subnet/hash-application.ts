@@ -22,6 +22,8 @@ export class HashApplication implements Application {
   /** By height: a block that is delivered again after a restart has the root that it had. */
   readonly #roots = new Map<Height, Uint8Array>();
   readonly #done = new Map<string, Height>();
+  /** The same, by height. */
+  readonly #doneAt = new Map<Height, string[]>();
   readonly #pending = new Map<string, Uint8Array>();
 
   /** `rootHash`: of the state before the first block. */
@@ -43,7 +45,11 @@ export class HashApplication implements Application {
     this.#height = Math.max(this.#first, Math.min(this.#height, from - 1));
     for (const height of [...this.#roots.keys()])
       if (height >= from && height !== this.#first) this.#roots.delete(height);
-    for (const [id, height] of [...this.#done]) if (height >= from) this.#done.delete(id);
+    for (const [height, ids] of this.#doneAt) {
+      if (height < from) continue;
+      for (const id of ids) this.#done.delete(id);
+      this.#doneAt.delete(height);
+    }
   }
 
   forget(): void {}
@@ -60,7 +66,7 @@ export class HashApplication implements Application {
   }
 
   messagesAt(height: Height): readonly Uint8Array[] {
-    return [...this.#done].filter(([, at]) => at === height).map(([id]) => fromHex(id));
+    return (this.#doneAt.get(height) ?? []).map(fromHex);
   }
 
   execute(block: Block, tape: Uint8Array, isWhole: boolean): Executed {
@@ -78,11 +84,17 @@ export class HashApplication implements Application {
     const rootHash = sha256(concatBytes(before, blockHash(block), tape, ...flaw));
     this.#height = height;
     this.#roots.set(height, rootHash);
-    for (const id of payload.ingress.map(toHex)) {
-      this.#done.set(id, height);
-      this.#pending.delete(id);
-    }
+    for (const message of payload.ingress) this.#finish(toHex(message), height);
     return rootHash;
+  }
+
+  #finish(id: string, height: Height): void {
+    this.#pending.delete(id);
+    if (this.#done.get(id) === height) return;
+    this.#done.set(id, height);
+    const ids = this.#doneAt.get(height);
+    if (ids === undefined) this.#doneAt.set(height, [id]);
+    else ids.push(id);
   }
 
   stateAt(height: Height): SimState | null {
@@ -104,10 +116,7 @@ export class HashApplication implements Application {
     this.#isCorrupt = false;
     this.#height = height;
     this.#roots.set(height, rootHash);
-    for (const [id, at] of done) {
-      this.#done.set(id, at);
-      this.#pending.delete(id);
-    }
+    for (const [id, at] of done) this.#finish(id, at);
   }
 
   build({ past }: PayloadContext): BlockPayload {

@@ -24,6 +24,8 @@ export const SUBNET_KEY: Uint8Array = utf8("the subnet's own key");
 export class IdealDkg {
   readonly #secret: Uint8Array;
   readonly #keys: IdealKeys;
+  /** What dealings were made for: each is judged by every member, many times. */
+  readonly #origins = new WeakMap<Uint8Array, { readonly config: DkgConfig; readonly dealer: number }>();
 
   constructor(seed: number, keys: IdealKeys) {
     this.#secret = sha256(concatBytes(utf8("ideal dealings"), u64be(BigInt(seed))));
@@ -42,6 +44,14 @@ export class IdealDkg {
       dealer,
     ];
     return sha256(concatBytes(this.#secret, encodeCborBare(about)));
+  }
+
+  #isGood(config: DkgConfig, dealer: number, dealing: Uint8Array): boolean {
+    const origin = this.#origins.get(dealing);
+    if (origin !== undefined && origin.dealer === dealer && isSame(origin.config, config)) return true;
+    const isGood = equalBytes(this.#dealing(config, dealer), dealing);
+    if (isGood) this.#origins.set(dealing, { config, dealer });
+    return isGood;
   }
 
   /** Members that begin together, with keys that nobody dealt. */
@@ -65,9 +75,9 @@ export class IdealDkg {
   of(nodeId: NodeId): Dkg {
     return {
       createDealing: (config, dealer) => this.#dealing(config, dealer),
-      verifyDealing: (config, dealer, dealing) => equalBytes(this.#dealing(config, dealer), dealing),
+      verifyDealing: (config, dealer, dealing) => this.#isGood(config, dealer, dealing),
       aggregate: (config, dealings) => {
-        const good = dealings.filter(([dealer, each]) => equalBytes(this.#dealing(config, dealer), each));
+        const good = dealings.filter(([dealer, each]) => this.#isGood(config, dealer, each));
         if (good.length < config.dealingsNeeded) return null;
         const key =
           config.reshared === null
@@ -100,6 +110,22 @@ export class IdealDkg {
       needed: (keys) => names[keys].needed,
     });
   }
+}
+
+function isSame(a: DkgConfig, b: DkgConfig): boolean {
+  const [own, other] = [a.reshared, b.reshared];
+  return (
+    a.start === b.start &&
+    a.keys === b.keys &&
+    a.registryVersion === b.registryVersion &&
+    areSame(a.dealers, b.dealers) &&
+    areSame(a.receivers, b.receivers) &&
+    (own === other || (own !== null && other !== null && equalBytes(own, other)))
+  );
+}
+
+function areSame(a: readonly NodeId[], b: readonly NodeId[]): boolean {
+  return a === b || (a.length === b.length && a.every((each, index) => equalBytes(each, b[index] as NodeId)));
 }
 
 function fieldsOf(transcript: Uint8Array): readonly CborValue[] {

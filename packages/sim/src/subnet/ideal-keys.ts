@@ -6,8 +6,11 @@ import { assert, concatBytes, equalBytes, u64be, utf8 } from "@orrery/base";
 import type { KeySet, MemberCrypto } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 
-/** Signatures that are remembered as good: each is verified by every member. */
-const REMEMBERED_MAX = 100_000;
+/** What a signature was made of. */
+interface Origin {
+  readonly who: string;
+  readonly message: Uint8Array;
+}
 
 /** Shares that a signature takes, counted here again: keys do not depend on what consensus counts. */
 export function neededOf(keys: KeySet, members: number): number {
@@ -28,7 +31,8 @@ export interface KeyNames {
 export class IdealKeys {
   readonly #secret: Uint8Array;
   readonly #members: number;
-  readonly #made = new Map<string, Uint8Array>();
+  /** Of signatures as they were handed out: every member is given the same bytes, and asks whether they are good. */
+  readonly #origins = new WeakMap<Uint8Array, Origin>();
 
   constructor(seed: number, members: number) {
     this.#secret = sha256(concatBytes(utf8("ideal keys"), u64be(BigInt(seed))));
@@ -36,14 +40,19 @@ export class IdealKeys {
   }
 
   #sign(who: string, message: Uint8Array): Uint8Array {
-    const digest = sha256(message);
-    const key = `${who}/${String.fromCharCode(...digest)}`;
-    const known = this.#made.get(key);
-    if (known !== undefined) return known;
-    if (this.#made.size >= REMEMBERED_MAX) this.#made.clear();
-    const signature = sha256(concatBytes(this.#secret, utf8(who), digest));
-    this.#made.set(key, signature);
+    const signature = this.#signature(who, message);
+    this.#origins.set(signature, { who, message });
     return signature;
+  }
+
+  #signature(who: string, message: Uint8Array): Uint8Array {
+    return sha256(this.#secret, utf8(who), sha256(message));
+  }
+
+  #isGood(who: string, message: Uint8Array, signature: Uint8Array): boolean {
+    const origin = this.#origins.get(signature);
+    if (origin !== undefined && origin.who === who && equalBytes(origin.message, message)) return true;
+    return equalBytes(this.#signature(who, message), signature);
   }
 
   /** What the member at `index` can do, where members and keys never change. */
@@ -62,7 +71,7 @@ export class IdealKeys {
   /** What a member can do whose keys have these names. */
   named(names: KeyNames): MemberCrypto {
     const verified = (who: string, message: Uint8Array, signature: Uint8Array): boolean =>
-      equalBytes(this.#sign(who, message), signature);
+      this.#isGood(who, message, signature);
     return {
       sign: (message) => this.#sign(names.own, message),
       verify: (signer, message, signature) => verified(names.basic(signer), message, signature),
@@ -70,10 +79,13 @@ export class IdealKeys {
       verifyShare: (keys, signer, message, signature) =>
         verified(names.share(keys, signer), message, signature),
       combine: (keys, message, shares) => {
-        const good = shares.filter(([signer, share]) => verified(names.share(keys, signer), message, share));
-        const signers = new Set(good.map(([signer]) => signer));
+        const signers = new Set(shares.map(([signer]) => signer));
         assert(signers.size >= names.needed(keys), "too few shares are combined");
-        return this.#sign(names.whole(keys), message);
+        const isGood = shares.every(([signer, share]) => verified(names.share(keys, signer), message, share));
+        // Of a wrong share comes something that is nobody's signature.
+        return isGood
+          ? this.#sign(names.whole(keys), message)
+          : sha256(concatBytes(...shares.map(([, share]) => share)));
       },
       verifyWhole: (keys, message, signature) => verified(names.whole(keys), message, signature),
     };

@@ -2,7 +2,7 @@
  * The ways between the nodes of a simulated subnet: how long a message takes, what is lost and comes again, which nodes are cut off from which,
  * and who is slow. Draws from the run's randomness in the order of what happens.
  */
-import type { Random } from "../random.ts";
+import { drawnBetween, type Random } from "../random.ts";
 import type { FaultPlan } from "./faults.ts";
 import type { Tally } from "./tally.ts";
 
@@ -80,14 +80,10 @@ export class Links {
     return !cut.isOneWay || cut.side.has(from);
   }
 
-  between([least, most]: readonly [bigint, bigint]): bigint {
-    return least + BigInt(Math.floor(this.#random.next() * Number(most - least + 1n)));
-  }
-
   /** On the way, ns; and the message's number on its link. */
   send(from: number, to: number): { readonly delayNs: bigint; readonly number: number } {
     const { delayNs: range, reorder, slowNs } = this.#faults;
-    let delayNs = this.between(range);
+    let delayNs = drawnBetween(this.#random, range);
     if (this.isFaulty && reorder > 0 && this.#random.chance(reorder)) delayNs *= OVERTAKEN_TIMES;
     if (delayNs > USUAL_DELAY_NS) this.#tally.note("delay");
     if (this.#slow.has(from) || this.#slow.has(to)) delayNs += slowNs;
@@ -102,7 +98,7 @@ export class Links {
     const { duplicate, delayNs } = this.#faults;
     if (!this.isFaulty || !this.#random.chance(duplicate)) return null;
     this.#tally.note("duplicate");
-    return this.between(delayNs);
+    return drawnBetween(this.#random, delayNs);
   }
 
   /** Whether a message is lost that a node would have had by now. */

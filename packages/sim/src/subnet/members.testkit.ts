@@ -3,7 +3,7 @@
  * the height. For tests of single rules.
  */
 import assert from "node:assert/strict";
-import type { SubnetId } from "@orrery/base";
+import type { NodeId, SubnetId } from "@orrery/base";
 import {
   type Artifact,
   artifactId,
@@ -19,7 +19,7 @@ import {
 } from "@orrery/consensus/member";
 import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
-import { nodeIdOf } from "./sim-registry.ts";
+import { nodeIdOf, nodeOf } from "./sim-registry.ts";
 
 const MEMBERS = 4;
 const INTERVAL = 10;
@@ -47,6 +47,8 @@ const FIRST_SUMMARY: Summary = {
 };
 
 export interface MembersOptions {
+  /** What members call who they hear; by default by index. */
+  readonly peerOf?: (nodeId: NodeId) => number;
   /** Key generation of a member, made of the ideal one. */
   readonly intervals?: (self: number, ideal: Dkg) => Dkg;
 }
@@ -69,10 +71,12 @@ export class Members {
   arrives: (to: number, artifact: Artifact) => boolean = () => true;
 
   readonly #intervals: MembersOptions["intervals"];
+  readonly #peerOf: NonNullable<MembersOptions["peerOf"]>;
 
   /** `intervals`: members that deal keys to themselves. */
-  constructor({ intervals }: MembersOptions = {}) {
+  constructor({ intervals, peerOf = nodeOf }: MembersOptions = {}) {
     this.#intervals = intervals;
+    this.#peerOf = peerOf;
     this.all = Array.from({ length: MEMBERS }, (_, self) => this.make(self));
   }
 
@@ -88,7 +92,9 @@ export class Members {
     const dkg = this.#intervals?.(self, this.#dkg.of(nodeId));
     return new Member(
       {
-        ...(dkg === undefined ? {} : { intervals: { nodeId, dkg, record: () => record } }),
+        ...(dkg === undefined
+          ? {}
+          : { intervals: { nodeId, peerOf: this.#peerOf, dkg, record: () => record } }),
         config: { subnetId: SUBNET, self, members: MEMBERS, rules },
         crypto: this.crypto(self),
         payloads: { build: () => ({ ingress: [] }), judge: () => ({ kind: "valid" }) },

@@ -46,7 +46,7 @@ const isShare = ({ kind }: Artifact): boolean => kind.endsWith("_share");
 /** Heights ahead at which a flood is of use to nobody. */
 const FAR_HEIGHTS: readonly number[] = [3, 40, 100_000];
 const FLOOD_BLOCKS = 3;
-const FLOOD_BYTES = 50_000;
+const FLOOD = new Uint8Array(50_000);
 
 /** Blocks, votes, shares and proofs of its own that no honest member has, and a forged copy of another's block. */
 function flood(means: Signer, artifact: Artifact): readonly Artifact[] {
@@ -61,7 +61,7 @@ function flood(means: Signer, artifact: Artifact): readonly Artifact[] {
       const other = signed(means, block);
       junk.push(other, voteFor(means, "notarization", other), voteFor(means, "finalization", other));
     }
-    const payload = { ingress: [new Uint8Array(FLOOD_BYTES)] };
+    const payload = { ingress: [FLOOD] };
     for (const ahead of FAR_HEIGHTS)
       junk.push(signed(means, { ...artifact.block, height: around + ahead, payload }));
   }
@@ -120,86 +120,88 @@ function withheld({ index, nodes }: Signer, artifact: Artifact): (to: number) =>
   return (to) => (isFor(to) ? [artifact] : NOTHING);
 }
 
-/** What the kind of misbehaviour makes of an artifact; `own`: whether it is the member's. */
+/** What one that tells all others the same makes of an artifact: made once, and signed once. `own`: whether it is the member's. */
+function altered(
+  kind: Misbehaviour,
+  means: Signer,
+  artifact: Artifact,
+  { own, seen }: { readonly own: boolean; readonly seen: readonly Uint8Array[] },
+): readonly Artifact[] {
+  const { subnetId, crypto } = means;
+  const block = artifact.kind === "proposal" && own ? artifact.block : null;
+  switch (kind) {
+    case "silent":
+      return NOTHING;
+    case "sign_everything":
+      return artifact.kind === "proposal"
+        ? [artifact, voteFor(means, "notarization", artifact), voteFor(means, "finalization", artifact)]
+        : [artifact];
+    case "wrong_shares":
+      return isShare(artifact) && "signature" in artifact
+        ? [{ ...artifact, signature: sha256(artifact.signature) } as Artifact]
+        : [artifact];
+    case "invalid_blocks":
+      return artifact.kind === "proposal" && own ? invalidBlock(means, artifact) : [artifact];
+    case "wrong_dealings": {
+      if (artifact.kind !== "dealing" || !own) return [artifact];
+      const dealing = sha256(artifact.dealing);
+      const message = dealingContent(subnetId, { ...artifact, dealing });
+      return [{ ...artifact, dealing, signature: crypto.sign(message) }];
+    }
+    case "wrong_summaries":
+      return artifact.kind === "proposal" && block?.payload.summary !== undefined
+        ? wrongSummary(means, artifact, block.payload.summary)
+        : [artifact];
+    case "wrong_contexts":
+      return artifact.kind === "proposal" && own ? wrongContext(means, artifact) : [artifact];
+    case "always_order": {
+      if (artifact.kind !== "proposal" || block === null || block.payload.summary !== undefined)
+        return [artifact];
+      const ingress = [...block.payload.ingress, sha256(artifact.hash)];
+      return supported(means, { ...block, payload: { ...block.payload, ingress } });
+    }
+    case "repeat":
+      return artifact.kind === "proposal" && own && seen.length > 0
+        ? repeated(means, artifact, seen)
+        : [artifact];
+    case "forge":
+      return [artifact, ...forge(means, artifact)];
+    case "flood":
+      return [...flood(means, artifact), artifact];
+    case "wrong_certification": {
+      if (artifact.kind !== "certification_share") return [artifact];
+      const content = sha256(artifact.content);
+      const message = thresholdContent("certification", subnetId, artifact.height, content);
+      return [{ ...artifact, content, signature: crypto.signShare("high", message) }];
+    }
+    default:
+      return [artifact];
+  }
+}
+
+/** What the kind of misbehaviour makes of an artifact. */
 function twist(
   kind: Misbehaviour,
   means: Signer,
   artifact: Artifact,
   seen: readonly Uint8Array[],
 ): (to: number) => readonly Artifact[] {
-  const { index, subnetId, crypto, nodes } = means;
+  const { index, nodes } = means;
   const own = "signer" in artifact && artifact.signer === index;
-  switch (kind) {
-    case "silent":
-      return () => NOTHING;
-    case "equivocate": {
-      if (artifact.kind !== "proposal" || !own) return () => [artifact];
-      const other = twin(means, artifact);
-      // It supports both, as one that wants both notarized would.
-      return (to) => [
-        to < nodes / 2 ? artifact : other,
-        voteFor(means, "notarization", artifact),
-        voteFor(means, "notarization", other),
-      ];
-    }
-    case "sign_everything":
-      return () =>
-        artifact.kind === "proposal"
-          ? [artifact, voteFor(means, "notarization", artifact), voteFor(means, "finalization", artifact)]
-          : [artifact];
-    case "wrong_shares":
-      return () =>
-        isShare(artifact) && "signature" in artifact
-          ? [{ ...artifact, signature: sha256(artifact.signature) } as Artifact]
-          : [artifact];
-    case "invalid_blocks": {
-      if (artifact.kind !== "proposal" || !own) return () => [artifact];
-      const bad = invalidBlock(means, artifact);
-      return () => bad;
-    }
-    case "wrong_dealings": {
-      if (artifact.kind !== "dealing" || !own) return () => [artifact];
-      const dealing = sha256(artifact.dealing);
-      const message = dealingContent(subnetId, { ...artifact, dealing });
-      return () => [{ ...artifact, dealing, signature: crypto.sign(message) }];
-    }
-    case "wrong_summaries": {
-      if (artifact.kind !== "proposal" || !own || artifact.block.payload.summary === undefined)
-        return () => [artifact];
-      const bad = wrongSummary(means, artifact, artifact.block.payload.summary);
-      return () => bad;
-    }
-    case "wrong_contexts":
-      return () => (artifact.kind === "proposal" && own ? wrongContext(means, artifact) : [artifact]);
-    case "wrong_hashes": {
-      if (artifact.kind !== "proposal" || !own) return () => [artifact];
-      const { block } = twin(means, artifact);
-      return (to) => [to < nodes / 2 ? artifact : { ...artifact, block }];
-    }
-    case "always_order": {
-      if (artifact.kind !== "proposal" || !own || artifact.block.payload.summary !== undefined)
-        return () => [artifact];
-      const { block } = artifact;
-      const ingress = [...block.payload.ingress, sha256(artifact.hash)];
-      const other = supported(means, { ...block, payload: { ...block.payload, ingress } });
-      return () => other;
-    }
-    case "repeat":
-      return () =>
-        artifact.kind === "proposal" && own && seen.length > 0 ? repeated(means, artifact, seen) : [artifact];
-    case "withhold":
-      return own ? withheld(means, artifact) : () => [artifact];
-    case "forge":
-      return () => [artifact, ...forge(means, artifact)];
-    case "flood":
-      return () => [...flood(means, artifact), artifact];
-    case "wrong_certification": {
-      if (artifact.kind !== "certification_share") return () => [artifact];
-      const content = sha256(artifact.content);
-      const message = thresholdContent("certification", subnetId, artifact.height, content);
-      return () => [{ ...artifact, content, signature: crypto.signShare("high", message) }];
-    }
+  const isMade = artifact.kind === "proposal" && own;
+  if (kind === "withhold" && own) return withheld(means, artifact);
+  if (kind === "equivocate" && isMade) {
+    const other = twin(means, artifact);
+    // It supports both, as one that wants both notarized would.
+    const votes = [voteFor(means, "notarization", artifact), voteFor(means, "notarization", other)];
+    return (to) => [to < nodes / 2 ? artifact : other, ...votes];
   }
+  if (kind === "wrong_hashes" && isMade) {
+    const other = { ...artifact, block: twin(means, artifact).block };
+    return (to) => [to < nodes / 2 ? artifact : other];
+  }
+  const artifacts = altered(kind, means, artifact, { own, seen });
+  return () => artifacts;
 }
 
 /** Heights in which one that misbehaves by turns does so in one way: the most while there was no occasion. */
@@ -229,6 +231,12 @@ export function kindsOf(planned: FaultPlan["byzantine"][number] | undefined): re
   return planned === undefined ? null : [planned].flat();
 }
 
+interface Made {
+  readonly kind: Misbehaviour;
+  readonly crypto: MemberCrypto;
+  readonly told: (to: number) => readonly Artifact[];
+}
+
 /** `kinds`: one after the other, every few heights; null of an honest member. */
 export function actorFor(kinds: readonly Misbehaviour[] | null, means: Means): Actor {
   if (kinds === null || kinds.length === 0)
@@ -236,6 +244,8 @@ export function actorFor(kinds: readonly Misbehaviour[] | null, means: Means): A
   const turn = turns(kinds);
   const seen: Uint8Array[] = [];
   const twisted = new Map<Misbehaviour, number>();
+  /** Of what it says again to who comes back. */
+  const made = new WeakMap<Artifact, Made>();
   const say = (artifact: Artifact): ((to: number) => readonly Artifact[]) => {
     const before = [...seen];
     if (artifact.kind === "proposal") seen.push(...artifact.block.payload.ingress);
@@ -247,7 +257,11 @@ export function actorFor(kinds: readonly Misbehaviour[] | null, means: Means): A
     // Its own member finds the two blocks out; it does not tell.
     if (artifact.kind === "equivocation" && artifact.signer === place?.index) return () => NOTHING;
     if (place === null) return () => (kind === "silent" ? NOTHING : [artifact]);
-    const told = twist(kind, { subnetId, nodes, ...place }, artifact, before);
+    const { index, crypto } = place;
+    const known = made.get(artifact);
+    const isKnown = known?.kind === kind && known.crypto === crypto && kind !== "repeat";
+    const told = isKnown ? known.told : twist(kind, { subnetId, nodes, index, crypto }, artifact, before);
+    if (!isKnown) made.set(artifact, { kind, crypto, told });
     return (to) => {
       const artifacts = told(to);
       const isAsIs = artifacts.length === 1 && artifacts[0] === artifact;

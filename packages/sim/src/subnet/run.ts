@@ -8,6 +8,7 @@ import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
 import { HashApplication } from "./hash-application.ts";
 import type { Recorder } from "./recorder.ts";
+import type { Script } from "./strikes.ts";
 import { World } from "./world.ts";
 import type { KeySource } from "./world-nodes.ts";
 
@@ -38,6 +39,8 @@ export interface SubnetRun {
   readonly unitDelayNs?: bigint;
   readonly initialNotaryDelayNs?: bigint;
   readonly faults: FaultPlan;
+  /** What goes wrong in each second, in place of what would be drawn; but for links and members, which the faults say. */
+  readonly script?: Script;
   /** Of a network of several subnets. */
   readonly subnetId?: SubnetId;
   /** Watches. */
@@ -52,6 +55,8 @@ export interface SubnetVerdict {
   readonly verdict: "ok" | "unsafe" | "stalled";
   readonly violations: readonly string[];
   readonly traceHash: string;
+  /** What went wrong in each second. */
+  readonly weather: Script;
   /** Finalized heights. */
   readonly rounds: number;
   readonly events: number;
@@ -102,6 +107,7 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
     },
     application: run.application ?? ((): Application => new HashApplication(0, new Uint8Array(32))),
     faults,
+    ...(run.script === undefined ? {} : { script: run.script }),
     ...(keys === undefined ? {} : { keys }),
     ...(run.recorder === undefined ? {} : { recorder: run.recorder }),
   });
@@ -146,6 +152,7 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
     verdict: violations.length > 0 ? "unsafe" : recovered ? "ok" : "stalled",
     violations,
     traceHash: world.trace.hash,
+    weather: world.weather,
     rounds: world.checkers.height,
     events: world.events,
     syncs: world.syncs,

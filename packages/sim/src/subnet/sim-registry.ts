@@ -13,6 +13,11 @@ export function nodeIdOf(index: number): NodeId {
   return id as NodeId;
 }
 
+/** The number that the id is made of. */
+export function nodeOf(nodeId: NodeId): number {
+  return new DataView(nodeId.buffer, nodeId.byteOffset, NODE_ID_BYTES).getUint32(0) - 1;
+}
+
 /** The subnet at a version: members by number. */
 export interface SimRecord {
   readonly members: readonly number[];
@@ -43,9 +48,11 @@ export class SimRegistry {
     this.#known.push({ members: members.map(nodeIdOf), intervalLength, halts });
   }
 
-  /** Another node in a member's place. */
+  /** Another node in a member's place. Nothing where it is a member, or the other is none: of what is told, some may have been left out. */
   replace(goes: number, comes: number, at: bigint): void {
-    const members = this.newest.members.map((index) => (index === goes ? comes : index));
+    const { members: before } = this.newest;
+    if (before.includes(comes) || !before.includes(goes)) return;
+    const members = before.map((index) => (index === goes ? comes : index));
     this.change({ ...this.newest, members }, at);
   }
 

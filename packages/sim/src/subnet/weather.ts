@@ -1,112 +1,111 @@
-/** What goes wrong in a second of a simulated subnet: drawn from the run's seed, never more than its plan allows. */
+/** What goes wrong in a second of a simulated subnet: drawn from the run's seed, never more than its plan allows; or told by a script. */
 import { faultsOf } from "@orrery/consensus/member";
-import type { Random } from "../random.ts";
-import type { Checkers } from "./checkers.ts";
+import { drawnBetween, type Random } from "../random.ts";
 import type { FaultPlan } from "./faults.ts";
-import type { Links } from "./links.ts";
 import type { SimNode } from "./sim-node.ts";
-import type { SimRegistry } from "./sim-registry.ts";
-import type { Tally } from "./tally.ts";
-import type { WorldEvent } from "./world-nodes.ts";
+import { inflict, type Means, type Strike, type Struck } from "./strikes.ts";
+import type { WorldOptions } from "./world-nodes.ts";
 
-/** Of a node that starts again at once, ns. */
-const RESTART_NS = 1_000_000n;
-
-export interface Struck {
-  readonly members: number;
-  readonly hasSpares: boolean;
-  readonly faults: FaultPlan;
+export interface Sky extends Means {
+  /** Members, and what may go wrong; without spares they never change. */
+  readonly options: Pick<WorldOptions, "nodes" | "spares" | "faults">;
   readonly random: Random;
-  readonly links: Links;
-  readonly tally: Tally;
-  readonly nodes: readonly SimNode[];
-  readonly registry: SimRegistry;
-  readonly checkers: Checkers;
   isHonest(node: number): boolean;
-  plan(afterNs: bigint, event: WorldEvent): void;
-  /** Its disk is empty from now on, and it is down. */
-  loseDisk(node: SimNode): void;
-  readonly now: bigint;
-  wakeAll(): void;
-  halt(halts: boolean): void;
 }
+
+/** What is drawn comes to pass at once: what follows is drawn of how things are then. */
+type Drawing = Sky & { readonly strike: (strike: Strike) => void };
 
 /** Chances of 0 draw nothing, so that a plan's runs stay the same when more can go wrong. */
 function strikes(random: Random, chance: number): boolean {
   return chance > 0 && random.chance(chance);
 }
 
-/** Draws a second's faults. */
-export function strike(struck: Struck): void {
-  const { faults, random, links, nodes, tally } = struck;
-  const { crashPerSecond, awayNs, partitionPerSecond, partedNs, onewayPerSecond } = faults;
-  for (const node of nodes) {
-    if (!node.isUp || !random.chance(crashPerSecond)) continue;
-    node.crash();
-    tally.note("crash");
-    struck.plan(links.between(awayNs), { kind: "boot", node: node.index });
+/** A second's faults: those that are told, or else drawn ones. */
+export function strike(sky: Sky, told: Struck | null): Struck {
+  const { random } = sky;
+  if (told !== null) {
+    for (let i = 0; i < told.drawn; i++) random.next();
+    for (const each of told.strikes) inflict(sky, each);
+    return told;
   }
-  corruptSome(struck);
-  changeRegistry(struck);
-  if (!links.isCut && random.chance(partitionPerSecond)) part(struck, false, partedNs);
-  if (!links.isCut && strikes(random, onewayPerSecond)) part(struck, true, partedNs);
-  for (const node of nodes) strikeNode(struck, node);
+  const struck: Strike[] = [];
+  let drawn = 0;
+  const next = (): number => {
+    drawn++;
+    return random.next();
+  };
+  const counted: Random = {
+    next,
+    below: (bound) => Math.floor(next() * bound),
+    chance: (p) => next() < p,
+    bytes: (length) => Uint8Array.from({ length }, () => Math.floor(next() * 256)),
+  };
+  drawAll({
+    ...sky,
+    random: counted,
+    strike: (each) => {
+      struck.push(each);
+      inflict(sky, each);
+    },
+  });
+  return { strikes: struck, drawn };
 }
 
-function part(
-  { nodes, random, links, plan }: Struck,
-  isOneWay: boolean,
-  partedNs: FaultPlan["partedNs"],
-): void {
-  links.cut(new Set(nodes.map(({ index }) => index).filter(() => random.chance(0.5))), isOneWay);
-  plan(links.between(partedNs), { kind: "heal" });
+function drawAll(drawing: Drawing): void {
+  const { options, random, links, nodes } = drawing;
+  const { faults } = options;
+  const { crashPerSecond, awayNs, partitionPerSecond, onewayPerSecond } = faults;
+  for (const { isUp, index } of nodes) {
+    if (!isUp || !random.chance(crashPerSecond)) continue;
+    drawing.strike({ kind: "crash", node: index, awayNs: drawnBetween(random, awayNs) });
+  }
+  corruptSome(drawing);
+  changeRegistry(drawing);
+  if (!links.isCut && random.chance(partitionPerSecond)) cut(drawing, false);
+  if (!links.isCut && strikes(random, onewayPerSecond)) cut(drawing, true);
+  for (const node of nodes) strikeNode(drawing, node);
 }
 
-function strikeNode(struck: Struck, node: SimNode): void {
-  const { faults, random, links, tally, members } = struck;
+function cut(drawing: Drawing, isOneWay: boolean): void {
+  const { nodes, random, options } = drawing;
+  const side = nodes.map(({ index }) => index).filter(() => random.chance(0.5));
+  drawing.strike({ kind: "cut", side, isOneWay, forNs: drawnBetween(random, options.faults.partedNs) });
+}
+
+function strikeNode(drawing: Drawing, { index, isUp }: SimNode): void {
+  const { options, random, links } = drawing;
+  const { faults, nodes: members } = options;
   const { restartPerSecond, tornWritePerSecond, diskLossPerSecond, slowPerSecond, slowForNs } = faults;
-  const { index } = node;
-  if (!node.isUp) return;
-  if (!links.isSlow(index) && strikes(random, slowPerSecond)) {
-    links.slow(index);
-    struck.plan(links.between(slowForNs), { kind: "hasten", node: index });
-  }
-  if (strikes(random, tornWritePerSecond)) node.tear(random.next());
+  if (!isUp) return;
+  if (!links.isSlow(index) && strikes(random, slowPerSecond))
+    drawing.strike({ kind: "slow", node: index, forNs: drawnBetween(random, slowForNs) });
+  if (strikes(random, tornWritePerSecond))
+    drawing.strike({ kind: "torn_write", node: index, part: random.next() });
   // Who loses what it signed is one of those who may be faulty.
-  if (index < forgettingMost(faults, members) && strikes(random, diskLossPerSecond)) {
-    struck.loseDisk(node);
-    tally.note("disk-loss");
-    struck.plan(links.between(faults.awayNs), { kind: "boot", node: index });
-  } else if (strikes(random, restartPerSecond)) {
-    node.crash();
-    tally.note("restart");
-    struck.plan(RESTART_NS, { kind: "boot", node: index });
-  }
+  if (index < forgettingMost(faults, members) && strikes(random, diskLossPerSecond))
+    drawing.strike({ kind: "disk_loss", node: index, awayNs: drawnBetween(random, faults.awayNs) });
+  else if (strikes(random, restartPerSecond)) drawing.strike({ kind: "restart", node: index });
 }
 
-/** Other members, from a while later on: honest ones come and go, so that no more of them are faulty than may be. */
-function changeMembers(struck: Struck): void {
-  const { registry, nodes, random, now } = struck;
+/** Other members: honest ones come and go, so that no more of them are faulty than may be. */
+function changeMembers(drawing: Drawing): void {
+  const { registry, nodes, random } = drawing;
   const { members } = registry.newest;
-  const honest = members.filter((index) => struck.isHonest(index));
+  const honest = members.filter((index) => drawing.isHonest(index));
   const spare = nodes.map(({ index }) => index).filter((index) => !members.includes(index));
   const comes = spare[random.below(spare.length)];
   const goes = honest[random.below(honest.length)];
-  if (comes !== undefined && goes !== undefined) {
-    registry.replace(goes, comes, now);
-    struck.tally.note("membership");
-  }
-  struck.wakeAll();
+  if (comes !== undefined && goes !== undefined) drawing.strike({ kind: "replace", goes, comes });
 }
 
-function changeRegistry(struck: Struck): void {
-  const { hasSpares, faults, random, registry, links } = struck;
-  if (!hasSpares) return;
-  if (random.chance(faults.changePerSecond)) changeMembers(struck);
+function changeRegistry(drawing: Drawing): void {
+  const { options, random, registry } = drawing;
+  const { faults, spares } = options;
+  if (spares === null) return;
+  if (random.chance(faults.changePerSecond)) changeMembers(drawing);
   if (registry.newest.halts || !random.chance(faults.haltPerSecond)) return;
-  struck.halt(true);
-  struck.tally.note("halt");
-  struck.plan(links.between(faults.haltedNs), { kind: "resume" });
+  drawing.strike({ kind: "halt", forNs: drawnBetween(random, faults.haltedNs) });
 }
 
 /** Nodes at the lowest places whose disks may be lost: one fewer than may be faulty where states break too. */
@@ -115,16 +114,14 @@ function forgettingMost({ corruptPerSecond }: FaultPlan, members: number): numbe
 }
 
 /** Never more nodes than may be faulty. */
-function corruptSome(struck: Struck): void {
-  const { members, faults, nodes, checkers, random, tally } = struck;
+function corruptSome(drawing: Drawing): void {
+  const { options, nodes, checkers, random } = drawing;
+  const { faults, nodes: members } = options;
   const { corruptPerSecond, byzantine, diskLossPerSecond } = faults;
   const others = diskLossPerSecond > 0 ? forgettingMost(faults, members) : byzantine.length;
   const most = faultsOf(members) - others;
-  for (const node of nodes) {
-    if (!node.isUp || !struck.isHonest(node.index) || checkers.corrupted.size >= most) continue;
-    if (!random.chance(corruptPerSecond)) continue;
-    node.application.corrupt();
-    tally.note("broken-state");
-    checkers.corrupts(node.index, node.height + 1);
+  for (const { isUp, index } of nodes) {
+    if (!isUp || !drawing.isHonest(index) || checkers.corrupted.size >= most) continue;
+    if (random.chance(corruptPerSecond)) drawing.strike({ kind: "corrupt", node: index });
   }
 }

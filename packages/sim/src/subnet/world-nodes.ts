@@ -1,23 +1,22 @@
 /** What a simulated subnet is made of: its options, its nodes with their keys, and the events of its queue. */
-import { concatBytes, type Height, type NodeId, type SubnetId, toHex, utf8 } from "@orrery/base";
-import {
-  type Artifact,
-  artifactId,
-  type Dkg,
-  type Epoch,
-  type MemberConfig,
-  type MemberCrypto,
-  type Start,
-  type Summary,
+import type { Height, NodeId, SubnetId } from "@orrery/base";
+import type {
+  Artifact,
+  Dkg,
+  Epoch,
+  MemberConfig,
+  MemberCrypto,
+  Start,
+  Summary,
 } from "@orrery/consensus/member";
-import { sha256 } from "@orrery/crypto";
 import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
 import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
 import type { Recorder } from "./recorder.ts";
 import { SimNode } from "./sim-node.ts";
-import { nodeIdOf, type SimRegistry } from "./sim-registry.ts";
+import { nodeIdOf, nodeOf, type SimRegistry } from "./sim-registry.ts";
+import type { Script } from "./strikes.ts";
 
 export interface WorldOptions {
   readonly seed: number;
@@ -33,6 +32,8 @@ export interface WorldOptions {
   readonly executionNs: bigint;
   readonly faults: FaultPlan;
   readonly recorder?: Recorder;
+  /** What goes wrong, by seconds, in place of what would be drawn. */
+  readonly script?: Script;
   /** Where keys come from; ideal ones (simulated) when left out. */
   readonly keys?: KeySource;
 }
@@ -53,6 +54,8 @@ export type WorldEvent =
       readonly from: number;
       readonly to: number;
       readonly artifact: Artifact;
+      /** Of the artifact, for the trace. */
+      readonly name: number;
       /** On its link. */
       readonly number: number;
     }
@@ -80,32 +83,6 @@ export type WorldEvent =
   | { readonly kind: "hasten"; readonly node: number }
   | { readonly kind: "resume" }
   | { readonly kind: "second" };
-
-/** Events that are hashed together. */
-const LINES_MAX = 1_000;
-
-/** Of every event and what followed: the same for the same seed, on every machine. */
-export class EventTrace {
-  #hash: Uint8Array = new Uint8Array(32);
-  #lines: string[] = [];
-
-  get hash(): string {
-    return toHex(this.#hashed());
-  }
-
-  #hashed(): Uint8Array {
-    return sha256(concatBytes(this.#hash, utf8(this.#lines.join("\n"))));
-  }
-
-  note(now: bigint, event: WorldEvent): void {
-    const node = "node" in event ? event.node : "to" in event ? event.to : -1;
-    const what = event.kind === "receive" ? `${event.from}>${artifactId(event.artifact)}` : "";
-    this.#lines.push(`${now}/${event.kind}/${node}/${what}`);
-    if (this.#lines.length < LINES_MAX) return;
-    this.#hash = this.#hashed();
-    this.#lines = [];
-  }
-}
 
 interface NodeMeans {
   readonly registry: SimRegistry;
@@ -137,7 +114,7 @@ export function makeNodes(
       application: application(index),
       start: spares === null ? start : { ...start, summary },
       registryVersion: () => versionFor(index),
-      ...(spares === null ? {} : { intervals: { nodeId, dkg: own, record } }),
+      ...(spares === null ? {} : { intervals: { nodeId, peerOf: nodeOf, dkg: own, record } }),
     });
   });
 }

@@ -13,9 +13,10 @@ import {
   poolBounds,
   type Summary,
 } from "@orrery/consensus/member";
-import { type Random, seededRandom } from "../random.ts";
+import { drawnBetween, type Random, seededRandom } from "../random.ts";
 import { Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
+import { EventTrace } from "./event-trace.ts";
 import type { Misbehaviour } from "./faults.ts";
 import { fetchState } from "./fetching.ts";
 import { Forgetful } from "./forgetful.ts";
@@ -23,10 +24,11 @@ import { Links, RESEND_NS } from "./links.ts";
 import { type Actor, actorFor, allTwisted, kindsOf } from "./misbehaving.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
+import type { Struck } from "./strikes.ts";
 import { Tally } from "./tally.ts";
-import { strike } from "./weather.ts";
+import { type Sky, strike } from "./weather.ts";
 import { Witness } from "./witness.ts";
-import { EventTrace, makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
+import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
@@ -36,7 +38,7 @@ const FETCH_NS: bigint = 500n * MS;
 export class World {
   readonly #options: WorldOptions;
   readonly #random: Random;
-  readonly #queue = new EventQueue<WorldEvent>();
+  readonly #queue: EventQueue<WorldEvent>;
   readonly nodes: readonly SimNode[];
   readonly #actors: readonly Actor[];
   readonly #skews: readonly bigint[];
@@ -53,7 +55,9 @@ export class World {
   readonly tally: Tally = new Tally();
   readonly #links: Links;
   readonly #forgetful = new Forgetful();
-  readonly trace: EventTrace = new EventTrace();
+  /** What went wrong, by seconds. */
+  readonly weather: Struck[] = [];
+  readonly trace: EventTrace;
   now: bigint;
   events = 0;
   syncs = 0;
@@ -63,15 +67,17 @@ export class World {
     this.#options = options;
     this.#random = seededRandom(seed);
     this.#links = new Links(faults, this.#random, this.tally);
-    this.now = options.start.tip.time + SECOND;
+    const { time } = options.start.tip;
+    this.now = time + SECOND;
+    this.#queue = new EventQueue(time);
+    this.trace = new EventTrace(time);
     const members = Array.from({ length: nodes }, (_, index) => index);
     const { catchUpInterval: intervalLength } = config.rules;
     this.registry = new SimRegistry({ members, intervalLength, halts: false });
     const indices = Array.from({ length: nodes + (spares ?? 0) }, (_, index) => index);
     const late = Number(faults.registryDelayNs);
-    const delays = indices.map(() => BigInt(Math.floor(this.#random.next() * late)));
-    this.#delays = delays;
-    const versionFor = (index: number): number => this.registry.versionAt(this.now, delays[index] ?? 0n);
+    this.#delays = indices.map(() => BigInt(Math.floor(this.#random.next() * late)));
+    const versionFor = (node: number): number => this.registry.versionAt(this.now, this.#delays[node] ?? 0n);
     this.nodes = makeNodes(options, { registry: this.registry, indices, versionFor });
     this.#actors = indices.map((index) =>
       actorFor(kindsOf(faults.byzantine[index]), {
@@ -83,8 +89,7 @@ export class World {
     const skew = Number(faults.skewNs);
     this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
     this.tally.note("clock-skew", this.#skews.filter((off) => off !== 0n).length);
-    this.#lives = indices.map(() => 0);
-    this.#wakes = indices.map(() => null);
+    [this.#lives, this.#wakes] = [indices.map(() => 0), indices.map(() => null)];
     for (const index of indices) this.#boot(index);
     this.#queue.plan(this.now + SECOND, { kind: "second" });
   }
@@ -146,10 +151,8 @@ export class World {
   }
 
   run(until: bigint): void {
-    for (;;) {
-      const at = this.#queue.nextAt;
-      if (at === null || at > until) break;
-      const { event } = this.#queue.take() as { event: WorldEvent };
+    for (let next = this.#queue.take(until); next !== null; next = this.#queue.take(until)) {
+      const { at, event } = next;
       this.now = at;
       this.events++;
       this.trace.note(this.now, event);
@@ -212,11 +215,8 @@ export class World {
     const node = this.nodes[index] as SimNode;
     this.#lives[index] = (this.#lives[index] as number) + 1;
     this.#follow(index, node.boot(this.#clock(index)));
-    for (const other of this.nodes) {
-      if (other === node || !other.isUp) continue;
-      this.#tellAll(other, index);
-      this.#tellAll(node, other.index);
-    }
+    // It told all of them what it has when it began.
+    for (const other of this.nodes) if (other !== node && other.isUp) this.#tellAll(other, index);
   }
 
   /** What a node has published, as it tells it. */
@@ -241,7 +241,7 @@ export class World {
     if (!node.isTorn) return;
     node.crash();
     this.tally.note("torn-write");
-    this.#queue.plan(this.now + this.#links.between(this.#options.faults.awayNs), {
+    this.#queue.plan(this.now + drawnBetween(this.#random, this.#options.faults.awayNs), {
       kind: "boot",
       node: index,
     });
@@ -249,8 +249,7 @@ export class World {
 
   #follow(index: number, effects: readonly MemberEffect[]): void {
     const node = this.nodes[index] as SimNode;
-    this.#options.recorder?.effects(this.now, index, effects);
-    this.#watch(node, effects);
+    if (effects.length > 0) this.#watch(node, effects);
     for (const effect of effects) {
       if (effect.kind === "publish") this.#publish(index, effect.artifact);
       else if (effect.kind === "deliver") this.#deliver(node, effect);
@@ -272,14 +271,15 @@ export class World {
   }
 
   #watch({ index, member }: SimNode, effects: readonly MemberEffect[]): void {
+    this.#options.recorder?.effects(this.now, index, effects);
     if (!this.isHonest(index)) this.#witness.overlook(index, effects);
     if (member === null || !this.isHonest(index)) return;
     const selfAt = (height: Height): number | null => member.place(height)?.self ?? null;
     const { rules } = this.#options.config;
     this.#witness.step(index, effects, { pool: member.pool, now: this.#clock(index), rules, selfAt });
     for (const effect of effects) {
-      if (effect.kind === "misbehaved" && this.isHonest(effect.member))
-        this.checkers.blamed(index, effect.member, effect.why);
+      if (effect.kind === "misbehaved" && this.isHonest(effect.peer))
+        this.checkers.blamed(index, effect.peer, effect.why);
     }
   }
 
@@ -344,7 +344,8 @@ export class World {
   #send(from: number, to: number, artifact: Artifact): void {
     const { delayNs, number } = this.#links.send(from, to);
     this.#options.recorder?.sends(artifact);
-    const event: WorldEvent = { kind: "receive", from, to, artifact, number };
+    const name = this.trace.nameOf(artifact);
+    const event: WorldEvent = { kind: "receive", from, to, artifact, name, number };
     this.#queue.plan(this.now + delayNs, event);
     const again = this.#links.again();
     if (again !== null) this.#queue.plan(this.now + again, event);
@@ -369,7 +370,7 @@ export class World {
     for (const { index, member } of this.nodes) {
       if (member === null || !this.isHonest(index)) continue;
       this.checkers.kept(index, member.sizes, limits);
-      this.checkers.votes(index, member.pool.rounds);
+      this.checkers.votes(index, member);
     }
   }
 
@@ -378,23 +379,19 @@ export class World {
     this.#checkSizes();
     this.#forgetful.look(this.nodes);
     if (!this.#links.isFaulty) return;
-    const { faults, nodes: members, spares } = this.#options;
-    strike({
-      members,
-      hasSpares: spares !== null,
-      faults,
+    const { script } = this.#options;
+    const told = script === undefined ? null : (script[this.weather.length] ?? { strikes: [], drawn: 0 });
+    const sky: Sky = {
+      ...this,
+      options: this.#options,
       random: this.#random,
       links: this.#links,
-      tally: this.tally,
-      nodes: this.nodes,
-      registry: this.registry,
-      checkers: this.checkers,
       isHonest: (node) => this.isHonest(node),
       plan: (afterNs, event) => this.#queue.plan(this.now + afterNs, event),
       loseDisk: (node) => this.#forgetful.loseDisk(node),
       wakeAll: () => this.#wakeAll(),
-      now: this.now,
       halt: (halts) => this.halt(halts),
-    });
+    };
+    this.weather.push(strike(sky, told));
   }
 }

@@ -289,6 +289,7 @@ const canisterCodec = record<CanisterRecord>({
   installDebit: optional(bigInteger),
   messagesFirst: optional(bool),
   inputTurn: optional(integer),
+  lastSender: optional(text),
   heavy: optional(bool),
 });
 

@@ -24,6 +24,7 @@ import {
   type StateManifest,
   stateHashOf,
 } from "./manifest.ts";
+import type { StoredPageHashes } from "./stored-hashes.ts";
 
 /** Bits of a canister's index that are left out of the key that its record shares with its neighbours'. */
 const NEIGHBOUR_MASK = 0xc0;
@@ -79,9 +80,11 @@ class PageHashes {
   readonly #hashes: Uint8Array[] = [];
   /** One more than the epoch in which each was made; 0: there is none. */
   readonly #made: Uint32Array[] = [];
+  readonly #stored: StoredPageHashes | null;
 
-  constructor(arena: PageArena) {
+  constructor(arena: PageArena, stored: StoredPageHashes | null) {
     this.#arena = arena;
+    this.#stored = stored;
   }
 
   /** Between rounds. */
@@ -97,8 +100,18 @@ class PageHashes {
     const hash = hashes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
     const epoch = made[at] as number;
     if (epoch > 0 && this.#arena.isOlderThan(id, epoch)) return hash;
-    hash.set(sha256(this.#arena.view(id)));
+    hash.set(this.#hashOf(id));
     made[at] = this.#arena.epoch + 1;
+    return hash;
+  }
+
+  #hashOf(id: PageId): Uint8Array {
+    const location = this.#stored === null ? null : this.#arena.location(id);
+    if (location === null) return sha256(this.#arena.view(id));
+    const known = this.#stored?.find(location) ?? null;
+    if (known !== null) return known;
+    const hash = sha256(this.#arena.view(id));
+    this.#stored?.keep(location, hash);
     return hash;
   }
 }
@@ -148,10 +161,13 @@ export class StateDescriber {
   readonly #arena: PageArena;
   readonly #hashOf: (id: PageId) => Uint8Array;
   readonly #blobs = new Map<string, readonly StateChunk[]>();
+  readonly #stored: StoredPageHashes | null;
 
-  constructor(arena: PageArena) {
+  /** `stored`: of the store that the state was read from; kept for its next checkpoint it spares hashing what both have. */
+  constructor(arena: PageArena, stored: StoredPageHashes | null = null) {
     this.#arena = arena;
-    const hashes = new PageHashes(arena);
+    this.#stored = stored;
+    const hashes = new PageHashes(arena, stored);
     this.#hashOf = (id) => hashes.of(id);
   }
 
@@ -165,6 +181,7 @@ export class StateDescriber {
       ...describeGroups(ChunkKind.ingress, ingressRecords(state)),
       ...this.#allBlobs(state),
     ];
+    this.#stored?.described();
     return { height: state.height, rootHash: treeHash(state.tree), chunks };
   }
 

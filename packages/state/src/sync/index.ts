@@ -24,3 +24,4 @@ export {
   StateReception,
 } from "./reception.ts";
 export { type ChunkSource, type RestoredState, restoreState } from "./restore.ts";
+export { StoredPageHashes } from "./stored-hashes.ts";

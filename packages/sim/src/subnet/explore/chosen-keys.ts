@@ -58,7 +58,7 @@ export class ChosenKeys {
       combine: (keys, message, shares) => {
         const whole = ideal.combine(keys, message, shares);
         const height = beaconHeight(message);
-        return height === null ? whole : this.chosen(height);
+        return height === null || !ideal.verifyWhole(keys, message, whole) ? whole : this.chosen(height);
       },
       verifyWhole: (keys, message, signature) =>
         beaconHeight(message) === null

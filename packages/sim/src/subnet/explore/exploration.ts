@@ -8,6 +8,7 @@ import { assert, type Height } from "@orrery/base";
 import { type Artifact, heightOf } from "@orrery/consensus/member";
 import { BEACONS, ChosenKeys, LEADERS, type Leaders } from "./chosen-keys.ts";
 import { FaultyMember, type Told } from "./faulty-member.ts";
+import { Judges } from "./judges.ts";
 import { Library, type LocalState, LocalStates, SLOT_NS } from "./local-states.ts";
 import { renamingsOf, Sameness } from "./sameness.ts";
 
@@ -40,12 +41,16 @@ export interface ExplorationOptions {
   readonly faulty: number | null;
   readonly slots: number;
   readonly exchanges: readonly Exchange[];
-  /** Slots that go by with these exchanges; the others with calm ones, which are as many. */
+  /** Slots that go by with these exchanges, infinitely many for all; the others with calm ones, which are as many. */
   readonly stormsMax: number;
   readonly calm: readonly Exchange[];
   readonly firstLeaders: Leaders;
   /** Makers of the later heights. */
   readonly leaders?: readonly Leaders[];
+  /** States that differ in what is closed are told apart: many more, of which the same follows. */
+  readonly isExact?: boolean;
+  /** After a slot: states when all was gathered that was held back, and in its end. */
+  readonly onSlot?: (slot: number, gathered: number, found: number) => void;
 }
 
 export interface Explored {
@@ -57,6 +62,8 @@ export interface Explored {
   /** Inputs that members were given. */
   readonly steps: number;
   readonly heights: { readonly notarized: Height; readonly finalized: Height };
+  /** Texts of the states in the end. */
+  readonly ends: ReadonlySet<string>;
   /** What was wrong, and the choices that led there. */
   readonly violation: { readonly what: string; readonly path: readonly string[] } | null;
 }
@@ -90,10 +97,10 @@ export class Exploration {
   readonly #faulty: FaultyMember | null;
   readonly #levels: Level[] = [];
   readonly #inFlight = new Map<string, readonly number[]>();
-  readonly #agreed = new Map<string, string | null>();
+  readonly #judges: Judges;
   readonly #sameness: Sameness;
   /** Texts of the states in which slots began. */
-  readonly #begun = new Set<string>();
+  #begun = new Set<string>();
   #transitions = 0;
 
   constructor(options: ExplorationOptions) {
@@ -108,34 +115,36 @@ export class Exploration {
       (self) =>
         new LocalStates(this.#library, { crypto: this.#keys.of(self), self, start: { tip, beacon }, choose }),
     );
-    const { faulty, places, honest } = options;
-    this.#sameness = new Sameness(this.#library, renamingsOf(places, honest), honest);
+    const { faulty, honest } = options;
+    this.#judges = new Judges(honest);
+    this.#sameness = this.#samenessOf(options.isExact === true);
     this.#faulty = faulty === null ? null : new FaultyMember(this.#library, faulty, this.#keys.of(faulty));
   }
 
+  #samenessOf(isExact: boolean): Sameness {
+    const { places, honest, faulty } = this.#options;
+    const renamings = renamingsOf(places, honest);
+    return new Sameness(this.#library, { renamings, single: honest, faulty, isExact });
+  }
+
   run(): Explored {
-    const { slots, exchanges } = this.#options;
+    const { slots, stormsMax } = this.#options;
     const first = newLevel();
     first.places.push(this.#locals.map((local) => local.start(START + SECOND)));
-    first.choices.push({
-      shape: [],
-      told: null,
-      leaders: null,
-      storms: this.#options.stormsMax,
-      isStormy: false,
-    });
+    const choice = { shape: [], told: null, leaders: null, storms: stormsMax, isStormy: false };
+    first.choices.push(choice);
     this.#levels.push(first);
     const statesBySlot: number[] = [];
     let violation: Explored["violation"] = null;
     for (let slot = 0; slot < slots && violation === null; slot++) {
-      for (let number = 0; number < exchanges.length && violation === null; number++)
-        violation = this.#expand(slot, number);
+      violation = this.#goThrough(slot);
       statesBySlot.push(this.#levels.at(-1)?.places.length ?? 0);
     }
     const last = (this.#levels.at(-1) as Level).places.map((places) => this.#states(places));
     const highest = (of: (state: LocalState) => Height): Height =>
       last.reduce((most, states) => states.reduce((a, b) => Math.max(a, of(b)), most), 0);
-    return {
+    const reduced = this.#samenessOf(false);
+    const explored = {
       states: this.#levels.reduce((sum, { places }) => sum + places.length, 0),
       transitions: this.#transitions,
       statesBySlot,
@@ -145,8 +154,45 @@ export class Exploration {
         notarized: highest((state) => state.notarizedHeight),
         finalized: highest((state) => state.finalizedHeight),
       },
-      violation,
+      ends: new Set(last.map((states) => reduced.textOf(states, []))),
     };
+    return { ...explored, violation: violation ?? this.#goesOn() };
+  }
+
+  #goThrough(slot: number): Explored["violation"] {
+    const { exchanges, slots, onSlot } = this.#options;
+    let violation: Explored["violation"] = null;
+    for (let number = 0; number < exchanges.length && violation === null; number++)
+      violation = this.#expand(slot, number);
+    const sizes = this.#levels.slice(-exchanges.length).map(({ places }) => places.length);
+    if (slot < slots) onSlot?.(slot, Math.min(...sizes), sizes.at(-1) ?? 0);
+    return violation;
+  }
+
+  /** From every state that is left, two calm slots: everybody finalizes something above all that was there. */
+  #goesOn(): Explored["violation"] {
+    const { slots } = this.#options;
+    const leaves = this.#levels.at(-1) as Level;
+    for (const [number, choice] of leaves.choices.entries())
+      leaves.choices[number] = { ...choice, storms: 0 };
+    for (const slot of [slots, slots + 1]) {
+      // What stands still is as it was a slot ago, which is what is looked for.
+      this.#begun = new Set();
+      const violation = this.#goThrough(slot);
+      if (violation !== null) return violation;
+    }
+    const { places } = this.#levels.at(-1) as Level;
+    for (const [number, ends] of places.entries()) {
+      let at = number;
+      for (let level = this.#levels.length - 1; this.#levels[level] !== leaves; level--)
+        at = this.#levels[level]?.before[at] as number;
+      const before = this.#states(leaves.places[at] as readonly number[]);
+      const final = Math.min(...this.#states(ends).map(({ finalizedHeight }) => finalizedHeight));
+      const was = Math.max(...before.map(({ notarizedHeight }) => notarizedHeight));
+      if (final <= was)
+        return { what: `nothing above ${was} is final after two calm slots`, path: this.#path(number) };
+    }
+    return null;
   }
 
   #states(places: readonly number[]): readonly LocalState[] {
@@ -172,7 +218,9 @@ export class Exploration {
         known.add(key);
         const what = this.#judge(next);
         const shape = this.#isKept(number, choice) ? choice.shape : [];
-        const text = `${this.#sameness.textOf(this.#states(next), shape)}/${choice.storms}/${choice.isStormy}`;
+        const isOver = number === this.#options.exchanges.length - 1;
+        const weather = `${choice.storms}/${!isOver && choice.isStormy}`;
+        const text = `${this.#sameness.textOf(this.#states(next), shape)}/${weather}`;
         if (what === null && seen.has(text)) continue;
         seen.add(text);
         to.places.push(next);
@@ -194,13 +242,17 @@ export class Exploration {
   }
 
   *#choices(number: number, states: readonly LocalState[], before: Choice): Generator<Choice, void> {
+    // A menu in which all may be stormy has what is calm in it.
+    const isFree = before.storms === Number.POSITIVE_INFINITY;
     const weathers =
       number > 0
         ? [before]
         : [
             { storms: before.storms, isStormy: false },
             { storms: before.storms - 1, isStormy: true },
-          ].filter(({ storms }) => storms >= 0);
+          ]
+            .slice(isFree ? 1 : 0)
+            .filter(({ storms }) => storms >= 0);
     for (const { storms, isStormy } of weathers) {
       const exchange = this.#exchange(number, { isStormy }) as Exchange;
       const told = this.#toldIn(exchange, states);
@@ -290,35 +342,14 @@ export class Exploration {
   }
 
   #judge(places: readonly number[]): string | null {
-    const { honest } = this.#options;
-    for (const place of honest) {
-      const { violations } = (this.#locals[place] as LocalStates).get(places[place] as number);
-      if (violations[0] !== undefined) return violations[0];
-      for (const other of honest) {
-        const what = other < place ? null : this.#agree(place, other, places);
-        if (what !== null) return what;
-      }
-    }
-    return null;
-  }
-
-  #agree(place: number, other: number, places: readonly number[]): string | null {
-    const key = `${place}:${places[place]}/${other}:${places[other]}`;
-    const known = this.#agreed.get(key);
-    if (known !== undefined) return known;
-    const [one, two] = [place, other].map((each) =>
-      (this.#locals[each] as LocalStates).get(places[each] as number),
-    ) as [LocalState, LocalState];
-    const what = disagreement(one, two) ?? disagreement(two, one);
-    this.#agreed.set(key, what);
-    return what;
+    return this.#judges.of(this.#states(places));
   }
 
   /** How the newest state came to be. */
-  #path(): readonly string[] {
+  #path(last?: number): readonly string[] {
     const path: string[] = [];
     const { exchanges } = this.#options;
-    let at = (this.#levels.at(-1) as Level).places.length - 1;
+    let at = last ?? (this.#levels.at(-1) as Level).places.length - 1;
     for (let number = this.#levels.length - 1; number > 0; number--) {
       const { choices, before } = this.#levels[number] as Level;
       const choice = choices[at] as Choice;
@@ -355,19 +386,4 @@ function isOfUse(artifact: Artifact, hearer: LocalState, highest: Height): boole
     default:
       return height > hearer.finalizedHeight;
   }
-}
-
-/** What one calls final against what the other knows. */
-function disagreement(one: LocalState, two: LocalState): string | null {
-  for (const [index, hash] of one.chain.entries())
-    if (two.chain[index] !== undefined && two.chain[index] !== hash)
-      return `two honest members deliver different blocks at ${index + 1}`;
-  for (const [height, hash] of one.finalized) {
-    const final = two.finalized.get(height);
-    if (final !== undefined && final !== hash)
-      return `two honest members have different final blocks at ${height}`;
-    if (two.notarized.get(height)?.some((other) => other !== hash) === true)
-      return `another block is notarized beside the final one at ${height}`;
-  }
-  return null;
 }

@@ -33,7 +33,7 @@ export class FaultyMember {
       height: tip.height + 1,
       rank,
       context: { registryVersion, certifiedHeight, time },
-      payload: { ingress: [] },
+      payload: { ingress: [new Uint8Array([this.#signer.index])] },
     };
     return this.#library.add(signed(this.#signer, block));
   }

@@ -173,7 +173,8 @@ class Living {
       {
         config: { subnetId: SUBNET, self, members: MEMBERS, rules: RULES },
         crypto,
-        payloads: { build: () => ({ ingress: [] }), judge: () => ({ kind: "valid" }) },
+        // Blocks of different makers are different ones, whatever else they have in common.
+        payloads: { build: () => ({ ingress: [new Uint8Array([self])] }), judge: () => ({ kind: "valid" }) },
         registryVersion: () => 1,
       },
       start,

@@ -30,29 +30,42 @@ export const FIRST_LEADERS: readonly Leaders[] = [
 const NONE: Shape = [0, 0, 0];
 const ALL: Shape = [1, 1, 1];
 
-/**
- * In a slot: all that was held back comes, and the beacon with it; blocks of rank 0; votes; blocks of rank 1; what comes late. The shape that
- * blocks of rank 0 meet stays until then.
- */
-const BYZANTINE_EXCHANGES: readonly Exchange[] = [
-  { lets: "all", shapes: [WHOLE], faulty: { says: "votes", to: [ALL] }, untilNs: SECOND / 2n },
+/** What was held back comes to everybody, votes of the faulty member too; then beacons, tapes and certifications come to be. */
+function gathered(shape: Shape): readonly Exchange[] {
+  const says: Exchange["faulty"] = { says: "votes", to: [ALL] };
+  const blocks = { lets: "blocks and votes", shapes: [shape], faulty: says } as const;
+  const randomness = { lets: "randomness", shapes: [shape], faulty: null } as const;
+  return [blocks, blocks, blocks, blocks, randomness, randomness, randomness].map((exchange, number) => ({
+    ...exchange,
+    untilNs: (BigInt(number + 1) * SECOND) / 20n,
+  }));
+}
+
+/** In a slot: all that was held back; blocks of rank 0; votes; blocks of rank 1; what comes late. The shape that blocks of rank 0 meet stays until then. */
+const exchangesOf = (votes: readonly Shape[]): readonly Exchange[] => [
+  ...gathered(WHOLE),
   { lets: "blocks and votes", shapes: THREE, faulty: { says: "blocks", rank: 0 }, untilNs: 40n * SECOND },
-  {
-    lets: "blocks and votes",
-    shapes: null,
-    faulty: { says: "votes", to: [NONE, ALL] },
-    untilNs: 61n * SECOND,
-  },
+  { lets: "blocks and votes", shapes: null, faulty: { says: "votes", to: votes }, untilNs: 61n * SECOND },
   { lets: "blocks and votes", shapes: null, faulty: { says: "blocks", rank: 1 }, untilNs: 3_000n * SECOND },
   { lets: "blocks and votes", shapes: THREE, faulty: null, untilNs: SLOT_NS },
 ];
+
+const BYZANTINE_EXCHANGES = exchangesOf([NONE, ALL]);
+
+/** Votes to any of the others, and not to the rest. */
+const CHOOSY_EXCHANGES = exchangesOf(
+  Array.from({ length: 8 }, (_, to) => [to & 1, (to >> 1) & 1, (to >> 2) & 1]),
+);
+
+/** Exchanges in which all that was held back comes. */
+const GATHERED: number = gathered(WHOLE).length;
 
 /** Everybody hears everybody; the faulty member says nothing but what it kept back. */
 const calm = (exchanges: readonly Exchange[], shape: Shape): readonly Exchange[] =>
   exchanges.map(({ lets, untilNs }, number) => ({
     lets,
     shapes: [shape],
-    faulty: number === 0 ? { says: "votes", to: [ALL] } : null,
+    faulty: number < GATHERED ? (exchanges[number]?.faulty ?? null) : null,
     untilNs,
   }));
 
@@ -74,6 +87,11 @@ export function byzantine(depth: Depth, firstLeaders: Leaders): ExplorationOptio
     exchanges: BYZANTINE_EXCHANGES,
     firstLeaders,
   };
+}
+
+/** The same with a faulty member that gives its votes to some. */
+export function choosy(depth: Depth, firstLeaders: Leaders): ExplorationOptions {
+  return { ...byzantine(depth, firstLeaders), exchanges: CHOOSY_EXCHANGES };
 }
 
 /** Five places, whole or cut in two. */

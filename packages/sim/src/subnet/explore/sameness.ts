@@ -1,11 +1,13 @@
 /**
  * Which states of an exploration are the same: those that differ in the names of honest members, in how high everything is, or in what is
- * over everywhere. A state's text says what is left: blocks by maker and parent down to where all is over, all else by kind, height above
- * that and signer.
+ * over everywhere. A state's text says what is left: blocks by maker and parent down to where all is closed or over, all else by kind,
+ * height above that and signer.
  */
-import { type Height, toHex } from "@orrery/base";
+import { type Height, toHex, utf8 } from "@orrery/base";
 import type { Proposal } from "@orrery/consensus/member";
+import { sha256 } from "@orrery/crypto";
 import { BEACONS, LEADERS } from "./chosen-keys.ts";
+import { type Closed, ClosedHeights, isOfBlocks } from "./closed-heights.ts";
 import { type Library, type LocalState, SLOT_NS, short } from "./local-states.ts";
 
 /** New names of members, and of places. */
@@ -20,29 +22,48 @@ interface View {
   /** Tapes and certifications up to these are everywhere. */
   readonly delivered: Height;
   readonly certified: Height;
+  /** Beacons up to this are everywhere. */
+  readonly drawn: Height;
+  readonly closed: Closed;
   readonly renaming: Renaming;
   readonly name: string;
 }
 
 const MAKERS = new Map(BEACONS.map((beacon, number) => [short(beacon), LEADERS[number]]));
 
+/** Of a hash: enough to tell it from others. */
+const TIP_CHARS = 12;
+const NAME_BYTES = 12;
+
 const lowest = (states: readonly LocalState[], of: (state: LocalState) => Height): Height =>
   Math.min(...states.map(of));
+
+export interface SamenessOptions {
+  readonly renamings: readonly Renaming[];
+  /** Members of which each makes one block at a height. */
+  readonly single: readonly number[];
+  /** That says what it likes; null for none. */
+  readonly faulty: number | null;
+  /** Nothing of a height counts as closed. */
+  readonly isExact?: boolean;
+}
 
 export class Sameness {
   readonly #library: Library;
   readonly #renamings: readonly Renaming[];
   /** Members of which each makes one block at a height. */
   readonly #single: ReadonlySet<number>;
-  readonly #texts = new Map<string, number>();
-  readonly #byState = new WeakMap<LocalState, Map<string, number>>();
+  readonly #texts = new Map<string, string>();
+  readonly #byState = new WeakMap<LocalState, Map<string, string>>();
   readonly #blocks = new Map<string, string>();
   readonly #names = new Map<string, string | null>();
+  readonly #closed: ClosedHeights | null;
 
-  constructor(library: Library, renamings: readonly Renaming[], single: readonly number[]) {
+  constructor(library: Library, { renamings, single, faulty, isExact }: SamenessOptions) {
     this.#library = library;
     this.#renamings = renamings;
     this.#single = new Set(single);
+    this.#closed = isExact === true ? null : new ClosedHeights(library, faulty);
   }
 
   /** One text for all states that are the same. */
@@ -50,32 +71,36 @@ export class Sameness {
     const base = lowest(states, (state) => Math.min(state.finalizedHeight, state.beaconHeight));
     const delivered = lowest(states, ({ deliveredHeight }) => deliveredHeight);
     const certified = lowest(states, ({ certifiedHeight }) => certifiedHeight);
+    const drawn = lowest(states, ({ beaconHeight }) => beaconHeight);
+    const closed = this.#closed?.of(states, base) ?? { top: base, tips: new Map(), text: "" };
+    const stand = [...closed.tips.keys()].map((hash) => hash.slice(0, TIP_CHARS)).join();
     let least: string | null = null;
     for (const [number, renaming] of this.#renamings.entries()) {
-      const name = `${base}/${delivered}/${certified}/${number}`;
-      const view: View = { base, delivered, certified, renaming, name };
+      const name = `${base}/${delivered}/${certified}/${drawn}/${closed.top}${stand}/${number}`;
+      const view: View = { base, delivered, certified, drawn, closed, renaming, name };
       const text: string[] = [];
       for (const [place, state] of states.entries()) {
         const group = shape[place];
         const whose = group === undefined ? "" : shape.indexOf(group);
-        text[renaming.places[place] as number] = `${this.#numberOf(state, view)}g${whose}`;
+        text[renaming.places[place] as number] = `${this.#nameOf(state, view)}g${whose}`;
       }
       const whole = regrouped(text, renaming).join();
       if (least === null || whole < least) least = whole;
     }
-    return least ?? "";
+    return `${closed.text}${least ?? ""}`;
   }
 
-  #numberOf(state: LocalState, view: View): number {
-    const numbers = this.#byState.get(state) ?? new Map<string, number>();
-    this.#byState.set(state, numbers);
-    const known = numbers.get(view.name);
+  /** The same in every run. */
+  #nameOf(state: LocalState, view: View): string {
+    const names = this.#byState.get(state) ?? new Map<string, string>();
+    this.#byState.set(state, names);
+    const known = names.get(view.name);
     if (known !== undefined) return known;
     const text = this.#text(state, view);
-    const number = this.#texts.get(text) ?? this.#texts.size;
-    this.#texts.set(text, number);
-    numbers.set(view.name, number);
-    return number;
+    const name = this.#texts.get(text) ?? toHex(sha256(utf8(text)).subarray(0, NAME_BYTES));
+    this.#texts.set(text, name);
+    names.set(view.name, name);
+    return name;
   }
 
   #text(state: LocalState, view: View): string {
@@ -126,8 +151,10 @@ export class Sameness {
     return name;
   }
 
-  #blockText({ block, signer }: Proposal, view: View): string {
+  #blockText({ block, signer, hash }: Proposal, view: View): string {
     const { height, parent, context } = block;
+    const tip = view.closed.tips.get(toHex(hash));
+    if (tip !== undefined) return `t${tip}`;
     const known = height - context.certifiedHeight;
     if (height <= view.base) return height < view.base ? "" : `(${known})`;
     const which = this.#single.has(signer) ? "" : `+${context.time % SLOT_NS}`;
@@ -136,11 +163,14 @@ export class Sameness {
   }
 }
 
-function isOver(kind: string, height: Height, { base, delivered, certified }: View): boolean {
+function isOver(kind: string, height: Height, view: View): boolean {
+  const { delivered, certified, drawn, closed } = view;
   if (kind.startsWith("tape")) return height <= delivered;
   if (kind.startsWith("certification")) return height <= certified;
+  if (kind === "beacon_share") return height <= drawn;
   // A beacon says who makes the blocks above it.
-  return kind === "beacon" ? height < base : height <= base;
+  if (kind === "beacon") return height < closed.top;
+  return isOfBlocks(kind) && height <= closed.top;
 }
 
 function makers(beacon: string, member: (index: string) => number): string {

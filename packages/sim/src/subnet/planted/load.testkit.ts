@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { PLANTS, plantIn } from "./plants.testkit.ts";
 
 const MARK = "?planted=";
-const ANEW = /\/packages\/(consensus\/src|sim\/src\/subnet)\//;
+const ANEW = /\/packages\/(consensus\/src|sim\/src\/(subnet|simulate))\//;
 
 registerHooks({
   resolve(specifier, context, next) {
@@ -40,4 +40,11 @@ type Explores = typeof import("../explore/menus.ts");
 /** Explorations with a plant. */
 export function exploringPlanted(number: number): Promise<Explores> {
   return import(`../explore/menus.ts${MARK}${number}`) as Promise<Explores>;
+}
+
+type Shrinks = typeof import("../../simulate/shrink.ts");
+
+/** Simulated networks and their shrinking with a plant. */
+export function shrinkingPlanted(number: number): Promise<Shrinks> {
+  return import(`../../simulate/shrink.ts${MARK}${number}`) as Promise<Shrinks>;
 }

@@ -4,7 +4,9 @@ import { readFileSync } from "node:fs";
 import { stripTypeScriptTypes } from "node:module";
 import { test } from "node:test";
 import { AssertionError } from "@orrery/base";
+import { goesOnFromPackage } from "./going-on.testkit.ts";
 import { PLANTS, plantIn } from "./plants.testkit.ts";
+import { severalAtOnce } from "./several.testkit.ts";
 import { battery } from "./try.testkit.ts";
 
 const MEMBER = new URL("../../../../consensus/src/member/", import.meta.url);
@@ -22,6 +24,11 @@ test("a rule that is not there, or twice, is an error", () => {
   const plant = { what: "", file: "", rule: "rule", planted: "" };
   assert.throws(() => plantIn("", plant), /the rule is there 0 times, expected once: rule/);
   assert.throws(() => plantIn("rule, rule", plant), /the rule is there 2 times/);
+});
+
+test("what is scripted comes to pass where nothing is planted", () => {
+  assert.notEqual(goesOnFromPackage().height, null);
+  assert.ok(severalAtOnce().notarized > 1);
 });
 
 test("what ends a run is noticed, unless the program is broken", () => {

@@ -1,6 +1,8 @@
 /** A battery of simulated subnets that a planted bug runs through: calm, stormy with every misbehaviour, halting, slow. */
 import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "../faults.ts";
 import { runSubnet, type SubnetRun, worldFor } from "../run.ts";
+import { goesOnFromPackage } from "./going-on.testkit.ts";
+import { severalAtOnce } from "./several.testkit.ts";
 
 const SECOND = 1_000_000_000n;
 const INTERVAL = 12;
@@ -79,6 +81,35 @@ function halting(executionNs?: bigint, byzantine: FaultPlan["byzantine"] = []): 
   return { caught: world.commonHeight > (stood ?? 0) ? null : "it does not go on", rounds: blocks.length };
 }
 
+/** Nothing is certified any more, since one of four is silent and two certify something else; a subnet that is to halt does so all the same. */
+function haltingUncertified(): Trial {
+  const faults: FaultPlan = { ...CALM, byzantine: ["silent", "wrong_certification", "wrong_certification"] };
+  const world = worldFor({ ...run(1, 4, faults), catchUpInterval: 10 });
+  world.halt(true);
+  world.run(world.now + 3_000n * SECOND);
+  const { violations, blocks } = world.checkers;
+  const halts = world.nodes.slice(1, 4).every(({ member }) => member?.isHalted === true);
+  return { caught: violations[0] ?? (halts ? null : "it does not halt"), rounds: blocks.length };
+}
+
+/** A node is away for a while, and one that forges tells it of every height before the others do: it comes back to them all the same. */
+function deceived(seed: number): Trial {
+  const delayNs = [SECOND / 1_000n, SECOND / 8n] as const;
+  const faults: FaultPlan = { ...CALM, delayNs, byzantine: ["forge"] };
+  const world = worldFor({ ...run(seed, 4, faults), spares: null, catchUpInterval: 400 });
+  world.run(world.now + 5n * SECOND);
+  world.nodes[3]?.crash();
+  world.run(world.now + 100n * SECOND);
+  world.heal();
+  world.run(world.now + SECOND);
+  const { violations, blocks, height } = world.checkers;
+  const isBehind = world.commonHeight < height - 2;
+  return {
+    caught: violations[0] ?? (isBehind ? "who was deceived stays behind" : null),
+    rounds: blocks.length,
+  };
+}
+
 /** A node is away until the others have nothing of what it missed, and stays up when it is back. */
 function absent(): Trial {
   const world = worldFor(run(1, 4, CALM));
@@ -100,13 +131,22 @@ function uncertified(): Trial {
   return { caught: violations[0] ?? null, rounds: blocks.length };
 }
 
+function several(): Trial {
+  const { notarized, finalizes, height } = severalAtOnce();
+  return { caught: finalizes && notarized > 1 ? "a member finalizes one of several" : null, rounds: height };
+}
+
+function goingOn(): Trial {
+  const { violations, height } = goesOnFromPackage();
+  return { caught: violations[0] ?? null, rounds: height ?? 0 };
+}
+
 const STORM: FaultPlan = { ...STORMY, crashPerSecond: 0.15, awayNs: [SECOND / 5n, 10n * SECOND] };
 const OUTAGES: FaultPlan = { ...STORM, crashPerSecond: 0.5, awayNs: [SECOND / 5n, 4n * SECOND] };
 
 /** Ranks take turns faster than blocks cross. */
 const HURRY = { catchUpInterval: 60, unitDelayNs: SECOND / 20n, initialNotaryDelayNs: SECOND / 50n };
 const RACE: FaultPlan = { ...STORMY, crashPerSecond: 0, partitionPerSecond: 0 };
-
 /** Long enough that nobody has what they missed any more. */
 const ABSENCES: FaultPlan = { ...CALM, crashPerSecond: 0.03, awayNs: [40n * SECOND, 60n * SECOND] };
 
@@ -117,7 +157,9 @@ const TRIALS: readonly (() => Trial)[] = [
   () => halting(),
   () => halting(30n * SECOND),
   () => halting(3n * SECOND, ["always_order"]),
+  () => haltingUncertified(),
   () => absent(),
+  ...[1, 2, 3, 4].map((seed) => () => deceived(seed)),
   () => uncertified(),
   ...MISBEHAVIOURS.map((kind) => () => ofRun(run(12, 4, { ...CALM, byzantine: [kind] }, 40))),
   () => ofRun({ ...run(13, 4, { ...CALM, byzantine: ["flood"] }, 100), spares: null }),
@@ -131,6 +173,8 @@ const TRIALS: readonly (() => Trial)[] = [
   // As long as it takes to be over the bounds.
   () => ofRun(run(2, 4, CALM, 140)),
   ...[17, 18].map((seed) => () => ofRun(run(seed, 4, ABSENCES, 100))),
+  several,
+  goingOn,
   ...[10, 11].map((seed) => () => ofRun(run(seed, 7, { ...STORM, byzantine: ["equivocate", "forge"] }, 15))),
 ];
 

@@ -4,8 +4,11 @@ import { type TestContext, test } from "node:test";
 import type { BlockPayload } from "@orrery/base";
 import type { Artifact } from "@orrery/consensus/member";
 import { createMclBls } from "@orrery/crypto/mcl";
+import type { LocalSubnet } from "@orrery/execution/local-network";
 import { type Genesis, networkOf, subnetsOf } from "../genesis.ts";
-import { Conversation, type Listener } from "./voice.ts";
+import { genesisTopology } from "../topology.ts";
+import { Conversation } from "./conversation.ts";
+import type { AbroadListener, Listener } from "./voice.ts";
 
 const BLOCK_BYTES = 10_000;
 const LARGE = new Uint8Array(BLOCK_BYTES);
@@ -27,6 +30,13 @@ const deaf: Listener = {
   tellState: async () => [],
 };
 
+const nobody: AbroadListener = {
+  wantsStream: () => "never",
+  hearStream: () => {},
+  tellSlice: async () => null,
+  tellDelegation: async () => null,
+};
+
 function proposal(height: number, payload: BlockPayload = { ingress: [], xnet: [LARGE] }): Artifact {
   return {
     kind: "proposal",
@@ -45,10 +55,12 @@ function proposal(height: number, payload: BlockPayload = { ingress: [], xnet: [
 }
 
 async function conversationOf(t: TestContext, full: (readonly [number, string])[]): Promise<Conversation> {
+  const subnets = subnetsOf(genesis, await createMclBls());
+  const addresses = Array.from({ length: 4 }, () => ({ host: "127.0.0.1", port: 0 }));
   const conversation = new Conversation({
-    subnets: subnetsOf(genesis, await createMclBls()),
-    self: 0,
-    addresses: [{ host: "127.0.0.1", port: 0 }],
+    topology: genesisTopology(subnets, addresses, 0),
+    subnets: subnets.length,
+    nodeSecret: (subnets[0] as LocalSubnet).keys.nodeSecret,
     rng: { bytes: (length) => new Uint8Array(length) },
     now: () => 1n,
     onPeer: () => {},
@@ -59,7 +71,11 @@ async function conversationOf(t: TestContext, full: (readonly [number, string])[
     artifactBytesMax: 2.5 * BLOCK_BYTES,
   });
   t.after(() => conversation.close());
-  await conversation.listen([deaf, deaf]);
+  const listeners = new Map([
+    [0, deaf],
+    [1, deaf],
+  ]);
+  await conversation.listen(listeners, nobody);
   return conversation;
 }
 

@@ -1,0 +1,103 @@
+/** Operators who change who the nodes of their network are, by files: so many approvals count, and nobody approves two things. */
+import assert from "node:assert/strict";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { principalToText, toHex, utf8 } from "@orrery/base";
+import { installFastHashes, systemClock } from "@orrery/host";
+import { NODE_KEY_FILE, nodeDirectory } from "@orrery/host/directory-content";
+import { newGenesisRecord } from "@orrery/node";
+import { dealFor, foundGenesis, foundingRecord } from "@orrery/node/founding";
+import { nodeIdOf, readRegistryFile } from "@orrery/node/registry";
+import { run } from "../run.ts";
+import { writeNetworkPlan } from "./network-directory.ts";
+
+const NODES = 4;
+const directory = mkdtempSync(join(tmpdir(), "orrery-membership-"));
+const seeds = Array.from({ length: NODES }, (_, place) => utf8(`node ${place}`.padEnd(32, ".")));
+const addresses = seeds.map((_, place) => ({ host: "node.example", port: 9_000 + place }));
+/** Each operator has a directory of their own; the last one's node joins. */
+const stateOf = (operator: number): string => join(directory, `state-${operator}`);
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+async function orrery(...argv: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+  let out = "";
+  const io = {
+    cwd: directory,
+    out: (text: string) => {
+      out += text;
+    },
+    err: () => {},
+    style: (_: string, text: string) => text,
+  };
+  await run(["node", ...argv, "--json"], io);
+  return JSON.parse(out) as Readonly<Record<string, unknown>>;
+}
+
+const approve = (file: string, operator: number): ReturnType<typeof orrery> =>
+  orrery("approve", file, "--state-dir", stateOf(operator));
+
+function codeOf(document: Readonly<Record<string, unknown>>): unknown {
+  return (document["error"] as { readonly code?: unknown } | undefined)?.code;
+}
+
+before(async () => {
+  installFastHashes();
+  const rng = { bytes: (count: number) => new Uint8Array(count).fill(9) };
+  const plan = newGenesisRecord({ rng, clock: systemClock, nodes: NODES, subnets: [] });
+  const records = await Promise.all(seeds.map((seed) => foundingRecord(plan, seed)));
+  const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, seed)));
+  const genesis = await foundGenesis(plan, records, dealings);
+  for (const operator of [...seeds.keys(), NODES]) {
+    mkdirSync(stateOf(operator), { recursive: true });
+    writeNetworkPlan(stateOf(operator), { genesis, addresses });
+    const seed = seeds[operator];
+    if (seed === undefined) continue;
+    mkdirSync(nodeDirectory(stateOf(operator), operator), { mode: 0o700 });
+    writeFileSync(join(nodeDirectory(stateOf(operator), operator), NODE_KEY_FILE), `${toHex(seed)}\n`);
+  }
+});
+
+test("a node applies, is proposed in another's place, approved by three of four, and listed", async () => {
+  const joins = stateOf(NODES);
+  await orrery("apply", "new.json", "--address", "new.example:9000", "--state-dir", joins);
+  const gone = principalToText(nodeIdOf(seeds[0] as Uint8Array, 0));
+  const proposed = await orrery(
+    ...["propose", "change.json", "--state-dir", stateOf(1), "--add", "new.json", "--remove", gone],
+  );
+  assert.equal(proposed["version"], 2);
+  copyFileSync(join(directory, "change.json"), join(directory, "early.json"));
+  assert.equal((await approve("change.json", 1))["missing"], 2);
+  assert.equal((await approve("change.json", 1))["missing"], 2, "twice is once");
+  assert.equal((await approve("change.json", 2))["missing"], 1);
+  const early = await orrery("admit", "change.json", `${NODES}`, "--state-dir", joins);
+  assert.equal(codeOf(early), "registry_corrupt");
+  assert.deepEqual(await approve("change.json", 3), { v: "1", version: 2, missing: 0, told: false });
+  assert.equal((await orrery("admit", "change.json", "--state-dir", joins))["version"], 2);
+  assert.equal(readRegistryFile(nodeDirectory(joins, NODES)).length, 1);
+  const shown = await orrery("registry", `${NODES}`, "--state-dir", joins);
+  const [root] = shown["subnets"] as readonly { readonly nodes: readonly string[] }[];
+  assert.equal(root?.nodes.length, NODES);
+  assert.ok(!root?.nodes.includes(gone));
+  // Whoever got the records from elsewhere goes on from there.
+  const other = await orrery("admit", "change.json", "0", "--state-dir", stateOf(0));
+  assert.equal(codeOf(other), undefined);
+});
+
+test("an operator approves one change for a version, and none that cannot be", async () => {
+  const halted = await orrery("propose", "halt.json", "--state-dir", stateOf(1), "--halt", "0");
+  assert.equal(halted["version"], 2);
+  assert.equal(codeOf(await approve("halt.json", 1)), "registry_approved_other");
+  assert.equal(codeOf(await approve("halt.json", NODES)), "registry_change_refused");
+  const gone = principalToText(nodeIdOf(seeds[0] as Uint8Array, 0));
+  const few = await orrery("propose", "few.json", "--state-dir", stateOf(1), "--remove", gone);
+  assert.equal(codeOf(few), "registry_change_refused");
+  assert.equal(
+    codeOf(await orrery("propose", "none.json", "--state-dir", stateOf(1))),
+    "registry_change_refused",
+  );
+  const text = readFileSync(join(directory, "early.json"), "utf8");
+  writeFileSync(join(directory, "broken.json"), text.replace('"record"', '"other"'));
+  assert.equal(codeOf(await approve("broken.json", 2)), "ceremony_invalid");
+});
