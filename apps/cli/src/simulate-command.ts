@@ -17,10 +17,15 @@ function between(least: number, most: number): (text: string) => number {
   };
 }
 
+/** Of one command: what became of each is kept. */
+const SEEDS_MAX = 1_000_000;
+
 function parseSeeds(text: string): readonly [number, number] {
   const [, first, last] = /^(\d{1,15})\.\.(\d{1,15})$/.exec(text) ?? [];
   if (first === undefined || last === undefined || Number(first) > Number(last))
     throw new InvalidArgumentError("expected two whole numbers as in 1..100.");
+  if (Number(last) - Number(first) >= SEEDS_MAX)
+    throw new InvalidArgumentError(`expected at most ${SEEDS_MAX} seeds.`);
   return [Number(first), Number(last)];
 }
 

@@ -6,7 +6,7 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { OrreryError } from "@orrery/base";
 import { writeWhole } from "@orrery/host/write-whole";
-import { drawnFaults, type SimulationOptions, simulate } from "@orrery/sim/simulate";
+import { drawnFaults, type SimulationOptions, type SimulationReport, simulate } from "@orrery/sim/simulate";
 import type { Io } from "./io.ts";
 import { SHOWN_MAX, type Verdict } from "./simulate-common.ts";
 
@@ -36,13 +36,26 @@ export interface SeedResult {
   readonly faults: Readonly<Record<string, number>>;
 }
 
+/** `simulation_broken`: not a verdict, but an error of the program, which names the seed. */
+function simulateNamed(options: SimulationOptions): SimulationReport {
+  try {
+    return simulate(options);
+  } catch (cause) {
+    throw new OrreryError(
+      "simulation_broken",
+      `the run of seed ${options.seed} ended with an error of the program (${(cause as Error).message}); run it alone with --seed ${options.seed} --faults ${options.faults.join(",")}, and report it`,
+      { cause, data: { seed: options.seed } },
+    );
+  }
+}
+
 export function simulateSeed(
   { keys: _kind, ...options }: SeedOptions,
   seed: number,
   keys: Pick<SimulationOptions, "keys">,
 ): SeedResult {
   const faults = drawnFaults(options.faults, options.nodesPerSubnet, seed);
-  const report = simulate({ ...options, ...keys, seed, faults });
+  const report = simulateNamed({ ...options, ...keys, seed, faults });
   const { verdict, roundsTotal: rounds, intervals, seconds, violations } = report;
   const counts = Object.fromEntries(report.faults);
   return {

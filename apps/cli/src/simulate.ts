@@ -113,7 +113,7 @@ function simulateOne(
   else io.out(textOf(report, options, { speed, io }));
   if (report.verdict !== "ok") {
     if (options.shrink !== undefined) shrinkInto(options.shrink, run, { io, say });
-    else
+    else if (options.keys === "ideal")
       io.err(
         io.style("dim", "Once more with --shrink FILE makes the shortest run of it that fails alike.\n"),
       );

@@ -243,6 +243,11 @@ async function nodeUrl(network: string, directory: string): Promise<string | nul
   return all?.subnets[0]?.nodes[0]?.url ?? null;
 }
 
+async function askedRegistry(url: string): Promise<RegistryDocument> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
+  return (await response.json()) as RegistryDocument;
+}
+
 /** Brings a record to a node; null where none runs here. */
 async function submit(url: string | null, record: Uint8Array): Promise<number | null> {
   if (url === null) return null;
@@ -288,8 +293,7 @@ export async function showRegistry(place: number | undefined, options: StateDir,
   const directory = soleNodeDirectory(network, place);
   const { decodeRecords, openRegistry, REGISTRY_PATH } = await import("@orrery/node/registry");
   const url = await nodeUrl(network, directory);
-  const told =
-    url === null ? null : ((await (await fetch(`${url}${REGISTRY_PATH}`)).json()) as RegistryDocument);
+  const told = url === null ? null : await askedRegistry(`${url}${REGISTRY_PATH}`);
   const records = told === null ? await ownRecords(directory) : decodeRecords(fromHex(told.records));
   const registry = await openRegistry(readNetworkPlan(network), records);
   const subnets = registry.subnets.map((subnet) => ({

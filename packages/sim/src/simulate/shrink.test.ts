@@ -96,6 +96,39 @@ test("a failing run becomes one with what it takes alone, and a run that is well
   assert.equal(shrink({ ...options, seed: 0 }, { runs: pretended }), null);
 });
 
+test("a shorter run has no more faulty members than may be", () => {
+  const disk: Strike = { kind: "disk_loss", node: 2, awayNs: SECOND };
+  const misbehaving = (fewest: number) => (options: SimulationOptions) => {
+    const report = pretended({ ...options, seed: 0 });
+    const [first] = options.told ?? report.told;
+    const told = options.told ?? [
+      {
+        plan: { ...CALM, byzantine: ["silent", "forge"] as const },
+        script: [{ drawn: 1, strikes: [crash(1), disk] }],
+      },
+    ];
+    const isUnsafe = (first?.plan.byzantine.length ?? 0) >= fewest || options.told === undefined;
+    return {
+      ...report,
+      told,
+      verdict: isUnsafe ? "unsafe" : "ok",
+      violations: isUnsafe ? ["two chains"] : [],
+    } as const;
+  };
+  const options = {
+    nodesPerSubnet: 7,
+    subnetCount: 1,
+    rounds: 4,
+    state: "hashes",
+    faults: [],
+    seed: 1,
+  } as const;
+  const two = shrink(options, { runs: misbehaving(2) })?.scenario;
+  assert.deepEqual([two?.nodesPerSubnet, two?.told[0]?.plan.byzantine.length], [7, 2]);
+  const one = shrink(options, { runs: misbehaving(1) })?.scenario;
+  assert.deepEqual([one?.nodesPerSubnet, one?.told[0]?.plan.byzantine.length], [4, 1]);
+});
+
 test("what is no scenario is said to be none", () => {
   const invalid = (text: string, what: RegExp): void =>
     assert.throws(

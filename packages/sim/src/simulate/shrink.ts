@@ -2,6 +2,7 @@
  * From a run that fails to a short one that fails alike: single faults are left out as long as what is wrong stays, then subnets, members,
  * rounds, what messages suffer, members that misbehave, and long times.
  */
+import { faultsOf } from "@orrery/consensus/member";
 import { CALM, type FaultPlan } from "../subnet/faults.ts";
 import type { Strike } from "../subnet/strikes.ts";
 import { encodeScenario, type Scenario, scenarioOf } from "./scenario.ts";
@@ -85,6 +86,26 @@ function tamer({ byzantine }: FaultPlan): readonly FaultPlan["byzantine"][] {
   });
 }
 
+/** Members of some subnet that are not the protocol's: they misbehave, or their disks do. */
+function isOver({ told, nodesPerSubnet }: Scenario): boolean {
+  return told.some(({ plan, script }) => {
+    const faulty = new Set(plan.byzantine.slice(0, nodesPerSubnet).keys());
+    for (const strike of script.flatMap(({ strikes }) => strikes))
+      if ((strike.kind === "corrupt" || strike.kind === "disk_loss") && strike.node < nodesPerSubnet)
+        faulty.add(strike.node);
+    return faulty.size > faultsOf(nodesPerSubnet);
+  });
+}
+
+/** The fewest members, of which so many misbehave as may. */
+function fewest(scenario: Scenario): Scenario {
+  const nodesPerSubnet = Math.min(NODES_LEAST, scenario.nodesPerSubnet);
+  const few = withPlans(scenario, ({ byzantine }) => ({
+    byzantine: byzantine.slice(0, faultsOf(nodesPerSubnet)),
+  }));
+  return { ...few, nodesPerSubnet };
+}
+
 /** Fewer things at a time; what takes most away comes first. */
 function simpler(scenario: Scenario): readonly Scenario[] {
   const { rounds, nodesPerSubnet, subnetCount, told } = scenario;
@@ -105,6 +126,7 @@ function simpler(scenario: Scenario): readonly Scenario[] {
     { ...scenario, subnetCount: subnetCount - 1, told: told.slice(0, -1) },
     { ...scenario, state: "hashes" },
     { ...scenario, nodesPerSubnet: Math.min(NODES_LEAST, nodesPerSubnet) },
+    fewest(scenario),
     ...[Math.floor(rounds / 2), Math.floor((3 * rounds) / 4), rounds - 1].map((fewer) => ({
       ...scenario,
       rounds: fewer,
@@ -124,7 +146,12 @@ function simpler(scenario: Scenario): readonly Scenario[] {
     ),
   ];
   const own = encodeScenario(scenario);
-  return all.filter((other) => other.rounds > 0 && other.subnetCount > 0 && encodeScenario(other) !== own);
+  // With more faulty members than may be, another run fails alike for a reason that is no bug.
+  const over = isOver(scenario);
+  return all.filter(
+    (other) =>
+      other.rounds > 0 && other.subnetCount > 0 && (over || !isOver(other)) && encodeScenario(other) !== own,
+  );
 }
 
 export interface Shrunk {
