@@ -98,6 +98,26 @@ test("a node that is gone is passed over; without any of the subnet, the client 
   assert.match(await none.text(), /^No node of the subnet/);
 });
 
+test("a node that stands still is passed over, and asked last for a while", async () => {
+  let asked = 0;
+  const still = await nodeThat(() => {
+    asked++;
+  });
+  const here = await nodeThat((_, response) => response.end("here"));
+  const front = await startFront({
+    port: 0,
+    bind: BIND,
+    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    ports: () => [still, here],
+    onError: (error) => assert.fail(String(error)),
+    answerMs: 50,
+  });
+  closers.push(() => front.close());
+  for (let i = 0; i < 4; i++)
+    assert.equal(await (await fetch(`http://${BIND}:${front.port}/api/${i}`)).text(), "here");
+  assert.equal(asked, 1);
+});
+
 test("a node that cannot answer the interface now is passed over", async () => {
   const busy = await nodeThat((_, response) => {
     response.statusCode = 503;

@@ -16,8 +16,14 @@ export interface FrontOptions {
   /** Ports of the nodes of a subnet that answer now. */
   readonly ports: (subnet: number) => readonly number[];
   readonly onError: (error: unknown) => void;
+  /** How long a node has to begin an answer before another one is asked; half a minute by default. */
+  readonly answerMs?: number;
 }
 
+/** Longer than a node holds an update that it waits for. */
+const ANSWER_MS = 30_000;
+/** A node that stood still is asked last for so long. */
+const LATE_MS = 30_000;
 const LOOPBACK = "127.0.0.1";
 /** Longer bodies pass in pieces. */
 const WHOLE_BYTES_MAX: number = 1024 * 1024;
@@ -71,6 +77,8 @@ class Front {
   readonly #options: FrontOptions;
   readonly #agent = new Agent({ keepAlive: true });
   #turn = 0;
+  /** Ports of nodes that stood still, and when they did. */
+  readonly #late = new Map<number, number>();
 
   constructor(options: FrontOptions) {
     this.#options = options;
@@ -98,10 +106,8 @@ class Front {
 
   /** Tries one node of the subnet after another. */
   async #lead(request: HttpServerRequest, subnet: number): Promise<HttpServerResponse> {
-    const all = this.#options.ports(subnet);
-    const first = all.length === 0 ? 0 : this.#turn++ % all.length;
     let last = NO_NODE;
-    for (const port of [...all.slice(first), ...all.slice(0, first)]) {
+    for (const port of this.#inTurn(this.#options.ports(subnet))) {
       const answer = await this.#pass(request, port);
       if (answer === null) continue;
       // One that starts, or has too much to do, has done nothing; of a canister's pages it is an answer like others.
@@ -109,6 +115,15 @@ class Front {
       last = answer;
     }
     return last;
+  }
+
+  /** Each begins in turn; those that stood still a moment ago come last. */
+  #inTurn(all: readonly number[]): readonly number[] {
+    const first = all.length === 0 ? 0 : this.#turn++ % all.length;
+    const turned = [...all.slice(first), ...all.slice(0, first)];
+    const since = performance.now() - LATE_MS;
+    const isLate = (port: number): boolean => (this.#late.get(port) ?? Number.NEGATIVE_INFINITY) > since;
+    return [...turned.filter((port) => !isLate(port)), ...turned.filter(isLate)];
   }
 
   /** Null when the node did not get it, or does no harm if another one gets it too. */
@@ -125,7 +140,19 @@ class Front {
         setHost: false,
         agent: this.#agent,
       });
-      sent.once("response", (response) => answerOf(response, method).then(resolve, failed));
+      const { answerMs = ANSWER_MS } = this.#options;
+      // A process that stands still takes connections all the same.
+      const standsStill = (): void => {
+        this.#late.set(port, performance.now());
+        sent.destroy(new Error("the node stands still"));
+      };
+      const timer = isRepeatable ? setTimeout(standsStill, answerMs) : undefined;
+      sent.once("close", () => clearTimeout(timer));
+      sent.once("response", (response) => {
+        clearTimeout(timer);
+        this.#late.delete(port);
+        answerOf(response, method).then(resolve, failed);
+      });
       const failed = (error: NodeJS.ErrnoException): void => {
         if (isRepeatable || sent.reusedSocket || error.code === "ECONNREFUSED") resolve(null);
         else reject(error);
