@@ -17,6 +17,13 @@ export interface Epoch {
   readonly publicKeys?: readonly Uint8Array[];
 }
 
+/** The first keys of a subnet that the root subnet's members created, as their dealings gave them to its nodes. */
+export interface FoundedEpoch {
+  /** Its place in the network. */
+  readonly subnet: number;
+  readonly epoch: Epoch;
+}
+
 export interface Summary {
   /** Heights from this summary to the next. */
   readonly length: number;
@@ -24,19 +31,32 @@ export interface Summary {
   readonly nextLength: number;
   /** Nothing is ordered after it, and its catch-up package is where the subnet stands still. */
   readonly halts: boolean;
+  /** Of the program that executes the blocks after it, up to the next one; not there: the registry named none yet. */
+  readonly replicaVersion?: string;
+  /** It is another one than that of the interval before: nothing is ordered before the catch-up package, from which other programs go on. */
+  readonly upgrades?: true;
   /** Of this interval. */
   readonly current: Epoch;
   /** Of the next one; null when there were too few dealings: then the current ones stay. */
   readonly next: Epoch | null;
+  /** Subnets that the members created so far, in the order in which they did; not there: none. */
+  readonly created?: readonly number[];
+  /** The last of them, where the interval before this summary gave it its keys. */
+  readonly founded?: FoundedEpoch;
 }
 
-export function encodeSummary({ length, nextLength, halts, current, next }: Summary): Uint8Array {
+export function encodeSummary(summary: Summary): Uint8Array {
+  const { length, nextLength, halts, replicaVersion, upgrades, current, next, created, founded } = summary;
   return encodeCborBare({
     l: length,
     n: nextLength,
     h: halts,
+    ...(replicaVersion === undefined ? {} : { v: replicaVersion }),
+    ...(upgrades === undefined ? {} : { u: true }),
     c: epochFields(current),
     x: next === null ? null : epochFields(next),
+    ...(created === undefined ? {} : { r: created }),
+    ...(founded === undefined ? {} : { f: [founded.subnet, epochFields(founded.epoch)] }),
   });
 }
 
@@ -44,6 +64,17 @@ function epochFields({ registryVersion, members, transcripts, publicKeys }: Epoc
   const fields = [registryVersion, members as readonly CborValue[], transcripts.low, transcripts.high];
   return publicKeys === undefined ? fields : [...fields, publicKeys as readonly CborValue[]];
 }
+
+const REPLICA_VERSION_CHARACTERS_MAX = 48;
+const REPLICA_VERSION = /^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$/;
+
+/** Semantic versioning 2.0.0, §2 and §9, and no more than a name has to be. */
+export function isReplicaVersion(text: string): boolean {
+  return text.length <= REPLICA_VERSION_CHARACTERS_MAX && REPLICA_VERSION.test(text);
+}
+
+/** More subnets than a network has. */
+const CREATED_MAX = 256;
 
 const invalid = (what: string): OrreryError =>
   new OrreryError("block_invalid", `not the summary of an interval: ${what}`);
@@ -99,7 +130,35 @@ function summaryFrom(value: CborValue): Summary {
     length,
     nextLength,
     halts,
+    ...versionFrom(map.get("v"), map.get("u")),
     current: epochFrom(map.get("c")),
     next: next === null ? null : epochFrom(next),
+    ...createdFrom(map.get("r"), map.get("f")),
   };
+}
+
+function createdFrom(
+  value: CborValue | undefined,
+  founded: CborValue | undefined,
+): Pick<Summary, "created" | "founded"> {
+  if (value === undefined && founded === undefined) return {};
+  if (!Array.isArray(value) || value.length === 0 || value.length > CREATED_MAX) throw invalid("subnets");
+  const created = (value as readonly CborValue[]).map((each) => natural(each, "a subnet"));
+  if (new Set(created).size < created.length) throw invalid("subnets");
+  if (founded === undefined) return { created };
+  if (!Array.isArray(founded) || founded.length !== 2) throw invalid("a subnet");
+  const [subnet, epoch] = founded as readonly CborValue[];
+  if (subnet !== created.at(-1)) throw invalid("a subnet");
+  return { created, founded: { subnet: natural(subnet, "a subnet"), epoch: epochFrom(epoch) } };
+}
+
+function versionFrom(
+  version: CborValue | undefined,
+  upgrades: CborValue | undefined,
+): Pick<Summary, "replicaVersion" | "upgrades"> {
+  if (version === undefined && upgrades === undefined) return {};
+  if (typeof version !== "string" || !isReplicaVersion(version)) throw invalid("the replica's version");
+  if (upgrades === undefined) return { replicaVersion: version };
+  if (upgrades !== true) throw invalid("whether it upgrades");
+  return { replicaVersion: version, upgrades };
 }

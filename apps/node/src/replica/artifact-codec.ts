@@ -16,14 +16,15 @@ import {
   OrreryError,
 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
-import type {
-  Artifact,
-  KeySet,
-  MemberIndex,
-  ThresholdShare,
-  ThresholdSignature,
-  Vote,
-  VoteShare,
+import {
+  type Artifact,
+  DEALT_KEYS,
+  type DealtKeys,
+  type MemberIndex,
+  type ThresholdShare,
+  type ThresholdSignature,
+  type Vote,
+  type VoteShare,
 } from "@orrery/consensus/member";
 import { fillBlock, stripBlock } from "@orrery/p2p";
 
@@ -211,7 +212,7 @@ const DECODERS: Readonly<Record<Artifact["kind"], Decoder>> = {
   dealing: (fields) => ({
     kind: "dealing",
     height: fields.height(),
-    keys: keySet(fields.next()),
+    keys: dealtKeys(fields.next()),
     signer: fields.member(),
     dealing: dealingBytes(fields.next()),
     signature: fields.bytes(),
@@ -234,9 +235,10 @@ function filled(block: Block, ingress: readonly Uint8Array[]): Block {
   return fillBlock(block, ingress);
 }
 
-function keySet(value: CborValue | undefined): KeySet {
-  if (value !== "low" && value !== "high") throw invalid("its keys");
-  return value;
+function dealtKeys(value: CborValue | undefined): DealtKeys {
+  const keys = DEALT_KEYS.find((each) => each === value);
+  if (keys === undefined) throw invalid("its keys");
+  return keys;
 }
 
 function dealingBytes(value: CborValue | undefined): Uint8Array {

@@ -22,6 +22,9 @@ import { domainSep, sha256 } from "@orrery/crypto";
 /** `low`: f + 1 shares make a signature; `high`: 2f + 1 do, under the subnet's own key. */
 export type KeySet = "low" | "high";
 
+/** What is dealt: for the members' own keys, and for those of a subnet that the root subnet's members create. */
+export type DealtKeys = KeySet | "remote_low" | "remote_high";
+
 /** A member's place in the registry's order at the height. */
 export type MemberIndex = number;
 
@@ -95,7 +98,7 @@ export interface DealingArtifact {
   readonly kind: "dealing";
   /** Of the first block that can have it: the one after the summary of its interval. */
   readonly height: Height;
-  readonly keys: KeySet;
+  readonly keys: DealtKeys;
   readonly signer: MemberIndex;
   readonly dealing: Uint8Array;
   readonly signature: Uint8Array;

@@ -17,8 +17,8 @@ import { decodeSummary, type Summary } from "../summary-codec.ts";
 import { type DealingArtifact, dealingContent, type HashKey } from "./artifacts.ts";
 import type { DutyView } from "./duties.ts";
 import type { Pool } from "./pool.ts";
-import { configOf, type IntervalContext, KEY_SETS, summaryAfter } from "./summary.ts";
-import type { DkgConfig, KeySet, MemberCrypto } from "./types.ts";
+import { configOf, dealtIn, type IntervalContext, summaryAfter } from "./summary.ts";
+import type { DealtKeys, DkgConfig, MemberCrypto } from "./types.ts";
 
 type View = Pick<DutyView, "pool" | "environment" | "schedule">;
 
@@ -31,21 +31,23 @@ export function decodeDealing(bytes: Uint8Array): DealingArtifact {
   return decodeExactly(bytes, { what: "a dealing", read: readDealing, encode: encodeDealing });
 }
 
+export const DEALT_KEYS: readonly DealtKeys[] = ["low", "high", "remote_low", "remote_high"];
+
 const isNatural = (value: CborValue | undefined): value is number =>
   typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 
 function readDealing(value: CborValue): DealingArtifact {
   const fields = Array.isArray(value) ? (value as readonly CborValue[]) : [];
   const [height, keys, signer, dealing, signature] = fields;
-  const isKeys = keys === "low" || keys === "high";
+  const isKeys = DEALT_KEYS.includes(keys as DealtKeys);
   const isBytes = dealing instanceof Uint8Array && signature instanceof Uint8Array;
   if (!isNatural(height) || !isNatural(signer) || !isKeys || !isBytes)
     throw new OrreryError("block_invalid", "not a dealing: its fields");
-  return { kind: "dealing", height, keys, signer, dealing, signature };
+  return { kind: "dealing", height, keys: keys as DealtKeys, signer, dealing, signature };
 }
 
 /** One text for what a dealer deals once. */
-export const dealingKey = (keys: KeySet, signer: number): HashKey => `${keys}/${signer}`;
+export const dealingKey = (keys: DealtKeys, signer: number): HashKey => `${keys}/${signer}`;
 
 /** The interval that began at a height on the chain that ends at `tip`. */
 export function intervalAt(
@@ -63,9 +65,23 @@ export function intervalAt(
   return { start, summary: decodeSummary(encoded), registryVersion: block.context.registryVersion };
 }
 
-function configFor({ environment }: View, interval: IntervalContext, keys: KeySet): DkgConfig | null {
+/** `later` where the registry is behind; null where the interval has no such run. */
+function configFor(
+  { environment }: Pick<View, "environment">,
+  interval: IntervalContext,
+  keys: DealtKeys,
+): DkgConfig | null | "later" {
   const record = environment.intervals?.record(interval.registryVersion) ?? null;
-  return record === null ? null : configOf(interval, record, keys);
+  return record === null ? "later" : configOf(interval, record, keys);
+}
+
+/** All that is dealt in the interval; nothing where the registry is behind. */
+function dealtFor(
+  { environment }: Pick<View, "environment">,
+  interval: IntervalContext,
+): readonly DealtKeys[] {
+  const record = environment.intervals?.record(interval.registryVersion) ?? null;
+  return record === null ? [] : dealtIn(interval, record);
 }
 
 /** The interval of a height, once its summary is final. */
@@ -76,20 +92,11 @@ function finalInterval({ pool, schedule }: View, height: Height): IntervalContex
   return intervalAt({ pool }, start, { height: pool.finalizedHeight, hash });
 }
 
-/** Whether this member's dealings of the interval are all here. */
-function hasDealt({ pool, schedule }: View): boolean {
-  const start = schedule.startOf(pool.finalizedHeight);
-  const self = start === null ? null : (schedule.at(start)?.self ?? null);
-  const dealt = start === null ? undefined : pool.peek(start + 1)?.dealings;
-  return dealt !== undefined && self !== null && KEY_SETS.every((keys) => dealt.has(dealingKey(keys, self)));
-}
-
 /** This member's dealings of the interval, as far as they are missing. */
 export function deal(view: View): readonly DealingArtifact[] {
   const { pool, environment, schedule } = view;
   const { intervals } = environment;
   if (intervals === undefined) return [];
-  if (hasDealt(view)) return [];
   const interval = finalInterval(view, pool.finalizedHeight);
   if (interval === null) return [];
   const height = interval.start + 1;
@@ -98,10 +105,11 @@ export function deal(view: View): readonly DealingArtifact[] {
   const { self, crypto } = place;
   const round = pool.round(height);
   const made: DealingArtifact[] = [];
-  for (const keys of KEY_SETS) {
-    if (round.dealings.has(dealingKey(keys, self))) continue;
+  const wanted = dealtFor(view, interval).filter((keys) => !round.dealings.has(dealingKey(keys, self)));
+  for (const keys of wanted) {
     const config = configFor(view, interval, keys);
-    const dealing = config === null ? "later" : intervals.dkg.createDealing(config, self);
+    const dealing =
+      config === null || config === "later" ? "later" : intervals.dkg.createDealing(config, self);
     if (dealing === "later") continue;
     const message = dealingContent(environment.config.subnetId, { height, keys, dealing });
     made.push({ kind: "dealing", height, keys, signer: self, dealing, signature: crypto.sign(message) });
@@ -129,7 +137,8 @@ function judgeDealing(view: View, interval: IntervalContext, artifact: DealingAr
   const { height, keys, signer, dealing } = artifact;
   const place = schedule.at(interval.start);
   const config = configFor(view, interval, keys);
-  if (place === null || config === null || environment.intervals === undefined) return "later";
+  if (place === null || config === "later" || environment.intervals === undefined) return "later";
+  if (config === null) return { invalid: "its interval has no such keys" };
   if (height !== interval.start + 1) return { invalid: "its dealing is of another interval" };
   if (signer < 0 || signer >= place.members) return { invalid: "its dealer is not a member" };
   if (!isSigned(environment.config.subnetId, place.crypto, artifact))
@@ -196,11 +205,12 @@ export function dealingsFor(view: View, interval: IntervalContext, tip: ChainEnd
   const inChain = dealingsIn(pool, interval, tip);
   const there = new Set(inChain.map(({ keys, signer }) => dealingKey(keys, signer)));
   // Room in blocks is for what a transcript still takes.
-  const isEnough = (keys: KeySet): boolean => {
+  const isEnough = (keys: DealtKeys): boolean => {
     const config = configFor(view, interval, keys);
-    return config !== null && inChain.filter((each) => each.keys === keys).length >= config.dealingsNeeded;
+    if (config === null || config === "later") return false;
+    return inChain.filter((each) => each.keys === keys).length >= config.dealingsNeeded;
   };
-  const wanted = new Set(KEY_SETS.filter((keys) => !isEnough(keys)));
+  const wanted = new Set(DEALT_KEYS.filter((keys) => !isEnough(keys)));
   return [...known]
     .filter(([key, { keys }]) => wanted.has(keys) && !there.has(key))
     .sort(([x], [y]) => (x < y ? -1 : 1))

@@ -31,17 +31,23 @@ const epoch = fc
     ([bare, hasKeys]): Epoch =>
       hasKeys ? { ...bare, publicKeys: bare.members.map((member) => Uint8Array.of(...member, 1)) } : bare,
   );
-const summary = record<Summary>({
-  length,
-  nextLength: length,
-  halts: flag,
-  current: epoch,
-  next: fc.option(epoch),
-});
+const summary = fc
+  .tuple(
+    record<Summary>({ length, nextLength: length, halts: flag, current: epoch, next: fc.option(epoch) }),
+    fc.uniqueArray(natural, { maxLength: 3 }),
+    fc.option(epoch),
+  )
+  .map(([bare, created, founded]): Summary => {
+    const subnet = created.at(-1);
+    if (subnet === undefined) return bare;
+    return founded === null
+      ? { ...bare, created }
+      : { ...bare, created, founded: { subnet, epoch: founded } };
+  });
 const dealing = record<DealingArtifact>({
   kind: fc.constant("dealing"),
   height: natural,
-  keys: fc.constantFrom("low", "high"),
+  keys: fc.constantFrom("low", "high", "remote_low", "remote_high"),
   signer: natural,
   dealing: blob,
   signature: blob,
@@ -130,6 +136,15 @@ test("a summary with a field that is wrong, missing or too many is refused", () 
     "a key that is text": { ...SUMMARY, c: [1, [NODE], NODE, "a"] },
     "a version below nothing": { ...SUMMARY, c: [-1, [NODE], NODE, NODE] },
     "next members that are a flag": { ...SUMMARY, x: false },
+    "no subnet created": { ...SUMMARY, r: [] },
+    "a subnet created twice": { ...SUMMARY, r: [2, 2] },
+    "a subnet below nothing": { ...SUMMARY, r: [-1] },
+    "subnets that are a number": { ...SUMMARY, r: 2 },
+    "more subnets than there are": { ...SUMMARY, r: Array.from({ length: 257 }, (_, i) => i) },
+    "keys of a subnet that was not created": { ...SUMMARY, f: [2, EPOCH] },
+    "keys of a subnet that was created before": { ...SUMMARY, r: [2, 3], f: [2, EPOCH] },
+    "a subnet without keys": { ...SUMMARY, r: [2], f: [2] },
+    "keys of a subnet that are a flag": { ...SUMMARY, r: [2], f: [2, false] },
   };
   for (const [what, value] of Object.entries(wrong)) isRefused(decodeSummary, encodeCborBare(value), what);
   isRefused(decodeSummary, new Uint8Array(0), "nothing");

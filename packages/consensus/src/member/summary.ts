@@ -5,10 +5,10 @@
  */
 import { assert, type CborValue, encodeCborBare, type Height, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
-import type { Epoch, Summary } from "../summary-codec.ts";
+import type { Epoch, FoundedEpoch, Summary } from "../summary-codec.ts";
 import type { DealingArtifact } from "./artifacts.ts";
 import { quorumOf, randomnessThreshold } from "./committee.ts";
-import type { Dkg, DkgConfig, KeySet, SubnetRecord } from "./types.ts";
+import type { DealtKeys, Dkg, DkgConfig, KeySet, PlannedSubnet, SubnetRecord } from "./types.ts";
 
 /** What the dealings of an interval are about; null where the registry is behind. */
 export interface IntervalContext {
@@ -20,8 +20,50 @@ export interface IntervalContext {
 
 export const KEY_SETS: readonly KeySet[] = ["low", "high"];
 
+const REMOTE: Readonly<Record<KeySet, DealtKeys>> = { low: "remote_low", high: "remote_high" };
+
+/** The subnet that the members of the interval deal the first keys of: one after the other, in the order of their places. */
+function plannedIn({ summary }: IntervalContext, { planned = [] }: SubnetRecord): PlannedSubnet | null {
+  const created = new Set(summary.created ?? []);
+  return planned.find(({ subnet }) => !created.has(subnet)) ?? null;
+}
+
+/** All that is dealt in the interval. */
+export function dealtIn(interval: IntervalContext, record: SubnetRecord): readonly DealtKeys[] {
+  const own: readonly DealtKeys[] = KEY_SETS;
+  return plannedIn(interval, record) === null ? own : [...own, ...KEY_SETS.map((keys) => REMOTE[keys])];
+}
+
+/** For nodes of another subnet, which have no key yet. */
+function remoteConfig(
+  { start, summary, registryVersion }: IntervalContext,
+  { members: receivers }: PlannedSubnet,
+  keys: DealtKeys,
+): DkgConfig {
+  const dealers = summary.current.members;
+  const { length } = receivers;
+  return {
+    start,
+    keys,
+    registryVersion,
+    dealers,
+    receivers,
+    threshold: keys === "remote_low" ? randomnessThreshold(length) : quorumOf(length),
+    // The receivers see none of it happen.
+    dealingsNeeded: quorumOf(dealers.length),
+    reshared: null,
+  };
+}
+
+/** What a run is about; null where the interval has none. */
+export function configOf(interval: IntervalContext, record: SubnetRecord, keys: DealtKeys): DkgConfig | null {
+  if (keys === "low" || keys === "high") return ownConfig(interval, record, keys);
+  const planned = plannedIn(interval, record);
+  return planned === null ? null : remoteConfig(interval, planned, keys);
+}
+
 /** Those whose keys the next epoch has: dealt by the members of the interval to the registry's newest. */
-export function configOf(interval: IntervalContext, record: SubnetRecord, keys: KeySet): DkgConfig {
+function ownConfig(interval: IntervalContext, record: SubnetRecord, keys: KeySet): DkgConfig {
   const { start, summary, registryVersion } = interval;
   const dealers = summary.current.members;
   const members = record.members.length;
@@ -38,29 +80,56 @@ export function configOf(interval: IntervalContext, record: SubnetRecord, keys: 
   };
 }
 
+/** Of what was dealt for both sets of keys; null where that was too little. */
+function transcriptsOf(
+  config: (keys: KeySet) => DkgConfig,
+  dealings: readonly DealingArtifact[],
+  dkg: Dkg,
+): Epoch["transcripts"] | null | "later" {
+  const transcripts: Partial<Record<KeySet, Uint8Array>> = {};
+  for (const set of KEY_SETS) {
+    const run = config(set);
+    const given = dealings
+      .filter(({ keys }) => keys === run.keys)
+      .map(({ signer, dealing }) => [signer, dealing] as const)
+      .sort(([a], [b]) => a - b);
+    if (given.length < run.dealingsNeeded) return null;
+    const transcript = dkg.aggregate(run, given);
+    if (transcript === "later" || transcript === null) return transcript;
+    transcripts[set] = transcript;
+  }
+  const { low, high } = transcripts;
+  assert(low !== undefined && high !== undefined, "there is a transcript for each set of keys");
+  return { low, high };
+}
+
 function nextEpoch(
   interval: IntervalContext,
   record: SubnetRecord,
   dealings: readonly DealingArtifact[],
   dkg: Dkg,
 ): Epoch | null | "later" {
-  const transcripts: Partial<Record<KeySet, Uint8Array>> = {};
-  for (const keys of KEY_SETS) {
-    const config = configOf(interval, record, keys);
-    const given = dealings
-      .filter((dealing) => dealing.keys === keys)
-      .map(({ signer, dealing }) => [signer, dealing] as const)
-      .sort(([a], [b]) => a - b);
-    if (given.length < config.dealingsNeeded) return null;
-    const transcript = dkg.aggregate(config, given);
-    if (transcript === "later" || transcript === null) return transcript;
-    transcripts[keys] = transcript;
-  }
-  const { low, high } = transcripts;
-  assert(low !== undefined && high !== undefined, "there is a transcript for each set of keys");
+  const transcripts = transcriptsOf((keys) => ownConfig(interval, record, keys), dealings, dkg);
+  if (transcripts === "later" || transcripts === null) return transcripts;
   const { members, publicKeys } = record;
-  const epoch = { registryVersion: interval.registryVersion, members, transcripts: { low, high } };
+  const epoch = { registryVersion: interval.registryVersion, members, transcripts };
   return publicKeys === undefined ? epoch : { ...epoch, publicKeys };
+}
+
+/** The subnet that the interval's dealings gave its first keys; null where there is none, or it takes another interval. */
+function foundedBy(
+  interval: IntervalContext,
+  record: SubnetRecord,
+  dealings: readonly DealingArtifact[],
+  dkg: Dkg,
+): FoundedEpoch | null | "later" {
+  const planned = plannedIn(interval, record);
+  if (planned === null) return null;
+  const { subnet, members } = planned;
+  const config = (keys: KeySet): DkgConfig => remoteConfig(interval, planned, REMOTE[keys]);
+  const transcripts = transcriptsOf(config, dealings, dkg);
+  if (transcripts === "later" || transcripts === null) return transcripts;
+  return { subnet, epoch: { registryVersion: interval.registryVersion, members, transcripts } };
 }
 
 export interface ClosedInterval {
@@ -79,13 +148,27 @@ export function summaryAfter({ interval, record, dealings, newest, dkg }: Closed
   const { summary } = interval;
   const next = nextEpoch(interval, record, dealings, dkg);
   if (next === "later") return next;
+  const founded = foundedBy(interval, record, dealings, dkg);
+  if (founded === "later") return founded;
+  const created = [...(summary.created ?? []), ...(founded === null ? [] : [founded.subnet])];
   return {
     length: summary.nextLength,
     nextLength: newest.intervalLength,
     halts: newest.halts,
+    ...versionAfter(summary, newest),
     current: summary.next ?? summary.current,
     next,
+    ...(created.length === 0 ? {} : { created }),
+    ...(founded === null ? {} : { founded }),
   };
+}
+
+function versionAfter(
+  before: Summary,
+  { replicaVersion }: SubnetRecord,
+): Pick<Summary, "replicaVersion" | "upgrades"> {
+  if (replicaVersion === undefined) return {};
+  return replicaVersion === before.replicaVersion ? { replicaVersion } : { replicaVersion, upgrades: true };
 }
 
 /** One text for one epoch. */

@@ -1,9 +1,16 @@
 /** What a member of a subnet is given, takes and asks for (docs/ARCHITECTURE.md, "Consensus"). */
 import type { Block, BlockPayload, Height, NodeId, SubnetId, TimeNs } from "@orrery/base";
 import type { Epoch } from "../summary-codec.ts";
-import type { Artifact, CatchUpPackage, KeySet, MemberIndex, ThresholdSignature } from "./artifacts.ts";
+import type {
+  Artifact,
+  CatchUpPackage,
+  DealtKeys,
+  KeySet,
+  MemberIndex,
+  ThresholdSignature,
+} from "./artifacts.ts";
 
-export type { KeySet } from "./artifacts.ts";
+export type { DealtKeys, KeySet } from "./artifacts.ts";
 
 /** Parameters of a subnet's record in the registry. */
 export interface SubnetRules {
@@ -71,6 +78,14 @@ export interface Payloads {
   judge(payload: BlockPayload, context: PayloadContext): PayloadJudgement;
 }
 
+/** A subnet that is to be created: the root subnet's members deal its first keys to its nodes. */
+export interface PlannedSubnet {
+  /** Its place in the network. */
+  readonly subnet: number;
+  /** In the order in which they are counted. */
+  readonly members: readonly NodeId[];
+}
+
 /** What the registry says of the subnet at a version. */
 export interface SubnetRecord {
   /** In the order in which they are counted. */
@@ -81,13 +96,17 @@ export interface SubnetRecord {
   readonly intervalLength: number;
   /** The subnet stands still at the next summary. */
   readonly halts: boolean;
+  /** Of the program that goes on from the next summary; not there: any. */
+  readonly replicaVersion?: string;
+  /** Of the root subnet: those that the registry created up to the version, by ascending place; not there: none. */
+  readonly planned?: readonly PlannedSubnet[];
 }
 
 /** One run of key generation: the same for everybody, from final blocks. */
 export interface DkgConfig {
   /** Height of the summary that began the interval in which it runs. */
   readonly start: Height;
-  readonly keys: KeySet;
+  readonly keys: DealtKeys;
   /** Of the receivers. */
   readonly registryVersion: number;
   readonly dealers: readonly NodeId[];

@@ -14,7 +14,7 @@ import {
   u64be,
   utf8,
 } from "@orrery/base";
-import type { Dkg, DkgConfig, Epoch, KeySet, MemberCrypto } from "@orrery/consensus/member";
+import type { DealtKeys, Dkg, DkgConfig, Epoch, KeySet, MemberCrypto } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { type IdealKeys, neededOf } from "./ideal-keys.ts";
 
@@ -67,7 +67,7 @@ export class IdealDkg {
   }
 
   /** `key`: what its signatures are under; `made`: which run its shares are of. */
-  #transcript(keys: KeySet, start: number, key: Uint8Array, members: readonly NodeId[]): Uint8Array {
+  #transcript(keys: DealtKeys, start: number, key: Uint8Array, members: readonly NodeId[]): Uint8Array {
     return encodeCborBare([keys, start, key, members as readonly CborValue[]]);
   }
 

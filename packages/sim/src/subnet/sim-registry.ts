@@ -23,6 +23,8 @@ export interface SimRecord {
   readonly members: readonly number[];
   readonly intervalLength: number;
   readonly halts: boolean;
+  /** Subnets that are to be created, by place, with the numbers of their nodes; none by default. */
+  readonly planned?: readonly { readonly subnet: number; readonly members: readonly number[] }[];
 }
 
 export class SimRegistry {
@@ -44,8 +46,14 @@ export class SimRegistry {
 
   change(record: SimRecord, at: bigint): void {
     this.#versions.push({ record, at });
-    const { members, intervalLength, halts } = record;
-    this.#known.push({ members: members.map(nodeIdOf), intervalLength, halts });
+    const { members, intervalLength, halts, planned } = record;
+    const bare = { members: members.map(nodeIdOf), intervalLength, halts };
+    if (planned === undefined) {
+      this.#known.push(bare);
+      return;
+    }
+    const nodes = planned.map((each) => ({ subnet: each.subnet, members: each.members.map(nodeIdOf) }));
+    this.#known.push({ ...bare, planned: nodes });
   }
 
   /** Another node in a member's place. Nothing where it is a member, or the other is none: of what is told, some may have been left out. */
