@@ -1,2 +1,2 @@
-/** Version of the command and of the network it starts; the packages move in lockstep. */
-export const VERSION = "0.1.0";
+/** Version of the command and of the network it starts. */
+export { VERSION } from "@orrery/node/version";

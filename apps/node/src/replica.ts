@@ -33,6 +33,7 @@ import type { Delegations } from "./delegations.ts";
 import { inspect } from "./inspection.ts";
 import type { BySubnet, SubnetIndex, ViewCall } from "./protocol.ts";
 import type { Rounds } from "./rounds.ts";
+import { VERSION } from "./version.ts";
 
 /** Calls to the view thread under way; more means it is behind and clients are told so. */
 const VIEW_CALLS_MAX = 5_000;
@@ -204,4 +205,4 @@ export function createReplicas(options: {
 }
 
 /** Shown by `/api/v2/status`. */
-export const IMPLEMENTATION_VERSION = "orrery-0.1.0";
+export const IMPLEMENTATION_VERSION: string = `orrery-${VERSION}`;

@@ -1,12 +1,75 @@
 /** The commands of `orrery node` by which operators change who the nodes of their network are. */
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Io } from "../io.ts";
 import type { PeerAddress } from "./ceremony-files.ts";
-import type { ApplyOptions, ProposeOptions } from "./membership.ts";
+import type { ApplyOptions, OfSubnets, ProposeOptions } from "./membership.ts";
 import type { CommonOptions } from "./node-commands.ts";
 
 const load = () => import("./membership.ts");
 type StateDirOptions = Pick<ProposeOptions, "stateDir" | "json">;
+
+/** `<value>` of all subnets, or `<subnet>=<value>`. */
+function ofSubnets<T>(text: string, parse: (text: string) => T): OfSubnets<T> {
+  const [, subnet, value = ""] = /^(?:(\d{1,4})=)?(.*)$/s.exec(text) ?? [];
+  return { subnet: subnet === undefined ? null : Number(subnet), value: parse(value) };
+}
+
+/** The registry judges it; here only what is no version at all. */
+function parseVersion(text: string): string {
+  if (!/^\d+\.\d+\.\d+/.test(text)) throw new InvalidArgumentError("expected a version, such as 1.2.0.");
+  return text;
+}
+
+const WHICH = "this operator's node, from 0; none where the state directory has one alone";
+
+function addPropose(
+  node: Command,
+  { stateDir, json, parseCount }: Pick<CommonOptions, "stateDir" | "json" | "parseCount">,
+  io: Io,
+  done: (code: number) => void,
+): void {
+  const many =
+    <T>(parse: (text: string) => T) =>
+    (text: string, before: readonly T[] = []): readonly T[] => [...before, parse(text)];
+  node
+    .command("propose")
+    .description(
+      "write down who is to join or to leave, or what else is to change, for the operators to approve",
+    )
+    .argument("<file>", "to write")
+    .argument("[place]", WHICH, parseCount)
+    .addOption(
+      new Option("--add <file>", "an application; more than once for several").argParser(many(String)),
+    )
+    .addOption(new Option("--remove <node id>", "more than once for several").argParser(many(String)))
+    .addOption(
+      new Option("--halt <subnet>", "have a subnet, by its number, stand still").argParser(many(parseCount)),
+    )
+    .addOption(new Option("--resume <subnet>", "have it go on").argParser(many(parseCount)))
+    .addOption(
+      new Option(
+        "--upgrade <[subnet=]version>",
+        "have all subnets, or one, go on with another version of Orrery from the next summary",
+      ).argParser(many((text) => ofSubnets(text, parseVersion))),
+    )
+    .addOption(
+      new Option(
+        "--from <version>",
+        "what the network runs, if no upgrade named it yet (default: the version of this command)",
+      ).argParser(parseVersion),
+    )
+    .addOption(
+      new Option(
+        "--interval <[subnet=]blocks>",
+        "blocks from one summary to the next, from the interval on that the next summary names",
+      ).argParser(many((text) => ofSubnets(text, parseCount))),
+    )
+    .addOption(stateDir())
+    .addOption(json())
+    .action(async (file: string, place: number | undefined, options: ProposeOptions) =>
+      done(await (await load()).proposeChange(file, place, options, io)),
+    );
+}
 
 export function addMembershipCommands(
   node: Command,
@@ -17,10 +80,6 @@ export function addMembershipCommands(
   done: (code: number) => void,
 ): void {
   const { stateDir, json, parseCount, parsePeer } = common;
-  const which = "this operator's node, from 0; none where the state directory has one alone";
-  const many =
-    <T>(parse: (text: string) => T) =>
-    (text: string, before: readonly T[] = []): readonly T[] => [...before, parse(text)];
   node
     .command("apply")
     .description(
@@ -33,24 +92,7 @@ export function addMembershipCommands(
     .action(async (file: string, options: ApplyOptions) =>
       done(await (await load()).applyNode(file, options, io)),
     );
-  node
-    .command("propose")
-    .description("write down who is to join or to leave, for the operators to approve")
-    .argument("<file>", "to write")
-    .argument("[place]", which, parseCount)
-    .addOption(
-      new Option("--add <file>", "an application; more than once for several").argParser(many(String)),
-    )
-    .addOption(new Option("--remove <node id>", "more than once for several").argParser(many(String)))
-    .addOption(
-      new Option("--halt <subnet>", "have a subnet, by its number, stand still").argParser(many(parseCount)),
-    )
-    .addOption(new Option("--resume <subnet>", "have it go on").argParser(many(parseCount)))
-    .addOption(stateDir())
-    .addOption(json())
-    .action(async (file: string, place: number | undefined, options: ProposeOptions) =>
-      done(await (await load()).proposeChange(file, place, options, io)),
-    );
+  addPropose(node, { stateDir, json, parseCount }, io, done);
   const withPlace = (
     name: string,
     description: string,
@@ -60,7 +102,7 @@ export function addMembershipCommands(
       .command(name)
       .description(description)
       .argument("<file>", "of the proposal")
-      .argument("[place]", which, parseCount)
+      .argument("[place]", WHICH, parseCount)
       .addOption(stateDir())
       .addOption(json())
       .action(async (file: string, place: number | undefined, options: StateDirOptions) =>
@@ -76,8 +118,8 @@ export function addMembershipCommands(
   );
   node
     .command("registry")
-    .description("show who the nodes of the network are, and how that came to be")
-    .argument("[place]", which, parseCount)
+    .description("show who the nodes of the network are, what they run, and how that came to be")
+    .argument("[place]", WHICH, parseCount)
     .addOption(stateDir())
     .addOption(json())
     .action(async (place: number | undefined, options: StateDirOptions) =>

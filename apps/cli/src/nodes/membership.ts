@@ -15,9 +15,10 @@ import {
   toHex,
 } from "@orrery/base";
 import { NODE_APPROVED_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
-import type { RegistryChange, RegistryDocument, RegistryRecord } from "@orrery/node/registry";
+import type { Registry, RegistryChange, RegistryDocument, RegistryRecord } from "@orrery/node/registry";
 import { type Io, jsonDocument, table } from "../io.ts";
 import { resolveStateDir, runningNetwork, writeWhole } from "../state-files.ts";
+import { VERSION } from "../version.ts";
 import {
   base64,
   bytesIn,
@@ -49,6 +50,16 @@ export interface ProposeOptions extends StateDir {
   /** Subnets, by their numbers: 0 is the root. */
   readonly halt?: readonly number[];
   readonly resume?: readonly number[];
+  readonly upgrade?: readonly OfSubnets<string>[];
+  /** What subnets run whose version no record named yet; this program's by default. */
+  readonly from?: string;
+  readonly interval?: readonly OfSubnets<number>[];
+}
+
+/** What is to be so of one subnet, or of all. */
+export interface OfSubnets<T> {
+  readonly subnet: number | null;
+  readonly value: T;
 }
 
 /** What an application is a record of: nothing follows it, and nobody approves it. */
@@ -118,6 +129,7 @@ export async function proposeChange(
   }
   for (const subnet of options.halt ?? []) changes.push({ kind: "halt", subnet, halts: true });
   for (const subnet of options.resume ?? []) changes.push({ kind: "halt", subnet, halts: false });
+  changes.push(...upgradesIn(options, registry), ...intervalsIn(options, registry));
   const mutation = registry.propose(changes);
   const judged = registry.judge(mutation);
   if (changes.length === 0 || !judged.ok)
@@ -129,6 +141,30 @@ export async function proposeChange(
   if (options.json === true) io.out(jsonDocument({ proposal: path, version: mutation.version }));
   else io.out(`${tellChanges(changes)}\n${path} is to be approved: orrery node approve ${file}\n`);
   return 0;
+}
+
+type OpenedRegistry = Pick<Registry, "subnets" | "version" | "upgrade">;
+
+function eachOf<T>(
+  wanted: readonly OfSubnets<T>[] | undefined,
+  { subnets }: OpenedRegistry,
+): readonly (readonly [number, T])[] {
+  return (wanted ?? []).flatMap(({ subnet, value }) =>
+    (subnet === null ? subnets : [subnet]).map((each) => [each, value] as const),
+  );
+}
+
+function upgradesIn({ upgrade, from }: ProposeOptions, registry: OpenedRegistry): RegistryChange[] {
+  return eachOf(upgrade, registry).map(([subnet, to]) => ({
+    kind: "upgrade",
+    subnet,
+    from: registry.upgrade(subnet, registry.version)?.to ?? from ?? VERSION,
+    to,
+  }));
+}
+
+function intervalsIn({ interval }: ProposeOptions, registry: OpenedRegistry): RegistryChange[] {
+  return eachOf(interval, registry).map(([subnet, blocks]) => ({ kind: "interval", subnet, blocks }));
 }
 
 function refusedChange(why: string): OrreryError {
@@ -167,6 +203,10 @@ function tellChange(change: RegistryChange): readonly string[] {
       return ["a node leaves", principalToText(change.nodeId), `subnet ${change.subnet}`];
     case "halt":
       return [change.halts ? "stands still" : "goes on", `subnet ${change.subnet}`];
+    case "upgrade":
+      return ["runs another version", `${change.to} after ${change.from}`, `subnet ${change.subnet}`];
+    case "interval":
+      return ["blocks from one summary to the next", `${change.blocks}`, `subnet ${change.subnet}`];
   }
 }
 
@@ -301,19 +341,27 @@ export async function showRegistry(place: number | undefined, options: StateDir,
       .members(subnet, registry.version)
       .map((each) => principalToText(registry.nodes(subnet)[each]?.nodeId ?? new Uint8Array(0))),
     halts: registry.halts(subnet, registry.version),
+    interval_length: registry.intervalLength(subnet, registry.version),
+    replica_version: registry.upgrade(subnet, registry.version)?.to ?? null,
   }));
   if (options.json === true) {
     io.out(jsonDocument({ version: registry.version, subnets }));
     return 0;
   }
   io.out(`version ${registry.version}\n`);
-  for (const [subnet, { nodes, halts }] of subnets.entries())
+  for (const [
+    subnet,
+    { nodes, halts, interval_length: blocks, replica_version: runs },
+  ] of subnets.entries()) {
+    const version = runs === null ? "" : `, version ${runs}`;
+    const about = `${blocks} blocks from one summary to the next${version}${halts ? ", stands still" : ""}`;
     io.out(
-      `subnet ${subnet}${halts ? ", which stands still" : ""}\n${table(
+      `subnet ${subnet}: ${about}\n${table(
         nodes.map((id) => [id]),
         "  ",
       )}`,
     );
+  }
   for (const { mutation } of records) io.out(`version ${mutation.version}\n${tellChanges(mutation.changes)}`);
   return 0;
 }

@@ -19,6 +19,9 @@ export interface RegistryDocument {
   readonly subnets: readonly {
     readonly nodes: readonly { readonly id: string; readonly place: number; readonly address: string }[];
     readonly halts: boolean;
+    readonly interval_length: number;
+    /** Null: no record named one. */
+    readonly replica_version: string | null;
   }[];
   /** Hashes by version, from the second on. */
   readonly history: readonly { readonly version: number; readonly hash: string }[];
@@ -42,6 +45,8 @@ function documentOf(registry: Registry): RegistryDocument {
         return { id: principalToText(nodeId), place, address: `${host}:${port}` };
       }),
       halts: registry.halts(subnet, version),
+      interval_length: registry.intervalLength(subnet, version),
+      replica_version: registry.upgrade(subnet, version)?.to ?? null,
     })),
     history: records.map(({ mutation }) => ({
       version: mutation.version,

@@ -12,6 +12,7 @@ import {
   OrreryError,
   PRINCIPAL_BYTES_MAX,
 } from "@orrery/base";
+import { isReplicaVersion } from "@orrery/consensus/member";
 import { domainSep, sha256 } from "@orrery/crypto";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import type { PeerAddress } from "@orrery/host/p2p";
@@ -28,7 +29,11 @@ export type RegistryChange =
   | { readonly kind: "join"; readonly address: PeerAddress; readonly nodes: readonly JoiningNode[] }
   | { readonly kind: "leave"; readonly subnet: SubnetIndex; readonly nodeId: NodeId }
   /** The subnet stands still from its next summary on, or goes on. */
-  | { readonly kind: "halt"; readonly subnet: SubnetIndex; readonly halts: boolean };
+  | { readonly kind: "halt"; readonly subnet: SubnetIndex; readonly halts: boolean }
+  /** From its next summary on the subnet's blocks are for another version of the program, where they were for `from` until then. */
+  | { readonly kind: "upgrade"; readonly subnet: SubnetIndex; readonly from: string; readonly to: string }
+  /** How many blocks there are from one summary to the next, for the interval that the next summary names. */
+  | { readonly kind: "interval"; readonly subnet: SubnetIndex; readonly blocks: number };
 
 /** What is approved. */
 export interface Mutation {
@@ -53,6 +58,10 @@ export interface RegistryRecord {
 }
 
 const FORMAT = 1;
+/** In each interval there is room for the dealings of all nodes of a large subnet. */
+export const INTERVAL_BLOCKS_MIN = 20;
+/** Nodes keep all blocks since the newest package, and as many more as others may have missed. */
+export const INTERVAL_BLOCKS_MAX = 2_000;
 export const CHANGES_MAX = 64;
 const APPROVALS_MAX = 128;
 /** A few hundred bytes for each node that joins. */
@@ -92,6 +101,10 @@ function changeFields(change: RegistryChange): readonly CborValue[] {
       return ["leave", change.subnet, change.nodeId];
     case "halt":
       return ["halt", change.subnet, change.halts];
+    case "upgrade":
+      return ["upgrade", change.subnet, change.from, change.to];
+    case "interval":
+      return ["interval", change.subnet, change.blocks];
   }
 }
 
@@ -154,6 +167,17 @@ function readAddress(host: CborValue | undefined, port: CborValue | undefined): 
   return { host, port: number };
 }
 
+function replicaVersionOf(value: CborValue | undefined): string {
+  if (typeof value !== "string" || !isReplicaVersion(value)) throw recordInvalid("a replica's version");
+  return value;
+}
+
+function readInterval(value: CborValue | undefined): number {
+  const blocks = naturalOf(value, "an interval", INTERVAL_BLOCKS_MAX);
+  if (blocks < INTERVAL_BLOCKS_MIN) throw recordInvalid("an interval");
+  return blocks;
+}
+
 function readJoining(value: CborValue): JoiningNode {
   const [subnet, publicKey, encryption, signature] = fieldsOf(value, "a node", 4);
   return {
@@ -182,6 +206,14 @@ function readChange(value: CborValue): RegistryChange {
       const [subnet, halts] = fieldsOf(rest, "a halt", 2);
       if (typeof halts !== "boolean") throw recordInvalid("a halt");
       return { kind, subnet: subnetOf(subnet), halts };
+    }
+    case "upgrade": {
+      const [subnet, from, to] = fieldsOf(rest, "an upgrade", 3);
+      return { kind, subnet: subnetOf(subnet), from: replicaVersionOf(from), to: replicaVersionOf(to) };
+    }
+    case "interval": {
+      const [subnet, blocks] = fieldsOf(rest, "an interval", 2);
+      return { kind, subnet: subnetOf(subnet), blocks: readInterval(blocks) };
     }
     default:
       throw recordInvalid("a change of a kind that this program does not know");

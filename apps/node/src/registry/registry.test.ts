@@ -17,7 +17,11 @@ import {
 
 const added = (() => {
   const registry = registryOf(4);
-  return approved(registry.propose([joining(4), leaving(0, 1)]), [0, 1, 2]);
+  const more: readonly RegistryChange[] = [0, 1].flatMap((subnet) => [
+    { kind: "upgrade", subnet, from: "0.9.0", to: "1.0.0-rc.1" },
+    { kind: "interval", subnet, blocks: 300 + subnet },
+  ]);
+  return approved(registry.propose([joining(4), leaving(0, 1), ...more]), [0, 1, 2]);
 })();
 
 test("versions follow each other, and each says who the members are; places are given once", () => {
@@ -56,6 +60,11 @@ test("versions follow each other, and each says who the members are; places are 
     registry.since(2).map(({ mutation }) => mutation.version),
     [3, 4],
   );
+  // What a version says of programs and intervals is so for later ones, until another one says otherwise.
+  assert.deepEqual([registry.upgrade(0, 1), registry.firstReplicaVersion(0)], [null, "0.9.0"]);
+  assert.equal(registry.record(0, 1)?.replicaVersion, undefined);
+  assert.deepEqual([registry.record(0, 1)?.intervalLength, registry.record(1, 4)?.intervalLength], [20, 301]);
+  assert.equal(registry.record(1, 4)?.replicaVersion, "1.0.0-rc.1");
   // Another node that has the records comes to the same.
   const other = registryOf(4);
   for (const record of registry.since(1)) assert.ok(other.append(encodeRecord(record)).ok);
@@ -108,6 +117,11 @@ test("changes that a subnet cannot take are refused, whoever approves them", () 
     [[join([known, { ...known, subnet: 1 }])], /is or was a node already/],
     [[join([{ ...known, subnet: 2 }])], /there is no subnet 2/],
     [[{ kind: "halt", subnet: 2, halts: true }], /there is no subnet 2/],
+    [[{ kind: "interval", subnet: 2, blocks: 50 }], /there is no subnet 2/],
+    [[upgrading(2, "0.1.0", "0.2.0")], /there is no subnet 2/],
+    [[upgrading(0, "0.1.0", "0.2.0")], /subnets 0 and 1 have nodes in one process/],
+    [[upgrading(0, "0.1.0", "0.1.0")], /runs version 0.1.0 already/],
+    [[upgrading(0, "0.1.0", "0.2.0"), upgrading(0, "0.1.0", "0.3.0")], /runs version 0.2.0, not 0.1.0/],
     [[join([{ ...known, encryption: stranger.encryption }])], /encryption key|possession|proof/],
     [[join([{ ...known, publicKey: stranger.publicKey }])], /node /],
     [[join([{ ...known, signature: stranger.signature }])], /did not sign/],
@@ -145,6 +159,39 @@ test("damaged records, and any bytes, are refused or are the one encoding of som
     { numRuns: 300 },
   );
   fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), isStrict));
+});
+
+test("versions of programs and lengths of intervals are what they can be, and nothing else", () => {
+  const bytesOf = (change: RegistryChange): Uint8Array =>
+    approved(registryOf(4).propose([change]), [0, 1, 2]);
+  const versions = [
+    "0.1",
+    "v0.1.0",
+    "0.1.0+build",
+    "01.0.0",
+    "0.1.0-",
+    "0.1.0 ",
+    "",
+    `0.1.0-${"a".repeat(43)}`,
+  ];
+  const odd: readonly RegistryChange[] = [
+    ...versions.flatMap((version) => [upgrading(0, version, "0.2.0"), upgrading(0, "0.1.0", version)]),
+    ...[19, 2_001, -20, 0].map((blocks) => ({ kind: "interval", subnet: 0, blocks }) as const),
+  ];
+  for (const change of odd) {
+    assert.throws(() => decodeRecord(bytesOf(change)), { code: "registry_invalid" });
+    assert.equal(registryOf(4).judge(registryOf(4).propose([change])).ok, false);
+  }
+  for (const change of [
+    upgrading(0, "0.1.0", "10.20.30-a-1.b.2"),
+    { kind: "interval", subnet: 1, blocks: 2_000 },
+  ] as const)
+    assert.deepEqual(decodeRecord(bytesOf(change)).mutation.changes, [change]);
+});
+
+const upgrading = (subnet: number, from: string, to: string): RegistryChange => ({
+  kind: "upgrade",
+  ...{ subnet, from, to },
 });
 
 /** Nothing is appended to it. */

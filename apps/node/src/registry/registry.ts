@@ -13,19 +13,17 @@ import {
   ok,
   principalToText,
   type Result,
-  selfAuthenticating,
 } from "@orrery/base";
 import type { NodeKeys } from "@orrery/consensus/keys";
 import { faultsOf, type SubnetRecord } from "@orrery/consensus/member";
 import type { Curve } from "@orrery/crypto/dkg";
-import { NODES_PER_SUBNET_MAX } from "@orrery/execution/genesis";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeSignatures } from "@orrery/host/signatures";
 import type { PeerId } from "@orrery/p2p";
-import { judgeNode } from "../founding/introduction.ts";
 import type { SubnetIndex } from "../protocol.ts";
 import { REGISTRY_VERSION } from "../replica/rules.ts";
-import { type NodeProcess, nodeProcess, type TopologyNode } from "../topology.ts";
+import type { NodeProcess } from "../topology.ts";
+import { Draft, type KnownNode, type Outcome, type ReplicaUpgrade, type SubnetAt } from "./draft.ts";
 import {
   type Approval,
   approvalContent,
@@ -35,17 +33,6 @@ import {
   type RegistryChange,
   type RegistryRecord,
 } from "./record.ts";
-
-/** A node that a version ever listed. */
-export interface KnownNode extends TopologyNode {
-  readonly keys: NodeKeys;
-}
-
-interface SubnetAt {
-  /** By place. */
-  readonly members: readonly number[];
-  readonly halts: boolean;
-}
 
 interface Version {
   readonly subnets: readonly SubnetAt[];
@@ -79,9 +66,6 @@ export interface SubnetRegistry {
   record(version: number): SubnetRecord | null;
 }
 
-/** What a change may do to a subnet: fewer nodes could not do without any of them. */
-const MEMBERS_MIN = 4;
-
 export class Registry {
   readonly #options: RegistryOptions;
   readonly #versions: Version[];
@@ -103,7 +87,11 @@ export class Registry {
       })),
     );
     this.#processes = processes;
-    const members = this.#nodes.map((nodes) => ({ members: nodes.map(({ place }) => place), halts: false }));
+    const { intervalLength } = options;
+    const members = this.#nodes.map((nodes) => ({
+      members: nodes.map(({ place }) => place),
+      ...{ halts: false, intervalLength, upgrade: null },
+    }));
     this.#versions = [{ subnets: members, hash: genesis, record: null }];
   }
 
@@ -167,14 +155,34 @@ export class Registry {
     return made;
   }
 
-  #recordOf(subnet: SubnetIndex, version: number, { members, halts }: SubnetAt): SubnetRecord {
+  /** Heights from one summary to the next, at a version that is known. */
+  intervalLength(subnet: SubnetIndex, version: number): number {
+    return this.#at(version)?.subnets[subnet]?.intervalLength ?? this.#options.intervalLength;
+  }
+
+  /** The last one up to a version that is known; null where no record named one. */
+  upgrade(subnet: SubnetIndex, version: number): ReplicaUpgrade | null {
+    return this.#at(version)?.subnets[subnet]?.upgrade ?? null;
+  }
+
+  /** What the subnet ran before the first upgrade; null where there was none, or nobody said. */
+  firstReplicaVersion(subnet: SubnetIndex): string | null {
+    for (const { subnets } of this.#versions) {
+      const { upgrade = null } = subnets[subnet] ?? {};
+      if (upgrade !== null) return upgrade.from;
+    }
+    return null;
+  }
+
+  #recordOf(subnet: SubnetIndex, version: number, at: SubnetAt): SubnetRecord {
+    const { members, halts, intervalLength, upgrade } = at;
     const nodes = members.map((place) => this.nodes(subnet)[place] as KnownNode);
     return {
       members: nodes.map(({ nodeId }) => nodeId),
       // Whoever begins knows the genesis' nodes.
       ...(version === REGISTRY_VERSION ? {} : { publicKeys: nodes.map(({ publicKey }) => publicKey) }),
-      intervalLength: this.#options.intervalLength,
-      halts,
+      ...{ intervalLength, halts },
+      ...(upgrade === null ? {} : { replicaVersion: upgrade.to }),
     };
   }
 
@@ -295,84 +303,5 @@ export class Registry {
       if (fault !== null) return err(fault);
     }
     return draft.outcome();
-  }
-}
-
-interface Outcome {
-  readonly subnets: readonly SubnetAt[];
-  /** New ones, in the order of their places in each subnet. */
-  readonly nodes: readonly KnownNode[];
-  readonly processes: readonly NodeProcess[];
-}
-
-/** A version in the making. */
-class Draft {
-  readonly #registry: Pick<Registry, "subnets" | "nodes" | "node" | "members" | "version" | "processes">;
-  readonly #subnets: SubnetAt[];
-  readonly #nodes: KnownNode[] = [];
-  readonly #processes: NodeProcess[] = [];
-
-  constructor(registry: Registry, subnets: readonly SubnetAt[]) {
-    this.#registry = registry;
-    this.#subnets = [...subnets];
-  }
-
-  /** Why it cannot be; null: it is done. */
-  apply(change: RegistryChange, curve: Curve): string | null {
-    switch (change.kind) {
-      case "join":
-        return this.#join(change, curve);
-      case "leave": {
-        const at = this.#subnets[change.subnet];
-        const node = this.#registry.node(change.subnet, change.nodeId);
-        if (at === undefined || node === null || !at.members.includes(node.place))
-          return `${principalToText(change.nodeId)} is no node of subnet ${change.subnet}`;
-        this.#subnets[change.subnet] = {
-          ...at,
-          members: at.members.filter((place) => place !== node.place),
-        };
-        return null;
-      }
-      case "halt": {
-        const at = this.#subnets[change.subnet];
-        if (at === undefined) return `there is no subnet ${change.subnet}`;
-        this.#subnets[change.subnet] = { ...at, halts: change.halts };
-        return null;
-      }
-    }
-  }
-
-  #join({ address, nodes }: Extract<RegistryChange, { kind: "join" }>, curve: Curve): string | null {
-    const joined: KnownNode[] = [];
-    for (const { subnet, ...shown } of nodes) {
-      const at = this.#subnets[subnet];
-      if (at === undefined) return `there is no subnet ${subnet}`;
-      const judged = judgeNode(curve, shown);
-      if (!judged.ok) return judged.error;
-      const nodeId = selfAuthenticating(shown.publicKey) as Uint8Array as NodeId;
-      // Of any subnet: processes are known by nodes' ids.
-      const known = this.#registry.subnets.flatMap((each) => this.#registry.nodes(each));
-      const isTaken = [...this.#nodes, ...joined, ...known].some((node) => equalBytes(node.nodeId, nodeId));
-      if (isTaken) return `${principalToText(nodeId)} is or was a node already`;
-      const place =
-        this.#registry.nodes(subnet).length + this.#nodes.filter((n) => n.subnet === subnet).length;
-      const node = { subnet, place, nodeId, publicKey: shown.publicKey, keys: judged.value };
-      this.#nodes.push(node);
-      joined.push(node);
-      this.#subnets[subnet] = { ...at, members: [...at.members, place] };
-    }
-    this.#processes.push(nodeProcess(joined, address));
-    return null;
-  }
-
-  outcome(): Result<Outcome, string> {
-    for (const [subnet, { members }] of this.#subnets.entries()) {
-      const before = this.#registry.members(subnet, this.#registry.version).length;
-      if (members.length < Math.min(MEMBERS_MIN, before))
-        return err(`subnet ${subnet} would have ${members.length} nodes, fewer than ${MEMBERS_MIN}`);
-      if (members.length > NODES_PER_SUBNET_MAX)
-        return err(`subnet ${subnet} would have ${members.length} nodes, more than ${NODES_PER_SUBNET_MAX}`);
-    }
-    return ok({ subnets: this.#subnets, nodes: this.#nodes, processes: this.#processes });
   }
 }

@@ -31,13 +31,20 @@ const epoch = fc
     ([bare, hasKeys]): Epoch =>
       hasKeys ? { ...bare, publicKeys: bare.members.map((member) => Uint8Array.of(...member, 1)) } : bare,
   );
+const version: fc.Arbitrary<Pick<Summary, "replicaVersion" | "upgrades">> = fc.constantFrom(
+  {},
+  { replicaVersion: "0.1.0" },
+  { replicaVersion: "1.0.0-rc.1", upgrades: true },
+);
 const summary = fc
   .tuple(
     record<Summary>({ length, nextLength: length, halts: flag, current: epoch, next: fc.option(epoch) }),
     fc.uniqueArray(natural, { maxLength: 3 }),
     fc.option(epoch),
+    version,
   )
-  .map(([bare, created, founded]): Summary => {
+  .map(([plain, created, founded, runs]): Summary => {
+    const bare = { ...plain, ...runs };
     const subnet = created.at(-1);
     if (subnet === undefined) return bare;
     return founded === null
@@ -126,6 +133,10 @@ test("a summary with a field that is wrong, missing or too many is refused", () 
     "heights below nothing": { ...SUMMARY, l: -1 },
     "heights beyond numbers": { ...SUMMARY, l: 2n ** 60n },
     "a number for whether it halts": { ...SUMMARY, h: 0 },
+    "a version that is none": { ...SUMMARY, v: "1.0" },
+    "a version that is a number": { ...SUMMARY, v: 1 },
+    "an upgrade to no version": { ...SUMMARY, u: true },
+    "no upgrade, in so many words": { ...SUMMARY, v: "1.0.0", u: false },
     "no members": { ...SUMMARY, c: [1, [], NODE, NODE] },
     "a member that is text": { ...SUMMARY, c: [1, ["a"], NODE, NODE] },
     "one key": { ...SUMMARY, c: [1, [NODE], NODE] },
