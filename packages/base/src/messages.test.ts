@@ -13,6 +13,7 @@ import {
   INGRESS_PER_BLOCK_MAX,
   QUERY_STATS_PER_BLOCK_MAX,
   type QueryStats,
+  SUBNETS_PER_BLOCK_MAX,
   SUMMARY_BYTES_MAX,
 } from "./messages.ts";
 import type { CanisterId } from "./principal.ts";
@@ -111,6 +112,13 @@ function filledPayload(): fc.Arbitrary<Block["payload"]> {
         minLength: 1,
         maxLength: DEALINGS_PER_BLOCK_MAX,
       }),
+      subnets: fc.array(
+        fc.record(
+          { place: fc.nat(), type: fc.string({ maxLength: 8 }), publicKey: fc.uint8Array({ maxLength: 8 }) },
+          { noNullPrototype: true },
+        ),
+        { minLength: 1, maxLength: 3 },
+      ),
     },
     { requiredKeys: ["ingress"] },
   );
@@ -145,6 +153,7 @@ test("a summary stands in its block alone, and within what a network carries", (
     { ingress: [], xnet: [Uint8Array.of(1)] },
     { ingress: [], holdsLong: true },
     { ingress: [], dealings: [Uint8Array.of(1)] },
+    { ingress: [], subnets: [{ place: 2, type: "application", publicKey: Uint8Array.of(1) }] },
     { ingress: [], summary: new Uint8Array(SUMMARY_BYTES_MAX + 1) },
   ];
   for (const payload of others) {
@@ -195,6 +204,15 @@ test("wrong fields are refused", () => {
         new Uint8Array(0),
       ]),
     ],
+    ["n", []],
+    ["n", 1],
+    ["n", [[2, "application"]]],
+    ["n", [[-1, "application", Uint8Array.of(1)]]],
+    ["n", [[2, 3, Uint8Array.of(1)]]],
+    ["n", [[2, "a".repeat(33), Uint8Array.of(1)]]],
+    ["n", [[2, "application", new Uint8Array(161)]]],
+    ["n", [[2, "application", Uint8Array.of(1), 0]]],
+    ["n", Array.from({ length: SUBNETS_PER_BLOCK_MAX + 1 }, (_, i) => [i, "application", Uint8Array.of(i)])],
     ["q", []],
     ["q", 1],
     ["q", [[Uint8Array.of(1), 1, 1, 1]]],

@@ -48,6 +48,17 @@ export interface BlockPayload {
   readonly summary?: Uint8Array;
   /** Dealings for keys of a later interval, encoded. Not there when there are none. At most `DEALINGS_PER_BLOCK_MAX`. */
   readonly dealings?: readonly Uint8Array[];
+  /** Subnets that came to the network. Not there when there are none. At most `SUBNETS_PER_BLOCK_MAX`. */
+  readonly subnets?: readonly CreatedSubnet[];
+}
+
+/** A subnet that the root subnet created; everything else of it follows from these. */
+export interface CreatedSubnet {
+  /** In the network; the root's is 0. */
+  readonly place: number;
+  readonly type: string;
+  /** DER BLS12-381. */
+  readonly publicKey: Uint8Array;
 }
 
 /**
@@ -90,6 +101,8 @@ export interface Batch {
   readonly holdsLong?: true;
   /** The subnet's nodes from now on, with their keys (DER), in the order in which they are counted; not there: as before. */
   readonly nodes?: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
+  /** Of the network from now on, beside those that the subnet knows; these may be among them. */
+  readonly subnets?: readonly CreatedSubnet[];
 }
 
 /** Interface spec limits: 1,000 ingress messages and 4 MiB a block. */
@@ -115,9 +128,14 @@ export const DEALING_BYTES_MAX: number = 256 * 1024;
 export const SUMMARY_BYTES_MAX: number = 8 * 1024 * 1024;
 /** Subnets that a block can hear of. */
 export const XNET_SLICES_PER_BLOCK_MAX = 1_000;
+/** As many as a network has; of some 150 bytes each. */
+export const SUBNETS_PER_BLOCK_MAX = 64;
+const SUBNET_TYPE_CHARACTERS_MAX = 32;
+/** DER of a key in its longest form has 133. */
+const SUBNET_KEY_BYTES_MAX = 160;
 
 export function encodeBlock(block: Block): Uint8Array {
-  const { queryStats, xnet, responses, holdsLong, summary, dealings } = block.payload;
+  const { queryStats, xnet, responses, holdsLong, summary, dealings, subnets } = block.payload;
   return encodeCborBare({
     v: block.version,
     p: block.parent,
@@ -133,11 +151,16 @@ export function encodeBlock(block: Block): Uint8Array {
     ...(holdsLong === undefined ? {} : { l: holdsLong }),
     ...(summary === undefined ? {} : { s: summary }),
     ...(dealings === undefined ? {} : { d: dealings as readonly CborValue[] }),
+    ...(subnets === undefined ? {} : { n: subnets.map(encodeSubnet) }),
   });
 }
 
 function encodeStats(stats: QueryStats): readonly CborValue[] {
   return [stats.canisterId, stats.calls, stats.instructions, stats.requestBytes, stats.responseBytes];
+}
+
+function encodeSubnet({ place, type, publicKey }: CreatedSubnet): readonly CborValue[] {
+  return [place, type, publicKey];
 }
 
 /**
@@ -168,6 +191,7 @@ export function decodeBlock(bytes: Uint8Array): Block {
       ...(fields.has("l") ? { holdsLong: decodeHold(fields.get("l")) } : {}),
       ...(fields.has("s") ? { summary: decodeSummary(fields) } : {}),
       ...(fields.has("d") ? { dealings: decodeDealings(fields.get("d")) } : {}),
+      ...(fields.has("n") ? { subnets: decodeSubnets(fields.get("n")) } : {}),
     },
   };
   if (!equalBytes(encodeBlock(block), bytes)) throw blockInvalid("not its canonical encoding");
@@ -240,7 +264,7 @@ function decodeHold(value: CborValue | undefined): true {
 }
 
 /** What a block may carry beside messages and in place of a summary. */
-const BESIDE_MESSAGES = ["q", "x", "a", "l", "d"] as const;
+const BESIDE_MESSAGES = ["q", "x", "a", "l", "d", "n"] as const;
 
 function decodeSummary(fields: CborMap): Uint8Array {
   const value = fields.get("s");
@@ -259,6 +283,20 @@ function decodeDealings(value: CborValue | undefined): readonly Uint8Array[] {
     if (!(dealing instanceof Uint8Array) || dealing.length > DEALING_BYTES_MAX) throw blockInvalid("dealing");
   }
   return value as Uint8Array[];
+}
+
+function decodeSubnets(value: CborValue | undefined): readonly CreatedSubnet[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > SUBNETS_PER_BLOCK_MAX)
+    throw blockInvalid("list of subnets");
+  return (value as readonly CborValue[]).map((entry) => {
+    const [place, type, publicKey, ...rest] = Array.isArray(entry) ? (entry as readonly CborValue[]) : [];
+    if (typeof place !== "number" || !Number.isSafeInteger(place) || place < 0 || rest.length > 0)
+      throw blockInvalid("subnet");
+    if (typeof type !== "string" || type.length > SUBNET_TYPE_CHARACTERS_MAX) throw blockInvalid("subnet");
+    if (!(publicKey instanceof Uint8Array) || publicKey.length > SUBNET_KEY_BYTES_MAX)
+      throw blockInvalid("subnet");
+    return { place, type, publicKey };
+  });
 }
 
 function natural(fields: CborMap, key: string): number {

@@ -125,7 +125,7 @@ function onSigned(
 /** The batch that a finalized block stands for: live delivery and replay use this one function. */
 export function batchOf(finalized: FinalizedBlock): Batch {
   const { block, signer: maker } = finalized.proposal;
-  const { ingress, queryStats, xnet, responses, holdsLong, summary } = block.payload;
+  const { ingress, queryStats, xnet, responses, holdsLong, summary, subnets } = block.payload;
   const nodes = summary === undefined ? null : nodesFrom(summary);
   return {
     height: block.height,
@@ -139,6 +139,7 @@ export function batchOf(finalized: FinalizedBlock): Batch {
     ...(responses === undefined ? {} : { responses }),
     ...(holdsLong === undefined ? {} : { holdsLong }),
     ...(nodes === null ? {} : { nodes }),
+    ...(subnets === undefined ? {} : { subnets }),
   };
 }
 

@@ -29,7 +29,7 @@ import { type ExecutionLimits, subnetLimits } from "./limits.ts";
 import { answerOutcalls, expireOutcalls } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
 import { managementWaits } from "./management/run-queue.ts";
-import { observeBlock, replaceNodes } from "./management/subnet.ts";
+import { addSubnets, observeBlock, replaceNodes } from "./management/subnet.ts";
 import { passesAt } from "./messaging/deadlines.ts";
 import { deliverReleased, expireCalls } from "./messaging/delivery.ts";
 import { expireOutputs, nextOutputExpiry } from "./messaging/expiry.ts";
@@ -157,6 +157,7 @@ function applyBatch(
     u64be(BigInt(batch.height)),
   );
   if (batch.nodes !== undefined) replaceNodes(state, batch.nodes);
+  if (batch.subnets !== undefined) addSubnets(state, batch.subnets);
   observeBlock(state, batch.maker);
   pruneIngress(state, index);
   expireIngress(round);
@@ -222,6 +223,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
       canisters.push(canisterDelta(index, key, canister));
     }
   }
+  const grows = state.changed.subnets.size > 0;
   const ingress: StateDelta["ingress"][number][] = [];
   const ingressPruned: string[] = [];
   for (const key of [...state.changed.ingress].sort()) {
@@ -237,6 +239,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
   state.changed.ingress.clear();
   state.changed.streams.clear();
   state.changed.nodes.clear();
+  state.changed.subnets.clear();
   index.logsChanged.clear();
   index.deleted.clear();
   const modules = newModules(
@@ -256,6 +259,7 @@ function takeDelta(round: Round, tip: Pick<StateDelta, "rootHash" | "tree">): St
     ingress,
     ingressPruned,
     modules,
+    ...(grows ? { subnet: state.subnet } : {}),
   };
 }
 

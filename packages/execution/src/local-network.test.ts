@@ -16,7 +16,9 @@ import {
   LOCAL_CHAIN_KEYS,
   LOCAL_SUBNETS_MAX,
   type LocalSubnet,
+  lateAllocation,
   localNetwork,
+  withSubnet,
 } from "./local-network.ts";
 
 const makers = {
@@ -127,5 +129,23 @@ test("a subnet's key is derived once, however many nodes it has", () => {
       info.nodes.map(({ nodeId }) => nodeId),
       ids,
     );
+  }
+});
+
+test("a subnet that comes late has the ids that it would have had from the beginning", () => {
+  for (const count of [2, 3, 7]) {
+    const [all, before] = [network(count + 1), network(count)];
+    const late = (all[count] as LocalSubnet).info;
+    const routing = (before[0] as LocalSubnet).info.routing;
+    const { publicKey, type } = late;
+    const grown = withSubnet(routing, { place: count, type, publicKey });
+    const rangesOf = (table: typeof grown) => table.map(({ ranges }) => ranges);
+    assert.deepEqual(rangesOf(grown), rangesOf(late.routing));
+    assert.deepEqual(grown.at(-1)?.subnetId, late.subnetId);
+    assert.deepEqual(lateAllocation(count), late.allocation);
+    assert.equal(withSubnet(grown, { place: count, type, publicKey }), grown, "it is there already");
+    const misplaced = { type, publicKey };
+    for (const place of [0, 1, LOCAL_SUBNETS_MAX])
+      assert.equal(withSubnet(routing, { ...misplaced, place }), routing, "no place of its own");
   }
 });

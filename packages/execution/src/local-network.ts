@@ -10,6 +10,8 @@ import {
   assert,
   type CanisterId,
   canisterIdFromIndex,
+  canisterIndex,
+  equalBytes,
   type NodeId,
   type Principal,
   type SubnetId,
@@ -206,6 +208,51 @@ function ownBlock(index: number): bigint {
 function allocationOf(index: number, count: number): CanisterRange {
   if (count === 1 || index === 1) return { start: FIRST_CANISTER, end: ALL_CANISTERS.end };
   return block(ownBlock(index));
+}
+
+/** A subnet that came to a network that runs; its place is beyond those of the genesis. */
+export interface LateSubnet {
+  readonly place: number;
+  readonly type: SubnetType;
+  /** DER, 133 bytes. */
+  readonly publicKey: Uint8Array;
+}
+
+/**
+ * The table of a network with one subnet more, which takes its block of ids from whoever had it; the same table where it is there already,
+ * or has no place of its own.
+ */
+export function withSubnet(
+  routing: readonly RoutingEntry[],
+  { place, type, publicKey }: LateSubnet,
+): readonly RoutingEntry[] {
+  const subnetId = selfAuthenticating(publicKey) as Principal as SubnetId;
+  const isThere = routing.some((entry) => equalBytes(entry.subnetId, subnetId));
+  if (isThere || place <= 1 || place >= LOCAL_SUBNETS_MAX) return routing;
+  const own = block(ownBlock(place));
+  const others = routing.map((entry) => ({ ...entry, ranges: without(entry.ranges, own) }));
+  return [...others, { subnetId, type, publicKey, ranges: [own] }];
+}
+
+/** What the subnet of a place allocates ids from where it came late. */
+export function lateAllocation(place: number): CanisterRange {
+  return block(ownBlock(place));
+}
+
+function without(ranges: readonly CanisterRange[], gone: CanisterRange): readonly CanisterRange[] {
+  const [first, last] = [indexOf(gone.start), indexOf(gone.end)];
+  return ranges.flatMap((range) => {
+    const [start, end] = [indexOf(range.start), indexOf(range.end)];
+    if (end < first || start > last) return [range];
+    const before = start < first ? [{ start: range.start, end: canisterIdFromIndex(first - 1n) }] : [];
+    return end > last ? [...before, { start: canisterIdFromIndex(last + 1n), end: range.end }] : before;
+  });
+}
+
+function indexOf(id: CanisterId): bigint {
+  const index = canisterIndex(id);
+  assert(index !== null, "ranges are of canisters' ids");
+  return index;
 }
 
 function rangesOf(index: number, count: number): readonly CanisterRange[] {

@@ -300,6 +300,8 @@ export interface StateDelta {
   readonly ingressPruned: readonly string[];
   /** Uploaded bytes of modules that were installed in this round (`newModules`). */
   readonly modules: readonly ModuleBytes[];
+  /** Where subnets came to the network. */
+  readonly subnet?: SubnetInfo;
 }
 
 export interface ModuleBytes {

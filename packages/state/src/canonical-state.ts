@@ -171,8 +171,8 @@ function editNodes(editor: TreeEditor, subnet: SubnetInfo, keys: readonly Princi
   }
 }
 
-/** What the subnet begins with: keys, types, ranges and nodes. */
-function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
+/** Keys, types and ranges of the network's subnets as they are now. */
+function editRouting(editor: TreeEditor, subnet: SubnetInfo): void {
   const others = subnet.routing.filter(({ subnetId }) => !equalBytes(subnetId, subnet.subnetId));
   const ownRanges =
     subnet.routing.find(({ subnetId }) => equalBytes(subnetId, subnet.subnetId))?.ranges ?? [];
@@ -190,10 +190,16 @@ function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
     if (publicKey !== undefined) editor.set([...path, LABELS.publicKey], publicKey);
     if (type !== undefined) editor.set([...path, LABELS.type], utf8(type));
     editor.set([...path, LABELS.canisterRanges], encodeRanges(ranges));
+    editor.delete([LABELS.canisterRanges, subnetId]);
     for (const shard of shardRanges(ranges)) {
       editor.set([LABELS.canisterRanges, subnetId, shard.label], encodeRanges(shard.ranges));
     }
   }
+}
+
+/** What the subnet begins with: keys, types, ranges and nodes. */
+function editSubnets(editor: TreeEditor, subnet: SubnetInfo): void {
+  editRouting(editor, subnet);
   for (const { nodeId, publicKey } of subnet.nodes) {
     editor.set([LABELS.subnet, subnet.subnetId, LABELS.node, nodeId, LABELS.publicKey], publicKey);
   }
@@ -312,6 +318,7 @@ export function updateTree(state: ReplicatedState): TreeChange[] {
   editRequests(editor, state, [...state.changed.ingress].sort());
   for (const key of [...state.changed.streams].sort())
     editStream(editor, fromHex(key), state.streams.get(key) as Stream);
+  if (state.changed.subnets.size > 0) editRouting(editor, state.subnet);
   editNodes(editor, state.subnet, [...state.changed.nodes].sort());
   editRound(editor, state, state.time, totalStateBytes(state));
   state.tree = editor.tree;

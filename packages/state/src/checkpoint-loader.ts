@@ -268,7 +268,13 @@ function assemble(name: string, loading: Loading, from: CheckpointChain): Loaded
       snapshots,
       changedSnapshots: new Set(),
       tree: emptyTree(),
-      changed: { canisters: new Set(), ingress: new Set(), streams: new Set(), nodes: new Set() },
+      changed: {
+        canisters: new Set(),
+        ingress: new Set(),
+        streams: new Set(),
+        nodes: new Set(),
+        subnets: new Set(),
+      },
     };
   });
   state.tree = fullTree(state);

@@ -31,6 +31,7 @@ export function cloneState(state: ReplicatedState, pages: SharedPages): Replicat
       ingress: new Set(state.changed.ingress),
       streams: new Set(state.changed.streams),
       nodes: new Set(state.changed.nodes),
+      subnets: new Set(state.changed.subnets),
     },
   };
 }

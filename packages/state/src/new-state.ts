@@ -144,7 +144,13 @@ export function newState(options: { readonly subnet: SubnetInfo; readonly time: 
     consumedCyclesTotal: 0n,
     nodeMetrics: [],
     tree: emptyTree(),
-    changed: { canisters: new Set(), ingress: new Set(), streams: new Set(), nodes: new Set() },
+    changed: {
+      canisters: new Set(),
+      ingress: new Set(),
+      streams: new Set(),
+      nodes: new Set(),
+      subnets: new Set(),
+    },
   };
   state.tree = fullTree(state);
   return state;

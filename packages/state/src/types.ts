@@ -276,7 +276,7 @@ export interface IngressEntry {
 }
 
 export interface ReplicatedState {
-  /** Replaced where the subnet's nodes change (`setNodes`), never changed in place. */
+  /** Replaced where the subnet's nodes or the network's subnets change, never changed in place. */
   subnet: SubnetInfo;
   height: Height;
   time: TimeNs;
@@ -320,6 +320,8 @@ export interface ReplicatedState {
     readonly streams: Set<PrincipalKey>;
     /** Ids of nodes that came or went. */
     readonly nodes: Set<PrincipalKey>;
+    /** Ids of subnets whose entries in the routing table are new, or have other ranges. */
+    readonly subnets: Set<PrincipalKey>;
   };
 }
 

@@ -3,10 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import { type CanisterId, type Principal, utf8 } from "@orrery/base";
+import { type CanisterId, type Principal, selfAuthenticating, utf8 } from "@orrery/base";
 import { treeGet, treeHash } from "@orrery/crypto";
 import { fullTree } from "@orrery/state";
 import { REPLICA_VERSION } from "../limits.ts";
+import { lateAllocation, localNetwork } from "../local-network.ts";
+import { Mirror } from "../query/mirror.ts";
+import { takeSnapshot } from "../query/snapshot.ts";
+import { routerOf } from "../streams/routing.ts";
 import { FORWARDER, forward } from "../testing/forwarder.testkit.ts";
 import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
 
@@ -178,4 +182,47 @@ test("nodes that a batch names take the place of those before, in the certified 
   assert.equal(edits(subnet.round([], 1n, { nodes: [1, 2, 4, 5].map(node) })), 0);
   assert.deepEqual(state.subnet.nodes, [1, 2, 4, 5].map(node));
   assert.equal(state.subnet.feeSize, new TestSubnet().state.subnet.feeSize);
+});
+
+test("subnets that a batch names come to the certified tree and to the routing table, once", () => {
+  const makers = { bls: { publicKey: (secret: Uint8Array) => new Uint8Array(96).fill(secret[0] ?? 0) } };
+  const [root, application] = localNetwork({
+    seed: new Uint8Array(32).fill(1),
+    subnets: [
+      { type: "system", feeSize: 13 },
+      { type: "application", feeSize: 13 },
+    ],
+    local: false,
+    makers: { ...makers, ed25519PublicKeyDer: (secret) => secret.slice() },
+  });
+  assert.ok(root !== undefined && application !== undefined);
+  const late = { place: 2, type: "verified_application", publicKey: new Uint8Array(133).fill(7) };
+  const subnetId = selfAuthenticating(late.publicKey) as Principal;
+  const unknown = { ...late, place: 3, type: "of a later program" };
+  for (const { info } of [root, application]) {
+    const subnet = new TestSubnet({ subnet: info });
+    const { state } = subnet;
+    subnet.round();
+    const mirror = new Mirror(takeSnapshot(state));
+    const { start } = lateAllocation(2);
+    assert.notDeepEqual(routerOf(state.subnet).route(start)?.subnetId, subnetId);
+    const grown = subnet.round([], 1n, { subnets: [late, unknown] });
+    assert.deepEqual(treeHash(fullTree(state)), grown.rootHash);
+    const leaf = (name: string) => treeGet(state.tree, [utf8("subnet"), subnetId, utf8(name)]);
+    assert.deepEqual(leaf("public_key"), late.publicKey);
+    assert.deepEqual(leaf("type"), utf8("verified_application"));
+    assert.notEqual(leaf("canister_ranges"), null);
+    const route = routerOf(state.subnet).route(start);
+    assert.deepEqual([route?.subnetId, route?.type], [subnetId, "verified_application"]);
+    assert.deepEqual(grown.delta.subnet, state.subnet);
+    // Whoever follows has the same tree, and the same table.
+    mirror.apply(grown.delta, { moved: () => {}, removed: () => {} });
+    assert.deepEqual(mirror.subnet, state.subnet);
+    const again = subnet.round([], 1n, { subnets: [late] });
+    assert.equal(again.delta.subnet, undefined);
+    assert.equal(
+      again.delta.tree.some(({ path }) => path.length > 2 && path[1] === subnetId),
+      false,
+    );
+  }
 });

@@ -2,7 +2,14 @@
  * What a subnet tells of itself (interface spec, "node_metrics_history", "subnet_info"; the replica's "subnet_metrics"), and the move of canisters between
  * subnets, which is the migration canister's alone ("rename_canister").
  */
-import { compareBytes, equalBytes, type Principal, principalKey, principalToText } from "@orrery/base";
+import {
+  type CreatedSubnet,
+  compareBytes,
+  equalBytes,
+  type Principal,
+  principalKey,
+  principalToText,
+} from "@orrery/base";
 import {
   certifiedMetrics,
   type NodeMetrics,
@@ -12,6 +19,8 @@ import {
 } from "@orrery/state";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { NODE_METRICS_SAMPLES_MAX, REPLICA_VERSION } from "../limits.ts";
+import { withSubnet } from "../local-network.ts";
+import { SUBNET_KINDS } from "../node/genesis-record.ts";
 import { controlled, decodeArg, failure, type Handler } from "./call.ts";
 import { readNat64, readPrincipal, required } from "./candid-decode.ts";
 import { encodeMetricsOfSubnet, encodeNodeMetrics, encodeSubnetInfo } from "./types.ts";
@@ -47,6 +56,19 @@ export function replaceNodes(state: ReplicatedState, nodes: SubnetInfo["nodes"])
   if (isSame) return;
   for (const { nodeId } of [...before, ...nodes]) state.changed.nodes.add(principalKey(nodeId));
   state.subnet = { ...state.subnet, nodes };
+}
+
+/** Subnets that came to the network: whoever is there already stays as it is. */
+export function addSubnets(state: ReplicatedState, subnets: readonly CreatedSubnet[]): void {
+  const { routing: before } = state.subnet;
+  let routing = before;
+  for (const { place, type, publicKey } of subnets) {
+    const known = SUBNET_KINDS.find((kind) => kind === type);
+    if (known !== undefined) routing = withSubnet(routing, { place, type: known, publicKey });
+  }
+  if (routing === before) return;
+  state.subnet = { ...state.subnet, routing };
+  for (const { subnetId } of routing) state.changed.subnets.add(principalKey(subnetId));
 }
 
 function active(last: NodeMetricsSample, before: NodeMetricsSample | undefined): readonly NodeMetrics[] {

@@ -53,7 +53,7 @@ export interface FormedMirror extends Pick<ViewSnapshot, "subnet" | "height" | "
 }
 
 export class Mirror implements ModuleSource {
-  readonly subnet: SubnetInfo;
+  #subnet: SubnetInfo;
   readonly canisters: Map<PrincipalKey, MirroredCanister>;
   /** By request id in hexadecimal. */
   readonly ingress: Map<string, IngressSummary>;
@@ -65,7 +65,7 @@ export class Mirror implements ModuleSource {
 
   constructor(from: ViewSnapshot | FormedMirror) {
     const formed = "pool" in from ? from : formedOf(from);
-    this.subnet = formed.subnet;
+    this.#subnet = formed.subnet;
     this.canisters = formed.canisters;
     this.ingress = formed.ingress;
     this.#pool = formed.pool;
@@ -114,6 +114,7 @@ export class Mirror implements ModuleSource {
     this.#time = delta.time;
     this.#tree = applyTreeChanges(this.#tree, delta.tree);
     this.#check(delta.rootHash);
+    if (delta.subnet !== undefined) this.#subnet = delta.subnet;
     for (const { key, bytes } of delta.modules) {
       if (!this.#modules.has(key)) this.#modules.set(key, { bytes, references: 0 });
     }
@@ -170,6 +171,11 @@ export class Mirror implements ModuleSource {
   #forget(blob: BlobKey): void {
     this.#modules.delete(blob);
     this.#pool.forgetModule(blob);
+  }
+
+  /** As of its height. */
+  get subnet(): SubnetInfo {
+    return this.#subnet;
   }
 
   #check(rootHash: Uint8Array): void {

@@ -128,7 +128,7 @@ export class TestSubnet {
   round(
     ingress: readonly Uint8Array[] = [],
     advanceNs = 1_000_000n,
-    more: Pick<Batch, "queryStats" | "xnet" | "responses" | "holdsLong" | "maker" | "nodes"> = {},
+    more: Pick<Batch, "queryStats" | "xnet" | "responses" | "holdsLong" | "maker" | "nodes" | "subnets"> = {},
   ): BatchResult {
     const height = this.state.height + 1;
     const randomness = new Uint8Array(32).fill(height & 255);
