@@ -2,9 +2,12 @@
  * `npm run check` and, with `--all`, `npm test`: the quick checks side by side, then one run of the test runner, last, so that its summary
  * closes the output. `check` runs the unit tests (of `packages/` and `scripts/`, but not `*.slow.test.ts`), `--all` every test. Further arguments
  * pick the test files whose path contains one of them. Tests that the machine cannot run (no Chromium, no `icp` for it) are named at the end.
+ *
+ * A file for each processor runs at a time, and beside them one of those that run networks of node processes, which wait for most of their time and are
+ * disturbed by each other more than by anything else. Code that was compiled is kept for the processes that follow.
  */
 import { spawn } from "node:child_process";
-import { availableParallelism } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
@@ -16,6 +19,15 @@ const TEST_TIMEOUT_MS = 600_000;
 const RUN_TIMEOUT_MS = 3_600_000;
 /** Before each file. */
 const PRELOADED = ["same-values.ts", "file-limit.ts"];
+/** Files that run networks of several processes, the longest first: one at a time, beside the others. */
+const NETWORKS = [
+  "conformance/src/nodes-drill/drill.test.ts",
+  "conformance/src/nodes.test.ts",
+  "conformance/src/membership.test.ts",
+  "apps/cli/src/nodes/start-nodes.process.test.ts",
+];
+/** Where the runtime keeps what it compiled, and strips of types, as the commands do too: a process starts with half the work then. */
+const COMPILED = join(tmpdir(), "node-compile-cache");
 /** Set where everything is installed: a test that is skipped there is a failure. */
 const SKIP_NOTHING = "ORRERY_SKIP_NOTHING";
 
@@ -59,9 +71,13 @@ function runQuick({ name, args }: Step): Promise<boolean> {
 }
 
 function testFiles(isAll: boolean, picks: readonly string[]): string[] {
+  const { paths } = openRepository(REPOSITORY_ROOT);
+  const gone = NETWORKS.filter((path) => !paths.includes(path));
+  if (gone.length > 0)
+    throw new Error(`there is no ${gone.join(", ")}: NETWORKS in check.ts names test files`);
   return (
-    openRepository(REPOSITORY_ROOT)
-      .paths.filter((path) => path.endsWith(".test.ts") && !path.includes("/fixtures/"))
+    paths
+      .filter((path) => path.endsWith(".test.ts") && !path.includes("/fixtures/"))
       // Those of the examples are run as their users run them (`conformance/src/runner-examples.test.ts`).
       .filter((path) => !path.startsWith("examples/"))
       .filter((path) => isAll || (/^(packages|scripts)\//.test(path) && !path.endsWith(".slow.test.ts")))
@@ -76,30 +92,71 @@ interface Skipped {
   readonly why: string;
 }
 
-/** One run over all files, each in its own process. */
-async function runTests(
-  files: readonly string[],
-): Promise<{ readonly passed: boolean; readonly skipped: readonly Skipped[] }> {
+interface Lane {
+  readonly files: readonly string[];
+  /** Files at a time. */
+  readonly width: number;
+  readonly write: (text: string) => void;
+}
+
+interface Outcome {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: readonly Skipped[];
+}
+
+/** Each file in its own process. */
+async function runLane({ files, width, write }: Lane): Promise<Outcome> {
   const skipped: Skipped[] = [];
-  let passed = true;
+  let [passed, failed] = [0, 0];
+  if (files.length === 0) return { passed, failed, skipped };
   const events = run({
     files: files.map((path) => join(REPOSITORY_ROOT, path)),
     cwd: REPOSITORY_ROOT,
     timeout: TEST_TIMEOUT_MS,
     signal: AbortSignal.timeout(RUN_TIMEOUT_MS),
     execArgv: PRELOADED.flatMap((name) => ["--import", join(REPOSITORY_ROOT, "scripts", name)]),
-    concurrency: availableParallelism(),
+    concurrency: width,
   });
   events.on("test:fail", () => {
-    passed = false;
+    failed++;
   });
   events.on("test:pass", ({ name, file = "", skip }) => {
+    passed++;
     if (skip === undefined || skip === false) return;
     const why = typeof skip === "string" ? skip : `not on ${process.platform}`;
     skipped.push({ name, file: relative(REPOSITORY_ROOT, file), why });
   });
-  for await (const text of events.compose(new spec())) process.stdout.write(text);
-  return { passed, skipped };
+  for await (const text of events.compose(new spec())) write(text);
+  return { passed, failed, skipped };
+}
+
+/** All files; what networks came to stands behind the rest, before the sum. */
+async function runTests(
+  files: readonly string[],
+): Promise<{ readonly passed: boolean; readonly skipped: readonly Skipped[] }> {
+  process.env["NODE_COMPILE_CACHE"] ??= COMPILED;
+  const networks = NETWORKS.filter((path) => files.includes(path));
+  let held = "";
+  const lanes = await Promise.all([
+    runLane({
+      files: files.filter((path) => !networks.includes(path)),
+      width: availableParallelism(),
+      write: (text) => process.stdout.write(text),
+    }),
+    runLane({
+      files: networks,
+      width: 1,
+      write: (text) => {
+        held += text;
+      },
+    }),
+  ]);
+  if (held !== "") process.stdout.write(`\nNetworks of node processes:\n${held}`);
+  const sum = (count: (lane: Outcome) => number): number => lanes.reduce((all, lane) => all + count(lane), 0);
+  const failed = sum((lane) => lane.failed);
+  console.log(`\n${sum((lane) => lane.passed)} passed, ${failed} failed.`);
+  return { passed: failed === 0, skipped: lanes.flatMap((lane) => lane.skipped) };
 }
 
 /** Names what was not tested here; false when this machine is one that tests everything. */
