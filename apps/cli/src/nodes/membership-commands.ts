@@ -1,6 +1,7 @@
 /** The commands of `orrery node` by which operators change who the nodes of their network are. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Io } from "../io.ts";
+import { parseSubnetKind } from "../subnet-kinds.ts";
 import type { PeerAddress } from "./ceremony-files.ts";
 import type { ApplyOptions, OfSubnets, ProposeOptions } from "./membership.ts";
 import type { CommonOptions } from "./node-commands.ts";
@@ -38,6 +39,12 @@ function addPropose(
     )
     .argument("<file>", "to write")
     .argument("[place]", WHICH, parseCount)
+    .addOption(
+      new Option(
+        "--create <kind>",
+        "a subnet more; its nodes are among those to add, who applied for its number",
+      ).argParser(parseSubnetKind),
+    )
     .addOption(
       new Option("--add <file>", "an application; more than once for several").argParser(many(String)),
     )
@@ -87,6 +94,12 @@ export function addMembershipCommands(
     )
     .argument("<file>", "to write, for an operator of the network")
     .requiredOption("--address <host:port>", "where the other nodes reach this one", parsePeer)
+    .addOption(
+      new Option(
+        "--subnet <subnet>",
+        "of which it is to have a node, by number; more than once for several (default: all that the network began with)",
+      ).argParser((text: string, before: readonly number[] = []) => [...before, parseCount(text)]),
+    )
     .addOption(stateDir())
     .addOption(json())
     .action(async (file: string, options: ApplyOptions) =>

@@ -18,6 +18,7 @@ import { NODE_APPROVED_FILE, nodeDirectory, nodePlaces } from "@orrery/host/dire
 import type { Registry, RegistryChange, RegistryDocument, RegistryRecord } from "@orrery/node/registry";
 import { type Io, jsonDocument, table } from "../io.ts";
 import { resolveStateDir, runningNetwork, writeWhole } from "../state-files.ts";
+import type { SubnetKind } from "../subnet-kinds.ts";
 import { VERSION } from "../version.ts";
 import {
   base64,
@@ -40,9 +41,13 @@ interface StateDir {
 
 export interface ApplyOptions extends StateDir {
   readonly address: PeerAddress;
+  /** Of which it is to have a node, by number; those that the network began with by default. */
+  readonly subnet?: readonly number[];
 }
 
 export interface ProposeOptions extends StateDir {
+  /** Kinds of subnets that the network is to have beside those that it has. */
+  readonly create?: readonly SubnetKind[];
   /** Files of applications. */
   readonly add?: readonly string[];
   /** Node ids. */
@@ -81,7 +86,8 @@ export async function applyNode(file: string, options: ApplyOptions, io: Io): Pr
     import("@orrery/host"),
   ]);
   installFastHashes();
-  const { subnets } = await openRegistry(plan, []);
+  const { subnets: founded } = await openRegistry(plan, []);
+  const subnets = options.subnet ?? founded;
   const place = joiningPlace(network, plan);
   const change = await joinWith(nodeSeed(network, place, systemRng), subnets, options.address);
   const record = { mutation: { version: 0, previous: NOTHING, changes: [change] }, approvals: [] };
@@ -118,7 +124,11 @@ export async function proposeChange(
   const records = await ownRecords(soleNodeDirectory(network, place));
   const { openRegistry } = await import("@orrery/node/registry");
   const registry = await openRegistry(readNetworkPlan(network), records);
-  const changes: RegistryChange[] = [];
+  const changes: RegistryChange[] = (options.create ?? []).map((type, i) => ({
+    kind: "create",
+    subnet: registry.subnets.length + i,
+    type,
+  }));
   for (const application of options.add ?? [])
     changes.push(await joinChange(resolveStateDir(io.cwd, application)));
   for (const text of options.remove ?? []) {
@@ -205,6 +215,8 @@ function tellChange(change: RegistryChange): readonly string[] {
       return [change.halts ? "stands still" : "goes on", `subnet ${change.subnet}`];
     case "upgrade":
       return ["runs another version", `${change.to} after ${change.from}`, `subnet ${change.subnet}`];
+    case "create":
+      return ["a subnet is created", `subnet ${change.subnet}`, change.type];
     case "interval":
       return ["blocks from one summary to the next", `${change.blocks}`, `subnet ${change.subnet}`];
   }

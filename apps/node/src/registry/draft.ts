@@ -15,6 +15,8 @@ import type { NodeKeys } from "@orrery/consensus/keys";
 import { isReplicaVersion } from "@orrery/consensus/member";
 import type { Curve } from "@orrery/crypto/dkg";
 import { NODES_PER_SUBNET_MAX } from "@orrery/execution/genesis";
+import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
+import type { SubnetType } from "@orrery/state";
 import { judgeNode } from "../founding/introduction.ts";
 import type { SubnetIndex } from "../protocol.ts";
 import { type NodeProcess, nodeProcess, type TopologyNode } from "../topology.ts";
@@ -33,6 +35,8 @@ export interface SubnetAt {
   readonly intervalLength: number;
   /** Null: no record named one. */
   readonly upgrade: ReplicaUpgrade | null;
+  /** Of a subnet that a record created; null: the genesis has it. */
+  readonly created: SubnetType | null;
 }
 
 /** Versions of the program. */
@@ -98,6 +102,8 @@ export class Draft {
       }
       case "upgrade":
         return this.#upgrade(change);
+      case "create":
+        return this.#create(change);
       case "interval": {
         const at = this.#subnets[change.subnet];
         if (at === undefined) return `there is no subnet ${change.subnet}`;
@@ -121,6 +127,17 @@ export class Draft {
     return null;
   }
 
+  #create({ subnet, type }: Extract<RegistryChange, { kind: "create" }>): string | null {
+    const { length } = this.#subnets;
+    // One that is alone has all ids of canisters.
+    if (length < 2) return "a network that began with its root subnet alone has no other: found one with two";
+    if (subnet !== length) return `the next subnet of the network is number ${length}, not ${subnet}`;
+    if (length >= LOCAL_SUBNETS_MAX) return `a network has at most ${LOCAL_SUBNETS_MAX} subnets`;
+    const { intervalLength } = this.#subnets[0] as SubnetAt;
+    this.#subnets.push({ members: [], halts: false, intervalLength, upgrade: null, created: type });
+    return null;
+  }
+
   #join({ address, nodes }: Extract<RegistryChange, { kind: "join" }>, curve: Curve): string | null {
     const joined: KnownNode[] = [];
     for (const { subnet, ...shown } of nodes) {
@@ -140,6 +157,9 @@ export class Draft {
       joined.push(node);
       this.#subnets[subnet] = { ...at, members: [...at.members, place] };
     }
+    const early = joined.find(({ subnet }) => subnet >= this.#registry.subnets.length);
+    if (early !== undefined && joined.length > 1)
+      return `a process with a node of subnet ${early.subnet}, which is not there yet, has no other node: it waits for its keys`;
     this.#processes.push(nodeProcess(joined, address));
     return null;
   }
@@ -147,7 +167,8 @@ export class Draft {
   outcome(): Result<Outcome, string> {
     for (const [subnet, { members }] of this.#subnets.entries()) {
       const before = this.#registry.members(subnet, this.#registry.version).length;
-      if (members.length < Math.min(MEMBERS_MIN, before))
+      const least = subnet < this.#registry.subnets.length ? Math.min(MEMBERS_MIN, before) : MEMBERS_MIN;
+      if (members.length < least)
         return err(`subnet ${subnet} would have ${members.length} nodes, fewer than ${MEMBERS_MIN}`);
       if (members.length > NODES_PER_SUBNET_MAX)
         return err(`subnet ${subnet} would have ${members.length} nodes, more than ${NODES_PER_SUBNET_MAX}`);

@@ -14,8 +14,10 @@ import {
 } from "@orrery/base";
 import { isReplicaVersion } from "@orrery/consensus/member";
 import { domainSep, sha256 } from "@orrery/crypto";
+import { SUBNET_KINDS } from "@orrery/execution/genesis";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import type { PeerAddress } from "@orrery/host/p2p";
+import type { SubnetType } from "@orrery/state";
 import type { Introduced } from "../founding/introduction.ts";
 import type { SubnetIndex } from "../protocol.ts";
 
@@ -32,6 +34,8 @@ export type RegistryChange =
   | { readonly kind: "halt"; readonly subnet: SubnetIndex; readonly halts: boolean }
   /** From its next summary on the subnet's blocks are for another version of the program, where they were for `from` until then. */
   | { readonly kind: "upgrade"; readonly subnet: SubnetIndex; readonly from: string; readonly to: string }
+  /** A subnet more, whose nodes join it in the same record or later; the root subnet's members give it its keys. */
+  | { readonly kind: "create"; readonly subnet: SubnetIndex; readonly type: SubnetType }
   /** How many blocks there are from one summary to the next, for the interval that the next summary names. */
   | { readonly kind: "interval"; readonly subnet: SubnetIndex; readonly blocks: number };
 
@@ -103,6 +107,8 @@ function changeFields(change: RegistryChange): readonly CborValue[] {
       return ["halt", change.subnet, change.halts];
     case "upgrade":
       return ["upgrade", change.subnet, change.from, change.to];
+    case "create":
+      return ["create", change.subnet, change.type];
     case "interval":
       return ["interval", change.subnet, change.blocks];
   }
@@ -210,6 +216,12 @@ function readChange(value: CborValue): RegistryChange {
     case "upgrade": {
       const [subnet, from, to] = fieldsOf(rest, "an upgrade", 3);
       return { kind, subnet: subnetOf(subnet), from: replicaVersionOf(from), to: replicaVersionOf(to) };
+    }
+    case "create": {
+      const [subnet, type] = fieldsOf(rest, "a subnet", 2);
+      const known = SUBNET_KINDS.find((each) => each === type);
+      if (known === undefined) throw recordInvalid("a subnet of a kind that this program does not know");
+      return { kind, subnet: subnetOf(subnet), type: known };
     }
     case "interval": {
       const [subnet, blocks] = fieldsOf(rest, "an interval", 2);

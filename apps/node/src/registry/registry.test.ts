@@ -236,3 +236,56 @@ test("a record with a field that is wrong, missing or too many is refused", () =
     );
   assert.ok(decodeCbor(added) !== null);
 });
+
+const nodeAlone = (operator: number, subnet: number): RegistryChange => ({
+  kind: "join",
+  address: addressOf(operator),
+  nodes: [nodeOf(operator, subnet)],
+});
+const fourOf = (subnet: number): readonly RegistryChange[] =>
+  [10, 11, 12, 13].map((operator) => nodeAlone(operator, subnet));
+
+test("a record creates a subnet, of which the root's members are told", () => {
+  const registry = registryOf(4);
+  assert.equal(registry.record(0, 1)?.planned, undefined);
+  const create: RegistryChange = { kind: "create", subnet: 2, type: "verified_application" };
+  const mutation = registry.propose([create, ...fourOf(2)]);
+  assert.equal(faultOf(registry.append(approved(mutation, [0, 1, 2]))), "");
+  assert.deepEqual(registry.subnets, [0, 1, 2]);
+  assert.equal(registry.created(2), "verified_application");
+  assert.deepEqual([registry.created(0), registry.created(3)], [null, null]);
+  const members = [10, 11, 12, 13].map((operator) => idOf(operator, 2));
+  assert.deepEqual(registry.record(0, 2)?.planned, [{ subnet: 2, members }]);
+  assert.deepEqual(registry.record(2, 2)?.members, members);
+  for (const [subnet, version] of [
+    [1, 2],
+    [2, 2],
+    [0, 1],
+  ] as const)
+    assert.equal(registry.record(subnet, version)?.planned, undefined);
+  assert.equal(registry.record(2, 1), null);
+  assert.ok(members.every((nodeId) => registry.of(0).keysOf(nodeId) !== null));
+  // Others may join it before it has its keys, and after.
+  assert.equal(faultOf(registry.append(approved(registry.propose([nodeAlone(14, 2)]), [0, 1, 2]))), "");
+  assert.equal(registry.record(0, 3)?.planned?.[0]?.members.length, 5);
+  assert.equal(registry.record(0, 2)?.planned?.[0]?.members.length, 4);
+  assert.deepEqual(decodeRecord(approved(mutation, [0, 1, 2])).mutation, mutation);
+});
+
+test("a subnet is created in its turn, of enough nodes that do nothing else", () => {
+  const create = (subnet: number): RegistryChange => ({ kind: "create", subnet, type: "application" });
+  const both: RegistryChange = { kind: "join", address: addressOf(9), nodes: [nodeOf(9, 1), nodeOf(9, 2)] };
+  for (const [changes, fault] of [
+    [[create(3), ...fourOf(3)], /the next subnet of the network is number 2, not 3/],
+    [[create(1)], /number 2, not 1/],
+    [[create(2), create(2), ...fourOf(2)], /number 3, not 2/],
+    [[create(2)], /subnet 2 would have 0 nodes, fewer than 4/],
+    [[create(2), ...fourOf(2).slice(1)], /would have 3 nodes/],
+    [[...fourOf(2), create(2)], /there is no subnet 2/],
+    [[create(2), ...fourOf(2), both], /has no other node: it waits for its keys/],
+  ] as const) {
+    const registry = registryOf(4);
+    assert.match(faultOf(registry.append(approved(registry.propose(changes), [0, 1, 2]))), fault);
+    assert.deepEqual([registry.version, registry.subnets], [1, [0, 1]]);
+  }
+});

@@ -15,11 +15,12 @@ import {
   type Result,
 } from "@orrery/base";
 import type { NodeKeys } from "@orrery/consensus/keys";
-import { faultsOf, type SubnetRecord } from "@orrery/consensus/member";
+import { faultsOf, type PlannedSubnet, type SubnetRecord } from "@orrery/consensus/member";
 import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { nodeSignatures } from "@orrery/host/signatures";
 import type { PeerId } from "@orrery/p2p";
+import type { SubnetType } from "@orrery/state";
 import type { SubnetIndex } from "../protocol.ts";
 import { REGISTRY_VERSION } from "../replica/rules.ts";
 import type { NodeProcess } from "../topology.ts";
@@ -62,6 +63,8 @@ export interface SubnetRegistry {
   readonly nodes: readonly KnownNode[];
   /** Null for who never was one. */
   node(nodeId: Uint8Array): KnownNode | null;
+  /** Of a node of any subnet; null for who never was one. */
+  keysOf(nodeId: Uint8Array): NodeKeys | null;
   /** Null for versions that are not known here. */
   record(version: number): SubnetRecord | null;
 }
@@ -90,7 +93,7 @@ export class Registry {
     const { intervalLength } = options;
     const members = this.#nodes.map((nodes) => ({
       members: nodes.map(({ place }) => place),
-      ...{ halts: false, intervalLength, upgrade: null },
+      ...{ halts: false, intervalLength, upgrade: null, created: null },
     }));
     this.#versions = [{ subnets: members, hash: genesis, record: null }];
   }
@@ -116,6 +119,7 @@ export class Registry {
         return nodes();
       },
       node: (nodeId) => this.node(subnet, nodeId),
+      keysOf: (nodeId) => this.keysOf(nodeId),
       record: (number) => this.record(subnet, number),
     };
   }
@@ -174,6 +178,29 @@ export class Registry {
     return null;
   }
 
+  /** Of a subnet that a record created; null for those of the genesis, and for none. */
+  created(subnet: SubnetIndex): SubnetType | null {
+    return this.#newest.subnets[subnet]?.created ?? null;
+  }
+
+  /** Null for who never was a node of any. */
+  keysOf(nodeId: Uint8Array): NodeKeys | null {
+    for (const subnet of this.subnets) {
+      const node = this.node(subnet, nodeId);
+      if (node !== null) return node.keys;
+    }
+    return null;
+  }
+
+  /** Subnets that records created up to a version, as the root's members have to know of them. */
+  #planned({ subnets }: Version): Pick<SubnetRecord, "planned"> {
+    const planned = subnets.flatMap(({ created, members }, subnet): PlannedSubnet[] => {
+      const nodes = members.map((place) => this.nodes(subnet)[place] as KnownNode);
+      return created === null ? [] : [{ subnet, members: nodes.map(({ nodeId }) => nodeId) }];
+    });
+    return planned.length === 0 ? {} : { planned };
+  }
+
   #recordOf(subnet: SubnetIndex, version: number, at: SubnetAt): SubnetRecord {
     const { members, halts, intervalLength, upgrade } = at;
     const nodes = members.map((place) => this.nodes(subnet)[place] as KnownNode);
@@ -183,6 +210,7 @@ export class Registry {
       ...(version === REGISTRY_VERSION ? {} : { publicKeys: nodes.map(({ publicKey }) => publicKey) }),
       ...{ intervalLength, halts },
       ...(upgrade === null ? {} : { replicaVersion: upgrade.to }),
+      ...(subnet === 0 ? this.#planned(this.#at(version) as Version) : {}),
     };
   }
 
@@ -263,6 +291,7 @@ export class Registry {
     const next = this.#draft(mutation);
     if (!next.ok) return next;
     const { subnets, nodes, processes } = next.value;
+    for (const subnet of subnets.keys()) this.#nodes[subnet] ??= [];
     for (const node of nodes) this.#nodes[node.subnet]?.push(node);
     this.#processes = [...this.#processes, ...processes];
     this.#versions.push({ subnets, hash: mutationHash(mutation), record });

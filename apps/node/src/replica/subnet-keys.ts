@@ -112,7 +112,8 @@ export function keysFromFounding({ bls, local, founded, registry, compute }: Fou
   const dkg = createDkg({
     subnetId: keys.subnetId,
     nodeId: keys.nodeId,
-    node: (nodeId) => registry.node(nodeId)?.keys ?? null,
+    // Dealt to are nodes of subnets that are created, too.
+    node: (nodeId) => registry.keysOf(nodeId),
     bls,
     sign,
     verify: nodeSignatures.ed25519,
