@@ -25,7 +25,7 @@ import {
   updateTree,
 } from "@orrery/state";
 import { minOf } from "./bigints.ts";
-import { type ExecutionLimits, subnetLimits } from "./limits.ts";
+import { type ExecutionLimits, roundLimits, subnetLimits } from "./limits.ts";
 import { answerOutcalls, expireOutcalls } from "./management/http-request.ts";
 import { answerPending } from "./management/pending.ts";
 import { managementWaits } from "./management/run-queue.ts";
@@ -139,6 +139,7 @@ function applyBatch(
   assert(batch.time >= state.time, `the time of batch ${batch.height} runs backwards`);
   const round: Round = {
     ...env,
+    limits: roundLimits(env.limits, state.subnet),
     state,
     index,
     previousTime: state.time,

@@ -156,6 +156,8 @@ export const INGRESS_HISTORY_BYTES_MAX: number = 1024 * 1024 * 1024;
 export interface ExecutionLimits {
   /** A partition of a round stops starting messages once it executed this many instructions. */
   readonly instructionsPerRound: bigint;
+  /** The same of subnets whose blocks several nodes agree on, where rounds are fewer and cost more; null: as of one. */
+  readonly instructionsPerAgreedRound: bigint | null;
   /** A canister's turn in a partition ends when it executed so many, and goes on when the others had theirs; null: when it has no work. */
   readonly instructionsPerTurn: bigint | null;
   /** A message that executes more goes on in the next round, with a slice in each. */
@@ -213,6 +215,7 @@ export const HEAVY_HEAP_PAGES = 2_500;
 
 const DEFAULT_LIMITS: ExecutionLimits = {
   instructionsPerRound: 4_000_000_000n,
+  instructionsPerAgreedRound: null,
   instructionsPerTurn: null,
   instructionsPerSlice: INSTRUCTIONS_PER_SLICE,
   instructionsPerFirstSlice: null,
@@ -268,6 +271,12 @@ const LOCAL_LIMITS: Partial<ExecutionLimits> = { queryStatsEpochBlocks: 60, inst
 /** What holds on a subnet unless its host says otherwise. */
 export function subnetLimits({ type, local }: Pick<SubnetInfo, "type" | "local">): ExecutionLimits {
   return local ? { ...limitsOf(type), ...LOCAL_LIMITS } : limitsOf(type);
+}
+
+/** What holds in a round: by the nodes that the state lists, so that all of them come to the same. */
+export function roundLimits(limits: ExecutionLimits, { nodes }: Pick<SubnetInfo, "nodes">): ExecutionLimits {
+  const { instructionsPerAgreedRound: agreed } = limits;
+  return agreed === null || nodes.length <= 1 ? limits : { ...limits, instructionsPerRound: agreed };
 }
 
 /**

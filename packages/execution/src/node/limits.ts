@@ -13,6 +13,11 @@ const SHORTER = 20n;
 const OVERHEAD_PER_MESSAGE = 50_000n;
 /** What a partition begins messages up to: some forty empty ones, so that a flood of calls makes no round longer than some milliseconds. */
 const INSTRUCTIONS_PER_ROUND = 2_000_000n;
+/**
+ * The same where several nodes agree on blocks: they make ten a second at most, and each costs every node some thirty milliseconds of signatures, as long as
+ * four hundred empty messages take.
+ */
+const INSTRUCTIONS_PER_AGREED_ROUND = 20_000_000n;
 /** Of which a canister has so many while others wait for their turn. */
 const INSTRUCTIONS_PER_TURN = 500_000n;
 /** Slices of installations by less: most of what they count is compilation, which is much quicker than it counts. */
@@ -31,6 +36,7 @@ export function nodeLimits(type: SubnetType): ExecutionLimits {
   return {
     ...limits,
     instructionsPerRound: INSTRUCTIONS_PER_ROUND,
+    instructionsPerAgreedRound: INSTRUCTIONS_PER_AGREED_ROUND,
     instructionsPerTurn: INSTRUCTIONS_PER_TURN,
     instructionsPerSlice: limits.instructionsPerSlice / SHORTER,
     instructionsPerInstallSlice: limits.instructionsPerInstallSlice / SHORTER_INSTALLATIONS,

@@ -1,7 +1,7 @@
 /** What rounds owe to time: heartbeats, timers, charges, expiries, deadlines, hooks, and the order of what waits. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { type CanisterId, principalKey, utf8 } from "@orrery/base";
+import { type CanisterId, type NodeId, principalKey, utf8 } from "@orrery/base";
 import { touch } from "@orrery/state";
 import fc from "fast-check";
 import { freezingThresholdCycles } from "../cycles.ts";
@@ -294,4 +294,26 @@ test("under load the oldest answers are forgotten, never the fact that there was
   assert.deepEqual(kinds, [...Array(15).fill("done"), ...Array(25).fill("replied")]);
   subnet.round([], 400n * SECOND);
   assert.equal(subnet.state.ingressHistory.size, 0);
+});
+
+test("a round has more room where the state lists several nodes, from the round after the one that says so", () => {
+  const node = (i: number): { readonly nodeId: NodeId; readonly publicKey: Uint8Array } => ({
+    nodeId: Uint8Array.of(i) as NodeId,
+    publicKey: new Uint8Array(44),
+  });
+  const limits = { instructionsPerRound: 2n, instructionsPerAgreedRound: 5n, overheadPerMessage: 0n };
+  const subnet = new TestSubnet({ runner: new ScriptedRunner(), limits, subnet: { nodes: [node(1)] } });
+  const id = subnet.installed(MODULE);
+  const calls = Array.from(
+    { length: 20 },
+    () => subnet.envelope({ canisterId: id, method: "run", arg: encodeScript(REPLY) }).bytes,
+  );
+  const answered = [
+    subnet.round(calls),
+    subnet.round([], 1n, { nodes: [node(1), node(2)] }),
+    subnet.round(),
+    subnet.round([], 1n, { nodes: [node(1)] }),
+    subnet.round(),
+  ].map((result) => result.answered.length);
+  assert.deepEqual(answered, [2, 2, 5, 5, 2]);
 });
