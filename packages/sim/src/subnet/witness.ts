@@ -33,17 +33,36 @@ interface Situation {
   readonly selfAt: (height: Height) => number | null;
 }
 
+/** Within a step, before one of its effects. */
+interface Moment extends Situation {
+  /** Whether the member took an artifact only after that. */
+  readonly isLater: (artifact: Artifact) => boolean;
+}
+
+/** Before the effect at a place. */
+function momentAt(situation: Situation, effects: readonly MemberEffect[], place: number): Moment {
+  const isLater = (artifact: Artifact): boolean => {
+    const id = artifactId(artifact);
+    return effects
+      .slice(place)
+      .some((effect) => effect.kind === "persist" && artifactId(effect.artifact) === id);
+  };
+  return { ...situation, isLater };
+}
+
 /** A notary waits its time, and takes no block while there is a better one. */
 function supports(
   round: Round | undefined,
   hash: string,
-  { now, rules }: Situation,
+  { now, rules, isLater }: Moment,
   say: (what: string) => void,
 ): void {
   const proposal = round?.proposals.get(hash);
   if (round === undefined || proposal === undefined) return;
   const { rank } = proposal.block;
-  const others = [...round.proposals.values()].filter(({ signer }) => !round.equivocations.has(signer));
+  const others = [...round.proposals.values()].filter(
+    (other) => !round.equivocations.has(other.signer) && !isLater(other),
+  );
   if (others.some(({ block }) => block.rank < rank)) say("notarizes a block with a better one beside it");
   const delay = rules.initialNotaryDelayNs + rules.unitDelayNs * BigInt(rank);
   if (round.startedAt !== null && now < round.startedAt + delay) say("notarizes before its time");
@@ -64,7 +83,7 @@ export class Witness {
     const kept = this.#kept.get(node) ?? new Set<string>();
     this.#kept.set(node, kept);
     const signed = new Set<string>();
-    for (const effect of effects) {
+    for (const [place, effect] of effects.entries()) {
       if (effect.kind === "persist") signed.add(artifactId(effect.artifact));
       if (effect.kind !== "publish") continue;
       const { artifact } = effect;
@@ -73,7 +92,7 @@ export class Witness {
       // After a restart it says again what it said in its time.
       if (kept.has(id)) continue;
       kept.add(id);
-      if (artifact.kind !== "proposal") this.#said(node, artifact, situation);
+      if (artifact.kind !== "proposal") this.#said(node, artifact, momentAt(situation, effects, place));
       else if (selfAt(artifact.block.height) === artifact.signer) this.#proposes(node, artifact);
     }
   }
@@ -85,19 +104,20 @@ export class Witness {
     for (const effect of effects) if (effect.kind === "publish") kept.add(artifactId(effect.artifact));
   }
 
-  #said(node: number, artifact: Artifact, situation: Situation): void {
-    const { pool } = situation;
+  #said(node: number, artifact: Artifact, moment: Moment): void {
+    const { pool, isLater } = moment;
     const height = heightOf(artifact);
     const say = (what: string): void => this.#report(`node ${node} ${what} at ${height}`);
     switch (artifact.kind) {
       case "notarization_share":
         this.#notarizes(node, height, toHex(artifact.hash), say);
         if (height - pool.certifiedHeight > UNCERTIFIED_MAX) say("notarizes far above what is certified");
-        supports(pool.peek(height), toHex(artifact.hash), situation, say);
+        supports(pool.peek(height), toHex(artifact.hash), moment, say);
         return;
       case "finalization_share":
         this.#finalizes(node, height, toHex(artifact.hash), say);
-        if ((pool.peek(height)?.notarized.size ?? 0) > 1) say("finalizes one of several");
+        if ([...(pool.peek(height)?.notarized.values() ?? [])].filter((each) => !isLater(each)).length > 1)
+          say("finalizes one of several");
         return;
       case "beacon_share":
         if (height > pool.notarizedHeight + 1) say("gives a share of a beacon too early");
