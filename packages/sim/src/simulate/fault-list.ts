@@ -18,11 +18,18 @@ const BYZANTINE: ReadonlyMap<string, Misbehaviour> = new Map(
   ]),
 );
 
+/** Members that run twice: drawn last, so that a seed's other faults are what they were without this one. */
+const TWINS = "twins";
+
 /** In the order in which they are told of. */
-export const FAULT_NAMES: readonly string[] = [...WORLD_FAULTS, ...BYZANTINE.keys()];
+export const FAULT_NAMES: readonly string[] = [
+  ...WORLD_FAULTS.filter((name) => name !== TWINS),
+  ...BYZANTINE.keys(),
+  TWINS,
+];
 
 /** What takes a node that may be faulty: with fewer than four members there is none. */
-const OF_FAULTY: readonly string[] = ["disk-loss", "lying-sync", "broken-state", ...BYZANTINE.keys()];
+const OF_FAULTY: readonly string[] = ["disk-loss", "lying-sync", "broken-state", TWINS, ...BYZANTINE.keys()];
 
 export function misbehaviourOf(name: string): Misbehaviour | null {
   return BYZANTINE.get(name) ?? null;
@@ -89,7 +96,8 @@ export function planOf(faults: readonly string[], members: number, seed: number)
   const kinds = [...BYZANTINE].flatMap(([name, kind]) => (asked.has(name) ? [kind] : []));
   const lies = asked.has("lying-sync");
   const f = faultsOf(members);
-  const slots = kinds.length > 0 || lies ? f - (asked.has("broken-state") ? 1 : 0) : 0;
+  const faulty = f - (asked.has("broken-state") ? 1 : 0);
+  const slots = kinds.length > 0 || lies ? faulty : 0;
   return {
     ...CALM,
     delayNs: asked.has("delay") ? [MS, 120n * MS] : CALM.delayNs,
@@ -120,5 +128,6 @@ export function planOf(faults: readonly string[], members: number, seed: number)
       ...kinds.slice(0, (slot * 5) % Math.max(1, kinds.length)),
     ]),
     liesOnSync: lies,
+    ...(asked.has(TWINS) ? { twins: faulty } : {}),
   };
 }

@@ -42,6 +42,7 @@ const STRIKES: Readonly<Record<Strike["kind"], Readonly<Record<string, string>>>
   corrupt: { node: "number" },
   cut: { side: "object", isOneWay: "boolean", forNs: "bigint" },
   replace: { goes: "number", comes: "number" },
+  part_round: { height: "number", side: "object", forNs: "bigint" },
   halt: { forNs: "bigint" },
 };
 
@@ -65,7 +66,9 @@ function isScript(value: unknown): value is Script {
 }
 
 const isPlan = (value: unknown): value is FaultPlan =>
-  isRecord(value) && Object.entries(CALM).every(([name, usual]) => typeof value[name] === typeof usual);
+  isRecord(value) &&
+  Object.entries(CALM).every(([name, usual]) => typeof value[name] === typeof usual) &&
+  (value["twins"] === undefined || isCount(value["twins"]));
 
 function isScenario(value: unknown): value is Scenario {
   if (!isRecord(value) || value["orreryScenario"] !== FORMAT) return false;

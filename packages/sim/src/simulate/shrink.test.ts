@@ -33,7 +33,7 @@ test("of a list what it takes is left, whatever is between", () => {
 });
 
 test("a run that is told what was drawn in it is the same run, from text too", () => {
-  const faults = ["crash", "partition", "membership", "torn-write", "equivocate", "delay"];
+  const faults = ["crash", "partition", "membership", "torn-write", "equivocate", "delay", "twins"];
   const options = { nodesPerSubnet: 4, rounds: 15, state: "hashes", faults } as const;
   const drawn = simulate({ ...options, seed: 7, subnetCount: 2 });
   assert.ok(drawn.told.some(({ script }) => script.some(({ strikes }) => strikes.length > 0)));
@@ -149,6 +149,9 @@ test("what is no scenario is said to be none", () => {
     assert.ok(text.includes(one), one);
     invalid(text.replace(one, other), /no scenario/);
   }
+  const twinned = (twins: number): string => text.replace('"loss": 0', `"twins": ${twins}, "loss": 0`);
+  assert.equal(decodeScenario(twinned(1)).told[0]?.plan.twins, 1);
+  invalid(twinned(-1), /no scenario/);
 });
 
 /** What a bug made of each, where a plant shows it still. */
@@ -159,6 +162,11 @@ const FAILURES: ReadonlyMap<string, { readonly plant: string; readonly failure: 
       plant: "a restart forgets what was signed",
       failure: "node # finalizes a block beside another one at #",
     },
+  ],
+  // Two heights of other shapes, and the two members that run twice: without them it is well.
+  [
+    "votes-of-one-too-few.json",
+    { plant: "votes of one too few", failure: "nodes # and # finalized different blocks at #" },
   ],
 ]);
 

@@ -90,6 +90,7 @@ function tamer({ byzantine }: FaultPlan): readonly FaultPlan["byzantine"][] {
 function isOver({ told, nodesPerSubnet }: Scenario): boolean {
   return told.some(({ plan, script }) => {
     const faulty = new Set(plan.byzantine.slice(0, nodesPerSubnet).keys());
+    for (let node = 0; node < (plan.twins ?? 0); node++) faulty.add(node);
     for (const strike of script.flatMap(({ strikes }) => strikes))
       if ((strike.kind === "corrupt" || strike.kind === "disk_loss") && strike.node < nodesPerSubnet)
         faulty.add(strike.node);
@@ -100,8 +101,10 @@ function isOver({ told, nodesPerSubnet }: Scenario): boolean {
 /** The fewest members, of which so many misbehave as may. */
 function fewest(scenario: Scenario): Scenario {
   const nodesPerSubnet = Math.min(NODES_LEAST, scenario.nodesPerSubnet);
-  const few = withPlans(scenario, ({ byzantine }) => ({
-    byzantine: byzantine.slice(0, faultsOf(nodesPerSubnet)),
+  const most = faultsOf(nodesPerSubnet);
+  const few = withPlans(scenario, ({ byzantine, twins }) => ({
+    byzantine: byzantine.slice(0, most),
+    ...(twins === undefined ? {} : { twins: Math.min(twins, most) }),
   }));
   return { ...few, nodesPerSubnet };
 }
@@ -120,6 +123,7 @@ function simpler(scenario: Scenario): readonly Scenario[] {
     { registryDelayNs },
     { skewNs },
     { liesOnSync: false },
+    ...(told.some(({ plan }) => (plan.twins ?? 0) > 0) ? [{ twins: 0 }] : []),
   ];
   const all: readonly Scenario[] = [
     { ...scenario, subnetCount: 1, told: told.slice(0, 1) },

@@ -25,6 +25,7 @@ const WORLD = [
   "membership",
   "halt",
   "withhold",
+  "twins",
 ];
 
 /** In which it takes place, where that is not the first. */
@@ -87,6 +88,20 @@ test("canisters count every update once, and every call to another subnet, whate
     const report = run(names, { seed, subnetCount: 2, rounds: 40, state: "canisters" });
     assert.deepEqual([report.verdict, report.violations], ["ok", []], `seed ${seed}`);
   }
+});
+
+test("members that run twice do no harm, whatever else goes wrong, and subnets of canisters go on beside them", () => {
+  let times = 0;
+  for (const seed of [1, 2, 3, 4]) {
+    const faults = ["twins", "crash", "loss", "reorder", "membership", "torn-write"];
+    const report = run(faults, { seed, rounds: 40, nodesPerSubnet: seed % 2 === 0 ? 7 : 4 });
+    assert.deepEqual([report.verdict, report.violations], ["ok", []], `seed ${seed}`);
+    assert.equal(report.faultyNodes, seed % 2 === 0 ? 2 : 1);
+    times += report.faults.get("twins") ?? 0;
+  }
+  assert.ok(times > 0);
+  const { verdict, violations } = run(["twins"], { rounds: 20, subnetCount: 2, state: "canisters" });
+  assert.deepEqual([verdict, violations], ["ok", []]);
 });
 
 test("one seed gives one trace, another seed another", () => {

@@ -221,7 +221,7 @@ export function simulate(options: SimulationOptions): SimulationReport {
     traceHash: toHex(sha256(concatBytes(...worlds.map(({ trace }) => fromHex(trace.hash))))),
     violations,
     faults: new Map(faults.map((name) => [name, sum(worlds, (world) => timesOf(world, name))])),
-    faultyNodes: Math.max(...subnets.map(({ plan }) => plan.byzantine.length)),
+    faultyNodes: Math.max(...subnets.map(({ plan }) => Math.max(plan.byzantine.length, plan.twins ?? 0))),
     told: subnets.map(({ world, plan }) => ({ plan: { ...plan, ...UNDRAWN }, script: world.weather })),
     intervals: Math.min(...worlds.map(({ summaries }) => summaries.size)),
     syncs: sum(worlds, ({ syncs }) => syncs),

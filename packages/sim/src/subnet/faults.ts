@@ -39,6 +39,8 @@ export interface FaultPlan {
   readonly byzantine: readonly (Misbehaviour | readonly Misbehaviour[])[];
   /** Whether they also hand out wrong states. */
   readonly liesOnSync: boolean;
+  /** Nodes at the lowest places that run twice, each as an honest one would (`twins.ts`); heights have shapes of the network then. */
+  readonly twins?: number;
 }
 
 export const MISBEHAVIOURS = [

@@ -2,6 +2,8 @@
  * The ways between the nodes of a simulated subnet: how long a message takes, what is lost and comes again, which nodes are cut off from which,
  * and who is slow. Draws from the run's randomness in the order of what happens.
  */
+import type { Height } from "@orrery/base";
+import { type Artifact, heightOf } from "@orrery/consensus/member";
 import { drawnBetween, type Random } from "../random.ts";
 import type { FaultPlan } from "./faults.ts";
 import type { Tally } from "./tally.ts";
@@ -13,10 +15,24 @@ const USUAL_DELAY_NS: bigint = 5_000_000n;
 /** A message that others overtake takes so many times as long. */
 const OVERTAKEN_TIMES = 4n;
 
+/** Heights whose shapes are remembered. */
+const PARTED_MAX = 100;
+
 interface Cut {
   readonly side: ReadonlySet<number>;
   /** Only what the side sends is held up. */
   readonly isOneWay: boolean;
+}
+
+/** What is said of one height crosses no side until then. */
+interface Parted {
+  readonly side: ReadonlySet<number>;
+  readonly until: bigint;
+}
+
+interface Message {
+  readonly artifact: Artifact;
+  readonly now: bigint;
 }
 
 export class Links {
@@ -24,6 +40,7 @@ export class Links {
   readonly #random: Random;
   readonly #tally: Tally;
   #cut: Cut | null = null;
+  readonly #parted = new Map<Height, Parted>();
   readonly #slow = new Set<number>();
   /** Numbers of the messages of each link as they leave, and the highest that came. */
   readonly #left = new Map<number, number>();
@@ -47,6 +64,16 @@ export class Links {
 
   mend(): void {
     this.#cut = null;
+  }
+
+  /** The shape of a round, as scenarios of twins have it. */
+  part(height: Height, side: ReadonlySet<number>, until: bigint): void {
+    for (const old of this.#parted.keys()) if (old < height - PARTED_MAX) this.#parted.delete(old);
+    this.#parted.set(height, { side, until });
+  }
+
+  isParted(height: Height): boolean {
+    return this.#parted.has(height);
   }
 
   slow(node: number): void {
@@ -73,11 +100,18 @@ export class Links {
     return cut.isOneWay ? "muted" : "both";
   }
 
-  /** Whether what `from` sends does not come. */
-  holds(from: number, to: number): boolean {
+  /** Whether what `from` sends does not come: anything, or a message of a height. */
+  holds(from: number, to: number, message?: Message): boolean {
+    if (message !== undefined && this.isFaulty && this.#parted.size > 0 && this.#isApart(from, to, message))
+      return true;
     const cut = this.#cut;
     if (cut === null || cut.side.has(from) === cut.side.has(to)) return false;
     return !cut.isOneWay || cut.side.has(from);
+  }
+
+  #isApart(from: number, to: number, { artifact, now }: Message): boolean {
+    const parted = this.#parted.get(heightOf(artifact));
+    return parted !== undefined && now < parted.until && parted.side.has(from) !== parted.side.has(to);
   }
 
   /** On the way, ns; and the message's number on its link. */

@@ -30,6 +30,13 @@ type SubnetStrike =
       readonly isOneWay: boolean;
       readonly forNs: bigint;
     }
+  /** What is said of the height does not leave the side, and nothing comes to it, for a while. */
+  | {
+      readonly kind: "part_round";
+      readonly height: number;
+      readonly side: readonly number[];
+      readonly forNs: bigint;
+    }
   | { readonly kind: "replace"; readonly goes: number; readonly comes: number }
   | { readonly kind: "halt"; readonly forNs: bigint };
 
@@ -45,7 +52,7 @@ export interface Struck {
 /** By seconds from the start on. */
 export type Script = readonly Struck[];
 
-/** Of a plan: nothing is drawn of what a script tells. */
+/** Of a plan: nothing is drawn of what a script tells. Twins stay what they are. */
 export const UNDRAWN: Partial<FaultPlan> = {
   crashPerSecond: 0,
   partitionPerSecond: 0,
@@ -80,6 +87,9 @@ export function inflict(means: Means, strike: Strike): void {
     case "cut":
       links.cut(new Set(strike.side), strike.isOneWay);
       means.plan(strike.forNs, { kind: "heal" });
+      return;
+    case "part_round":
+      links.part(strike.height, new Set(strike.side), now + strike.forNs);
       return;
     case "replace":
       if (means.nodes[strike.comes] === undefined) return;

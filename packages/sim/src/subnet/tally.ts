@@ -17,6 +17,7 @@ export const WORLD_FAULTS = [
   "broken-state",
   "membership",
   "halt",
+  "twins",
 ] as const;
 
 /** Of the world around members, and of nodes that answer others; not of what members say. */

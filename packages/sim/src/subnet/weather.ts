@@ -13,6 +13,11 @@ export interface Sky extends Means {
   isHonest(node: number): boolean;
 }
 
+/** Heights from the one that is delivered on that have a shape, how often they do, and for how long. */
+const PARTED_AHEAD = 6;
+const PARTED = 0.6;
+const PARTED_NS: readonly [bigint, bigint] = [1_000_000_000n, 5_000_000_000n];
+
 /** What is drawn comes to pass at once: what follows is drawn of how things are then. */
 type Drawing = Sky & { readonly strike: (strike: Strike) => void };
 
@@ -65,6 +70,18 @@ function drawAll(drawing: Drawing): void {
   if (!links.isCut && random.chance(partitionPerSecond)) cut(drawing, false);
   if (!links.isCut && strikes(random, onewayPerSecond)) cut(drawing, true);
   for (const node of nodes) strikeNode(drawing, node);
+  partRounds(drawing);
+}
+
+/** Shapes of the next heights, so that twins hear different things. */
+function partRounds(drawing: Drawing): void {
+  const { options, random, links, nodes, checkers } = drawing;
+  if ((options.faults.twins ?? 0) === 0) return;
+  for (let height = checkers.height + 1; height <= checkers.height + PARTED_AHEAD; height++) {
+    if (links.isParted(height) || !random.chance(PARTED)) continue;
+    const side = nodes.map(({ index }) => index).filter(() => random.chance(0.5));
+    drawing.strike({ kind: "part_round", height, side, forNs: drawnBetween(random, PARTED_NS) });
+  }
 }
 
 function cut(drawing: Drawing, isOneWay: boolean): void {
@@ -93,7 +110,10 @@ function changeMembers(drawing: Drawing): void {
   const { registry, nodes, random } = drawing;
   const { members } = registry.newest;
   const honest = members.filter((index) => drawing.isHonest(index));
-  const spare = nodes.map(({ index }) => index).filter((index) => !members.includes(index));
+  const identities = drawing.options.nodes + (drawing.options.spares ?? 0);
+  const spare = nodes
+    .map(({ index }) => index)
+    .filter((index) => index < identities && !members.includes(index));
   const comes = spare[random.below(spare.length)];
   const goes = honest[random.below(honest.length)];
   if (comes !== undefined && goes !== undefined) drawing.strike({ kind: "replace", goes, comes });
@@ -117,8 +137,9 @@ function forgettingMost({ corruptPerSecond }: FaultPlan, members: number): numbe
 function corruptSome(drawing: Drawing): void {
   const { options, nodes, checkers, random } = drawing;
   const { faults, nodes: members } = options;
-  const { corruptPerSecond, byzantine, diskLossPerSecond } = faults;
-  const others = diskLossPerSecond > 0 ? forgettingMost(faults, members) : byzantine.length;
+  const { corruptPerSecond, byzantine, diskLossPerSecond, twins = 0 } = faults;
+  const misbehaving = Math.max(byzantine.length, twins);
+  const others = diskLossPerSecond > 0 ? forgettingMost(faults, members) : misbehaving;
   const most = faultsOf(members) - others;
   for (const { isUp, index } of nodes) {
     if (!isUp || !drawing.isHonest(index) || checkers.corrupted.size >= most) continue;

@@ -17,6 +17,7 @@ import type { Recorder } from "./recorder.ts";
 import { SimNode } from "./sim-node.ts";
 import { nodeIdOf, nodeOf, type SimRegistry } from "./sim-registry.ts";
 import type { Script } from "./strikes.ts";
+import type { Twins } from "./twins.ts";
 
 export interface WorldOptions {
   readonly seed: number;
@@ -86,29 +87,30 @@ export type WorldEvent =
 
 interface NodeMeans {
   readonly registry: SimRegistry;
-  readonly indices: readonly number[];
+  readonly twins: Twins;
   /** Newest version of the registry that a node knows. */
   readonly versionFor: (index: number) => number;
 }
 
-/** Members and spares. */
+/** Members, spares, and those that run twice. */
 export function makeNodes(
   { seed, nodes, spares, config, application, start, keys: source }: WorldOptions,
-  { registry, indices, versionFor }: NodeMeans,
+  { registry, twins, versionFor }: NodeMeans,
 ): readonly SimNode[] {
   const keys = new IdealKeys(seed, nodes);
   const dkg = source?.(seed, config.subnetId) ?? new IdealDkg(seed, keys);
   const current = dkg.genesis(registry.newest.members.map(nodeIdOf), 1);
   const length = config.rules.catchUpInterval;
   const summary: Summary = { length, nextLength: length, halts: false, current, next: null };
-  return indices.map((index) => {
-    const nodeId = nodeIdOf(index);
+  return twins.nodes.map((index) => {
+    const self = twins.identityOf(index);
+    const nodeId = nodeIdOf(self);
     const own = dkg.of(nodeId);
     const isFixed = spares === null && source === undefined;
-    const crypto = isFixed ? keys.of(index) : (own.load(current) as MemberCrypto);
+    const crypto = isFixed ? keys.of(self) : (own.load(current) as MemberCrypto);
     const record = (version: number): ReturnType<SimRegistry["record"]> => registry.record(version);
     return new SimNode({
-      config: { ...config, self: index, members: nodes },
+      config: { ...config, self, members: nodes },
       crypto,
       index,
       application: application(index),

@@ -21,11 +21,12 @@ import type { Misbehaviour } from "./faults.ts";
 import { fetchState } from "./fetching.ts";
 import { Forgetful } from "./forgetful.ts";
 import { Links, RESEND_NS } from "./links.ts";
-import { type Actor, actorFor, allTwisted, kindsOf } from "./misbehaving.ts";
+import { type Actor, allTwisted } from "./misbehaving.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
 import type { Struck } from "./strikes.ts";
 import { Tally } from "./tally.ts";
+import { Twins } from "./twins.ts";
 import { type Sky, strike } from "./weather.ts";
 import { Witness } from "./witness.ts";
 import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
@@ -55,6 +56,7 @@ export class World {
   readonly tally: Tally = new Tally();
   readonly #links: Links;
   readonly #forgetful = new Forgetful();
+  readonly #twins: Twins;
   /** What went wrong, by seconds. */
   readonly weather: Struck[] = [];
   readonly trace: EventTrace;
@@ -72,15 +74,15 @@ export class World {
     this.#queue = new EventQueue(time);
     this.trace = new EventTrace(time);
     const members = Array.from({ length: nodes }, (_, index) => index);
-    const { catchUpInterval: intervalLength } = config.rules;
-    this.registry = new SimRegistry({ members, intervalLength, halts: false });
-    const indices = Array.from({ length: nodes + (spares ?? 0) }, (_, index) => index);
+    this.registry = new SimRegistry({ members, intervalLength: config.rules.catchUpInterval, halts: false });
+    this.#twins = new Twins(nodes + (spares ?? 0), faults.twins ?? 0);
+    const indices = this.#twins.nodes;
     const late = Number(faults.registryDelayNs);
     this.#delays = indices.map(() => BigInt(Math.floor(this.#random.next() * late)));
     const versionFor = (node: number): number => this.registry.versionAt(this.now, this.#delays[node] ?? 0n);
-    this.nodes = makeNodes(options, { registry: this.registry, indices, versionFor });
+    this.nodes = makeNodes(options, { registry: this.registry, twins: this.#twins, versionFor });
     this.#actors = indices.map((index) =>
-      actorFor(kindsOf(faults.byzantine[index]), {
+      this.#twins.actorOf(index, faults.byzantine[index], {
         subnetId: config.subnetId,
         nodes,
         place: (height) => this.#placeOf(index, height),
@@ -228,8 +230,8 @@ export class World {
 
   /** As a node asks that turned something away. */
   #tellAgain(from: number, to: number): void {
-    const node = this.nodes[from] as SimNode;
-    if (node.isUp) this.#tellAll(node, to);
+    for (const copy of this.#twins.copiesOf(from))
+      if (copy !== to && this.nodes[copy]?.isUp === true) this.#tellAll(this.nodes[copy], to);
   }
 
   /** Its clock, and what came. */
@@ -272,6 +274,7 @@ export class World {
 
   #watch({ index, member }: SimNode, effects: readonly MemberEffect[]): void {
     this.#options.recorder?.effects(this.now, index, effects);
+    this.tally.note("twins", this.#twins.contradictions(index, effects));
     if (!this.isHonest(index)) this.#witness.overlook(index, effects);
     if (member === null || !this.isHonest(index)) return;
     const selfAt = (height: Height): number | null => member.place(height)?.self ?? null;
@@ -356,12 +359,12 @@ export class World {
     const node = this.nodes[to] as SimNode;
     // A node that comes back is sent everything anew.
     if (!node.isUp) return;
-    if (this.#links.holds(from, to) || this.#links.loses()) {
+    if (this.#links.holds(from, to, { artifact, now: this.now }) || this.#links.loses()) {
       this.#queue.plan(this.now + RESEND_NS, event);
       return;
     }
     this.#links.arrived(from, to, number);
-    this.#tell(to, { kind: "artifact", from, artifact });
+    this.#tell(to, { kind: "artifact", from: this.#twins.identityOf(from), artifact });
   }
 
   #checkSizes(): void {

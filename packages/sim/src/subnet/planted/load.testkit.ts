@@ -42,6 +42,13 @@ export function exploringPlanted(number: number): Promise<Explores> {
   return import(`../explore/menus.ts${MARK}${number}`) as Promise<Explores>;
 }
 
+type Simulates = typeof import("../../simulate/simulate.ts");
+
+/** Simulated networks with a plant. */
+export function simulatingPlanted(number: number): Promise<Simulates> {
+  return import(`../../simulate/simulate.ts${MARK}${number}`) as Promise<Simulates>;
+}
+
 type Shrinks = typeof import("../../simulate/shrink.ts");
 
 /** Simulated networks and their shrinking with a plant. */

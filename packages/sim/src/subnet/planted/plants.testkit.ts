@@ -83,6 +83,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       "return committeeSize(members);",
     ],
     [
+      "votes of one too few",
+      "committee: new Set(committee), quorum: quorumOf(members) };",
+      "committee: new Set(committee), quorum: Math.max(1, quorumOf(members) - 1) };",
+    ],
+    [
       "randomness by f members",
       "export function randomnessThreshold(members: number): number {\n  return faultsOf(members) + 1;",
       "export function randomnessThreshold(members: number): number {\n  return Math.max(1, faultsOf(members));",
