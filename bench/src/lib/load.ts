@@ -7,6 +7,8 @@ export interface LoadOptions {
   readonly path: string | ((index: number) => string);
   readonly bodies: readonly Uint8Array[];
   readonly concurrency: number;
+  /** No client sends another body after this, by the clock of `performance`; by default all are sent. */
+  readonly untilMs?: number;
   /** Looks at each answer; throws when it is not what it should be. `index`: of the body that it answers. */
   readonly check: (status: number, body: Uint8Array, index: number) => void;
 }
@@ -52,8 +54,10 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const agent = new Agent({ keepAlive: true, maxSockets: options.concurrency, noDelay: true } as never);
   const latencies: number[] = [];
   let next = 0;
+  const { untilMs = Number.POSITIVE_INFINITY } = options;
   const client = async (): Promise<void> => {
     for (let index = next++; index < options.bodies.length; index = next++) {
+      if (performance.now() >= untilMs) return;
       const start = performance.now();
       await post(agent, options, index);
       latencies.push(performance.now() - start);
@@ -64,7 +68,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
   const seconds = (performance.now() - start) / 1000;
   agent.destroy();
   latencies.sort((a, b) => a - b);
-  return { latencies, perSecond: options.bodies.length / seconds };
+  return { latencies, perSecond: latencies.length / seconds };
 }
 
 export function percentile(sorted: readonly number[], share: number): number {

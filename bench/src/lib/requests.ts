@@ -14,6 +14,8 @@ const SECRET: Uint8Array = new Uint8Array(32).fill(42);
 const SIGN = createNodeSigner(SECRET);
 const PUBLIC_KEY: Uint8Array = nodePublicKeyDer(SECRET);
 const EXPIRY_MS = 240_000;
+/** The middle of what a node takes: what is sent later may be sent some minutes sooner or later than was planned. */
+const PLANNED_EXPIRY_MS = 165_000;
 
 export interface CallOptions {
   readonly kind: "call" | "query";
@@ -21,16 +23,20 @@ export interface CallOptions {
   readonly method: string;
   readonly arg: Uint8Array;
   readonly nonce: number;
+  /** When it will be sent, if that is not at once. */
+  readonly atMs?: number;
 }
 
 /** An Ed25519-signed envelope. */
 export function signedEnvelope(options: CallOptions): Uint8Array {
+  const { atMs } = options;
+  const expiryMs = atMs === undefined ? Date.now() + EXPIRY_MS : Math.round(atMs) + PLANNED_EXPIRY_MS;
   const nonce = new Uint8Array(8);
   new DataView(nonce.buffer).setFloat64(0, options.nonce);
   const fields = new Map<string, string | bigint | Uint8Array>([
     ["request_type", options.kind],
     ["sender", selfAuthenticating(PUBLIC_KEY)],
-    ["ingress_expiry", BigInt(Date.now() + EXPIRY_MS) * 1_000_000n],
+    ["ingress_expiry", BigInt(expiryMs) * 1_000_000n],
     ["canister_id", principalFromText(options.canisterId)],
     ["method_name", options.method],
     ["arg", options.arg],
