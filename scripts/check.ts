@@ -9,6 +9,7 @@
 import { spawn } from "node:child_process";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { finished } from "node:stream/promises";
 import { run } from "node:test";
 import { spec } from "node:test/reporters";
 import { openRepository, REPOSITORY_ROOT } from "./repository.ts";
@@ -92,24 +93,34 @@ interface Skipped {
   readonly why: string;
 }
 
+type TestEvent = {
+  readonly type: string;
+  readonly data: { readonly nesting?: number; readonly message?: string };
+};
+
 interface Lane {
   readonly files: readonly string[];
   /** Files at a time. */
   readonly width: number;
-  readonly write: (text: string) => void;
+  readonly onEvent: (event: TestEvent) => void;
 }
 
 interface Outcome {
-  readonly passed: number;
   readonly failed: number;
   readonly skipped: readonly Skipped[];
+  /** What the runner counts, by name. */
+  readonly counts: ReadonlyMap<string, number>;
 }
 
+/** What a runner says of all files in the end. */
+const COUNT = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) ([\d.]+)$/;
+
 /** Each file in its own process. */
-async function runLane({ files, width, write }: Lane): Promise<Outcome> {
+async function runLane({ files, width, onEvent }: Lane): Promise<Outcome> {
   const skipped: Skipped[] = [];
-  let [passed, failed] = [0, 0];
-  if (files.length === 0) return { passed, failed, skipped };
+  const counts = new Map<string, number>();
+  let failed = 0;
+  if (files.length === 0) return { failed, skipped, counts };
   const events = run({
     files: files.map((path) => join(REPOSITORY_ROOT, path)),
     cwd: REPOSITORY_ROOT,
@@ -122,41 +133,49 @@ async function runLane({ files, width, write }: Lane): Promise<Outcome> {
     failed++;
   });
   events.on("test:pass", ({ name, file = "", skip }) => {
-    passed++;
     if (skip === undefined || skip === false) return;
     const why = typeof skip === "string" ? skip : `not on ${process.platform}`;
     skipped.push({ name, file: relative(REPOSITORY_ROOT, file), why });
   });
-  for await (const text of events.compose(new spec())) write(text);
-  return { passed, failed, skipped };
+  for await (const event of events as AsyncIterable<TestEvent>) {
+    const { nesting, message = "" } = event.data;
+    const [, name, count] =
+      COUNT.exec(event.type === "test:diagnostic" && nesting === 0 ? message : "") ?? [];
+    if (name === undefined) onEvent(event);
+    else counts.set(name, Number(count));
+  }
+  return { failed, skipped, counts };
 }
 
-/** All files; what networks came to stands behind the rest, before the sum. */
+/** All files, with one summary; what networks came to stands behind the rest. */
 async function runTests(
   files: readonly string[],
 ): Promise<{ readonly passed: boolean; readonly skipped: readonly Skipped[] }> {
   process.env["NODE_COMPILE_CACHE"] ??= COMPILED;
   const networks = NETWORKS.filter((path) => files.includes(path));
-  let held = "";
+  const report = new spec();
+  report.pipe(process.stdout, { end: false });
+  const held: TestEvent[] = [];
   const lanes = await Promise.all([
     runLane({
       files: files.filter((path) => !networks.includes(path)),
       width: availableParallelism(),
-      write: (text) => process.stdout.write(text),
+      onEvent: (event) => report.write(event),
     }),
-    runLane({
-      files: networks,
-      width: 1,
-      write: (text) => {
-        held += text;
-      },
-    }),
+    runLane({ files: networks, width: 1, onEvent: (event) => held.push(event) }),
   ]);
-  if (held !== "") process.stdout.write(`\nNetworks of node processes:\n${held}`);
-  const sum = (count: (lane: Outcome) => number): number => lanes.reduce((all, lane) => all + count(lane), 0);
-  const failed = sum((lane) => lane.failed);
-  console.log(`\n${sum((lane) => lane.passed)} passed, ${failed} failed.`);
-  return { passed: failed === 0, skipped: lanes.flatMap((lane) => lane.skipped) };
+  for (const event of held) report.write(event);
+  for (const name of new Set(lanes.flatMap(({ counts }) => [...counts.keys()]))) {
+    const each = lanes.map(({ counts }) => counts.get(name) ?? 0);
+    const count = name === "duration_ms" ? Math.max(...each) : each.reduce((all, one) => all + one, 0);
+    report.write({ type: "test:diagnostic", data: { nesting: 0, message: `${name} ${count}` } });
+  }
+  report.end();
+  await finished(report);
+  return {
+    passed: lanes.every(({ failed }) => failed === 0),
+    skipped: lanes.flatMap((lane) => lane.skipped),
+  };
 }
 
 /** Names what was not tested here; false when this machine is one that tests everything. */
