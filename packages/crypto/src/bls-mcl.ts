@@ -31,6 +31,9 @@ const MESSAGE_BYTES_MAX = 65_536;
 /** Messages whose points are kept: a member signs what it then combines and verifies. */
 const HASH_CACHE_MAX = 16;
 
+/** Signatures made here whose points are kept: a member puts its own share together with others' and verifies what comes of it. */
+const MADE_CACHE_MAX = 16;
+
 /** Map-to-curve mode of RFC 9380, in the library's numbering. */
 const MAP_TO_MODE_RFC9380 = 5;
 
@@ -131,6 +134,19 @@ function build(): Bls {
     return point;
   }
 
+  /** By their bytes. Multiples of points of the group are points of it: what is made here need not be found there again. */
+  const made = new Map<string, mcl.G1>();
+
+  function written(point: mcl.G1): Uint8Array {
+    const bytes = point.serialize();
+    if (point.isZero()) return bytes;
+    if (made.size >= MADE_CACHE_MAX) made.delete(made.keys().next().value as string);
+    made.set(toHex(bytes), point);
+    return bytes;
+  }
+
+  const signaturePoint = (bytes: Uint8Array): mcl.G1 | null => made.get(toHex(bytes)) ?? parseG1(bytes);
+
   return {
     publicKey(secret) {
       return mcl.mul(generator, scalar(checkedSecret(secret))).serialize();
@@ -142,12 +158,12 @@ function build(): Bls {
           `a message of ${message.length} bytes cannot be signed; at most ${MESSAGE_BYTES_MAX}: sign its hash`,
         );
       }
-      return mcl.mul(hashed(message), scalar(checkedSecret(secret))).serialize();
+      return written(mcl.mul(hashed(message), scalar(checkedSecret(secret))));
     },
     verify(publicKey, message, signature) {
       if (message.length > MESSAGE_BYTES_MAX) return false;
       const key = precomputed(publicKey);
-      const point = parseG1(signature);
+      const point = signaturePoint(signature);
       if (key === null || point === null) return false;
       const hash = hashed(message);
       // e(signature, -generator) · e(hash, key) = 1
@@ -156,18 +172,14 @@ function build(): Bls {
     combine(shares) {
       const coefficients = lagrangeAtZero(shares.map((share) => share.index));
       const points = shares.map((share) => {
-        const point = parseG1(share.signature);
+        const point = signaturePoint(share.signature);
         if (point === null) throw sharesInvalid(`share ${share.index} is not a point of the group`);
         return point;
       });
       // A polynomial of degree 0 has the secret at every index: the one share is the signature.
       if (points.length === 1) return (shares[0] as { signature: Uint8Array }).signature.slice();
-      return mcl
-        .mulVec(
-          points,
-          coefficients.map((c) => scalar(bigintToBytes(c, 32))),
-        )
-        .serialize();
+      const scalars = coefficients.map((c) => scalar(bigintToBytes(c, 32)));
+      return written(mcl.mulVec(points, scalars));
     },
   };
 }

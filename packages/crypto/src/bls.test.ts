@@ -200,3 +200,21 @@ test("a subnet of one signs through the same code", () => {
   assert.ok(foreign.ok && toHex(foreign.value) === toHex(combined.value));
   assert.ok(!signer.combine([{ index, signature: signature.map((byte) => byte ^ 1) }]).ok);
 });
+
+test("shares that cancel each other make no signature, and what was made long ago verifies like what came from elsewhere", () => {
+  const secret = secretFromSeed(new Uint8Array(32).fill(7));
+  const twice = bigintToBytes((2n * bigintFromBytes(secret)) % BLS_ORDER, 32);
+  const text = utf8("nothing");
+  const signed = [secret, twice].map((each, i) => ({ index: i + 1, signature: mcl.sign(each, text) }));
+  // At zero the line through (1, s) and (2, 2 s) is 0: the point at infinity, which is nobody's signature.
+  const nothing = mcl.combine(signed);
+  assert.equal(toHex(nothing), toHex(nobleBls.combine(signed)));
+  for (const bls of [mcl, nobleBls]) {
+    assert.ok(!bls.verify(bls.publicKey(secret), text, nothing));
+    assert.throws(() => bls.combine([{ index: 1, signature: nothing }]), { code: "bls_shares_invalid" });
+  }
+  const { signature } = signed[0] as (typeof signed)[0];
+  for (let i = 0; i < 40; i++) mcl.sign(secret, Uint8Array.of(i));
+  assert.ok(mcl.verify(mcl.publicKey(secret), text, signature));
+  assert.ok(!mcl.verify(mcl.publicKey(twice), text, signature));
+});
