@@ -6,6 +6,7 @@
 import {
   assert,
   decodeEnvelope,
+  type Envelope,
   equalBytes,
   err,
   OrreryError,
@@ -40,6 +41,8 @@ export class EnvelopeReader {
   readonly #options: EnvelopeReaderOptions;
   readonly #heads = new WeakMap<Uint8Array, Result<KnownIngress, string>>();
   readonly #verdicts = new WeakMap<Uint8Array, Result<KnownIngress, string>>();
+  /** The last that was decoded: who asks what it says of itself mostly has its signature verified next. */
+  #last: { readonly bytes: Uint8Array; readonly decoded: Result<Envelope, string> } | null = null;
   /** In this turn. */
   #spentMs = 0;
   #isLeft = false;
@@ -56,9 +59,11 @@ export class EnvelopeReader {
 
   /** What it says of itself, whoever signed it. */
   head(envelope: Uint8Array): Result<KnownIngress, string> {
-    const known = this.#heads.get(envelope) ?? headOf(envelope);
-    this.#heads.set(envelope, known);
-    return known;
+    const known = this.#heads.get(envelope);
+    if (known !== undefined) return known;
+    const head = headOf(this.#decode(envelope));
+    this.#heads.set(envelope, head);
+    return head;
   }
 
   /** With its signature verified: once, wherever the same bytes came from. */
@@ -98,17 +103,22 @@ export class EnvelopeReader {
 
   #verify(bytes: Uint8Array): Result<KnownIngress, string> {
     const head = this.head(bytes);
-    const decoded = decodeEnvelope(bytes);
+    const decoded = this.#decode(bytes);
     if (!head.ok || !decoded.ok) return head;
+    this.#last = null;
     // At the last moment at which it can hold: whether it holds earlier is a matter of times alone.
     const { validUntil } = head.value;
     const valid = validateEnvelope(decoded.value, { now: validUntil, verifier: this.#options.verifier });
     return valid.ok ? head : err(valid.error.text);
   }
+
+  #decode(bytes: Uint8Array): Result<Envelope, string> {
+    if (this.#last?.bytes !== bytes) this.#last = { bytes, decoded: decodeEnvelope(bytes) };
+    return this.#last.decoded;
+  }
 }
 
-function headOf(bytes: Uint8Array): Result<KnownIngress, string> {
-  const decoded = decodeEnvelope(bytes);
+function headOf(decoded: Result<Envelope, string>): Result<KnownIngress, string> {
   if (!decoded.ok) return decoded;
   const { content, senderDelegation } = decoded.value;
   if (content.kind !== "call") return err(`a ${content.kind} request is no update call`);
