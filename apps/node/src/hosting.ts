@@ -1,5 +1,6 @@
 /** Which nodes a process has: those of the genesis by its number among the processes that began, those that joined by the registry. */
 import { assert, equalBytes, OrreryError } from "@orrery/base";
+import { NODES_PER_SUBNET_MAX } from "@orrery/execution/genesis";
 import { nodePublicKeyDer } from "@orrery/host";
 import { nodeSecretsOf } from "./founding/node-seed.ts";
 import { decodeGenesis } from "./genesis.ts";
@@ -10,7 +11,7 @@ import { hostedByProcess } from "./topology.ts";
 
 /** What of the network the process hosts: its place in subnets, and which these are; null: all. */
 export interface Hosting {
-  /** Of one that joined: beyond the genesis' nodes. */
+  /** Of one that joined: beyond those of any genesis. */
   readonly place: number;
   readonly hosted: readonly SubnetIndex[] | null;
   /** Which of the processes that began; null: it joined. */
@@ -21,12 +22,12 @@ export interface Hosting {
 export function hostingOf(member: MemberOptions | undefined, records: readonly RegistryRecord[]): Hosting {
   if (member === undefined) return { place: 0, hosted: null, process: 0 };
   const { self, seed, addresses } = member;
-  const { subnets } = decodeGenesis(member.genesis);
   if (self === null) {
     const hosted = joinedBy(records, seed ?? new Uint8Array(0));
     if (hosted.length === 0) throw nodeUnlisted("any subnet");
-    return { place: Math.max(...subnets.map(({ nodes = 1 }) => nodes)), hosted, process: null };
+    return { place: NODES_PER_SUBNET_MAX, hosted, process: null };
   }
+  const { subnets } = decodeGenesis(member.genesis);
   const own = hostedByProcess(subnets, addresses.length)[self];
   assert(own !== undefined, `there is a process ${self}`);
   return { place: own[0]?.place ?? 0, hosted: own.map(({ subnet }) => subnet), process: self };

@@ -1,12 +1,11 @@
 /** Floor 6: the assembly of a node. */
 
-export { decodeGenesis, SUBNET_KINDS } from "./genesis.ts";
+export { decodeGenesis, newGenesisRecord, SUBNET_KINDS } from "./genesis.ts";
 export {
   type MemberOptions,
   type NodeHandle,
   type NodeOptions,
   type NodeStatus,
-  newGenesisRecord,
   startNode,
 } from "./node.ts";
 export { Healings } from "./replica/healings.ts";

@@ -19,9 +19,10 @@ import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls"
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { SubnetType } from "@orrery/state";
 import { createFatal, type Fatal } from "./fatal.ts";
-import { decodeGenesis, encodeGenesis, networkOf } from "./genesis.ts";
+import { decodeGenesis, type Genesis, newGenesisRecord } from "./genesis.ts";
 import { type Hosting, hostingOf } from "./hosting.ts";
 import { lazyOutcalls } from "./outcalls.ts";
+import { withOwnGenesis } from "./own-genesis.ts";
 import type {
   BySubnet,
   DurabilityOptions,
@@ -30,7 +31,7 @@ import type {
   StorageReport,
 } from "./protocol.ts";
 import type { RegistryRecord } from "./registry/record.ts";
-import { readRegistryFile, writeRegistryFile } from "./registry/registry-file.ts";
+import { keptIn, readRegistryFile } from "./registry/registry-file.ts";
 import { Healings } from "./replica/healings.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
@@ -84,6 +85,8 @@ export interface MemberOptions {
   readonly self: number | null;
   /** The network's genesis record, the same for all. */
   readonly genesis: Uint8Array;
+  /** What its subnets begin with, where that is another one: subnets that were created later (`ownGenesis`). */
+  readonly own?: Uint8Array;
   /** Of a network that its nodes founded: what all secrets of this node follow from. */
   readonly seed?: Uint8Array;
   /** Where the processes that began listen for each other. */
@@ -122,29 +125,6 @@ const MEMBER_KEEP_ROUNDS = 5_000;
 
 function durabilityOf({ durability = {}, member }: NodeOptions): DurabilityOptions {
   return member === undefined ? durability : { keepRounds: MEMBER_KEEP_ROUNDS, ...durability };
-}
-
-const SUBNETS_DEFAULT: readonly SubnetType[] = ["application"];
-
-/** Of a network that begins. */
-export function newGenesisRecord(options: {
-  readonly rng: Rng;
-  readonly clock: Clock;
-  /** Kinds of the subnets beside the root. */
-  readonly subnets?: readonly SubnetType[];
-  readonly subnetAdmins?: readonly Principal[];
-  /** Of each subnet; one by default. */
-  readonly nodes?: number;
-  readonly catchUpInterval?: number;
-}): Uint8Array {
-  const { rng, clock, subnets = SUBNETS_DEFAULT, subnetAdmins, nodes, catchUpInterval } = options;
-  return encodeGenesis({
-    seed: rng.bytes(32),
-    time: clock.now(),
-    subnets: networkOf(subnets, subnetAdmins, nodes),
-    ...(catchUpInterval === undefined ? {} : { catchUpInterval }),
-    profile: "local",
-  });
 }
 
 async function startExecution(
@@ -191,13 +171,11 @@ async function loadService(isMember: boolean): Promise<Loaded> {
 function serviceOptions(
   options: NodeOptions,
   records: readonly RegistryRecord[],
+  own: Genesis,
 ): Omit<ServiceOptions, "bls" | "replication" | "genesis" | "outcalls" | keyof Hosting> {
   return {
-    registry: {
-      records,
-      keep: (all) => writeRegistryFile(options.stateDir, all),
-      listen: options.member?.listen ?? null,
-    },
+    began: options.member === undefined ? own : decodeGenesis(options.member.genesis),
+    registry: { ...keptIn(options.stateDir), records, listen: options.member?.listen ?? null },
     nodeSeed: options.member?.seed ?? null,
     lostAt: options.member?.lostAt ?? null,
     healings: options.member?.healings ?? new Healings(),
@@ -228,6 +206,11 @@ function workerStart(
 
 /** Starts a node; resolves when it answers everything. Errors carry codes of docs/errors.md; nothing is left running then. */
 export async function startNode(options: NodeOptions): Promise<NodeHandle> {
+  return await startFounded(await withOwnGenesis(options));
+}
+
+/** All subnets that it has nodes of have their keys. */
+async function startFounded(options: NodeOptions): Promise<NodeHandle> {
   const records = options.member === undefined ? [] : readRegistryFile(options.stateDir);
   const hosting = hostingOf(options.member, records);
   const [first = 0] = hosting.hosted ?? [];
@@ -257,7 +240,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
         loadService(options.member !== undefined),
         threads.storage.call<StorageOpened>({
           kind: "open",
-          freshGenesis: options.member?.genesis ?? newGenesisRecord(options),
+          freshGenesis: options.member?.own ?? options.member?.genesis ?? newGenesisRecord(options),
           salt: options.rng.bytes(16),
         }),
       ]),
@@ -271,7 +254,7 @@ export async function startNode(options: NodeOptions): Promise<NodeHandle> {
       genesis,
       outcalls,
       ...hosting,
-      ...serviceOptions(options, records),
+      ...serviceOptions(options, records, genesis),
     });
     front.serve(service);
     const joined = { ...threads, views: createViews({ threads, options, onFailure: fatal.raise }) };

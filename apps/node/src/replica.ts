@@ -29,6 +29,7 @@ import type {
   UserError,
 } from "@orrery/http";
 
+import type { CanisterRange, SubnetInfo } from "@orrery/state";
 import type { Delegations } from "./delegations.ts";
 import { inspect } from "./inspection.ts";
 import type { BySubnet, SubnetIndex, ViewCall } from "./protocol.ts";
@@ -43,9 +44,16 @@ export interface LateRounds {
   current: BySubnet<Rounds> | null;
 }
 
+/** Ranges of a subnet's canisters. */
+function rangesIn({ routing, subnetId: own }: SubnetInfo): readonly CanisterRange[] {
+  return routing.find(({ subnetId }) => equalBytes(subnetId, own))?.ranges ?? [];
+}
+
 export interface ReplicaOptions {
   readonly subnet: SubnetIndex;
   readonly local: LocalSubnet;
+  /** With the subnets that came to the network. */
+  readonly infoNow: (info: SubnetInfo) => SubnetInfo;
   readonly rounds: LateRounds;
   readonly delegations: Delegations;
   readonly clock: Clock;
@@ -56,7 +64,6 @@ export interface ReplicaOptions {
 function createReplica(options: ReplicaOptions): ReplicaView {
   const { subnet, local, clock, delegations } = options;
   const { keys, info } = local;
-  const ranges = info.routing.find(({ subnetId }) => equalBytes(subnetId, info.subnetId))?.ranges ?? [];
   const sign = createNodeSigner(keys.nodeSecret);
 
   function maybeRounds(): Rounds | undefined {
@@ -117,7 +124,10 @@ function createReplica(options: ReplicaOptions): ReplicaView {
       return wall > blockTime ? wall : blockTime;
     },
     servesCanister: (id: CanisterId) =>
-      id.length === CANISTER_ID_BYTES && id[8] === 1 && id[9] === 1 && rangesContain(ranges, id),
+      id.length === CANISTER_ID_BYTES &&
+      id[8] === 1 &&
+      id[9] === 1 &&
+      rangesContain(rangesIn(options.infoNow(info)), id),
     isSubnetAdmin: (user) => isSubnetAdmin(info, user),
     servesSubnet: (id: SubnetId) => equalBytes(id, keys.subnetId),
     ingressBytesMax: ingressBytesMax(info.type),
@@ -166,6 +176,7 @@ export interface NodeReplicas extends ReplicaNetwork {
 
 /** All replicas of a process behind one endpoint. `defaultSubnet` takes what is about none of their canisters: creation, unknown ids. */
 export function createReplicas(options: {
+  readonly infoNow: ReplicaOptions["infoNow"];
   /** Those that the process has a node of. */
   readonly subnets: BySubnet<LocalSubnet>;
   readonly defaultSubnet: SubnetIndex;

@@ -23,7 +23,8 @@ export function requireSame(
 function requireSameNetwork(genesis: Genesis, member: MemberOptions | undefined): void {
   const nodes = Math.max(...genesis.subnets.map((subnet) => subnet.nodes ?? 1));
   // How many processes there may be is judged with what each of them hosts (`hostedByProcess`).
-  const isSame = member === undefined ? nodes === 1 : equalBytes(encodeGenesis(genesis), member.genesis);
+  const isSame =
+    member === undefined ? nodes === 1 : equalBytes(encodeGenesis(genesis), member.own ?? member.genesis);
   if (isSame) return;
   throw new OrreryError(
     "genesis_differs",

@@ -94,7 +94,10 @@ export interface ServiceOptions {
   readonly bls: Bls;
   /** Null where this node is alone in its subnets. */
   readonly replication: Replication | null;
+  /** Of the subnets that the process has a node of. */
   readonly genesis: Genesis;
+  /** As the network began; another one where the process has a node of a subnet that was created later. */
+  readonly began: Genesis;
   /** Which of the network's processes that began this is; null: it joined. */
   readonly process: number | null;
   readonly registry: KeptRegistry;
@@ -177,6 +180,7 @@ export function createService(options: ServiceOptions): Service {
     onFailure: (error) => joined?.onFailure(error),
   });
   const replicas = createReplicas({
+    infoNow: (info) => network?.registry.creations.infoOf(info) ?? info,
     subnets: own,
     defaultSubnet: place,
     rounds: late,
@@ -247,6 +251,8 @@ export function createService(options: ServiceOptions): Service {
       ...begun,
       genesis,
       subnets,
+      network: { genesis: options.began, subnets: subnetsOf(options.began, bls, options.place, nodeSeed) },
+      onCreated: (created) => slices.grow(created),
       hosted: own,
       process: options.process,
       registry: options.registry,

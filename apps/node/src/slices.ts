@@ -10,13 +10,14 @@ import {
   OrreryError,
   type PrincipalKey,
   principalKey,
+  type SubnetId,
   XNET_BYTES_PER_BLOCK_MAX,
 } from "@orrery/base";
 import type { SubnetInfo } from "@orrery/state";
 import type { SubnetIndex } from "./protocol.ts";
 
 export interface SlicesOptions {
-  readonly subnets: readonly SubnetInfo[];
+  readonly subnets: readonly Pick<SubnetInfo, "subnetId">[];
   /** Those that the node is one of; all by default. Slices go to them alone. */
   readonly hosted?: readonly SubnetIndex[];
   /** From published states: the slice of `source` that `destination` should take next, verified. */
@@ -53,7 +54,9 @@ const NOTHING: Under = { kind: "nothing" };
 
 export class Slices {
   readonly #options: SlicesOptions;
-  readonly #places: ReadonlyMap<PrincipalKey, SubnetIndex>;
+  /** Ids of the network's subnets, by place. */
+  readonly #ids: SubnetId[];
+  readonly #places: Map<PrincipalKey, SubnetIndex>;
   /** By destination, then by source. */
   readonly #under: ReadonlyMap<SubnetIndex, Under[]>;
   /** Destinations whose state was behind. */
@@ -61,15 +64,26 @@ export class Slices {
 
   constructor(options: SlicesOptions) {
     this.#options = options;
+    this.#ids = options.subnets.map(({ subnetId }) => subnetId);
     this.#places = new Map(options.subnets.map(({ subnetId }, place) => [principalKey(subnetId), place]));
     const hosted = options.hosted ?? [...options.subnets.keys()];
     this.#under = new Map(hosted.map((subnet) => [subnet, options.subnets.map(() => NOTHING)]));
   }
 
+  /** Subnets that came to the network, in the order of their places; some may be known. */
+  grow(created: readonly { readonly place: SubnetIndex; readonly subnetId: SubnetId }[]): void {
+    for (const { place, subnetId } of created) {
+      if (place !== this.#ids.length) continue;
+      this.#ids.push(subnetId);
+      this.#places.set(principalKey(subnetId), place);
+      for (const row of this.#under.values()) row.push(NOTHING);
+    }
+  }
+
   /** States from before the start may hold messages that nobody has taken. */
   begin(): void {
     for (const destination of this.#under.keys()) {
-      for (const source of this.#options.subnets.keys()) this.#ask(source, destination);
+      for (const source of this.#ids.keys()) this.#ask(source, destination);
     }
   }
 
@@ -101,10 +115,9 @@ export class Slices {
 
   /** What waits for the subnet's next block and goes on waiting until a block has it: several nodes offer the same. */
   offers(destination: SubnetIndex): readonly { readonly source: PrincipalKey; readonly slice: Uint8Array }[] {
-    const { subnets } = this.#options;
     return this.#row(destination).flatMap((under, source) =>
       under.kind === "waiting"
-        ? [{ source: principalKey((subnets[source] as SubnetInfo).subnetId), slice: under.slice }]
+        ? [{ source: principalKey(this.#ids[source] as SubnetId), slice: under.slice }]
         : [],
     );
   }
@@ -124,8 +137,7 @@ export class Slices {
       this.#row(subnet)[source] = NOTHING;
       this.#ask(source, subnet);
     }
-    if (this.#behind.delete(subnet))
-      for (const source of this.#options.subnets.keys()) this.#ask(source, subnet);
+    if (this.#behind.delete(subnet)) for (const source of this.#ids.keys()) this.#ask(source, subnet);
     for (const key of streams) {
       const destination = this.#places.get(key);
       if (destination !== undefined && this.#under.has(destination)) this.#ask(subnet, destination);

@@ -23,6 +23,8 @@ export const NODE_KEY_FILE = "node.key";
 export const NODE_LIFE_FILE = "node.life";
 /** Of a node of several: records of the network's registry. */
 export const REGISTRY_FILE = "registry";
+/** Of a node of several: what the root subnet said of subnets that it created. */
+export const CREATIONS_FILE = "creations";
 /** Of a node that left its network: it does not run again. */
 export const NODE_LEFT_FILE = "node.left";
 /** Of a node of several: what its operator approved, one thing for each version of the registry. */
@@ -39,10 +41,11 @@ const COMPANIONS: ReadonlySet<string> = new Set([
   NODE_LEFT_FILE,
   NODE_LIFE_FILE,
   REGISTRY_FILE,
+  CREATIONS_FILE,
 ]);
 /** What a crash left of a file that was written whole. */
 const DRAFT_NAME =
-  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|registry)\.\d+\.tmp$/;
+  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|registry|creations)\.\d+\.tmp$/;
 
 /** Where a subnet of the network in a state directory keeps its store. */
 export function storeDirectory(stateDirectory: string, subnet: number): string {

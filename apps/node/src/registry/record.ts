@@ -12,7 +12,7 @@ import {
   OrreryError,
   PRINCIPAL_BYTES_MAX,
 } from "@orrery/base";
-import { isReplicaVersion } from "@orrery/consensus/member";
+import { isReplicaVersion } from "@orrery/consensus";
 import { domainSep, sha256 } from "@orrery/crypto";
 import { SUBNET_KINDS } from "@orrery/execution/genesis";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type CborValue, decodeCbor, encodeCborBare, OrreryError } from "@orrery/base";
-import { REGISTRY_FILE } from "@orrery/host/directory-content";
+import { CREATIONS_FILE, REGISTRY_FILE } from "@orrery/host/directory-content";
 import { writeWhole } from "@orrery/host/write-whole";
 import { decodeRecord, encodeRecord, type RegistryRecord } from "./record.ts";
 
@@ -28,6 +28,46 @@ export function readRegistryFile(stateDirectory: string): readonly RegistryRecor
 
 export function writeRegistryFile(stateDirectory: string, records: readonly RegistryRecord[]): void {
   writeWhole(join(stateDirectory, REGISTRY_FILE), encodeRecords(records));
+}
+
+/** Packages by which the root subnet created subnets, in their order; none where there is no file. `registry_corrupt` for a file that is none. */
+export function readCreationsFile(stateDirectory: string): readonly Uint8Array[] {
+  const path = join(stateDirectory, CREATIONS_FILE);
+  if (!existsSync(path)) return [];
+  let value: CborValue = null;
+  try {
+    value = decodeCbor(new Uint8Array(readFileSync(path)));
+  } catch {
+    // It is none.
+  }
+  const [format, list, ...rest] = Array.isArray(value) ? (value as readonly CborValue[]) : [];
+  const isWhole = format === FORMAT && Array.isArray(list) && rest.length === 0;
+  if (!isWhole || !list.every((each) => each instanceof Uint8Array)) {
+    throw new OrreryError(
+      "registry_corrupt",
+      `${path} holds no packages of the root subnet; remove it: the node gets them from others`,
+    );
+  }
+  return list as readonly Uint8Array[];
+}
+
+export function writeCreationsFile(stateDirectory: string, packages: readonly Uint8Array[]): void {
+  writeWhole(join(stateDirectory, CREATIONS_FILE), encodeCborBare([FORMAT, packages as CborValue[]]));
+}
+
+/** Both in a state directory: what is there, and how it is kept. */
+export function keptIn(stateDirectory: string): {
+  readonly records: readonly RegistryRecord[];
+  readonly keep: (records: readonly RegistryRecord[]) => void;
+  readonly creations: readonly Uint8Array[];
+  readonly keepCreations: (packages: readonly Uint8Array[]) => void;
+} {
+  return {
+    records: readRegistryFile(stateDirectory),
+    keep: (records) => writeRegistryFile(stateDirectory, records),
+    creations: readCreationsFile(stateDirectory),
+    keepCreations: (packages) => writeCreationsFile(stateDirectory, packages),
+  };
 }
 
 /** As files and nodes hand them on. */

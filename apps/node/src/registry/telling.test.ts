@@ -4,12 +4,21 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { silentLogger } from "@orrery/base";
+import { encodeCborBare, type SubnetId, silentLogger } from "@orrery/base";
+import { Creations } from "./creations.ts";
 import { decodeRecord, type RegistryRecord } from "./record.ts";
 import { approved, idOf, joining, leaving, registryOf } from "./registry.testkit.ts";
 import type { Registry } from "./registry.ts";
-import { encodeRecords, readRegistryFile, writeRegistryFile } from "./registry-file.ts";
-import { RegistryTelling } from "./telling.ts";
+import {
+  encodeRecords,
+  readCreationsFile,
+  readRegistryFile,
+  writeCreationsFile,
+  writeRegistryFile,
+} from "./registry-file.ts";
+import { encodeTold, RegistryTelling } from "./telling.ts";
+
+const ROOT = { subnetId: new Uint8Array(29) as SubnetId, publicKey: new Uint8Array(133) };
 
 interface Node {
   readonly registry: Registry;
@@ -30,6 +39,7 @@ function network(
     const [kept, reported]: [RegistryRecord[][], string[]] = [[], []];
     const telling = new RegistryTelling({
       registry,
+      creations: new Creations({ registry, root: ROOT, begun: 2, verifyBls: () => false }),
       peers: () => names.filter((other) => other !== name),
       async ask(body, [peer = ""]) {
         await Promise.resolve();
@@ -38,6 +48,7 @@ function network(
       },
       report: (peer) => reported.push(peer),
       keep: (records) => kept.push([...records]),
+      keepCreations: () => assert.fail("there are none"),
       onGrown: () => {
         node.grown++;
       },
@@ -94,14 +105,21 @@ const encodeOne = (record: RegistryRecord): Uint8Array =>
 
 test("lies are reported and change nothing, and what is no question is not answered", async () => {
   const few = decodeRecord(approved(added.mutation, [0, 1]));
-  for (const lie of [Uint8Array.of(1), encodeRecords([few]), encodeRecords([second()])]) {
+  for (const lie of [
+    Uint8Array.of(1),
+    encodeTold({ records: [few], creation: null }),
+    encodeTold({ records: [second()], creation: null }),
+    encodeTold({ records: [], creation: Uint8Array.of(1) }),
+    encodeRecords([]),
+  ]) {
     const nodes = network(["a", "b"], new Map([["b", lie]]));
     const { telling, registry, reported } = at(nodes, "a");
     telling.connected("b");
     await settled();
     assert.equal(registry.version, 1);
     assert.deepEqual(reported, ["b"]);
-    assert.equal(telling.answer("b", Uint8Array.of(0x20)), null);
+    for (const question of [Uint8Array.of(0x20), encodeCborBare(1), encodeCborBare([1, -1])])
+      assert.equal(telling.answer("b", question), null);
     assert.match(telling.submit(few).ok ? "" : "refused", /refused/);
   }
 });
@@ -114,6 +132,13 @@ test("records survive in a file, and another file is refused", () => {
     assert.deepEqual(readRegistryFile(directory), [added]);
     writeFileSync(join(directory, "registry"), "no records");
     assert.throws(() => readRegistryFile(directory), { code: "registry_corrupt" });
+    assert.deepEqual(readCreationsFile(directory), []);
+    writeCreationsFile(directory, [Uint8Array.of(1), Uint8Array.of(2, 3)]);
+    assert.deepEqual(readCreationsFile(directory), [Uint8Array.of(1), Uint8Array.of(2, 3)]);
+    for (const content of [Uint8Array.of(1), encodeCborBare([1, [1]]), encodeCborBare([2, []])]) {
+      writeFileSync(join(directory, "creations"), content);
+      assert.throws(() => readCreationsFile(directory), { code: "registry_corrupt" });
+    }
   } finally {
     rmSync(directory, { recursive: true });
   }

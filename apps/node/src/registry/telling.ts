@@ -2,21 +2,32 @@
  * How nodes tell each other the registry's records: whoever connects is asked for newer ones, and whoever has one says so to all by asking them,
  * since a question says how far the asker is. Records prove themselves, so that nobody has to be believed.
  */
-import { decodeCbor, encodeCborBare, type Logger, ok, type Result } from "@orrery/base";
+import {
+  type CborValue,
+  decodeCbor,
+  encodeCborBare,
+  type Logger,
+  OrreryError,
+  ok,
+  type Result,
+} from "@orrery/base";
 import type { PeerId } from "@orrery/p2p";
+import { CREATION_BYTES_MAX, type Creations } from "./creations.ts";
 import { encodeRecord, RECORD_BYTES_MAX, type RegistryRecord } from "./record.ts";
 import type { Registry } from "./registry.ts";
 import { decodeRecords, encodeRecords } from "./registry-file.ts";
 
 /** Told at once. */
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
-export const REGISTRY_ANSWER_BYTES_MAX: number = ANSWER_BYTES_MAX + RECORD_BYTES_MAX + 64;
-export const REGISTRY_REQUEST_BYTES_MAX = 16;
+export const REGISTRY_ANSWER_BYTES_MAX: number =
+  ANSWER_BYTES_MAX + RECORD_BYTES_MAX + CREATION_BYTES_MAX + 64;
+export const REGISTRY_REQUEST_BYTES_MAX = 24;
 /** Somebody is asked again, in case that a word was lost. */
 const AGAIN_MS = 20_000;
 
 export interface TellingOptions {
   readonly registry: Registry;
+  readonly creations: Pick<Creations, "all" | "add">;
   /** All processes but this one. */
   readonly peers: () => readonly PeerId[];
   readonly ask: (
@@ -27,7 +38,9 @@ export interface TellingOptions {
   readonly report: (peer: PeerId, isInvalid: boolean) => void;
   /** Makes all records durable. */
   readonly keep: (records: readonly RegistryRecord[]) => void;
-  /** There are new versions. */
+  /** The same of subnets that were created. */
+  readonly keepCreations: (packages: readonly Uint8Array[]) => void;
+  /** There are new versions, or new subnets. */
   readonly onGrown: () => void;
   readonly logger: Logger;
   readonly onFailure: (error: unknown) => void;
@@ -78,10 +91,11 @@ export class RegistryTelling {
 
   /** To a peer that says by asking how far it is. */
   answer(peer: PeerId, body: Uint8Array): Uint8Array | null {
-    const version = readVersion(body);
-    if (version === null) return null;
-    const { registry } = this.#options;
-    if (version > registry.version) this.connected(peer);
+    const asked = readQuestion(body);
+    if (asked === null) return null;
+    const { version, created } = asked;
+    const { registry, creations } = this.#options;
+    if (version > registry.version || created > creations.all.length) this.connected(peer);
     const told: RegistryRecord[] = [];
     let bytes = 0;
     for (const record of registry.since(version)) {
@@ -89,7 +103,16 @@ export class RegistryTelling {
       told.push(record);
       bytes += encodeRecord(record).length;
     }
-    return encodeRecords(told);
+    // They are large: who has one asks for the next.
+    return encodeTold({ records: told, creation: creations.all[created]?.bytes ?? null });
+  }
+
+  /** A catch-up package of the root subnet that was made here. */
+  created(bytes: Uint8Array): void {
+    const before = this.#options.creations.all.length;
+    const added = this.#options.creations.add(bytes);
+    if (!added.ok) throw new OrreryError("registry_invalid", `a package of this node: ${added.error}`);
+    if (this.#options.creations.all.length > before) this.#grown();
   }
 
   /** A record that somebody brought to this node. */
@@ -103,41 +126,45 @@ export class RegistryTelling {
   }
 
   async #ask(peer: PeerId): Promise<void> {
-    const { registry, ask, report, logger } = this.#options;
-    const answer = await ask(encodeCborBare(registry.version), [peer]);
+    const { registry, creations, ask, report, logger } = this.#options;
+    const size = (): number => registry.version + creations.all.length;
+    const before = size();
+    const answer = await ask(encodeCborBare([registry.version, creations.all.length]), [peer]);
     if (answer === null) return;
-    const before = registry.version;
     const fault = this.#take(answer.body);
     if (fault !== null) {
       logger.log("warn", "a process tells a record of the registry that does not hold", { peer, fault });
       report(peer, true);
     }
-    if (registry.version > before) this.#grown();
+    if (size() > before) this.#grown();
   }
 
   /** Why no honest process tells it; null: it may. */
   #take(body: Uint8Array): string | null {
-    const { registry } = this.#options;
-    let records: readonly RegistryRecord[];
+    const { registry, creations } = this.#options;
+    let told: Told;
     try {
-      records = decodeRecords(body);
+      told = decodeTold(body);
     } catch (error) {
       return (error as Error).message;
     }
-    for (const record of records) {
+    for (const record of told.records) {
       // Others may have told it meanwhile.
       if (record.mutation.version <= registry.version) continue;
       const appended = registry.append(encodeRecord(record));
       if (!appended.ok) return appended.error;
     }
-    return null;
+    const added = told.creation === null ? null : creations.add(told.creation);
+    return added === null || added.ok ? null : added.error;
   }
 
   #grown(): void {
-    const { registry, keep, onGrown, peers, logger } = this.#options;
-    logger.log("info", "the registry has a new version", { version: registry.version });
+    const { registry, creations, keep, keepCreations, onGrown, peers, logger } = this.#options;
+    const { version } = registry;
+    logger.log("info", "the registry has grown", { version, created: creations.all.length });
     try {
       keep(registry.since(0));
+      if (creations.all.length > 0) keepCreations(creations.all.map(({ bytes }) => bytes));
     } finally {
       // It counts whether or not this node has room for it.
       onGrown();
@@ -146,11 +173,43 @@ export class RegistryTelling {
   }
 }
 
-function readVersion(body: Uint8Array): number | null {
+const isNatural = (value: CborValue | undefined): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+
+function readQuestion(body: Uint8Array): { readonly version: number; readonly created: number } | null {
   try {
-    const version = decodeCbor(body);
-    return typeof version === "number" && Number.isSafeInteger(version) && version >= 0 ? version : null;
+    const question = decodeCbor(body);
+    if (!Array.isArray(question) || question.length !== 2) return null;
+    const [version, created] = question as readonly CborValue[];
+    return isNatural(version) && isNatural(created) ? { version, created } : null;
   } catch {
     return null;
   }
+}
+
+/** What the asker does not have. */
+export interface Told {
+  readonly records: readonly RegistryRecord[];
+  /** The first package that creates a subnet; null where it has all. */
+  readonly creation: Uint8Array | null;
+}
+
+export function encodeTold({ records, creation }: Told): Uint8Array {
+  return encodeCborBare([encodeRecords(records), creation]);
+}
+
+/** `registry_invalid` for anything else. */
+function decodeTold(bytes: Uint8Array): Told {
+  let value: CborValue = null;
+  try {
+    value = decodeCbor(bytes);
+  } catch {
+    // Nobody's word.
+  }
+  const fields = Array.isArray(value) ? (value as readonly CborValue[]) : [];
+  const [records, creation] = fields;
+  const isCreation = creation === null || creation instanceof Uint8Array;
+  if (fields.length !== 2 || !(records instanceof Uint8Array) || !isCreation)
+    throw new OrreryError("registry_invalid", "not an answer about the registry");
+  return { records: decodeRecords(records), creation };
 }

@@ -4,7 +4,14 @@
  * of another subnet than the root asks the root's nodes for the root's word for it. Nobody is believed: what is signed by the right
  * subnet counts, and who gives anything else is reported. Nothing is asked for while nobody says that there is something.
  */
-import { assert, type Logger, type PrincipalKey, principalKey, XNET_BYTES_PER_BLOCK_MAX } from "@orrery/base";
+import {
+  assert,
+  type Logger,
+  type PrincipalKey,
+  principalKey,
+  type SubnetId,
+  XNET_BYTES_PER_BLOCK_MAX,
+} from "@orrery/base";
 import type { SliceRequest, StreamEnds } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
 import type { PeerId, Wanted } from "@orrery/p2p";
@@ -25,8 +32,8 @@ import {
 import type { AbroadListener, AbroadVoice } from "./voice.ts";
 
 export interface AbroadOptions {
-  /** All of the network. */
-  readonly subnets: readonly SubnetInfo[];
+  /** All of the network; `grow` tells of those that come later. */
+  readonly subnets: readonly Pick<SubnetInfo, "subnetId">[];
   /** Those that this process has a node of. */
   readonly hosted: ReadonlySet<SubnetIndex>;
   readonly voice: AbroadVoice;
@@ -45,19 +52,31 @@ export interface ToldDelegation {
 
 export class Abroad implements AbroadListener {
   readonly #options: AbroadOptions;
-  readonly #places: ReadonlyMap<PrincipalKey, SubnetIndex>;
+  /** Ids of the network's subnets, by place. */
+  readonly #ids: SubnetId[];
+  readonly #places: Map<PrincipalKey, SubnetIndex>;
   /** How far nodes say that streams go, by source and destination, then by process. */
   readonly #told = new Map<string, Map<PeerId, StreamEnds>>();
 
   constructor(options: AbroadOptions) {
     this.#options = options;
+    this.#ids = options.subnets.map(({ subnetId }) => subnetId);
     this.#places = new Map(options.subnets.map(({ subnetId }, place) => [principalKey(subnetId), place]));
+  }
+
+  /** Subnets that came to the network, in the order of their places; some may be known. */
+  grow(created: readonly { readonly place: SubnetIndex; readonly subnetId: SubnetId }[]): void {
+    for (const { place, subnetId } of created) {
+      if (place !== this.#ids.length) continue;
+      this.#ids.push(subnetId);
+      this.#places.set(principalKey(subnetId), place);
+    }
   }
 
   /** Says how far all streams of the node's subnets go. */
   async begin(): Promise<void> {
-    const { subnets, hosted } = this.#options;
-    const all = [...hosted].flatMap((source) => subnets.map((_, to) => this.#tellEnds(source, to)));
+    const { hosted } = this.#options;
+    const all = [...hosted].flatMap((source) => this.#ids.map((_, to) => this.#tellEnds(source, to)));
     await Promise.all(all);
   }
 
@@ -72,7 +91,7 @@ export class Abroad implements AbroadListener {
     const { view, voice, logger } = this.#options;
     const told = this.#told.get(pairOf(source, destination));
     if (told === undefined) return null;
-    const from = this.#info(source).subnetId;
+    const from = this.#id(source);
     const request = await view<SliceRequest | null>(destination, { kind: "slice_request", source: from });
     if (request === null) return "later";
     const peers = [...told].filter(([, ends]) => goesOn(ends, request)).map(([peer]) => peer);
@@ -107,7 +126,7 @@ export class Abroad implements AbroadListener {
       logger.log("warn", "a process gives a delegation that does not hold", { peer, subnet, why });
       voice.report(peer, true);
     };
-    const delegation = decodeDelegation(body, this.#info(subnet).subnetId);
+    const delegation = decodeDelegation(body, this.#id(subnet));
     if (delegation !== null) return { delegation, lie };
     lie("it cannot be read");
     return null;
@@ -142,13 +161,13 @@ export class Abroad implements AbroadListener {
     body: Uint8Array,
     asks: ReadonlySet<SubnetIndex>,
   ): Promise<Uint8Array | null> {
-    const { hosted, view, subnets } = this.#options;
+    const { hosted, view } = this.#options;
     const asked = decodeSliceRequest(body);
-    const to = asked === null ? undefined : subnets[asked.to];
+    const to = asked === null ? undefined : this.#ids[asked.to];
     if (asked === null || to === undefined || !hosted.has(source) || !asks.has(asked.to)) return null;
     const request: SliceRequest = {
       ...asked,
-      to: to.subnetId,
+      to,
       maxBytes: XNET_BYTES_PER_BLOCK_MAX,
       maxMessages: Math.min(asked.maxMessages, SLICE_MESSAGES_MAX),
     };
@@ -156,25 +175,25 @@ export class Abroad implements AbroadListener {
   }
 
   async tellDelegation(body: Uint8Array): Promise<Uint8Array | null> {
-    const { hosted, view, subnets } = this.#options;
-    const info = subnets[decodeSubnet(body) ?? 0];
-    if (info === undefined || !hosted.has(0)) return null;
-    const delegation = await view<Delegation | null>(0, { kind: "delegation", subnetId: info.subnetId });
+    const { hosted, view } = this.#options;
+    const subnetId = this.#ids[decodeSubnet(body) ?? 0];
+    if (subnetId === undefined || !hosted.has(0)) return null;
+    const delegation = await view<Delegation | null>(0, { kind: "delegation", subnetId });
     return delegation === null ? null : encodeDelegation(delegation);
   }
 
   async #tellEnds(source: SubnetIndex, to: SubnetIndex): Promise<void> {
     if (source === to) return;
     const { view, voice } = this.#options;
-    const call: ViewCall = { kind: "stream_ends", to: this.#info(to).subnetId };
+    const call: ViewCall = { kind: "stream_ends", to: this.#id(to) };
     const ends = await view<StreamEnds | null>(source, call);
     if (ends !== null) voice.tellStream(source, to, encodeSubnet(to), encodeEnds(ends));
   }
 
-  #info(subnet: SubnetIndex): SubnetInfo {
-    const info = this.#options.subnets[subnet];
-    assert(info !== undefined, `the network has a subnet ${subnet}`);
-    return info;
+  #id(subnet: SubnetIndex): SubnetId {
+    const id = this.#ids[subnet];
+    assert(id !== undefined, `the network has a subnet ${subnet}`);
+    return id;
   }
 }
 

@@ -26,7 +26,7 @@ export function genesisStart(
       hash: new Uint8Array(32),
       time,
       certifiedHeight: 0,
-      registryVersion: REGISTRY_VERSION,
+      registryVersion: intervals?.first.registryVersion ?? REGISTRY_VERSION,
     },
     beacon: sha256(subnetId),
   };

@@ -45,6 +45,7 @@ const rules: PayloadRules = {
   readIngress: () => "later",
   readSlice: () => ({ ok: false, error: "there are none" }),
   responseFault: () => null,
+  subnetFault: () => "later",
   ordered: { left: () => 0 },
 } as never;
 
@@ -81,7 +82,7 @@ function nodeOf(genesis: Genesis, self: number): Node {
       : runKeyJob(means, job)) as never;
   const own = registry.of(0);
   const keys = keysFromFounding({ bls, local, founded, registry: own, compute });
-  const nothing = { ingress: [], slices: [], queryStats: [], responses: [], holdsLong: false };
+  const nothing = { ingress: [], slices: [], queryStats: [], responses: [], holdsLong: false, subnets: [] };
   const environment = environmentOf({
     local,
     self,

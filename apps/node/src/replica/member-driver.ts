@@ -40,6 +40,8 @@ export interface MemberDriverOptions {
   /** `maker`: where members change. */
   readonly onDeliver: (proposal: Proposal, tape: ThresholdSignature, maker?: NodeId) => void;
   readonly onCertified: (certification: ThresholdSignature) => void;
+  /** It is persisted from now on. */
+  readonly onPackage: (catchUp: CatchUpPackage) => void;
   readonly onSync: (catchUp: CatchUpPackage) => void;
   readonly onDiverged: (height: Height) => void;
   readonly onFailure: (error: unknown) => void;
@@ -161,6 +163,8 @@ export class MemberDriver {
     const { voice, logger, environment } = this.#options;
     switch (effect.kind) {
       case "persist":
+        if (effect.artifact.kind === "catch_up") this.#options.onPackage(effect.artifact);
+        return;
       case "publish":
         return;
       case "retract":

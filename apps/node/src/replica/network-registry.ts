@@ -4,6 +4,7 @@
  * one version longer for subnets elsewhere.
  */
 import { type Logger, OrreryError, principalToText, type Result } from "@orrery/base";
+import type { Bls } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { PeerAddress } from "@orrery/host/p2p";
@@ -12,6 +13,7 @@ import type { Genesis } from "../genesis.ts";
 import { nodeUnlisted } from "../hosting.ts";
 import type { BySubnet, SubnetIndex } from "../protocol.ts";
 import { genesisRegistry } from "../registry/begin.ts";
+import { Creations } from "../registry/creations.ts";
 import { encodeRecord, type RegistryRecord } from "../registry/record.ts";
 import type { Registry } from "../registry/registry.ts";
 import { RegistryTelling } from "../registry/telling.ts";
@@ -25,21 +27,26 @@ export interface KeptRegistry {
   /** The oldest first. */
   readonly records: readonly RegistryRecord[];
   readonly keep: (records: readonly RegistryRecord[]) => void;
+  /** Packages by which the root subnet created subnets. */
+  readonly creations: readonly Uint8Array[];
+  readonly keepCreations: (packages: readonly Uint8Array[]) => void;
   /** Where to listen, if not where others call this process. */
   readonly listen: PeerAddress | null;
 }
 
 export interface NetworkRegistryOptions {
   readonly genesis: Genesis;
+  /** Of the genesis. */
   readonly subnets: readonly LocalSubnet[];
-  /** Those that this process has a node of. */
-  readonly hosted: BySubnet<LocalSubnet>;
+  /** Nodes of this process. */
+  readonly hosted: BySubnet<{ readonly keys: Pick<LocalSubnet["keys"], "nodeId"> }>;
   /** Of the processes that began. */
   readonly addresses: readonly PeerAddress[];
   /** Which of them this one is; null: it joined. */
   readonly process: number | null;
   readonly kept: KeptRegistry;
   readonly curve: Curve;
+  readonly bls: Pick<Bls, "verify">;
   readonly logger: Logger;
   readonly onFailure: (error: unknown) => void;
 }
@@ -48,10 +55,12 @@ export interface NetworkRegistryOptions {
 interface Followers {
   readonly conversation: Pick<Conversation, "follow" | "askRegistry" | "report">;
   readonly replicas: BySubnet<{ registryGrew(): void }>;
+  readonly onGrown?: () => void;
 }
 
 export class NetworkRegistry {
   readonly registry: Registry;
+  readonly creations: Creations;
   readonly #options: NetworkRegistryOptions;
   readonly #self: PeerId;
   /** Of subnets that this process has a node of: the oldest version in use. */
@@ -63,26 +72,34 @@ export class NetworkRegistry {
   /** `registry_corrupt` for records that do not follow from the genesis; `node_unlisted` where they do not know this node. */
   constructor(options: NetworkRegistryOptions) {
     this.#options = options;
-    const { genesis, subnets, hosted, addresses, process, kept, curve } = options;
+    const { genesis, subnets, hosted, addresses, process, kept, curve, bls } = options;
     const { processes } = genesisTopology(subnets, addresses, process ?? 0);
     this.registry = genesisRegistry({ genesis, subnets, processes, curve });
     for (const record of kept.records) {
       const appended = this.registry.append(encodeRecord(record));
       if (!appended.ok) throw corrupt(appended.error);
     }
-    for (const [subnet, { keys, info }] of hosted) {
-      if (this.registry.node(subnet, keys.nodeId) === null)
-        throw nodeUnlisted(`subnet ${principalToText(info.subnetId)}`);
+    const root = (subnets[0] as LocalSubnet).info;
+    const begun = subnets.length;
+    this.creations = new Creations({ registry: this.registry, root, begun, verifyBls: bls.verify });
+    for (const bytes of kept.creations) {
+      const added = this.creations.add(bytes);
+      if (!added.ok) throw corrupt(added.error);
+    }
+    for (const [subnet, { keys }] of hosted) {
+      if (this.registry.node(subnet, keys.nodeId) === null) throw nodeUnlisted(`subnet ${subnet}`);
       this.#oldest.set(subnet, REGISTRY_VERSION);
     }
     const [first] = hosted.values();
-    this.#self = principalToText((first as LocalSubnet).keys.nodeId);
+    this.#self = principalToText(
+      (first as { readonly keys: Pick<LocalSubnet["keys"], "nodeId"> }).keys.nodeId,
+    );
   }
 
   /** Of this process's node in a subnet. */
   placeIn(subnet: SubnetIndex): number {
-    const { keys } = this.#options.hosted.get(subnet) as LocalSubnet;
-    return this.registry.node(subnet, keys.nodeId)?.place as number;
+    const nodeId = this.#options.hosted.get(subnet)?.keys.nodeId ?? new Uint8Array(0);
+    return this.registry.node(subnet, nodeId)?.place as number;
   }
 
   topology(): Topology {
@@ -118,6 +135,7 @@ export class NetworkRegistry {
     this.#followers = followers;
     const telling = new RegistryTelling({
       registry: this.registry,
+      creations: this.creations,
       peers: () =>
         this.topology()
           .processes.map(({ id }) => id)
@@ -125,8 +143,10 @@ export class NetworkRegistry {
       ask: (body, peers) => conversation.askRegistry(body, peers),
       report: (peer, isInvalid) => conversation.report(peer, isInvalid),
       keep: kept.keep,
+      keepCreations: kept.keepCreations,
       onGrown: () => {
         conversation.follow(this.topology());
+        followers.onGrown?.();
         for (const replica of replicas.values()) replica.registryGrew();
       },
       logger,
@@ -139,6 +159,11 @@ export class NetworkRegistry {
 
   connected(peer: PeerId): void {
     this.#telling?.connected(peer);
+  }
+
+  /** A catch-up package of the root subnet that was made here. */
+  made(bytes: Uint8Array): void {
+    this.#telling?.created(bytes);
   }
 
   /** A record that an operator brings. */

@@ -37,10 +37,18 @@ const rules: PayloadRules = {
   readIngress: (bytes) => (bytes[2] === 1 ? ok(known(bytes)) : err("nobody signed it")),
   readSlice: (slice) => (slice[1] === 1 ? ok(`subnet ${slice[0]}` as PrincipalKey) : err("nobody signed it")),
   responseFault: ({ agreement }) => (agreement?.shares[0]?.signer === 0 ? null : "nobody signed it"),
+  subnetFault: ({ place, type }) => (place > 3 ? "later" : type === "application" ? null : "another one"),
   ordered: { left: () => Number.POSITIVE_INFINITY },
 };
 
-const NOTHING: Waiting = { ingress: [], slices: [], queryStats: [], responses: [], holdsLong: false };
+const NOTHING: Waiting = {
+  ingress: [],
+  slices: [],
+  queryStats: [],
+  responses: [],
+  holdsLong: false,
+  subnets: [],
+};
 const context = (past: readonly BlockPayload[] = []) => ({
   height: past.length + 1,
   certifiedHeight: 0,
@@ -224,4 +232,19 @@ test("whatever waits, what is built is right, again and again on what was built 
       }
     }),
   );
+});
+
+test("a subnet that came to the network is told of once, and nobody makes one up", () => {
+  const subnet = (place: number, type = "application") => ({ place, type, publicKey: Uint8Array.of(place) });
+  const waiting = { ...NOTHING, subnets: [subnet(2), subnet(3)] };
+  const payload = buildPayload(waiting, context(), rules);
+  assert.deepEqual(payload.subnets, [subnet(2), subnet(3)]);
+  assert.deepEqual(judgePayload(payload, context(), rules), { kind: "valid" });
+  const later = buildPayload(waiting, context([{ ingress: [], subnets: [subnet(2)] }]), rules);
+  assert.deepEqual(later.subnets, [subnet(3)]);
+  assert.equal(buildPayload(NOTHING, context(), rules).subnets, undefined);
+  const judged = (...subnets: readonly ReturnType<typeof subnet>[]) =>
+    judgePayload({ ingress: [], subnets }, context(), rules);
+  assert.deepEqual(judged(subnet(2), subnet(4)), { kind: "later" });
+  assert.deepEqual(judged(subnet(4), subnet(3, "system")), { kind: "invalid", reason: "another one" });
 });

@@ -7,6 +7,7 @@
 import {
   BLOCK_PAYLOAD_BYTES_MAX,
   type BlockPayload,
+  type CreatedSubnet,
   type Height,
   INGRESS_PER_BLOCK_MAX,
   type OutcallResponse,
@@ -16,6 +17,7 @@ import {
   RESPONSES_PER_BLOCK_MAX,
   type Result,
   responseWeight,
+  SUBNETS_PER_BLOCK_MAX,
   type TimeNs,
   XNET_BYTES_PER_BLOCK_MAX,
   XNET_SLICES_PER_BLOCK_MAX,
@@ -48,6 +50,8 @@ export interface PayloadRules {
     response: OutcallResponse,
     block: { readonly time: TimeNs; readonly height: Height },
   ) => string | null;
+  /** Why a block may not say that a subnet came to the network; null: it may; `later` where nobody said so here yet. */
+  readonly subnetFault: (subnet: CreatedSubnet) => string | null | "later";
   /** Beside the limits of a block. */
   readonly ordered: Pick<OrderedBytes, "left">;
 }
@@ -63,6 +67,8 @@ export interface Waiting {
   /** Answers that nodes agreed on, by ascending number. */
   readonly responses: readonly OutcallResponse[];
   readonly holdsLong: boolean;
+  /** That came to the network, and are in no block that was executed here. */
+  readonly subnets: readonly CreatedSubnet[];
 }
 
 type Context = PayloadContext;
@@ -150,12 +156,15 @@ export function buildPayload(waiting: Waiting, context: Context, rules: PayloadR
   const xnet = chooseSlices(waiting, context, rules);
   const responses = chooseResponses(waiting, context, rules);
   const { queryStats } = waiting;
+  const told = new Set(context.past.flatMap(({ subnets = [] }) => subnets.map(({ place }) => place)));
+  const subnets = waiting.subnets.filter(({ place }) => !told.has(place)).slice(0, SUBNETS_PER_BLOCK_MAX);
   return {
     ingress: chooseIngress(waiting, context, rules),
     ...(queryStats.length === 0 ? {} : { queryStats }),
     ...(xnet.length === 0 ? {} : { xnet }),
     ...(responses.length === 0 ? {} : { responses }),
     ...(waiting.holdsLong ? { holdsLong: true } : {}),
+    ...(subnets.length === 0 ? {} : { subnets }),
   };
 }
 
@@ -235,10 +244,19 @@ function responsesFault(
   return null;
 }
 
+/** Told twice they change nothing: who made a block may not know that another one has them. */
+function subnetsFault(subnets: readonly CreatedSubnet[], rules: PayloadRules): Fault | null | "later" {
+  const faults = subnets.map((subnet) => rules.subnetFault(subnet));
+  const reason = faults.find((fault) => fault !== null && fault !== "later");
+  if (typeof reason === "string") return { reason };
+  return faults.includes("later") ? "later" : null;
+}
+
 /** Whether every honest maker could have chosen the payload. Statistics of queries are their maker's word, within the codec's limits. */
 export function judgePayload(payload: BlockPayload, context: Context, rules: PayloadRules): PayloadJudgement {
-  const { ingress, xnet = [], responses = [] } = payload;
+  const { ingress, xnet = [], responses = [], subnets = [] } = payload;
   const fault =
+    subnetsFault(subnets, rules) ??
     slicesFault(xnet, context, rules) ??
     responsesFault(responses, context, rules) ??
     ingressFault(ingress, context, rules);

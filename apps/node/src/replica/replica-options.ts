@@ -1,10 +1,12 @@
 /** What the rounds of a subnet of several nodes are given at one of them, and what they are to the rest of the node. */
 import type { Clock, Height, Logger, PrincipalKey, TimeNs } from "@orrery/base";
+import type { CatchUpPackage } from "@orrery/consensus/member";
 import type { SignatureVerifier } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { Genesis } from "../genesis.ts";
 import type { ExecutionStarted } from "../protocol.ts";
+import type { Creations } from "../registry/creations.ts";
 import type { SubnetRegistry } from "../registry/registry.ts";
 import type { Rounds, SubnetThreads } from "../rounds.ts";
 import type { Healings } from "./healings.ts";
@@ -26,6 +28,10 @@ export interface ReplicaRoundsOptions {
   readonly onInterval: (oldestVersion: number) => void;
   /** This node takes part in the subnet no more. */
   readonly onLeft: () => void;
+  /** Subnets that came to the network. */
+  readonly creations: Pick<Creations, "all" | "at" | "infoOf">;
+  /** A catch-up package is here, and kept. */
+  readonly onPackage: (catchUp: CatchUpPackage) => void;
   readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
   readonly started: ExecutionStarted;
   readonly voice: Voice;

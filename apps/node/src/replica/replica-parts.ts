@@ -1,6 +1,7 @@
 /** What a replica is made with, of what it is given. */
-import type { QueryStats } from "@orrery/base";
+import { type BlockPayload, type CreatedSubnet, equalBytes, type QueryStats } from "@orrery/base";
 import type { Kept } from "@orrery/consensus/member";
+import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import type { RecoveredArtifact } from "../protocol.ts";
 import { decodeArtifact } from "./artifact-codec.ts";
 import { EnvelopeReader, type EnvelopeReaderOptions } from "./ingress.ts";
@@ -55,7 +56,8 @@ export function payloadRulesOf(
     ingressBytesMax,
     local,
     verifyBls,
-  }: Pick<ReplicaRoundsOptions, "ingressBytesMax" | "local" | "verifyBls">,
+    creations,
+  }: Pick<ReplicaRoundsOptions, "ingressBytesMax" | "local" | "verifyBls" | "creations">,
   reader: EnvelopeReader,
   rest: Pick<PayloadRules, "responseFault" | "ordered">,
 ): PayloadRules {
@@ -63,7 +65,45 @@ export function payloadRulesOf(
     ingressBytesMax,
     ingressId: (envelope) => reader.id(envelope),
     readIngress: (envelope) => reader.judge(envelope),
-    readSlice: createSliceReader(local.info, verifyBls),
+    readSlice: createSliceReader(() => creations.infoOf(local.info), verifyBls),
+    subnetFault: (subnet) => subnetFault(subnet, creations),
     ...rest,
   };
+}
+
+/** Why a block may not say that a subnet came to the network; null: it may; `later` where nobody said so here yet. */
+function subnetFault(
+  { place, type, publicKey }: CreatedSubnet,
+  creations: ReplicaRoundsOptions["creations"],
+): string | null | "later" {
+  const known = creations.at(place);
+  if (known === null) return place < LOCAL_SUBNETS_MAX ? "later" : `a subnet at place ${place}`;
+  if (known.type === type && equalBytes(known.publicKey, publicKey)) return null;
+  return `a subnet at place ${place} that the root subnet did not create`;
+}
+
+/** Subnets that came to the network, until a block that goes to execution tells of them. */
+export class Announcements {
+  readonly #options: Pick<ReplicaRoundsOptions, "creations" | "local">;
+  readonly #told = new Set<number>();
+
+  constructor(options: Pick<ReplicaRoundsOptions, "creations" | "local">) {
+    this.#options = options;
+  }
+
+  /** After a start all that are not of the genesis: execution knows which it has. */
+  waiting(): readonly CreatedSubnet[] {
+    const { creations, local } = this.#options;
+    const { routing } = local.info;
+    return creations.all
+      .filter(
+        ({ place, subnetId }) =>
+          !this.#told.has(place) && !routing.some((e) => equalBytes(e.subnetId, subnetId)),
+      )
+      .map(({ place, type, publicKey }) => ({ place, type, publicKey }));
+  }
+
+  ordered({ subnets = [] }: Pick<BlockPayload, "subnets">): void {
+    for (const { place } of subnets) this.#told.add(place);
+  }
 }

@@ -37,7 +37,7 @@ import type { OwnQueryStats } from "./query-stats.ts";
 import { Recovery } from "./recovery.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { ReplicaOutcalls } from "./replica-outcalls.ts";
-import { keptOf, ownStatsOf, payloadRulesOf, readerOf } from "./replica-parts.ts";
+import { Announcements, keptOf, ownStatsOf, payloadRulesOf, readerOf } from "./replica-parts.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
 const ALARM_MS_MAX = 60_000;
@@ -48,6 +48,7 @@ class Replica implements ReplicaRounds {
   readonly #member: MemberDriver;
   readonly #rules: PayloadRules;
   readonly #ordered: OrderedBytes;
+  readonly #announced: Announcements;
   readonly #figures = newRoundFigures();
   readonly #rest = createRest(() => {
     this.#driver.onRested();
@@ -77,6 +78,7 @@ class Replica implements ReplicaRounds {
     const { started, local, threads, clock } = options;
     this.threads = threads;
     this.#tip = started.tip;
+    this.#announced = new Announcements(options);
     this.#publications = new Publications(started.tip);
     this.#freshness = new Freshness(this.#publications, clock);
     this.#driver = new RoundDriver(started.tip);
@@ -138,6 +140,7 @@ class Replica implements ReplicaRounds {
           queryStats: this.#stats.offer(past),
           responses: this.outcalls.offers(height),
           holdsLong: this.#driver.holdsLong(clock.now()),
+          subnets: this.#announced.waiting(),
         }),
       }),
       start: genesisStart(local, genesis, keys),
@@ -350,12 +353,10 @@ class Replica implements ReplicaRounds {
     this.threads.execute(batch);
     this.pool.ordered(payload.ingress, context.time);
     this.#stats.ordered(payload);
-    const sources = (payload.xnet ?? []).map(this.#rules.readSlice).filter((source) => source.ok);
-    if (sources.length > 0)
-      this.#options.slices.ordered(
-        height,
-        sources.map(({ value }) => value),
-      );
+    this.#announced.ordered(payload);
+    const read = (payload.xnet ?? []).map(this.#rules.readSlice);
+    const sources = read.flatMap((source) => (source.ok ? [source.value] : []));
+    if (sources.length > 0) this.#options.slices.ordered(height, sources);
     this.#setAlarm();
   }
 

@@ -4,16 +4,19 @@
  */
 import { assert, type Clock, type Logger, type Rng, type TimeNs } from "@orrery/base";
 import type { DkgMeans } from "@orrery/consensus/keys";
+import { decodeSummary } from "@orrery/consensus/member";
 import type { Bls, SignatureVerifier } from "@orrery/crypto";
 import type { Curve } from "@orrery/crypto/dkg";
-import type { LocalSubnet } from "@orrery/execution/local-network";
+import { LOCAL_SUBNETS_MAX, type LocalSubnet } from "@orrery/execution/local-network";
 import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { Genesis } from "../genesis.ts";
 import { KeyThread } from "../keys/key-thread.ts";
 import type { BySubnet, ExecutionStarted, RecoveredArtifact, SubnetIndex } from "../protocol.ts";
+import type { Creation } from "../registry/creations.ts";
 import type { SubnetThreads } from "../rounds.ts";
 import { Abroad } from "./abroad.ts";
+import { encodeArtifact } from "./artifact-codec.ts";
 import { Conversation } from "./conversation.ts";
 import type { Healings } from "./healings.ts";
 import { type KeptRegistry, NetworkRegistry } from "./network-registry.ts";
@@ -22,8 +25,11 @@ import { createReplicaRounds } from "./replica-rounds.ts";
 import { keysFromFounding, keysFromSeed, type SubnetKeys } from "./subnet-keys.ts";
 
 export interface ReplicatedNetworkOptions {
+  /** Of the subnets that this process has nodes of. */
   readonly genesis: Genesis;
   readonly subnets: readonly LocalSubnet[];
+  /** As the network began; another one where the process has a node of a subnet that was created later. */
+  readonly network: { readonly genesis: Genesis; readonly subnets: readonly LocalSubnet[] };
   /** Those that this process has a node of. */
   readonly hosted: BySubnet<LocalSubnet>;
   /** Which of the processes that began this is; null: it joined. */
@@ -46,6 +52,8 @@ export interface ReplicatedNetworkOptions {
   readonly slicesOf: (subnet: SubnetIndex) => ReplicaRoundsOptions["slices"];
   /** Makes the outcalls of all subnets. */
   readonly outcalls: OutcallAdapter;
+  /** Subnets that came to the network. */
+  readonly onCreated: (created: readonly Creation[]) => void;
   /** There is something in the stream of a subnet elsewhere. */
   readonly onStream: (source: SubnetIndex, destination: SubnetIndex) => void;
   readonly onPublished: (
@@ -60,7 +68,7 @@ export interface ReplicatedNetworkOptions {
 
 export interface ReplicatedNetwork {
   readonly rounds: BySubnet<ReplicaRounds>;
-  readonly registry: Pick<NetworkRegistry, "registry" | "submit">;
+  readonly registry: Pick<NetworkRegistry, "registry" | "creations" | "submit">;
   /** What comes from subnets whose nodes are elsewhere. */
   readonly abroad: Pick<Abroad, "cut" | "delegation">;
   /** Peers are called, and consensus begins. */
@@ -70,7 +78,7 @@ export interface ReplicatedNetwork {
 
 /** Of this node in one of the subnets. `thread`: of a node that has keys of its own. */
 function keysOf(
-  { bls, genesis, hosted }: ReplicatedNetworkOptions,
+  { bls, genesis, hosted, network: { genesis: began } }: ReplicatedNetworkOptions,
   subnet: SubnetIndex,
   network: NetworkRegistry,
   thread: KeyThread | null,
@@ -81,7 +89,15 @@ function keysOf(
   if (founded === undefined) return keysFromSeed({ bls, seed: genesis.seed, subnet, local, self });
   assert(thread !== null, "a node of a founded network has a seed");
   const compute: DkgMeans["compute"] = (job, name) => thread.compute(subnet, job, name);
-  return keysFromFounding({ bls, local, founded, registry, compute });
+  const created = subnet < began.subnets.length ? null : network.creations.at(subnet);
+  return keysFromFounding({
+    bls,
+    local,
+    founded,
+    registry,
+    compute,
+    ...(created && { first: created.epoch }),
+  });
 }
 
 function abroadOf(
@@ -116,17 +132,18 @@ export function createReplicatedNetwork(
   options: ReplicatedNetworkOptions,
   recovered: BySubnet<readonly RecoveredArtifact[]>,
 ): ReplicatedNetwork {
-  const { subnets, hosted, bls, genesis, clock, logger, onFailure } = options;
+  const { hosted, bls, genesis, clock, logger, onFailure } = options;
   const [first] = hosted.values();
   assert(first !== undefined, "a process hosts a node");
   const network = new NetworkRegistry({
     ...options,
+    ...options.network,
     kept: options.registry,
     onFailure: (error) => onFailure("main", error),
   });
   const conversation = new Conversation({
     topology: network.topology(),
-    subnets: subnets.length,
+    subnets: LOCAL_SUBNETS_MAX,
     nodeSecret: first.keys.nodeSecret,
     rng: options.rng,
     now: () => clock.now(),
@@ -142,6 +159,10 @@ export function createReplicatedNetwork(
   const replicas = new Map<SubnetIndex, ReplicaRounds>();
   const keyThread = keyThreadOf(options, replicas);
   const failed = (error: unknown): void => onFailure("view", error);
+  const grow = (): void => {
+    abroad.grow(network.creations.all);
+    options.onCreated(network.creations.all);
+  };
   // No function holds on to what was recovered.
   for (const [subnet, local] of hosted) {
     const rest: ReplicaRoundsOptions = {
@@ -153,6 +174,12 @@ export function createReplicatedNetwork(
       keys: keysOf(options, subnet, network, keyThread),
       onInterval: (oldest) => network.began(subnet, oldest),
       onLeft: () => network.left(subnet),
+      creations: network.creations,
+      onPackage: (catchUp) => {
+        const { summary } = catchUp.block.payload;
+        const creates = summary !== undefined && decodeSummary(summary).founded !== undefined;
+        if (subnet === 0 && creates) network.made(encodeArtifact(catchUp));
+      },
       genesis,
       started: options.started.get(subnet) as ExecutionStarted,
       voice: conversation.voiceOf(subnet),
@@ -178,7 +205,9 @@ export function createReplicatedNetwork(
     abroad,
     registry: network,
     async begin(): Promise<void> {
-      await conversation.listen(replicas, abroad, network.begin({ conversation, replicas }));
+      grow();
+      const telling = network.begin({ conversation, replicas, onGrown: grow });
+      await conversation.listen(replicas, abroad, telling);
       // What members have to say is there before anybody is heard.
       for (const replica of replicas.values()) replica.begin();
       conversation.admit();

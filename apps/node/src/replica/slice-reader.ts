@@ -17,17 +17,18 @@ export interface ReplicaSlices {
   ordered(height: Height, sources: readonly PrincipalKey[]): void;
 }
 
-/** The reader remembers what it said of a slice for as long as that is held. */
+/** The reader remembers what it said of a good slice for as long as that is held. `subnetNow`: with the network's subnets as far as they are known. */
 export function createSliceReader(
-  subnet: SubnetInfo,
+  subnetNow: () => SubnetInfo,
   verifyBls: VerifySliceOptions["verifyBls"],
 ): (slice: Uint8Array) => Result<PrincipalKey, string> {
   const known = new WeakMap<Uint8Array, Result<PrincipalKey, string>>();
-  const sources = otherSubnets(subnet);
   const read = (bytes: Uint8Array): Result<PrincipalKey, string> => {
     const decoded = decodeCertifiedSlice(bytes);
     if (!decoded.ok) return decoded;
     const key = principalKey(decoded.value.source);
+    const subnet = subnetNow();
+    const sources = otherSubnets(subnet);
     const source = sources.find((one) => one.key === key);
     const publicKeyDer = source === undefined ? null : subnetKey(subnet, source.subnetId);
     if (source === undefined || publicKeyDer === null) return err("a slice of no subnet of this network");
@@ -41,7 +42,8 @@ export function createSliceReader(
   };
   return (slice) => {
     const said = known.get(slice) ?? read(slice);
-    known.set(slice, said);
+    // What is wrong now may be of a subnet that is not known yet.
+    if (said.ok) known.set(slice, said);
     return said;
   };
 }

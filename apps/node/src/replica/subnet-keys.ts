@@ -97,6 +97,8 @@ export interface FoundedKeysOptions {
   readonly local: LocalSubnet;
   readonly founded: Pick<FoundedSubnet, "transcripts">;
   readonly registry: SubnetRegistry;
+  /** Of a subnet that was created later; by default the genesis' nodes. */
+  readonly first?: Epoch;
   /** Does the node's jobs of the subnet. */
   readonly compute: DkgMeans["compute"];
 }
@@ -105,7 +107,8 @@ export interface FoundedKeysOptions {
  * From a genesis that was judged (`verifyFounded`): the node opens what was dealt to it, and deals it on to whomever the registry lists. Words
  * of nodes are verified by their places.
  */
-export function keysFromFounding({ bls, local, founded, registry, compute }: FoundedKeysOptions): SubnetKeys {
+export function keysFromFounding(options: FoundedKeysOptions): SubnetKeys {
+  const { bls, local, founded, registry, compute } = options;
   const { keys, info } = local;
   const members = info.nodes.map(({ nodeId }) => nodeId as NodeId);
   const sign = createNodeSigner(keys.nodeSecret);
@@ -138,6 +141,6 @@ export function keysFromFounding({ bls, local, founded, registry, compute }: Fou
       verifyWhole: (keySet, message, signature) =>
         keySet === "low" || words.verifyWhole(keySet, message, signature),
     },
-    intervals: { dkg, first: { registryVersion: REGISTRY_VERSION, members, transcripts } },
+    intervals: { dkg, first: options.first ?? { registryVersion: REGISTRY_VERSION, members, transcripts } },
   };
 }

@@ -18,8 +18,8 @@ import { memberCrypto, type SharedKey } from "./member-crypto.ts";
 
 /** Of two sets of keys, two intervals and all dealers of a subnet as large as there are. */
 const ANSWERS_MAX = 512;
-/** Transcripts and opened keys are large, or secret: of the interval, the next one and the one before. */
-const OPENED_MAX = 8;
+/** Transcripts and opened keys are large, or secret: of the interval, with a subnet that is created in it, the next one and the one before. */
+const OPENED_MAX = 12;
 
 /** What everybody may know of a node. */
 export interface NodeKeys {
