@@ -124,7 +124,7 @@ export const XNET_BYTES_PER_BLOCK_MAX: number = 4 * 1024 * 1024;
 export const DEALINGS_PER_BLOCK_MAX = 1;
 /** A dealing to some hundred members. */
 export const DEALING_BYTES_MAX: number = 256 * 1024;
-/** Two sets of keys twice, each of dealings by all members; half of what the network carries in one piece, the block and all. */
+/** Two sets of keys twice, and once for a subnet that is created, each of dealings by a quorum; half of what the network carries in one piece, the block and all. */
 export const SUMMARY_BYTES_MAX: number = 8 * 1024 * 1024;
 /** Subnets that a block can hear of. */
 export const XNET_SLICES_PER_BLOCK_MAX = 1_000;

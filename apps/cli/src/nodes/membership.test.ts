@@ -45,7 +45,7 @@ function codeOf(document: Readonly<Record<string, unknown>>): unknown {
 before(async () => {
   installFastHashes();
   const rng = { bytes: (count: number) => new Uint8Array(count).fill(9) };
-  const plan = newGenesisRecord({ rng, clock: systemClock, nodes: NODES, subnets: [] });
+  const plan = newGenesisRecord({ rng, clock: systemClock, nodes: NODES, subnets: ["application"] });
   const records = await Promise.all(seeds.map((seed) => foundingRecord(plan, seed)));
   const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, seed)));
   const genesis = await foundGenesis(plan, records, dealings);
@@ -100,4 +100,35 @@ test("an operator approves one change for a version, and none that cannot be", a
   const text = readFileSync(join(directory, "early.json"), "utf8");
   writeFileSync(join(directory, "broken.json"), text.replace('"record"', '"other"'));
   assert.equal(codeOf(await approve("broken.json", 2)), "ceremony_invalid");
+});
+
+test("a subnet is created of nodes that applied for its number", async () => {
+  const coming = [20, 21, 22, 23];
+  for (const operator of coming) {
+    mkdirSync(stateOf(operator), { recursive: true });
+    for (const file of ["genesis.hex", "peers.json"])
+      copyFileSync(join(stateOf(1), file), join(stateOf(operator), file));
+    const address = `new${operator}.example:9000`;
+    await orrery(
+      ...["apply", `${operator}.json`, "--address", address, "--subnet", "2"],
+      ...["--state-dir", stateOf(operator)],
+    );
+  }
+  const all = coming.flatMap((operator) => ["--add", `${operator}.json`]);
+  const propose = (...argv: readonly string[]): ReturnType<typeof orrery> =>
+    orrery("propose", "create.json", "--state-dir", stateOf(0), ...argv);
+  assert.equal(codeOf(await propose(...all)), "registry_change_refused", "there is no subnet 2");
+  assert.equal(codeOf(await propose("--create", "application", ...all.slice(2))), "registry_change_refused");
+  // This operator's node knows of what was decided before.
+  assert.equal((await propose("--create", "application", ...all))["version"], 3);
+  for (const operator of [1, 2, 3]) await approve("create.json", operator);
+  const [first = 0] = coming;
+  for (const operator of coming)
+    assert.equal((await orrery("admit", "create.json", "--state-dir", stateOf(operator)))["version"], 3);
+  const shown = await orrery("registry", "--state-dir", stateOf(first));
+  const [root, , created] = shown["subnets"] as readonly {
+    readonly nodes: readonly string[];
+    readonly created: unknown;
+  }[];
+  assert.deepEqual([root?.created, created?.created, created?.nodes.length], [null, "application", 4]);
 });

@@ -355,6 +355,7 @@ export async function showRegistry(place: number | undefined, options: StateDir,
     halts: registry.halts(subnet, registry.version),
     interval_length: registry.intervalLength(subnet, registry.version),
     replica_version: registry.upgrade(subnet, registry.version)?.to ?? null,
+    created: registry.created(subnet),
   }));
   if (options.json === true) {
     io.out(jsonDocument({ version: registry.version, subnets }));
@@ -363,10 +364,11 @@ export async function showRegistry(place: number | undefined, options: StateDir,
   io.out(`version ${registry.version}\n`);
   for (const [
     subnet,
-    { nodes, halts, interval_length: blocks, replica_version: runs },
+    { nodes, halts, interval_length: blocks, replica_version: runs, created },
   ] of subnets.entries()) {
     const version = runs === null ? "" : `, version ${runs}`;
-    const about = `${blocks} blocks from one summary to the next${version}${halts ? ", stands still" : ""}`;
+    const kind = created === null ? "" : `, created as ${created}`;
+    const about = `${blocks} blocks from one summary to the next${version}${kind}${halts ? ", stands still" : ""}`;
     io.out(
       `subnet ${subnet}: ${about}\n${table(
         nodes.map((id) => [id]),

@@ -157,9 +157,10 @@ export class Draft {
       joined.push(node);
       this.#subnets[subnet] = { ...at, members: [...at.members, place] };
     }
-    const early = joined.find(({ subnet }) => subnet >= this.#registry.subnets.length);
-    if (early !== undefined && joined.length > 1)
-      return `a process with a node of subnet ${early.subnet}, which is not there yet, has no other node: it waits for its keys`;
+    // It begins with what that subnet begins with, and not before.
+    const late = joined.find(({ subnet }) => this.#subnets[subnet]?.created !== null);
+    if (late !== undefined && joined.length > 1)
+      return `a process with a node of subnet ${late.subnet}, which a record created, has no other node`;
     this.#processes.push(nodeProcess(joined, address));
     return null;
   }

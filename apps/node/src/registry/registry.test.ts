@@ -265,6 +265,8 @@ test("a record creates a subnet, of which the root's members are told", () => {
     assert.equal(registry.record(subnet, version)?.planned, undefined);
   assert.equal(registry.record(2, 1), null);
   assert.ok(members.every((nodeId) => registry.of(0).keysOf(nodeId) !== null));
+  const both: RegistryChange = { kind: "join", address: addressOf(9), nodes: [nodeOf(9, 0), nodeOf(9, 2)] };
+  assert.match(faultOf(registry.append(approved(registry.propose([both]), [0, 1, 2]))), /has no other node/);
   // Others may join it before it has its keys, and after.
   assert.equal(faultOf(registry.append(approved(registry.propose([nodeAlone(14, 2)]), [0, 1, 2]))), "");
   assert.equal(registry.record(0, 3)?.planned?.[0]?.members.length, 5);
@@ -282,7 +284,7 @@ test("a subnet is created in its turn, of enough nodes that do nothing else", ()
     [[create(2)], /subnet 2 would have 0 nodes, fewer than 4/],
     [[create(2), ...fourOf(2).slice(1)], /would have 3 nodes/],
     [[...fourOf(2), create(2)], /there is no subnet 2/],
-    [[create(2), ...fourOf(2), both], /has no other node: it waits for its keys/],
+    [[create(2), ...fourOf(2), both], /which a record created, has no other node/],
   ] as const) {
     const registry = registryOf(4);
     assert.match(faultOf(registry.append(approved(registry.propose(changes), [0, 1, 2]))), fault);
