@@ -35,11 +35,19 @@ export interface ClientsOptions {
   readonly count: number;
   /** Of each client, between an answer and the next request. */
   readonly pauseMs: number;
-  readonly nodes: number;
+  /** Of those that have a node of a subnet. */
+  readonly placesOf: (subnet: number) => readonly number[];
   /** Null while the node is down. */
   readonly at: (place: number) => RunningNode | null;
   /** Whether a node may say that a request is wrong: one whose clock is. */
   readonly mayRefuse: (place: number) => boolean;
+}
+
+/** Where a canister is to be. */
+export interface Home {
+  readonly subnet: number;
+  /** Where that subnet creates them. */
+  readonly near: Principal;
 }
 
 interface OneClient {
@@ -56,6 +64,8 @@ export class Clients {
   readonly reads: CertifiedRead[] = [];
   /** One canister a list. */
   readonly lists: Principal[] = [];
+  /** Subnets that the lists are on. */
+  readonly #homes: number[] = [];
   answered = 0;
   lastAnswerMs: number = performance.now();
   refused = 0;
@@ -84,30 +94,50 @@ export class Clients {
   }
 
   /** Makes a list on each subnet. */
-  async prepare(subnets: readonly Principal[]): Promise<void> {
+  async prepare(homes: readonly Home[]): Promise<void> {
     const module = await moduleOf(new URL("./ledger.wat", import.meta.url));
-    for (const near of subnets) this.lists.push(await this.install(module, near));
+    for (const home of homes) {
+      this.lists.push(await this.install(module, home));
+      this.#homes.push(home.subnet);
+    }
   }
 
-  /** A new canister on the subnet of an id. */
-  async install(module: Uint8Array, near: Principal): Promise<Principal> {
-    const created = await this.#manage("provisional_create_canister_with_cycles", createArgument(), near);
+  /** Places where a list is. */
+  placesOf(list: number): readonly number[] {
+    return this.#options.placesOf(this.#homes[list] ?? 0);
+  }
+
+  /** Lists that are at a place. */
+  listsAt(place: number): readonly number[] {
+    return [...this.lists.keys()].filter((list) => this.placesOf(list).includes(place));
+  }
+
+  /** A new canister on a subnet. */
+  async install(module: Uint8Array, { subnet, near }: Home): Promise<Principal> {
+    const places = this.#options.placesOf(subnet);
+    const created = await this.#manage(
+      "provisional_create_canister_with_cycles",
+      createArgument(),
+      near,
+      places,
+    );
     const id = decodeCreated(created);
     await this.#manage(
       "install_code",
       installArgument({ id, mode: "install", module, arg: NO_ARGUMENT }),
       id,
+      places,
     );
     return id;
   }
 
-  /** Of another canister than a list, at any node; what it replies. */
-  async update(canisterId: Principal, method: string, arg: Uint8Array): Promise<Uint8Array> {
+  /** Of another canister than a list, at any node of its subnet; what it replies. */
+  async update(canisterId: Principal, method: string, arg: Uint8Array, subnet: number): Promise<Uint8Array> {
     const one = this.#first;
     const reply = await this.#send(
       one,
       await one.client.sign({ canisterId, method, arg }),
-      this.#anyPlace(one),
+      this.#anyOf(one, this.#options.placesOf(subnet)),
     );
     if (reply === null) throw new Violation(`${method} was not answered before it expired`);
     return reply;
@@ -132,6 +162,14 @@ export class Clients {
   async addAt(place: number, list: number): Promise<void> {
     const { answeredMs } = await this.#update(this.#first, { kind: "add", list, places: () => place });
     if (answeredMs === null) throw new Violation(`node ${place} did not answer an update of list ${list}`);
+  }
+
+  /** An entry by a call from another subnet, through any node of that; resolves once it is answered, a violation if it never is. */
+  async relayTo(list: number): Promise<void> {
+    if (this.lists.length < 2) return;
+    const places = this.#anyOf(this.#first, this.placesOf(this.#relayOf(list)));
+    const { answeredMs } = await this.#update(this.#first, { kind: "relay", list, places });
+    if (answeredMs === null) throw new Violation(`a call to list ${list} was not answered`);
   }
 
   /** A list as one node has it, which answers within `mostMs`. */
@@ -161,26 +199,36 @@ export class Clients {
     return entries;
   }
 
-  async #manage(method: string, arg: Uint8Array, effectiveCanisterId: Principal): Promise<Uint8Array> {
+  async #manage(
+    method: string,
+    arg: Uint8Array,
+    effectiveCanisterId: Principal,
+    places: readonly number[],
+  ): Promise<Uint8Array> {
     const one = this.#first;
     const request = await one.client.sign({ canisterId: MANAGEMENT, method, arg, effectiveCanisterId });
-    const reply = await this.#send(one, request, this.#anyPlace(one));
+    const reply = await this.#send(one, request, this.#anyOf(one, places));
     if (reply === null) throw new Violation(`${method} was not answered before it expired`);
     return reply;
   }
 
-  #anyPlace({ random }: OneClient): () => number {
-    let place = random.below(this.#options.nodes);
-    return () => place++ % this.#options.nodes;
+  #anyOf({ random }: OneClient, places: readonly number[]): () => number {
+    let next = random.below(places.length);
+    return () => places[next++ % places.length] as number;
+  }
+
+  /** The list whose canister relays entries to another one: of the next subnet. */
+  #relayOf(list: number): number {
+    return (list + 1) % this.lists.length;
   }
 
   async #request(one: OneClient): Promise<void> {
     const { random } = one;
     const list = random.below(this.lists.length);
     const chance = random.below(100);
-    const places = this.#anyPlace(one);
+    const relays = chance >= 20 && chance < 35 && this.lists.length > 1;
+    const places = this.#anyOf(one, this.placesOf(relays ? this.#relayOf(list) : list));
     if (chance < 20) return this.#read(one, list, places());
-    const relays = chance < 35 && this.lists.length > 1;
     const kind = relays ? "relay" : chance < 50 ? "length" : "add";
     await this.#update(one, { kind, list, places });
   }
@@ -193,7 +241,7 @@ export class Clients {
     const own = this.lists[list] as Principal;
     const entry = kind === "length" ? 0n : this.#nextEntry++;
     // By the canister of another list, on another subnet.
-    const by = kind === "relay" ? (this.lists[(list + 1) % this.lists.length] as Principal) : own;
+    const by = kind === "relay" ? (this.lists[this.#relayOf(list)] as Principal) : own;
     const id = own.toUint8Array();
     const arg = kind === "relay" ? pack(entry, Uint8Array.of(id.length), id) : pack(entry);
     const request = await one.client.sign({ canisterId: by, method: kind, arg });

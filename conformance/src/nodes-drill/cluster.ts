@@ -1,13 +1,16 @@
-/** The node processes of a drill, each behind its own wires: started, killed, stopped for a while, their clocks set off. */
+/**
+ * The node processes of a drill, each behind its own wires: started, killed, stopped for a while, their clocks set off. Each has a node of one
+ * subnet, those of the root first, as `orrery start` has it; or a node of every subnet.
+ */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream, mkdirSync, type WriteStream, writeFileSync } from "node:fs";
+import { createWriteStream, existsSync, mkdirSync, type WriteStream, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Principal } from "@icp-sdk/core/principal";
 import { fromHex, toHex } from "@orrery/base";
 import { systemClock, systemRng } from "@orrery/host";
-import { newGenesisRecord } from "@orrery/node";
+import { decodeGenesis, hostedByProcess, newGenesisRecord } from "@orrery/node";
 import { dealFor, foundGenesis, foundingRecord } from "@orrery/node/founding";
 import { type Endpoint, Violation } from "../durability/client.ts";
 import type { Random } from "../durability/random.ts";
@@ -16,12 +19,15 @@ import type { Misbehaviour } from "./misbehave.ts";
 import type { NodeOrder, NodeProcessOptions, NodeSays } from "./node-process.ts";
 import { type Address, freeLoopback, Wires } from "./wires.ts";
 
+/** Loaded before a node that can be told to come to another state (`diverging-execution.ts`), by its threads too. */
+const DIVERGING: string = new URL("./diverge.ts", import.meta.url).href;
+const DIVERGE_FILE = "diverge";
 const SCRIPT: string = fileURLToPath(new URL("./node-process.ts", import.meta.url));
 
 const SEED_BYTES = 32;
 
 export interface RunningNode extends Endpoint {
-  /** One for each subnet, the root first: where canisters are created. */
+  /** One for each subnet that it has a node of, the root first: where canisters are created. */
   readonly ids: readonly Principal[];
 }
 
@@ -45,9 +51,12 @@ interface Slot {
 export interface ClusterOptions {
   /** Empty or not there. */
   readonly stateDir: string;
+  /** Of each subnet. */
   readonly nodes: number;
   /** Beside the root. */
   readonly applications: number;
+  /** Each node of each subnet is a process of its own; else those of one place share one. */
+  readonly split: boolean;
   readonly catchUpInterval: number;
   readonly random: Random;
   /** The one that can be told to misbehave; null for none. */
@@ -58,12 +67,14 @@ export interface ClusterOptions {
 
 interface Founded {
   readonly genesis: Uint8Array;
-  /** Of each node, by place. */
+  /** Of each process, by place. */
   readonly seeds: readonly Uint8Array[];
+  /** Subnets that each has a node of. */
+  readonly hosted: readonly (readonly number[])[];
 }
 
 /** As the nodes of a network found it, with all of them in one process. */
-async function found({ nodes, applications, catchUpInterval }: ClusterOptions): Promise<Founded> {
+async function found({ nodes, applications, catchUpInterval, split }: ClusterOptions): Promise<Founded> {
   const plan = newGenesisRecord({
     rng: systemRng,
     clock: systemClock,
@@ -71,10 +82,14 @@ async function found({ nodes, applications, catchUpInterval }: ClusterOptions): 
     catchUpInterval,
     subnets: Array.from({ length: applications }, () => "application" as const),
   });
-  const seeds = Array.from({ length: nodes }, () => systemRng.bytes(SEED_BYTES));
-  const records = await Promise.all(seeds.map((seed) => foundingRecord(plan, seed)));
+  const processes = split ? nodes * (applications + 1) : nodes;
+  const hosted = hostedByProcess(decodeGenesis(plan).subnets, processes).map((each) =>
+    each.map(({ subnet }) => subnet),
+  );
+  const seeds = hosted.map(() => systemRng.bytes(SEED_BYTES));
+  const records = await Promise.all(seeds.map((seed, place) => foundingRecord(plan, seed, hosted[place])));
   const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, seed)));
-  return { genesis: await foundGenesis(plan, records, dealings), seeds };
+  return { genesis: await foundGenesis(plan, records, dealings), seeds, hosted };
 }
 
 export class Cluster {
@@ -83,16 +98,18 @@ export class Cluster {
   readonly #genesisFile: string;
   readonly #seeds: readonly Uint8Array[];
   readonly #slots: readonly Slot[];
+  readonly #hosted: readonly (readonly number[])[];
 
   private constructor(options: ClusterOptions, wires: Wires, founded: Founded) {
-    const { nodes, stateDir } = options;
+    const { stateDir } = options;
+    this.#hosted = founded.hosted;
     this.wires = wires;
     this.#options = options;
     this.#seeds = founded.seeds;
     this.#genesisFile = join(stateDir, "genesis");
     mkdirSync(stateDir, { recursive: true });
     writeFileSync(this.#genesisFile, founded.genesis);
-    this.#slots = Array.from({ length: nodes }, (_, place): Slot => {
+    this.#slots = founded.seeds.map((_, place): Slot => {
       const directory = join(stateDir, `node-${place}`);
       mkdirSync(directory, { recursive: true, mode: 0o700 });
       return {
@@ -111,13 +128,27 @@ export class Cluster {
   }
 
   static async open(options: ClusterOptions): Promise<Cluster> {
-    const real: readonly Address[] = await freeLoopback(options.nodes);
-    const wires = await Wires.open(real, options.random.fork());
-    return new Cluster(options, wires, await found(options));
+    const founded = await found(options);
+    const real: readonly Address[] = await freeLoopback(founded.seeds.length);
+    return new Cluster(options, await Wires.open(real, options.random.fork()), founded);
   }
 
   get size(): number {
     return this.#slots.length;
+  }
+
+  /** Places of the processes with a node of a subnet. */
+  placesOf(subnet: number): readonly number[] {
+    return [...this.#hosted.keys()].filter((place) => this.#hosted[place]?.includes(subnet));
+  }
+
+  /** Where canisters of a subnet are created, as a process says that runs. */
+  idOf(subnet: number): Principal {
+    for (const place of this.placesOf(subnet)) {
+      const id = this.at(place)?.ids[this.#hosted[place]?.indexOf(subnet) ?? 0];
+      if (id !== undefined) return id;
+    }
+    throw new Violation(`nobody says where canisters of subnet ${subnet} are created`);
   }
 
   directoryOf(place: number): string {
@@ -153,7 +184,10 @@ export class Cluster {
       canMisbehave: place === this.#options.byzantine,
       ...(lostAtMs === undefined ? {} : { lostAtMs }),
     };
-    const child = fork(SCRIPT, [JSON.stringify(options)], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
+    const child = fork(SCRIPT, [JSON.stringify(options)], {
+      execArgv: ["--import", DIVERGING],
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
     slot.child = child;
     slot.starts = 0;
     slot.mayEnd = false;
@@ -220,6 +254,16 @@ export class Cluster {
   setClock(place: number, offsetMs: number): void {
     this.#slot(place).clockOffsetMs = offsetMs;
     this.#order(place, { kind: "clock", offsetMs });
+  }
+
+  /** The next block with messages is executed without them. */
+  diverge(place: number): void {
+    writeFileSync(join(this.directoryOf(place), DIVERGE_FILE), "once");
+  }
+
+  /** It was told so, and there was no such block yet. */
+  isToDiverge(place: number): boolean {
+    return existsSync(join(this.directoryOf(place), DIVERGE_FILE));
   }
 
   /** From now on, until it is told otherwise. */

@@ -60,6 +60,8 @@ const cluster: Cluster = await Cluster.open({
   stateDir,
   nodes,
   applications: 1,
+  // Both are to come back with the same start.
+  split: false,
   catchUpInterval: interval,
   random,
   byzantine: null,
@@ -70,7 +72,7 @@ const clients = new Clients({
   random: random.fork(),
   count: 1,
   pauseMs: 100,
-  nodes,
+  placesOf: (subnet) => cluster.placesOf(subnet),
   at: (place) => cluster.at(place),
   mayRefuse: () => false,
 });
@@ -143,9 +145,13 @@ async function run(): Promise<void> {
   await Promise.all(places.map((place) => cluster.start(place)));
   const [root, application] = cluster.at(0)?.ids ?? [];
   if (root === undefined || application === undefined) throw new Violation("there is no application subnet");
-  await clients.prepare([root, application]);
-  const large = await clients.install(await moduleOf(new URL("./large.wat", import.meta.url)), application);
-  for (let piece = 0; piece * FILL_MIB < mib; piece++) await clients.update(large, "fill", pack(piece));
+  await clients.prepare([
+    { subnet: 0, near: root },
+    { subnet: 1, near: application },
+  ]);
+  const module = await moduleOf(new URL("./large.wat", import.meta.url));
+  const large = await clients.install(module, { subnet: 1, near: application });
+  for (let piece = 0; piece * FILL_MIB < mib; piece++) await clients.update(large, "fill", pack(piece), 1);
   const load = clients.run();
   load.catch(failure.reject);
   await packagesMade();

@@ -9,6 +9,7 @@ import { Violation } from "../durability/client.ts";
 import { type Random, seededRandom } from "../durability/random.ts";
 import { Clients } from "./clients.ts";
 import { Cluster } from "./cluster.ts";
+import type { DrillOptions, DrillResult } from "./drill-options.ts";
 import {
   collide,
   drawFault,
@@ -20,7 +21,6 @@ import {
 } from "./faults.ts";
 import { GoingOn, type Heights } from "./going-on.ts";
 import { checkHistory } from "./history.ts";
-import type { SmallDisk } from "./small-disk.ts";
 
 /** While no more nodes fail than may, an answer comes at least so often. */
 const GAP_MS_MAX = 60_000;
@@ -35,48 +35,6 @@ const DISK_END_MS_MAX = 30_000;
 const CLOCK_RIGHT_MS = 1_000;
 /** At most so many, when time is over and the one that misbehaves had no occasion yet. */
 const MORE_EPISODES = 5;
-
-export interface DrillOptions {
-  /** Empty or not there. */
-  readonly stateDir: string;
-  readonly nodes: number;
-  /** Subnets beside the root. */
-  readonly applications: number;
-  readonly seed: number;
-  readonly forMs: number;
-  readonly clients: number;
-  readonly pauseMs: number;
-  /** Factor on what may take long, for machines that do much else. */
-  readonly patience: number;
-  readonly catchUpInterval: number;
-  /** Where one node's directory lies on a disk that can be filled; null for none. */
-  readonly smallDisk: SmallDisk | null;
-  /** The node that misbehaves in the last third of the time, in one way after another; null for none. */
-  readonly byzantine: number | null;
-  readonly report: (line: string) => void;
-}
-
-export interface DrillResult {
-  readonly answered: number;
-  readonly reads: number;
-  /** Sent again to another node or once more. */
-  readonly resent: number;
-  readonly givenUp: number;
-  readonly refused: number;
-  readonly stale: number;
-  readonly faultsByKind: Readonly<Record<string, number>>;
-  readonly majorFaults: number;
-  /** How one node misbehaved, and what it said that was not as it is. */
-  readonly misbehaviours: Readonly<Record<string, number>>;
-  readonly twisted: number;
-  /** Milliseconds from the end of the faults until every node went on (`going-on.ts`), and an update was answered. */
-  readonly recoveryMsMedian: number;
-  readonly recoveryMsMax: number;
-  /** Longest time without an answer while no more nodes failed than may. */
-  readonly gapMsMax: number;
-  /** In the end, of each honest node, of each subnet. */
-  readonly heights: readonly Heights[];
-}
 
 /** Of the time, in which no node misbehaves. */
 const HONEST_SHARE = 2 / 3;
@@ -122,7 +80,7 @@ class Drill {
       random: random.fork(),
       count: options.clients,
       pauseMs: options.pauseMs,
-      nodes: options.nodes,
+      placesOf: (subnet) => cluster.placesOf(subnet),
       at: (place) => cluster.at(place),
       mayRefuse: (place) => performance.now() < (this.#offUntilMs.get(place) ?? 0),
     });
@@ -155,7 +113,14 @@ class Drill {
   }
 
   get #places(): readonly number[] {
-    return Array.from({ length: this.#options.nodes }, (_, place) => place);
+    return Array.from({ length: this.#cluster.size }, (_, place) => place);
+  }
+
+  /** Processes that have nodes of the same subnets. */
+  get #groups(): readonly (readonly number[])[] {
+    const { split, applications } = this.#options;
+    const firsts = split ? Array.from({ length: applications + 1 }, (_, subnet) => subnet) : [0];
+    return firsts.map((subnet) => this.#cluster.placesOf(subnet).filter((place) => place !== this.#spared));
   }
 
   get #recoveryMsMost(): number {
@@ -185,8 +150,9 @@ class Drill {
 
   async #startAll(): Promise<void> {
     await Promise.all(this.#places.map((place) => this.#start(place)));
-    const ids = this.#cluster.at(0)?.ids ?? [];
-    await this.#clients.prepare(ids.slice(-2).reverse());
+    const { applications } = this.#options;
+    const homes = [applications, applications - 1].filter((subnet) => subnet >= 0);
+    await this.#clients.prepare(homes.map((subnet) => ({ subnet, near: this.#cluster.idOf(subnet) })));
     await this.#untilAllGoOn();
     this.#calmSinceMs = performance.now();
   }
@@ -223,7 +189,7 @@ class Drill {
 
   #turnByzantine(place: number): void {
     this.#spared = place;
-    this.#kinds = this.#kinds.filter((kind) => kind !== "disk-full");
+    this.#kinds = this.#kinds.filter((kind) => kind !== "disk-full" && kind !== "diverge");
     this.#cluster.letEnd(place);
     const how = this.#random.pick(MISBEHAVIOURS_DRILLED);
     this.#misbehaviours[how] = (this.#misbehaviours[how] ?? 0) + 1;
@@ -234,7 +200,13 @@ class Drill {
   /** Each kind once before any comes again. */
   #draw(): Fault {
     const { nodes, smallDisk } = this.#options;
-    const about = { random: this.#random, nodes, smallDisk: smallDisk?.place ?? null, spared: this.#spared };
+    const about = {
+      random: this.#random,
+      nodes,
+      groups: this.#groups.length,
+      smallDisk: smallDisk?.place ?? null,
+      spared: this.#spared,
+    };
     if (this.#kinds.length === 0) this.#kinds = [...kindsFor(about)];
     const [kind] = this.#kinds.splice(this.#random.below(this.#kinds.length), 1);
     return drawFault(about, kind as FaultKind);
@@ -252,7 +224,10 @@ class Drill {
     await Promise.all(faults.map((fault) => this.#happen(fault)));
     const startedMs = performance.now();
     await this.#untilAllGoOn();
-    await this.#addAt(this.#random.pick(this.#honest), 0);
+    const answering = this.#random.pick(
+      this.#honest.filter((place) => this.#clients.listsAt(place).length > 0),
+    );
+    await this.#addAt(answering, this.#clients.listsAt(answering)[0] as number);
     const tookMs = performance.now() - startedMs;
     this.#recoveryMs.push(tookMs);
     this.#calmSinceMs ??= performance.now();
@@ -294,7 +269,22 @@ class Drill {
         return;
       case "disk-full":
         await this.#fillDisk(victims[0] as number);
+        return;
+      case "diverge":
+        await Promise.all(victims.map((place) => this.#diverge(place)));
     }
+  }
+
+  /** Until it has another state than its subnet, finds that out, takes its peers' and is there again. */
+  async #diverge(place: number): Promise<void> {
+    const cluster = this.#cluster;
+    const starts = cluster.startsOf(place);
+    cluster.diverge(place);
+    const isOver = (): boolean => !cluster.isToDiverge(place) && cluster.startsOf(place) > starts;
+    const healed = async (): Promise<void> => {
+      while (!isOver()) await delay(LOOK_MS);
+    };
+    await this.#inTime(healed(), `node ${place} goes on with another state, or does not take its peers'`);
   }
 
   async #startAgain(place: number): Promise<void> {
@@ -327,29 +317,37 @@ class Drill {
   async #untilAllGoOn(): Promise<readonly Heights[]> {
     const mostMs = this.#recoveryMsMost;
     const endMs = performance.now() + mostMs;
-    const going = new GoingOn();
-    for (;;) {
-      const heights = await Promise.all(this.#honest.map((place) => this.#cluster.heightsAt(place)));
-      if (going.isSeenBy(heights)) return heights;
-      if (performance.now() > endMs) throw new Violation(`${going.told(heights)} within ${mostMs} ms`);
-      await delay(LOOK_MS);
-    }
+    const goOn = async (places: readonly number[]): Promise<readonly Heights[]> => {
+      const going = new GoingOn();
+      for (;;) {
+        const heights = await Promise.all(places.map((place) => this.#cluster.heightsAt(place)));
+        if (going.isSeenBy(heights)) return heights;
+        const told = `of ${places.join(" ")}: ${going.told(heights)}`;
+        if (performance.now() > endMs) throw new Violation(`${told} within ${mostMs} ms`);
+        await delay(LOOK_MS);
+      }
+    };
+    return (await Promise.all(this.#groups.map(goOn))).flat();
   }
 
   /** All is well: every node answers, all have the same lists, and what clients saw fits them. */
   async #judge(): Promise<readonly Heights[]> {
     const clients = this.#clients;
-    for (const place of this.#honest) for (const list of clients.lists.keys()) await this.#addAt(place, list);
+    for (const place of this.#honest)
+      for (const list of clients.listsAt(place)) await this.#addAt(place, list);
+    for (const list of clients.lists.keys())
+      await this.#inTime(clients.relayTo(list), `nobody answers a call to list ${list}`);
     const heights = await this.#untilAllGoOn();
     const lists: (readonly bigint[])[] = [];
     const wrong: string[] = [];
     for (const list of clients.lists.keys()) {
       const each: (readonly bigint[])[] = [];
-      for (const place of this.#honest) each.push(await clients.entriesAt(place, list, this.#recoveryMsMost));
+      const places = clients.placesOf(list).filter((place) => this.#honest.includes(place));
+      for (const place of places) each.push(await clients.entriesAt(place, list, this.#recoveryMsMost));
       const [first = []] = each;
       for (const [place, entries] of each.entries())
         if (entries.join() !== first.join())
-          wrong.push(`list ${list} of ${this.#honest[place]} is another than of ${this.#honest[0]}`);
+          wrong.push(`list ${list} of ${places[place]} is another than of ${places[0]}`);
       lists.push(first);
     }
     wrong.push(...checkHistory(clients, lists));
@@ -363,6 +361,7 @@ class Drill {
     return {
       answered,
       reads: reads.length,
+      relayed: updates.filter(({ kind, answeredMs }) => kind === "relay" && answeredMs !== null).length,
       resent: updates.filter(({ sent }) => sent > 1).length,
       givenUp: unanswered,
       refused,
@@ -384,11 +383,12 @@ export async function nodesDrill(options: DrillOptions): Promise<DrillResult> {
   const random = seededRandom(options.seed);
   const failure = Promise.withResolvers<never>();
   failure.promise.catch(() => {});
-  const { stateDir, nodes, applications, catchUpInterval } = options;
+  const { stateDir, nodes, applications, split, catchUpInterval } = options;
   const cluster = await Cluster.open({
     stateDir,
     nodes,
     applications,
+    split,
     catchUpInterval,
     random,
     byzantine: options.byzantine,

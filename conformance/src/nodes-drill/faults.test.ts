@@ -16,7 +16,7 @@ test("of every kind there are some that a subnet withstands, and of most some th
   for (const nodes of [4, 7])
     for (const kind of FAULT_KINDS) {
       const random = seededRandom(nodes);
-      const about = { random, nodes, smallDisk: 1, spared: 0 };
+      const about = { random, nodes, groups: 1, smallDisk: 1, spared: 0 };
       const drawn = Array.from({ length: 100 }, () => drawFault(about, kind));
       for (const { victims } of drawn) {
         assert.ok(victims.length > 0 && new Set(victims).size === victims.length);
@@ -26,7 +26,7 @@ test("of every kind there are some that a subnet withstands, and of most some th
         drawn.some((each) => isMinor([each], nodes, null)),
         kind,
       );
-      const isHarmless = ["slow", "lossy", "cut", "disk-full"].includes(kind);
+      const isHarmless = ["slow", "lossy", "cut", "disk-full", "diverge"].includes(kind);
       assert.equal(
         drawn.some((each) => !isMinor([each], nodes, null)),
         !isHarmless,
@@ -45,10 +45,32 @@ test("more nodes fail than may when two faults are about different ones, or one 
   assert.ok(isMinor([fault("slow", 0, 1, 2, 3)], 4, 3));
 });
 
+test("of two subnets in processes of their own each may have faulty ones, and a fault is of one of them", () => {
+  assert.ok(isMinor([fault("kill", 1), fault("partition", 6)], 4, null));
+  assert.ok(!isMinor([fault("kill", 4), fault("partition", 6)], 4, null));
+  assert.ok(!isMinor([fault("kill", 4)], 4, 7));
+  const random = seededRandom(5);
+  const about = { random, nodes: 4, groups: 2, smallDisk: null, spared: 3 };
+  const groups = FAULT_KINDS.filter((kind) => kind !== "disk-full").flatMap((kind) =>
+    Array.from({ length: 20 }, () => {
+      const hit = new Set(drawFault(about, kind).victims.map((place) => Math.floor(place / 4)));
+      assert.equal(hit.size, 1, kind);
+      return [...hit][0];
+    }),
+  );
+  assert.deepEqual([...new Set(groups)].sort(), [0, 1]);
+});
+
+test("a node comes to another state only where nobody else is faulty", () => {
+  assert.ok(kindsFor({ smallDisk: null, spared: null }).includes("diverge"));
+  assert.ok(!kindsFor({ smallDisk: null, spared: 5 }).includes("diverge"));
+  assert.ok(collide(fault("diverge", 2), fault("kill", 2)));
+});
+
 test("a one-way partition holds one direction, a partition both, and neither the lines between others", () => {
   for (const kind of ["one-way", "partition"] as const) {
     const { victims, lines } = drawFault(
-      { random: seededRandom(3), nodes: 4, smallDisk: null, spared: null },
+      { random: seededRandom(3), nodes: 4, groups: 1, smallDisk: null, spared: null },
       kind,
     );
     const held = (from: number, to: number): boolean => lines?.(from, to)?.isHeld === true;

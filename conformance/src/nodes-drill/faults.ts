@@ -14,6 +14,7 @@ export const FAULT_KINDS = [
   "cut",
   "clock",
   "disk-full",
+  "diverge",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -30,7 +31,10 @@ export interface Fault {
 
 export interface FaultsOptions {
   readonly random: Random;
+  /** Of each subnet. */
   readonly nodes: number;
+  /** Processes of different subnets come one subnet after the other: so many. 1 where each process has a node of every subnet. */
+  readonly groups: number;
   /** The node whose disk can be filled; null for none. */
   readonly smallDisk: number | null;
   /** The one that misbehaves is left alone otherwise; null for none. */
@@ -106,6 +110,7 @@ function linesOf(kind: FaultKind, victims: readonly number[], random: Random): F
     case "cut":
     case "clock":
     case "disk-full":
+    case "diverge":
       return null;
   }
 }
@@ -115,13 +120,22 @@ export function kindsFor({
   smallDisk,
   spared,
 }: Pick<FaultsOptions, "smallDisk" | "spared">): readonly FaultKind[] {
-  return FAULT_KINDS.filter((kind) => kind !== "disk-full" || (smallDisk !== null && smallDisk !== spared));
+  return FAULT_KINDS.filter((kind) => {
+    if (kind === "disk-full") return smallDisk !== null && smallDisk !== spared;
+    // With another one that is faulty already, the honest ones left may be too few to find out whose state is wrong.
+    return kind !== "diverge" || spared === null;
+  });
 }
 
 /** A fault of the kind. */
-export function drawFault({ random, nodes, smallDisk, spared }: FaultsOptions, kind: FaultKind): Fault {
-  const all = Array.from({ length: nodes }, (_, place) => place).filter((place) => place !== spared);
-  const isMajor = random.below(100) < MAJOR_PERCENT;
+export function drawFault(
+  { random, nodes, groups, smallDisk, spared }: FaultsOptions,
+  kind: FaultKind,
+): Fault {
+  const first = nodes * random.below(groups);
+  const all = Array.from({ length: nodes }, (_, place) => first + place).filter((place) => place !== spared);
+  // More states than may be are wrong nowhere: nobody could tell which.
+  const isMajor = random.below(100) < MAJOR_PERCENT && kind !== "diverge";
   const count = isMajor ? 1 + random.below(nodes) : 1 + random.below(faultsOf(nodes));
   const victims = kind === "disk-full" ? [smallDisk as number] : someOf(random, all, count);
   const sign = random.below(2) === 0 ? -1 : 1;
@@ -134,12 +148,17 @@ export function drawFault({ random, nodes, smallDisk, spared }: FaultsOptions, k
   };
 }
 
-/** Whether the rest of a subnet goes on. Lines that are slow keep nobody from it. */
+/** Whether the rest of every subnet goes on. Lines that are slow keep nobody from it. */
 export function isMinor(faults: readonly Fault[], nodes: number, spared: number | null): boolean {
   const hit = new Set(spared === null ? [] : [spared]);
   for (const { kind, victims } of faults)
     if (kind !== "slow" && kind !== "lossy" && kind !== "cut") for (const place of victims) hit.add(place);
-  return hit.size <= faultsOf(nodes);
+  const counts = new Map<number, number>();
+  for (const place of hit) {
+    const group = Math.floor(place / nodes);
+    counts.set(group, (counts.get(group) ?? 0) + 1);
+  }
+  return [...counts.values()].every((count) => count <= faultsOf(nodes));
 }
 
 /**
@@ -147,7 +166,7 @@ export function isMinor(faults: readonly Fault[], nodes: number, spared: number 
  * still does not hear is right again.
  */
 export function collide(a: Fault, b: Fault): boolean {
-  const isOfProcess = ({ kind }: Fault): boolean => ["kill", "freeze", "disk-full"].includes(kind);
+  const isOfProcess = ({ kind }: Fault): boolean => ["kill", "freeze", "disk-full", "diverge"].includes(kind);
   const needsClock = ({ kind }: Fault): boolean => kind === "clock" || kind === "freeze";
   const isOfSame = (isOfProcess(a) && isOfProcess(b)) || (needsClock(a) && needsClock(b));
   return isOfSame && a.victims.some((place) => b.victims.includes(place));
