@@ -35,7 +35,10 @@ const rules: PayloadRules = {
   ingressBytesMax: MESSAGE_BYTES_MAX,
   ingressId: (bytes) => known(bytes).id,
   readIngress: (bytes) => (bytes[2] === 1 ? ok(known(bytes)) : err("nobody signed it")),
-  readSlice: (slice) => (slice[1] === 1 ? ok(`subnet ${slice[0]}` as PrincipalKey) : err("nobody signed it")),
+  readSlice: (slice) => {
+    if (slice[1] === 2) return "later";
+    return slice[1] === 1 ? ok(`subnet ${slice[0]}` as PrincipalKey) : err("nobody signed it");
+  },
   responseFault: ({ agreement }) => (agreement?.shares[0]?.signer === 0 ? null : "nobody signed it"),
   subnetFault: ({ place, type }) => (place > 3 ? "later" : type === "application" ? null : "another one"),
   ordered: { left: () => Number.POSITIVE_INFINITY },
@@ -245,6 +248,8 @@ test("a subnet that came to the network is told of once, and nobody makes one up
   assert.equal(buildPayload(NOTHING, context(), rules).subnets, undefined);
   const judged = (...subnets: readonly ReturnType<typeof subnet>[]) =>
     judgePayload({ ingress: [], subnets }, context(), rules);
+  const slices = { ingress: [], xnet: [slice(1), slice(5, 10, 2)] };
+  assert.deepEqual(judgePayload(slices, context(), rules), { kind: "later" });
   assert.deepEqual(judged(subnet(2), subnet(4)), { kind: "later" });
   assert.deepEqual(judged(subnet(4), subnet(3, "system")), { kind: "invalid", reason: "another one" });
 });

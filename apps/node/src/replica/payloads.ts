@@ -43,8 +43,8 @@ export interface PayloadRules {
   readonly ingressId: (envelope: Uint8Array) => string;
   /** Reads an envelope and verifies its signature; the error says what is wrong. `later` where that takes too long for one turn. */
   readonly readIngress: (envelope: Uint8Array) => Result<KnownIngress, string> | "later";
-  /** The subnet that certified a slice for this one; the error says what is wrong with it. */
-  readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string>;
+  /** The subnet that certified a slice for this one; the error says what is wrong with it. `later`: of a subnet that is not known here. */
+  readonly readSlice: (slice: Uint8Array) => Result<PrincipalKey, string> | "later";
   /** Why a block may not have an answer to an outcall; null: it may. */
   readonly responseFault: (
     response: OutcallResponse,
@@ -85,7 +85,7 @@ function orderedSources({ past }: Context, rules: PayloadRules): Set<PrincipalKe
   for (const { xnet = [] } of past) {
     for (const slice of xnet) {
       const source = rules.readSlice(slice);
-      if (source.ok) sources.add(source.value);
+      if (source !== "later" && source.ok) sources.add(source.value);
     }
   }
   return sources;
@@ -202,7 +202,11 @@ function ingressFault(
   return null;
 }
 
-function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: PayloadRules): Fault | null {
+function slicesFault(
+  xnet: readonly Uint8Array[],
+  context: Context,
+  rules: PayloadRules,
+): Fault | null | "later" {
   if (xnet.length > XNET_SLICES_PER_BLOCK_MAX)
     return { reason: `${xnet.length} stream slices, more than ${XNET_SLICES_PER_BLOCK_MAX}` };
   const ordered = orderedSources(context, rules);
@@ -215,6 +219,7 @@ function slicesFault(xnet: readonly Uint8Array[], context: Context, rules: Paylo
     if (bytes > left)
       return { reason: `more than the ${left} bytes of stream slices that are left of its interval` };
     const source = rules.readSlice(slice);
+    if (source === "later") return "later";
     if (!source.ok) return { reason: `a stream slice: ${source.error}` };
     if (ordered.has(source.value)) return { reason: "a second stream slice of one subnet" };
     ordered.add(source.value);

@@ -355,7 +355,7 @@ class Replica implements ReplicaRounds {
     this.#stats.ordered(payload);
     this.#announced.ordered(payload);
     const read = (payload.xnet ?? []).map(this.#rules.readSlice);
-    const sources = read.flatMap((source) => (source.ok ? [source.value] : []));
+    const sources = read.flatMap((source) => (source !== "later" && source.ok ? [source.value] : []));
     if (sources.length > 0) this.#options.slices.ordered(height, sources);
     this.#setAlarm();
   }

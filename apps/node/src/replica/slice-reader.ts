@@ -17,21 +17,23 @@ export interface ReplicaSlices {
   ordered(height: Height, sources: readonly PrincipalKey[]): void;
 }
 
-/** The reader remembers what it said of a good slice for as long as that is held. `subnetNow`: with the network's subnets as far as they are known. */
+/** The reader remembers what it said of a slice for as long as that is held. `subnetNow`: with the network's subnets as far as they are known. */
 export function createSliceReader(
   subnetNow: () => SubnetInfo,
   verifyBls: VerifySliceOptions["verifyBls"],
-): (slice: Uint8Array) => Result<PrincipalKey, string> {
+): (slice: Uint8Array) => Result<PrincipalKey, string> | "later" {
   const known = new WeakMap<Uint8Array, Result<PrincipalKey, string>>();
-  const read = (bytes: Uint8Array): Result<PrincipalKey, string> => {
+  const read = (bytes: Uint8Array): Result<PrincipalKey, string> | "later" => {
     const decoded = decodeCertifiedSlice(bytes);
     if (!decoded.ok) return decoded;
     const key = principalKey(decoded.value.source);
     const subnet = subnetNow();
+    if (key === principalKey(subnet.subnetId)) return err("a slice of the subnet's own");
     const sources = otherSubnets(subnet);
     const source = sources.find((one) => one.key === key);
     const publicKeyDer = source === undefined ? null : subnetKey(subnet, source.subnetId);
-    if (source === undefined || publicKeyDer === null) return err("a slice of no subnet of this network");
+    // It may have come to the network.
+    if (source === undefined || publicKeyDer === null) return "later";
     const verdict = verifySlice(decoded.value, {
       source: source.subnetId,
       destination: subnet.subnetId,
@@ -42,8 +44,7 @@ export function createSliceReader(
   };
   return (slice) => {
     const said = known.get(slice) ?? read(slice);
-    // What is wrong now may be of a subnet that is not known yet.
-    if (said.ok) known.set(slice, said);
+    if (said !== "later") known.set(slice, said);
     return said;
   };
 }

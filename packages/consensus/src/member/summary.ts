@@ -23,7 +23,8 @@ export const KEY_SETS: readonly KeySet[] = ["low", "high"];
 const REMOTE: Readonly<Record<KeySet, DealtKeys>> = { low: "remote_low", high: "remote_high" };
 
 /** The subnet that the members of the interval deal the first keys of: one after the other, in the order of their places. */
-function plannedIn({ summary }: IntervalContext, { planned = [] }: SubnetRecord): PlannedSubnet | null {
+function plannedIn({ summary }: IntervalContext, { planned }: SubnetRecord): PlannedSubnet | null {
+  if (planned === undefined) return null;
   const created = new Set(summary.created ?? []);
   return planned.find(({ subnet }) => !created.has(subnet)) ?? null;
 }

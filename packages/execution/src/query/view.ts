@@ -284,7 +284,8 @@ export class CertifiedView {
     if (!slice.ok || !equalBytes(slice.value.source, source)) return "wrong";
     if (judgeSlice({ state, past: new Map(), verifyBls }, bytes).ok) return "good";
     const publicKeyDer = subnetKey(subnet, source);
-    if (publicKeyDer === null) return "wrong";
+    // A subnet that came to the network, perhaps.
+    if (publicKeyDer === null) return "unfit";
     const named = { source, destination: subnet.subnetId, publicKeyDer, verifyBls };
     return verifySlice(slice.value, named).ok ? "unfit" : "wrong";
   }
