@@ -25,6 +25,7 @@ const NETWORKS = [
   "conformance/src/nodes-drill/drill.test.ts",
   "conformance/src/nodes.test.ts",
   "conformance/src/membership.test.ts",
+  "conformance/src/new-subnet.test.ts",
   "apps/cli/src/nodes/start-nodes.process.test.ts",
 ];
 /** Where the runtime keeps what it compiled, and strips of types, as the commands do too: a process starts with half the work then. */
