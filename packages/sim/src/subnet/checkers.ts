@@ -158,6 +158,21 @@ export class Checkers {
     else if (known !== text) this.#violations.push(`${what} another state at ${height}`);
   }
 
+  /** What nodes keep, those that are up. */
+  sizes(
+    nodes: readonly {
+      readonly index: number;
+      readonly member: (Keeper & { readonly sizes: MemberSizes }) | null;
+    }[],
+    limits: { readonly bounds: PoolSizes; readonly members: number },
+  ): void {
+    for (const { index, member } of nodes) {
+      if (member === null) continue;
+      this.kept(index, member.sizes, limits);
+      this.votes(index, member);
+    }
+  }
+
   /** What a node keeps, against what it may in a subnet of that many members. */
   kept(node: number, sizes: MemberSizes, { bounds, members }: { bounds: PoolSizes; members: number }): void {
     for (const [what, most] of Object.entries(bounds) as [keyof PoolSizes, number][]) {

@@ -369,12 +369,8 @@ export class World {
 
   #checkSizes(): void {
     const { nodes: members, config } = this.#options;
-    const limits = { bounds: poolBounds(members, config.rules.catchUpInterval), members };
-    for (const { index, member } of this.nodes) {
-      if (member === null || !this.isHonest(index)) continue;
-      this.checkers.kept(index, member.sizes, limits);
-      this.checkers.votes(index, member);
-    }
+    const honest = this.nodes.filter(({ index }) => this.isHonest(index));
+    this.checkers.sizes(honest, { bounds: poolBounds(members, config.rules.catchUpInterval), members });
   }
 
   #second(): void {
