@@ -14,10 +14,10 @@ const OVERHEAD_PER_MESSAGE = 50_000n;
 /** What a partition begins messages up to: some forty empty ones, so that a flood of calls makes no round longer than some milliseconds. */
 const INSTRUCTIONS_PER_ROUND = 2_000_000n;
 /**
- * The same where several nodes agree on blocks: they make ten a second at most, and each costs every node some thirty milliseconds of signatures, as long as
- * four hundred empty messages take.
+ * The same where several nodes agree on blocks: they make ten a second at most, and each costs every node some thirty milliseconds of signatures, whatever
+ * it holds. Five times as long keeps what a storm of written pages makes of a round below half a second.
  */
-const INSTRUCTIONS_PER_AGREED_ROUND = 20_000_000n;
+const INSTRUCTIONS_PER_AGREED_ROUND = 10_000_000n;
 /** Of which a canister has so many while others wait for their turn. */
 const INSTRUCTIONS_PER_TURN = 500_000n;
 /** Slices of installations by less: most of what they count is compilation, which is much quicker than it counts. */
