@@ -78,8 +78,8 @@ export class SimNode {
     this.application.crash();
   }
 
-  /** It crashes the next time that it writes, with only a part of that on the disk and nothing done after it. */
-  tear(part: number): void {
+  /** It crashes the next time that it writes, with only a part of that on the disk and nothing done after it; null: it does not. */
+  tear(part: number | null): void {
     this.#tear = part;
   }
 

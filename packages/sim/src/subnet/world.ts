@@ -148,7 +148,11 @@ export class World {
     this.#links.isFaulty = false;
     this.#links.mend();
     this.#links.hastenAll();
-    for (const node of this.nodes) if (!node.isUp) this.#boot(node.index);
+    for (const node of this.nodes) {
+      // What clients then ask for would be gone with a crash.
+      node.tear(null);
+      if (!node.isUp) this.#boot(node.index);
+    }
     this.halt(false);
   }
 
