@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { type Command, launch, type Outcome, type Place } from "@orrery/host/command";
 
-const COMMAND = fileURLToPath(new URL("../../apps/cli/src/main.ts", import.meta.url));
+export const COMMAND: string = fileURLToPath(new URL("../../apps/cli/src/main.ts", import.meta.url));
 
 export const launchOrrery = (place: Place, ...argv: readonly string[]): Command =>
   launch(place, process.execPath, COMMAND, ...argv);

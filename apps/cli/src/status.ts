@@ -14,6 +14,10 @@ interface NodeStatus {
   /** Certified height; null when the node does not answer. */
   readonly height: number | null;
   readonly healthy: boolean;
+  /** Of the program; null when the node does not answer. */
+  readonly version: string | null;
+  /** What the network's registry names; null where it names none, or the node does not answer. */
+  readonly wanted_version: string | null;
 }
 
 interface SubnetStatus {
@@ -25,7 +29,7 @@ interface SubnetStatus {
 }
 
 /** What a process answers for the node of each subnet that it runs. */
-type Answers = ReadonlyMap<string, Pick<NodeStatus, "height" | "healthy">>;
+type Answers = ReadonlyMap<string, Pick<NodeStatus, "height" | "healthy" | "version" | "wanted_version">>;
 
 /** A node on this machine that needs longer is not well. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -35,6 +39,8 @@ interface SubnetsDocument {
     readonly node: string;
     readonly height: number | null;
     readonly healthy: boolean;
+    readonly version: string;
+    readonly wanted_version: string | null;
   }[];
 }
 
@@ -42,7 +48,7 @@ async function askProcess(url: string): Promise<Answers> {
   try {
     const response = await fetch(`${url}/_/subnets`, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS) });
     const { subnets } = (await response.json()) as SubnetsDocument;
-    return new Map(subnets.map(({ node, height, healthy }) => [node, { height, healthy }]));
+    return new Map(subnets.map(({ node, ...said }) => [node, said]));
   } catch {
     return new Map();
   }
@@ -56,11 +62,17 @@ async function askSubnets(subnets: NetworkInfo["subnets"]): Promise<readonly Sub
   return subnets.map(({ nodes, ...subnet }) => {
     const asked = nodes.map((node): NodeStatus => {
       const answer = answers.get(node.url)?.get(node.id);
-      return { ...node, height: answer?.height ?? null, healthy: answer?.healthy ?? false };
+      const { height = null, healthy = false, version = null, wanted_version = null } = answer ?? {};
+      return { ...node, height, healthy, version, wanted_version };
     });
     const heights = asked.flatMap(({ height }) => (height === null ? [] : [height]));
     return { ...subnet, height: heights.length === 0 ? null : Math.max(...heights), nodes: asked };
   });
+}
+
+function showVersion({ version, wanted_version: wanted }: NodeStatus): string {
+  if (version === null) return "-";
+  return wanted === null || wanted === version ? version : `${version}, to be ${wanted}`;
 }
 
 export async function status(options: StatusOptions, io: Io): Promise<number> {
@@ -89,8 +101,9 @@ export async function status(options: StatusOptions, io: Io): Promise<number> {
       `${node.pid}`,
       show(node.height),
       node.healthy ? "yes" : "no",
+      showVersion(node),
     ]),
   );
-  io.out(table([["SUBNET", "KIND", "NODE", "PROCESS", "HEIGHT", "HEALTHY"], ...nodes]));
+  io.out(table([["SUBNET", "KIND", "NODE", "PROCESS", "HEIGHT", "HEALTHY", "VERSION"], ...nodes]));
   return healthy ? 0 : 1;
 }

@@ -65,7 +65,7 @@ const main = createChannel<ExecutionReport, ExecutionPost, never, ExecutionCall>
     if (call.kind === "attach") return await attach(call);
     const written =
       call.kind === "checkpoint"
-        ? all().map((execution) => execution.checkpoint())
+        ? all().map((execution) => execution.checkpoint(call.when))
         : all().map((execution) => execution.shutDown());
     await Promise.all(written);
     return null;

@@ -2,6 +2,9 @@
 import { type Logger, OrreryError } from "@orrery/base";
 import { describeError } from "@orrery/host";
 
+/** No failures of the node. */
+const ENDS: ReadonlySet<string> = new Set(["state_fetched", "node_removed", "replica_version_differs"]);
+
 export interface Fatal {
   raise(thread: string, error: unknown): void;
   /** The work's outcome, or the failure of a thread, which would leave it waiting for ever. */
@@ -20,7 +23,7 @@ export function createFatal(options: {
       if (raised) return;
       raised = true;
       const { code, message, stack } = describeError(error);
-      if (code === "state_fetched" || code === "node_removed") options.logger.log("info", message);
+      if (ENDS.has(code)) options.logger.log("info", message);
       else options.logger.log("error", "the node stops after a failure", { thread, code, message, stack });
       const failure = error instanceof OrreryError ? error : new OrreryError(code, message, { cause: error });
       failed.reject(failure);

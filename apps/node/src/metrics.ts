@@ -19,6 +19,8 @@ export interface SubnetFigures extends Readonly<RoundFigures> {
   readonly watchers: number;
   /** The node's state is another one than its subnet's. */
   readonly isDiverged?: boolean;
+  /** Versions of the program; wanted: that which the registry names, null where it names none. */
+  readonly versions?: { readonly running: string; readonly wanted: string | null };
 }
 
 const SECONDS_PER_MS = 0.001;
@@ -38,6 +40,9 @@ export function countRound(
   figures.seconds += report.durationMs * SECONDS_PER_MS;
 }
 
+const isPending = (versions: SubnetFigures["versions"]): boolean =>
+  versions !== undefined && versions.wanted !== null && versions.wanted !== versions.running;
+
 type Metric = readonly [
   type: "counter" | "gauge",
   name: string,
@@ -54,6 +59,12 @@ const METRICS: readonly Metric[] = [
     "orrery_state_diverged",
     "1 while the node's state is another one than its subnet's.",
     (of) => (of.isDiverged === true ? 1 : 0),
+  ],
+  [
+    "gauge",
+    "orrery_upgrade_pending",
+    "1 while the registry names another version of the program than the node runs.",
+    ({ versions }) => (isPending(versions) ? 1 : 0),
   ],
   ["counter", "orrery_rounds_total", "Rounds executed since the start.", (of) => of.rounds],
   ["counter", "orrery_answers_total", "Update calls answered since the start.", (of) => of.answers],
@@ -72,6 +83,13 @@ export function renderMetrics(subnets: readonly SubnetFigures[]): string {
     text += `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
     for (const figures of subnets) text += `${name}{subnet="${figures.subnetId}"} ${value(figures)}\n`;
   }
+  const named = subnets.filter(({ versions }) => versions !== undefined);
+  if (named.length === 0) return text;
+  text +=
+    "# HELP orrery_replica_version_info Version of the program that the node runs, and the one that the registry names.\n";
+  text += "# TYPE orrery_replica_version_info gauge\n";
+  for (const { subnetId, versions } of named)
+    text += `orrery_replica_version_info{subnet="${subnetId}",running="${versions?.running}",wanted="${versions?.wanted ?? ""}"} 1\n`;
   return text;
 }
 

@@ -33,6 +33,7 @@ import type {
 import type { RegistryRecord } from "./registry/record.ts";
 import { keptIn, readRegistryFile } from "./registry/registry-file.ts";
 import { Healings } from "./replica/healings.ts";
+import { replayable } from "./replica/own-version.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
 import { requireSame } from "./same-network.ts";
@@ -130,23 +131,22 @@ function durabilityOf({ durability = {}, member }: NodeOptions): DurabilityOptio
 async function startExecution(
   threads: JoinedThreads,
   opened: StorageOpened,
+  records: readonly RegistryRecord[],
 ): Promise<BySubnet<ExecutionStarted>> {
   threads.views.prepare();
   const storage = new MessageChannel();
   threads.storage.post({ kind: "feed", port: storage.port1 }, [storage.port1]);
-  const { genesis, networkId, subnets } = opened;
   const started = await threads.execution.call<BySubnet<ExecutionStarted>>(
     {
       kind: "start",
-      genesis,
-      networkId,
-      subnets: new Map([...subnets].map(([subnet, recovered]) => [subnet, { ...recovered, artifacts: [] }])),
+      ...opened,
+      subnets: replayable(opened.subnets, records),
       storage: storage.port2,
     },
     [storage.port2],
   );
   // What several nodes made is shown once they certified it.
-  const { subnets: kinds } = decodeGenesis(genesis);
+  const { subnets: kinds } = decodeGenesis(opened.genesis);
   for (const [subnet, { tip }] of started)
     if ((kinds[subnet]?.nodes ?? 1) === 1) threads.views.publish(subnet, tip.height);
   await threads.views.open();
@@ -259,7 +259,7 @@ async function startFounded(options: NodeOptions): Promise<NodeHandle> {
     front.serve(service);
     const joined = { ...threads, views: createViews({ threads, options, onFailure: fatal.raise }) };
     const begun = service.begin({
-      started: await fatal.unless(startExecution(joined, opened)),
+      started: await fatal.unless(startExecution(joined, opened, records)),
       opened,
       addresses: options.member?.addresses ?? [],
       threads: forService(joined),
@@ -290,7 +290,7 @@ function forService(threads: JoinedThreads): ServiceThreads {
   return {
     of: (subnet) => threadsOf(threads, subnet),
     delegate: (subnet, delegation) => threads.views.delegate(subnet, delegation),
-    checkpoint: () => threads.execution.call<void>({ kind: "checkpoint" }),
+    checkpoint: (when) => threads.execution.call<void>({ kind: "checkpoint", when }),
   };
 }
 

@@ -126,7 +126,7 @@ export type ExecutionCall =
    */
   | { readonly kind: "attach"; readonly view: ViewIndex; readonly port: MessagePort }
   /** Writes to checkpoints what would take a while to run again; answers when it can be read. */
-  | { readonly kind: "checkpoint" }
+  | { readonly kind: "checkpoint"; readonly when: "asked" | "ending" }
   /** Writes what is left to checkpoints, so that the next start replays nothing. */
   | { readonly kind: "shutdown" };
 

@@ -33,6 +33,7 @@ import type { CanisterRange, SubnetInfo } from "@orrery/state";
 import type { Delegations } from "./delegations.ts";
 import { inspect } from "./inspection.ts";
 import type { BySubnet, SubnetIndex, ViewCall } from "./protocol.ts";
+import type { ReplicaVersions } from "./replica/upgrades.ts";
 import type { Rounds } from "./rounds.ts";
 import { VERSION } from "./version.ts";
 
@@ -59,6 +60,8 @@ export interface ReplicaOptions {
   readonly clock: Clock;
   /** Update calls are taken this much later, as if they came from far away. */
   readonly artificialDelayMs: number;
+  /** Null where no registry names versions. */
+  readonly versions: (subnet: SubnetIndex) => ReplicaVersions | null;
 }
 
 function createReplica(options: ReplicaOptions): ReplicaView {
@@ -104,7 +107,8 @@ function createReplica(options: ReplicaOptions): ReplicaView {
   function health(): ReplicaHealth {
     const current = maybeRounds();
     if (current === undefined) return "starting";
-    if (current.isDiverged?.() === true) return "certified_state_behind";
+    if (current.isDiverged?.() === true || options.versions(subnet)?.isSuperseded === true)
+      return "certified_state_behind";
     return delegations.has(subnet) ? "healthy" : "waiting_for_root_delegation";
   }
 
@@ -168,6 +172,9 @@ export interface SubnetSummary {
   /** Null before the first certified state. */
   readonly height: number | null;
   readonly healthy: boolean;
+  /** Of the program; of what the registry names, null where it names none. */
+  readonly version: string;
+  readonly wanted_version: string | null;
 }
 
 export interface NodeReplicas extends ReplicaNetwork {
@@ -184,6 +191,7 @@ export function createReplicas(options: {
   readonly delegations: Delegations;
   readonly clock: Clock;
   readonly artificialDelayMs: number;
+  readonly versions: ReplicaOptions["versions"];
 }): NodeReplicas {
   const { subnets, defaultSubnet, ...shared } = options;
   const bySubnet = new Map(
@@ -210,6 +218,8 @@ export function createReplicas(options: {
           defaultEffectiveCanisterId: principalToText(info.allocation.start),
           height: certifiedHeight,
           healthy: health === "healthy",
+          version: VERSION,
+          wanted_version: options.versions(subnet)?.wanted ?? null,
         };
       }),
   };

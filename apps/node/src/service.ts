@@ -29,7 +29,7 @@ import { administer } from "./administration.ts";
 import { type AskedDelegation, Delegations } from "./delegations.ts";
 import { createNodeGateway } from "./gateway.ts";
 import { defaultSubnet, type Genesis, isReplicated, subnetsOf } from "./genesis.ts";
-import { renderMetrics, renderTurns } from "./metrics.ts";
+import { renderMetrics, renderTurns, type SubnetFigures } from "./metrics.ts";
 import type { BySubnet, ExecutionStarted, StorageOpened, SubnetIndex } from "./protocol.ts";
 import type { Healings } from "./replica/healings.ts";
 import type { KeptRegistry } from "./replica/network-registry.ts";
@@ -48,8 +48,8 @@ import { Turnstile } from "./turnstile.ts";
 export interface ServiceThreads {
   of(subnet: SubnetIndex): SubnetThreads;
   delegate(subnet: SubnetIndex, delegation: Delegation): void;
-  /** Has all subnets write down what would take a while to run again. */
-  checkpoint(): Promise<void>;
+  /** Has all subnets write down what would take a while to run again, or, at an end, their states as they are. */
+  checkpoint(when: "asked" | "ending"): Promise<void>;
 }
 
 export interface Service {
@@ -140,6 +140,24 @@ function subnetsFor({ genesis, bls, place: self, nodeSeed, hosted: some }: Servi
   return { subnets, hosted, own, place: own.has(common) ? common : (hosted[0] as SubnetIndex) };
 }
 
+/** Execution is ready. */
+interface Joined {
+  readonly threads: ServiceThreads;
+  readonly onFailure: (error: unknown) => void;
+}
+
+function metricsOf(
+  { current }: LateRounds,
+  network: Pick<ReplicatedNetwork, "versions"> | null,
+  turns: Turns | null,
+): string {
+  const figures = [...(current ?? [])].map(([subnet, rounds]): SubnetFigures => {
+    const versions = network?.versions(subnet);
+    return { ...rounds.figures(), ...(versions === undefined ? {} : { versions }) };
+  });
+  return renderMetrics(figures) + (turns === null ? "" : renderTurns(turns.takeMaxSeconds()));
+}
+
 export function createService(options: ServiceOptions): Service {
   installFastHashes();
   const { bls, replication, genesis, clock, artificialDelayMs, nodeSeed } = options;
@@ -148,8 +166,7 @@ export function createService(options: ServiceOptions): Service {
   const replicated = isReplicated(root);
   let network: ReplicatedNetwork | null = null;
   const late: LateRounds = { current: null };
-  let joined: { readonly threads: ServiceThreads; readonly onFailure: (error: unknown) => void } | null =
-    null;
+  let joined: Joined | null = null;
   let open = false;
   const ready = Promise.withResolvers<void>();
   const delegations = new Delegations({
@@ -187,14 +204,14 @@ export function createService(options: ServiceOptions): Service {
     delegations,
     clock,
     artificialDelayMs,
+    versions: (subnet) => network?.versions(subnet) ?? null,
   });
-  let checkpointing: Promise<void> | null = null;
+  let checkpointing: Promise<void> | undefined;
   /** Whoever asks while one is under way gets that one. */
   const checkpoint = async (): Promise<void> => {
-    checkpointing ??=
-      joined?.threads.checkpoint().finally(() => {
-        checkpointing = null;
-      }) ?? null;
+    checkpointing ??= joined?.threads.checkpoint("asked").finally(() => {
+      checkpointing = undefined;
+    });
     await checkpointing;
   };
   const rootKey = root.keys.subnetPublicKey;
@@ -204,9 +221,7 @@ export function createService(options: ServiceOptions): Service {
     validate: validateWith(verifier),
     effectiveCanisterId,
     hosts: [...options.hosts, ...options.domains],
-    metrics: () =>
-      renderMetrics([...(late.current?.values() ?? [])].map((rounds) => rounds.figures())) +
-      (options.turns === null ? "" : renderTurns(options.turns.takeMaxSeconds())),
+    metrics: () => metricsOf(late, network, options.turns),
     admin: (request) =>
       administer(request, {
         summary: replicas.summary,
@@ -265,6 +280,7 @@ export function createService(options: ServiceOptions): Service {
       clock,
       rng: options.rng,
       outcalls: options.outcalls,
+      settle: () => threads.checkpoint("ending"),
       threadsOf: (subnet) => threads.of(subnet),
       ingressBytesMax: ({ info }) => ingressBytesMax(info.type),
       slicesOf: (subnet) => ({

@@ -45,7 +45,7 @@ import type {
   Wake,
 } from "./protocol.ts";
 import { newestPackage } from "./replica/artifact-codec.ts";
-import { isCatchUpHeight } from "./replica/rules.ts";
+import { isForPackage } from "./replica/rules.ts";
 import { type CheckpointTime, openTip, type Tip } from "./tip.ts";
 import { transferred } from "./transferred.ts";
 
@@ -168,11 +168,12 @@ export class SubnetExecution {
     for (const { bytes } of records) {
       const finalized = decodeFinalizedBlock(bytes);
       replay(chain, finalized);
-      const result = this.#tip.apply(batchOf(finalized));
+      const batch = batchOf(finalized);
+      const result = this.#tip.apply(batch);
       // Nobody watches before the first round: it waits for what it grants.
       wake = wakeOf(result, "ready");
       // Up to the newest package nobody asks for the hash of a whole state again.
-      const stateHash = result.height > packaged ? (this.#outcome(result)?.stateHash ?? null) : null;
+      const stateHash = result.height > packaged ? (this.#outcome(batch, result)?.stateHash ?? null) : null;
       if (stateHash !== null) stateHashes.push({ height: result.height, stateHash });
     }
     this.#checkpointIfDue("working");
@@ -244,16 +245,16 @@ export class SubnetExecution {
       outcalls: { started: this.#toStart(result.outcalls.started), ended: result.outcalls.ended },
       instructions: result.instructions,
       durationMs: performance.now() - startedAt,
-      outcome: this.#outcome(result),
+      outcome: this.#outcome(batch, result),
     };
   }
 
   /** What the nodes of a subnet of several certify together. */
-  #outcome({ height, rootHash }: BatchResult): RoundReport["outcome"] {
+  #outcome(batch: Batch, { rootHash }: BatchResult): RoundReport["outcome"] {
     if (this.#describer === null) return null;
     return {
       rootHash,
-      stateHash: isCatchUpHeight(height, this.#options.genesis.catchUpInterval)
+      stateHash: isForPackage(batch, this.#options.genesis)
         ? stateHash(this.#tip.state, this.#describer)
         : null,
     };
@@ -302,9 +303,9 @@ export class SubnetExecution {
     await this.#executor?.close();
   }
 
-  /** Writes what would take a while to run again, for somebody who reads the store. Not again and again where it takes rounds their time. */
-  async checkpoint(): Promise<void> {
-    if (performance.now() >= this.#collectAgainMs) await this.#checkpointWritten("asked");
+  /** Writes what would take a while to run again, for somebody who reads the store, or the state as it is. The former not again and again where it takes rounds their time. */
+  async checkpoint(when: "asked" | "ending"): Promise<void> {
+    if (when === "ending" || performance.now() >= this.#collectAgainMs) await this.#checkpointWritten(when);
   }
 
   async #checkpointWritten(when: CheckpointTime): Promise<void> {

@@ -99,6 +99,8 @@ export interface Batch {
   readonly xnet?: readonly Uint8Array[];
   readonly responses?: readonly OutcallResponse[];
   readonly holdsLong?: true;
+  /** Of a block that begins an interval: the whole state after it is hashed, for a catch-up package. */
+  readonly requiresFullStateHash?: true;
   /** The subnet's nodes from now on, with their keys (DER), in the order in which they are counted; not there: as before. */
   readonly nodes?: readonly { readonly nodeId: Principal; readonly publicKey: Uint8Array }[];
   /** Of the network from now on, beside those that the subnet knows; these may be among them. */

@@ -138,6 +138,7 @@ export function batchOf(finalized: FinalizedBlock): Batch {
     ...(xnet === undefined ? {} : { xnet }),
     ...(responses === undefined ? {} : { responses }),
     ...(holdsLong === undefined ? {} : { holdsLong }),
+    ...(summary === undefined ? {} : { requiresFullStateHash: true }),
     ...(nodes === null ? {} : { nodes }),
     ...(subnets === undefined ? {} : { subnets }),
   };

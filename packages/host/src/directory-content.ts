@@ -29,6 +29,8 @@ export const CREATIONS_FILE = "creations";
 export const NODE_LEFT_FILE = "node.left";
 /** Of a node of several: what its operator approved, one thing for each version of the registry. */
 export const NODE_APPROVED_FILE = "node.approved";
+/** Of a node that stopped for an upgrade: the version that it is to be started with, and nothing else, for scripts. */
+export const NODE_WANTED_FILE = "node.wanted";
 /** What the command line keeps beside them. */
 export const NODE_FILE = "node.json";
 export const LOG_FILE = "node.log";
@@ -40,12 +42,13 @@ const COMPANIONS: ReadonlySet<string> = new Set([
   NODE_APPROVED_FILE,
   NODE_LEFT_FILE,
   NODE_LIFE_FILE,
+  NODE_WANTED_FILE,
   REGISTRY_FILE,
   CREATIONS_FILE,
 ]);
 /** What a crash left of a file that was written whole. */
 const DRAFT_NAME =
-  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|registry|creations)\.\d+\.tmp$/;
+  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|node\.wanted|registry|creations)\.\d+\.tmp$/;
 
 /** Where a subnet of the network in a state directory keeps its store. */
 export function storeDirectory(stateDirectory: string, subnet: number): string {

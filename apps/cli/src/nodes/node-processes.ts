@@ -15,8 +15,8 @@ const STOP_MS = 55_000;
 /** One that answered for so long has not failed at its start. */
 const STEADY_MS = 60_000;
 
-/** What another start does not mend, and tries at the cost of the others. */
-const LASTING_FAILURES: ReadonlySet<string> = new Set(["state_diverges"]);
+/** What another start of the same program does not mend, or tries at the cost of the others. */
+const LASTING_FAILURES: ReadonlySet<string> = new Set(["state_diverges", "replica_version_differs"]);
 
 export interface NodeProcessesOptions {
   readonly count: number;

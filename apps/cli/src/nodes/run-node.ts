@@ -20,7 +20,7 @@ import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo 
 import type { PeerAddress } from "./ceremony-files.ts";
 import { hasNetworkPlan, type NetworkPlan, readNetworkPlan } from "./network-directory.ts";
 import { readNodeSeed } from "./node-key.ts";
-import { hasLeft, lostSince, noteLeft, noteLife } from "./node-life.ts";
+import { hasLeft, lostSince, noteLeft, noteLife, noteWanted } from "./node-life.ts";
 
 export interface RunNodeOptions {
   /** Of the network. */
@@ -34,6 +34,9 @@ export interface RunNodeOptions {
   /** Rounds that can run again, at least. */
   readonly keepRounds?: number;
 }
+
+/** Of a node whose subnets go on with another version of the program: deploy/orrery-node.service starts that one then. */
+const REPLICA_VERSION_EXIT_CODE = 12;
 
 /** What a node's process tells the one that started it. */
 export type NodeReport =
@@ -183,7 +186,10 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
       noteLeft(stateDir);
       return 0;
     }
-    throw error;
+    if (code !== "replica_version_differs") throw error;
+    noteWanted(stateDir, (error as OrreryError).data["version"] as string);
+    io.err(`${message}\n`);
+    return REPLICA_VERSION_EXIT_CODE;
   } finally {
     if (described) removeNetworkInfo(stateDir);
     log?.close();

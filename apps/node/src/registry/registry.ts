@@ -67,6 +67,10 @@ export interface SubnetRegistry {
   keysOf(nodeId: Uint8Array): NodeKeys | null;
   /** Null for versions that are not known here. */
   record(version: number): SubnetRecord | null;
+  /** Of the newest version; null where no record named one. */
+  readonly upgrade: ReplicaUpgrade | null;
+  /** Before the first upgrade; null where there was none. */
+  readonly firstReplicaVersion: string | null;
 }
 
 export class Registry {
@@ -111,6 +115,8 @@ export class Registry {
   of(subnet: SubnetIndex): SubnetRegistry {
     const version = (): number => this.version;
     const nodes = (): readonly KnownNode[] => this.nodes(subnet);
+    const upgrade = (): ReplicaUpgrade | null => this.upgrade(subnet, this.version);
+    const first = (): string | null => this.firstReplicaVersion(subnet);
     return {
       get version(): number {
         return version();
@@ -121,6 +127,12 @@ export class Registry {
       node: (nodeId) => this.node(subnet, nodeId),
       keysOf: (nodeId) => this.keysOf(nodeId),
       record: (number) => this.record(subnet, number),
+      get upgrade(): ReplicaUpgrade | null {
+        return upgrade();
+      },
+      get firstReplicaVersion(): string | null {
+        return first();
+      },
     };
   }
 

@@ -39,6 +39,12 @@ export interface CatchingUpOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
+/** The blocks up to this one are for another version of the program than those after it. */
+function upgrades({ proposal: { block } }: FinalizedBlock): boolean {
+  const { summary } = block.payload;
+  return summary !== undefined && decodeSummary(summary).upgrades === true;
+}
+
 /** Who told the blocks, and who lied. */
 interface Telling {
   readonly tellers: ReadonlyMap<Height, number>;
@@ -115,6 +121,8 @@ export class CatchingUp {
       const taken = told === null ? null : fetch.take(told.records);
       if (told !== null) for (let at = from; at > fetch.next; at--) tellers.set(at, told.peer);
       if (taken?.kind === "elsewhere" || taken?.kind === "too_many") return false;
+      // What another version of the program executed is not executed here: its state is taken.
+      if (taken?.kind === "whole" && taken.blocks.some(upgrades)) return false;
       if (taken?.kind === "whole") return await this.#apply(taken.blocks, { tellers, liars, isOver });
       if (told !== null && taken?.kind === "lie") {
         this.#options.onLie(told.peer, taken.why);

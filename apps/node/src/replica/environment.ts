@@ -5,6 +5,7 @@ import { sha256 } from "@orrery/crypto";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import type { Genesis } from "../genesis.ts";
 import type { SubnetRegistry } from "../registry/registry.ts";
+import type { Runs } from "./own-version.ts";
 import { buildPayload, judgePayload, type PayloadRules, type Waiting } from "./payloads.ts";
 import { BUSY_NOTARY_DELAY_NS, IDLE_NOTARY_DELAY_NS, REGISTRY_VERSION, UNIT_DELAY_NS } from "./rules.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
@@ -38,6 +39,7 @@ export interface EnvironmentOptions {
   readonly self: number;
   readonly keys: SubnetKeys;
   readonly registry: SubnetRegistry;
+  readonly runs: Runs;
   /** Heights from one catch-up package to the next. */
   readonly catchUpInterval: number;
   readonly rules: PayloadRules;
@@ -48,13 +50,19 @@ export interface EnvironmentOptions {
 }
 
 /** Members that deal keys to themselves at each interval. */
-function intervalsOf({ local, keys, registry }: EnvironmentOptions): Pick<MemberEnvironment, "intervals"> {
+function intervalsOf({
+  local,
+  keys,
+  registry,
+  runs,
+}: EnvironmentOptions): Pick<MemberEnvironment, "intervals"> {
   if (keys.intervals === null) return {};
   return {
     intervals: {
       nodeId: local.keys.nodeId,
       peerOf: (nodeId) => registry.node(nodeId)?.place ?? null,
       record: (version) => registry.record(version),
+      runs,
       dkg: keys.intervals.dkg,
     },
   };

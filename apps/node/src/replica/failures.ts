@@ -17,6 +17,20 @@ export function nodeRemoved(): OrreryError {
   );
 }
 
+/** Not a failure of the node: its subnet goes on with another version. */
+export function replicaVersionDiffers(of: {
+  readonly subnet: string;
+  readonly running: string;
+  readonly version: string;
+}): OrreryError {
+  return new OrreryError(
+    "replica_version_differs",
+    `this is version ${of.running} of Orrery, and the newest package of subnet ${of.subnet} is for version ${of.version}: install ${of.version} ` +
+      "and start the node with it; its state is kept",
+    { data: { running: of.running, version: of.version } },
+  );
+}
+
 /** Not a failure of the node: it starts again with what it fetched. */
 export function stateFetched(height: Height): OrreryError {
   return new OrreryError(

@@ -89,6 +89,7 @@ function nodeOf(genesis: Genesis, self: number): Node {
     keys,
     registry: own,
     catchUpInterval: INTERVAL,
+    runs: () => true,
     rules,
     waiting: () => nothing as never,
     isBusy: () => true,

@@ -42,6 +42,8 @@ export interface MemberDriverOptions {
   readonly onCertified: (certification: ThresholdSignature) => void;
   /** It is persisted from now on. */
   readonly onPackage: (catchUp: CatchUpPackage) => void;
+  /** Of a package that is for another version of the program. */
+  readonly onSuperseded: (catchUp: CatchUpPackage) => void;
   readonly onSync: (catchUp: CatchUpPackage) => void;
   readonly onDiverged: (height: Height) => void;
   readonly onFailure: (error: unknown) => void;
@@ -75,8 +77,16 @@ export class MemberDriver {
     return this.#member.nodeIdsAt(height);
   }
 
+  /** In which a height is; null where nobody can know. */
+  readonly intervalOf: Member["intervalOf"] = (height) => this.#member.intervalOf(height);
+
   get certifiedHeight(): Height {
     return this.#member.pool.certifiedHeight;
+  }
+
+  /** The newest package is for another version of the program. */
+  get isSuperseded(): boolean {
+    return this.#member.isSuperseded;
   }
 
   get newestPackage(): CatchUpPackage | null {
@@ -180,6 +190,9 @@ export class MemberDriver {
         return;
       case "sync":
         this.#options.onSync(effect.catchUp);
+        return;
+      case "superseded":
+        this.#options.onSuperseded(effect.catchUp);
         return;
       case "purge":
         this.#options.purge(effect.below);

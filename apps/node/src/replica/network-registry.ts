@@ -56,6 +56,7 @@ interface Followers {
   readonly conversation: Pick<Conversation, "follow" | "askRegistry" | "report">;
   readonly replicas: BySubnet<{ registryGrew(): void }>;
   readonly onGrown?: () => void;
+  readonly upgrades?: { look(): void };
 }
 
 export class NetworkRegistry {
@@ -131,7 +132,7 @@ export class NetworkRegistry {
 
   begin(followers: Followers): RegistryTelling {
     const { kept, logger, onFailure } = this.#options;
-    const { conversation, replicas } = followers;
+    const { conversation, replicas, upgrades } = followers;
     this.#followers = followers;
     const telling = new RegistryTelling({
       registry: this.registry,
@@ -148,6 +149,7 @@ export class NetworkRegistry {
         conversation.follow(this.topology());
         followers.onGrown?.();
         for (const replica of replicas.values()) replica.registryGrew();
+        upgrades?.look();
       },
       logger,
       onFailure,

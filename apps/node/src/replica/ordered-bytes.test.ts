@@ -8,9 +8,12 @@ import {
   XNET_BYTES_PER_BLOCK_MAX,
 } from "@orrery/base";
 import { ARTIFACT_BYTES_MAX } from "./channels.ts";
-import { OrderedBytes, type Section } from "./ordered-bytes.ts";
+import { type IntervalOf, OrderedBytes, type Section } from "./ordered-bytes.ts";
 
 const MIB = 1024 * 1024;
+const every =
+  (length: number): IntervalOf =>
+  (height) => ({ start: height - (height % length), length });
 /** Heights that are offered beside those of the interval: below its package, and above the next one, which is not there yet. */
 const BELOW = 50;
 const ABOVE = 130;
@@ -27,7 +30,7 @@ const sized = (length: number): Uint8Array => ({ length }) as Uint8Array;
 
 /** Of blocks that are as large as they may be from a height on, the bytes of each, by height. */
 function flood(interval: number, from: number, to: number): readonly number[] {
-  const ordered = new OrderedBytes(interval);
+  const ordered = new OrderedBytes(every(interval));
   const totals: number[] = [];
   for (let height = 1; height <= to; height++) {
     const context = { height, certifiedHeight: height - 1, past: [] };
@@ -56,7 +59,7 @@ test("all that is offered at once has room among artifacts, whenever blocks begi
 
 test("a flood gets less, and the longest message has room again after some heights", () => {
   const interval = 500;
-  const ordered = new OrderedBytes(interval);
+  const ordered = new OrderedBytes(every(interval));
   for (let height = 1; height <= 100; height++) {
     const left = ordered.left("ingress", { height, certifiedHeight: height - 1, past: [] });
     assert.ok(left > 100_000, `${left} at ${height}`);
@@ -76,7 +79,7 @@ test("what is certified, what is not yet, and what was told twice count alike", 
     ingress: [sized(1_000 * (i + 1))],
   }));
   const lefts = [4, 7, 10, 11].map((certifiedHeight) => {
-    const ordered = new OrderedBytes(5);
+    const ordered = new OrderedBytes(every(5));
     // Heights 1 to 5 are behind the catch-up height.
     for (let height = 6; height <= 11; height++) ordered.add(height, payloads[height] as BlockPayload);
     for (let height = 6; height <= 8; height++) ordered.add(height, payloads[height] as BlockPayload);
@@ -84,6 +87,6 @@ test("what is certified, what is not yet, and what was told twice count alike", 
     return ordered.left("ingress", { height: 12, certifiedHeight, past });
   });
   assert.equal(new Set(lefts).size, 1, `${lefts}`);
-  const empty = new OrderedBytes(5).left("ingress", { height: 12, certifiedHeight: 11, past: [] });
+  const empty = new OrderedBytes(every(5)).left("ingress", { height: 12, certifiedHeight: 11, past: [] });
   assert.equal(empty - (lefts[0] as number), payloads[11]?.ingress[0]?.length);
 });

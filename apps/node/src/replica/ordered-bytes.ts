@@ -5,6 +5,7 @@
  * chain, of which every member comes to the same: a maker who takes more is refused.
  */
 import {
+  assert,
   BLOCK_PAYLOAD_BYTES_MAX,
   type BlockPayload,
   type Height,
@@ -29,6 +30,9 @@ const BYTES_AT_ONCE: Readonly<Record<Section, number>> = {
   xnet: XNET_BYTES_PER_BLOCK_MAX,
   responses: RESPONSE_BYTES_PER_BLOCK_MAX,
 };
+/** In which a height is: those whose blocks are judged are known. */
+export type IntervalOf = (height: Height) => { readonly start: Height; readonly length: number } | null;
+
 /** Intervals may be shorter, but then no more comes with a height. */
 const HEIGHTS_MIN = 500;
 
@@ -41,34 +45,31 @@ function sizesOf({ ingress, xnet = [], responses = [] }: BlockPayload): Sizes {
 }
 
 export class OrderedBytes {
-  readonly #interval: number;
+  readonly #intervalOf: IntervalOf;
   /** Of final blocks of the interval under way. */
   readonly #final = new Map<Height, Sizes>();
 
-  constructor(interval: number) {
-    this.#interval = interval;
+  constructor(intervalOf: IntervalOf) {
+    this.#intervalOf = intervalOf;
   }
 
   /** A final block; each height above the newest catch-up package is told, some twice. */
   add(height: Height, payload: BlockPayload): void {
     this.#final.set(height, sizesOf(payload));
-    const begin = this.#beginOf(height + 1);
+    const begin = this.#intervalOf(height)?.start ?? 0;
     for (const each of this.#final.keys()) if (each <= begin) this.#final.delete(each);
   }
 
   /** Bytes that the section of a block in this place may have. */
   left(section: Section, { height, certifiedHeight, past }: Omit<PayloadContext, "time">): number {
-    const begin = this.#beginOf(height);
+    // What comes with the catch-up height below is of the interval before.
+    const interval = this.#intervalOf(height - 1);
+    assert(interval !== null, `the interval below block ${height} is known`);
+    const { start: begin, length } = interval;
     let used = 0;
     for (const [at, sizes] of this.#final) if (at > begin && at <= certifiedHeight) used += sizes[section];
     for (const [i, payload] of past.entries()) if (height - 1 - i > begin) used += sizesOf(payload)[section];
-    const grown =
-      (BYTES_PER_INTERVAL_MAX[section] * (height - begin)) / Math.max(HEIGHTS_MIN, this.#interval);
+    const grown = (BYTES_PER_INTERVAL_MAX[section] * (height - begin)) / Math.max(HEIGHTS_MIN, length);
     return Math.max(0, BYTES_AT_ONCE[section] + Math.floor(grown) - used);
-  }
-
-  /** The catch-up height below. */
-  #beginOf(height: Height): Height {
-    return Math.floor((height - 1) / this.#interval) * this.#interval;
   }
 }

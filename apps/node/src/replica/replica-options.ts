@@ -11,6 +11,7 @@ import type { SubnetRegistry } from "../registry/registry.ts";
 import type { Rounds, SubnetThreads } from "../rounds.ts";
 import type { Healings } from "./healings.ts";
 import type { Membership } from "./membership.ts";
+import type { Runs } from "./own-version.ts";
 import type { ReplicaSlices } from "./slice-reader.ts";
 import type { SubnetKeys } from "./subnet-keys.ts";
 import type { Listener, Voice } from "./voice.ts";
@@ -24,6 +25,10 @@ export interface ReplicaRoundsOptions {
   readonly healings: Healings;
   readonly keys: SubnetKeys;
   readonly registry: SubnetRegistry;
+  /** Which of its blocks are for this program. */
+  readonly runs: Runs;
+  /** Its newest package is for another one; null: there is none yet, and what follows the genesis is. */
+  readonly onSuperseded: (catchUp: CatchUpPackage | null) => void;
   /** Its members need no nodes of versions before any more. */
   readonly onInterval: (oldestVersion: number) => void;
   /** This node takes part in the subnet no more. */

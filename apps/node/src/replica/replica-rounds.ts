@@ -116,7 +116,7 @@ class Replica implements ReplicaRounds {
     });
     const { catchUpInterval } = options.genesis;
     assert(catchUpInterval !== undefined, "the genesis of nodes that agree says from when to when");
-    this.#ordered = new OrderedBytes(catchUpInterval);
+    this.#ordered = new OrderedBytes((height) => this.#member.intervalOf(height));
     this.#rules = payloadRulesOf(options, reader, {
       responseFault: (response, block) => this.outcalls.fault(response, block),
       ordered: this.#ordered,
@@ -166,19 +166,19 @@ class Replica implements ReplicaRounds {
     const { height } = started.tip;
     this.#begun = true;
     this.#member.wake();
-    if (this.#member.delivered < height) {
+    const { isSuperseded, newestPackage: newest } = this.#member;
+    if (this.#member.delivered < height && !isSuperseded) {
       this.#fail(signaturesLost(this.#member.delivered, height));
       return;
     }
-    if (height > 0) this.#tellExecuted(height, started.rootHash, null);
-    for (const { height: at, stateHash } of started.stateHashes)
-      this.#member.tell({ kind: "checkpointed", height: at, stateHash });
+    if (height > 0 && !isSuperseded) this.#tellExecuted(height, started.rootHash, null);
+    for (const whole of started.stateHashes) this.#member.tell({ kind: "checkpointed", ...whole });
     const certification = this.#member.certificationAt(height);
     if (certification !== null) this.#publications.onCertified(certification);
     this.#publications.onExecuted(height, { rootHash: started.rootHash, answered: [], streams: [] });
     this.outcalls.begin(started.outcalls);
-    const newest = this.#member.newestPackage;
     if (newest !== null) this.membership.began(newest.block);
+    else if (isSuperseded) this.#options.onSuperseded(null);
     this.#publishReady();
   }
 

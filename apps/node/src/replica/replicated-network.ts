@@ -2,7 +2,7 @@
  * A process of a network whose subnets have several nodes: a node of one of them, or of several, with connections to the other processes
  * that they share. What peers say of a subnet goes to its replica here.
  */
-import { assert, type Clock, type Logger, type Rng, type TimeNs } from "@orrery/base";
+import { assert, type Clock, type Logger, type Rng, type SubnetId, type TimeNs } from "@orrery/base";
 import type { DkgMeans } from "@orrery/consensus/keys";
 import { decodeSummary } from "@orrery/consensus/member";
 import type { Bls, SignatureVerifier } from "@orrery/crypto";
@@ -20,9 +20,11 @@ import { encodeArtifact } from "./artifact-codec.ts";
 import { Conversation } from "./conversation.ts";
 import type { Healings } from "./healings.ts";
 import { type KeptRegistry, NetworkRegistry } from "./network-registry.ts";
+import { runsOf } from "./own-version.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { createReplicaRounds } from "./replica-rounds.ts";
 import { keysFromFounding, keysFromSeed, type SubnetKeys } from "./subnet-keys.ts";
+import { type ReplicaVersions, Upgrades } from "./upgrades.ts";
 
 export interface ReplicatedNetworkOptions {
   /** Of the subnets that this process has nodes of. */
@@ -50,6 +52,8 @@ export interface ReplicatedNetworkOptions {
   /** Longest ingress message that a subnet takes. */
   readonly ingressBytesMax: (subnet: LocalSubnet) => number;
   readonly slicesOf: (subnet: SubnetIndex) => ReplicaRoundsOptions["slices"];
+  /** Writes down the states of all subnets as they are. */
+  readonly settle: () => Promise<void>;
   /** Makes the outcalls of all subnets. */
   readonly outcalls: OutcallAdapter;
   /** Subnets that came to the network. */
@@ -69,6 +73,8 @@ export interface ReplicatedNetworkOptions {
 export interface ReplicatedNetwork {
   readonly rounds: BySubnet<ReplicaRounds>;
   readonly registry: Pick<NetworkRegistry, "registry" | "creations" | "submit">;
+  /** Of this process, and what a subnet is to run. */
+  readonly versions: (subnet: SubnetIndex) => ReplicaVersions;
   /** What comes from subnets whose nodes are elsewhere. */
   readonly abroad: Pick<Abroad, "cut" | "delegation">;
   /** Peers are called, and consensus begins. */
@@ -127,6 +133,19 @@ function keyThreadOf(
   });
 }
 
+function upgradesOf(
+  { hosted, settle, logger, onFailure }: ReplicatedNetworkOptions,
+  network: NetworkRegistry,
+): Upgrades {
+  return new Upgrades({
+    hosted: [...hosted].map(([subnet, { info }]) => ({ subnet, subnetId: info.subnetId as SubnetId })),
+    registry: (subnet) => network.registry.of(subnet),
+    settle,
+    logger,
+    onFailure: (error) => onFailure("main", error),
+  });
+}
+
 /** `recovered`: what members persisted, by subnet; held nowhere afterwards. */
 export function createReplicatedNetwork(
   options: ReplicatedNetworkOptions,
@@ -163,6 +182,7 @@ export function createReplicatedNetwork(
     abroad.grow(network.creations.all);
     options.onCreated(network.creations.all);
   };
+  const upgrades = upgradesOf(options, network);
   // No function holds on to what was recovered.
   for (const [subnet, local] of hosted) {
     const rest: ReplicaRoundsOptions = {
@@ -172,6 +192,8 @@ export function createReplicatedNetwork(
       healings: options.healings,
       registry: network.registry.of(subnet),
       keys: keysOf(options, subnet, network, keyThread),
+      runs: runsOf(options.registry.records, subnet),
+      onSuperseded: (catchUp) => upgrades.superseded(subnet, catchUp),
       onInterval: (oldest) => network.began(subnet, oldest),
       onLeft: () => network.left(subnet),
       creations: network.creations,
@@ -204,9 +226,10 @@ export function createReplicatedNetwork(
     rounds: replicas,
     abroad,
     registry: network,
+    versions: (subnet) => upgrades.of(subnet),
     async begin(): Promise<void> {
       grow();
-      const telling = network.begin({ conversation, replicas, onGrown: grow });
+      const telling = network.begin({ conversation, replicas, upgrades, onGrown: grow });
       await conversation.listen(replicas, abroad, telling);
       // What members have to say is there before anybody is heard.
       for (const replica of replicas.values()) replica.begin();
@@ -217,6 +240,7 @@ export function createReplicatedNetwork(
         await Promise.all([...replicas.values()].map(({ membership }) => membership.joined));
     },
     async close(): Promise<void> {
+      upgrades.stop();
       network.close();
       await conversation.close();
       await keyThread?.close();

@@ -3,7 +3,8 @@
  * parameters of the replica, scaled). A round with something to do takes as long as messages between neighbours take; one without is
  * there to certify a fresh time.
  */
-import type { Height, TimeNs } from "@orrery/base";
+import type { Batch, TimeNs } from "@orrery/base";
+import type { Genesis } from "../genesis.ts";
 
 /** Registry versions follow governance; a network without it stays at the first. */
 export const REGISTRY_VERSION = 1;
@@ -22,7 +23,14 @@ export const FRESHNESS_NS: TimeNs = 10_000n * MS;
 export const BLOCKS_PER_ANSWER_MAX = 20;
 export const BLOCK_ANSWER_BYTES_MAX: number = 8 * 1024 * 1024;
 
-/** Whether the whole state after this height is hashed, for a catch-up package. Networks of one node say no interval. */
-export function isCatchUpHeight(height: Height, interval: number | undefined): boolean {
-  return interval !== undefined && height % interval === 0;
+/**
+ * Whether the whole state after this batch is hashed, for a catch-up package: where nodes deal keys, after blocks that begin intervals; where
+ * keys derive from a seed, at multiples of one interval. Networks of one node say none.
+ */
+export function isForPackage(
+  { height, requiresFullStateHash }: Pick<Batch, "height" | "requiresFullStateHash">,
+  { founding, catchUpInterval }: Pick<Genesis, "founding" | "catchUpInterval">,
+): boolean {
+  if (founding !== undefined) return requiresFullStateHash === true;
+  return catchUpInterval !== undefined && height % catchUpInterval === 0;
 }

@@ -13,7 +13,7 @@ type Content = Omit<CatchUpPackage, "kind" | "signature">;
 
 /**
  * What this member would sign; null until the finalized chain knows the state of the height as certified. A subnet that stands still
- * after the height does not wait for that: its chain may have come to the end before.
+ * after the height, or whose nodes go on with another program, does not wait for that: its chain may have come to the end before.
  */
 export function catchUpOf(pool: Pool, height: Height, stateHash: Uint8Array): Content | null {
   const proposal = pool.finalizedAt(height);
@@ -21,8 +21,8 @@ export function catchUpOf(pool: Pool, height: Height, stateHash: Uint8Array): Co
   const newest = pool.finalizedAt(pool.finalizedHeight);
   if (proposal === null || beacon === null || newest === null) return null;
   const { summary } = proposal.block.payload;
-  const halts = summary !== undefined && decodeSummary(summary).halts;
-  if (newest.block.context.certifiedHeight < height && !halts) return null;
+  const { halts = false, upgrades = false } = summary === undefined ? {} : decodeSummary(summary);
+  if (newest.block.context.certifiedHeight < height && !halts && !upgrades) return null;
   return { height, block: proposal.block, beacon, stateHash };
 }
 

@@ -19,6 +19,7 @@ import type { DutyView } from "./duties.ts";
 import type { Pool } from "./pool.ts";
 import { configOf, dealtIn, type IntervalContext, summaryAfter } from "./summary.ts";
 import type { DealtKeys, DkgConfig, MemberCrypto } from "./types.ts";
+import { isForOther } from "./versions.ts";
 
 type View = Pick<DutyView, "pool" | "environment" | "schedule">;
 
@@ -271,18 +272,20 @@ export function closingSummary(
 }
 
 /**
- * Whether nothing may be ordered in a block: the subnet stands still after the interval's summary, as far as its maker knew; or it goes on from
- * there, and the block does not know the summary's state as certified. The package of such a summary does not wait for that, and
- * who goes on from it has nothing of what was ordered before.
+ * Whether nothing may be ordered in a block: the subnet stands still after the interval's summary, as far as its maker knew, or what comes
+ * after it is for another program than this; or it goes on from there, and the block does not know the summary's state as certified. The
+ * package of such a summary does not wait for that, and who goes on from it has nothing of what was ordered before.
  */
 export function isHalting(
   { environment }: Pick<View, "environment">,
   interval: IntervalContext,
   block: Pick<Block["context"], "registryVersion" | "certifiedHeight">,
 ): boolean {
-  if (!interval.summary.halts) return false;
+  const { halts, upgrades = false } = interval.summary;
+  if (isForOther(environment, interval.summary)) return true;
+  if (!halts && !upgrades) return false;
   if (block.certifiedHeight < interval.start) return true;
-  return environment.intervals?.record(block.registryVersion)?.halts ?? false;
+  return halts && (environment.intervals?.record(block.registryVersion)?.halts ?? false);
 }
 
 /** Without anything for execution. */

@@ -31,8 +31,12 @@ function proposalOf(block: Block): Proposal {
 }
 
 /** The block of the summary, and a pool that has it: as where a package begins, or with the blocks before. */
-function poolAt(halts: boolean, hasBefore: boolean): { readonly pool: Pool; readonly hash: Uint8Array } {
-  const summary = { length: 20, nextLength: 20, halts, current: EPOCH, next: null };
+function poolAt({ halts, hasBefore, upgrades = false }: Pick<Judged, "halts" | "hasBefore" | "upgrades">): {
+  readonly pool: Pool;
+  readonly hash: Uint8Array;
+} {
+  const versions = upgrades ? ({ replicaVersion: "2.0.0", upgrades } as const) : {};
+  const summary = { length: 20, nextLength: 20, halts, ...versions, current: EPOCH, next: null };
   const before = { height: HEIGHT - 5, hash: NOTHING, time: 1n, certifiedHeight: 0, registryVersion: 1 };
   const made = blockAt(HEIGHT, NOTHING, HEIGHT - 3, { ingress: [], summary: encodeSummary(summary) });
   const proposal = proposalOf(made);
@@ -51,17 +55,22 @@ interface Judged {
   readonly payload: BlockPayload;
   /** Members never change. */
   readonly isFixed?: boolean;
+  /** What comes after the summary is for another version than before it. */
+  readonly upgrades?: boolean;
+  /** It is this program's. */
+  readonly isOwn?: boolean;
 }
 
 /** Of the block above the summary, where the registry lets the subnet go on. */
-function verdictOf({ halts, hasBefore, certifiedHeight, payload, isFixed = false }: Judged): unknown {
-  const { pool, hash } = poolAt(halts, hasBefore);
+function verdictOf(judged: Judged): unknown {
+  const { certifiedHeight, payload, isFixed = false, isOwn = true } = judged;
+  const { pool, hash } = poolAt(judged);
   pool.certifiedHeight = HEIGHT;
   const view = {
     pool,
     environment: {
       registryVersion: () => 2,
-      ...(isFixed ? {} : { intervals: { record: () => RECORD } }),
+      ...(isFixed ? {} : { intervals: { record: () => RECORD, runs: () => isOwn } }),
       payloads: { judge: () => ({ kind: "valid" }) },
     },
     now: 1_000n,
@@ -84,6 +93,21 @@ test("after a summary that halts a block orders nothing before it knows the summ
   assert.deepEqual(verdictOf({ ...full, halts: true, certifiedHeight: HEIGHT - 1 }), invalid);
   assert.equal(verdictOf({ ...full, halts: true, certifiedHeight: HEIGHT }), "valid");
   assert.equal(verdictOf({ ...full, halts: false, certifiedHeight: HEIGHT - 1 }), "valid");
+});
+
+test("after a summary that upgrades only the next program orders something, and not before the summary's state is certified", () => {
+  const invalid = { invalid: "it orders something while the subnet halts" };
+  const [below, at] = [{ certifiedHeight: HEIGHT - 1 }, { certifiedHeight: HEIGHT }];
+  for (const hasBefore of [true, false]) {
+    const judged = { halts: false, upgrades: true, hasBefore };
+    for (const isOwn of [true, false])
+      assert.equal(verdictOf({ ...judged, ...below, isOwn, payload: EMPTY }), "valid");
+    assert.equal(verdictOf({ ...judged, ...at, payload: FULL }), "valid");
+    // Its maker may have the package already.
+    assert.equal(verdictOf({ ...judged, ...at, isOwn: false, payload: FULL }), "later");
+  }
+  const full = { halts: false, upgrades: true, hasBefore: true, payload: FULL };
+  for (const isOwn of [true, false]) assert.deepEqual(verdictOf({ ...full, ...below, isOwn }), invalid);
 });
 
 test("where members never change no block has a summary or dealings", () => {

@@ -27,14 +27,13 @@ import { place } from "./placing.ts";
 import { Pool, type Start } from "./pool.ts";
 import { Publications } from "./publications.ts";
 import { type Place, type Schedule, scheduleOf } from "./schedule.ts";
+import { CLOCKS_APART_NS, isForgetful } from "./silence.ts";
 import { OwnStates } from "./states.ts";
 import type { Kept, MemberEffect, MemberEnvironment, MemberInput } from "./types.ts";
 import type { ValidationView } from "./validate.ts";
+import { isSuperseded, OwnReach, standsStill } from "./versions.ts";
 
 type View = DutyView & Pick<ValidationView, "delivered" | "doubted">;
-
-/** Clocks of members are at most so far from each other, and block times from clocks. */
-const CLOCKS_APART_NS: TimeNs = 60_000_000_000n;
 
 /** Each turn adds something to the pool; far more of it than one input can lead to. */
 const SETTLING_TURNS_MAX = 100_000;
@@ -52,6 +51,7 @@ export class Member {
   /** Height of the state that is being fetched: nothing is delivered meanwhile. */
   #syncing: Height | null = null;
   readonly #schedule: Schedule;
+  readonly #reach: OwnReach;
   /** Summaries up to this height are in the schedule. */
   #scheduled: Height;
   readonly #dirty = new Set<Height>();
@@ -87,6 +87,7 @@ export class Member {
     this.#delivered = height;
     this.#states = new OwnStates(height);
     this.#schedule = scheduleOf(environment, height, from.summary ?? null);
+    this.#reach = new OwnReach(environment, height, from.summary);
     this.#scheduled = height;
     for (const artifact of artifacts) {
       if (heightOf(artifact) > height) this.#put(artifact);
@@ -95,7 +96,7 @@ export class Member {
       this.#publish(artifact);
     }
     // It went down before the state of the package was here.
-    if (newest !== null && (kept?.stateHeight ?? height) < height) this.#fetch(newest);
+    if (newest !== null && (this.isSuperseded || (kept?.stateHeight ?? height) < height)) this.#fetch(newest);
   }
 
   get delivered(): Height {
@@ -118,6 +119,7 @@ export class Member {
   }
 
   readonly nodeIdsAt: Schedule["nodeIdsAt"] = (height) => this.#schedule.nodeIdsAt(height);
+  readonly intervalOf: Schedule["intervalOf"] = (height) => this.#schedule.intervalOf(height);
 
   /** How much is kept. */
   get sizes(): MemberSizes {
@@ -125,13 +127,9 @@ export class Member {
     return { ...sizesOf(this.#pool), waiting, waitingBytes, published: this.#publications.count };
   }
 
-  /**
-   * It lost what it had signed, and counts as faulty. Of a package whose block was made since, no other block of that height was ever
-   * notarized, so that nothing that this member signed before stands above it.
-   */
+  /** It signs nothing. */
   get isSilent(): boolean {
-    if (this.#silentUntil === null) return false;
-    return this.#newestPackage === null || this.#newestPackage.block.context.time <= this.#silentUntil;
+    return this.isSuperseded || isForgetful(this.#silentUntil, this.#newestPackage);
   }
 
   /** Most of the others is one share of many: neither it nor the time since the last step gives this member something to do. */
@@ -190,10 +188,12 @@ export class Member {
 
   /** The subnet stands still: it has a catch-up package after which nothing is ordered as long as the registry says so. */
   get isHalted(): boolean {
-    const { intervals, registryVersion } = this.#environment;
-    const summary = this.#newestPackage?.block.payload.summary;
-    if (intervals === undefined || summary === undefined || !decodeSummary(summary).halts) return false;
-    return intervals.record(registryVersion())?.halts ?? false;
+    return standsStill(this.#environment, this.#newestPackage);
+  }
+
+  /** What comes after its newest package is for another version of the program. */
+  get isSuperseded(): boolean {
+    return isSuperseded(this.#environment, this.#newestPackage);
   }
 
   #view(): View {
@@ -230,7 +230,7 @@ export class Member {
   #diverge(height: Height): void {
     this.#effects.push({ kind: "diverged", height });
     const newest = this.#newestPackage;
-    if (newest === null || newest.height === this.#healedFrom) return;
+    if (newest === null || newest.height === this.#healedFrom || this.isSuperseded) return;
     this.#healedFrom = newest.height;
     this.#startAgain(newest);
   }
@@ -303,7 +303,8 @@ export class Member {
     if (!isSame) this.#effects.push({ kind: "diverged", height });
     this.#pool.catchUpHeight = height;
     this.#pool.forgetCatchUpShares();
-    if (height > this.#delivered || this.#states.isDiverged) this.#startAgain(catchUp);
+    if (this.isSuperseded) this.#fetch(catchUp);
+    else if (height > this.#delivered || this.#states.isDiverged) this.#startAgain(catchUp);
     const below = height - CHAIN_KEPT;
     this.#takeBack(this.#publications.takeBelow(below));
     this.#pool.forgetBelow(below);
@@ -316,20 +317,24 @@ export class Member {
     this.#pool = this.#pool.goOnFrom(start);
     this.#delivered = catchUp.height;
     if (start.summary !== undefined) this.#schedule.begin(catchUp.height, start.summary);
+    this.#reach.begin(catchUp.height, start.summary);
     this.#scheduled = catchUp.height;
     this.#learnSummaries();
     this.#fetch(catchUp);
   }
 
+  /** The state of a package is of use to the program that goes on from it. */
   #fetch(catchUp: CatchUpPackage): void {
-    this.#syncing = catchUp.height;
-    this.#effects.push({ kind: "sync", catchUp });
+    const kind = this.isSuperseded ? "superseded" : "sync";
+    if (kind === "sync") this.#syncing = catchUp.height;
+    this.#effects.push({ kind, catchUp });
   }
 
   #deliver(): void {
     if (this.#syncing !== null) return;
     for (;;) {
       const height = this.#delivered + 1;
+      if (this.#reach.ends(height)) return;
       const proposal = this.#pool.finalizedAt(height);
       const tape = this.#pool.peek(height)?.tape ?? null;
       if (proposal === null || tape === null) return;
@@ -389,6 +394,7 @@ export class Member {
       const height = this.#scheduled + 1;
       const summary = this.#pool.finalizedAt(height)?.block.payload.summary;
       if (summary !== undefined) this.#schedule.begin(height, decodeSummary(summary));
+      if (summary !== undefined) this.#reach.learn(height, decodeSummary(summary));
     }
   }
 }

@@ -27,6 +27,8 @@ export interface Schedule {
   isSummary(height: Height): boolean | null;
   /** The first height above that begins an interval; a lower bound of it as long as nobody can know. */
   nextSummary(height: Height): Height;
+  /** In which a height is; null as long as nobody can know. */
+  intervalOf(height: Height): { readonly start: Height; readonly length: number } | null;
   /** The height at which the interval of a height begins; null as long as nobody can know. */
   startOf(height: Height): Height | null;
   /** A summary block is final. */
@@ -49,6 +51,7 @@ export function fixedSchedule({ config, crypto }: MemberEnvironment): Schedule {
     peerOf: (_height, member) => member,
     isSummary: (height) => height % catchUpInterval === 0,
     nextSummary: (height) => startOf(height) + catchUpInterval,
+    intervalOf: (height) => ({ start: startOf(height), length: catchUpInterval }),
     startOf,
     isForgotten: () => false,
     begin: () => {},
@@ -128,6 +131,10 @@ class SummarySchedule implements Schedule {
     const last = this.#intervals.at(-1);
     if (interval !== null) return interval.start + interval.length;
     return last === undefined ? height + 1 : Math.max(height, last.start + last.length);
+  }
+
+  intervalOf(height: Height): Interval | null {
+    return this.#of(height);
   }
 
   startOf(height: Height): Height | null {

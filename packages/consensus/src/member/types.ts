@@ -149,6 +149,8 @@ export interface MemberEnvironment {
     readonly peerOf: (nodeId: NodeId) => number | null;
     /** Null for versions that are not known here. */
     readonly record: (registryVersion: number) => SubnetRecord | null;
+    /** Whether this program is of the version that a summary names; not there: of what runs as long as none names one. */
+    readonly runs: (replicaVersion: string | undefined) => boolean;
     readonly dkg: Dkg;
   };
 }
@@ -183,6 +185,8 @@ export type MemberEffect =
     }
   /** Get the state of the package from others, whatever state is here: the blocks up to it are not needed any more. Asked again after a restart. */
   | { readonly kind: "sync"; readonly catchUp: CatchUpPackage }
+  /** The subnet goes on from the package with another version of the program: this one does nothing more for it. */
+  | { readonly kind: "superseded"; readonly catchUp: CatchUpPackage }
   /** What was persisted of the heights below is not needed any more. */
   | { readonly kind: "purge"; readonly below: Height }
   /** This member's state is another one than a quorum's. */

@@ -28,6 +28,7 @@ import {
 import { checkDealing, closingSummary, intervalAt, isEmpty, isHalting, judgeDealings } from "./dealings.ts";
 import { CATCH_UP_GAP_MAX, type DutyView, keysOf, withRoles } from "./duties.ts";
 import type { Signatures } from "./pool.ts";
+import { isForOther } from "./versions.ts";
 
 export type Verdict =
   | "valid"
@@ -169,8 +170,13 @@ function checkInInterval(view: DutyView, block: Block, parent: Tip): Verdict {
   if (summary !== undefined) return invalid("it has a summary inside an interval");
   const judged = judgeDealings(view, interval, parent, dealings ?? []);
   if (judged !== "valid") return judged;
-  if (isHalting(view, interval, context))
-    return isEmpty(payload) ? "valid" : invalid("it orders something while the subnet halts");
+  if (isHalting(view, interval, context)) {
+    if (isEmpty(payload)) return "valid";
+    // Of a program that goes on: its package is on the way here.
+    if (isForOther(view.environment, interval.summary) && context.certifiedHeight >= interval.start)
+      return "later";
+    return invalid("it orders something while the subnet halts");
+  }
   // It orders nothing, and what was ordered before is not here.
   if (context.certifiedHeight < view.pool.floor) return "valid";
   return checkSections(view, block, parent);

@@ -18,18 +18,24 @@ const BYZANTINE: ReadonlyMap<string, Misbehaviour> = new Map(
   ]),
 );
 
-/** Members that run twice: drawn last, so that a seed's other faults are what they were without this one. */
-const TWINS = "twins";
+/** Members that run twice, and changes of the registry: drawn last, so that a seed's other faults are what they were without these. */
+const LATE: readonly WorldFault[] = ["twins", "interval", "upgrade"];
 
 /** In the order in which they are told of. */
 export const FAULT_NAMES: readonly string[] = [
-  ...WORLD_FAULTS.filter((name) => name !== TWINS),
+  ...WORLD_FAULTS.filter((name) => !LATE.includes(name)),
   ...BYZANTINE.keys(),
-  TWINS,
+  ...LATE,
 ];
 
 /** What takes a node that may be faulty: with fewer than four members there is none. */
-const OF_FAULTY: readonly string[] = ["disk-loss", "lying-sync", "broken-state", TWINS, ...BYZANTINE.keys()];
+const OF_FAULTY: readonly string[] = [
+  "disk-loss",
+  "lying-sync",
+  "broken-state",
+  "twins",
+  ...BYZANTINE.keys(),
+];
 
 export function misbehaviourOf(name: string): Misbehaviour | null {
   return BYZANTINE.get(name) ?? null;
@@ -78,6 +84,8 @@ const RARE: ReadonlyMap<string, number> = new Map([
   ["lying-sync", 1_000],
   ["broken-state", 500],
   ["halt", 300],
+  ["interval", 300],
+  ["upgrade", 500],
 ]);
 
 export function roundsToSee(name: string): number {
@@ -128,6 +136,8 @@ export function planOf(faults: readonly string[], members: number, seed: number)
       ...kinds.slice(0, (slot * 5) % Math.max(1, kinds.length)),
     ]),
     liesOnSync: lies,
-    ...(asked.has(TWINS) ? { twins: faulty } : {}),
+    ...(asked.has("twins") ? { twins: faulty } : {}),
+    ...(asked.has("interval") ? { stretchPerSecond: 0.1, intervalBlocks: [3 * f + 8, 3 * f + 20] } : {}),
+    ...(asked.has("upgrade") ? { upgradePerSecond: 0.05 } : {}),
   };
 }

@@ -44,6 +44,8 @@ const STRIKES: Readonly<Record<Strike["kind"], Readonly<Record<string, string>>>
   replace: { goes: "number", comes: "number" },
   part_round: { height: "number", side: "object", forNs: "bigint" },
   halt: { forNs: "bigint" },
+  stretch: { blocks: "number" },
+  upgrade: {},
 };
 
 function isStrike(value: unknown): value is Strike {

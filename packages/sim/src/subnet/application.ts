@@ -44,6 +44,8 @@ export interface Application<State extends SimState = SimState> extends Payloads
   dropFrom(height: Height): void;
   /** Heights below are of use to nobody any more. */
   forget(below: Height): void;
+  /** Another version of the program executes from now on: the same blocks may lead to other states. */
+  install(version: string): void;
   /** What was not on the disk is gone. */
   crash(): void;
   /** A quorum signed the root of a height. */

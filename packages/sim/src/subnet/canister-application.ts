@@ -167,6 +167,9 @@ export class CanisterApplication implements Application<CanisterSimState> {
     if ((this.#certified?.height ?? 0) > height) this.#certified = null;
   }
 
+  /** There is one execution package: its versions come to the same. */
+  install(): void {}
+
   crash(): void {
     this.#pending.clear();
     this.dropFrom(this.height + 1);

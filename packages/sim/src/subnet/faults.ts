@@ -33,6 +33,10 @@ export interface FaultPlan {
   readonly changePerSecond: number;
   readonly haltPerSecond: number;
   readonly haltedNs: readonly [bigint, bigint];
+  /** The same: chance that it changes the length of intervals, to one between these; that it names another version of the program. */
+  readonly stretchPerSecond?: number;
+  readonly intervalBlocks?: readonly [number, number];
+  readonly upgradePerSecond?: number;
   /** Nodes learn of the registry's versions at most so much later, ns. */
   readonly registryDelayNs: bigint;
   /** How the nodes at the lowest places misbehave, one way or by turns; at most f of them keep the subnet safe and alive. */

@@ -7,6 +7,7 @@ import {
   fromHex,
   type Height,
   toHex,
+  utf8,
 } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import type { PayloadContext, PayloadJudgement } from "@orrery/consensus/member";
@@ -17,6 +18,8 @@ const MESSAGES_PER_BLOCK = 10;
 
 export class HashApplication implements Application {
   #isCorrupt = false;
+  /** Of another version than the first: its own mark on each state. */
+  #mark: readonly Uint8Array[] = [];
   #height: Height;
   readonly #first: Height;
   /** By height: a block that is delivered again after a restart has the root that it had. */
@@ -39,6 +42,10 @@ export class HashApplication implements Application {
 
   crash(): void {
     this.#pending.clear();
+  }
+
+  install(version: string): void {
+    this.#mark = [utf8(version)];
   }
 
   dropFrom(from: Height): void {
@@ -81,7 +88,7 @@ export class HashApplication implements Application {
     assert(before !== undefined && height === this.#height + 1, `block ${height} is not the next`);
     const flaw = this.#isCorrupt ? [new Uint8Array(1)] : [];
     this.#isCorrupt = false;
-    const rootHash = sha256(concatBytes(before, blockHash(block), tape, ...flaw));
+    const rootHash = sha256(concatBytes(before, blockHash(block), tape, ...flaw, ...this.#mark));
     this.#height = height;
     this.#roots.set(height, rootHash);
     for (const message of payload.ingress) this.#finish(toHex(message), height);

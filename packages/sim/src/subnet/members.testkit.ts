@@ -94,7 +94,7 @@ export class Members {
       {
         ...(dkg === undefined
           ? {}
-          : { intervals: { nodeId, peerOf: this.#peerOf, dkg, record: () => record } }),
+          : { intervals: { nodeId, peerOf: this.#peerOf, dkg, record: () => record, runs: () => true } }),
         config: { subnetId: SUBNET, self, members: MEMBERS, rules },
         crypto: this.crypto(self),
         payloads: { build: () => ({ ingress: [] }), judge: () => ({ kind: "valid" }) },

@@ -118,15 +118,24 @@ export function heal(world: World, messages: () => readonly Uint8Array[], change
   world.heal();
   const newest = world.registry.version;
   const goal = world.commonHeight + RECOVERY_HEIGHTS;
-  for (const message of messages()) world.submit(message);
-  return () =>
-    world.commonHeight >= goal &&
-    world.checkers.missing(messages()) === 0 &&
-    // The newest members have taken over.
-    (!changes || world.versionInForce >= newest) &&
-    // Broken states are found, and replaced; who forgot what it signed counts as honest again.
-    world.checkers.corrupted.size === 0 &&
-    !world.hasForgetful;
+  const ask = (): void => {
+    for (const message of messages()) world.submit(message);
+  };
+  ask();
+  return () => {
+    const isMissing = world.checkers.missing(messages()) > 0;
+    // Nodes that were started with another program since have forgotten what waited.
+    if (isMissing) ask();
+    return (
+      !isMissing &&
+      world.commonHeight >= goal &&
+      // The newest members have taken over.
+      (!changes || world.versionInForce >= newest) &&
+      // Broken states are found, and replaced; who forgot what it signed counts as honest again.
+      world.checkers.corrupted.size === 0 &&
+      !world.hasForgetful
+    );
+  };
 }
 
 export function runSubnet(run: SubnetRun): SubnetVerdict {

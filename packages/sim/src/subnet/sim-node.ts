@@ -13,6 +13,7 @@ import {
   type Start,
 } from "@orrery/consensus/member";
 import type { Application, SimState } from "./application.ts";
+import { FIRST_PROGRAM } from "./sim-registry.ts";
 
 export interface SimNodeOptions {
   readonly config: MemberConfig;
@@ -21,7 +22,7 @@ export interface SimNodeOptions {
   readonly index: number;
   readonly registryVersion: () => number;
   /** Where members and keys change. */
-  readonly intervals?: MemberEnvironment["intervals"];
+  readonly intervals?: Omit<NonNullable<MemberEnvironment["intervals"]>, "runs">;
   readonly application: Application;
 }
 
@@ -32,6 +33,7 @@ export class SimNode {
   /** Where in its next writing it ends, as a part of the whole. */
   #tear: number | null = null;
   #isTorn = false;
+  #program = FIRST_PROGRAM;
   #distrusted: Height | null = null;
   readonly application: Application;
   /** Published and not retracted. */
@@ -40,6 +42,18 @@ export class SimNode {
   constructor(options: SimNodeOptions) {
     this.#options = options;
     this.application = options.application;
+  }
+
+  /** Version of the program that it is started with. */
+  get program(): string {
+    return this.#program;
+  }
+
+  /** Down until it is started with it. */
+  install(version: string): void {
+    if (this.isUp) this.crash();
+    this.#program = version;
+    this.application.install(version);
   }
 
   get isUp(): boolean {
@@ -56,12 +70,14 @@ export class SimNode {
 
   /** From what the disk has; the effects that follow from it. */
   boot(now: bigint): readonly MemberEffect[] {
+    const program = this.#program;
+    const runs = (named = FIRST_PROGRAM): boolean => named === program;
     const environment = {
       config: this.#options.config,
       crypto: this.#options.crypto,
       payloads: this.application,
       registryVersion: this.#options.registryVersion,
-      ...(this.#options.intervals === undefined ? {} : { intervals: this.#options.intervals }),
+      ...(this.#options.intervals === undefined ? {} : { intervals: { ...this.#options.intervals, runs } }),
     };
     if (this.#distrusted !== null) this.application.dropFrom(this.#distrusted);
     this.#distrusted = null;

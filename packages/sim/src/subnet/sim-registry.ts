@@ -6,6 +6,8 @@ import type { NodeId } from "@orrery/base";
 import type { SubnetRecord } from "@orrery/consensus/member";
 
 const NODE_ID_BYTES = 29;
+/** What runs until a record names another. */
+export const FIRST_PROGRAM = "1.0.0";
 
 export function nodeIdOf(index: number): NodeId {
   const id = new Uint8Array(NODE_ID_BYTES);
@@ -23,6 +25,8 @@ export interface SimRecord {
   readonly members: readonly number[];
   readonly intervalLength: number;
   readonly halts: boolean;
+  /** Of the program; none is named by default. */
+  readonly replicaVersion?: string;
   /** Subnets that are to be created, by place, with the numbers of their nodes; none by default. */
   readonly planned?: readonly { readonly subnet: number; readonly members: readonly number[] }[];
 }
@@ -30,6 +34,7 @@ export interface SimRecord {
 export class SimRegistry {
   readonly #versions: { readonly record: SimRecord; readonly at: bigint }[] = [];
   readonly #known: SubnetRecord[] = [];
+  #longest = 0;
 
   constructor(first: SimRecord) {
     this.change(first, 0n);
@@ -46,8 +51,12 @@ export class SimRegistry {
 
   change(record: SimRecord, at: bigint): void {
     this.#versions.push({ record, at });
-    const { members, intervalLength, halts, planned } = record;
-    const bare = { members: members.map(nodeIdOf), intervalLength, halts };
+    const { members, intervalLength, halts, replicaVersion, planned } = record;
+    this.#longest = Math.max(this.#longest, intervalLength);
+    const bare = {
+      ...{ members: members.map(nodeIdOf), intervalLength, halts },
+      ...(replicaVersion === undefined ? {} : { replicaVersion }),
+    };
     if (planned === undefined) {
       this.#known.push(bare);
       return;
@@ -67,6 +76,22 @@ export class SimRegistry {
   /** The subnet stands still at the next summary, or goes on. */
   halt(halts: boolean, at: bigint): void {
     if (this.newest.halts !== halts) this.change({ ...this.newest, halts }, at);
+  }
+
+  /** Intervals have another length after the next summary. */
+  stretch(intervalLength: number, at: bigint): void {
+    if (this.newest.intervalLength !== intervalLength) this.change({ ...this.newest, intervalLength }, at);
+  }
+
+  /** From the next summary on blocks are for the next version of the program. */
+  upgrade(at: bigint): void {
+    const [major = "1"] = (this.newest.replicaVersion ?? FIRST_PROGRAM).split(".");
+    this.change({ ...this.newest, replicaVersion: `${Number(major) + 1}.0.0` }, at);
+  }
+
+  /** Of the lengths that intervals ever had, or will have. */
+  get longestInterval(): number {
+    return this.#longest;
   }
 
   /** Newest version that a node knows which learns of everything `delay` later. */

@@ -38,7 +38,11 @@ type SubnetStrike =
       readonly forNs: bigint;
     }
   | { readonly kind: "replace"; readonly goes: number; readonly comes: number }
-  | { readonly kind: "halt"; readonly forNs: bigint };
+  | { readonly kind: "halt"; readonly forNs: bigint }
+  /** Another length of intervals. */
+  | { readonly kind: "stretch"; readonly blocks: number }
+  /** The next version of the program. */
+  | { readonly kind: "upgrade" };
 
 export type Strike = NodeStrike | SubnetStrike;
 
@@ -64,6 +68,8 @@ export const UNDRAWN: Partial<FaultPlan> = {
   corruptPerSecond: 0,
   changePerSecond: 0,
   haltPerSecond: 0,
+  stretchPerSecond: 0,
+  upgradePerSecond: 0,
 };
 
 export interface Means {
@@ -101,6 +107,16 @@ export function inflict(means: Means, strike: Strike): void {
       means.halt(true);
       tally.note("halt");
       means.plan(strike.forNs, { kind: "resume" });
+      return;
+    case "stretch":
+      registry.stretch(strike.blocks, now);
+      tally.note("interval");
+      means.wakeAll();
+      return;
+    case "upgrade":
+      registry.upgrade(now);
+      tally.note("upgrade");
+      means.wakeAll();
       return;
     default: {
       const node = means.nodes[strike.node];

@@ -17,6 +17,8 @@ export const WORLD_FAULTS = [
   "broken-state",
   "membership",
   "halt",
+  "interval",
+  "upgrade",
   "twins",
 ] as const;
 

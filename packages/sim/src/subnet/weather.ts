@@ -124,6 +124,10 @@ function changeRegistry(drawing: Drawing): void {
   const { faults, spares } = options;
   if (spares === null) return;
   if (random.chance(faults.changePerSecond)) changeMembers(drawing);
+  const { stretchPerSecond = 0, intervalBlocks: [least, most] = [0, 0], upgradePerSecond = 0 } = faults;
+  if (strikes(random, stretchPerSecond))
+    drawing.strike({ kind: "stretch", blocks: least + random.below(most - least + 1) });
+  if (strikes(random, upgradePerSecond)) drawing.strike({ kind: "upgrade" });
   if (registry.newest.halts || !random.chance(faults.haltPerSecond)) return;
   drawing.strike({ kind: "halt", forNs: drawnBetween(random, faults.haltedNs) });
 }

@@ -78,7 +78,8 @@ export type WorldEvent =
       readonly stateHash: Uint8Array;
       readonly life: number;
     }
-  | { readonly kind: "boot"; readonly node: number }
+  /** `version`: of the program, where it is another one than it had. */
+  | { readonly kind: "boot"; readonly node: number; readonly version?: string }
   | { readonly kind: "heal" }
   /** It is not slow any more. */
   | { readonly kind: "hasten"; readonly node: number }

@@ -10,7 +10,6 @@ import {
   decodeSummary,
   type MemberCrypto,
   type MemberEffect,
-  poolBounds,
   type Summary,
 } from "@orrery/consensus/member";
 import { drawnBetween, type Random, seededRandom } from "../random.ts";
@@ -24,9 +23,11 @@ import { Links, RESEND_NS } from "./links.ts";
 import { type Actor, allTwisted } from "./misbehaving.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
+import { checkSizes } from "./sizes.ts";
 import type { Struck } from "./strikes.ts";
 import { Tally } from "./tally.ts";
 import { Twins } from "./twins.ts";
+import { installationsFor } from "./upgrading.ts";
 import { type Sky, strike } from "./weather.ts";
 import { Witness } from "./witness.ts";
 import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
@@ -92,7 +93,7 @@ export class World {
     this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
     this.tally.note("clock-skew", this.#skews.filter((off) => off !== 0n).length);
     [this.#lives, this.#wakes] = [indices.map(() => 0), indices.map(() => null)];
-    for (const index of indices) this.#boot(index);
+    for (const index of indices) this.boot(index);
     this.#queue.plan(this.now + SECOND, { kind: "second" });
   }
 
@@ -151,7 +152,7 @@ export class World {
     for (const node of this.nodes) {
       // What clients then ask for would be gone with a crash.
       node.tear(null);
-      if (!node.isUp) this.#boot(node.index);
+      if (!node.isUp) this.boot(node.index);
     }
     this.halt(false);
   }
@@ -196,7 +197,8 @@ export class World {
           this.#fetch(event);
         return;
       case "boot":
-        if (!(this.nodes[event.node] as SimNode).isUp) this.#boot(event.node);
+        if (event.version !== undefined) this.nodes[event.node]?.install(event.version);
+        if (!(this.nodes[event.node] as SimNode).isUp) this.boot(event.node);
         return;
       case "heal":
         this.#links.mend();
@@ -217,7 +219,8 @@ export class World {
     return this.now + (this.#skews[node] as bigint);
   }
 
-  #boot(index: number): void {
+  /** Starts a node that is down. */
+  boot(index: number): void {
     const node = this.nodes[index] as SimNode;
     this.#lives[index] = (this.#lives[index] as number) + 1;
     this.#follow(index, node.boot(this.#clock(index)));
@@ -261,6 +264,9 @@ export class World {
       else if (effect.kind === "deliver") this.#deliver(node, effect);
       else if (effect.kind === "sync") this.#planFetch(index, effect.catchUp);
       else if (effect.kind === "again") this.#tellAgain(effect.from, index);
+      else if (effect.kind === "superseded")
+        for (const due of installationsFor(node, this.registry, effect.catchUp))
+          this.#queue.plan(this.now + SECOND, due);
       else if (effect.kind === "diverged") {
         node.distrust(effect.height);
         if (this.isHonest(index)) this.checkers.diverged(index, effect.height);
@@ -371,15 +377,9 @@ export class World {
     this.#tell(to, { kind: "artifact", from: this.#twins.identityOf(from), artifact });
   }
 
-  #checkSizes(): void {
-    const { nodes: members, config } = this.#options;
-    const honest = this.nodes.filter(({ index }) => this.isHonest(index));
-    this.checkers.sizes(honest, { bounds: poolBounds(members, config.rules.catchUpInterval), members });
-  }
-
   #second(): void {
     this.#queue.plan(this.now + SECOND, { kind: "second" });
-    this.#checkSizes();
+    checkSizes(this, this.#options.nodes);
     this.#forgetful.look(this.nodes);
     if (!this.#links.isFaulty) return;
     const { script } = this.#options;

@@ -200,8 +200,8 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ["summaries are not judged", "return equalBytes(encodeSummary(expected), summary)", "return true"],
     [
       "something is ordered while the subnet halts",
-      'return isEmpty(payload) ? "valid" :',
-      'return true ? "valid" :',
+      'if (isEmpty(payload)) return "valid";\n    // Of a program',
+      'if (true) return "valid";\n    // Of a program',
     ],
   ],
   "intake.ts": [
@@ -232,12 +232,12 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ],
     [
       "a restart forgets that a state is missing",
-      "if (newest !== null && (kept?.stateHeight ?? height) < height) this.#fetch(newest);",
+      "if (newest !== null && (this.isSuperseded || (kept?.stateHeight ?? height) < height)) this.#fetch(newest);",
       "",
     ],
     [
       "packages are not gone on from",
-      "if (height > this.#delivered || this.#states.isDiverged) this.#startAgain(catchUp);",
+      "else if (height > this.#delivered || this.#states.isDiverged) this.#startAgain(catchUp);",
       "",
     ],
     ["publications are not taken back", "    this.#takeBack(this.#publications.takeBelow(below));\n", ""],
@@ -256,7 +256,7 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
   "catch-up.ts": [
     [
       "a halting subnet waits for what does not come",
-      "if (newest.block.context.certifiedHeight < height && !halts) return null;",
+      "if (newest.block.context.certifiedHeight < height && !halts && !upgrades) return null;",
       "if (newest.block.context.certifiedHeight < height) return null;",
     ],
   ],
@@ -278,8 +278,20 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ],
     [
       "makers order while the subnet halts",
-      "  if (!interval.summary.halts) return false;",
+      "  if (!halts && !upgrades) return false;",
       "  if (interval !== null) return false;",
+    ],
+  ],
+  "versions.ts": [
+    [
+      "the old program goes on after the summary",
+      "    return this.#last !== null && height > this.#last;",
+      "    return this.#last !== null && height < 0;",
+    ],
+    [
+      "the old program goes on after the package",
+      "  return isForOther(environment, summary === undefined ? undefined : decodeSummary(summary));",
+      "  return summary === null && isForOther(environment, undefined);",
     ],
   ],
   "schedule.ts": [
@@ -287,6 +299,11 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       "new members never take over",
       "this.#add(start + length, nextLength, next ?? current);",
       "this.#add(start + length, nextLength, current);",
+    ],
+    [
+      "a member has another length of intervals a summary early",
+      "    this.#add(start, length, current);\n    this.#add(start + length, nextLength,",
+      "    const early = this.#means.nodeId[3] === 2 ? nextLength : length;\n    this.#intervals = this.#intervals.filter((each) => each.start < start);\n    this.#add(start, early, current);\n    this.#add(start + early, nextLength,",
     ],
   ],
   "summary.ts": [
@@ -296,6 +313,22 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       "    current: next ?? summary.next ?? summary.current,",
     ],
     ["a summary halts nobody", "    halts: newest.halts,", "    halts: false,"],
+    [
+      "intervals keep their length",
+      "    nextLength: newest.intervalLength,",
+      "    nextLength: summary.nextLength,",
+    ],
+    [
+      "a summary has another length a summary early",
+      "    length: summary.nextLength,",
+      "    length: newest.intervalLength,",
+    ],
+    ["no summary upgrades", "    ...versionAfter(summary, newest),\n", ""],
+    [
+      "each summary upgrades",
+      "return replicaVersion === before.replicaVersion ? { replicaVersion } : ",
+      "return ",
+    ],
   ],
   "waiting.ts": [
     [

@@ -1,6 +1,7 @@
 /** A battery of simulated subnets that a planted bug runs through: calm, stormy with every misbehaviour, halting, slow. */
 import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "../faults.ts";
 import { runSubnet, type SubnetRun, worldFor } from "../run.ts";
+import { type Changed, stretched, upgraded } from "./changing.testkit.ts";
 import { goesOnFromPackage } from "./going-on.testkit.ts";
 import { severalAtOnce } from "./several.testkit.ts";
 
@@ -141,6 +142,8 @@ function goingOn(): Trial {
   return { caught: violations[0] ?? null, rounds: height ?? 0 };
 }
 
+const changed = ({ wrong: caught, rounds }: Changed): Trial => ({ caught, rounds });
+
 const STORM: FaultPlan = { ...STORMY, crashPerSecond: 0.15, awayNs: [SECOND / 5n, 10n * SECOND] };
 const OUTAGES: FaultPlan = { ...STORM, crashPerSecond: 0.5, awayNs: [SECOND / 5n, 4n * SECOND] };
 
@@ -159,6 +162,9 @@ const TRIALS: readonly (() => Trial)[] = [
   () => halting(3n * SECOND, ["always_order"]),
   () => haltingUncertified(),
   () => absent(),
+  () => changed(stretched(run(19, 4, CALM))),
+  () => changed(upgraded(run(20, 4, CALM))),
+  () => changed(upgraded(run(21, 4, { ...CALM, byzantine: ["always_order"] }))),
   ...[1, 2, 3, 4].map((seed) => () => deceived(seed)),
   () => uncertified(),
   ...MISBEHAVIOURS.map((kind) => () => ofRun(run(12, 4, { ...CALM, byzantine: [kind] }, 40))),

@@ -1,0 +1,72 @@
+/**
+ * Which blocks are for this program (`packages/consensus/src/member/versions.ts`): a subnet whose registry named no version runs any, until a
+ * record says what it ran before. What another version executed is never executed here, not after a restart either: the state of the
+ * package at which versions change is taken as it is on the disk, or from the others.
+ */
+import type { Block } from "@orrery/base";
+import { decodeFinalizedBlock } from "@orrery/consensus";
+import { decodeSummary, type Summary } from "@orrery/consensus/member";
+import type { BySubnet, RecoveredSubnet, SubnetIndex } from "../protocol.ts";
+import type { RegistryRecord } from "../registry/record.ts";
+import { VERSION } from "../version.ts";
+import { decodeArtifact, newestPackage } from "./artifact-codec.ts";
+
+/** Whether this program is of the version that a summary names; not there: none named one yet. */
+export type Runs = (replicaVersion: string | undefined) => boolean;
+
+/** As the records say that were there when the process began. */
+export function runsOf(records: readonly RegistryRecord[], subnet: SubnetIndex, own: string = VERSION): Runs {
+  const first = firstUpgrade(records, subnet);
+  return (replicaVersion) => (replicaVersion ?? first?.from ?? own) === own;
+}
+
+function firstUpgrade(
+  records: readonly RegistryRecord[],
+  subnet: SubnetIndex,
+): { readonly from: string } | null {
+  for (const { mutation } of records)
+    for (const change of mutation.changes)
+      if (change.kind === "upgrade" && change.subnet === subnet) return change;
+  return null;
+}
+
+const summaryOf = ({ payload: { summary } }: Pick<Block, "payload">): Summary | null =>
+  summary === undefined ? null : decodeSummary(summary);
+
+/** Of the newest package; not there where no package is, or it names none. */
+function packagedVersion(artifacts: RecoveredSubnet["artifacts"]): string | undefined {
+  const height = newestPackage(artifacts);
+  if (height === 0) return;
+  for (const { height: at, bytes } of artifacts) {
+    if (at !== height) continue;
+    const artifact = decodeArtifact(bytes);
+    if (artifact.kind === "catch_up") return summaryOf(artifact.block)?.replicaVersion;
+  }
+  return;
+}
+
+/** Of the blocks after the checkpoint those that this program may execute again; none where the first of them was for another one. */
+export function ownRecords(recovered: RecoveredSubnet, runs: Runs): RecoveredSubnet["records"] {
+  const { records, artifacts } = recovered;
+  for (const [i, { bytes }] of records.entries()) {
+    const summary = summaryOf(decodeFinalizedBlock(bytes).proposal.block);
+    if (summary?.upgrades === undefined) continue;
+    // Up to the summary they were for the version before.
+    return runs(summary.replicaVersion) ? [] : records.slice(0, i + 1);
+  }
+  return runs(packagedVersion(artifacts)) ? records : [];
+}
+
+/** What execution begins with: without what consensus alone needs, and without blocks of other versions. */
+export function replayable(
+  subnets: BySubnet<RecoveredSubnet>,
+  records: readonly RegistryRecord[],
+): BySubnet<RecoveredSubnet> {
+  return new Map(
+    [...subnets].map(([subnet, recovered]) => {
+      const isNamed = firstUpgrade(records, subnet) !== null;
+      const own = isNamed ? ownRecords(recovered, runsOf(records, subnet)) : recovered.records;
+      return [subnet, { ...recovered, records: own, artifacts: [] }];
+    }),
+  );
+}

@@ -1,0 +1,91 @@
+/** Simulated subnets whose registry changes the length of intervals, or names another version of the program, and what has to come of it. */
+import { CALM, type FaultPlan } from "../faults.ts";
+import { type SubnetRun, worldFor } from "../run.ts";
+import type { World } from "../world.ts";
+
+const SECOND = 1_000_000_000n;
+
+export interface Changed {
+  /** What is wrong; null: nothing is. */
+  readonly wrong: string | null;
+  readonly rounds: number;
+}
+
+/** Each interval is as long as the summary before it said, and as its own does. */
+export function faultOfLengths({ summaries }: Pick<World, "summaries">): string | null {
+  const heights = [...summaries.keys()].sort((a, b) => a - b);
+  for (const [i, height] of heights.entries()) {
+    const [before, at] = [heights[i - 1], summaries.get(height)];
+    const said = before === undefined ? undefined : summaries.get(before);
+    if (before === undefined || said === undefined || at === undefined) continue;
+    if (height !== before + said.length)
+      return `${height} begins an interval, after ${before} and ${said.length} blocks`;
+    if (at.length !== said.nextLength) return `the interval of ${height} is not as long as was said`;
+  }
+  return null;
+}
+
+/** Twice, longer and shorter. */
+export function stretched(run: SubnetRun): Changed {
+  const world = worldFor({ ...run, faults: run.faults ?? CALM });
+  for (const length of [run.catchUpInterval + 7, run.catchUpInterval - 2]) {
+    world.registry.stretch(length, world.now);
+    world.run(world.now + 40n * SECOND);
+    const lengths = [...world.summaries.values()].map((summary) => summary.length);
+    const { violations, blocks } = world.checkers;
+    const wrong = violations[0] ?? faultOfLengths(world);
+    if (wrong !== null) return { wrong, rounds: blocks.length };
+    if (!lengths.includes(length))
+      return { wrong: `no interval has ${length} blocks`, rounds: blocks.length };
+  }
+  world.heal();
+  world.run(world.now + 20n * SECOND);
+  const { violations, blocks, height } = world.checkers;
+  const isBehind = world.commonHeight < height - run.catchUpInterval;
+  return { wrong: violations[0] ?? (isBehind ? "a node stays behind" : null), rounds: blocks.length };
+}
+
+const early = (faults: FaultPlan): boolean => faults.crashPerSecond === 0 && faults.loss === 0;
+
+/** Twice; the last node is there early with the second version, and waits. Nothing is ordered between a summary that upgrades and its package. */
+export function upgraded(run: SubnetRun): Changed {
+  const world = worldFor(run);
+  const last = world.nodes[run.nodes - 1];
+  const done = (wrong: string | null): Changed => ({ wrong, rounds: world.checkers.blocks.length });
+  for (const [i, version] of ["2.0.0", "3.0.0"].entries()) {
+    world.run(world.now + 5n * SECOND);
+    world.registry.upgrade(world.now);
+    if (i === 1 && early(run.faults) && last !== undefined) {
+      last.install(version);
+      world.boot(last.index);
+    }
+    for (let part = 0; part < 20; part++) {
+      world.submit(new Uint8Array(8).fill(20 * i + part + 1));
+      world.run(world.now + 2n * SECOND);
+    }
+    const fault = world.checkers.violations[0] ?? faultOfUpgrades(world) ?? faultOfLengths(world);
+    if (fault !== null) return done(fault);
+  }
+  world.heal();
+  world.run(world.now + 40n * SECOND);
+  const { violations, height } = world.checkers;
+  const isBehind = world.commonHeight < height - run.catchUpInterval;
+  const isOld = world.nodes.slice(0, run.nodes).some(({ program }) => program !== "3.0.0");
+  return done(
+    violations[0] ?? (isOld ? "a node runs an old program" : isBehind ? "a node stays behind" : null),
+  );
+}
+
+/** Where versions change, and what is ordered then. */
+function faultOfUpgrades({ summaries, checkers, registry }: World): string | null {
+  const upgrades = [...summaries].filter(([, { upgrades: isOne }]) => isOne === true);
+  const named = new Set(upgrades.map(([, { replicaVersion }]) => replicaVersion));
+  if (!named.has(registry.newest.replicaVersion)) return "no summary names the version";
+  if (upgrades.length > named.size) return "a version is named as another one twice";
+  for (const { height, context, payload } of checkers.blocks) {
+    const before = upgrades.filter(([at]) => at < height).at(-1)?.[0];
+    if (before === undefined || context.certifiedHeight >= before || payload.ingress.length === 0) continue;
+    return `block ${height} orders something before the package of ${before}`;
+  }
+  return null;
+}

@@ -1,0 +1,20 @@
+/**
+ * What the operator of a simulated node does when its subnet goes on with another version of the program: a while later it is started with
+ * that one. One that runs what the registry names already is left alone.
+ */
+import { type CatchUpPackage, decodeSummary } from "@orrery/consensus/member";
+import type { SimNode } from "./sim-node.ts";
+import { FIRST_PROGRAM, type SimRegistry } from "./sim-registry.ts";
+import type { WorldEvent } from "./world-nodes.ts";
+
+/** What comes of a package that is for another version than the node's. */
+export function installationsFor(
+  { index: node, program }: SimNode,
+  { newest }: Pick<SimRegistry, "newest">,
+  { block }: Pick<CatchUpPackage, "block">,
+): readonly WorldEvent[] {
+  if (program === newest.replicaVersion) return [];
+  const { summary } = block.payload;
+  const named = summary === undefined ? undefined : decodeSummary(summary).replicaVersion;
+  return [{ kind: "boot", node, version: named ?? FIRST_PROGRAM }];
+}
