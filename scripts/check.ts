@@ -22,6 +22,7 @@ const RUN_TIMEOUT_MS = 3_600_000;
 const PRELOADED = ["same-values.ts", "file-limit.ts"];
 /** Files that run networks of several processes, the longest first: one at a time, beside the others. */
 const NETWORKS = [
+  "conformance/src/upgrade.test.ts",
   "conformance/src/nodes-drill/drill.test.ts",
   "conformance/src/nodes.test.ts",
   "conformance/src/membership.test.ts",
