@@ -50,17 +50,6 @@ function readDealing(value: CborValue): DealingArtifact {
 /** One text for what a dealer deals once. */
 export const dealingKey = (keys: DealtKeys, signer: number): HashKey => `${keys}/${signer}`;
 
-/** Summaries read, by their bytes: a member asks at each step, and transcripts are long. */
-const read = new WeakMap<Uint8Array, Summary>();
-
-function summaryOf(encoded: Uint8Array): Summary {
-  const known = read.get(encoded);
-  if (known !== undefined) return known;
-  const summary = decodeSummary(encoded);
-  read.set(encoded, summary);
-  return summary;
-}
-
 /** The interval that began at a height on the chain that ends at `tip`. */
 export function intervalAt(
   { pool }: Pick<View, "pool">,
@@ -74,7 +63,7 @@ export function intervalAt(
   const block = pool.finalizedAt(start)?.block ?? pool.chain(tip.height, tip.hash, start - 1).at(-1);
   const encoded = block?.payload.summary;
   if (block === undefined || encoded === undefined) return null;
-  return { start, summary: summaryOf(encoded), registryVersion: block.context.registryVersion };
+  return { start, summary: decodeSummary(encoded), registryVersion: block.context.registryVersion };
 }
 
 /** `later` where the registry is behind; null where the interval has no such run. */
