@@ -33,7 +33,6 @@ import type {
 import type { RegistryRecord } from "./registry/record.ts";
 import { keptIn, readRegistryFile } from "./registry/registry-file.ts";
 import { Healings } from "./replica/healings.ts";
-import { replayable } from "./replica/own-version.ts";
 import type { SubnetSummary } from "./replica.ts";
 import type { Rounds } from "./rounds.ts";
 import { requireSame } from "./same-network.ts";
@@ -128,6 +127,18 @@ function durabilityOf({ durability = {}, member }: NodeOptions): DurabilityOptio
   return member === undefined ? durability : { keepRounds: MEMBER_KEEP_ROUNDS, ...durability };
 }
 
+/** What execution begins with: without what consensus alone needs and, where a registry says something, without blocks of other versions. */
+async function recoveredFor(
+  subnets: StorageOpened["subnets"],
+  records: readonly RegistryRecord[],
+): Promise<StorageOpened["subnets"]> {
+  if (records.length === 0)
+    return new Map([...subnets].map(([subnet, recovered]) => [subnet, { ...recovered, artifacts: [] }]));
+  // A node alone in its subnets starts without the code of members.
+  const { replayable } = await import("./replica/own-version.ts");
+  return replayable(subnets, records);
+}
+
 async function startExecution(
   threads: JoinedThreads,
   opened: StorageOpened,
@@ -140,7 +151,7 @@ async function startExecution(
     {
       kind: "start",
       ...opened,
-      subnets: replayable(opened.subnets, records),
+      subnets: await recoveredFor(opened.subnets, records),
       storage: storage.port2,
     },
     [storage.port2],
