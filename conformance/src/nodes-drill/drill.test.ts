@@ -13,8 +13,8 @@ import { fileURLToPath } from "node:url";
 import type { DrillResult } from "./drill-options.ts";
 
 const COMMAND: string = fileURLToPath(new URL("./main.ts", import.meta.url));
-/** Of faults and recoveries; with starts and what is judged in the end three minutes, or more on a busy machine. */
-const MINUTES = 1.2;
+/** Of faults and recoveries. */
+const MINUTES = 3;
 const ARGUMENTS: Readonly<Record<string, string>> = {
   nodes: "4",
   applications: "1",
@@ -65,7 +65,7 @@ test("two subnets of four nodes under faults: what clients saw is one history, a
   assert.ok(result.answered > 10, said);
   assert.equal(result.givenUp, 0, said);
   assert.ok(result.relayed > 0, "calls between subnets were answered");
-  assert.ok(Object.keys(result.faultsByKind).length >= 2, said);
+  assert.ok(Object.keys(result.faultsByKind).length >= 3, said);
   assert.ok((result.faultsByKind["diverge"] ?? 0) > 0, "one node came to another state");
   assert.ok(result.twisted > 0, "one process misbehaved");
 });
