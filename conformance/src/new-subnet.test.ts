@@ -79,14 +79,25 @@ function prepare(place: number): string {
   return directory;
 }
 
+const running = new Map<number, Command>();
+
 async function run(place: number): Promise<void> {
   const command = launchOrrery(
     { cwd: stateDir },
     ...["node", "run", `${place}`, "--state-dir", stateDir, "--port", "0"],
   );
   started.push(command);
+  running.set(place, command);
   const [, url = ""] = await command.said(/is running\. API: (\S+)/);
   urls.set(place, url);
+}
+
+/** Killed, and started again. */
+async function again(place: number): Promise<void> {
+  const before = running.get(place);
+  before?.child.kill("SIGKILL");
+  await before?.ended;
+  await run(place);
 }
 
 const agentAt = (place: number): HttpAgent =>
@@ -180,7 +191,7 @@ describe("a subnet that the root subnet creates", () => {
   });
 
   test("has canisters that clients and other subnets call, and takes nothing from those that run", {
-    timeout: 2 * CREATED_MS,
+    timeout: 2 * CREATED_MS + 2 * ANSWERS_MS,
   }, async () => {
     const before = (await callee.call("get")) as bigint;
     const load = new Load();
@@ -224,6 +235,18 @@ describe("a subnet that the root subnet creates", () => {
     assert.ok(
       added >= load.acknowledged && added <= load.acknowledged + load.unknown,
       `${added} of ${load.acknowledged} acknowledged and ${load.unknown} unknown updates`,
+    );
+    // A node of each kind knows all of it after a kill, too.
+    await Promise.all([again(first), again(0)]);
+    await eventually(
+      () => at(there, first).call("get").catch(String),
+      (said: unknown) => said === 7n,
+      ANSWERS_MS,
+    );
+    await eventually(
+      () => at(caller, 0, "caller").call("relay", there.id, 1n).catch(String),
+      (said: unknown) => typeof said === "bigint" && said >= 8n,
+      ANSWERS_MS,
     );
     for (const place of [...FOUNDING, ...COMING]) {
       const bare = await HttpAgent.create({ host: urls.get(place) ?? "", shouldFetchRootKey: true });
