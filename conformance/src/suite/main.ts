@@ -16,7 +16,7 @@ import type { Capability } from "./case.ts";
 import { clockOfServer, type OpenClocked, openInProcess } from "./clock.ts";
 import { ed25519, type Identity } from "./identity.ts";
 import { judge, type Otherwise, sentenceOf } from "./otherwise.ts";
-import { type Outside, startNetworkBeside, startOutside, urlsOfNodes } from "./outside.ts";
+import { type Outside, startNetworkBeside, startOutside } from "./outside.ts";
 import { type CaseResult, runSuite, selectCases } from "./run.ts";
 import { countsTable, summary } from "./table.ts";
 
@@ -80,9 +80,9 @@ async function startOwn(outside: Outside, administrator: Identity): Promise<Star
     return { urls: [url], end };
   }
   const network = await startNetworkBeside(outside, administrator, Number(values.nodes));
-  const urls = urlsOfNodes(network);
+  // The port in front leads each request to the subnet that it is for.
   return {
-    urls: urls.length === 0 ? [network.url] : urls,
+    urls: [network.url],
     end: async () => void (await network.end("SIGTERM")),
   };
 }
