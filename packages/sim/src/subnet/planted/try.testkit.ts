@@ -1,12 +1,17 @@
 /** A battery of simulated subnets that a planted bug runs through: calm, stormy with every misbehaviour, halting, slow. */
+import { assert } from "@orrery/base";
 import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "../faults.ts";
 import { runSubnet, type SubnetRun, worldFor } from "../run.ts";
+import type { SimNode } from "../sim-node.ts";
 import { type Changed, stretched, upgraded } from "./changing.testkit.ts";
 import { goesOnFromPackage } from "./going-on.testkit.ts";
 import { severalAtOnce } from "./several.testkit.ts";
 
 const SECOND = 1_000_000_000n;
 const INTERVAL = 12;
+/** How closely a node is watched until it fetches a state, which takes it half a second; and for how long. */
+const FETCH_STEP_NS: bigint = SECOND / 100n;
+const FETCH_STEPS_MAX = 1_000;
 /** A calm subnet of four makes a block of rank 0 in 300 ms and two crossings. */
 const CALM_RATE: readonly [number, number] = [2.8, 3.6];
 
@@ -111,13 +116,23 @@ function deceived(seed: number): Trial {
   };
 }
 
-/** A node is away until the others have nothing of what it missed, and stays up when it is back. */
-function absent(): Trial {
+/** A node is away until the others have nothing of what it missed, and stays up when it is back; or goes down once more while it fetches the state. */
+function absent(isInterrupted: boolean): Trial {
   const world = worldFor(run(1, 4, CALM));
+  const [node] = world.nodes as [SimNode];
   world.run(world.now + 5n * SECOND);
-  world.nodes[0]?.crash();
+  node.crash();
   world.run(world.now + 150n * SECOND);
   world.heal();
+  if (isInterrupted) {
+    const isFetching = (): boolean => (node.member?.newestPackage?.height ?? 0) > node.height;
+    for (let steps = 0; !isFetching(); steps++) {
+      assert(steps < FETCH_STEPS_MAX, "who was away fetches a state");
+      world.run(world.now + FETCH_STEP_NS);
+    }
+    node.crash();
+    world.boot(node.index);
+  }
   world.run(world.now + 20n * SECOND);
   const { violations, blocks, height } = world.checkers;
   const isBehind = world.commonHeight < height - INTERVAL;
@@ -161,7 +176,8 @@ const TRIALS: readonly (() => Trial)[] = [
   () => halting(30n * SECOND),
   () => halting(3n * SECOND, ["always_order"]),
   () => haltingUncertified(),
-  () => absent(),
+  () => absent(false),
+  () => absent(true),
   () => changed(stretched(run(19, 4, CALM))),
   () => changed(upgraded(run(20, 4, CALM))),
   () => changed(upgraded(run(21, 4, { ...CALM, byzantine: ["always_order"] }))),
