@@ -16,6 +16,9 @@ const REPOSITORY: string = fileURLToPath(new URL("../../", import.meta.url));
 const COMMAND: string = join(REPOSITORY, "apps/cli/src/main.ts");
 const FIXTURES: string = join(REPOSITORY, "canisters/fixtures/built");
 
+/** Tests that take any new network run on one of so many nodes a subnet: `ORRERY_TEST_NODES=4 node --test conformance/src/icp.test.ts`. */
+const NODES: string | undefined = process.env["ORRERY_TEST_NODES"];
+
 /** The document of `orrery start --json`. */
 export interface StartDocument {
   readonly v: "1";
@@ -114,7 +117,9 @@ async function inTime<T>(
 export async function startNetwork(options: NetworkOptions = {}): Promise<Network> {
   const kept = options.stateDir !== undefined;
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), "orrery-network-"));
-  const argv = ["start", "--json", "--port", "0", "--state-dir", stateDir, ...(options.arguments ?? [])];
+  const nodes = kept || NODES === undefined ? [] : ["--nodes-per-subnet", NODES];
+  const own = [...nodes, ...(options.arguments ?? [])];
+  const argv = ["start", "--json", "--port", "0", "--state-dir", stateDir, ...own];
   const child = spawn(process.execPath, [COMMAND, ...argv], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...options.environment },

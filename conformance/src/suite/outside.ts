@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Principal } from "@icp-sdk/core/principal";
 import { selfSigned } from "@orrery/host/self-signed";
-import { type Network, startNetwork } from "../harness.ts";
+import { type Network, startNetwork, subnetsOf } from "../harness.ts";
 import type { Identity } from "./identity.ts";
 
 /** What a path below the origin answers, its last part being a number or a name. */
@@ -125,4 +125,10 @@ export function startNetworkBeside(
     environment: { NODE_EXTRA_CA_CERTS: outside.certificateFile },
     arguments: ["--subnet", "application", "--subnet", "cloud_engine", "--subnet-admin", admin, ...nodes],
   });
+}
+
+/** Where the nodes of a network that was started answer, each by itself; empty where there is one. */
+export function urlsOfNodes({ document }: Pick<Network, "document">): readonly string[] {
+  const urls = subnetsOf({ document }).application.nodes.map(({ url }) => url);
+  return urls.length === 1 ? [] : urls;
 }

@@ -29,6 +29,8 @@ export interface RunOptions {
   readonly url: string;
   /** Of other nodes of the network: each case stays with one, and cases that are about several have them all. */
   readonly others?: readonly string[];
+  /** `url` is the port in front of the others, which knows the way to all subnets: no case stays there. */
+  readonly isFront?: boolean;
   /** Only cases whose section or title contains it. */
   readonly filter?: string;
   /** Only cases that need it. */
@@ -93,7 +95,8 @@ export async function runSuite(options: RunOptions): Promise<RunResult> {
   const target = atHome(await discover(wire), options.home);
   const pool = { ...newPool(options), ...(isAdministered(target) ? operatedBy(options.administrator) : {}) };
   const clock = options.clock ?? (await clockOfServer(options.url));
-  const wires = [wire, ...(options.others ?? []).map((url) => wire.at(url))];
+  const others = (options.others ?? []).map((url) => wire.at(url));
+  const wires = options.isFront === true && others.length > 0 ? others : [wire, ...others];
   let turn = 0;
   /** A case's own node first; the nodes take turns. */
   const world = (): World => {

@@ -128,8 +128,14 @@ export interface WireOptions {
   readonly now?: () => bigint;
 }
 
+/** What a node says of canisters and subnets that it has no part of (interface spec, "HTTP interface"). */
+const ELSEWHERE = 400;
+const NOT_SERVED_HERE = /is not served here|of a subnet that is served here/;
+
 export class Wire {
   readonly url: string;
+  /** Of a wire to one node: the network's port, which knows the way to what that node has no part of. */
+  readonly #network: Wire | null;
   readonly rootKey: Uint8Array;
   readonly #options: WireOptions;
   readonly #bls: Bls;
@@ -146,7 +152,9 @@ export class Wire {
     bls: Bls,
     options: WireOptions,
     shown: Map<string, bigint>,
+    network: Wire | null = null,
   ) {
+    this.#network = network;
     this.url = url.replace(/\/$/, "");
     this.#options = options;
     this.rootKey = rootKey;
@@ -164,7 +172,7 @@ export class Wire {
 
   /** The same network at another of its nodes. */
   at(url: string): Wire {
-    return new Wire(url, this.rootKey, this.#bls, this.#options, this.#shown);
+    return new Wire(url, this.rootKey, this.#bls, this.#options, this.#shown, this);
   }
 
   /**
@@ -207,11 +215,14 @@ export class Wire {
       headers: options.headers ?? {},
       ...(options.body === undefined ? {} : { body: options.body as Uint8Array<ArrayBuffer> }),
     });
+    const body = new Uint8Array(await response.arrayBuffer());
+    const isElsewhere = response.status === ELSEWHERE && NOT_SERVED_HERE.test(textOf(body));
+    if (isElsewhere && this.#network !== null) return await this.#network.send(method, path, options);
     return {
       status: response.status,
       contentType: response.headers.get("content-type") ?? "",
       headers: response.headers,
-      body: new Uint8Array(await response.arrayBuffer()),
+      body,
     };
   }
 

@@ -10,6 +10,8 @@ import { amount, OK, T } from "./cycles-shared.testkit.ts";
 
 const costs = section("Cost estimation");
 
+const keyCosts = costs.needing("chain keys");
+
 const balance = section("Canister cycles");
 
 balance("a frozen canister refuses updates", async (world) => {
@@ -139,31 +141,31 @@ costs("cost_http_request has the published formula", async (world) => {
   assert.equal(value, (3_000_000n + 60_000n * 13n + 400n * 100n + 800n * 1_000n) * 13n);
 });
 
-costs("a known key answers 0", async (world) => {
+keyCosts("a known key answers 0", async (world) => {
   repliedNumber(
     await (await world.shared()).query("key_1", 0, SCRATCH, ic0.cost_sign_with_ecdsa, reply64),
     0,
   );
 });
 
-costs("cost_sign_with_ecdsa of test_key_1 is 10 billion cycles", async (world) => {
+keyCosts("cost_sign_with_ecdsa of test_key_1 is 10 billion cycles", async (world) => {
   const program = ["test_key_1", 0, SCRATCH, ic0.cost_sign_with_ecdsa, op.drop, SCRATCH, 16, reply];
   assert.equal(amount(await (await world.shared()).query(...program)), 10_000_000_000n);
 });
 
-costs("cost_sign_with_ecdsa of key_1 is 26,153,846,153 cycles", async (world) => {
+keyCosts("cost_sign_with_ecdsa of key_1 is 26,153,846,153 cycles", async (world) => {
   const program = ["key_1", 0, SCRATCH, ic0.cost_sign_with_ecdsa, op.drop, SCRATCH, 16, reply];
   assert.equal(amount(await (await world.shared()).query(...program)), 26_153_846_153n);
 });
 
-costs("cost_sign_with_schnorr of both algorithms is that of ECDSA", async (world) => {
+keyCosts("cost_sign_with_schnorr of both algorithms is that of ECDSA", async (world) => {
   for (const algorithm of [0, 1]) {
     const program = ["key_1", algorithm, SCRATCH, ic0.cost_sign_with_schnorr, op.drop, SCRATCH, 16, reply];
     assert.equal(amount(await (await world.shared()).query(...program)), 26_153_846_153n);
   }
 });
 
-costs("cost_vetkd_derive_key is that of ECDSA", async (world) => {
+keyCosts("cost_vetkd_derive_key is that of ECDSA", async (world) => {
   const program = ["key_1", 0, SCRATCH, ic0.cost_vetkd_derive_key, op.drop, SCRATCH, 16, reply];
   assert.equal(amount(await (await world.shared()).query(...program)), 26_153_846_153n);
 });

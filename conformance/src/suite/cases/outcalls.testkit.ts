@@ -25,6 +25,7 @@ import {
 import { httpResponse, transformArgs } from "../services.ts";
 import type { Universal, World } from "../world.ts";
 import { pair } from "../world.ts";
+import { nodesOf } from "./state-shared.testkit.ts";
 
 const http = section("Management: HTTPS outcalls", ["outcalls"]);
 
@@ -40,7 +41,15 @@ interface Response {
 
 const originOf = (world: World): string => world.outside?.origin ?? "https://nobody.invalid";
 /** A path of the case's own, so that its requests can be counted. */
-const ownPath = (canister: Universal, kind = "echo"): string => `/${kind}/${canister.id.toText()}`;
+const borrowings = new WeakMap<Universal, number>();
+let lent = 0;
+
+/** A path that nothing else asks for: pooled canisters come back, and requests of the case before them were counted. */
+function ownPath(canister: Universal, kind = "echo"): string {
+  const borrowing = borrowings.get(canister) ?? ++lent;
+  borrowings.set(canister, borrowing);
+  return `/${kind}/${canister.id.toText()}-${borrowing}`;
+}
 
 const argOf = (url: string, more: object = {}): object => ({
   url,
@@ -130,16 +139,25 @@ http("redirects are not followed", async (world) => {
     response.headers.some(({ name, value }) => name.toLowerCase() === "location" && value === "/echo"),
   );
 });
+/** The server saw so many requests of the canister's: each node makes one, and an answer does not wait for those that may be faulty. */
+async function wasAsked(world: World, path: string, requests = 1): Promise<void> {
+  const { length: nodes } = await nodesOf(world);
+  const faulty = Math.floor((nodes - 1) / 3);
+  const times = world.outside?.asked(path) ?? 0;
+  const isRight = times >= requests * (nodes - faulty) && times <= requests * nodes;
+  assert.ok(isRight, `${nodes} nodes asked ${times} times for ${requests} requests`);
+}
+
 http("the query of a URL arrives", async (world) => {
   const canister = await world.universal();
   const path = `${ownPath(canister)}?a=b&c=%20d`;
   told(await ask(canister, path));
-  assert.equal(world.outside?.asked(path), 1);
+  await wasAsked(world, path);
 });
-http("a request in a subnet of one node is made once", async (world) => {
+http("every node makes a request once", async (world) => {
   const canister = await world.universal();
   told(await ask(canister, ownPath(canister)));
-  assert.equal(world.outside?.asked(ownPath(canister)), 1);
+  await wasAsked(world, ownPath(canister));
 });
 http("two requests of one message are both answered", async (world) => {
   const canister = await world.universal();
@@ -153,7 +171,7 @@ http("two requests of one message are both answered", async (world) => {
   });
   replied(await canister.update(one, one));
   assert.equal(numberOf(replied(await canister.query(get(1), reply64))), 2n);
-  assert.equal(world.outside?.asked(ownPath(canister)), 2);
+  await wasAsked(world, ownPath(canister), 2);
 });
 
 /** What the transform hook of the canister does. */
