@@ -3,12 +3,23 @@
  * run again for ever.
  */
 import { OrreryError } from "@orrery/base";
-import { CALM, type FaultPlan } from "../subnet/faults.ts";
+import { CALM, type FaultPlan, MISBEHAVIOURS } from "../subnet/faults.ts";
 import type { Script, Strike } from "../subnet/strikes.ts";
+import { FAULT_NAMES } from "./fault-list.ts";
 import type { SimulationOptions, SimulationReport, ToldSubnet } from "./simulate.ts";
 
 /** Of files; another number is another format. */
 const FORMAT = 1;
+
+/** What a file can ask for, as the command can. */
+const NODES_MAX = 40;
+const SUBNETS_MAX = 100;
+/** Canister ids are divided among so many. */
+const CANISTER_SUBNETS_MAX = 64;
+const ROUNDS_MAX = 1_000_000;
+const INTERVAL_MAX = 10_000;
+/** Numbers of a run's randomness that a second takes. */
+const DRAWN_MAX = 100_000;
 
 export interface Scenario extends Omit<SimulationOptions, "recorders" | "onProgress" | "keys"> {
   readonly told: readonly ToldSubnet[];
@@ -32,26 +43,45 @@ const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0;
 
+const isTime = (value: unknown): value is bigint => typeof value === "bigint" && value >= 0n;
+const isChance = (value: unknown): value is number => typeof value === "number" && value >= 0;
+const isFlag = (value: unknown): value is boolean => typeof value === "boolean";
+function isTimes(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [least, most]: readonly unknown[] = value;
+  return isTime(least) && isTime(most) && least <= most;
+}
+const isSide = (value: unknown): boolean => Array.isArray(value) && value.every(isCount);
+const isUpTo =
+  (most: number) =>
+  (value: unknown): value is number =>
+    isCount(value) && value > 0 && value <= most;
+
+type Parts = Readonly<Record<string, (value: unknown) => boolean>>;
+
+const hasParts = (value: Readonly<Record<string, unknown>>, parts: Parts): boolean =>
+  Object.entries(parts).every(([name, isOne]) => isOne(value[name]));
+
 /** What each kind of fault is told with. */
-const STRIKES: Readonly<Record<Strike["kind"], Readonly<Record<string, string>>>> = {
-  crash: { node: "number", awayNs: "bigint" },
-  restart: { node: "number" },
-  disk_loss: { node: "number", awayNs: "bigint" },
-  torn_write: { node: "number", part: "number" },
-  slow: { node: "number", forNs: "bigint" },
-  corrupt: { node: "number" },
-  cut: { side: "object", isOneWay: "boolean", forNs: "bigint" },
-  replace: { goes: "number", comes: "number" },
-  part_round: { height: "number", side: "object", forNs: "bigint" },
-  halt: { forNs: "bigint" },
-  stretch: { blocks: "number" },
+const STRIKES: Readonly<Record<Strike["kind"], Parts>> = {
+  crash: { node: isCount, awayNs: isTime },
+  restart: { node: isCount },
+  disk_loss: { node: isCount, awayNs: isTime },
+  torn_write: { node: isCount, part: isChance },
+  slow: { node: isCount, forNs: isTime },
+  corrupt: { node: isCount },
+  cut: { side: isSide, isOneWay: isFlag, forNs: isTime },
+  replace: { goes: isCount, comes: isCount },
+  part_round: { height: isCount, side: isSide, forNs: isTime },
+  halt: { forNs: isTime },
+  stretch: { blocks: isUpTo(INTERVAL_MAX) },
   upgrade: {},
 };
 
 function isStrike(value: unknown): value is Strike {
   if (!isRecord(value)) return false;
-  const parts = STRIKES[String(value["kind"]) as Strike["kind"]];
-  return parts !== undefined && Object.entries(parts).every(([name, type]) => typeof value[name] === type);
+  const kind = String(value["kind"]);
+  return Object.hasOwn(STRIKES, kind) && hasParts(value, STRIKES[kind as Strike["kind"]]);
 }
 
 function isScript(value: unknown): value is Script {
@@ -61,26 +91,44 @@ function isScript(value: unknown): value is Script {
       (second: unknown) =>
         isRecord(second) &&
         isCount(second["drawn"]) &&
+        second["drawn"] <= DRAWN_MAX &&
         Array.isArray(second["strikes"]) &&
         second["strikes"].every(isStrike),
     )
   );
 }
 
-const isPlan = (value: unknown): value is FaultPlan =>
-  isRecord(value) &&
-  Object.entries(CALM).every(([name, usual]) => typeof value[name] === typeof usual) &&
-  (value["twins"] === undefined || isCount(value["twins"]));
+const isKind = (value: unknown): boolean => MISBEHAVIOURS.some((kind) => kind === value);
+
+/** Of a usual value: what another one in its place looks like. */
+function isLike(usual: unknown, value: unknown): boolean {
+  if (typeof usual === "bigint") return isTime(value);
+  if (typeof usual === "number") return isChance(value);
+  return typeof usual === "boolean" ? isFlag(value) : isTimes(value);
+}
+
+function isPlan(value: unknown): value is FaultPlan {
+  if (!isRecord(value)) return false;
+  const { byzantine: _none, ...usual } = CALM;
+  const { byzantine, twins = 0 } = value;
+  return (
+    Object.entries(usual).every(([name, each]) => isLike(each, value[name])) &&
+    Array.isArray(byzantine) &&
+    byzantine.every((kinds: unknown) => (Array.isArray(kinds) ? kinds.every(isKind) : isKind(kinds))) &&
+    isCount(twins) &&
+    twins <= NODES_MAX
+  );
+}
 
 function isScenario(value: unknown): value is Scenario {
   if (!isRecord(value) || value["orreryScenario"] !== FORMAT) return false;
   const { told, faults, state, subnetCount } = value;
-  const counts = ["seed", "nodesPerSubnet", "subnetCount", "rounds"];
   return (
-    counts.every((name) => isCount(value[name])) &&
+    hasParts(value, { seed: isCount, nodesPerSubnet: isUpTo(NODES_MAX), rounds: isUpTo(ROUNDS_MAX) }) &&
     (state === "canisters" || state === "hashes") &&
+    isUpTo(state === "canisters" ? CANISTER_SUBNETS_MAX : SUBNETS_MAX)(subnetCount) &&
     Array.isArray(faults) &&
-    faults.every((name) => typeof name === "string") &&
+    faults.every((name) => FAULT_NAMES.includes(name)) &&
     Array.isArray(told) &&
     told.length === subnetCount &&
     told.every((each: unknown) => isRecord(each) && isPlan(each["plan"]) && isScript(each["script"]))

@@ -144,7 +144,23 @@ test("what is no scenario is said to be none", () => {
     ['"loss": 0', '"loss": "0"'],
     ['"orreryScenario": 1', '"orreryScenario": 2'],
     ['"subnetCount": 1', '"subnetCount": 2'],
+    ['"subnetCount": 1', '"subnetCount": 0'],
+    ['"nodesPerSubnet": 4', '"nodesPerSubnet": 0'],
+    ['"nodesPerSubnet": 4', '"nodesPerSubnet": 100000'],
+    ['"rounds": 6', '"rounds": 0'],
+    ['"duplicate",', '"meteor",'],
     ['"drawn": ', '"drawn": -'],
+    ['"drawn": ', '"drawn": 9999999'],
+    ['"kind": "crash"', '"kind": "constructor"'],
+    ['"side": [1, 5]', '"side": null'],
+    ['"side": [1, 5]', '"side": ["1"]'],
+    ['"node": 3', '"node": 1.5'],
+    ['"awayNs": "10672653676n"', '"awayNs": "-5n"'],
+    ['"byzantine": []', '"byzantine": null'],
+    ['"byzantine": []', '"byzantine": [["honest"]]'],
+    ['"partedNs": ["1000000000n", "6000000000n"]', '"partedNs": null'],
+    ['"partedNs": ["1000000000n", "6000000000n"]', '"partedNs": ["6n", "1n"]'],
+    ['"partedNs": ["1000000000n", "6000000000n"]', '"partedNs": [1, 2]'],
   ] as const) {
     assert.ok(text.includes(one), one);
     invalid(text.replace(one, other), /no scenario/);

@@ -8,6 +8,7 @@ import { faultsOf } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { seededRandom } from "../random.ts";
 import type { FaultPlan } from "../subnet/faults.ts";
+import { faultsOfLengths } from "../subnet/interval-lengths.ts";
 import type { Recorder } from "../subnet/recorder.ts";
 import { heal, simulatedSubnetId, worldFor } from "../subnet/run.ts";
 import { type Script, UNDRAWN } from "../subnet/strikes.ts";
@@ -21,6 +22,8 @@ const SECOND = 1_000_000_000n;
 const SPARES = 2;
 /** Faults that take them: of members too few are left to get far ahead of one that is away. */
 const WITH_SPARES: readonly string[] = ["membership", "lying-sync"];
+/** Faults that change the registry: the newest version of it has to come into force. */
+const OF_REGISTRY: readonly string[] = ["membership", "halt", "interval", "upgrade"];
 const MESSAGES_PER_SECOND = 2;
 /** Faults end when so much virtual time a round has passed, whatever came of it. */
 const FAULTY_NS_PER_ROUND: bigint = 5n * SECOND;
@@ -174,9 +177,8 @@ function play(
     onProgress?.({ phase: "faults", rounds: slowest(subnets) });
   }
   if (network !== null) for (const subnet of subnets) askAnew(subnet, network);
-  const checks = subnets.map((subnet) =>
-    heal(subnet.world, () => subnet.messages, faults.includes("membership")),
-  );
+  const changes = OF_REGISTRY.some((name) => faults.includes(name));
+  const checks = subnets.map((subnet) => heal(subnet.world, () => subnet.messages, changes));
   const isWell = (): boolean =>
     slowest(subnets) >= rounds && checks.every((check) => check()) && network?.isAtRest() !== false;
   const healedAt = first.now;
@@ -208,7 +210,9 @@ export function simulate(options: SimulationOptions): SimulationReport {
   const { healedAt, isWell: recovered } = played;
   const violations = [
     ...subnets.flatMap(({ world }, index) =>
-      world.checkers.violations.map((text) => (subnetCount === 1 ? text : `subnet ${index}: ${text}`)),
+      [...world.checkers.violations, ...faultsOfLengths(world)].map((text) =>
+        subnetCount === 1 ? text : `subnet ${index}: ${text}`,
+      ),
     ),
     ...broken,
     ...(recovered ? (network?.problems() ?? []) : []),

@@ -13,6 +13,7 @@ import { blockHash } from "@orrery/consensus";
 import type { PayloadContext, PayloadJudgement } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import type { Application, Executed, SimState } from "./application.ts";
+import { FIRST_PROGRAM } from "./sim-registry.ts";
 
 const MESSAGES_PER_BLOCK = 10;
 
@@ -45,7 +46,7 @@ export class HashApplication implements Application {
   }
 
   install(version: string): void {
-    this.#mark = [utf8(version)];
+    this.#mark = version === FIRST_PROGRAM ? [] : [utf8(version)];
   }
 
   dropFrom(from: Height): void {

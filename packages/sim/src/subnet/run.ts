@@ -7,8 +7,10 @@ import { sha256 } from "@orrery/crypto";
 import type { Application } from "./application.ts";
 import type { FaultPlan } from "./faults.ts";
 import { HashApplication } from "./hash-application.ts";
+import { faultsOfLengths } from "./interval-lengths.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Script } from "./strikes.ts";
+import { runsNewest } from "./upgrading.ts";
 import { World } from "./world.ts";
 import type { KeySource } from "./world-nodes.ts";
 
@@ -113,24 +115,29 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
   });
 }
 
-/** Ends the faults, and has clients ask again for what they have no answer to. Says from then on whether the subnet is well again. */
+/**
+ * Ends the faults, and has clients ask again for what they have no answer to: once, and once more where nodes were started with another program
+ * since, which have forgotten what waited. Says from then on whether the subnet is well again; `changes`: whether its registry changed.
+ */
 export function heal(world: World, messages: () => readonly Uint8Array[], changes: boolean): () => boolean {
   world.heal();
   const newest = world.registry.version;
   const goal = world.commonHeight + RECOVERY_HEIGHTS;
+  const programs = (): string => world.nodes.map(({ program }) => program).join();
+  let asked: string | null = null;
   const ask = (): void => {
+    if (asked === programs()) return;
+    asked = programs();
     for (const message of messages()) world.submit(message);
   };
   ask();
   return () => {
-    const isMissing = world.checkers.missing(messages()) > 0;
-    // Nodes that were started with another program since have forgotten what waited.
-    if (isMissing) ask();
+    ask();
     return (
-      !isMissing &&
+      world.checkers.missing(messages()) === 0 &&
       world.commonHeight >= goal &&
-      // The newest members have taken over.
-      (!changes || world.versionInForce >= newest) &&
+      // The newest members have taken over, and the newest program.
+      (!changes || (world.versionInForce >= newest && runsNewest(world))) &&
       // Broken states are found, and replaced; who forgot what it signed counts as honest again.
       world.checkers.corrupted.size === 0 &&
       !world.hasForgetful
@@ -155,8 +162,8 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
   const isWell = heal(world, () => messages, spares !== null);
   const healedAt = world.now;
   while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
-  const { violations } = world.checkers;
   const recovered = isWell();
+  const violations = [...world.checkers.violations, ...faultsOfLengths(world)];
   return {
     verdict: violations.length > 0 ? "unsafe" : recovered ? "ok" : "stalled",
     violations,

@@ -119,3 +119,16 @@ test("who makes a share is known by its node, whatever number the host has for t
   const kept = [...(all.member(0).pool.peek(4)?.shares.certification.values() ?? [])];
   assert.ok(kept.some((signers) => signers.has(2)));
 });
+
+test("a wrong share in a member's own name, of another that has its keys, is not said again", () => {
+  const all = members();
+  all.runTo(4);
+  const own = all.said.find(
+    ({ from, artifact }) => from === 0 && artifact.kind === "tape_share" && artifact.height === 4,
+  )?.artifact as ThresholdShare;
+  const effects = all.hear(0, 0, { ...own, height: 7, signature: new Uint8Array(32).fill(7) });
+  assert.deepEqual(
+    effects.map(({ kind }) => kind),
+    ["misbehaved"],
+  );
+});

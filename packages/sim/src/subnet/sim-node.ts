@@ -49,8 +49,9 @@ export class SimNode {
     return this.#program;
   }
 
-  /** Down until it is started with it. */
+  /** Down until it is started with it; one that meanwhile came to a package for its own version is left alone. */
   install(version: string): void {
+    if (this.#member?.isSuperseded === false) return;
     if (this.isUp) this.crash();
     this.#program = version;
     this.application.install(version);

@@ -8,6 +8,10 @@ import { runSubnet } from "./run.ts";
 const PROGRESS_EVERY = 10;
 
 const [first = "1", count = "100"] = process.argv.slice(2);
+if (![first, count].every((number) => /^[1-9]\d*$/.test(number))) {
+  console.error(`FIRST_SEED and SEEDS are numbers from 1 on, not ${first} and ${count}`);
+  process.exit(2);
+}
 let [rounds, events, syncs, healings, virtual] = [0, 0, 0, 0, 0];
 let [intervals, changes] = [0, 0];
 const startedMs = performance.now();

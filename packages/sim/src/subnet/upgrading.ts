@@ -7,6 +7,18 @@ import type { SimNode } from "./sim-node.ts";
 import { FIRST_PROGRAM, type SimRegistry } from "./sim-registry.ts";
 import type { WorldEvent } from "./world-nodes.ts";
 
+interface Upgraded {
+  readonly nodes: readonly Pick<SimNode, "program">[];
+  readonly registry: Pick<SimRegistry, "newest">;
+  isHonest(node: number): boolean;
+}
+
+/** Whether honest members run what the registry names. */
+export function runsNewest(world: Upgraded): boolean {
+  const { members, replicaVersion = FIRST_PROGRAM } = world.registry.newest;
+  return members.every((index) => !world.isHonest(index) || world.nodes[index]?.program === replicaVersion);
+}
+
 /** What comes of a package that is for another version than the node's. */
 export function installationsFor(
   { index: node, program }: SimNode,

@@ -1,5 +1,6 @@
 /** Simulated subnets whose registry changes the length of intervals, or names another version of the program, and what has to come of it. */
 import { CALM, type FaultPlan } from "../faults.ts";
+import { faultsOfLengths } from "../interval-lengths.ts";
 import { type SubnetRun, worldFor } from "../run.ts";
 import type { World } from "../world.ts";
 
@@ -11,20 +12,6 @@ export interface Changed {
   readonly rounds: number;
 }
 
-/** Each interval is as long as the summary before it said, and as its own does. */
-export function faultOfLengths({ summaries }: Pick<World, "summaries">): string | null {
-  const heights = [...summaries.keys()].sort((a, b) => a - b);
-  for (const [i, height] of heights.entries()) {
-    const [before, at] = [heights[i - 1], summaries.get(height)];
-    const said = before === undefined ? undefined : summaries.get(before);
-    if (before === undefined || said === undefined || at === undefined) continue;
-    if (height !== before + said.length)
-      return `${height} begins an interval, after ${before} and ${said.length} blocks`;
-    if (at.length !== said.nextLength) return `the interval of ${height} is not as long as was said`;
-  }
-  return null;
-}
-
 /** Twice, longer and shorter. */
 export function stretched(run: SubnetRun): Changed {
   const world = worldFor({ ...run, faults: run.faults ?? CALM });
@@ -33,7 +20,7 @@ export function stretched(run: SubnetRun): Changed {
     world.run(world.now + 40n * SECOND);
     const lengths = [...world.summaries.values()].map((summary) => summary.length);
     const { violations, blocks } = world.checkers;
-    const wrong = violations[0] ?? faultOfLengths(world);
+    const wrong = violations[0] ?? faultsOfLengths(world)[0] ?? null;
     if (wrong !== null) return { wrong, rounds: blocks.length };
     if (!lengths.includes(length))
       return { wrong: `no interval has ${length} blocks`, rounds: blocks.length };
@@ -63,7 +50,7 @@ export function upgraded(run: SubnetRun): Changed {
       world.submit(new Uint8Array(8).fill(20 * i + part + 1));
       world.run(world.now + 2n * SECOND);
     }
-    const fault = world.checkers.violations[0] ?? faultOfUpgrades(world) ?? faultOfLengths(world);
+    const fault = world.checkers.violations[0] ?? faultOfUpgrades(world) ?? faultsOfLengths(world)[0] ?? null;
     if (fault !== null) return done(fault);
   }
   world.heal();
