@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { OrreryError } from "@orrery/base";
@@ -187,4 +187,70 @@ test("a taken port is told with a free one", async () => {
     startFront({ port: 0, bind: "192.0.2.1", ...rest }),
     (error: OrreryError) => error instanceof OrreryError && error.code === "listen_failed",
   );
+});
+
+/** A connection on which requests are written as they are. */
+function rawTo(url: string): Socket {
+  const client = connect(Number(new URL(url).port), BIND);
+  closers.push(() => client.destroy());
+  return client;
+}
+
+test("what a client sends as the body of a request that has none is no part of the next request", async () => {
+  const asked: string[] = [];
+  const node = await nodeThat((request, response) => {
+    asked.push(`${request.method} ${request.url}`);
+    response.end("here");
+  });
+  const url = await frontOf([node]);
+  const smuggled = "GET /b/0 HTTP/1.1\r\nhost: x\r\nx-rest: ";
+  const client = rawTo(url);
+  client.write(`GET /a/0 HTTP/1.1\r\nhost: x\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`);
+  await once(client, "data");
+  assert.equal(await (await fetch(`${url}/c/0`)).text(), "here");
+  assert.equal(await (await fetch(`${url}/d/0`, { method: "DELETE" })).text(), "here");
+  assert.deepEqual(asked, ["GET /a/0", "GET /c/0", "DELETE /d/0"]);
+});
+
+test("a request that may do something twice is no other node's when its connection ends", async () => {
+  let asked = 0;
+  const dying = await nodeThat((request, response) => {
+    if (request.method === "GET") response.end("here");
+    else {
+      asked++;
+      request.socket.destroy();
+    }
+  });
+  const front = await startFront({
+    port: 0,
+    bind: BIND,
+    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    ports: () => [dying, dying],
+    onError: () => {},
+  });
+  closers.push(() => front.close());
+  const url = `http://${BIND}:${front.port}`;
+  // The next one finds a connection that is open already.
+  await (await fetch(`${url}/page`)).text();
+  const { status } = await fetch(`${url}/page`, { method: "POST", body: "pay" });
+  assert.deepEqual([asked, status], [1, 500]);
+});
+
+test("a node that stands still within an answer is passed over", async () => {
+  const still = await nodeThat((_, response) => {
+    response.setHeader("content-length", 10);
+    response.write("half ");
+  });
+  const here = await nodeThat((_, response) => response.end("here"));
+  const front = await startFront({
+    port: 0,
+    bind: BIND,
+    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    ports: () => [still, here],
+    onError: (error) => assert.fail(String(error)),
+    answerMs: 50,
+  });
+  closers.push(() => front.close());
+  const answer = await fetch(`http://${BIND}:${front.port}/api/0`, { signal: AbortSignal.timeout(10_000) });
+  assert.equal(await answer.text(), "here");
 });

@@ -16,7 +16,7 @@ export interface FrontOptions {
   /** Ports of the nodes of a subnet that answer now. */
   readonly ports: (subnet: number) => readonly number[];
   readonly onError: (error: unknown) => void;
-  /** How long a node has to begin an answer before another one is asked; half a minute by default. */
+  /** How long a node has for an answer, or for the beginning of a long one, before another one is asked; half a minute by default. */
   readonly answerMs?: number;
 }
 
@@ -62,6 +62,13 @@ function headersOf(fields: Iterable<readonly [string, string]>): Headers {
 function* fieldsOf({ rawHeaders }: IncomingMessage): Generator<readonly [string, string]> {
   for (let i = 0; i + 1 < rawHeaders.length; i += 2)
     yield [(rawHeaders[i] as string).toLowerCase(), rawHeaders[i + 1] as string];
+}
+
+/** Of the body that is sent: what came with a request that has none stays behind. */
+function sentHeaders(request: HttpServerRequest): Headers {
+  const { "content-length": _, ...headers } = headersOf(request.headers());
+  const { length } = request.body;
+  return length === 0 ? headers : { ...headers, "content-length": `${length}` };
 }
 
 async function answerOf(response: IncomingMessage, method: string): Promise<HttpServerResponse> {
@@ -136,9 +143,10 @@ class Front {
         port,
         method,
         path: url,
-        headers: headersOf(request.headers()),
+        headers: sentHeaders(request),
         setHost: false,
-        agent: this.#agent,
+        // When a connection that was open before ends, nobody knows whether the node got what was sent over it.
+        agent: isRepeatable ? this.#agent : false,
       });
       const { answerMs = ANSWER_MS } = this.#options;
       // A process that stands still takes connections all the same.
@@ -149,12 +157,14 @@ class Front {
       const timer = isRepeatable ? setTimeout(standsStill, answerMs) : undefined;
       sent.once("close", () => clearTimeout(timer));
       sent.once("response", (response) => {
-        clearTimeout(timer);
-        this.#late.delete(port);
-        answerOf(response, method).then(resolve, failed);
+        answerOf(response, method).then((answer) => {
+          clearTimeout(timer);
+          this.#late.delete(port);
+          resolve(answer);
+        }, failed);
       });
       const failed = (error: NodeJS.ErrnoException): void => {
-        if (isRepeatable || sent.reusedSocket || error.code === "ECONNREFUSED") resolve(null);
+        if (isRepeatable || error.code === "ECONNREFUSED") resolve(null);
         else reject(error);
       };
       sent.once("error", failed);
