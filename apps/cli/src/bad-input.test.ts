@@ -56,6 +56,14 @@ const CASES: readonly Case[] = [
     "usage",
     /'1\.5' is invalid\. expected a whole number/,
   ],
+  ...["0", "2001", "all"].map(
+    (heights): Case => [
+      ["node", "plan", "ceremony", "--nodes", "4", "--catch-up-interval", heights],
+      {},
+      "usage",
+      heights === "all" ? /expected a whole number/ : /expected 1 to 2000 heights/,
+    ],
+  ),
   [
     () => ["start", "--port", `${takenPort}`],
     {},

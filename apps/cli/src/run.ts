@@ -53,9 +53,13 @@ function parseNodes(text: string): number {
   return nodes;
 }
 
+/** As the registry has it for changes of the length. */
+const INTERVAL_MAX = 2_000;
+
 function parseInterval(text: string): number {
   const heights = parseCount(text);
-  if (heights < 1) throw new InvalidArgumentError("expected a number from 1 on.");
+  if (heights < 1 || heights > INTERVAL_MAX)
+    throw new InvalidArgumentError(`expected 1 to ${INTERVAL_MAX} heights.`);
   return heights;
 }
 

@@ -66,6 +66,8 @@ test("subnets of several nodes are kept in the third format, others in the secon
   assert.deepEqual(decodeGenesis(encodeGenesis(several)), { ...several, catchUpInterval: 500 });
   const short = { ...several, catchUpInterval: 20 };
   assert.deepEqual(decodeGenesis(encodeGenesis(short)), short);
+  const endless = encodeGenesis({ ...several, catchUpInterval: 2_001 });
+  assert.throws(() => decodeGenesis(endless), { code: "genesis_invalid" });
   const version = (of: Genesis): unknown => (decodeCbor(encodeGenesis(of)) as CborMap).get("v");
   assert.deepEqual([version(genesis), version(several)], [2, 3]);
   const bls = await createMclBls();

@@ -14,7 +14,7 @@ import {
 } from "@orrery/base";
 import { isReplicaVersion } from "@orrery/consensus";
 import { domainSep, sha256 } from "@orrery/crypto";
-import { SUBNET_KINDS } from "@orrery/execution/genesis";
+import { CATCH_UP_INTERVAL_MAX, SUBNET_KINDS } from "@orrery/execution/genesis";
 import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { SubnetType } from "@orrery/state";
@@ -64,8 +64,7 @@ export interface RegistryRecord {
 const FORMAT = 1;
 /** In each interval there is room for the dealings of all nodes of a large subnet. */
 export const INTERVAL_BLOCKS_MIN = 20;
-/** Nodes keep all blocks since the newest package, and as many more as others may have missed. */
-export const INTERVAL_BLOCKS_MAX = 2_000;
+export const INTERVAL_BLOCKS_MAX: number = CATCH_UP_INTERVAL_MAX;
 export const CHANGES_MAX = 64;
 const APPROVALS_MAX = 128;
 /** A few hundred bytes for each node that joins. */

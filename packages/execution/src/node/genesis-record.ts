@@ -38,6 +38,8 @@ export const SUBNET_KINDS: readonly SubnetType[] = [
 export const FEE_SIZE_DEFAULT = 13;
 /** Heights from one catch-up package to the next in subnets of several nodes, as on the public network. */
 const CATCH_UP_INTERVAL_DEFAULT = 500;
+/** Nodes keep all blocks since the newest package, and as many more as others may have missed. */
+export const CATCH_UP_INTERVAL_MAX = 2_000;
 /** Of one subnet. The public network's largest has 40. */
 export const NODES_PER_SUBNET_MAX = 40;
 
@@ -252,7 +254,8 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   const [version, interval] = [map.get("v"), map.get("i")];
   // Of subnets of one node: what several nodes agreed on is never half there, nor taken for what derives from the seed.
   if (version === 2 && interval === undefined) return { seed, time: BigInt(time), subnets, profile: "local" };
-  if (typeof interval !== "number" || !Number.isInteger(interval) || interval < 1) throw invalid();
+  if (typeof interval !== "number" || !Number.isInteger(interval)) throw invalid();
+  if (interval < 1 || interval > CATCH_UP_INTERVAL_MAX) throw invalid();
   const founding = version === FORMAT_NEWEST ? { founding: decodeFounding(map.get("f"), subnets) } : {};
   return { seed, time: BigInt(time), subnets, catchUpInterval: interval, ...founding, profile: "local" };
 }
