@@ -6,6 +6,7 @@ import type { NodeHandle } from "@orrery/node";
 import { type Io, jsonDocument, table } from "./io.ts";
 import { writeLauncherStatus } from "./launcher-status.ts";
 import { type LogFile, openLogFile } from "./log-file.ts";
+import { ownScript } from "./own-script.ts";
 import { icpYaml } from "./stanza.ts";
 import {
   type NetworkInfo,
@@ -239,8 +240,7 @@ async function startInBackground(options: StartOptions, io: Io): Promise<number>
   const stateDir = resolveStateDir(io.cwd, options.stateDir);
   const log = openLogFile(stateDir);
   const sink = log === null ? "ignore" : log.fd;
-  // The script that runs now: the sources here, the bundle where the command is installed.
-  const child = fork(process.argv[1] as string, backgroundArguments(options, stateDir), {
+  const child = fork(ownScript(), backgroundArguments(options, stateDir), {
     detached: true,
     stdio: ["ignore", sink, sink, "ipc"],
     env: { ...process.env, [BACKGROUND_VARIABLE]: "1" },

@@ -5,6 +5,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { OrreryError } from "@orrery/base";
 import type { Hosted } from "@orrery/node";
+import { ownScript } from "../own-script.ts";
 import type { FoundingOrder, FoundingWord } from "./found-node.ts";
 
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64");
@@ -18,9 +19,7 @@ class Founder {
 
   constructor(network: string, place: number) {
     this.#place = place;
-    // The script that runs now: the sources here, the bundle where the command is installed.
-    const script = process.argv[1] as string;
-    this.#child = fork(script, ["node", "found", `${place}`, "--state-dir", network], {
+    this.#child = fork(ownScript(), ["node", "found", `${place}`, "--state-dir", network], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
     this.#child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {

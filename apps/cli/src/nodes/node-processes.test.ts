@@ -5,12 +5,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { OrreryError } from "@orrery/base";
+import { beginScript } from "../own-script.ts";
 import { NodeProcesses } from "./node-processes.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "orrery-processes-"));
-const script = process.argv[1] as string;
 after(() => {
-  process.argv[1] = script;
+  beginScript(undefined);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -33,7 +33,7 @@ function nodes(life: string, options: { readonly steadyMs?: number; readonly sto
     process.on("disconnect", () => process.exit());
     ${life}`,
   );
-  process.argv[1] = path;
+  beginScript(path);
   const waits: number[] = [];
   const said: string[] = [];
   const ended = Promise.withResolvers<string>();

@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { OrreryError } from "@orrery/base";
+import { ownScript } from "../own-script.ts";
 import type { NetworkInfo } from "../state-files.ts";
 import type { NodeReport } from "./run-node.ts";
 
@@ -120,9 +121,8 @@ export class NodeProcesses {
   #spawn(slot: Slot): void {
     const { stateDir, host, keepRounds } = this.#options;
     slot.readySince = 0;
-    // The script that runs now: the sources here, the bundle where the command is installed.
     const child = fork(
-      process.argv[1] as string,
+      ownScript(),
       [
         ...["node", "run", `${slot.place}`, "--state-dir", stateDir, "--port", `${slot.port}`],
         ...["--host", host],
