@@ -1,4 +1,4 @@
-/** What dealings cost: the blocks of an interval are looked at once, however long it is. */
+/** What dealings cost: the blocks of an interval are looked at once, however long it is, and carry no more than its keys take. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Block, type Height, type NodeId, type SubnetId, toHex } from "@orrery/base";
@@ -7,6 +7,7 @@ import type { DealingArtifact } from "./artifacts.ts";
 import { dealingKey, dealingsFor, encodeDealing, judgeDealings } from "./dealings.ts";
 import { Pool } from "./pool.ts";
 import type { IntervalContext } from "./summary.ts";
+import type { DealtKeys } from "./types.ts";
 
 const SIGNATURE = new Uint8Array(32);
 const NODE = new Uint8Array(29).fill(1) as Uint8Array as NodeId;
@@ -31,9 +32,9 @@ class CountingPool extends Pool {
   }
 }
 
-function dealingOf(signer: number): DealingArtifact {
+function dealingOf(signer: number, keys: DealtKeys = "low"): DealingArtifact {
   const dealing = new Uint8Array(100).fill(signer);
-  return { kind: "dealing", height: 1, keys: "low", signer, dealing, signature: SIGNATURE };
+  return { kind: "dealing", height: 1, keys, signer, dealing, signature: SIGNATURE };
 }
 
 function blockOn(parent: Uint8Array, height: Height, dealings: readonly Uint8Array[]): Block {
@@ -78,7 +79,9 @@ test("each block of an interval is looked at once for the dealings that are in i
   pool.looked = 0;
   assert.equal(judgeDealings(view, INTERVAL, tipNow, []), "valid");
   assert.equal(pool.looked, 0);
-  assert.equal(judgeDealings(view, INTERVAL, tipNow, [encodeDealing(dealingOf(2))]), "valid");
+  assert.equal(judgeDealings(view, INTERVAL, tipNow, [encodeDealing(dealingOf(2, "high"))]), "valid");
+  const surplus = judgeDealings(view, INTERVAL, tipNow, [encodeDealing(dealingOf(2))]);
+  assert.deepEqual(surplus, { invalid: "it has a dealing more than its keys take" });
   const twice = judgeDealings(view, INTERVAL, tipNow, [encodeDealing(dealingOf(1))]);
   assert.deepEqual(twice, { invalid: "it has a dealing twice" });
 });

@@ -198,6 +198,18 @@ function dealingsIn(pool: Pool, interval: IntervalContext, tip: ChainEnd): reado
   return dealt;
 }
 
+/** Whether a transcript takes no more than what the chain has. Blocks have no other: a summary would grow with them, beyond what a block carries. */
+function isEnough(
+  view: Pick<View, "environment">,
+  interval: IntervalContext,
+  inChain: readonly DealingArtifact[],
+  keys: DealtKeys,
+): boolean {
+  const config = configFor(view, interval, keys);
+  if (config === null || config === "later") return false;
+  return inChain.filter((each) => each.keys === keys).length >= config.dealingsNeeded;
+}
+
 /** For the next block: of this member's pool, what the chain has not. */
 export function dealingsFor(view: View, interval: IntervalContext, tip: ChainEnd): readonly Uint8Array[] {
   const { pool } = view;
@@ -205,13 +217,7 @@ export function dealingsFor(view: View, interval: IntervalContext, tip: ChainEnd
   if (known === undefined || known.size === 0) return [];
   const inChain = dealingsIn(pool, interval, tip);
   const there = new Set(inChain.map(({ keys, signer }) => dealingKey(keys, signer)));
-  // Room in blocks is for what a transcript still takes.
-  const isEnough = (keys: DealtKeys): boolean => {
-    const config = configFor(view, interval, keys);
-    if (config === null || config === "later") return false;
-    return inChain.filter((each) => each.keys === keys).length >= config.dealingsNeeded;
-  };
-  const wanted = new Set(DEALT_KEYS.filter((keys) => !isEnough(keys)));
+  const wanted = new Set(DEALT_KEYS.filter((keys) => !isEnough(view, interval, inChain, keys)));
   return [...known]
     .filter(([key, { keys }]) => wanted.has(keys) && !there.has(key))
     .sort(([x], [y]) => (x < y ? -1 : 1))
@@ -226,9 +232,8 @@ export function judgeDealings(
   dealings: readonly Uint8Array[],
 ): DealingVerdict {
   if (dealings.length === 0) return "valid";
-  const there = new Set(
-    dealingsIn(view.pool, interval, tip).map(({ keys, signer }) => dealingKey(keys, signer)),
-  );
+  let inChain = dealingsIn(view.pool, interval, tip);
+  const there = new Set(inChain.map(({ keys, signer }) => dealingKey(keys, signer)));
   for (const bytes of dealings) {
     let dealing: DealingArtifact;
     try {
@@ -238,7 +243,10 @@ export function judgeDealings(
     }
     const key = dealingKey(dealing.keys, dealing.signer);
     if (there.has(key)) return { invalid: "it has a dealing twice" };
+    if (isEnough(view, interval, inChain, dealing.keys))
+      return { invalid: "it has a dealing more than its keys take" };
     there.add(key);
+    inChain = [...inChain, dealing];
     const verdict = judgeDealing(view, interval, dealing);
     if (verdict !== "valid") return verdict;
   }
