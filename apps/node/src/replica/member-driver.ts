@@ -40,7 +40,7 @@ export interface MemberDriverOptions {
   /** `maker`: where members change. */
   readonly onDeliver: (proposal: Proposal, tape: ThresholdSignature, maker?: NodeId) => void;
   readonly onCertified: (certification: ThresholdSignature) => void;
-  /** It is persisted from now on. */
+  /** It is persisted from now on; of the newest that was kept before, said once more. */
   readonly onPackage: (catchUp: CatchUpPackage) => void;
   /** Of a package that is for another version of the program. */
   readonly onSuperseded: (catchUp: CatchUpPackage) => void;
@@ -96,6 +96,13 @@ export class MemberDriver {
   /** Of a height above the newest catch-up package; null when it is not known. */
   certificationAt(height: Height): ThresholdSignature | null {
     return this.#member.pool.peek(height)?.certification ?? null;
+  }
+
+  /** Consensus begins. The process may have gone down between keeping the newest package and taking in what that says. */
+  begin(): void {
+    const { newestPackage: newest } = this;
+    if (newest !== null) this.#options.onPackage(newest);
+    this.wake();
   }
 
   /** Time has passed, or what waits here has changed. */

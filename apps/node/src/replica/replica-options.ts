@@ -35,7 +35,7 @@ export interface ReplicaRoundsOptions {
   readonly onLeft: () => void;
   /** Subnets that came to the network. */
   readonly creations: Pick<Creations, "all" | "at" | "infoOf">;
-  /** A catch-up package is here, and kept. */
+  /** A catch-up package is here, and kept; at a start the newest is told once more. */
   readonly onPackage: (catchUp: CatchUpPackage) => void;
   readonly genesis: Pick<Genesis, "time" | "catchUpInterval">;
   readonly started: ExecutionStarted;

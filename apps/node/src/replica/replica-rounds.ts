@@ -165,7 +165,7 @@ class Replica implements ReplicaRounds {
     const { started } = this.#options;
     const { height } = started.tip;
     this.#begun = true;
-    this.#member.wake();
+    this.#member.begin();
     const { isSuperseded, newestPackage: newest } = this.#member;
     if (this.#member.delivered < height && !isSuperseded) {
       this.#fail(signaturesLost(this.#member.delivered, height));
