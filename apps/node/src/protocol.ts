@@ -69,6 +69,8 @@ export interface RecoveredSubnet {
   readonly checkpointBlock: Uint8Array | null;
   /** After the checkpoint, oldest first. */
   readonly records: readonly LogRecord[];
+  /** Height of the newest catch-up package that it persisted; 0: none. */
+  readonly packaged: Height;
   /** Of a member of a subnet of several nodes: what it persisted and did not purge, in its order. */
   readonly artifacts: readonly RecoveredArtifact[];
 }

@@ -44,7 +44,6 @@ import type {
   ViewIndex,
   Wake,
 } from "./protocol.ts";
-import { newestPackage } from "./replica/artifact-codec.ts";
 import { isForPackage } from "./replica/rules.ts";
 import { type CheckpointTime, openTip, type Tip } from "./tip.ts";
 import { transferred } from "./transferred.ts";
@@ -63,6 +62,8 @@ export interface SubnetExecutionOptions {
   readonly logger: Logger;
   readonly checkpointRounds?: number;
   readonly hotPagesMax?: number;
+  /** How long it does nothing before it rests; 1.5 s by default. */
+  readonly restMs?: number;
   /** Channels of the thread. */
   readonly toView: (view: ViewIndex, feed: ViewFeed) => void;
   readonly toStorage: (feed: StorageFeed, transfer?: readonly Transferable[]) => void;
@@ -87,7 +88,7 @@ interface FollowingView {
 const INSTALLATIONS = 1;
 /** Rounds have so many times as long as collecting a checkpoint took: long queues of large messages are copied by it. */
 const COLLECTION_SHARE = 30;
-/** A subnet without rounds for so long rests. */
+/** A subnet that does nothing for so long rests: subnets of several nodes have rounds all the same. */
 const REST_MS = 1_500;
 const STREAMS: Uint8Array = utf8("streams");
 
@@ -123,6 +124,8 @@ export class SubnetExecution {
   #collectAgainMs = 0;
   /** Begins anew with every round. */
   #rest: NodeJS.Timeout | undefined;
+  /** When the last round ended in which something was done. */
+  #busyMs = 0;
 
   /** Loads the checkpoint or makes the genesis state; nothing is replayed yet. */
   constructor(options: SubnetExecutionOptions) {
@@ -160,9 +163,8 @@ export class SubnetExecution {
   }
 
   /** Replays the blocks after the checkpoint. */
-  start({ checkpointBlock, records, artifacts }: RecoveredSubnet): ExecutionStarted {
+  start({ checkpointBlock, records, packaged }: Omit<RecoveredSubnet, "artifacts">): ExecutionStarted {
     const chain = this.#chainAt(checkpointBlock);
-    const packaged = newestPackage(artifacts);
     let wake: Wake = { moreWork: true, long: "none", nextTimer: null };
     const stateHashes: { height: Height; stateHash: Uint8Array }[] = [];
     for (const { bytes } of records) {
@@ -229,6 +231,7 @@ export class SubnetExecution {
   execute(batch: Batch): RoundReport {
     const startedAt = performance.now();
     const result = this.#tip.apply(batch);
+    if (batch.ingress.length > 0 || result.instructions > 0n) this.#busyMs = performance.now();
     const { subnet } = this.#options;
     const { height, rootHash } = result;
     const signature = this.#certify(rootHash);
@@ -277,8 +280,9 @@ export class SubnetExecution {
   afterRound(): void {
     this.#longWatch?.watch().catch(this.#options.onFailure);
     this.#gather();
-    this.#checkpointIfDue("working");
-    this.#rest ??= setTimeout(() => this.#checkpointIfDue("resting"), REST_MS).unref();
+    const { restMs = REST_MS } = this.#options;
+    this.#checkpointIfDue(performance.now() - this.#busyMs >= restMs ? "resting" : "working");
+    this.#rest ??= setTimeout(() => this.#checkpointIfDue("resting"), restMs).unref();
     this.#rest.refresh();
   }
 

@@ -30,6 +30,7 @@ import type {
   StorageOpened,
   SubnetIndex,
 } from "./protocol.ts";
+import { newestPackage } from "./replica/artifact-codec.ts";
 import { ArtifactLog, artifactFiles } from "./replica/artifact-log.ts";
 import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
@@ -65,6 +66,7 @@ function recover(store: Store, artifacts: readonly RecoveredArtifact[]): Recover
   return {
     checkpointBlock: first?.bytes ?? null,
     records: [...blocks],
+    packaged: newestPackage(artifacts),
     artifacts,
   };
 }

@@ -28,8 +28,11 @@ import { createEngine } from "@orrery/wasm";
 const CHECKPOINT_INSTRUCTIONS = 5_000_000_000n;
 /** Rounds cost something even when little is executed. */
 const CHECKPOINT_ROUNDS = 1_000;
+/** As do messages: replaying so many short ones takes about two seconds. */
+const CHECKPOINT_MESSAGES = 50_000;
 /** At rest less is enough: what a copy of the network or a start repeats then takes some hundredths of a second. */
 const REST_INSTRUCTIONS = 20_000_000n;
+/** In which something was done. */
 const REST_ROUNDS = 50;
 /** Written, each time: 8 MiB. */
 const REST_PAGES = 2_048;
@@ -132,6 +135,8 @@ export function openTip(options: TipOptions): Tip {
   const collector = new CheckpointCollector(state, base);
   let instructions = 0n;
   let rounds = 0;
+  let busyRounds = 0;
+  let messages = 0;
   let pages = 0;
   let inFlight = false;
   let everWritten = base !== null;
@@ -154,16 +159,21 @@ export function openTip(options: TipOptions): Tip {
       collector.absorb(result.delta);
       instructions += result.instructions;
       rounds++;
+      messages += batch.ingress.length;
+      if (batch.ingress.length > 0 || result.instructions > 0n) busyRounds++;
       for (const { heap, stable } of result.delta.canisters) pages += (heap.length + stable.length) / 2;
       return result;
     },
     collect(when): CheckpointInput | null {
       const crowded = arena.hotPages > hotPagesMax + CHECKPOINT_PAGES && rounds > 0;
       const worked =
-        when !== "soon" && (instructions >= CHECKPOINT_INSTRUCTIONS || rounds >= checkpointRounds);
+        when !== "soon" &&
+        (instructions >= CHECKPOINT_INSTRUCTIONS ||
+          rounds >= checkpointRounds ||
+          messages >= CHECKPOINT_MESSAGES);
       const rested =
         when === "resting" &&
-        (instructions >= REST_INSTRUCTIONS || rounds >= REST_ROUNDS || pages >= REST_PAGES);
+        (instructions >= REST_INSTRUCTIONS || busyRounds >= REST_ROUNDS || pages >= REST_PAGES);
       const asked =
         when === "asked" &&
         (instructions >= ASKED_INSTRUCTIONS || rounds >= ASKED_ROUNDS || pages >= ASKED_PAGES);
@@ -175,6 +185,8 @@ export function openTip(options: TipOptions): Tip {
       everWritten = true;
       instructions = 0n;
       rounds = 0;
+      busyRounds = 0;
+      messages = 0;
       pages = 0;
       const input = collector.collect(state, whole ? "full" : "delta", arena);
       if (input.kind === "full") {

@@ -61,7 +61,10 @@ test("blocks before a summary that upgrades are for the program before, those af
   const [before, after] = [runsOf([upgrade], 0, "1.0.0"), runsOf([upgrade], 0, "2.0.0")];
   const heights = (recovered: Parameters<typeof ownRecords>[0], runs: typeof before): readonly number[] =>
     ownRecords(recovered, runs).map(({ height }) => height);
-  const over = { checkpointBlock: null, records: [plain, first, second], artifacts: [packageAt(40, NEW)] };
+  const over = {
+    ...{ checkpointBlock: null, records: [plain, first, second] },
+    ...{ packaged: 40, artifacts: [packageAt(40, NEW)] },
+  };
   assert.deepEqual(heights(over, before), [39, 40]);
   assert.deepEqual(heights(over, after), []);
   // From a checkpoint of the package's height on.
@@ -69,15 +72,17 @@ test("blocks before a summary that upgrades are for the program before, those af
   assert.deepEqual(heights(since, before), []);
   assert.deepEqual(heights(since, after), [41]);
   // Before there is any package, and after one that upgraded earlier.
-  const early = { checkpointBlock: null, records: [plain], artifacts: [] };
+  const early = { checkpointBlock: null, records: [plain], packaged: 0, artifacts: [] };
   assert.deepEqual(heights(early, before), [39]);
   assert.deepEqual(heights(early, after), []);
-  const later = { ...early, artifacts: [packageAt(20, { replicaVersion: "2.0.0" })] };
+  const artifacts = [packageAt(20, { replicaVersion: "2.0.0" })];
+  const later = { ...early, packaged: 20, artifacts };
   assert.deepEqual(heights(later, after), [39]);
 });
 
 test("where no record names a version all blocks are run again, and none is read for it", () => {
-  const damaged = { checkpointBlock: null, records: [{ height: 1, bytes: HASH }], artifacts: [] };
+  const records = [{ height: 1, bytes: HASH }];
+  const damaged = { checkpointBlock: null, records, packaged: 0, artifacts: [] };
   assert.deepEqual(replayable(new Map([[0, damaged]]), []).get(0), damaged);
   assert.throws(() => replayable(new Map([[0, damaged]]), [upgrade]));
 });

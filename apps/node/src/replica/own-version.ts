@@ -9,7 +9,7 @@ import { decodeSummary, type Summary } from "@orrery/consensus/member";
 import type { BySubnet, RecoveredSubnet, SubnetIndex } from "../protocol.ts";
 import type { RegistryRecord } from "../registry/record.ts";
 import { VERSION } from "../version.ts";
-import { decodeArtifact, newestPackage } from "./artifact-codec.ts";
+import { decodeArtifact } from "./artifact-codec.ts";
 
 /** Whether this program is of the version that a summary names; not there: none named one yet. */
 export type Runs = (replicaVersion: string | undefined) => boolean;
@@ -34,8 +34,10 @@ const summaryOf = ({ payload: { summary } }: Pick<Block, "payload">): Summary | 
   summary === undefined ? null : decodeSummary(summary);
 
 /** Of the newest package; not there where no package is, or it names none. */
-function packagedVersion(artifacts: RecoveredSubnet["artifacts"]): string | undefined {
-  const height = newestPackage(artifacts);
+function packagedVersion({
+  packaged: height,
+  artifacts,
+}: Pick<RecoveredSubnet, "packaged" | "artifacts">): string | undefined {
   if (height === 0) return;
   for (const { height: at, bytes } of artifacts) {
     if (at !== height) continue;
@@ -47,14 +49,14 @@ function packagedVersion(artifacts: RecoveredSubnet["artifacts"]): string | unde
 
 /** Of the blocks after the checkpoint those that this program may execute again; none where the first of them was for another one. */
 export function ownRecords(recovered: RecoveredSubnet, runs: Runs): RecoveredSubnet["records"] {
-  const { records, artifacts } = recovered;
+  const { records } = recovered;
   for (const [i, { bytes }] of records.entries()) {
     const summary = summaryOf(decodeFinalizedBlock(bytes).proposal.block);
     if (summary?.upgrades === undefined) continue;
     // Up to the summary they were for the version before.
     return runs(summary.replicaVersion) ? [] : records.slice(0, i + 1);
   }
-  return runs(packagedVersion(artifacts)) ? records : [];
+  return runs(packagedVersion(recovered)) ? records : [];
 }
 
 /** What execution begins with: without what consensus alone needs, and without blocks of other versions. */
