@@ -127,19 +127,21 @@ function durabilityOf({ durability = {}, member }: NodeOptions): DurabilityOptio
   return member === undefined ? durability : { keepRounds: MEMBER_KEEP_ROUNDS, ...durability };
 }
 
-/** What execution begins with: without what consensus alone needs and, where a registry says something, without blocks of other versions. */
+/** What execution begins with: without what consensus alone needs and, of one of several nodes, without blocks of other versions. */
 async function recoveredFor(
+  { member, stateDir }: NodeOptions,
   subnets: StorageOpened["subnets"],
   records: readonly RegistryRecord[],
 ): Promise<StorageOpened["subnets"]> {
-  if (records.length === 0)
-    return new Map([...subnets].map(([subnet, recovered]) => [subnet, { ...recovered, artifacts: [] }]));
   // A node alone in its subnets starts without the code of members.
-  const { replayable } = await import("./replica/own-version.ts");
+  if (member === undefined) return subnets;
+  const { noteProgram, replayable } = await import("./replica/own-version.ts");
+  noteProgram(stateDir, subnets, records);
   return replayable(subnets, records);
 }
 
 async function startExecution(
+  options: NodeOptions,
   threads: JoinedThreads,
   opened: StorageOpened,
   records: readonly RegistryRecord[],
@@ -151,7 +153,7 @@ async function startExecution(
     {
       kind: "start",
       ...opened,
-      subnets: await recoveredFor(opened.subnets, records),
+      subnets: await recoveredFor(options, opened.subnets, records),
       storage: storage.port2,
     },
     [storage.port2],
@@ -270,7 +272,7 @@ async function startFounded(options: NodeOptions): Promise<NodeHandle> {
     front.serve(service);
     const joined = { ...threads, views: createViews({ threads, options, onFailure: fatal.raise }) };
     const begun = service.begin({
-      started: await fatal.unless(startExecution(joined, opened, records)),
+      started: await fatal.unless(startExecution(options, joined, opened, records)),
       opened,
       addresses: options.member?.addresses ?? [],
       threads: forService(joined),

@@ -31,6 +31,8 @@ export const NODE_LEFT_FILE = "node.left";
 export const NODE_APPROVED_FILE = "node.approved";
 /** Of a node that stopped for an upgrade: the version that it is to be started with, and nothing else, for scripts. */
 export const NODE_WANTED_FILE = "node.wanted";
+/** Of a node of several: the version of the program that it ran last. */
+export const NODE_RAN_FILE = "node.ran";
 /** What the command line keeps beside them. */
 export const NODE_FILE = "node.json";
 export const LOG_FILE = "node.log";
@@ -42,13 +44,14 @@ const COMPANIONS: ReadonlySet<string> = new Set([
   NODE_APPROVED_FILE,
   NODE_LEFT_FILE,
   NODE_LIFE_FILE,
+  NODE_RAN_FILE,
   NODE_WANTED_FILE,
   REGISTRY_FILE,
   CREATIONS_FILE,
 ]);
 /** What a crash left of a file that was written whole. */
 const DRAFT_NAME =
-  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|node\.wanted|registry|creations)\.\d+\.tmp$/;
+  /^(peers\.json|genesis\.hex|node\.json|node\.key|node\.life|node\.approved|node\.left|node\.ran|node\.wanted|registry|creations)\.\d+\.tmp$/;
 
 /** Where a subnet of the network in a state directory keeps its store. */
 export function storeDirectory(stateDirectory: string, subnet: number): string {

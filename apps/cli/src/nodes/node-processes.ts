@@ -17,7 +17,11 @@ const STOP_MS = 55_000;
 const STEADY_MS = 60_000;
 
 /** What another start of the same program does not mend, or tries at the cost of the others. */
-const LASTING_FAILURES: ReadonlySet<string> = new Set(["state_diverges", "replica_version_differs"]);
+const LASTING_FAILURES: ReadonlySet<string> = new Set([
+  "state_diverges",
+  "replica_version_differs",
+  "replica_version_unrecorded",
+]);
 
 export interface NodeProcessesOptions {
   readonly count: number;

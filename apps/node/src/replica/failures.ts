@@ -31,6 +31,23 @@ export function replicaVersionDiffers(of: {
   );
 }
 
+/** Another program executed what this one would execute again. */
+export function programChanged(of: {
+  readonly stateDir: string;
+  readonly before: string;
+  readonly own: string;
+  readonly blocks: number;
+}): OrreryError {
+  const { stateDir, before, own, blocks } = of;
+  return new OrreryError(
+    "replica_version_unrecorded",
+    `version ${before} of Orrery executed ${blocks} blocks in ${stateDir} that no checkpoint holds, and this is ${own}, to which they could mean ` +
+      `another state; start the node with ${before}, and either stop it in order or have its operators record the upgrade ` +
+      `(orrery node propose change.json --upgrade ${own} --from ${before})`,
+    { data: { before, own } },
+  );
+}
+
 /** Not a failure of the node: it starts again with what it fetched. */
 export function stateFetched(height: Height): OrreryError {
   return new OrreryError(

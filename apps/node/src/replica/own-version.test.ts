@@ -1,12 +1,15 @@
 /** Which blocks of its log a node may run again, by the versions that summaries and its newest package name. */
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { Block, NodeId } from "@orrery/base";
 import { encodeFinalizedBlock } from "@orrery/consensus";
 import { encodeSummary, type Summary } from "@orrery/consensus/member";
 import type { RegistryRecord } from "../registry/record.ts";
 import { encodeArtifact } from "./artifact-codec.ts";
-import { ownRecords, replayable, runsOf } from "./own-version.ts";
+import { noteProgram, ownRecords, replayable, runsOf } from "./own-version.ts";
 
 const NODE = new Uint8Array(29).fill(1) as Uint8Array as NodeId;
 const EPOCH = { registryVersion: 1, members: [NODE], transcripts: { low: NODE, high: NODE } };
@@ -85,4 +88,27 @@ test("where no record names a version all blocks are run again, and none is read
   const damaged = { checkpointBlock: null, records, packaged: 0, artifacts: [] };
   assert.deepEqual(replayable(new Map([[0, damaged]]), []).get(0), damaged);
   assert.throws(() => replayable(new Map([[0, damaged]]), [upgrade]));
+});
+
+test("what one program executed is not executed again by another, unless a record says which ran", () => {
+  const directory = mkdtempSync(join(tmpdir(), "orrery-ran-"));
+  const ran = (): string => readFileSync(join(directory, "node.ran"), "utf8");
+  const of = (...records: (typeof plain)[]) => ({ records });
+  const [stopped, killed] = [new Map([[0, of()]]), new Map([[1, of(plain)]])];
+  try {
+    for (const subnets of [stopped, killed]) noteProgram(directory, subnets, [], "1.0.0");
+    assert.throws(() => noteProgram(directory, killed, [], "2.0.0"), {
+      code: "replica_version_unrecorded",
+      data: { before: "1.0.0", own: "2.0.0" },
+    });
+    // A record about another subnet says nothing of this one.
+    assert.throws(() => noteProgram(directory, killed, [upgrade], "2.0.0"));
+    assert.equal(ran(), "1.0.0\n");
+    noteProgram(directory, new Map([[0, of(plain)]]), [upgrade], "2.0.0");
+    assert.equal(ran(), "2.0.0\n");
+    noteProgram(directory, stopped, [], "3.0.0");
+    noteProgram(directory, killed, [], "3.0.0");
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
 });

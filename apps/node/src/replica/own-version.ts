@@ -1,15 +1,20 @@
 /**
  * Which blocks are for this program (`packages/consensus/src/member/versions.ts`): a subnet whose registry named no version runs any, until a
  * record says what it ran before. What another version executed is never executed here, not after a restart either: the state of the
- * package at which versions change is taken as it is on the disk, or from the others.
+ * package at which versions change is taken as it is on the disk, or from the others. Where no record says what ran, a file of the node's does.
  */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import type { Block } from "@orrery/base";
 import { decodeFinalizedBlock } from "@orrery/consensus";
 import { decodeSummary, type Summary } from "@orrery/consensus/member";
+import { NODE_RAN_FILE } from "@orrery/host/directory-content";
+import { writeWhole } from "@orrery/host/write-whole";
 import type { BySubnet, RecoveredSubnet, SubnetIndex } from "../protocol.ts";
 import type { RegistryRecord } from "../registry/record.ts";
 import { VERSION } from "../version.ts";
 import { decodeArtifact } from "./artifact-codec.ts";
+import { programChanged } from "./failures.ts";
 
 /** Whether this program is of the version that a summary names; not there: none named one yet. */
 export type Runs = (replicaVersion: string | undefined) => boolean;
@@ -71,4 +76,23 @@ export function replayable(
       return [subnet, { ...recovered, records: own, artifacts: [] }];
     }),
   );
+}
+
+/**
+ * Before anything is executed: which program does. `replica_version_unrecorded` where another one executed blocks that would be executed
+ * again, and no record says from when on this one is to.
+ */
+export function noteProgram(
+  stateDir: string,
+  subnets: BySubnet<Pick<RecoveredSubnet, "records">>,
+  records: readonly RegistryRecord[],
+  own: string = VERSION,
+): void {
+  const path = join(stateDir, NODE_RAN_FILE);
+  const before = existsSync(path) ? readFileSync(path, "utf8").trim() : own;
+  for (const [subnet, { records: blocks }] of subnets) {
+    if (before === own || blocks.length === 0 || firstUpgrade(records, subnet) !== null) continue;
+    throw programChanged({ stateDir, before, own, blocks: blocks.length });
+  }
+  writeWhole(path, `${own}\n`);
 }
