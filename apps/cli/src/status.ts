@@ -1,10 +1,13 @@
 /** `orrery status`: what runs from a state directory, with health and heights asked of the nodes themselves. */
 import { type Io, jsonDocument, table } from "./io.ts";
+import { tellUndecided, type Undecided } from "./nodes/approvals.ts";
 import { type NetworkInfo, notRunning, resolveStateDir, runningNetwork } from "./state-files.ts";
 
 export interface StatusOptions {
   readonly stateDir: string;
   readonly json?: true;
+  /** Of one node whose operator decides: what they approved and is not decided; null: nothing. */
+  readonly undecided?: Undecided | null;
 }
 
 interface NodeStatus {
@@ -82,8 +85,10 @@ export async function status(options: StatusOptions, io: Io): Promise<number> {
   const subnets = await askSubnets(info.subnets);
   const healthy = subnets.every((subnet) => subnet.nodes.every((node) => node.healthy));
   const { root_key, gateway_url, api_url } = info;
+  const { undecided } = options;
   if (options.json === true) {
-    io.out(jsonDocument({ healthy, root_key, gateway_url, api_url, subnets }));
+    const decisions = undecided === undefined ? {} : { undecided };
+    io.out(jsonDocument({ healthy, root_key, gateway_url, api_url, subnets, ...decisions }));
     return healthy ? 0 : 1;
   }
   const rows = [
@@ -105,5 +110,6 @@ export async function status(options: StatusOptions, io: Io): Promise<number> {
     ]),
   );
   io.out(table([["SUBNET", "KIND", "NODE", "PROCESS", "HEIGHT", "HEALTHY", "VERSION"], ...nodes]));
+  if (undecided != null) io.out(`\n${tellUndecided(undecided)}\n`);
   return healthy ? 0 : 1;
 }

@@ -6,11 +6,12 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { principalToText, toHex, utf8 } from "@orrery/base";
 import { installFastHashes, systemClock } from "@orrery/host";
-import { NODE_KEY_FILE, nodeDirectory } from "@orrery/host/directory-content";
+import { NODE_KEY_FILE, nodeDirectory, REGISTRY_FILE } from "@orrery/host/directory-content";
 import { newGenesisRecord } from "@orrery/node";
 import { dealFor, foundGenesis, foundingRecord } from "@orrery/node/founding";
-import { nodeIdOf, readRegistryFile } from "@orrery/node/registry";
+import { nodeIdOf, readRegistryFile, writeRegistryFile } from "@orrery/node/registry";
 import { run } from "../run.ts";
+import { tellUndecided, undecidedApproval } from "./approvals.ts";
 import { writeNetworkPlan } from "./network-directory.ts";
 
 const NODES = 4;
@@ -90,6 +91,15 @@ test("an operator approves one change for a version, and none that cannot be", a
   assert.equal(halted["version"], 2);
   assert.equal(codeOf(await approve("halt.json", 1)), "registry_approved_other");
   assert.equal(codeOf(await approve("halt.json", NODES)), "registry_change_refused");
+  // Who proposes it hears at once that this node approved another one, which is not decided as far as it knows.
+  const own = nodeDirectory(stateOf(1), 1);
+  const undecided = await undecidedApproval(own);
+  assert.equal(undecided?.version, 2);
+  assert.deepEqual(halted["undecided"], undecided);
+  assert.match(tellUndecided(undecided), new RegExp(`approved change ${undecided.change.slice(0, 16)}`));
+  writeRegistryFile(own, readRegistryFile(nodeDirectory(stateOf(NODES), NODES)));
+  assert.equal(await undecidedApproval(own), null);
+  rmSync(join(own, REGISTRY_FILE));
   const gone = principalToText(nodeIdOf(seeds[0] as Uint8Array, 0));
   const few = await orrery("propose", "few.json", "--state-dir", stateOf(1), "--remove", gone);
   assert.equal(codeOf(few), "registry_change_refused");

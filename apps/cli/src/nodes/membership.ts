@@ -3,8 +3,7 @@
  * application; anybody proposes it; operators approve, each with its own node's key, handing the file on; who has enough approvals brings
  * it to the network. Files travel by whatever way: nothing in them is secret, and what is in them proves itself.
  */
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
 import {
   equalBytes,
   fromHex,
@@ -14,12 +13,13 @@ import {
   selfAuthenticating,
   toHex,
 } from "@orrery/base";
-import { NODE_APPROVED_FILE, nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
+import { nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
 import type { Registry, RegistryChange, RegistryDocument, RegistryRecord } from "@orrery/node/registry";
 import { type Io, jsonDocument, table } from "../io.ts";
-import { resolveStateDir, runningNetwork, writeWhole } from "../state-files.ts";
+import { resolveStateDir, runningNetwork } from "../state-files.ts";
 import type { SubnetKind } from "../subnet-kinds.ts";
 import { VERSION } from "../version.ts";
+import { noteApproval, tellUndecided, undecidedApproval } from "./approvals.ts";
 import {
   base64,
   bytesIn,
@@ -121,8 +121,9 @@ export async function proposeChange(
   io: Io,
 ): Promise<number> {
   const network = resolveStateDir(io.cwd, options.stateDir);
-  const records = await ownRecords(soleNodeDirectory(network, place));
-  const { openRegistry } = await import("@orrery/node/registry");
+  const directory = soleNodeDirectory(network, place);
+  const records = await ownRecords(directory);
+  const { mutationHash, openRegistry } = await import("@orrery/node/registry");
   const registry = await openRegistry(readNetworkPlan(network), records);
   const changes: RegistryChange[] = (options.create ?? []).map((type, i) => ({
     kind: "create",
@@ -148,7 +149,10 @@ export async function proposeChange(
     );
   const path = resolveStateDir(io.cwd, file);
   await writeProposal(path, { records, record: { mutation, approvals: [] } });
-  if (options.json === true) io.out(jsonDocument({ proposal: path, version: mutation.version }));
+  const approved = await undecidedApproval(directory);
+  const undecided = approved?.change === toHex(mutationHash(mutation)) ? null : approved;
+  if (undecided !== null) io.err(`${tellUndecided(undecided)}\n`);
+  if (options.json === true) io.out(jsonDocument({ proposal: path, version: mutation.version, undecided }));
   else io.out(`${tellChanges(changes)}\n${path} is to be approved: orrery node approve ${file}\n`);
   return 0;
 }
@@ -223,23 +227,6 @@ function tellChange(change: RegistryChange): readonly string[] {
 }
 
 const tellChanges = (changes: readonly RegistryChange[]): string => table(changes.map(tellChange));
-
-/** Two things approved for one version could both count. */
-function noteApproval(directory: string, version: number, hash: string): void {
-  const path = join(directory, NODE_APPROVED_FILE);
-  const approved = existsSync(path)
-    ? (JSON.parse(readFileSync(path, "utf8")) as Record<string, string>)
-    : ({ v: "1" } as Record<string, string>);
-  const before = approved[`${version}`];
-  if (before !== undefined && before !== hash) {
-    throw new OrreryError(
-      "registry_approved_other",
-      `this node approved another change as version ${version} (${before}), and two of one version must never count: approve that one`,
-      { data: { version, hash: before } },
-    );
-  }
-  writeWhole(path, `${JSON.stringify({ ...approved, [version]: hash })}\n`);
-}
 
 export async function approveChange(
   file: string,

@@ -22,12 +22,13 @@ function parseName(text: string): string {
 }
 
 async function nodeStatus(place: number | undefined, options: StatusOptions, io: Io): Promise<number> {
-  const [{ soleNodeDirectory }, { status }] = await Promise.all([
+  const [{ soleNodeDirectory }, { status }, { undecidedApproval }] = await Promise.all([
     import("./run-node.ts"),
     import("../status.ts"),
+    import("./approvals.ts"),
   ]);
   const directory = soleNodeDirectory(resolveStateDir(io.cwd, options.stateDir), place);
-  return await status({ ...options, stateDir: directory }, io);
+  return await status({ ...options, stateDir: directory, undecided: await undecidedApproval(directory) }, io);
 }
 
 /** A network of operators who do not trust each other, step by step. */
