@@ -10,6 +10,8 @@ export interface Routes {
   /** Where canisters go by default, and what names no canister of the network. */
   readonly defaultSubnet: SubnetIndex;
   subnetOf(request: Pick<HttpRequest, "url" | "header">): SubnetIndex;
+  /** Whether it is for no canister or subnet: at a canister's host every path but the interface's is the canister's own. */
+  isForNetwork(request: Pick<HttpRequest, "url" | "header">): boolean;
 }
 
 const NO_SECRETS = {
@@ -28,6 +30,7 @@ export function routesOf(record: Uint8Array): Routes {
   return {
     subnets: infos.length,
     defaultSubnet: common,
+    isForNetwork: (request) => destinationOf(hosts, request) === null,
     subnetOf(request): SubnetIndex {
       const destination = destinationOf(hosts, request);
       if (destination === null) return common;

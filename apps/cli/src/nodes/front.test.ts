@@ -1,14 +1,23 @@
 /** The port in front of nodes: the right subnet's node, whole answers to slow readers, nodes that are gone, documents of all subnets. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  request,
+  type ServerResponse,
+} from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { OrreryError } from "@orrery/base";
+import type { Routes } from "@orrery/node/routes";
 import { startFront } from "./front.ts";
 
 const BIND = "127.0.0.1";
+/** Of one subnet, with its nodes alone. */
+const ONE: Routes = { subnets: 1, defaultSubnet: 0, subnetOf: () => 0, isForNetwork: () => true };
 const closers: (() => unknown)[] = [];
 after(async () => {
   for (const close of closers.reverse()) await close();
@@ -40,7 +49,8 @@ async function frontOf(...ports: readonly (readonly number[])[]): Promise<string
     routes: {
       subnets: ports.length,
       defaultSubnet: ports.length - 1,
-      subnetOf: ({ url }) => Number(url.at(-1)),
+      subnetOf: ({ url }) => Number(/\d$/.exec(url)?.[0] ?? 0),
+      isForNetwork: ({ header }) => header("host")?.startsWith("canister.") !== true,
     },
     ports: (subnet) => ports[subnet] ?? [],
     onError: (error) => assert.fail(String(error)),
@@ -107,7 +117,7 @@ test("a node that stands still is passed over, and asked last for a while", asyn
   const front = await startFront({
     port: 0,
     bind: BIND,
-    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    routes: ONE,
     ports: () => [still, here],
     onError: (error) => assert.fail(String(error)),
     answerMs: 50,
@@ -141,7 +151,7 @@ test("a request that a node died over goes to another one where that does no har
   const front = await startFront({
     port: 0,
     bind: BIND,
-    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    routes: ONE,
     ports: () => [dying, here],
     onError: (error) => errors.push(error),
   });
@@ -173,11 +183,15 @@ test("documents about the network are those of all subnets, each subnet once", a
   const ofAll = async (path: string): Promise<unknown> => (await fetch(`${url}${path}`)).json();
   assert.deepEqual(await ofAll("/_/subnets"), { v: "1", subnets: [{ id: "a" }, { id: "b" }] });
   assert.deepEqual(await ofAll("/_/topology"), { subnet_configs: { a: {}, b: {} }, first: "b" });
+  // At a canister's host the paths are the canister's.
+  const own = request(`${url}/_/subnets`, { headers: { host: "canister.localhost" } }).end();
+  const [response] = (await once(own, "response")) as [IncomingMessage];
+  assert.deepEqual(JSON.parse(await text(response)), { v: "1", subnets: [{ id: "a" }] });
 });
 
 test("a taken port is told with a free one", async () => {
   const taken = await nodeThat(() => {});
-  const rest = { routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 }, ports: () => [], onError() {} };
+  const rest = { routes: ONE, ports: () => [], onError() {} };
   await assert.rejects(
     startFront({ port: taken, bind: BIND, ...rest }),
     (error: OrreryError) =>
@@ -224,7 +238,7 @@ test("a request that may do something twice is no other node's when its connecti
   const front = await startFront({
     port: 0,
     bind: BIND,
-    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    routes: ONE,
     ports: () => [dying, dying],
     onError: () => {},
   });
@@ -245,7 +259,7 @@ test("a node that stands still within an answer is passed over", async () => {
   const front = await startFront({
     port: 0,
     bind: BIND,
-    routes: { subnets: 1, defaultSubnet: 0, subnetOf: () => 0 },
+    routes: ONE,
     ports: () => [still, here],
     onError: (error) => assert.fail(String(error)),
     answerMs: 50,

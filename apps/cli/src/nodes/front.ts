@@ -93,10 +93,13 @@ class Front {
 
   handle(request: HttpServerRequest): Promise<HttpServerResponse> {
     const { method, url } = request;
-    const merge = method === "GET" ? MERGED[url] : undefined;
-    if (merge !== undefined) return this.#merged(request, merge);
-    if (method === "POST" && url === CHECKPOINT_PATH) return this.#everywhere(request);
-    return this.#lead(request, this.#options.routes.subnetOf(request));
+    const { routes } = this.#options;
+    if (routes.isForNetwork(request)) {
+      const merge = method === "GET" ? MERGED[url] : undefined;
+      if (merge !== undefined) return this.#merged(request, merge);
+      if (method === "POST" && url === CHECKPOINT_PATH) return this.#everywhere(request);
+    }
+    return this.#lead(request, routes.subnetOf(request));
   }
 
   /** Whoever reads the network's directories next may read any of them. */
