@@ -78,7 +78,7 @@ describe("chunk store", () => {
       assembled(id, [], [...hashes].reverse(), sha256(wasm)),
       assembled(id, [], [...hashes, { hash: sha256(pattern(1)) }], sha256(wasm)),
     ];
-    for (const call of wrong) await rejectionOf(call);
+    await Promise.all(wrong.map(rejectionOf));
     assert.deepEqual((await statusOf(agent, id)).module_hash, []);
     await assembled(id, [], hashes, sha256(wasm));
     assert.deepEqual((await statusOf(agent, id)).module_hash[0], sha256(wasm));
