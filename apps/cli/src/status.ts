@@ -2,6 +2,7 @@
 import { type Io, jsonDocument, table } from "./io.ts";
 import { tellUndecided, type Undecided } from "./nodes/approvals.ts";
 import { type NetworkInfo, notRunning, resolveStateDir, runningNetwork } from "./state-files.ts";
+import { tellUnfinished, type UnfinishedKeys } from "./unfinished-keys.ts";
 
 export interface StatusOptions {
   readonly stateDir: string;
@@ -21,6 +22,8 @@ interface NodeStatus {
   readonly version: string | null;
   /** What the network's registry names; null where it names none, or the node does not answer. */
   readonly wanted_version: string | null;
+  /** Keys that the subnet's last interval did not bring. */
+  readonly unfinished_keys: readonly UnfinishedKeys[];
 }
 
 interface SubnetStatus {
@@ -32,7 +35,10 @@ interface SubnetStatus {
 }
 
 /** What a process answers for the node of each subnet that it runs. */
-type Answers = ReadonlyMap<string, Pick<NodeStatus, "height" | "healthy" | "version" | "wanted_version">>;
+type Answers = ReadonlyMap<
+  string,
+  Pick<NodeStatus, "height" | "healthy" | "version" | "wanted_version" | "unfinished_keys">
+>;
 
 /** A node on this machine that needs longer is not well. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -44,6 +50,7 @@ interface SubnetsDocument {
     readonly healthy: boolean;
     readonly version: string;
     readonly wanted_version: string | null;
+    readonly unfinished_keys: readonly UnfinishedKeys[];
   }[];
 }
 
@@ -66,7 +73,8 @@ async function askSubnets(subnets: NetworkInfo["subnets"]): Promise<readonly Sub
     const asked = nodes.map((node): NodeStatus => {
       const answer = answers.get(node.url)?.get(node.id);
       const { height = null, healthy = false, version = null, wanted_version = null } = answer ?? {};
-      return { ...node, height, healthy, version, wanted_version };
+      const { unfinished_keys = [] } = answer ?? {};
+      return { ...node, height, healthy, version, wanted_version, unfinished_keys };
     });
     const heights = asked.flatMap(({ height }) => (height === null ? [] : [height]));
     return { ...subnet, height: heights.length === 0 ? null : Math.max(...heights), nodes: asked };
@@ -110,6 +118,10 @@ export async function status(options: StatusOptions, io: Io): Promise<number> {
     ]),
   );
   io.out(table([["SUBNET", "KIND", "NODE", "PROCESS", "HEIGHT", "HEALTHY", "VERSION"], ...nodes]));
+  for (const { id, nodes: all } of subnets) {
+    const said = all.find(({ unfinished_keys: keys }) => keys.length > 0)?.unfinished_keys ?? [];
+    for (const keys of said) io.out(`\n${tellUnfinished(id, keys)}\n`);
+  }
   if (undecided != null) io.out(`\n${tellUndecided(undecided)}\n`);
   return healthy ? 0 : 1;
 }

@@ -3,6 +3,7 @@
  * labelled by its id. Names end in their unit.
  */
 import type { Height } from "@orrery/base";
+import type { UnfinishedKeys } from "./replica/key-runs.ts";
 
 /** What rounds of a subnet came to since the start. */
 export interface RoundFigures {
@@ -19,6 +20,8 @@ export interface SubnetFigures extends Readonly<RoundFigures> {
   readonly watchers: number;
   /** The node's state is another one than its subnet's. */
   readonly isDiverged?: boolean;
+  /** Keys that its last interval did not bring. */
+  readonly unfinishedKeys?: readonly UnfinishedKeys[];
   /** Versions of the program; wanted: that which the registry names, null where it names none. */
   readonly versions?: { readonly running: string; readonly wanted: string | null };
 }
@@ -65,6 +68,12 @@ const METRICS: readonly Metric[] = [
     "orrery_upgrade_pending",
     "1 while the registry names another version of the program than the node runs.",
     ({ versions }) => (isPending(versions) ? 1 : 0),
+  ],
+  [
+    "gauge",
+    "orrery_intervals_without_keys",
+    "Intervals in a row that ended without keys that were to come of them.",
+    ({ unfinishedKeys = [] }) => Math.max(0, ...unfinishedKeys.map(({ intervals }) => intervals)),
   ],
   ["counter", "orrery_rounds_total", "Rounds executed since the start.", (of) => of.rounds],
   ["counter", "orrery_answers_total", "Update calls answered since the start.", (of) => of.answers],

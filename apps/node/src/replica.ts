@@ -33,6 +33,7 @@ import type { CanisterRange, SubnetInfo } from "@orrery/state";
 import type { Delegations } from "./delegations.ts";
 import { inspect } from "./inspection.ts";
 import type { BySubnet, SubnetIndex, ViewCall } from "./protocol.ts";
+import type { UnfinishedKeys } from "./replica/key-runs.ts";
 import type { ReplicaVersions } from "./replica/upgrades.ts";
 import type { Rounds } from "./rounds.ts";
 import { VERSION } from "./version.ts";
@@ -175,6 +176,8 @@ export interface SubnetSummary {
   /** Of the program; of what the registry names, null where it names none. */
   readonly version: string;
   readonly wanted_version: string | null;
+  /** Keys that its last interval did not bring. */
+  readonly unfinished_keys: readonly UnfinishedKeys[];
 }
 
 export interface NodeReplicas extends ReplicaNetwork {
@@ -220,6 +223,7 @@ export function createReplicas(options: {
           healthy: health === "healthy",
           version: VERSION,
           wanted_version: options.versions(subnet)?.wanted ?? null,
+          unfinished_keys: options.rounds.current?.get(subnet)?.figures().unfinishedKeys ?? [],
         };
       }),
   };

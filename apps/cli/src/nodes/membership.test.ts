@@ -15,6 +15,8 @@ import { tellUndecided, undecidedApproval } from "./approvals.ts";
 import { writeNetworkPlan } from "./network-directory.ts";
 
 const NODES = 4;
+/** Room for the keys of the nodes, and not for those of a subnet that they create. */
+const INTERVAL = 16;
 const directory = mkdtempSync(join(tmpdir(), "orrery-membership-"));
 const seeds = Array.from({ length: NODES }, (_, place) => utf8(`node ${place}`.padEnd(32, ".")));
 const addresses = seeds.map((_, place) => ({ host: "node.example", port: 9_000 + place }));
@@ -46,7 +48,13 @@ function codeOf(document: Readonly<Record<string, unknown>>): unknown {
 before(async () => {
   installFastHashes();
   const rng = { bytes: (count: number) => new Uint8Array(count).fill(9) };
-  const plan = newGenesisRecord({ rng, clock: systemClock, nodes: NODES, subnets: ["application"] });
+  const plan = newGenesisRecord({
+    rng,
+    clock: systemClock,
+    nodes: NODES,
+    subnets: ["application"],
+    catchUpInterval: INTERVAL,
+  });
   const records = await Promise.all(seeds.map((seed) => foundingRecord(plan, seed)));
   const dealings = await Promise.all(seeds.map((seed) => dealFor(plan, records, seed)));
   const genesis = await foundGenesis(plan, records, dealings);
@@ -129,16 +137,26 @@ test("a subnet is created of nodes that applied for its number", async () => {
     orrery("propose", "create.json", "--state-dir", stateOf(0), ...argv);
   assert.equal(codeOf(await propose(...all)), "registry_change_refused", "there is no subnet 2");
   assert.equal(codeOf(await propose("--create", "application", ...all.slice(2))), "registry_change_refused");
+  const short = await propose("--create", "application", ...all);
+  assert.equal(codeOf(short), "registry_change_refused");
+  assert.match(JSON.stringify(short), /16 blocks, and 4 nodes need 18 .*--interval 0=18/);
   // This operator's node knows of what was decided before.
-  assert.equal((await propose("--create", "application", ...all))["version"], 3);
+  const proposed = await propose("--create", "application", ...all, "--interval", "20");
+  assert.equal(proposed["version"], 3);
   for (const operator of [1, 2, 3]) await approve("create.json", operator);
   const [first = 0] = coming;
   for (const operator of coming)
     assert.equal((await orrery("admit", "create.json", "--state-dir", stateOf(operator)))["version"], 3);
   const shown = await orrery("registry", "--state-dir", stateOf(first));
-  const [root, , created] = shown["subnets"] as readonly {
+  const subnets = shown["subnets"] as readonly {
     readonly nodes: readonly string[];
     readonly created: unknown;
+    readonly interval_length: number;
   }[];
+  const [root, , created] = subnets;
   assert.deepEqual([root?.created, created?.created, created?.nodes.length], [null, "application", 4]);
+  assert.deepEqual(
+    subnets.map(({ interval_length: blocks }) => blocks),
+    [20, 20, 20],
+  );
 });

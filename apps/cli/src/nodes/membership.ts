@@ -14,7 +14,13 @@ import {
   toHex,
 } from "@orrery/base";
 import { nodeDirectory, nodePlaces } from "@orrery/host/directory-content";
-import type { Registry, RegistryChange, RegistryDocument, RegistryRecord } from "@orrery/node/registry";
+import type {
+  Mutation,
+  Registry,
+  RegistryChange,
+  RegistryDocument,
+  RegistryRecord,
+} from "@orrery/node/registry";
 import { type Io, jsonDocument, table } from "../io.ts";
 import { resolveStateDir, runningNetwork } from "../state-files.ts";
 import type { SubnetKind } from "../subnet-kinds.ts";
@@ -140,13 +146,11 @@ export async function proposeChange(
   }
   for (const subnet of options.halt ?? []) changes.push({ kind: "halt", subnet, halts: true });
   for (const subnet of options.resume ?? []) changes.push({ kind: "halt", subnet, halts: false });
-  changes.push(...upgradesIn(options, registry), ...intervalsIn(options, registry));
+  const comes = (options.create ?? []).map((_, i) => registry.subnets.length + i);
+  changes.push(...upgradesIn(options, registry), ...intervalsIn(options, [...registry.subnets, ...comes]));
+  if (changes.length === 0) throw refusedChange("nothing is to change: say what, as with --add or --remove");
   const mutation = registry.propose(changes);
-  const judged = registry.judge(mutation);
-  if (changes.length === 0 || !judged.ok)
-    throw refusedChange(
-      judged.ok ? "nothing is to change: say what, as with --add or --remove" : judged.error,
-    );
+  await requirePossible(registry, mutation, directory);
   const path = resolveStateDir(io.cwd, file);
   await writeProposal(path, { records, record: { mutation, approvals: [] } });
   const approved = await undecidedApproval(directory);
@@ -157,19 +161,29 @@ export async function proposeChange(
   return 0;
 }
 
-type OpenedRegistry = Pick<Registry, "subnets" | "version" | "upgrade">;
+/** What comes of it may be, and can come to be: the operator's node knows which subnets that were created have their keys. */
+async function requirePossible(registry: Registry, mutation: Mutation, directory: string): Promise<void> {
+  const { readCreationsFile, roomFault } = await import("@orrery/node/registry");
+  const judged = registry.judge(mutation);
+  if (!judged.ok) throw refusedChange(judged.error);
+  const fault = roomFault(registry, judged.value, readCreationsFile(directory).length);
+  if (fault !== null) throw refusedChange(fault);
+}
 
 function eachOf<T>(
   wanted: readonly OfSubnets<T>[] | undefined,
-  { subnets }: OpenedRegistry,
+  subnets: readonly number[],
 ): readonly (readonly [number, T])[] {
   return (wanted ?? []).flatMap(({ subnet, value }) =>
     (subnet === null ? subnets : [subnet]).map((each) => [each, value] as const),
   );
 }
 
-function upgradesIn({ upgrade, from }: ProposeOptions, registry: OpenedRegistry): RegistryChange[] {
-  return eachOf(upgrade, registry).map(([subnet, to]) => ({
+function upgradesIn(
+  { upgrade, from }: ProposeOptions,
+  registry: Pick<Registry, "subnets" | "version" | "upgrade">,
+): RegistryChange[] {
+  return eachOf(upgrade, registry.subnets).map(([subnet, to]) => ({
     kind: "upgrade",
     subnet,
     from: registry.upgrade(subnet, registry.version)?.to ?? from ?? VERSION,
@@ -177,8 +191,8 @@ function upgradesIn({ upgrade, from }: ProposeOptions, registry: OpenedRegistry)
   }));
 }
 
-function intervalsIn({ interval }: ProposeOptions, registry: OpenedRegistry): RegistryChange[] {
-  return eachOf(interval, registry).map(([subnet, blocks]) => ({ kind: "interval", subnet, blocks }));
+function intervalsIn({ interval }: ProposeOptions, subnets: readonly number[]): RegistryChange[] {
+  return eachOf(interval, subnets).map(([subnet, blocks]) => ({ kind: "interval", subnet, blocks }));
 }
 
 function refusedChange(why: string): OrreryError {
@@ -245,8 +259,7 @@ export async function approveChange(
   const records = known.length > proposal.records.length ? known : proposal.records;
   const registry = await openRegistry(readNetworkPlan(network), records);
   const { mutation } = proposal.record;
-  const judged = registry.judge(mutation);
-  if (!judged.ok) throw refusedChange(judged.error);
+  await requirePossible(registry, mutation, directory);
   const seed = readNodeSeed(directory);
   if (seed === null) throw ceremonyInvalid(directory, "has no key of a node");
   const record = approveWith(proposal.record, seed);

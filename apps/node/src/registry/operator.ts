@@ -20,7 +20,14 @@ import type { Registry } from "./registry.ts";
 export { REGISTRY_PATH, type RegistryDocument } from "./answer.ts";
 export * from "./record.ts";
 export type { Registry } from "./registry.ts";
-export { decodeRecords, encodeRecords, readRegistryFile, writeRegistryFile } from "./registry-file.ts";
+export {
+  decodeRecords,
+  encodeRecords,
+  readCreationsFile,
+  readRegistryFile,
+  writeRegistryFile,
+} from "./registry-file.ts";
+export { roomFault } from "./room.ts";
 
 /** The registry of a network after these records. `registry_fixed` where its keys derive from a seed; `registry_corrupt` for others' records. */
 export async function openRegistry(

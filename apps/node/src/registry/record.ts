@@ -62,7 +62,7 @@ export interface RegistryRecord {
 }
 
 const FORMAT = 1;
-/** In each interval there is room for the dealings of all nodes of a large subnet. */
+/** Room for the dealings of a dozen nodes to themselves; of more it has to be longer (`room.ts`). */
 export const INTERVAL_BLOCKS_MIN = 20;
 export const INTERVAL_BLOCKS_MAX: number = CATCH_UP_INTERVAL_MAX;
 export const CHANGES_MAX = 64;

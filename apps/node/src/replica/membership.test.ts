@@ -19,6 +19,7 @@ function membershipOf(operator: number, registry = grown()) {
   const intervals = new Map<number, readonly NodeId[]>();
   const membership = new Membership({
     registry: registry.of(0),
+    keyRuns: { heard: ({ height }) => assert.equal(height, 10), unfinished: [] },
     nodeId: idOf(operator, 0),
     membersAt: (height) => intervals.get(Math.floor(height / 10)) ?? null,
     tip: () => 9,
@@ -36,7 +37,7 @@ function summary(
   current: readonly number[],
   next: readonly number[] | null,
   dealt: number = version,
-): Pick<Block, "payload" | "context"> {
+): Pick<Block, "height" | "payload" | "context"> {
   const epoch = (operators: readonly number[]) => ({
     registryVersion: version,
     members: ids(operators),
@@ -50,6 +51,7 @@ function summary(
     next: next === null ? null : epoch(next),
   });
   return {
+    height: 10,
     payload: { ingress: [], summary: encoded },
     context: { registryVersion: dealt, certifiedHeight: 0, time: 1n },
   };

@@ -5,10 +5,15 @@
 import { type Block, equalBytes, type Height, type NodeId } from "@orrery/base";
 import { decodeSummary } from "@orrery/consensus/member";
 import type { SubnetRegistry } from "../registry/registry.ts";
+import type { KeyRuns } from "./key-runs.ts";
 import { REGISTRY_VERSION } from "./rules.ts";
+
+type FinalBlock = Pick<Block, "height" | "payload" | "context">;
 
 export interface MembershipOptions {
   readonly registry: SubnetRegistry;
+  /** Of the subnet. */
+  readonly keyRuns: Pick<KeyRuns, "heard" | "unfinished">;
   /** This node. */
   readonly nodeId: NodeId;
   /** In the order in which they are counted; null where they never change, or nobody can know yet. */
@@ -23,6 +28,7 @@ export interface MembershipOptions {
 
 export class Membership {
   readonly #options: MembershipOptions;
+  readonly keyRuns: MembershipOptions["keyRuns"];
   /** Resolves in the first interval that has this node among its members. */
   readonly joined: Promise<void>;
   readonly #join: () => void;
@@ -36,7 +42,8 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
-    const { registry } = options;
+    const { registry, keyRuns } = options;
+    this.keyRuns = keyRuns;
     const { promise, resolve } = Promise.withResolvers<void>();
     [this.joined, this.#join] = [promise, resolve];
     this.#places = this.#placesOf(registry.record(REGISTRY_VERSION)?.members ?? []);
@@ -56,7 +63,9 @@ export class Membership {
   };
 
   /** An interval begins where the block has a summary: the members of the version that the block knows are dealt keys in it. */
-  began({ payload: { summary }, context }: Pick<Block, "payload" | "context">): void {
+  began(block: FinalBlock): void {
+    const { summary } = block.payload;
+    this.keyRuns.heard(block);
     if (summary === undefined) return;
     const { registry, nodeId, onInterval, onLeft } = this.#options;
     const { current, next } = decodeSummary(summary);
@@ -64,7 +73,7 @@ export class Membership {
     onInterval(this.#before ?? Math.max(REGISTRY_VERSION, current.registryVersion - 1));
     this.#before = current.registryVersion;
     const newest = registry.record(registry.version)?.members ?? [];
-    const dealt = registry.record(context.registryVersion)?.members ?? null;
+    const dealt = registry.record(block.context.registryVersion)?.members ?? null;
     const has = (members: readonly NodeId[]): boolean => members.some((member) => equalBytes(member, nodeId));
     if (has(current.members)) this.#join();
     // Who is dealt keys is counted on in a later interval, whatever the registry says since.

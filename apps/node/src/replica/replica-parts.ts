@@ -5,6 +5,7 @@ import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import type { RecoveredArtifact } from "../protocol.ts";
 import { decodeArtifact } from "./artifact-codec.ts";
 import { EnvelopeReader, type EnvelopeReaderOptions } from "./ingress.ts";
+import { KeyRuns } from "./key-runs.ts";
 import type { PayloadRules } from "./payloads.ts";
 import { OwnQueryStats } from "./query-stats.ts";
 import type { ReplicaRoundsOptions } from "./replica-options.ts";
@@ -20,6 +21,17 @@ export function keptOf(
     stateHeight: started.tip.height,
     ...(lostAt === null ? {} : { lostAt }),
   };
+}
+
+export function keyRunsOf(
+  options: Pick<ReplicaRoundsOptions, "registry" | "keys" | "genesis" | "logger">,
+): KeyRuns {
+  const { keys, genesis } = options;
+  return new KeyRuns({
+    ...options,
+    first: keys.intervals?.first ?? null,
+    firstLength: genesis.catchUpInterval ?? 1,
+  });
 }
 
 /** `wake`: there is time for what was left for another turn. */

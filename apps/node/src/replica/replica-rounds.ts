@@ -37,7 +37,7 @@ import type { OwnQueryStats } from "./query-stats.ts";
 import { Recovery } from "./recovery.ts";
 import type { ReplicaRounds, ReplicaRoundsOptions } from "./replica-options.ts";
 import { ReplicaOutcalls } from "./replica-outcalls.ts";
-import { Announcements, keptOf, ownStatsOf, payloadRulesOf, readerOf } from "./replica-parts.ts";
+import { Announcements, keptOf, keyRunsOf, ownStatsOf, payloadRulesOf, readerOf } from "./replica-parts.ts";
 
 /** Alarms further away are set again when it is over: timers of months stay exact after sleep. */
 const ALARM_MS_MAX = 60_000;
@@ -96,6 +96,7 @@ class Replica implements ReplicaRounds {
     this.#stats = ownStatsOf(options, () => this.#stopped);
     this.membership = new Membership({
       ...options,
+      keyRuns: keyRunsOf(options),
       nodeId: local.keys.nodeId,
       membersAt: (height) => this.#member.membersAt(height),
       tip: () => this.#tip.height,
@@ -196,6 +197,7 @@ class Replica implements ReplicaRounds {
       poolMessages: this.pool.size,
       watchers: this.watchers.size,
       isDiverged: this.isDiverged(),
+      unfinishedKeys: this.membership.keyRuns.unfinished,
     };
   }
 
@@ -234,7 +236,7 @@ class Replica implements ReplicaRounds {
     this.poke();
   }
 
-  // ---- what threads say
+  // ---- what threads and peers say
 
   onDurable(height: Height): void {
     this.#driver.onDurable(height);
@@ -275,8 +277,6 @@ class Replica implements ReplicaRounds {
     if (stateHash !== null) this.#member.tell({ kind: "checkpointed", height, stateHash });
     this.#recovery.executed(height, stateHash);
   }
-
-  // ---- what peers say
 
   get ingressBytesMax(): number {
     return this.#options.ingressBytesMax;

@@ -3,7 +3,14 @@
  * the interval before (consensus of the replica, "DKG summary"). What an interval runs with was fixed by a summary two
  * intervals before it ends and is final when it begins, so that nobody ever signs with keys that a fork could have changed.
  */
-import { assert, type CborValue, encodeCborBare, type Height, toHex } from "@orrery/base";
+import {
+  assert,
+  type CborValue,
+  DEALINGS_PER_BLOCK_MAX,
+  encodeCborBare,
+  type Height,
+  toHex,
+} from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { Epoch, FoundedEpoch, Summary } from "../summary-codec.ts";
 import type { DealingArtifact } from "./artifacts.ts";
@@ -23,16 +30,38 @@ export const KEY_SETS: readonly KeySet[] = ["low", "high"];
 const REMOTE: Readonly<Record<KeySet, DealtKeys>> = { low: "remote_low", high: "remote_high" };
 
 /** The subnet that the members of the interval deal the first keys of: one after the other, in the order of their places. */
-function plannedIn({ summary }: IntervalContext, { planned }: SubnetRecord): PlannedSubnet | null {
+export function plannedIn(
+  { summary }: { readonly summary: Pick<Summary, "created"> },
+  { planned }: SubnetRecord,
+): PlannedSubnet | null {
   if (planned === undefined) return null;
   const created = new Set(summary.created ?? []);
   return planned.find(({ subnet }) => !created.has(subnet)) ?? null;
 }
 
+const ALL_KEYS: readonly DealtKeys[] = [...KEY_SETS, ...KEY_SETS.map((keys) => REMOTE[keys])];
+
 /** All that is dealt in the interval. */
 export function dealtIn(interval: IntervalContext, record: SubnetRecord): readonly DealtKeys[] {
-  const own: readonly DealtKeys[] = KEY_SETS;
-  return plannedIn(interval, record) === null ? own : [...own, ...KEY_SETS.map((keys) => REMOTE[keys])];
+  return plannedIn(interval, record) === null ? KEY_SETS : ALL_KEYS;
+}
+
+/**
+ * Dealings that a run takes. A key that is reshared takes as many as it takes shares to sign; of a fresh one an honest member's is enough, and
+ * more of one for others, who see none of it happen.
+ */
+export function neededOf(keys: DealtKeys, dealers: number): number {
+  return keys === "low" ? randomnessThreshold(dealers) : quorumOf(dealers);
+}
+
+/**
+ * The shortest interval that has room for the dealings of so many members, with those for a subnet that they create or without. Its summary
+ * carries none, and of three blocks one may be a faulty member's, without any.
+ */
+export function intervalNeeded(dealers: number, creates: boolean): number {
+  const dealt = creates ? ALL_KEYS : KEY_SETS;
+  const dealings = dealt.reduce((sum, keys) => sum + neededOf(keys, dealers), 0);
+  return 1 + Math.ceil((3 * dealings) / (2 * DEALINGS_PER_BLOCK_MAX));
 }
 
 /** For nodes of another subnet, which have no key yet. */
@@ -50,8 +79,7 @@ function remoteConfig(
     dealers,
     receivers,
     threshold: keys === "remote_low" ? randomnessThreshold(length) : quorumOf(length),
-    // The receivers see none of it happen.
-    dealingsNeeded: quorumOf(dealers.length),
+    dealingsNeeded: neededOf(keys, dealers.length),
     reshared: null,
   };
 }
@@ -75,8 +103,7 @@ function ownConfig(interval: IntervalContext, record: SubnetRecord, keys: KeySet
     dealers,
     receivers: record.members,
     threshold: keys === "low" ? randomnessThreshold(members) : quorumOf(members),
-    // A key that is reshared takes as many dealings as it takes shares to sign; of a fresh one an honest member's is enough.
-    dealingsNeeded: keys === "low" ? randomnessThreshold(dealers.length) : quorumOf(dealers.length),
+    dealingsNeeded: neededOf(keys, dealers.length),
     reshared: keys === "low" ? null : summary.current.transcripts.high,
   };
 }
