@@ -4,6 +4,7 @@ import { test } from "node:test";
 import {
   type CanisterId,
   canisterIdFromIndex,
+  equalBytes,
   principalFromText,
   principalToText,
   toHex,
@@ -18,6 +19,7 @@ import {
   type LocalSubnet,
   lateAllocation,
   localNetwork,
+  reservedIds,
   withSubnet,
 } from "./local-network.ts";
 
@@ -130,6 +132,24 @@ test("a subnet's key is derived once, however many nodes it has", () => {
       ids,
     );
   }
+});
+
+test("what is reserved for later subnets is what the second one has of it, and each gets its own of that", () => {
+  for (const count of [2, 3, 40]) {
+    const [, second] = network(count);
+    const reserved = reservedIds(count);
+    assert.ok(second !== undefined && reserved !== null);
+    const { subnetId, routing } = second.info;
+    const ranges = routing.find((entry) => equalBytes(entry.subnetId, subnetId))?.ranges ?? [];
+    for (let place = count; place < LOCAL_SUBNETS_MAX; place++) {
+      for (const id of [lateAllocation(place).start, lateAllocation(place).end])
+        assert.ok(rangesContain([reserved], id) && rangesContain(ranges, id));
+    }
+    for (let place = 2; place < count; place++)
+      assert.ok(!rangesContain([reserved], lateAllocation(place).start));
+    for (const { info } of network(count)) assert.ok(!rangesContain([reserved], info.allocation.start));
+  }
+  assert.deepEqual([reservedIds(1), reservedIds(LOCAL_SUBNETS_MAX)], [null, null]);
 });
 
 test("a subnet that comes late has the ids that it would have had from the beginning", () => {

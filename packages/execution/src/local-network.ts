@@ -234,6 +234,15 @@ export function withSubnet(
   return [...others, { subnetId, type, publicKey, ranges: [own] }];
 }
 
+/**
+ * Ids of the subnets that may still come to a network of so many. Whoever has them until then makes no canisters there: on the public network, too, a new
+ * subnet gets ids that were never another's. Null where none can come.
+ */
+export function reservedIds(subnets: number): CanisterRange | null {
+  if (subnets < 2 || subnets >= LOCAL_SUBNETS_MAX) return null;
+  return { start: block(ownBlock(LOCAL_SUBNETS_MAX - 1)).start, end: block(ownBlock(subnets)).end };
+}
+
 /** What the subnet of a place allocates ids from where it came late. */
 export function lateAllocation(place: number): CanisterRange {
   return block(ownBlock(place));

@@ -24,6 +24,7 @@ import { recordConsumed } from "../cycles.ts";
 import { ErrorCode, type UserError, userError } from "../error-codes.ts";
 import { costCreateCanister } from "../fees.ts";
 import { PROVISIONAL_CYCLES_DEFAULT } from "../limits.ts";
+import { reservedIds } from "../local-network.ts";
 import type { Round } from "../scheduler/round.ts";
 import { EMPTY_REPLY } from "../scheduler/stopping.ts";
 import {
@@ -205,6 +206,17 @@ function specifiedId(state: ReplicatedState, wanted: Principal): Result<FreshId,
         `The \`specified_id\` ${principalToText(wanted)} is invalid because it belongs to the canister allocation ranges of ` +
           "the test environment.\nUse a `specified_id` that matches a canister ID on the ICP mainnet and a test environment " +
           "that supports canister creation with `specified_id` (e.g., PocketIC).",
+      ),
+    );
+  }
+  // A subnet of one node gets no neighbours while it runs.
+  const reserved = subnet.nodes.length > 1 ? reservedIds(subnet.routing.length) : null;
+  if (reserved !== null && rangesContain([reserved], wanted)) {
+    return err(
+      userError(
+        ErrorCode.InvalidManagementPayload,
+        `The \`specified_id\` ${principalToText(wanted)} is invalid because it belongs to a subnet that may be created later: ` +
+          `use one outside of ${principalToText(reserved.start)} to ${principalToText(reserved.end)}.`,
       ),
     );
   }

@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { IDL } from "@icp-sdk/core/candid";
 import { Principal as CandidPrincipal } from "@icp-sdk/core/principal";
-import type { CanisterId } from "@orrery/base";
+import { type CanisterId, canisterIdFromIndex } from "@orrery/base";
 import { PROVISIONAL_CYCLES_DEFAULT } from "../limits.ts";
-import { encode, TestSubnet } from "../testing/subnet.testkit.ts";
+import { FIRST_CANISTER, lateAllocation, localNetwork } from "../local-network.ts";
+import { createArg, encode, TestSubnet } from "../testing/subnet.testkit.ts";
 
 const LARGEST = (1n << 128n) - 1n;
 const TopUp = IDL.Record({ canister_id: IDL.Principal, amount: IDL.Nat });
@@ -37,4 +38,31 @@ test("a subnet may consume more than 128 bits hold", () => {
     assert.equal(subnet.manage("delete_canister", id).kind, "replied");
   }
   assert.ok(subnet.state.consumedCyclesTotal > LARGEST);
+});
+
+test("ids of subnets that may still come are nobody's, where any may come", () => {
+  const makers = {
+    bls: { publicKey: (secret: Uint8Array) => new Uint8Array(96).fill(secret[0] ?? 0) },
+    ed25519PublicKeyDer: (secret: Uint8Array) => secret.slice(),
+  };
+  const madeAt = (id: CanisterId, nodes: number): string => {
+    const kinds = [
+      { type: "system", feeSize: 13, nodes } as const,
+      { type: "application", feeSize: 13, nodes } as const,
+    ];
+    const [, second] = localNetwork({ seed: new Uint8Array(32), subnets: kinds, local: true, makers });
+    assert.ok(second !== undefined);
+    const { subnetId, routing, allocation, nodes: there } = second.info;
+    const subnet = new TestSubnet({ subnet: { subnetId, routing, allocation, nodes: there } });
+    const method = "provisional_create_canister_with_cycles";
+    const outcome = subnet.call({ method, arg: createArg({ specifiedId: id }) });
+    return outcome.kind === "rejected" ? outcome.message : outcome.kind;
+  };
+  const { start: taken } = lateAllocation(2);
+  assert.match(
+    madeAt(taken, 4),
+    /belongs to a subnet that may be created later: use one outside of [a-z0-9-]+ to /,
+  );
+  assert.equal(madeAt(taken, 1), "replied");
+  for (const id of [FIRST_CANISTER, canisterIdFromIndex(1n << 50n)]) assert.equal(madeAt(id, 4), "replied");
 });
