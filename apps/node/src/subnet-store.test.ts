@@ -11,6 +11,7 @@ import { nodeDirectory, storeDirectory } from "@orrery/host/directory-content";
 import { pinNetwork, pinSubnets } from "@orrery/host/kept-stores";
 import { openHistory, openStore } from "@orrery/state";
 import { encodeGenesis, networkOf } from "./genesis.ts";
+import { writeCreationsFile } from "./registry/registry-file.ts";
 import { BLOCK_ANSWER_BYTES_MAX, BLOCKS_PER_ANSWER_MAX } from "./replica/rules.ts";
 import { makeStoreDirectory } from "./state-directory.ts";
 import { type OpenedStores, openStores } from "./subnet-store.ts";
@@ -115,7 +116,20 @@ function networkHeights(directory: string, genesis: Uint8Array): string {
     return pinned.stores.map((store) => openHistory(store).last).join(" ");
   } finally {
     pinned.close();
+    requireRefusedOnceGrown(network);
   }
+}
+
+/** One of its nodes knows of a subnet that was created, of which there may be nothing here. */
+function requireRefusedOnceGrown(network: string): void {
+  writeCreationsFile(nodeDirectory(network, 1), [Uint8Array.of(1)]);
+  assert.throws(
+    () => pinNetwork(network),
+    (error) => error instanceof OrreryError && error.code === "network_grown",
+  );
+  const { stores, close: release } = pinSubnets(network);
+  assert.deepEqual([...stores.keys()], [0, 1, 2]);
+  release();
 }
 
 test("a start that ended between two stores is finished by the next", () =>

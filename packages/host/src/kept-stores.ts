@@ -17,6 +17,7 @@ import {
   pinStores,
 } from "@orrery/state";
 import {
+  CREATIONS_FILE,
   directoryContent,
   nodeDirectory,
   nodePlaces,
@@ -128,8 +129,22 @@ export function pinSubnets(stateDir: string, options: PinOptions = {}): PinnedSu
   return { genesis, stores, close: () => pinned.close() };
 }
 
-/** All subnets of a network: what `pinSubnets` finds, where nothing is in other processes; else `store_missing`. */
+/** Whoever copies a network has all of its subnets, or canisters call some that are not there. */
+function refuseGrown(stateDir: string): void {
+  if (!placesIn(stateDir).some(({ directory }) => existsSync(join(directory, CREATIONS_FILE)))) return;
+  throw new OrreryError(
+    "network_grown",
+    `the network in ${stateDir} has subnets that its root subnet created while it ran, and snapshots, copies and profiles hold ` +
+      "those alone that it began with; orrery trace shows what happened, of a created subnet from the directory of one of its nodes",
+  );
+}
+
+/**
+ * All subnets of a network: what `pinSubnets` finds, where nothing is in other processes; else `store_missing`. `network_grown` where it has
+ * others than it began with.
+ */
 export function pinNetwork(stateDir: string, options: PinOptions = {}): Pinned {
+  refuseGrown(stateDir);
   const { genesis, stores, close } = pinSubnets(stateDir, options);
   const count = decodeGenesis(genesis).subnets.length;
   if (stores.size === count) return { stores: [...stores.values()], close };
