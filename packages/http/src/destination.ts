@@ -6,7 +6,7 @@ import type { CanisterId } from "@orrery/base";
 import { type CanisterHost, type CanisterHosts, canisterIdOf } from "./canister-hosts.ts";
 import type { HttpRequest } from "./messages.ts";
 import type { Destination } from "./replica-view.ts";
-import { routeOf } from "./router.ts";
+import { isVersioned, routeOf } from "./router.ts";
 
 const QUERY_ID = /[?&]canisterId=([^&#]*)/;
 const AUTHORITY = /^[a-z]+:\/\/([^/?#]*)/i;
@@ -44,7 +44,11 @@ export function destinationOf(
   hosts: CanisterHosts,
   request: Pick<HttpRequest, "url" | "header">,
 ): Destination | null {
-  const route = routeOf(request.url.split("?", 1)[0] as string);
+  const path = request.url.split("?", 1)[0] as string;
+  const byHost = hosts.find(request.header("host"));
+  // A canister may have pages where a node has metrics and administration.
+  const isOwn = byHost !== null && !isVersioned(path, true);
+  const route = isOwn ? null : routeOf(path);
   if (route?.kind === "canister") return { kind: "canister", id: route.id as CanisterId };
   if (route?.kind === "subnet")
     return { kind: "subnet", id: route.id as (Destination & { kind: "subnet" })["id"] };
