@@ -5,7 +5,6 @@
 import type { Height } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
-  type Artifact,
   type CatchUpPackage,
   decodeSummary,
   type MemberCrypto,
@@ -19,8 +18,9 @@ import { EventTrace } from "./event-trace.ts";
 import type { Misbehaviour } from "./faults.ts";
 import { fetchState } from "./fetching.ts";
 import { Forgetful } from "./forgetful.ts";
-import { Links, RESEND_NS } from "./links.ts";
+import { Links } from "./links.ts";
 import { type Actor, allTwisted } from "./misbehaving.ts";
+import { Post } from "./post.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
 import { checkSizes } from "./sizes.ts";
@@ -58,6 +58,7 @@ export class World {
   readonly #links: Links;
   readonly #forgetful = new Forgetful();
   readonly #twins: Twins;
+  readonly #post: Post;
   /** What went wrong, by seconds. */
   readonly weather: Struck[] = [];
   readonly trace: EventTrace;
@@ -89,6 +90,10 @@ export class World {
         place: (height) => this.#placeOf(index, height),
       }),
     );
+    this.#post = new Post({
+      ...{ nodes: this.nodes, actors: this.#actors, twins: this.#twins, links: this.#links },
+      ...{ queue: this.#queue, trace: this.trace, recorder: options.recorder },
+    });
     const skew = Number(faults.skewNs);
     this.#skews = indices.map(() => BigInt(Math.round((this.#random.next() * 2 - 1) * skew)));
     this.tally.note("clock-skew", this.#skews.filter((off) => off !== 0n).length);
@@ -225,20 +230,7 @@ export class World {
     this.#lives[index] = (this.#lives[index] as number) + 1;
     this.#follow(index, node.boot(this.#clock(index)));
     // It told all of them what it has when it began.
-    for (const other of this.nodes) if (other !== node && other.isUp) this.#tellAll(other, index);
-  }
-
-  /** What a node has published, as it tells it. */
-  #tellAll(node: SimNode, to: number): void {
-    const actor = this.#actors[node.index] as Actor;
-    for (const artifact of node.published.values())
-      for (const each of actor.say(artifact)(to)) this.#send(node.index, to, each);
-  }
-
-  /** As a node asks that turned something away. */
-  #tellAgain(from: number, to: number): void {
-    for (const copy of this.#twins.copiesOf(from))
-      if (copy !== to && this.nodes[copy]?.isUp === true) this.#tellAll(this.nodes[copy], to);
+    for (const other of this.nodes) if (other !== node && other.isUp) this.#post.tellAll(other, this.now, index);
   }
 
   /** Its clock, and what came. */
@@ -260,10 +252,10 @@ export class World {
     const node = this.nodes[index] as SimNode;
     if (effects.length > 0) this.#watch(node, effects);
     for (const effect of effects) {
-      if (effect.kind === "publish") this.#publish(index, effect.artifact);
+      if (effect.kind === "publish") this.#post.publish(index, this.now, effect.artifact);
       else if (effect.kind === "deliver") this.#deliver(node, effect);
       else if (effect.kind === "sync") this.#planFetch(index, effect.catchUp);
-      else if (effect.kind === "again") this.#tellAgain(effect.from, index);
+      else if (effect.kind === "again") this.#post.tellAgain(effect.from, this.now, index);
       else if (effect.kind === "superseded")
         for (const due of installationsFor(node, this.registry, effect.catchUp))
           this.#queue.plan(this.now + SECOND, due);
@@ -348,32 +340,10 @@ export class World {
     } else this.#queue.plan(this.now + FETCH_NS, event);
   }
 
-  #publish(from: number, artifact: Artifact): void {
-    const said = (this.#actors[from] as Actor).say(artifact);
-    for (const { index: to } of this.nodes)
-      if (to !== from) for (const each of said(to)) this.#send(from, to, each);
-  }
-
-  #send(from: number, to: number, artifact: Artifact): void {
-    const { delayNs, number } = this.#links.send(from, to);
-    this.#options.recorder?.sends(artifact);
-    const name = this.trace.nameOf(artifact);
-    const event: WorldEvent = { kind: "receive", from, to, artifact, name, number };
-    this.#queue.plan(this.now + delayNs, event);
-    const again = this.#links.again();
-    if (again !== null) this.#queue.plan(this.now + again, event);
-  }
-
   #receive(event: Extract<WorldEvent, { kind: "receive" }>): void {
-    const { from, to, artifact, number } = event;
-    const node = this.nodes[to] as SimNode;
+    const { from, to, artifact } = event;
     // A node that comes back is sent everything anew.
-    if (!node.isUp) return;
-    if (this.#links.holds(from, to, { artifact, now: this.now }) || this.#links.loses()) {
-      this.#queue.plan(this.now + RESEND_NS, event);
-      return;
-    }
-    this.#links.arrived(from, to, number);
+    if (!(this.nodes[to] as SimNode).isUp || !this.#post.arrives(event, this.now)) return;
     this.#tell(to, { kind: "artifact", from: this.#twins.identityOf(from), artifact });
   }
 
