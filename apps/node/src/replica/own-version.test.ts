@@ -7,9 +7,10 @@ import { test } from "node:test";
 import type { Block, NodeId } from "@orrery/base";
 import { encodeFinalizedBlock } from "@orrery/consensus";
 import { encodeSummary, type Summary } from "@orrery/consensus/member";
+import type { RecoveredSubnet } from "../protocol.ts";
 import type { RegistryRecord } from "../registry/record.ts";
 import { encodeArtifact } from "./artifact-codec.ts";
-import { noteProgram, ownRecords, replayable, runsOf } from "./own-version.ts";
+import { noteProgram, replayable, runsOf } from "./own-version.ts";
 
 const NODE = new Uint8Array(29).fill(1) as Uint8Array as NodeId;
 const EPOCH = { registryVersion: 1, members: [NODE], transcripts: { low: NODE, high: NODE } };
@@ -61,9 +62,9 @@ test("a subnet without named versions runs any; with them, what ran before the f
 });
 
 test("blocks before a summary that upgrades are for the program before, those after it for the next", () => {
-  const [before, after] = [runsOf([upgrade], 0, "1.0.0"), runsOf([upgrade], 0, "2.0.0")];
-  const heights = (recovered: Parameters<typeof ownRecords>[0], runs: typeof before): readonly number[] =>
-    ownRecords(recovered, runs).map(({ height }) => height);
+  const [before, after] = ["1.0.0", "2.0.0"] as const;
+  const heights = (recovered: RecoveredSubnet, own: string, records = [upgrade]): readonly number[] =>
+    (replayable(new Map([[0, recovered]]), records, own).get(0)?.records ?? []).map(({ height }) => height);
   const over = {
     ...{ checkpointBlock: null, records: [plain, first, second] },
     ...{ packaged: 40, artifacts: [packageAt(40, NEW)] },
@@ -78,6 +79,15 @@ test("blocks before a summary that upgrades are for the program before, those af
   const early = { checkpointBlock: null, records: [plain], packaged: 0, artifacts: [] };
   assert.deepEqual(heights(early, before), [39]);
   assert.deepEqual(heights(early, after), []);
+  // One that was away for two upgrades, with the newest program: it executed none of it.
+  const next = { kind: "upgrade", subnet: 0, from: "2.0.0", to: "3.0.0" } as const;
+  const twice = [upgrade, { ...upgrade, mutation: { ...upgrade.mutation, changes: [next] } }];
+  const [newest, middle] = ["3.0.0", "2.0.0"].map((own) =>
+    replayable(new Map([[0, over]]), twice, own).get(0),
+  );
+  assert.deepEqual(newest?.records, []);
+  assert.deepEqual(middle?.records, []);
+  assert.deepEqual(replayable(new Map([[0, over]]), twice, "1.0.0").get(0)?.records, [plain, first]);
   const artifacts = [packageAt(20, { replicaVersion: "2.0.0" })];
   const later = { ...early, packaged: 20, artifacts };
   assert.deepEqual(heights(later, after), [39]);

@@ -21,18 +21,18 @@ export type Runs = (replicaVersion: string | undefined) => boolean;
 
 /** As the records say that were there when the process began. */
 export function runsOf(records: readonly RegistryRecord[], subnet: SubnetIndex, own: string = VERSION): Runs {
-  const first = firstUpgrade(records, subnet);
+  const [first] = upgradesOf(records, subnet);
   return (replicaVersion) => (replicaVersion ?? first?.from ?? own) === own;
 }
 
-function firstUpgrade(
+/** The oldest first. */
+function upgradesOf(
   records: readonly RegistryRecord[],
   subnet: SubnetIndex,
-): { readonly from: string } | null {
-  for (const { mutation } of records)
-    for (const change of mutation.changes)
-      if (change.kind === "upgrade" && change.subnet === subnet) return change;
-  return null;
+): readonly { readonly from: string; readonly to: string }[] {
+  return records.flatMap(({ mutation: { changes } }) =>
+    changes.filter((change) => change.kind === "upgrade").filter((change) => change.subnet === subnet),
+  );
 }
 
 const summaryOf = ({ payload: { summary } }: Pick<Block, "payload">): Summary | null =>
@@ -52,14 +52,21 @@ function packagedVersion({
   return;
 }
 
-/** Of the blocks after the checkpoint those that this program may execute again; none where the first of them was for another one. */
-export function ownRecords(recovered: RecoveredSubnet, runs: Runs): RecoveredSubnet["records"] {
+/**
+ * Of the blocks after the checkpoint those that this program may execute again; none where the first of them was for another one. `precedes`:
+ * whether a record has the version follow this program's.
+ */
+function ownRecords(
+  recovered: RecoveredSubnet,
+  runs: Runs,
+  precedes: (replicaVersion: string | undefined) => boolean,
+): RecoveredSubnet["records"] {
   const { records } = recovered;
   for (const [i, { bytes }] of records.entries()) {
     const summary = summaryOf(decodeFinalizedBlock(bytes).proposal.block);
     if (summary?.upgrades === undefined) continue;
     // Up to the summary they were for the version before.
-    return runs(summary.replicaVersion) ? [] : records.slice(0, i + 1);
+    return precedes(summary.replicaVersion) ? records.slice(0, i + 1) : [];
   }
   return runs(packagedVersion(recovered)) ? records : [];
 }
@@ -68,12 +75,18 @@ export function ownRecords(recovered: RecoveredSubnet, runs: Runs): RecoveredSub
 export function replayable(
   subnets: BySubnet<RecoveredSubnet>,
   records: readonly RegistryRecord[],
+  own: string = VERSION,
 ): BySubnet<RecoveredSubnet> {
   return new Map(
     [...subnets].map(([subnet, recovered]) => {
-      const isNamed = firstUpgrade(records, subnet) !== null;
-      const own = isNamed ? ownRecords(recovered, runsOf(records, subnet)) : recovered.records;
-      return [subnet, { ...recovered, records: own, artifacts: [] }];
+      const upgrades = upgradesOf(records, subnet);
+      const precedes = (version: string | undefined): boolean =>
+        upgrades.some(({ from, to }) => from === own && to === version);
+      const again =
+        upgrades.length === 0
+          ? recovered.records
+          : ownRecords(recovered, runsOf(records, subnet, own), precedes);
+      return [subnet, { ...recovered, records: again, artifacts: [] }];
     }),
   );
 }
@@ -91,7 +104,7 @@ export function noteProgram(
   const path = join(stateDir, NODE_RAN_FILE);
   const before = existsSync(path) ? readFileSync(path, "utf8").trim() : own;
   for (const [subnet, { records: blocks }] of subnets) {
-    if (before === own || blocks.length === 0 || firstUpgrade(records, subnet) !== null) continue;
+    if (before === own || blocks.length === 0 || upgradesOf(records, subnet).length > 0) continue;
     throw programChanged({ stateDir, before, own, blocks: blocks.length });
   }
   writeWhole(path, `${own}\n`);

@@ -198,6 +198,7 @@ export function createReplicatedNetwork(
       onLeft: () => network.left(subnet),
       creations: network.creations,
       onPackage: (catchUp) => {
+        upgrades.packaged(subnet);
         const { summary } = catchUp.block.payload;
         const creates = summary !== undefined && decodeSummary(summary).founded !== undefined;
         if (subnet === 0 && creates) network.made(encodeArtifact(catchUp));

@@ -75,6 +75,24 @@ test("who runs what the registry names waits for its package, and stops where th
   assert.deepEqual((await ended).data, { running: "1.0.0", version: "0.9.0" });
 });
 
+test("who takes the state of its version's package waits no more, and stops for no record that comes meanwhile", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const wanted: (string | null)[] = ["1.0.0", null];
+  const { upgrades, settled } = upgradesOf(wanted);
+  upgrades.superseded(0, packageFor("0.9.0"));
+  upgrades.packaged(0);
+  assert.equal(upgrades.of(0).isSuperseded, false);
+  wanted[0] = "1.1.0";
+  upgrades.look();
+  t.mock.timers.tick(1_000);
+  assert.equal(settled(), 0);
+  // The next version's package.
+  upgrades.packaged(0);
+  upgrades.superseded(0, packageFor("1.1.0"));
+  t.mock.timers.tick(1_000);
+  assert.equal(settled(), 1);
+});
+
 test("before the first package it is what ran until the first upgrade", async () => {
   const { upgrades, ended } = upgradesOf(["3.0.0", null]);
   upgrades.superseded(0, null);

@@ -75,6 +75,11 @@ export class Upgrades {
     this.look();
   }
 
+  /** There is a newer package: `superseded` follows where it is for another version, too. */
+  packaged(subnet: SubnetIndex): void {
+    this.#superseded.delete(subnet);
+  }
+
   #isEarly(subnet: SubnetIndex): boolean {
     return this.#wanted(subnet) === this.#own;
   }
