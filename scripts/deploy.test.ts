@@ -9,6 +9,7 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { exitCodeOf } from "../apps/cli/src/nodes/exit-codes.ts";
 import { run } from "../apps/cli/src/run.ts";
 import { newRoundFigures, renderMetrics } from "../apps/node/src/metrics.ts";
 import { STOP_MS_MAX, TERMINATE_MS_MAX } from "../apps/node/src/stopping.ts";
@@ -73,6 +74,19 @@ test("ports and times fit each other", () => {
     assert.ok(Number(seconds) > longest, `${seconds} s are fewer than ${longest}`);
   // A second signal ends a node at once: one comes from the script.
   assert.equal(said(unit, /^KillMode=(.*)$/m), "mixed");
+});
+
+test("the unit starts a node again for another version and after failures, and leaves one that this does not mend", () => {
+  assert.equal(said(unit, /^Restart=(.*)$/m), "on-failure");
+  const left = Number(said(unit, /^RestartPreventExitStatus=(\d+)$/m));
+  const codes = [
+    "state_diverges",
+    "replica_version_unrecorded",
+    "replica_version_differs",
+    "node_removed",
+    "port_taken",
+  ];
+  assert.deepEqual(codes.map(exitCodeOf), [left, left, 12, 0, null]);
 });
 
 test("every metric that the dashboard and the guide name is one that a node shows", () => {

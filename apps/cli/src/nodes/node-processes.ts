@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { OrreryError } from "@orrery/base";
 import { ownScript } from "../own-script.ts";
 import type { NetworkInfo } from "../state-files.ts";
+import { isLasting } from "./exit-codes.ts";
 import type { NodeReport } from "./run-node.ts";
 
 /** Before a node that ended is started again; doubled with every end that follows soon. */
@@ -15,13 +16,6 @@ const RESTART_MS_MAX = 30_000;
 const STOP_MS = 55_000;
 /** One that answered for so long has not failed at its start. */
 const STEADY_MS = 60_000;
-
-/** What another start of the same program does not mend, or tries at the cost of the others. */
-const LASTING_FAILURES: ReadonlySet<string> = new Set([
-  "state_diverges",
-  "replica_version_differs",
-  "replica_version_unrecorded",
-]);
 
 export interface NodeProcessesOptions {
   readonly count: number;
@@ -182,7 +176,7 @@ export class NodeProcesses {
       this.#first.reject(startFailure(slot.place, said, how));
       return;
     }
-    if (said !== null && LASTING_FAILURES.has(said.code)) {
+    if (said !== null && isLasting(said.code)) {
       this.#options.write(slot.place, `node ${slot.place} ended and is not started again: ${said.message}\n`);
       return;
     }

@@ -18,6 +18,7 @@ import { runNodeProcess } from "../node-process.ts";
 import { describeNetwork } from "../start.ts";
 import { type NetworkInfo, removeNetworkInfo, resolveStateDir, writeNetworkInfo } from "../state-files.ts";
 import type { PeerAddress } from "./ceremony-files.ts";
+import { exitCodeOf } from "./exit-codes.ts";
 import { hasNetworkPlan, type NetworkPlan, readNetworkPlan } from "./network-directory.ts";
 import { readNodeSeed } from "./node-key.ts";
 import { hasLeft, lostSince, noteLeft, noteLife, noteWanted } from "./node-life.ts";
@@ -34,9 +35,6 @@ export interface RunNodeOptions {
   /** Rounds that can run again, at least. */
   readonly keepRounds?: number;
 }
-
-/** Of a node whose subnets go on with another version of the program: deploy/orrery-node.service starts that one then. */
-const REPLICA_VERSION_EXIT_CODE = 12;
 
 /** What a node's process tells the one that started it. */
 export type NodeReport =
@@ -182,14 +180,13 @@ export async function runNode(named: number | undefined, options: RunNodeOptions
     const { describeFailure } = await import("../failure.ts");
     const { code, message } = describeFailure(error);
     await report({ kind: "failed", code, message });
-    if (code === "node_removed") {
-      noteLeft(stateDir);
-      return 0;
-    }
-    if (code !== "replica_version_differs") throw error;
-    noteWanted(stateDir, (error as OrreryError).data["version"] as string);
-    io.err(`${message}\n`);
-    return REPLICA_VERSION_EXIT_CODE;
+    if (code === "node_removed") noteLeft(stateDir);
+    if (code === "replica_version_differs")
+      noteWanted(stateDir, (error as OrreryError).data["version"] as string);
+    const exitCode = exitCodeOf(code);
+    if (exitCode === null) throw error;
+    if (exitCode !== 0) io.err(`${message}\n`);
+    return exitCode;
   } finally {
     if (described) removeNetworkInfo(stateDir);
     log?.close();
