@@ -6,6 +6,7 @@ import { equalBytes, type Principal, principalToText } from "@orrery/base";
 import type { LocalSubnet } from "@orrery/execution/local-network";
 import { CHECKPOINT_PATH } from "@orrery/host/checkpoint-request";
 import type { HttpRequest, HttpResponse } from "@orrery/http";
+import type { SubnetInfo } from "@orrery/state";
 import type { BySubnet, SubnetIndex } from "./protocol.ts";
 import { answerRegistry, REGISTRY_PATH } from "./registry/answer.ts";
 import type { SubnetSummary } from "./replica.ts";
@@ -14,6 +15,8 @@ export interface AdministrationOptions {
   readonly summary: () => readonly SubnetSummary[];
   /** Those of the summary. */
   readonly subnets: BySubnet<LocalSubnet>;
+  /** With the subnets that came to the network. */
+  readonly infoNow: (info: SubnetInfo) => SubnetInfo;
   /** Where canisters go by default. */
   readonly defaultSubnet: SubnetIndex;
   /** Writes down what would take a while to run again. */
@@ -33,8 +36,9 @@ const idOf = (id: Principal): { readonly canister_id: string } => ({
   canister_id: Buffer.from(id).toString("base64"),
 });
 
-function topology({ subnets, defaultSubnet }: AdministrationOptions): unknown {
-  const configs = [...subnets].map(([place, { info }]) => {
+function topology({ subnets, defaultSubnet, infoNow }: AdministrationOptions): unknown {
+  const configs = [...subnets].map(([place, local]) => {
+    const info = infoNow(local.info);
     const ranges = info.routing.find(({ subnetId }) => equalBytes(info.subnetId, subnetId));
     return [
       principalToText(info.subnetId),

@@ -25,6 +25,7 @@ import type { OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import { nodeSignatures } from "@orrery/host/signatures";
 import { createApi, validateWith } from "@orrery/http";
+import type { SubnetInfo } from "@orrery/state";
 import { administer } from "./administration.ts";
 import { type AskedDelegation, Delegations } from "./delegations.ts";
 import { createNodeGateway } from "./gateway.ts";
@@ -196,9 +197,9 @@ export function createService(options: ServiceOptions): Service {
     wake: (destination) => late.current?.get(destination)?.poke(),
     onFailure: (error) => joined?.onFailure(error),
   });
+  const infoNow = (info: SubnetInfo): SubnetInfo => network?.registry.creations.infoOf(info) ?? info;
   const replicas = createReplicas({
-    infoNow: (info) => network?.registry.creations.infoOf(info) ?? info,
-    subnets: own,
+    ...{ subnets: own, infoNow },
     defaultSubnet: place,
     rounds: late,
     delegations,
@@ -225,7 +226,7 @@ export function createService(options: ServiceOptions): Service {
     admin: (request) =>
       administer(request, {
         summary: replicas.summary,
-        subnets: own,
+        ...{ subnets: own, infoNow },
         defaultSubnet: place,
         checkpoint,
         registry: network?.registry ?? null,

@@ -12,12 +12,16 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { buffer, text } from "node:stream/consumers";
 import { after, test } from "node:test";
 import { OrreryError } from "@orrery/base";
-import type { Routes } from "@orrery/node/routes";
-import { startFront } from "./front.ts";
+import { type FrontOptions, startFront } from "./front.ts";
 
 const BIND = "127.0.0.1";
 /** Of one subnet, with its nodes alone. */
-const ONE: Routes = { subnets: 1, defaultSubnet: 0, subnetOf: () => 0, isForNetwork: () => true };
+const ONE: FrontOptions["routes"] = {
+  subnets: 1,
+  defaultSubnet: 0,
+  subnetOf: () => 0,
+  isForNetwork: () => true,
+};
 const closers: (() => unknown)[] = [];
 after(async () => {
   for (const close of closers.reverse()) await close();
@@ -66,6 +70,34 @@ async function told(request: IncomingMessage, response: ServerResponse, name: st
   response.setHeader("x-node", [name, "twice"]);
   response.end(`${name} ${method} ${url} ${headers.host} ${headers["x-more"] ?? ""} ${body}`);
 }
+
+test("documents are of the subnets whose nodes run, where one came later and its nodes have gone", async () => {
+  const [first, second] = await Promise.all(
+    ["a", "b"].map((id) => nodeThat((_, response) => response.end(JSON.stringify({ subnets: [{ id }] })))),
+  );
+  const ports = [[first as number], [second as number]];
+  let subnets = 1;
+  const front = await startFront({
+    port: 0,
+    bind: BIND,
+    routes: {
+      ...ONE,
+      get subnets(): number {
+        return subnets;
+      },
+    },
+    ports: (subnet) => ports[subnet] ?? [],
+    onError: (error) => assert.fail(String(error)),
+  });
+  closers.push(() => front.close());
+  const told = async (): Promise<unknown> =>
+    await (await fetch(`http://${BIND}:${front.port}/_/subnets`)).json();
+  assert.deepEqual(await told(), { subnets: [{ id: "a" }] });
+  subnets = 2;
+  assert.deepEqual(await told(), { subnets: [{ id: "a" }, { id: "b" }] });
+  ports[1] = [];
+  assert.deepEqual(await told(), { subnets: [{ id: "a" }] });
+});
 
 test("requests go to nodes of the subnet that they are for, in turn, as they are", async () => {
   const nodes = await Promise.all(

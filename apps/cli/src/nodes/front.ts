@@ -12,7 +12,7 @@ import type { Routes } from "@orrery/node/routes";
 export interface FrontOptions {
   readonly port: number;
   readonly bind: string;
-  readonly routes: Routes;
+  readonly routes: Pick<Routes, "subnets" | "defaultSubnet" | "subnetOf" | "isForNetwork">;
   /** Ports of the nodes of a subnet that answer now. */
   readonly ports: (subnet: number) => readonly number[];
   readonly onError: (error: unknown) => void;
@@ -84,11 +84,14 @@ class Front {
   readonly #options: FrontOptions;
   readonly #agent = new Agent({ keepAlive: true });
   #turn = 0;
+  /** Subnets that are always there: of one that came later nodes may have gone. */
+  readonly #begun: number;
   /** Ports of nodes that stood still, and when they did. */
   readonly #late = new Map<number, number>();
 
   constructor(options: FrontOptions) {
     this.#options = options;
+    this.#begun = options.routes.subnets;
   }
 
   handle(request: HttpServerRequest): Promise<HttpServerResponse> {
@@ -177,8 +180,11 @@ class Front {
 
   /** A document of which each subnet's nodes say their part. */
   async #merged(request: HttpServerRequest, merge: Merge): Promise<HttpServerResponse> {
-    const { subnets, defaultSubnet } = this.#options.routes;
-    const all = Array.from({ length: subnets }, (_, subnet) => subnet);
+    const { ports, routes } = this.#options;
+    const { subnets, defaultSubnet } = routes;
+    const all = Array.from({ length: subnets }, (_, subnet) => subnet).filter(
+      (subnet) => subnet < this.#begun || ports(subnet).length > 0,
+    );
     const answers = await Promise.all(all.map((subnet) => this.#lead(request, subnet)));
     const failed = answers.find(({ status }) => status !== 200);
     if (failed !== undefined) return failed;

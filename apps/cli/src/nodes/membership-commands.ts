@@ -93,6 +93,7 @@ export function addMembershipCommands(
       "make a node that is to join a network, whose genesis.hex and peers.json the state directory has",
     )
     .argument("<file>", "to write, for an operator of the network")
+    .argument("[place]", "number of its directory here, where there are several (default: one)", parseCount)
     .requiredOption("--address <host:port>", "where the other nodes reach this one", parsePeer)
     .addOption(
       new Option(
@@ -102,8 +103,8 @@ export function addMembershipCommands(
     )
     .addOption(stateDir())
     .addOption(json())
-    .action(async (file: string, options: ApplyOptions) =>
-      done(await (await load()).applyNode(file, options, io)),
+    .action(async (file: string, place: number | undefined, options: ApplyOptions) =>
+      done(await (await load()).applyNode(file, place, options, io)),
     );
   addPropose(node, { stateDir, json, parseCount }, io, done);
   const withPlace = (

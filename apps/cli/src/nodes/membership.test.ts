@@ -127,10 +127,13 @@ test("a subnet is created of nodes that applied for its number", async () => {
     for (const file of ["genesis.hex", "peers.json"])
       copyFileSync(join(stateOf(1), file), join(stateOf(operator), file));
     const address = `new${operator}.example:9000`;
-    await orrery(
-      ...["apply", `${operator}.json`, "--address", address, "--subnet", "2"],
-      ...["--state-dir", stateOf(operator)],
-    );
+    const apply = (place: number): ReturnType<typeof orrery> =>
+      orrery(
+        ...["apply", `${operator}.json`, `${place}`, "--address", address, "--subnet", "2"],
+        ...["--state-dir", stateOf(operator)],
+      );
+    assert.equal(codeOf(await apply(NODES - 1)), "node_unknown", "it is another's");
+    assert.equal((await apply(operator))["place"], operator);
   }
   const all = coming.flatMap((operator) => ["--add", `${operator}.json`]);
   const propose = (...argv: readonly string[]): ReturnType<typeof orrery> =>

@@ -84,7 +84,12 @@ function joiningPlace(network: string, { addresses }: NetworkPlan): number {
   return Math.max(begun, last);
 }
 
-export async function applyNode(file: string, options: ApplyOptions, io: Io): Promise<number> {
+export async function applyNode(
+  file: string,
+  named: number | undefined,
+  options: ApplyOptions,
+  io: Io,
+): Promise<number> {
   const network = resolveStateDir(io.cwd, options.stateDir);
   const plan = readNetworkPlan(network);
   const [{ encodeRecord, joinWith, openRegistry }, { installFastHashes, systemRng }] = await Promise.all([
@@ -94,7 +99,14 @@ export async function applyNode(file: string, options: ApplyOptions, io: Io): Pr
   installFastHashes();
   const { subnets: founded } = await openRegistry(plan, []);
   const subnets = options.subnet ?? founded;
-  const place = joiningPlace(network, plan);
+  const begun = plan.addresses.length;
+  if (named !== undefined && named < begun) {
+    throw new OrreryError(
+      "node_unknown",
+      `node ${named} is one of those that the network began with: one that joins has a number from ${begun} on`,
+    );
+  }
+  const place = named ?? joiningPlace(network, plan);
   const change = await joinWith(nodeSeed(network, place, systemRng), subnets, options.address);
   const record = { mutation: { version: 0, previous: NOTHING, changes: [change] }, approvals: [] };
   const path = resolveStateDir(io.cwd, file);
@@ -103,7 +115,7 @@ export async function applyNode(file: string, options: ApplyOptions, io: Io): Pr
   else
     io.out(
       `Send ${path} to an operator of the network. When all but few have approved, you get a file back: then run\n\n` +
-        `  orrery node admit <file> --state-dir ${options.stateDir}\n  orrery node run ${place} --state-dir ${options.stateDir}\n`,
+        `  orrery node admit <file> ${place} --state-dir ${options.stateDir}\n  orrery node run ${place} --state-dir ${options.stateDir}\n`,
     );
   return 0;
 }

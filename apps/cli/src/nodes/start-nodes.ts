@@ -9,6 +9,7 @@ import { type NetworkInfo, removeNetworkInfo, type SubnetDescription } from "../
 import type { SubnetKind } from "../subnet-kinds.ts";
 import { foundNetwork } from "./found-network.ts";
 import { startFront } from "./front.ts";
+import { Neighbours } from "./neighbours.ts";
 import {
   freeAddresses,
   hasNetworkPlan,
@@ -153,17 +154,20 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
       write: (place, line) => write(`[${place}] ${line}`),
       onChange: () => shown(),
     });
+    const onError = (error: unknown): void => write(`${(error as Error).stack}\n`);
+    const neighbours = new Neighbours({
+      ...{ stateDir, routes, onError },
+      begun: addresses.length,
+      onChange: () => shown(),
+    });
     const front = await startFront({
-      port,
-      bind,
-      routes,
-      ports: (subnet) => nodes.ports(placesOf[subnet] ?? []),
-      onError: (error) => write(`${(error as Error).stack}\n`),
+      ...{ port, bind, routes, onError },
+      ports: (subnet) => [...nodes.ports(placesOf[subnet] ?? []), ...neighbours.ports(subnet)],
     });
     const info = (): NetworkInfo =>
       describe(
         urlOf(bind, front.port),
-        nodes.infos().filter((each) => each !== null),
+        [...nodes.infos().filter((each) => each !== null), ...neighbours.infos()],
         routes.defaultSubnet,
       );
     try {
@@ -171,8 +175,10 @@ export async function startNodes(options: StartNodesOptions): Promise<void> {
       await Promise.race([nodes.start(), interrupted]);
       await options.ready(info());
       shown = () => options.changed(info());
+      neighbours.begin();
       await options.stopping;
     } finally {
+      neighbours.end();
       await front.close();
       await nodes.stop();
     }
