@@ -1,9 +1,10 @@
 /** What goes between subnets of other processes: when it is asked for and of whom, what is believed, what strangers are told. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { silentLogger, u64be } from "@orrery/base";
+import { type SubnetId, silentLogger, u64be } from "@orrery/base";
 import type { SliceRequest, StreamEnds } from "@orrery/execution";
 import type { Delegation } from "@orrery/execution/delegation";
+import { LOCAL_SUBNETS_MAX } from "@orrery/execution/local-network";
 import type { SubnetInfo } from "@orrery/state";
 import fc from "fast-check";
 import { networkOf, subnetsOf } from "../genesis.ts";
@@ -97,6 +98,21 @@ test("nothing is asked for that nobody has, and then only of those who have it",
   at.request = { ...NEXT, maxMessages: 0, signalIndex: 3n };
   assert.equal(await abroad.cut(0, 1), null);
   assert.equal(at.asked.length, 1);
+});
+
+test("streams of a subnet that this node has not heard of yet wait until it has", async () => {
+  const { at, abroad } = world(1);
+  const hear = (source: number): void =>
+    abroad.hearStream("a", source, encodeSubnet(1), encodeEnds({ messagesEnd: 9n, signalsEnd: 9n }));
+  hear(2);
+  hear(LOCAL_SUBNETS_MAX - 1);
+  assert.deepEqual([at.streams, at.reported], [[], []]);
+  assert.equal(await abroad.cut(2, 1), null, "its stream cannot be named yet");
+  abroad.grow([{ place: 2, subnetId: Uint8Array.of(9) as SubnetId }]);
+  assert.deepEqual(at.streams, ["2>1"]);
+  assert.deepEqual(await abroad.cut(2, 1), SLICE);
+  hear(2);
+  assert.deepEqual(at.streams, ["2>1", "2>1"]);
 });
 
 test("what is not to be had yet is asked for again; who gives what its subnet did not certify is reported and not asked", async () => {

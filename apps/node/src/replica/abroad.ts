@@ -64,12 +64,14 @@ export class Abroad implements AbroadListener {
     this.#places = new Map(options.subnets.map(({ subnetId }, place) => [principalKey(subnetId), place]));
   }
 
-  /** Subnets that came to the network, in the order of their places; some may be known. */
+  /** Subnets that came to the network, in the order of their places; some may be known. Who is told of streams knows of them already. */
   grow(created: readonly { readonly place: SubnetIndex; readonly subnetId: SubnetId }[]): void {
     for (const { place, subnetId } of created) {
       if (place !== this.#ids.length) continue;
       this.#ids.push(subnetId);
       this.#places.set(principalKey(subnetId), place);
+      for (const destination of this.#options.hosted)
+        if (this.#told.has(pairOf(place, destination))) this.#options.onStream(place, destination);
     }
   }
 
@@ -90,7 +92,7 @@ export class Abroad implements AbroadListener {
   async cut(source: SubnetIndex, destination: SubnetIndex): Promise<Cut> {
     const { view, voice, logger } = this.#options;
     const told = this.#told.get(pairOf(source, destination));
-    if (told === undefined) return null;
+    if (told === undefined || source >= this.#ids.length) return null;
     const from = this.#id(source);
     const request = await view<SliceRequest | null>(destination, { kind: "slice_request", source: from });
     if (request === null) return "later";
@@ -153,7 +155,8 @@ export class Abroad implements AbroadListener {
     const told = this.#told.get(pair) ?? new Map<PeerId, StreamEnds>();
     this.#told.set(pair, told);
     told.set(peer, ends);
-    onStream(source, destination);
+    // A node of a subnet that is created may have heard of that before this one does.
+    if (source < this.#ids.length) onStream(source, destination);
   }
 
   async tellSlice(

@@ -179,8 +179,8 @@ export function createReplicatedNetwork(
   const keyThread = keyThreadOf(options, replicas);
   const failed = (error: unknown): void => onFailure("view", error);
   const grow = (): void => {
-    abroad.grow(network.creations.all);
     options.onCreated(network.creations.all);
+    abroad.grow(network.creations.all);
   };
   const upgrades = upgradesOf(options, network);
   // No function holds on to what was recovered.
