@@ -81,6 +81,11 @@ describe("founding by files", () => {
       codeOf(await orrery("node", "plan", join(directory, "small"), "--nodes", "3")),
       "ceremony_small",
     );
+    // Of seven nodes eight dealings, and half as many blocks again beside the summary.
+    const planned = (heights: number): Promise<Outcome> =>
+      orrery("node", "plan", join(directory, "seven"), "--nodes", "7", "--catch-up-interval", `${heights}`);
+    assert.equal(codeOf(await planned(12)), "ceremony_short");
+    assert.equal((await planned(13)).code, 0);
     assert.equal(codeOf(await orrery("node", "plan", folderOf(first), "--nodes", "4")), "ceremony_planned");
     const empty = await orrery(
       "node",

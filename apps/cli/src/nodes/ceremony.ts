@@ -80,6 +80,7 @@ export async function planNetwork(folder: string, options: PlanOptions, io: Io):
       `${nodes} nodes are too few to do without any of them: plan ${NODES_MIN} at least, or try them on one machine with "orrery start --nodes-per-subnet"`,
     );
   }
+  await requireRoom(nodes, catchUpInterval);
   makeDirectory(path);
   if (hasPlan(path)) {
     throw new OrreryError(
@@ -106,6 +107,18 @@ export async function planNetwork(folder: string, options: PlanOptions, io: Io):
     io.out(`The plan is ${written}. Give it to all ${nodes} operators; each then runs "orrery node init".\n`);
   }
   return 0;
+}
+
+/** Nodes that never come to an end of dealing keys would stay the same for good. */
+async function requireRoom(nodes: number, interval: number | undefined): Promise<void> {
+  if (interval === undefined) return;
+  const { intervalNeeded } = await import("@orrery/node/registry");
+  const least = intervalNeeded(nodes, false);
+  if (interval >= least) return;
+  throw new OrreryError(
+    "ceremony_short",
+    `intervals of ${interval} heights have no room for the keys that ${nodes} nodes deal in each: plan --catch-up-interval ${least} at least, or leave it out`,
+  );
 }
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash("sha256").update(bytes).digest());

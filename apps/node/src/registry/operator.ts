@@ -17,6 +17,7 @@ import { genesisRegistry } from "./begin.ts";
 import { approvalContent, encodeRecord, type RegistryChange, type RegistryRecord } from "./record.ts";
 import type { Registry } from "./registry.ts";
 
+export { intervalNeeded } from "@orrery/consensus/member";
 export { REGISTRY_PATH, type RegistryDocument } from "./answer.ts";
 export * from "./record.ts";
 export type { Registry } from "./registry.ts";
