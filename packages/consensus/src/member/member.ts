@@ -285,7 +285,7 @@ export class Member {
     if (this.#syncing !== null || this.#states.isDiverged) return;
     for (const [height, stateHash] of [...this.#states.wholes]) {
       const pool = this.#pool;
-      const catchUp = height > pool.catchUpHeight ? catchUpOf(pool, height, stateHash) : null;
+      const catchUp = height > pool.catchUpHeight ? catchUpOf(this.#view(), height, stateHash) : null;
       if (catchUp === null) continue;
       const content = catchUpHash(catchUp);
       const share = this.isSilent ? null : thresholdShare(this.#view(), height, "catch_up", content);

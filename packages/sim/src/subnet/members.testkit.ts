@@ -15,6 +15,7 @@ import {
   type MemberEffect,
   type MemberInput,
   type Start,
+  type SubnetRecord,
   type Summary,
 } from "@orrery/consensus/member";
 import { IdealDkg } from "./ideal-dkg.ts";
@@ -51,6 +52,10 @@ export interface MembersOptions {
   readonly peerOf?: (nodeId: NodeId) => number;
   /** Key generation of a member, made of the ideal one. */
   readonly intervals?: (self: number, ideal: Dkg) => Dkg;
+  /** Heights of each interval, where not as usual. */
+  readonly interval?: number;
+  /** Subnets that the members are to create. */
+  readonly planned?: SubnetRecord["planned"];
 }
 
 /** The state of a height, whole and by its root. */
@@ -72,10 +77,14 @@ export class Members {
 
   readonly #intervals: MembersOptions["intervals"];
   readonly #peerOf: NonNullable<MembersOptions["peerOf"]>;
+  readonly #length: number;
+  readonly #planned: MembersOptions["planned"];
 
   /** `intervals`: members that deal keys to themselves. */
-  constructor({ intervals, peerOf = nodeOf }: MembersOptions = {}) {
+  constructor({ intervals, peerOf = nodeOf, interval = INTERVAL, planned }: MembersOptions = {}) {
     this.#intervals = intervals;
+    this.#length = interval;
+    this.#planned = planned;
     this.#peerOf = peerOf;
     this.all = Array.from({ length: MEMBERS }, (_, self) => this.make(self));
   }
@@ -85,10 +94,17 @@ export class Members {
   }
 
   make(self: number, kept?: Kept): Member {
-    const rules = { unitDelayNs: 1_000n * MS, initialNotaryDelayNs: 300n * MS, catchUpInterval: INTERVAL };
+    const rules = {
+      unitDelayNs: 1_000n * MS,
+      initialNotaryDelayNs: 300n * MS,
+      catchUpInterval: this.#length,
+    };
     const nodeId = nodeIdOf(self);
     const { current } = FIRST_SUMMARY;
-    const record = { members: current.members, intervalLength: INTERVAL, halts: false };
+    const length = this.#length;
+    const planned = this.#planned === undefined ? {} : { planned: this.#planned };
+    const record = { members: current.members, intervalLength: length, halts: false, ...planned };
+    const summary = { ...FIRST_SUMMARY, length, nextLength: length };
     const dkg = this.#intervals?.(self, this.#dkg.of(nodeId));
     return new Member(
       {
@@ -100,7 +116,7 @@ export class Members {
         payloads: { build: () => ({ ingress: [] }), judge: () => ({ kind: "valid" }) },
         registryVersion: () => 1,
       },
-      dkg === undefined ? START : { ...START, summary: FIRST_SUMMARY },
+      dkg === undefined ? START : { ...START, summary },
       kept,
     );
   }
@@ -140,7 +156,7 @@ export class Members {
       const { height } = effect.block;
       const stateHash = stateOf(height);
       this.#queue.push({ to: index, input: { kind: "executed", height, rootHash: stateHash } });
-      if (height % INTERVAL === 0)
+      if (height % this.#length === 0)
         this.#queue.push({ to: index, input: { kind: "checkpointed", height, stateHash } });
     }
   }
