@@ -4,238 +4,100 @@
  * the root's key, and canisters call each other across; nobody stops and no acknowledged update is lost.
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { HttpAgent } from "@icp-sdk/core/agent";
 import type { IDL } from "@icp-sdk/core/candid";
-import { Ed25519KeyIdentity } from "@icp-sdk/core/identity";
-import { Principal } from "@icp-sdk/core/principal";
-import { fromHex, principalToText, toHex } from "@orrery/base";
 import { motokoFixture } from "@orrery/canisters/fixtures";
-import { systemClock, systemRng } from "@orrery/host";
-import type { Command } from "@orrery/host/command";
-import { GENESIS_FILE, NODE_KEY_FILE, nodeDirectory, PEERS_FILE } from "@orrery/host/directory-content";
-import { newGenesisRecord } from "@orrery/node";
-import { dealFor, foundGenesis, foundingRecord } from "@orrery/node/founding";
-import {
-  approveWith,
-  decodeRecords,
-  encodeRecord,
-  joinWith,
-  nodeIdOf,
-  openRegistry,
-  REGISTRY_PATH,
-  type RegistryChange,
-  type RegistryDocument,
-  writeRegistryFile,
-} from "@orrery/node/registry";
-import { type Address, freeLoopback } from "./nodes-drill/wires.ts";
-import { launchOrrery } from "./orrery.ts";
+import { Load, Operators } from "./operators.testkit.ts";
 import { eventually, install, type Program, programAt } from "./programs.ts";
 
 const FOUNDERS = 4;
-const ALL: number = 2 * FOUNDERS;
 const NEW_SUBNET = 2;
+const COMING: readonly number[] = [4, 5, 6, 7];
 /** Room for the eleven dealings of an interval that creates a subnet, one a block, and for nodes that are late. */
 const INTERVAL = 20;
 const CREATED_MS = 240_000;
 const ANSWERS_MS = 120_000;
-const stateDir = mkdtempSync(join(tmpdir(), "orrery-new-subnet-"));
-const identity = Ed25519KeyIdentity.generate();
-const seeds: readonly Uint8Array[] = Array.from({ length: ALL }, () => systemRng.bytes(32));
-const seedOf = (place: number): Uint8Array => seeds[place] as Uint8Array;
-const FOUNDING: readonly number[] = Array.from({ length: FOUNDERS }, (_, place) => place);
-const COMING: readonly number[] = FOUNDING.map((place) => FOUNDERS + place);
+const RETRIES = 3;
 
-const urls = new Map<number, string>();
-const started: Command[] = [];
-let addresses: readonly Address[];
-let genesis: Uint8Array;
-let rootKey: Uint8Array;
+let network: Operators;
 let caller: Program;
 let callee: Program;
 
-async function found(): Promise<Uint8Array> {
-  const plan = newGenesisRecord({
-    rng: systemRng,
-    clock: systemClock,
-    nodes: FOUNDERS,
-    catchUpInterval: INTERVAL,
-    subnets: ["application"],
-  });
-  const founders = seeds.slice(0, FOUNDERS);
-  const records = await Promise.all(founders.map((seed) => foundingRecord(plan, seed)));
-  const dealings = await Promise.all(founders.map((seed) => dealFor(plan, records, seed)));
-  return await foundGenesis(plan, records, dealings);
-}
-
-/** What each operator has of the network. */
-function prepare(place: number): string {
-  const directory = nodeDirectory(stateDir, place);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  writeFileSync(join(directory, NODE_KEY_FILE), `${toHex(seedOf(place))}\n`, { mode: 0o600 });
-  return directory;
-}
-
-const running = new Map<number, Command>();
-
-async function run(place: number): Promise<void> {
-  const command = launchOrrery(
-    { cwd: stateDir },
-    ...["node", "run", `${place}`, "--state-dir", stateDir, "--port", "0"],
-  );
-  started.push(command);
-  running.set(place, command);
-  const [, url = ""] = await command.said(/is running\. API: (\S+)/);
-  urls.set(place, url);
-}
-
 /** Killed, and started again. */
 async function again(place: number): Promise<void> {
-  const before = running.get(place);
-  before?.child.kill("SIGKILL");
-  await before?.ended;
-  await run(place);
-}
-
-const agentAt = (place: number): HttpAgent =>
-  HttpAgent.createSync({
-    host: urls.get(place) ?? "",
-    identity,
-    rootKey,
-    verifyQuerySignatures: true,
-    retryTimes: 3,
-  });
-
-async function documentAt(place: number): Promise<RegistryDocument> {
-  return (await (await fetch(`${urls.get(place)}${REGISTRY_PATH}`)).json()) as RegistryDocument;
-}
-
-/** Where canisters of the subnets at a node are created. */
-async function creationAt(place: number, subnet: number): Promise<Principal> {
-  const response = await fetch(`${urls.get(place)}/_/subnets`);
-  const { subnets } = (await response.json()) as {
-    readonly subnets: readonly { readonly defaultEffectiveCanisterId: string }[];
-  };
-  return Principal.fromText(subnets[subnet]?.defaultEffectiveCanisterId ?? "");
-}
-
-/** Three operators of four approve it, and one brings it to its node. */
-async function decide(changes: readonly RegistryChange[]): Promise<void> {
-  const { records } = await documentAt(0);
-  const plan = { genesis, addresses: addresses.slice(0, FOUNDERS) };
-  const registry = await openRegistry(plan, decodeRecords(fromHex(records)));
-  let record: Parameters<typeof approveWith>[0] = { mutation: registry.propose(changes), approvals: [] };
-  for (const operator of [0, 1, 3]) record = approveWith(record, seedOf(operator));
-  const response = await fetch(`${urls.get(0)}${REGISTRY_PATH}`, {
-    method: "POST",
-    body: Buffer.from(encodeRecord(record)),
-  });
-  assert.equal(response.status, 200, await response.text());
-}
-
-/** Increments at nodes by turns until it is told to stop. */
-class Load {
-  acknowledged = 0;
-  /** Nobody can say whether these counted. */
-  unknown = 0;
-  #isOver = false;
-  readonly #done: Promise<void> = this.#run();
-
-  async #run(): Promise<void> {
-    for (let turn = 0; !this.#isOver; turn++) {
-      try {
-        await at(callee, turn % FOUNDERS).call("add", 1n);
-        this.acknowledged++;
-      } catch {
-        this.unknown++;
-      }
-    }
-  }
-
-  async end(): Promise<void> {
-    this.#isOver = true;
-    await this.#done;
-  }
+  await network.end(place, "SIGKILL");
+  await network.run(place);
 }
 
 /** The same program, asked at another node. */
-const at = ({ id }: Program, place: number, name: "callee" | "caller" = "callee"): Program =>
-  programAt(agentAt(place), id, motokoFixture(name, "enhanced").idlFactory as IDL.InterfaceFactory);
+const at = ({ id }: Program, place: number, name: "callee" | "caller" = "callee"): Program => {
+  const { idlFactory } = motokoFixture(name, "enhanced");
+  return programAt(network.agentAt(place, RETRIES), id, idlFactory as IDL.InterfaceFactory);
+};
 
 async function installed(place: number, subnet: number, name: "caller" | "callee"): Promise<Program> {
-  const effectiveCanisterId = await creationAt(place, subnet);
-  return await install({ effectiveCanisterId }, agentAt(place), motokoFixture(name, "enhanced"));
+  const effectiveCanisterId = await network.creationAt(place, subnet);
+  const agent = network.agentAt(place, RETRIES);
+  return await install({ effectiveCanisterId }, agent, motokoFixture(name, "enhanced"));
+}
+
+/** By the record that three of four approve; resolves when its nodes answer. */
+async function create(): Promise<void> {
+  const joining = await Promise.all(COMING.map((place) => network.joining(place, [NEW_SUBNET])));
+  const created = { kind: "create", subnet: NEW_SUBNET, type: "application" } as const;
+  await network.decide([created, ...joining], [0, 1, 3]);
+  await Promise.all(COMING.map((place) => network.begin(place, 0)));
+}
+
+/** The client verifies each answer under the root's key, by the delegation that the root's nodes give. */
+async function installedThere(place: number): Promise<Program> {
+  let program: Program | null = null;
+  await eventually(
+    async () => {
+      program ??= await installed(place, 0, "callee").catch(() => null);
+      return program === null ? "not yet" : "installed";
+    },
+    (said: string) => said === "installed",
+    ANSWERS_MS,
+  );
+  return program as unknown as Program;
 }
 
 describe("a subnet that the root subnet creates", () => {
   before(async () => {
-    addresses = await freeLoopback(ALL);
-    genesis = await found();
-    writeFileSync(join(stateDir, GENESIS_FILE), toHex(genesis));
-    const peers = addresses.slice(0, FOUNDERS);
-    writeFileSync(join(stateDir, PEERS_FILE), `${JSON.stringify({ v: "1", peers })}\n`);
-    for (const place of FOUNDING) prepare(place);
-    await Promise.all(FOUNDING.map(run));
-    const bare = await HttpAgent.create({ host: urls.get(1) ?? "", shouldFetchRootKey: true });
-    rootKey = bare.rootKey as Uint8Array;
+    const subnets = ["application"] as const;
+    const size = { founders: FOUNDERS, coming: COMING.length };
+    network = await Operators.open({ name: "new-subnet", ...size, catchUpInterval: INTERVAL, subnets });
     caller = await installed(1, 1, "caller");
     callee = await installed(1, 1, "callee");
   });
-  after(async () => {
-    for (const { child } of started) child.kill("SIGKILL");
-    await Promise.all(started.map(({ ended }) => ended));
-    rmSync(stateDir, { recursive: true, force: true });
-  });
+  after(() => network.close());
 
   test("has canisters that clients and other subnets call, and takes nothing from those that run", {
     timeout: 2 * CREATED_MS + 2 * ANSWERS_MS,
   }, async () => {
     const before = (await callee.call("get")) as bigint;
-    const load = new Load();
+    const load = new Load(
+      () => network.founding,
+      (place) => at(callee, place).call("add", 1n),
+    );
     try {
-      const joining = await Promise.all(
-        COMING.map((place) => joinWith(seedOf(place), [NEW_SUBNET], addresses[place] as Address)),
-      );
-      await decide([{ kind: "create", subnet: NEW_SUBNET, type: "application" }, ...joining]);
-      const { records } = await documentAt(0);
-      for (const place of COMING) writeRegistryFile(prepare(place), decodeRecords(fromHex(records)));
-      await Promise.all(COMING.map(run));
+      await create();
     } finally {
       await load.end();
     }
     const [first = 0, second = 0] = COMING;
-    // The client verifies each answer under the root's key, by the delegation that the root's nodes give.
-    let far: Program | null = null;
-    await eventually(
-      async () => {
-        far ??= await installed(first, 0, "callee").catch(() => null);
-        return far === null ? "not yet" : "installed";
-      },
-      (said: string) => said === "installed",
-      ANSWERS_MS,
-    );
-    assert.ok(far !== null);
-    const there: Program = far;
+    const there = await installedThere(first);
     assert.equal(await at(there, second).call("add", 3n), 3n);
     assert.equal(await at(there, first).call("get"), 3n);
-    const keys = await agentAt(second).fetchSubnetKeys({ canisterId: there.id });
-    const ids = COMING.map((place) => principalToText(nodeIdOf(seedOf(place), NEW_SUBNET)));
-    assert.deepEqual([...keys.keys()].sort(), ids.sort());
+    const keys = await network.agentAt(second, RETRIES).fetchSubnetKeys({ canisterId: there.id });
+    assert.deepEqual([...keys.keys()].sort(), network.nodeIds(COMING, NEW_SUBNET));
     // From a subnet that ran before, and back.
     assert.equal(await at(caller, 2, "caller").call("relay", there.id, 4n), 7n);
     const back = await installed(second, 0, "caller");
     const counted = (await at(callee, 3).call("get")) as bigint;
     assert.equal(await back.call("relay", callee.id, 1n), counted + 1n);
-
-    assert.ok(load.acknowledged > 0);
-    const added = Number(counted - before);
-    assert.ok(
-      added >= load.acknowledged && added <= load.acknowledged + load.unknown,
-      `${added} of ${load.acknowledged} acknowledged and ${load.unknown} unknown updates`,
-    );
+    load.isKept(Number(counted - before));
     // A node of each kind knows all of it after a kill, too.
     await Promise.all([again(first), again(0)]);
     await eventually(
@@ -248,10 +110,6 @@ describe("a subnet that the root subnet creates", () => {
       (said: unknown) => typeof said === "bigint" && said >= 8n,
       ANSWERS_MS,
     );
-    for (const place of [...FOUNDING, ...COMING]) {
-      const bare = await HttpAgent.create({ host: urls.get(place) ?? "", shouldFetchRootKey: true });
-      assert.deepEqual(bare.rootKey, rootKey);
-      assert.equal((await documentAt(place)).version, 2);
-    }
+    await network.isOne(2);
   });
 });

@@ -2,7 +2,8 @@
  * A network of four processes that run by themselves, under a client's load, goes on with another version of the program: a record that the
  * operators approve names it, the nodes stop by themselves at the catch-up package of one height, and are run with the new program. One whose
  * operator was early waits, and takes the state of that height from the others. Nothing that was answered is lost, the subnet's key stays, and a
- * node with the old program takes no part. Before that the length of intervals changes, and nodes are restarted in turn.
+ * node with the old program takes no part. Before that one is killed and refuses the new program, since no record names it yet, the length of
+ * intervals changes, and nodes are restarted in turn.
  */
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -26,6 +27,7 @@ const OTHERS: readonly number[] = [0, 1, 2];
 /** The shortest that the registry takes, and one that is no multiple of it. */
 const INTERVALS: readonly [number, number] = [20, 33];
 const EXIT_CODE = 12;
+const UNRECORDED_EXIT_CODE = 13;
 const OTHER = "77.0.1-next.2";
 const programs = mkdtempSync(join(tmpdir(), "orrery-programs-"));
 
@@ -57,6 +59,15 @@ async function restartInTurn(): Promise<void> {
     const heights = network.founding.map((each) => network.heightAt(each).catch(() => 0));
     await network.passes(place, Math.max(...(await Promise.all(heights))));
   }
+}
+
+/** Killed, and started with another program, which nobody decided: what is in its log was for the one before. */
+async function refused(place: number): Promise<void> {
+  await network.end(place, "SIGKILL");
+  const { code, err } = await network.launch(place, other).ended;
+  assert.equal(code, UNRECORDED_EXIT_CODE, err);
+  assert.match(err, new RegExp(`version ${VERSION} of Orrery executed \\d+ blocks`));
+  await network.run(place);
 }
 
 /** With the new program, and the record that names it. */
@@ -114,6 +125,7 @@ describe("an upgrade of all nodes at a package", () => {
     const increment = (place: number) => counterAt(network.agentAt(place), counter).inc();
     const load = new Load(() => [...network.running.keys()], increment);
     try {
+      await refused(0);
       await network.decide([{ kind: "interval", subnet: 0, blocks: INTERVALS[1] }], OTHERS);
       await restartInTurn();
       // Over several summaries of the new length.
