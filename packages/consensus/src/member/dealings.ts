@@ -17,8 +17,8 @@ import { decodeSummary, type Summary } from "../summary-codec.ts";
 import { type DealingArtifact, dealingContent, type HashKey } from "./artifacts.ts";
 import type { DutyView } from "./duties.ts";
 import type { Pool } from "./pool.ts";
-import { configOf, dealtIn, type IntervalContext, summaryAfter } from "./summary.ts";
-import type { DealtKeys, DkgConfig, MemberCrypto } from "./types.ts";
+import { configOf, dealtIn, type IntervalContext, summaryAfter, transcriptOf } from "./summary.ts";
+import type { DealtKeys, Dkg, DkgConfig, MemberCrypto } from "./types.ts";
 import { isForOther } from "./versions.ts";
 
 type View = Pick<DutyView, "pool" | "environment" | "schedule">;
@@ -93,6 +93,23 @@ function finalInterval({ pool, schedule }: View, height: Height): IntervalContex
   return intervalAt({ pool }, start, { height: pool.finalizedHeight, hash });
 }
 
+/** What transcripts were last asked for of. */
+const combined = new WeakMap<Dkg, readonly DealingArtifact[]>();
+
+/** Has transcripts made of what final blocks have: a block that closes the interval takes them, and no dealing comes after those that are enough. */
+function combineAhead(view: View, interval: IntervalContext, dkg: Dkg): void {
+  const { pool } = view;
+  const tip = pool.finalizedAt(pool.finalizedHeight);
+  const dealings =
+    tip === null ? [] : dealingsIn(pool, interval, { height: pool.finalizedHeight, hash: tip.hash });
+  if (dealings.length === 0 || combined.get(dkg) === dealings) return;
+  combined.set(dkg, dealings);
+  for (const keys of dealtFor(view, interval)) {
+    const config = configFor(view, interval, keys);
+    if (config !== null && config !== "later") transcriptOf(config, dealings, dkg);
+  }
+}
+
 /** This member's dealings of the interval, as far as they are missing. */
 export function deal(view: View): readonly DealingArtifact[] {
   const { pool, environment, schedule } = view;
@@ -100,6 +117,7 @@ export function deal(view: View): readonly DealingArtifact[] {
   if (intervals === undefined) return [];
   const interval = finalInterval(view, pool.finalizedHeight);
   if (interval === null) return [];
+  combineAhead(view, interval, intervals.dkg);
   const height = interval.start + 1;
   const place = schedule.at(interval.start);
   if (place === null || place.self === null) return [];

@@ -84,6 +84,8 @@ class SummarySchedule implements Schedule {
   #add(start: Height, length: number, epoch: Epoch): void {
     if (this.#intervals.some((interval) => interval.start === start)) return;
     this.#intervals.push({ start, length, epoch, name: epochName(epoch) });
+    // Its keys are opened meanwhile: nothing waits for that when it begins.
+    this.#means.dkg.load(epoch);
   }
 
   forget(below: Height): void {

@@ -3,14 +3,7 @@
  * the interval before (consensus of the replica, "DKG summary"). What an interval runs with was fixed by a summary two
  * intervals before it ends and is final when it begins, so that nobody ever signs with keys that a fork could have changed.
  */
-import {
-  assert,
-  type CborValue,
-  DEALINGS_PER_BLOCK_MAX,
-  encodeCborBare,
-  type Height,
-  toHex,
-} from "@orrery/base";
+import { type CborValue, DEALINGS_PER_BLOCK_MAX, encodeCborBare, type Height, toHex } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { Epoch, FoundedEpoch, Summary } from "../summary-codec.ts";
 import type { DealingArtifact } from "./artifacts.ts";
@@ -114,21 +107,26 @@ function transcriptsOf(
   dealings: readonly DealingArtifact[],
   dkg: Dkg,
 ): Epoch["transcripts"] | null | "later" {
-  const transcripts: Partial<Record<KeySet, Uint8Array>> = {};
-  for (const set of KEY_SETS) {
-    const run = config(set);
-    const given = dealings
-      .filter(({ keys }) => keys === run.keys)
-      .map(({ signer, dealing }) => [signer, dealing] as const)
-      .sort(([a], [b]) => a - b);
-    if (given.length < run.dealingsNeeded) return null;
-    const transcript = dkg.aggregate(run, given);
-    if (transcript === "later" || transcript === null) return transcript;
-    transcripts[set] = transcript;
-  }
-  const { low, high } = transcripts;
-  assert(low !== undefined && high !== undefined, "there is a transcript for each set of keys");
-  return { low, high };
+  // Both are asked for before either is waited for.
+  const [low, high] = [
+    transcriptOf(config("low"), dealings, dkg),
+    transcriptOf(config("high"), dealings, dkg),
+  ];
+  if (low === null || high === null) return null;
+  return low === "later" || high === "later" ? "later" : { low, high };
+}
+
+/** Of what was dealt for a set of keys; null where that was too little. */
+export function transcriptOf(
+  config: DkgConfig,
+  dealings: readonly DealingArtifact[],
+  dkg: Dkg,
+): Uint8Array | null | "later" {
+  const given = dealings
+    .filter(({ keys }) => keys === config.keys)
+    .map(({ signer, dealing }) => [signer, dealing] as const)
+    .sort(([a], [b]) => a - b);
+  return given.length < config.dealingsNeeded ? null : dkg.aggregate(config, given);
 }
 
 function nextEpoch(

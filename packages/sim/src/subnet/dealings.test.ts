@@ -1,7 +1,7 @@
 /** Dealings of others at members that deal: over once their interval is, and judged when a host comes to it, each signature once. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { utf8DecodeLossy } from "@orrery/base";
+import { toHex, utf8DecodeLossy } from "@orrery/base";
 import { type Artifact, type Dkg, heightOf, type MemberEffect } from "@orrery/consensus/member";
 import { Members } from "./members.testkit.ts";
 
@@ -64,4 +64,36 @@ test("a member that starts again says who made what it delivers, before its keys
   const after = makersOf(again.step({ kind: "time", now: members.now }));
   assert.ok(after.length > 0);
   assert.deepEqual(after, before.slice(0, after.length));
+});
+
+test("what the block that closes an interval takes, and the keys of the next, are asked for ahead", () => {
+  /** Heights that were final when each was asked for first. */
+  const combined = new Map<string, number>();
+  const opened = new Map<string, number>();
+  let finalHeight = (): number => 0;
+  const noted = (first: Map<string, number>, name: string): void => {
+    if (!first.has(name)) first.set(name, finalHeight());
+  };
+  const noting = (ideal: Dkg): Dkg => ({
+    ...ideal,
+    aggregate: (config, dealings) => {
+      noted(combined, `${config.start} ${config.keys}`);
+      return ideal.aggregate(config, dealings);
+    },
+    load: (epoch) => {
+      noted(opened, toHex(epoch.transcripts.low));
+      return ideal.load(epoch);
+    },
+  });
+  const members = new Members({ intervals: (self, ideal) => (self === 0 ? noting(ideal) : ideal) });
+  finalHeight = (): number => members.member(0).pool.finalizedHeight;
+  const length = members.member(0).intervalOf(1)?.length ?? 0;
+  members.runTo(3 * length + 1);
+  for (const start of [0, length, 2 * length])
+    for (const keys of ["low", "high"]) {
+      const at = combined.get(`${start} ${keys}`) ?? Number.POSITIVE_INFINITY;
+      assert.ok(at < start + length - 1, `${keys} of ${start} at ${at}`);
+    }
+  // Of the genesis, and of the intervals that were dealt: each when the summary before its own interval is final.
+  assert.deepEqual([...opened.values()], [0, length, 2 * length, 3 * length]);
 });
