@@ -2,7 +2,7 @@
  * Faults by the names that the command takes (`orrery simulate --faults LIST`), and the plan of a run in which each of them takes place. How often,
  * is drawn from the seed.
  */
-import { faultsOf } from "@orrery/consensus/member";
+import { faultsOf, intervalNeeded } from "@orrery/consensus/member";
 import { seededRandom } from "../random.ts";
 import { CALM, type FaultPlan, MISBEHAVIOURS, type Misbehaviour } from "../subnet/faults.ts";
 import { WORLD_FAULTS, type WorldFault } from "../subnet/tally.ts";
@@ -19,7 +19,7 @@ const BYZANTINE: ReadonlyMap<string, Misbehaviour> = new Map(
 );
 
 /** Members that run twice, and changes of the registry: drawn last, so that a seed's other faults are what they were without these. */
-const LATE: readonly WorldFault[] = ["twins", "interval", "upgrade"];
+const LATE: readonly WorldFault[] = ["twins", "interval", "upgrade", "creation"];
 
 /** In the order in which they are told of. */
 export const FAULT_NAMES: readonly string[] = [
@@ -86,10 +86,16 @@ const RARE: ReadonlyMap<string, number> = new Map([
   ["halt", 300],
   ["interval", 300],
   ["upgrade", 500],
+  ["creation", 500],
 ]);
 
 export function roundsToSee(name: string): number {
   return RARE.get(name) ?? ROUNDS_TO_SEE;
+}
+
+/** With room for the dealings that both sets of keys take, one a block; and for those of a subnet that the members create. */
+export function shortestInterval(members: number, creates: boolean): number {
+  return creates ? intervalNeeded(members, true) : 3 * faultsOf(members) + 8;
 }
 
 /** A plan with these faults and no others; how often, comes of the seed. */
@@ -105,6 +111,8 @@ export function planOf(faults: readonly string[], members: number, seed: number)
   const lies = asked.has("lying-sync");
   const f = faultsOf(members);
   const faulty = f - (asked.has("broken-state") ? 1 : 0);
+  const creates = asked.has("creation");
+  const shortest = shortestInterval(members, creates);
   const slots = kinds.length > 0 || lies ? faulty : 0;
   return {
     ...CALM,
@@ -129,7 +137,7 @@ export function planOf(faults: readonly string[], members: number, seed: number)
     changePerSecond: chance("membership", 0.2),
     haltPerSecond: chance("halt", 0.06),
     haltedNs: [SECOND, 8n * SECOND],
-    registryDelayNs: asked.has("membership") ? 2n * SECOND : 0n,
+    registryDelayNs: asked.has("membership") || creates ? 2n * SECOND : 0n,
     // Each begins with another of them.
     byzantine: Array.from({ length: slots }, (_, slot) => [
       ...kinds.slice((slot * 5) % Math.max(1, kinds.length)),
@@ -137,7 +145,8 @@ export function planOf(faults: readonly string[], members: number, seed: number)
     ]),
     liesOnSync: lies,
     ...(asked.has("twins") ? { twins: faulty } : {}),
-    ...(asked.has("interval") ? { stretchPerSecond: 0.1, intervalBlocks: [3 * f + 8, 3 * f + 20] } : {}),
+    ...(asked.has("interval") ? { stretchPerSecond: 0.1, intervalBlocks: [shortest, shortest + 12] } : {}),
     ...(asked.has("upgrade") ? { upgradePerSecond: 0.05 } : {}),
+    ...(creates ? { createPerSecond: 0.05 } : {}),
   };
 }

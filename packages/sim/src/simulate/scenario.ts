@@ -57,6 +57,8 @@ const isUpTo =
   (value: unknown): value is number =>
     isCount(value) && value > 0 && value <= most;
 
+const isUpToNodes = (value: unknown): boolean => isCount(value) && value <= NODES_MAX;
+
 type Parts = Readonly<Record<string, (value: unknown) => boolean>>;
 
 const hasParts = (value: Readonly<Record<string, unknown>>, parts: Parts): boolean =>
@@ -76,6 +78,7 @@ const STRIKES: Readonly<Record<Strike["kind"], Parts>> = {
   halt: { forNs: isTime },
   stretch: { blocks: isUpTo(INTERVAL_MAX) },
   upgrade: {},
+  create: { members: isUpTo(NODES_MAX) },
 };
 
 function isStrike(value: unknown): value is Strike {
@@ -107,16 +110,30 @@ function isLike(usual: unknown, value: unknown): boolean {
   return typeof usual === "boolean" ? isFlag(value) : isTimes(value);
 }
 
+function isRange(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 2) return false;
+  const [least, most]: readonly unknown[] = value;
+  return isUpTo(INTERVAL_MAX)(least) && isUpTo(INTERVAL_MAX)(most) && least <= most;
+}
+
+/** What is not in every plan: files of before have none of it. */
+const OPTIONAL: Parts = {
+  stretchPerSecond: isChance,
+  intervalBlocks: isRange,
+  upgradePerSecond: isChance,
+  createPerSecond: isChance,
+  twins: isUpToNodes,
+};
+
 function isPlan(value: unknown): value is FaultPlan {
   if (!isRecord(value)) return false;
   const { byzantine: _none, ...usual } = CALM;
-  const { byzantine, twins = 0 } = value;
+  const { byzantine } = value;
   return (
     Object.entries(usual).every(([name, each]) => isLike(each, value[name])) &&
     Array.isArray(byzantine) &&
     byzantine.every((kinds: unknown) => (Array.isArray(kinds) ? kinds.every(isKind) : isKind(kinds))) &&
-    isCount(twins) &&
-    twins <= NODES_MAX
+    Object.entries(OPTIONAL).every(([name, isOne]) => value[name] === undefined || isOne(value[name]))
   );
 }
 

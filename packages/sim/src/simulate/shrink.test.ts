@@ -33,7 +33,16 @@ test("of a list what it takes is left, whatever is between", () => {
 });
 
 test("a run that is told what was drawn in it is the same run, from text too", () => {
-  const faults = ["crash", "partition", "membership", "torn-write", "equivocate", "delay", "twins"];
+  const faults = [
+    "crash",
+    "partition",
+    "membership",
+    "torn-write",
+    "equivocate",
+    "delay",
+    "creation",
+    "twins",
+  ];
   const options = { nodesPerSubnet: 4, rounds: 15, state: "hashes", faults } as const;
   const drawn = simulate({ ...options, seed: 7, subnetCount: 2 });
   assert.ok(drawn.told.some(({ script }) => script.some(({ strikes }) => strikes.length > 0)));
@@ -168,6 +177,15 @@ test("what is no scenario is said to be none", () => {
   const twinned = (twins: number): string => text.replace('"loss": 0', `"twins": ${twins}, "loss": 0`);
   assert.equal(decodeScenario(twinned(1)).told[0]?.plan.twins, 1);
   invalid(twinned(-1), /no scenario/);
+  const planned = (part: string): string => text.replace('"loss": 0', `${part}, "loss": 0`);
+  const ranges = ['"intervalBlocks": [11, 23]', '"stretchPerSecond": 0.1, "createPerSecond": 0.1'];
+  for (const part of ranges) assert.ok(decodeScenario(planned(part)));
+  for (const part of ['"intervalBlocks": [23, 11]', '"upgradePerSecond": "1"', '"createPerSecond": -1'])
+    invalid(planned(part), /no scenario/);
+  const struck = (strike: string): string => text.replace('"strikes": [', `"strikes": [${strike},`);
+  assert.ok(decodeScenario(struck('{"kind": "create", "members": 4}')));
+  for (const members of ["0", "4.5", "1000", "null"])
+    invalid(struck(`{"kind": "create", "members": ${members}}`), /no scenario/);
 });
 
 /** What a bug made of each, where a plant shows it still. */

@@ -65,10 +65,11 @@ function withStrikes(scenario: Scenario, kept: readonly Timed[]): Scenario {
   return { ...scenario, told };
 }
 
-/** The same fault, of a usual length where it is longer. */
+/** The same fault, of a usual length where it is longer; a new subnet of one node. */
 function brief(strike: Strike): Strike {
   if ("awayNs" in strike && strike.awayNs > USUAL_NS) return { ...strike, awayNs: USUAL_NS };
   if ("forNs" in strike && strike.forNs > USUAL_NS) return { ...strike, forNs: USUAL_NS };
+  if (strike.kind === "create") return { ...strike, members: 1 };
   return strike;
 }
 

@@ -24,12 +24,20 @@ const WORLD = [
   "broken-state",
   "membership",
   "halt",
+  "interval",
+  "upgrade",
   "withhold",
   "twins",
+  "creation",
 ];
 
 /** In which it takes place, where that is not the first. */
-const SEEDS: ReadonlyMap<string, number> = new Map([["disk-loss", 2]]);
+const SEEDS: ReadonlyMap<string, number> = new Map([
+  ["disk-loss", 2],
+  ["interval", 2],
+  ["upgrade", 2],
+  ["creation", 3],
+]);
 
 for (const fault of WORLD) {
   test(`takes place and does no harm: ${fault}`, () => {

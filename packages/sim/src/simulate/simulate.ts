@@ -4,18 +4,18 @@
  */
 
 import { AssertionError, concatBytes, fromHex, toHex, u64be } from "@orrery/base";
-import { faultsOf } from "@orrery/consensus/member";
 import { sha256 } from "@orrery/crypto";
 import { seededRandom } from "../random.ts";
+import { violationsOf } from "../subnet/creating.ts";
 import type { FaultPlan } from "../subnet/faults.ts";
-import { faultsOfLengths } from "../subnet/interval-lengths.ts";
+import { faultsOfFounded } from "../subnet/founded.ts";
 import type { Recorder } from "../subnet/recorder.ts";
 import { heal, simulatedSubnetId, worldFor } from "../subnet/run.ts";
 import { type Script, UNDRAWN } from "../subnet/strikes.ts";
 import type { World } from "../subnet/world.ts";
 import type { KeySource } from "../subnet/world-nodes.ts";
 import { CanisterNetwork } from "./canister-network.ts";
-import { misbehaviourOf, planOf, worldFaultOf } from "./fault-list.ts";
+import { misbehaviourOf, planOf, shortestInterval, worldFaultOf } from "./fault-list.ts";
 
 const SECOND = 1_000_000_000n;
 /** Nodes that look on, and can become members. Keys change at each interval without them too. */
@@ -23,7 +23,7 @@ const SPARES = 2;
 /** Faults that take them: of members too few are left to get far ahead of one that is away. */
 const WITH_SPARES: readonly string[] = ["membership", "lying-sync"];
 /** Faults that change the registry: the newest version of it has to come into force. */
-const OF_REGISTRY: readonly string[] = ["membership", "halt", "interval", "upgrade"];
+const OF_REGISTRY: readonly string[] = ["membership", "halt", "interval", "upgrade", "creation"];
 const MESSAGES_PER_SECOND = 2;
 /** Faults end when so much virtual time a round has passed, whatever came of it. */
 const FAULTY_NS_PER_ROUND: bigint = 5n * SECOND;
@@ -115,8 +115,7 @@ function subnetOf(options: SimulationOptions, network: CanisterNetwork | null, p
     spares: WITH_SPARES.some((name) => faults.includes(name)) ? SPARES : 0,
     seconds: 0,
     messagesPerSecond: MESSAGES_PER_SECOND,
-    // Room for the dealings that both sets of keys take, one a block.
-    catchUpInterval: 3 * faultsOf(nodes) + 8 + random.below(8),
+    catchUpInterval: shortestInterval(nodes, faults.includes("creation")) + random.below(8),
     faults: plan,
     ...(told === undefined ? {} : { script: told.script }),
     ...(options.keys === undefined ? {} : { keys: options.keys }),
@@ -210,7 +209,7 @@ export function simulate(options: SimulationOptions): SimulationReport {
   const { healedAt, isWell: recovered } = played;
   const violations = [
     ...subnets.flatMap(({ world }, index) =>
-      [...world.checkers.violations, ...faultsOfLengths(world)].map((text) =>
+      [...violationsOf(world), ...(recovered ? faultsOfFounded(world, seed) : [])].map((text) =>
         subnetCount === 1 ? text : `subnet ${index}: ${text}`,
       ),
     ),

@@ -37,6 +37,8 @@ export interface FaultPlan {
   readonly stretchPerSecond?: number;
   readonly intervalBlocks?: readonly [number, number];
   readonly upgradePerSecond?: number;
+  /** The same: chance that it asks the members for another subnet. */
+  readonly createPerSecond?: number;
   /** Nodes learn of the registry's versions at most so much later, ns. */
   readonly registryDelayNs: bigint;
   /** How the nodes at the lowest places misbehave, one way or by turns; at most f of them keep the subnet safe and alive. */

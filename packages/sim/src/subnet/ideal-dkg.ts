@@ -93,6 +93,10 @@ export class IdealDkg {
     const size = members.length;
     const nameOf = (index: number): string => toHex(members[index] ?? new Uint8Array(0));
     const own = toHex(nodeId);
+    // Whom it was dealt to has a share, whoever the members are said to be.
+    const receiversOf = (keys: KeySet): readonly string[] =>
+      (fieldsOf(transcripts[keys])[3] as readonly Uint8Array[]).map(toHex);
+    const receivers = { low: receiversOf("low"), high: receiversOf("high") };
     // Shares of one run are no good with shares of another, even under one key.
     const run = (keys: KeySet): string => toHex(sha256(transcripts[keys]));
     const whole = (keys: KeySet): string =>
@@ -104,7 +108,7 @@ export class IdealDkg {
     return this.#keys.named({
       own: `node ${own}`,
       basic: (index) => `node ${nameOf(index)}`,
-      share: (keys, index) => `share ${names[keys].run} ${nameOf(index)}`,
+      share: (keys, index) => `share ${names[keys].run} ${receivers[keys][index] ?? ""}`,
       ownShare: (keys) => `share ${names[keys].run} ${own}`,
       whole: (keys) => names[keys].whole,
       needed: (keys) => names[keys].needed,

@@ -5,8 +5,11 @@
 import { compareBytes, type Height, type SubnetId, utf8 } from "@orrery/base";
 import {
   type Artifact,
+  type DealingArtifact,
   dealingContent,
+  decodeDealing,
   decodeSummary,
+  encodeDealing,
   encodeSummary,
   heightOf,
   type MemberCrypto,
@@ -120,6 +123,26 @@ function withheld({ index, nodes }: Signer, artifact: Artifact): (to: number) =>
   return (to) => (isFor(to) ? [artifact] : NOTHING);
 }
 
+/** The dealer's own, signed, and no good. */
+function wrongDealing({ subnetId, crypto }: Signer, artifact: DealingArtifact): DealingArtifact {
+  const dealing = sha256(artifact.dealing);
+  const message = dealingContent(subnetId, { ...artifact, dealing });
+  return { ...artifact, dealing, signature: crypto.sign(message) };
+}
+
+/** In its own blocks too, of keys for others: those never know who dealt to them. */
+function ordersWrongDealing(means: Signer, proposal: Proposal): readonly Artifact[] {
+  const { block } = proposal;
+  const dealings = (block.payload.dealings ?? []).map((bytes) => {
+    const dealing = decodeDealing(bytes);
+    const isWrong = dealing.signer === means.index && dealing.keys.startsWith("remote");
+    return isWrong ? encodeDealing(wrongDealing(means, dealing)) : bytes;
+  });
+  return dealings.every((bytes, place) => bytes === block.payload.dealings?.[place])
+    ? [proposal]
+    : supported(means, { ...block, payload: { ...block.payload, dealings } });
+}
+
 /** What one that tells all others the same makes of an artifact: made once, and signed once. `own`: whether it is the member's. */
 function altered(
   kind: Misbehaviour,
@@ -142,12 +165,9 @@ function altered(
         : [artifact];
     case "invalid_blocks":
       return artifact.kind === "proposal" && own ? invalidBlock(means, artifact) : [artifact];
-    case "wrong_dealings": {
-      if (artifact.kind !== "dealing" || !own) return [artifact];
-      const dealing = sha256(artifact.dealing);
-      const message = dealingContent(subnetId, { ...artifact, dealing });
-      return [{ ...artifact, dealing, signature: crypto.sign(message) }];
-    }
+    case "wrong_dealings":
+      if (artifact.kind === "dealing" && own) return [wrongDealing(means, artifact)];
+      return artifact.kind === "proposal" && own ? ordersWrongDealing(means, artifact) : [artifact];
     case "wrong_summaries":
       return artifact.kind === "proposal" && block?.payload.summary !== undefined
         ? wrongSummary(means, artifact, block.payload.summary)

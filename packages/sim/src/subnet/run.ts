@@ -5,9 +5,9 @@
 import { type SubnetId, utf8 } from "@orrery/base";
 import { sha256 } from "@orrery/crypto";
 import type { Application } from "./application.ts";
+import { creationsMissing, violationsOf } from "./creating.ts";
 import type { FaultPlan } from "./faults.ts";
 import { HashApplication } from "./hash-application.ts";
-import { faultsOfLengths } from "./interval-lengths.ts";
 import type { Recorder } from "./recorder.ts";
 import type { Script } from "./strikes.ts";
 import { runsNewest } from "./upgrading.ts";
@@ -29,6 +29,8 @@ const RECOVERY_HEIGHTS = 10;
 export interface SubnetRun {
   readonly seed: number;
   readonly nodes: number;
+  /** That nodes' ids are numbered after; 0 when left out. */
+  readonly firstNode?: number;
   /** Nodes that can take the places of others; with `null` members and keys never change. */
   readonly spares: number | null;
   /** Of virtual time with faults. */
@@ -91,6 +93,7 @@ export function worldFor(run: SubnetRun, executionNs: bigint = EXECUTION_NS): Wo
   return new World({
     seed,
     nodes,
+    ...(run.firstNode === undefined ? {} : { firstNode: run.firstNode }),
     spares,
     executionNs,
     config: {
@@ -140,6 +143,8 @@ export function heal(world: World, messages: () => readonly Uint8Array[], change
       (!changes || (world.versionInForce >= newest && runsNewest(world))) &&
       // Broken states are found, and replaced; who forgot what it signed counts as honest again.
       world.checkers.corrupted.size === 0 &&
+      // Subnets that were asked for are there.
+      creationsMissing(world) === 0 &&
       !world.hasForgetful
     );
   };
@@ -163,7 +168,7 @@ export function runSubnet(run: SubnetRun): SubnetVerdict {
   const healedAt = world.now;
   while (!isWell() && world.now < healedAt + RECOVERY_NS) world.run(world.now + RECOVERY_STEP_NS);
   const recovered = isWell();
-  const violations = [...world.checkers.violations, ...faultsOfLengths(world)];
+  const violations = violationsOf(world);
   return {
     verdict: violations.length > 0 ? "unsafe" : recovered ? "ok" : "stalled",
     violations,

@@ -6,6 +6,8 @@ import type { NodeId } from "@orrery/base";
 import type { SubnetRecord } from "@orrery/consensus/member";
 
 const NODE_ID_BYTES = 29;
+/** Numbers of a created subnet's nodes begin at its place times this: beyond those of any other. */
+const CREATED_NODES = 1_000;
 /** What runs until a record names another. */
 export const FIRST_PROGRAM = "1.0.0";
 
@@ -34,11 +36,17 @@ export interface SimRecord {
 export class SimRegistry {
   readonly #versions: { readonly record: SimRecord; readonly at: bigint }[] = [];
   readonly #known: SubnetRecord[] = [];
+  readonly #firstNode: number;
   #longest = 0;
 
-  constructor(first: SimRecord) {
+  /** `firstNode`: that the nodes are numbered after in their ids; of a created subnet those that its creator gave it. */
+  constructor(first: SimRecord, firstNode = 0) {
+    this.#firstNode = firstNode;
     this.change(first, 0n);
   }
+
+  readonly idOf = (index: number): NodeId => nodeIdOf(this.#firstNode + index);
+  readonly numberOf = (nodeId: NodeId): number => nodeOf(nodeId) - this.#firstNode;
 
   /** Newest version that there is. */
   get version(): number {
@@ -54,7 +62,7 @@ export class SimRegistry {
     const { members, intervalLength, halts, replicaVersion, planned } = record;
     this.#longest = Math.max(this.#longest, intervalLength);
     const bare = {
-      ...{ members: members.map(nodeIdOf), intervalLength, halts },
+      ...{ members: members.map(this.idOf), intervalLength, halts },
       ...(replicaVersion === undefined ? {} : { replicaVersion }),
     };
     if (planned === undefined) {
@@ -87,6 +95,14 @@ export class SimRegistry {
   upgrade(at: bigint): void {
     const [major = "1"] = (this.newest.replicaVersion ?? FIRST_PROGRAM).split(".");
     this.change({ ...this.newest, replicaVersion: `${Number(major) + 1}.0.0` }, at);
+  }
+
+  /** The next subnet is to be created, of so many nodes. */
+  create(members: number, at: bigint): void {
+    const { planned = [] } = this.newest;
+    const subnet = planned.length + 1;
+    const nodes = Array.from({ length: members }, (_, node) => CREATED_NODES * subnet + node);
+    this.change({ ...this.newest, planned: [...planned, { subnet, members: nodes }] }, at);
   }
 
   /** Of the lengths that intervals ever had, or will have. */

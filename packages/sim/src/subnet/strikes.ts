@@ -7,7 +7,7 @@ import type { FaultPlan } from "./faults.ts";
 import type { Links } from "./links.ts";
 import type { SimNode } from "./sim-node.ts";
 import type { SimRegistry } from "./sim-registry.ts";
-import type { Tally } from "./tally.ts";
+import type { Tally, WorldFault } from "./tally.ts";
 import type { WorldEvent } from "./world-nodes.ts";
 
 /** Of a node that starts again at once, ns. */
@@ -42,7 +42,9 @@ type SubnetStrike =
   /** Another length of intervals. */
   | { readonly kind: "stretch"; readonly blocks: number }
   /** The next version of the program. */
-  | { readonly kind: "upgrade" };
+  | { readonly kind: "upgrade" }
+  /** The members are to create a subnet of so many nodes. */
+  | { readonly kind: "create"; readonly members: number };
 
 export type Strike = NodeStrike | SubnetStrike;
 
@@ -70,6 +72,7 @@ export const UNDRAWN: Partial<FaultPlan> = {
   haltPerSecond: 0,
   stretchPerSecond: 0,
   upgradePerSecond: 0,
+  createPerSecond: 0,
 };
 
 export interface Means {
@@ -99,9 +102,7 @@ export function inflict(means: Means, strike: Strike): void {
       return;
     case "replace":
       if (means.nodes[strike.comes] === undefined) return;
-      registry.replace(strike.goes, strike.comes, now);
-      tally.note("membership");
-      means.wakeAll();
+      change(means, "membership", () => registry.replace(strike.goes, strike.comes, now));
       return;
     case "halt":
       means.halt(true);
@@ -109,20 +110,27 @@ export function inflict(means: Means, strike: Strike): void {
       means.plan(strike.forNs, { kind: "resume" });
       return;
     case "stretch":
-      registry.stretch(strike.blocks, now);
-      tally.note("interval");
-      means.wakeAll();
+      change(means, "interval", () => registry.stretch(strike.blocks, now));
       return;
     case "upgrade":
-      registry.upgrade(now);
-      tally.note("upgrade");
-      means.wakeAll();
+      change(means, "upgrade", () => registry.upgrade(now));
+      return;
+    case "create":
+      change(means, "creation", () => registry.create(strike.members, now));
       return;
     default: {
       const node = means.nodes[strike.node];
       if (node?.isUp === true) inflictOn(means, node, strike);
     }
   }
+}
+
+/** Counts what made a version of the registry: it may be as it was told to be already. */
+function change({ registry, tally, wakeAll }: Means, fault: WorldFault, changes: () => void): void {
+  const before = registry.version;
+  changes();
+  if (registry.version > before) tally.note(fault);
+  wakeAll();
 }
 
 function inflictOn(means: Means, node: SimNode, strike: NodeStrike): void {

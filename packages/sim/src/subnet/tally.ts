@@ -20,6 +20,7 @@ export const WORLD_FAULTS = [
   "interval",
   "upgrade",
   "twins",
+  "creation",
 ] as const;
 
 /** Of the world around members, and of nodes that answer others; not of what members say. */

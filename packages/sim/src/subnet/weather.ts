@@ -18,6 +18,10 @@ const PARTED_AHEAD = 6;
 const PARTED = 0.6;
 const PARTED_NS: readonly [bigint, bigint] = [1_000_000_000n, 5_000_000_000n];
 
+/** Subnets that one run asks for: each takes an interval of its own. Of so many nodes. */
+const CREATED_MAX = 6;
+const CREATED_SIZES: readonly number[] = [4, 4, 1, 7];
+
 /** What is drawn comes to pass at once: what follows is drawn of how things are then. */
 type Drawing = Sky & { readonly strike: (strike: Strike) => void };
 
@@ -125,9 +129,12 @@ function changeRegistry(drawing: Drawing): void {
   if (spares === null) return;
   if (random.chance(faults.changePerSecond)) changeMembers(drawing);
   const { stretchPerSecond = 0, intervalBlocks: [least, most] = [0, 0], upgradePerSecond = 0 } = faults;
+  const { createPerSecond = 0 } = faults;
   if (strikes(random, stretchPerSecond))
     drawing.strike({ kind: "stretch", blocks: least + random.below(most - least + 1) });
   if (strikes(random, upgradePerSecond)) drawing.strike({ kind: "upgrade" });
+  if ((registry.newest.planned?.length ?? 0) < CREATED_MAX && strikes(random, createPerSecond))
+    drawing.strike({ kind: "create", members: CREATED_SIZES[random.below(CREATED_SIZES.length)] ?? 1 });
   if (registry.newest.halts || !random.chance(faults.haltPerSecond)) return;
   drawing.strike({ kind: "halt", forNs: drawnBetween(random, faults.haltedNs) });
 }

@@ -15,12 +15,14 @@ import { IdealDkg } from "./ideal-dkg.ts";
 import { IdealKeys } from "./ideal-keys.ts";
 import type { Recorder } from "./recorder.ts";
 import { SimNode } from "./sim-node.ts";
-import { nodeIdOf, nodeOf, type SimRegistry } from "./sim-registry.ts";
+import type { SimRegistry } from "./sim-registry.ts";
 import type { Script } from "./strikes.ts";
 import type { Twins } from "./twins.ts";
 
 export interface WorldOptions {
   readonly seed: number;
+  /** That nodes' ids are numbered after; 0 when left out. */
+  readonly firstNode?: number;
   /** Members at first. */
   readonly nodes: number;
   /** Nodes that can become members; with `null` members and keys never change. */
@@ -39,15 +41,14 @@ export interface WorldOptions {
   readonly keys?: KeySource;
 }
 
-/** Keys and their generation in one run. */
-export type KeySource = (
-  seed: number,
-  subnetId: SubnetId,
-) => {
+export interface Keys {
   /** Keys of members that begin together. */
   genesis(members: readonly NodeId[], registryVersion: number): Epoch;
   of(nodeId: NodeId): Dkg;
-};
+}
+
+/** Keys and their generation in one run. */
+export type KeySource = (seed: number, subnetId: SubnetId) => Keys;
 
 export type WorldEvent =
   | {
@@ -86,8 +87,21 @@ export type WorldEvent =
   | { readonly kind: "resume" }
   | { readonly kind: "second" };
 
+export function keysFor({ seed, nodes, config, keys }: WorldOptions): Keys {
+  return keys?.(seed, config.subnetId) ?? new IdealDkg(seed, new IdealKeys(seed, nodes));
+}
+
+/** What a subnet whose members and keys change begins with. */
+export function firstSummaryOf({ config }: WorldOptions, registry: SimRegistry, keys: Keys): Summary {
+  const current = keys.genesis(registry.newest.members.map(registry.idOf), 1);
+  const length = config.rules.catchUpInterval;
+  return { length, nextLength: length, halts: false, current, next: null };
+}
+
 interface NodeMeans {
   readonly registry: SimRegistry;
+  readonly keys: Keys;
+  readonly first: Summary;
   readonly twins: Twins;
   /** Newest version of the registry that a node knows. */
   readonly versionFor: (index: number) => number;
@@ -96,28 +110,24 @@ interface NodeMeans {
 /** Members, spares, and those that run twice. */
 export function makeNodes(
   { seed, nodes, spares, config, application, start, keys: source }: WorldOptions,
-  { registry, twins, versionFor }: NodeMeans,
+  { registry, keys, first, twins, versionFor }: NodeMeans,
 ): readonly SimNode[] {
-  const keys = new IdealKeys(seed, nodes);
-  const dkg = source?.(seed, config.subnetId) ?? new IdealDkg(seed, keys);
-  const current = dkg.genesis(registry.newest.members.map(nodeIdOf), 1);
-  const length = config.rules.catchUpInterval;
-  const summary: Summary = { length, nextLength: length, halts: false, current, next: null };
+  const fixed = spares === null && source === undefined ? new IdealKeys(seed, nodes) : null;
   return twins.nodes.map((index) => {
     const self = twins.identityOf(index);
-    const nodeId = nodeIdOf(self);
-    const own = dkg.of(nodeId);
-    const isFixed = spares === null && source === undefined;
-    const crypto = isFixed ? keys.of(self) : (own.load(current) as MemberCrypto);
+    const nodeId = registry.idOf(self);
+    const dkg = keys.of(nodeId);
+    const crypto = fixed?.of(self) ?? (dkg.load(first.current) as MemberCrypto);
     const record = (version: number): ReturnType<SimRegistry["record"]> => registry.record(version);
+    const intervals = { nodeId, peerOf: registry.numberOf, dkg, record };
     return new SimNode({
       config: { ...config, self, members: nodes },
       crypto,
       index,
       application: application(index),
-      start: spares === null ? start : { ...start, summary },
+      start: spares === null ? start : { ...start, summary: first },
       registryVersion: () => versionFor(index),
-      ...(spares === null ? {} : { intervals: { nodeId, peerOf: nodeOf, dkg: own, record } }),
+      ...(spares === null ? {} : { intervals }),
     });
   });
 }

@@ -2,7 +2,7 @@
  * A simulated subnet: members joined by links that delay, lose, double and reorder, cut in two at times, with nodes that crash and come
  * back. Virtual time, one seed, one run. What a node publishes reaches every other one sooner or later, as long as both are up.
  */
-import type { Height } from "@orrery/base";
+import type { Height, SubnetId } from "@orrery/base";
 import { blockHash } from "@orrery/consensus";
 import {
   type CatchUpPackage,
@@ -15,11 +15,12 @@ import { drawnBetween, type Random, seededRandom } from "../random.ts";
 import { Checkers } from "./checkers.ts";
 import { EventQueue } from "./event-queue.ts";
 import { EventTrace } from "./event-trace.ts";
-import type { Misbehaviour } from "./faults.ts";
+import type { FaultPlan, Misbehaviour } from "./faults.ts";
 import { fetchState } from "./fetching.ts";
 import { Forgetful } from "./forgetful.ts";
 import { Links } from "./links.ts";
 import { type Actor, allTwisted } from "./misbehaving.ts";
+import { Packages } from "./packages.ts";
 import { Post } from "./post.ts";
 import type { SimNode } from "./sim-node.ts";
 import { SimRegistry } from "./sim-registry.ts";
@@ -30,7 +31,14 @@ import { Twins } from "./twins.ts";
 import { installationsFor } from "./upgrading.ts";
 import { type Sky, strike } from "./weather.ts";
 import { Witness } from "./witness.ts";
-import { makeNodes, type WorldEvent, type WorldOptions } from "./world-nodes.ts";
+import {
+  firstSummaryOf,
+  type Keys,
+  keysFor,
+  makeNodes,
+  type WorldEvent,
+  type WorldOptions,
+} from "./world-nodes.ts";
 
 const MS = 1_000_000n;
 const SECOND: bigint = 1_000n * MS;
@@ -52,6 +60,10 @@ export class World {
   readonly checkers: Checkers = new Checkers();
   readonly #witness = new Witness((violation) => this.checkers.report(violation));
   readonly registry: SimRegistry;
+  readonly keys: Keys;
+  /** Of the genesis; null where members and keys never change. */
+  readonly first: Summary | null;
+  readonly packages: Packages = new Packages((violation) => this.checkers.report(violation));
   /** Summaries that were delivered, and versions whose members took over. */
   readonly summaries: Map<Height, Summary> = new Map();
   readonly tally: Tally = new Tally();
@@ -76,13 +88,18 @@ export class World {
     this.#queue = new EventQueue(time);
     this.trace = new EventTrace(time);
     const members = Array.from({ length: nodes }, (_, index) => index);
-    this.registry = new SimRegistry({ members, intervalLength: config.rules.catchUpInterval, halts: false });
+    const record = { members, intervalLength: config.rules.catchUpInterval, halts: false };
+    this.registry = new SimRegistry(record, options.firstNode);
+    this.keys = keysFor(options);
+    const first = firstSummaryOf(options, this.registry, this.keys);
+    this.first = spares === null ? null : first;
     this.#twins = new Twins(nodes + (spares ?? 0), faults.twins ?? 0);
     const indices = this.#twins.nodes;
     const late = Number(faults.registryDelayNs);
     this.#delays = indices.map(() => BigInt(Math.floor(this.#random.next() * late)));
     const versionFor = (node: number): number => this.registry.versionAt(this.now, this.#delays[node] ?? 0n);
-    this.nodes = makeNodes(options, { registry: this.registry, twins: this.#twins, versionFor });
+    const { registry, keys } = this;
+    this.nodes = makeNodes(options, { registry, keys, first, twins: this.#twins, versionFor });
     this.#actors = indices.map((index) =>
       this.#twins.actorOf(index, faults.byzantine[index], {
         subnetId: config.subnetId,
@@ -105,6 +122,14 @@ export class World {
   #placeOf(node: number, height: Height): { index: number; crypto: MemberCrypto } | null {
     const place = this.nodes[node]?.member?.place(height) ?? null;
     return place === null || place.self === null ? null : { index: place.self, crypto: place.crypto };
+  }
+
+  get faults(): FaultPlan {
+    return this.#options.faults;
+  }
+
+  get subnetId(): SubnetId {
+    return this.#options.config.subnetId;
   }
 
   /** Newest version of the registry whose members are the subnet's by now. */
@@ -230,7 +255,8 @@ export class World {
     this.#lives[index] = (this.#lives[index] as number) + 1;
     this.#follow(index, node.boot(this.#clock(index)));
     // It told all of them what it has when it began.
-    for (const other of this.nodes) if (other !== node && other.isUp) this.#post.tellAll(other, this.now, index);
+    for (const other of this.nodes)
+      if (other !== node && other.isUp) this.#post.tellAll(other, this.now, index);
   }
 
   /** Its clock, and what came. */
@@ -281,6 +307,7 @@ export class World {
     if (member === null || !this.isHonest(index)) return;
     const selfAt = (height: Height): number | null => member.place(height)?.self ?? null;
     const { rules } = this.#options.config;
+    this.packages.heard(index, effects);
     this.#witness.step(index, effects, { pool: member.pool, now: this.#clock(index), rules, selfAt });
     for (const effect of effects) {
       if (effect.kind === "misbehaved" && this.isHonest(effect.peer))
@@ -308,7 +335,8 @@ export class World {
         this.checkers.report(`the block at ${height} is ahead of every clock`);
     }
     const life = this.#lives[node.index] as number;
-    if (payload.summary !== undefined) this.summaries.set(height, decodeSummary(payload.summary));
+    if (payload.summary !== undefined && this.isHonest(node.index))
+      this.summaries.set(height, decodeSummary(payload.summary));
     const { spares, config } = this.#options;
     const isWhole =
       spares === null ? height % config.rules.catchUpInterval === 0 : payload.summary !== undefined;

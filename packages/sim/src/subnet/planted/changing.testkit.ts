@@ -1,10 +1,14 @@
-/** Simulated subnets whose registry changes the length of intervals, or names another version of the program, and what has to come of it. */
-import { CALM, type FaultPlan } from "../faults.ts";
+/** Simulated subnets whose registry changes the length of intervals, names another version of the program, or asks for another subnet, and what has to come of it. */
+import { creationsMissing, violationsOf } from "../creating.ts";
+import type { FaultPlan } from "../faults.ts";
+import { faultsOfFounded } from "../founded.ts";
 import { faultsOfLengths } from "../interval-lengths.ts";
 import { type SubnetRun, worldFor } from "../run.ts";
 import type { World } from "../world.ts";
 
 const SECOND = 1_000_000_000n;
+/** Of virtual time, in which a subnet has to be created where all is calm. */
+const CREATION_SECONDS = 60;
 
 export interface Changed {
   /** What is wrong; null: nothing is. */
@@ -14,7 +18,7 @@ export interface Changed {
 
 /** Twice, longer and shorter. */
 export function stretched(run: SubnetRun): Changed {
-  const world = worldFor({ ...run, faults: run.faults ?? CALM });
+  const world = worldFor(run);
   for (const length of [run.catchUpInterval + 7, run.catchUpInterval - 2]) {
     world.registry.stretch(length, world.now);
     world.run(world.now + 40n * SECOND);
@@ -75,4 +79,25 @@ function faultOfUpgrades({ summaries, checkers, registry }: World): string | nul
     return `block ${height} orders something before the package of ${before}`;
   }
   return null;
+}
+
+/** Two subnets are asked for at once; all members start again from the package of each. */
+export function created(run: SubnetRun): Changed {
+  const world = worldFor(run);
+  const done = (wrong: string | null): Changed => ({ wrong, rounds: world.checkers.blocks.length });
+  for (const members of [4, 1]) world.registry.create(members, world.now);
+  for (let left = 1; left >= 0; left--) {
+    for (let seconds = 0; creationsMissing(world) > left; seconds++) {
+      const [wrong] = violationsOf(world);
+      if (wrong !== undefined) return done(wrong);
+      if (seconds > CREATION_SECONDS) return done(`${left + 1} subnets are not created`);
+      world.run(world.now + SECOND);
+    }
+    for (const node of world.nodes) {
+      node.crash();
+      world.boot(node.index);
+    }
+  }
+  world.run(world.now + 20n * SECOND);
+  return done(violationsOf(world)[0] ?? faultsOfFounded(world, run.seed)[0] ?? null);
 }

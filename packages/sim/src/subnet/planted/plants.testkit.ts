@@ -174,8 +174,8 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
     ],
     [
       "shares in others' names are not checked",
-      "const isProved = schedule.peerOf(height, signer) !== from || signer >= place.members || doubted.has(from);",
-      "const isProved = signer >= place.members || doubted.has(from);",
+      "const isOthers = schedule.peerOf(height, signer) !== from || signer === place.self;",
+      "const isOthers = false;",
     ],
     [
       "threshold signatures are not checked",
@@ -255,6 +255,16 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
   ],
   "catch-up.ts": [
     [
+      "who goes on from a package forgets what was created",
+      "{ ...start, summary: decodeSummary(summary) };",
+      "{ ...start, summary: (({ created: _created, ...rest }) => rest)(decodeSummary(summary)) };",
+    ],
+    [
+      "a package that creates a subnet is passed over",
+      "  if (!halts && followsCreation({ pool, schedule }, height)) return null;\n",
+      "",
+    ],
+    [
       "a halting subnet waits for what does not come",
       "if (newest.block.context.certifiedHeight < height && !halts && !upgrades) return null;",
       "if (newest.block.context.certifiedHeight < height) return null;",
@@ -267,9 +277,14 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       '  return "valid";',
     ],
     [
+      "wrong dealings for another subnet are taken",
+      '  return verdict ? "valid" : { invalid: "the dealing is wrong" };',
+      '  return verdict || keys.startsWith("remote") ? "valid" : { invalid: "the dealing is wrong" };',
+    ],
+    [
       "nobody deals",
-      "  const interval = finalInterval(view, pool.finalizedHeight);\n  if (interval === null) return [];\n  const height",
-      "  const interval = finalInterval(view, pool.finalizedHeight);\n  if (interval !== null) return [];\n  if (interval === null) return [];\n  const height",
+      "dealtFor(view, interval).filter((keys) => !round.dealings.has(dealingKey(keys, self)));",
+      "dealtFor(view, interval).filter((keys) => keys !== keys && !round.dealings.has(dealingKey(keys, self)));",
     ],
     [
       "dealings are ordered again",
@@ -311,6 +326,27 @@ const ROWS: Readonly<Record<string, readonly Row[]>> = {
       "new members take over an interval early",
       "    current: summary.next ?? summary.current,",
       "    current: next ?? summary.next ?? summary.current,",
+    ],
+    [
+      "dealings of one member make the keys of another subnet",
+      "    dealingsNeeded: neededOf(keys, dealers.length),\n    reshared: null,",
+      "    dealingsNeeded: 1,\n    reshared: null,",
+    ],
+    [
+      "members deal the keys of another subnet to themselves",
+      '    receivers,\n    threshold: keys === "remote_low"',
+      '    receivers: dealers,\n    threshold: keys === "remote_low"',
+    ],
+    ["a summary creates a subnet without its keys", "    ...(founded === null ? {} : { founded }),\n", ""],
+    [
+      "a summary forgets what was created, and all is dealt anew",
+      "const created = [...(summary.created ?? []), ...(founded",
+      "const created = [...(founded",
+    ],
+    [
+      "subnets are created in the order of the last",
+      "  return planned.find(({ subnet }) => !created.has(subnet)) ?? null;",
+      "  return planned.findLast(({ subnet }) => !created.has(subnet)) ?? null;",
     ],
     ["a summary halts nobody", "    halts: newest.halts,", "    halts: false,"],
     [

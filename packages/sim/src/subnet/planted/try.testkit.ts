@@ -3,8 +3,9 @@ import { assert } from "@orrery/base";
 import { CALM, type FaultPlan, MISBEHAVIOURS, STORMY } from "../faults.ts";
 import { runSubnet, type SubnetRun, worldFor } from "../run.ts";
 import type { SimNode } from "../sim-node.ts";
-import { type Changed, stretched, upgraded } from "./changing.testkit.ts";
+import { type Changed, created, stretched, upgraded } from "./changing.testkit.ts";
 import { goesOnFromPackage } from "./going-on.testkit.ts";
+import { latePackages } from "./late-package.testkit.ts";
 import { severalAtOnce } from "./several.testkit.ts";
 
 const SECOND = 1_000_000_000n;
@@ -157,6 +158,13 @@ function goingOn(): Trial {
   return { caught: violations[0] ?? null, rounds: height ?? 0 };
 }
 
+function late(): Trial {
+  const packages = latePackages();
+  const isThere = [...packages.values()].some((subnet) => subnet !== null);
+  const rounds = Math.max(...packages.keys());
+  return { caught: isThere ? null : "no package creates the subnet that was created", rounds };
+}
+
 const changed = ({ wrong: caught, rounds }: Changed): Trial => ({ caught, rounds });
 
 const STORM: FaultPlan = { ...STORMY, crashPerSecond: 0.15, awayNs: [SECOND / 5n, 10n * SECOND] };
@@ -181,6 +189,8 @@ const TRIALS: readonly (() => Trial)[] = [
   () => changed(stretched(run(19, 4, CALM))),
   () => changed(upgraded(run(20, 4, CALM))),
   () => changed(upgraded(run(21, 4, { ...CALM, byzantine: ["always_order"] }))),
+  () => changed(created({ ...run(22, 4, CALM), catchUpInterval: 18 })),
+  () => changed(created({ ...run(23, 4, { ...CALM, byzantine: ["wrong_dealings"] }), catchUpInterval: 18 })),
   ...[1, 2, 3, 4].map((seed) => () => deceived(seed)),
   () => uncertified(),
   ...MISBEHAVIOURS.map((kind) => () => ofRun(run(12, 4, { ...CALM, byzantine: [kind] }, 40))),
@@ -197,6 +207,7 @@ const TRIALS: readonly (() => Trial)[] = [
   ...[17, 18].map((seed) => () => ofRun(run(seed, 4, ABSENCES, 100))),
   several,
   goingOn,
+  late,
   ...[10, 11].map((seed) => () => ofRun(run(seed, 7, { ...STORM, byzantine: ["equivocate", "forge"] }, 15))),
 ];
 
