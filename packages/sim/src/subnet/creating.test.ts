@@ -57,9 +57,11 @@ test("nodes with other keys than were dealt to them make nothing together", () =
 const FOUNDING: Height = [...world.summaries].find(([, { founded }]) => founded !== undefined)?.[0] ?? 0;
 
 /** What is said of the run with other payloads. */
-function judged(change: (payload: BlockPayload, block: Block) => BlockPayload): readonly string[] {
-  const blocks = world.checkers.blocks.map((block) => ({ ...block, payload: change(block.payload, block) }));
-  const { registry, keys, first } = world;
+function judged(
+  change: (payload: BlockPayload, block: Block) => BlockPayload,
+  { checkers, registry, keys, first }: World = world,
+): readonly string[] {
+  const blocks = checkers.blocks.map((block) => ({ ...block, payload: change(block.payload, block) }));
   return judgeSummaries({ checkers: { blocks }, registry, keys, first }).faults;
 }
 
@@ -117,6 +119,33 @@ test("the judge of summaries takes what is, and nothing else", () => {
   assert.deepEqual(alone, [`the summary of ${FOUNDING} has another next members`]);
   const early = judged(at(FOUNDING, ({ summary: _none, ...payload }) => payload));
   assert.deepEqual(early, [`block ${FOUNDING} begins no interval`]);
+});
+
+test("nothing is ordered between a summary that upgrades or halts and its package, nor while the subnet halts", () => {
+  const changes = [
+    (changed: World) => changed.registry.upgrade(changed.now),
+    (changed: World) => changed.halt(true),
+  ];
+  for (const change of changes) {
+    // Blocks come sooner than states.
+    const changed = worldFor({ ...RUN, seconds: 1, faults: CALM }, SECOND);
+    change(changed);
+    changed.run(changed.now + 60n * SECOND);
+    assert.deepEqual(violationsOf(changed), []);
+    const [start = 0] =
+      [...changed.summaries].find(([, { upgrades, halts }]) => halts || upgrades === true) ?? [];
+    const early = changed.checkers.blocks.filter(
+      ({ height, context }) => height > start && context.certifiedHeight < start,
+    );
+    assert.ok(start > 0 && early.length > 0);
+    const height = early[0]?.height;
+    const ordering = (more: Partial<BlockPayload>) =>
+      judged((payload, block) => (block.height === height ? { ...payload, ...more } : payload), changed);
+    const wrong = `block ${height} orders something before the package of ${start}, or while the subnet halts`;
+    assert.deepEqual(ordering({ ingress: [new Uint8Array(8)] }), [wrong]);
+    assert.deepEqual(ordering({ xnet: [] }), [wrong]);
+    assert.deepEqual(ordering({}), []);
+  }
 });
 
 test("what nobody asked for, or others than were asked for, is no creation", () => {

@@ -15,7 +15,6 @@ import {
   thresholdContent,
 } from "@orrery/consensus/member";
 import { neededOf } from "./ideal-keys.ts";
-import { faultsOfLengths } from "./interval-lengths.ts";
 import type { Packages } from "./packages.ts";
 import type { SimRegistry } from "./sim-registry.ts";
 import { type Created, type Judged, judgeSummaries } from "./summaries.ts";
@@ -27,8 +26,7 @@ interface Creating extends Judged {
   readonly subnetId: SubnetId;
 }
 
-type Watched = Creating &
-  Parameters<typeof faultsOfLengths>[0] & { readonly checkers: { readonly violations: readonly string[] } };
+type Watched = Creating & { readonly checkers: { readonly violations: readonly string[] } };
 
 const foundedIn = ({ block }: Pick<CatchUpPackage, "block">): FoundedEpoch | null => {
   const { summary } = block.payload;
@@ -143,11 +141,5 @@ export function violationsOf(world: Watched): readonly string[] {
   const { checkers, first, keys } = world;
   if (first === null) return checkers.violations;
   const { faults, created } = judgeSummaries(world);
-  return [
-    ...checkers.violations,
-    ...faultsOfLengths(world),
-    ...faults,
-    ...faultsOfPackages(world),
-    ...faultsOfKeys(keys, created),
-  ];
+  return [...checkers.violations, ...faults, ...faultsOfPackages(world), ...faultsOfKeys(keys, created)];
 }

@@ -1,7 +1,23 @@
 /** The registry of a simulated subnet: members are different nodes, whatever it is told. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SimRegistry } from "./sim-registry.ts";
+import { nodeIdOf, SimRegistry } from "./sim-registry.ts";
+
+test("subnets that are asked for stay so, whatever changes afterwards, and have nodes of their own", () => {
+  const registry = new SimRegistry({ members: [0, 1, 2, 3], intervalLength: 10, halts: false });
+  registry.create(2, 5n);
+  registry.create(1, 6n);
+  registry.upgrade(7n);
+  assert.deepEqual(registry.newest.planned, [
+    { subnet: 1, members: [1_000, 1_001] },
+    { subnet: 2, members: [2_000] },
+  ]);
+  assert.deepEqual(registry.record(2)?.planned, [{ subnet: 1, members: [1_000, 1_001].map(nodeIdOf) }]);
+  assert.equal(registry.record(1)?.planned, undefined);
+  const created = new SimRegistry({ members: [0, 1], intervalLength: 10, halts: false }, 1_000);
+  assert.deepEqual(created.record(1)?.members, [1_000, 1_001].map(nodeIdOf));
+  assert.equal(created.numberOf(created.idOf(1)), 1);
+});
 
 test("a node takes a member's place once, and nobody's who is none", () => {
   const registry = new SimRegistry({ members: [0, 1, 2, 3], intervalLength: 10, halts: false });

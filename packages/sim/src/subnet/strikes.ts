@@ -105,8 +105,8 @@ export function inflict(means: Means, strike: Strike): void {
       change(means, "membership", () => registry.replace(strike.goes, strike.comes, now));
       return;
     case "halt":
+      if (!registry.newest.halts) tally.note("halt");
       means.halt(true);
-      tally.note("halt");
       means.plan(strike.forNs, { kind: "resume" });
       return;
     case "stretch":

@@ -2,7 +2,6 @@
 import { creationsMissing, violationsOf } from "../creating.ts";
 import type { FaultPlan } from "../faults.ts";
 import { faultsOfFounded } from "../founded.ts";
-import { faultsOfLengths } from "../interval-lengths.ts";
 import { type SubnetRun, worldFor } from "../run.ts";
 import type { World } from "../world.ts";
 
@@ -23,22 +22,25 @@ export function stretched(run: SubnetRun): Changed {
     world.registry.stretch(length, world.now);
     world.run(world.now + 40n * SECOND);
     const lengths = [...world.summaries.values()].map((summary) => summary.length);
-    const { violations, blocks } = world.checkers;
-    const wrong = violations[0] ?? faultsOfLengths(world)[0] ?? null;
-    if (wrong !== null) return { wrong, rounds: blocks.length };
+    const { blocks } = world.checkers;
+    const [wrong] = violationsOf(world);
+    if (wrong !== undefined) return { wrong, rounds: blocks.length };
     if (!lengths.includes(length))
       return { wrong: `no interval has ${length} blocks`, rounds: blocks.length };
   }
   world.heal();
   world.run(world.now + 20n * SECOND);
-  const { violations, blocks, height } = world.checkers;
+  const { blocks, height } = world.checkers;
   const isBehind = world.commonHeight < height - run.catchUpInterval;
-  return { wrong: violations[0] ?? (isBehind ? "a node stays behind" : null), rounds: blocks.length };
+  return {
+    wrong: violationsOf(world)[0] ?? (isBehind ? "a node stays behind" : null),
+    rounds: blocks.length,
+  };
 }
 
 const early = (faults: FaultPlan): boolean => faults.crashPerSecond === 0 && faults.loss === 0;
 
-/** Twice; the last node is there early with the second version, and waits. Nothing is ordered between a summary that upgrades and its package. */
+/** Twice; the last node is there early with the second version, and waits. */
 export function upgraded(run: SubnetRun): Changed {
   const world = worldFor(run);
   const last = world.nodes[run.nodes - 1];
@@ -54,31 +56,26 @@ export function upgraded(run: SubnetRun): Changed {
       world.submit(new Uint8Array(8).fill(20 * i + part + 1));
       world.run(world.now + 2n * SECOND);
     }
-    const fault = world.checkers.violations[0] ?? faultOfUpgrades(world) ?? faultsOfLengths(world)[0] ?? null;
+    const fault = violationsOf(world)[0] ?? faultOfUpgrades(world);
     if (fault !== null) return done(fault);
   }
   world.heal();
   world.run(world.now + 40n * SECOND);
-  const { violations, height } = world.checkers;
+  const { height } = world.checkers;
   const isBehind = world.commonHeight < height - run.catchUpInterval;
   const isOld = world.nodes.slice(0, run.nodes).some(({ program }) => program !== "3.0.0");
   return done(
-    violations[0] ?? (isOld ? "a node runs an old program" : isBehind ? "a node stays behind" : null),
+    violationsOf(world)[0] ??
+      (isOld ? "a node runs an old program" : isBehind ? "a node stays behind" : null),
   );
 }
 
-/** Where versions change, and what is ordered then. */
-function faultOfUpgrades({ summaries, checkers, registry }: World): string | null {
+/** Which versions are named, how often. */
+function faultOfUpgrades({ summaries, registry }: World): string | null {
   const upgrades = [...summaries].filter(([, { upgrades: isOne }]) => isOne === true);
   const named = new Set(upgrades.map(([, { replicaVersion }]) => replicaVersion));
   if (!named.has(registry.newest.replicaVersion)) return "no summary names the version";
-  if (upgrades.length > named.size) return "a version is named as another one twice";
-  for (const { height, context, payload } of checkers.blocks) {
-    const before = upgrades.filter(([at]) => at < height).at(-1)?.[0];
-    if (before === undefined || context.certifiedHeight >= before || payload.ingress.length === 0) continue;
-    return `block ${height} orders something before the package of ${before}`;
-  }
-  return null;
+  return upgrades.length > named.size ? "a version is named as another one twice" : null;
 }
 
 /** Two subnets are asked for at once; all members start again from the package of each. */
