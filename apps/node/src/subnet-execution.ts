@@ -90,6 +90,8 @@ const INSTALLATIONS = 1;
 const COLLECTION_SHARE = 30;
 /** A subnet that does nothing for so long rests: subnets of several nodes have rounds all the same. */
 const REST_MS = 1_500;
+/** Between two times at which what changes no more is described. */
+const PREPARED_ROUNDS = 16;
 const STREAMS: Uint8Array = utf8("streams");
 
 /** The subnets whose streams are among the changes of the certified tree. */
@@ -280,6 +282,8 @@ export class SubnetExecution {
   afterRound(): void {
     this.#longWatch?.watch().catch(this.#options.onFailure);
     this.#gather();
+    const { state } = this.#tip;
+    if (state.height % PREPARED_ROUNDS === 0) this.#describer?.prepare(state);
     const { restMs = REST_MS } = this.#options;
     this.#checkpointIfDue(performance.now() - this.#busyMs >= restMs ? "resting" : "working");
     this.#rest ??= setTimeout(() => this.#checkpointIfDue("resting"), restMs).unref();

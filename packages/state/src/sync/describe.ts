@@ -5,32 +5,29 @@
 import { assert, compareBytes, concatBytes, equalBytes, fromHex, toHex } from "@orrery/base";
 import { sha256, treeHash } from "@orrery/crypto";
 import { HEAP_MEMORY, MODULE_MEMORY, STABLE_MEMORY } from "../checkpoint-snapshots.ts";
-import { encodeCanister, encodeIngressEntry, encodeSnapshot, encodeSystem } from "../codec/records.ts";
-import { viewOf } from "../durable-format.ts";
+import { encodeCanister, encodeSnapshot, encodeSystem } from "../codec/records.ts";
 import { PAGE_BYTES, type PageId, type PageTable } from "../page-table.ts";
 import type { PageArena } from "../pages.ts";
 import type { ReplicatedState } from "../types.ts";
+import { IngressGroups } from "./ingress-groups.ts";
 import {
   ChunkKind,
-  chunkHash,
   compareChunks,
   encodeManifest,
   encodePages,
   PAGES_PER_CHUNK,
   pagesBytes,
   pagesHash,
-  STATE_PIECE_BYTES,
   type StateChunk,
   type StateManifest,
   stateHashOf,
 } from "./manifest.ts";
+import { describePieces, encodeRecords, pieces } from "./pieces.ts";
 import type { StoredPageHashes } from "./stored-hashes.ts";
 
 /** Bits of a canister's index that are left out of the key that its record shares with its neighbours'. */
 const NEIGHBOUR_MASK = 0xc0;
 const INDEX_BYTES = 8;
-/** Bytes of the hash of an ingress message by which its record is grouped. */
-const INGRESS_PREFIX_BYTES = 1;
 const ZERO_PAGE_HASH: Uint8Array = sha256(new Uint8Array(PAGE_BYTES));
 
 /** What up to 64 neighbouring canisters have in common. */
@@ -42,37 +39,6 @@ export function neighbourhood(id: Uint8Array): Uint8Array {
 
 /** The canister's id in a snapshot's. */
 const ownerOf = (snapshotId: Uint8Array): Uint8Array => snapshotId.subarray(INDEX_BYTES);
-
-/** Records one after the other: length of the key 1 · key · length of the record 4 · record. */
-function encodeRecords(records: readonly (readonly [key: Uint8Array, record: Uint8Array])[]): Uint8Array {
-  const sorted = [...records].sort(([a], [b]) => compareBytes(a, b));
-  return concatBytes(
-    ...sorted.flatMap(([key, record]) => {
-      const head = new Uint8Array(1 + key.length + 4);
-      head[0] = key.length;
-      head.set(key, 1);
-      viewOf(head).setUint32(1 + key.length, record.length);
-      return [head, record];
-    }),
-  );
-}
-
-function pieces(bytes: Uint8Array): readonly Uint8Array[] {
-  const count = Math.max(1, Math.ceil(bytes.length / STATE_PIECE_BYTES));
-  return Array.from({ length: count }, (_, i) =>
-    bytes.subarray(i * STATE_PIECE_BYTES, (i + 1) * STATE_PIECE_BYTES),
-  );
-}
-
-function describePieces(kind: ChunkKind, key: Uint8Array, bytes: Uint8Array): readonly StateChunk[] {
-  return pieces(bytes).map((piece, part) => ({
-    kind,
-    key,
-    part,
-    bytes: piece.length,
-    hash: chunkHash(kind, piece) as Uint8Array,
-  }));
-}
 
 /** Hashes of page versions, as long as the version under an id is the same. */
 class PageHashes {
@@ -161,6 +127,7 @@ export class StateDescriber {
   readonly #arena: PageArena;
   readonly #hashOf: (id: PageId) => Uint8Array;
   readonly #blobs = new Map<string, readonly StateChunk[]>();
+  readonly #ingress = new IngressGroups();
   readonly #stored: StoredPageHashes | null;
 
   /** `stored`: of the store that the state was read from; kept for its next checkpoint it spares hashing what both have. */
@@ -171,6 +138,11 @@ export class StateDescriber {
     this.#hashOf = (id) => hashes.of(id);
   }
 
+  /** Between rounds, now and then: describes some of what will be asked for and does not change at the moment. */
+  prepare(state: ReplicatedState): void {
+    this.#ingress.prepare(state.ingressHistory);
+  }
+
   /** Between rounds. */
   manifest(state: ReplicatedState): StateManifest {
     const chunks = [
@@ -178,7 +150,7 @@ export class StateDescriber {
       ...describeGroups(ChunkKind.canisters, canisterRecords(state)),
       ...this.#allPages(state),
       ...describeGroups(ChunkKind.snapshots, snapshotRecords(state)),
-      ...describeGroups(ChunkKind.ingress, ingressRecords(state)),
+      ...this.#ingress.describe(state.ingressHistory),
       ...this.#allBlobs(state),
     ];
     this.#stored?.described();
@@ -228,7 +200,7 @@ export class StateDescriber {
     return chunks;
   }
 
-  /** A chunk's bytes, while the state is the described one. */
+  /** A chunk's bytes, while the state is the described one and as it was then. */
   read(state: ReplicatedState, { kind, key, part }: StateChunk): Uint8Array {
     const piece = (bytes: Uint8Array): Uint8Array => pieces(bytes)[part] as Uint8Array;
     switch (kind) {
@@ -239,7 +211,7 @@ export class StateDescriber {
       case ChunkKind.snapshots:
         return piece(encodeRecords(snapshotRecords(state).get(toHex(key)) ?? []));
       case ChunkKind.ingress:
-        return piece(encodeRecords(ingressRecords(state).get(toHex(key)) ?? []));
+        return piece(this.#ingress.read(key));
       case ChunkKind.blob:
         return piece(state.blobs.get(toHex(key)));
       case ChunkKind.pages:
@@ -293,13 +265,6 @@ function snapshotRecords(state: ReplicatedState): Map<string, Records> {
   const groups = new Map<string, Records>();
   for (const snapshot of state.snapshots.values())
     add(groups, neighbourhood(ownerOf(snapshot.id)), [snapshot.id, encodeSnapshot(snapshot)]);
-  return groups;
-}
-
-function ingressRecords(state: ReplicatedState): Map<string, Records> {
-  const groups = new Map<string, Records>();
-  for (const entry of state.ingressHistory.values())
-    add(groups, entry.requestId.slice(0, INGRESS_PREFIX_BYTES), [entry.requestId, encodeIngressEntry(entry)]);
   return groups;
 }
 

@@ -2,7 +2,7 @@
  * A checkpoint out of the chunks of a manifest: what another node's state was, as this node writes states down. Records come into memory,
  * pages are read from their chunks as they are written.
  */
-import { concatBytes, OrreryError, toHex } from "@orrery/base";
+import { compareBytes, concatBytes, OrreryError, toHex } from "@orrery/base";
 import type { CanisterInput, CheckpointInput } from "../checkpoint-collector.ts";
 import { HEAP_MEMORY, MODULE_MEMORY, type SnapshotInput, STABLE_MEMORY } from "../checkpoint-snapshots.ts";
 import type { PageLocation } from "../cold-pages.ts";
@@ -197,7 +197,9 @@ export function restoreState(manifest: StateManifest, source: ChunkSource): Rest
     canisters,
     snapshots,
     snapshotsDeleted: [],
-    ingress: all(ChunkKind.ingress).map(([requestId, record]) => ({ requestId, record })),
+    ingress: [...all(ChunkKind.ingress)]
+      .sort(([a], [b]) => compareBytes(a, b))
+      .map(([requestId, record]) => ({ requestId, record })),
     ingressPruned: [],
     blobs: (groups.get(ChunkKind.blob) ?? []).map(([key, bytes]) => ({ key: toHex(key), bytes })),
     blobsReleased: [],
