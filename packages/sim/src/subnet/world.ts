@@ -28,7 +28,7 @@ import { checkSizes } from "./sizes.ts";
 import type { Struck } from "./strikes.ts";
 import { Tally } from "./tally.ts";
 import { Twins } from "./twins.ts";
-import { installationsFor } from "./upgrading.ts";
+import { faultOfProgram, installationsFor } from "./upgrading.ts";
 import { type Sky, strike } from "./weather.ts";
 import { Witness } from "./witness.ts";
 import {
@@ -333,6 +333,8 @@ export class World {
       // A quorum has an honest member whose clock had come to the time.
       if (block.context.time > this.now + this.#options.faults.skewNs)
         this.checkers.report(`the block at ${height} is ahead of every clock`);
+      const fault = faultOfProgram(this.summaries, node, height);
+      if (fault !== null) this.checkers.report(fault);
     }
     const life = this.#lives[node.index] as number;
     if (payload.summary !== undefined && this.isHonest(node.index))

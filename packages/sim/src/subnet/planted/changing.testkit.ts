@@ -40,9 +40,9 @@ export function stretched(run: SubnetRun): Changed {
 
 const early = (faults: FaultPlan): boolean => faults.crashPerSecond === 0 && faults.loss === 0;
 
-/** Twice; the last node is there early with the second version, and waits. */
-export function upgraded(run: SubnetRun): Changed {
-  const world = worldFor(run);
+/** Twice; the last node is there early with the second version, and waits. `executionNs`: blocks may come sooner than states. */
+export function upgraded(run: SubnetRun, executionNs?: bigint): Changed {
+  const world = worldFor(run, executionNs);
   const last = world.nodes[run.nodes - 1];
   const done = (wrong: string | null): Changed => ({ wrong, rounds: world.checkers.blocks.length });
   for (const [i, version] of ["2.0.0", "3.0.0"].entries()) {

@@ -188,6 +188,7 @@ const TRIALS: readonly (() => Trial)[] = [
   () => absent(true),
   () => changed(stretched(run(19, 4, CALM))),
   () => changed(upgraded(run(20, 4, CALM))),
+  () => changed(upgraded(run(20, 4, CALM), SECOND)),
   () => changed(upgraded(run(21, 4, { ...CALM, byzantine: ["always_order"] }))),
   () => changed(created({ ...run(22, 4, CALM), catchUpInterval: 18 })),
   () => changed(created({ ...run(23, 4, { ...CALM, byzantine: ["wrong_dealings"] }), catchUpInterval: 18 })),
