@@ -18,6 +18,7 @@ import { describeError, type HttpServer, startHttpServer } from "@orrery/host";
 import type { HttpsOutcallOptions, OutcallAdapter } from "@orrery/host/outcalls";
 import type { PeerAddress } from "@orrery/host/p2p";
 import type { SubnetType } from "@orrery/state";
+import { inTime } from "./answer-limit.ts";
 import { createFatal, type Fatal } from "./fatal.ts";
 import { decodeGenesis, type Genesis, newGenesisRecord } from "./genesis.ts";
 import { type Hosting, hostingOf } from "./hosting.ts";
@@ -316,8 +317,11 @@ async function openFront(
   const server = await startHttpServer({
     port: options.port,
     bind: options.bind,
-    handle: (request) =>
-      current === null ? serving.promise.then((it) => it.handle(request)) : current.handle(request),
+    handle(request) {
+      const answer =
+        current === null ? serving.promise.then((it) => it.handle(request)) : current.handle(request);
+      return answer instanceof Promise ? inTime(request, answer) : answer;
+    },
     onError: (error) =>
       options.logger.log("error", "answering a request failed", { error: describeError(error).stack }),
   });
