@@ -1,15 +1,8 @@
 /** What `orrery status` says of intervals of a subnet that ended without keys. */
+import type { SubnetSummary } from "@orrery/node";
 
 /** As `/_/subnets` has it. */
-export interface UnfinishedKeys {
-  /** Whose: a subnet that is created, by its number; null: the members' own. */
-  readonly creates: number | null;
-  readonly intervals: number;
-  readonly dealings: number;
-  readonly dealings_needed: number;
-  readonly interval_length: number;
-  readonly interval_needed: number;
-}
+export type UnfinishedKeys = SubnetSummary["unfinished_keys"][number];
 
 export function tellUnfinished(subnet: string, keys: UnfinishedKeys): string {
   const { creates, intervals, dealings, dealings_needed: needed, interval_length: blocks } = keys;
