@@ -20,8 +20,6 @@ const AVAILABLE = ICP_AVAILABLE;
 /** Somebody who gets a token. */
 const RECEIVER = "rrkah-fqaaa-aaaaa-aaaaq-cai";
 
-/** A first deployment of a small canister on a cold network takes no longer. */
-const FIRST_DEPLOY_MS_MAX = 5_000;
 
 const project = mkdtempSync(join(tmpdir(), "orrery-icp-"));
 let network: Network;
@@ -98,9 +96,8 @@ if (AVAILABLE) {
     await context.test("deploy", async () => {
       const startedMs = performance.now();
       await succeed("deploy", "-y", "counter");
-      const elapsedMs = performance.now() - startedMs;
-      context.diagnostic(`first deploy: ${elapsedMs.toFixed(0)} ms`);
-      assert.ok(elapsedMs <= FIRST_DEPLOY_MS_MAX, `first deploy took ${elapsedMs.toFixed(0)} ms`);
+      // Told, not judged: it is as quick as what else the machine does lets it be.
+      context.diagnostic(`first deploy: ${(performance.now() - startedMs).toFixed(0)} ms`);
     });
     await context.test("call and query", async () => {
       assert.match(await succeed("canister", "call", "counter", "inc", "()"), /\(1 : nat\)/);
