@@ -20,7 +20,6 @@ const AVAILABLE = ICP_AVAILABLE;
 /** Somebody who gets a token. */
 const RECEIVER = "rrkah-fqaaa-aaaaa-aaaaq-cai";
 
-
 const project = mkdtempSync(join(tmpdir(), "orrery-icp-"));
 let network: Network;
 
